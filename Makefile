@@ -1,0 +1,51 @@
+# One verb a line; `make help` lists them. Everything that is downloaded stays in one cache folder.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format generate lock bench clean
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := api operator dataplane cli tests examples bench tools
+TOLLWAY_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tollway
+export PIP_CACHE_DIR := $(TOLLWAY_CACHE)/pip
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/ready ## make .venv from the hashed locks (the other verbs do this first)
+
+$(VENV)/ready: locks/dev.txt pyproject.toml tools/make_venv.sh
+	@PYTHON=$(PYTHON) sh tools/make_venv.sh $(VENV) locks/dev.txt
+
+demo: $(VENV)/ready ## start everything and walk through it; serves until Ctrl-C (EXIT=1: stop by itself)
+	@$(BIN)/python examples/demo.py $(if $(EXIT),--exit)
+
+test: $(VENV)/ready ## run every test
+	$(BIN)/pytest $(TESTS)
+
+check: $(VENV)/ready ## format, lint, types, import contracts, generated files
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+	$(BIN)/python tools/generate_model_catalog.py --check
+
+format: $(VENV)/ready ## rewrite the code in the house format
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+generate: $(VENV)/ready ## rewrite generated files and the golden halves
+	$(BIN)/python tools/generate_model_catalog.py
+	TOLLWAY_REWRITE_GOLDEN=1 $(BIN)/pytest tests/api
+
+lock: $(VENV)/ready ## resolve the dependencies again and rewrite locks/
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header --all-extras --group dev pyproject.toml -o locks/dev.txt
+
+bench: $(VENV)/ready ## side by side with a bare pass-through (bench/README.md)
+	$(BIN)/python -m bench.live
+
+clean: ## remove the virtual environment and every cache of the checkout
+	rm -rf $(VENV) .tollway .pytest_tmp .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

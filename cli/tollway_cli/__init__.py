@@ -1,0 +1,1 @@
+"""The `tollway` command: composes the other packages on one machine."""

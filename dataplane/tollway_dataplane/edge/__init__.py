@@ -1,0 +1,1 @@
+"""HTTP in and out. Parses, renders and maps errors; decides nothing."""
