@@ -1,0 +1,239 @@
+"""The checks across objects, as small named functions in three literal lists. Each looks at one object and
+the rest of the world and yields what is wrong; its message goes to users as it is. To add a check, write
+a function and add it to a list.
+
+Called by the compiler, after every object has passed its own schema.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Final
+
+from tollway_api.catalog import ModelCatalog
+from tollway_api.inventory import Inventory
+from tollway_api.meta import Resource, SecretKeyRef
+from tollway_api.problems import Problem, ProblemReason, Severity
+from tollway_api.routing_policy import Model, RoutingPolicySpec
+from tollway_api.semantic_cache_index import SemanticCacheIndexSpec
+from tollway_api.snapshot import Price
+from tollway_api.tenant_budget import AUTO, TenantBudgetSpec, Unit
+
+IndexResource = Resource[SemanticCacheIndexSpec]
+BudgetResource = Resource[TenantBudgetSpec]
+PolicyResource = Resource[RoutingPolicySpec]
+
+# Providers that speak OpenAI's protocol, with the base URL that needs no saying.
+OPENAI_COMPATIBLE: Final[Mapping[str, str | None]] = {
+    "openai": "https://api.openai.com/v1",
+    "openai_like": None,
+    "hosted_vllm": None,
+    "lm_studio": None,
+}
+
+# What the data plane can compute by itself, and the length of its vectors.
+LOCAL_EMBEDDINGS: Final[Mapping[str, int]] = {"all-MiniLM-L6-v2": 384}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a check may look at besides its own object."""
+
+    inventory: Inventory
+    catalog: ModelCatalog
+    installation_namespace: str
+
+
+def price_of(model: Model, catalog: ModelCatalog) -> Price | None:
+    """What a model costs: the user's word before the catalogue's; None when nobody says."""
+    if model.pricing is not None:
+        # USD per million tokens are micro-USD, which is 10^6 pico-USD, per token.
+        return Price(int(Decimal(model.pricing.input) * 10**6), int(Decimal(model.pricing.output) * 10**6))
+    entry = catalog.find(model.model)
+    if entry is None or entry.input_price is None or entry.output_price is None:
+        return None
+    return Price(entry.input_price, entry.output_price)
+
+
+def may_govern(policy: PolicyResource, budget: BudgetResource, installation_namespace: str) -> bool:
+    """A policy governs tenants of its own namespace; one in the installation's namespace governs all."""
+    own = policy.identity.namespace in {budget.identity.namespace, installation_namespace}
+    tenants = policy.spec.match.tenants
+    return own and (not tenants or (budget.spec.tenant or budget.identity.name) in tenants)
+
+
+# --- SemanticCacheIndex ------------------------------------------------------------------------------------
+
+
+def strict_threshold_is_stricter(index: IndexResource, _: World) -> Iterator[Problem]:
+    match = index.spec.match
+    if Decimal(match.threshold) >= Decimal(match.strict_threshold):
+        message = (
+            f"is {match.threshold}, which is not below strictThreshold {match.strict_threshold}; "
+            "lower threshold or raise strictThreshold"
+        )
+        yield Problem(index.identity, "spec.match.threshold", ProblemReason.THRESHOLD_ORDER, message)
+
+
+def local_embedding_is_known(index: IndexResource, _: World) -> Iterator[Problem]:
+    embedding = index.spec.embedding
+    dimensions = LOCAL_EMBEDDINGS.get(embedding.model)
+    if dimensions is None:
+        message = f"no local embedding model {embedding.model!r}; known: {', '.join(LOCAL_EMBEDDINGS)}"
+        yield Problem(index.identity, "spec.embedding.model", ProblemReason.UNKNOWN_MODEL, message)
+    elif dimensions != embedding.dimensions:
+        message = f"is {embedding.dimensions}, but {embedding.model} has {dimensions}; write {dimensions}"
+        yield Problem(index.identity, "spec.embedding.dimensions", ProblemReason.INVALID, message)
+
+
+# --- RoutingPolicy -----------------------------------------------------------------------------------------
+
+
+def cache_index_exists(policy: PolicyResource, world: World) -> Iterator[Problem]:
+    cache = policy.spec.cache
+    if cache is None:
+        return
+    here = policy.identity.namespace
+    names = [each.identity.name for each in world.inventory.indexes if each.identity.namespace == here]
+    if cache.index_ref.name not in names:
+        wanted = cache.index_ref.name
+        message = f"no usable SemanticCacheIndex {wanted!r} in namespace {here!r}{_hint(wanted, names)}"
+        yield Problem(policy.identity, "spec.cache.indexRef.name", ProblemReason.UNKNOWN_REFERENCE, message)
+
+
+def model_names_are_defined(policy: PolicyResource, _: World) -> Iterator[Problem]:
+    names = [model.name for model in policy.spec.models]
+    route, order = policy.spec.route, policy.spec.fallback.order
+    used = [("spec.route.simpleModel", route.simple_model), ("spec.route.complexModel", route.complex_model)]
+    used += [(f"spec.fallback.order[{place}]", name) for place, name in enumerate(order)]
+    for field, name in used:
+        if name is not None and name not in names:
+            message = f"names no model of this policy: {name!r}{_hint(name, names)}"
+            yield Problem(policy.identity, field, ProblemReason.UNKNOWN_REFERENCE, message)
+
+
+def models_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
+    """The catalogue knows a model, or its owner says where it is (`endpoint`) or what it costs (`pricing`)."""
+    for place, model in enumerate(policy.spec.models):
+        provider = world.catalog.provider_of(model.model)
+        described = bool(model.endpoint or model.pricing or world.catalog.find(model.model))
+        if provider is not None and described:
+            continue
+        similar = world.catalog.similar(model.model)
+        message = (
+            f"unknown model id {model.model!r}"
+            + (f"; did you mean {similar!r}?" if similar else "")
+            + ' For a model of your own write "openai/<its id>" and give endpoint and pricing'
+        )
+        field = f"spec.models[{place}].model"
+        yield Problem(policy.identity, field, ProblemReason.UNKNOWN_MODEL, message)
+
+
+def prices_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
+    for place, model in enumerate(policy.spec.models):
+        if price_of(model, world.catalog) is None:
+            message = (
+                f"nobody says what {model.model!r} costs, and a budget cannot hold an unknown price; "
+                'give pricing: {input: "…", output: "…"} in USD per million tokens ("0" when it is free)'
+            )
+            field = f"spec.models[{place}].pricing"
+            yield Problem(policy.identity, field, ProblemReason.UNKNOWN_PRICE, message)
+
+
+def endpoints_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
+    for place, model in enumerate(policy.spec.models):
+        provider = world.catalog.provider_of(model.model)
+        if model.endpoint is None and provider in OPENAI_COMPATIBLE and OPENAI_COMPATIBLE[provider] is None:
+            message = f"is required: provider {provider!r} has no endpoint of its own"
+            yield Problem(policy.identity, f"spec.models[{place}].endpoint", ProblemReason.INVALID, message)
+
+
+def credentials_exist(policy: PolicyResource, world: World) -> Iterator[Problem]:
+    for place, model in enumerate(policy.spec.models):
+        if model.credentials_ref is not None:
+            field = f"spec.models[{place}].credentialsRef"
+            yield from _secret_exists(policy, field, model.credentials_ref, world)
+
+
+# --- TenantBudget ------------------------------------------------------------------------------------------
+
+
+def api_keys_exist(budget: BudgetResource, world: World) -> Iterator[Problem]:
+    for place, api_key in enumerate(budget.spec.api_keys):
+        yield from _secret_exists(budget, f"spec.apiKeys[{place}].secretRef", api_key.secret_ref, world)
+
+
+def model_names_are_offered(budget: BudgetResource, world: World) -> Iterator[Problem]:
+    """A tenant's own choice of model must exist in some policy that may govern it."""
+    policies = [
+        each for each in world.inventory.policies if may_govern(each, budget, world.installation_namespace)
+    ]
+    offered = sorted({model.name for policy in policies for model in policy.spec.models})
+    wanted = [
+        ("spec.preferredModel", budget.spec.preferred_model),
+        ("spec.onExceeded.model", budget.spec.on_exceeded.model),
+    ]
+    for field, name in wanted:
+        if policies and name is not None and name != AUTO and name not in offered:
+            message = (
+                f"no RoutingPolicy that may govern this tenant has a model {name!r}{_hint(name, offered)}"
+            )
+            yield Problem(budget.identity, field, ProblemReason.UNKNOWN_REFERENCE, message)
+
+
+def currency_limits_meet_known_prices(budget: BudgetResource, world: World) -> Iterator[Problem]:
+    """The policy itself is refused for it; this tells the owner of the budget why requests find no policy."""
+    counted = next((limit for limit in budget.spec.limits if limit.unit is Unit.USD), None)
+    if counted is None:
+        return
+    for policy in world.inventory.policies:
+        if not may_govern(policy, budget, world.installation_namespace):
+            continue
+        for model in policy.spec.models:
+            if price_of(model, world.catalog) is None:
+                message = (
+                    f"limit {counted.name!r} counts USD, but model {model.name!r} of {policy.identity}, which "
+                    "may govern this tenant, has no known price; that policy is refused until it gives pricing"
+                )
+                field = f"spec.limits[{budget.spec.limits.index(counted)}]"
+                yield Problem(budget.identity, field, ProblemReason.UNKNOWN_PRICE, message, Severity.WARNING)
+
+
+INDEX_CHECKS: Final[list[Callable[[IndexResource, World], Iterator[Problem]]]] = [
+    strict_threshold_is_stricter,
+    local_embedding_is_known,
+]
+POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]] = [
+    cache_index_exists,
+    model_names_are_defined,
+    models_are_known,
+    prices_are_known,
+    endpoints_are_known,
+    credentials_exist,
+]
+BUDGET_CHECKS: Final[list[Callable[[BudgetResource, World], Iterator[Problem]]]] = [
+    api_keys_exist,
+    model_names_are_offered,
+    currency_limits_meet_known_prices,
+]
+
+
+def _secret_exists(
+    owner: PolicyResource | BudgetResource, field: str, ref: SecretKeyRef, world: World
+) -> Iterator[Problem]:
+    namespace = owner.identity.namespace
+    secret = world.inventory.secrets.get((namespace, ref.name))
+    if secret is None:
+        message = f"no Secret {ref.name!r} in namespace {namespace!r}; create it, or correct the name"
+        yield Problem(owner.identity, f"{field}.name", ProblemReason.MISSING_SECRET, message)
+    elif not secret.get(ref.key, "").strip():
+        message = f"Secret {ref.name!r} has nothing under {ref.key!r}{_hint(ref.key, sorted(secret))}"
+        yield Problem(owner.identity, f"{field}.key", ProblemReason.MISSING_SECRET, message)
+
+
+def _hint(name: str, known: list[str]) -> str:
+    """The likely correction, or what there is to choose from."""
+    if close := get_close_matches(name, known, n=1, cutoff=0.6):
+        return f"; did you mean {close[0]!r}?"
+    return f"; there are: {', '.join(known)}" if known else "; there is none"

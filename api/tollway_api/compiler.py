@@ -1,0 +1,287 @@
+"""Resources to one snapshot, and the problems found on the way. An object with an error is left out and the
+rest goes on. Pure and deterministic: the same inputs give the same bytes, whatever their order.
+
+Called by the operator's reconcile, by `tollway serve` and by `tollway validate`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from tollway_api import checks, wire
+from tollway_api.catalog import ModelCatalog
+from tollway_api.checks import BudgetResource, IndexResource, PolicyResource, World
+from tollway_api.inventory import Inventory
+from tollway_api.meta import ModelName, Resource, SecretKeyRef, Spec, TenantName, milliseconds, scaled
+from tollway_api.problems import Problem, ProblemReason, Severity
+from tollway_api.routing_policy import Cache as CacheSpec
+from tollway_api.routing_policy import Model as ModelSpec
+from tollway_api.snapshot import (
+    NANO_PER_USD,
+    CacheUse,
+    Calendar,
+    Fallback,
+    Header,
+    Index,
+    Limit,
+    Match,
+    Model,
+    OnExceeded,
+    Policy,
+    Protocol,
+    Rolling,
+    Route,
+    Snapshot,
+    Source,
+    Tenant,
+)
+from tollway_api.tenant_budget import Limit as LimitSpec
+from tollway_api.tenant_budget import Unit
+
+# What is assumed of a model that neither the catalogue nor its owner describes.
+DEFAULT_CONTEXT_WINDOW: Final = 32_768
+DEFAULT_MAX_OUTPUT_TOKENS: Final = 4_096
+
+SpecT = TypeVar("SpecT", bound=Spec)
+Checks = Sequence[Callable[[Resource[SpecT], World], Iterator[Problem]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    snapshot: Snapshot
+    problems: tuple[Problem, ...]
+
+
+def compile_snapshot(
+    inventory: Inventory, catalog: ModelCatalog, installation_namespace: str = "tollway-system"
+) -> Compilation:
+    """The snapshot of everything that is right, and a problem for everything that is not."""
+    world = World(inventory, catalog, installation_namespace)
+    problems: list[Problem] = []
+    indexes = _accepted(inventory.indexes, checks.INDEX_CHECKS, world, problems)
+    # What refers to a refused index finds it missing, so that no snapshot names what it does not hold.
+    world = replace(world, inventory=replace(inventory, indexes=tuple(indexes)))
+    policies = _accepted(inventory.policies, checks.POLICY_CHECKS, world, problems)
+    budgets = _accepted(inventory.budgets, checks.BUDGET_CHECKS, world, problems)
+    policies = _unshadowed(policies, problems)
+    budgets = _undisputed(budgets, inventory, problems)
+    snapshot = Snapshot(
+        installation_namespace=installation_namespace,
+        tenants={tenant.name: tenant for tenant in (_tenant(each, inventory) for each in budgets)},
+        policies=tuple(_policy(each, world) for each in sorted(policies, key=_preference)),
+        indexes={index.id: index for index in map(_index, indexes)},
+        sources=tuple(_sources([*indexes, *policies, *budgets])),
+    )
+    return Compilation(snapshot, tuple(sorted(problems, key=lambda problem: problem.sort_key)))
+
+
+def _accepted(
+    resources: Iterable[Resource[SpecT]], named_checks: Checks[SpecT], world: World, problems: list[Problem]
+) -> list[Resource[SpecT]]:
+    """The resources without an error, oldest first; what was found goes to `problems`."""
+    kept = []
+    for resource in sorted(resources, key=lambda each: each.seniority):
+        found = [problem for check in named_checks for problem in check(resource, world)]
+        problems += found
+        if all(problem.severity is Severity.WARNING for problem in found):
+            kept.append(resource)
+    return kept
+
+
+def _unshadowed(policies: list[PolicyResource], problems: list[Problem]) -> list[PolicyResource]:
+    """Drops the younger of two policies that no request could tell apart."""
+    holders: dict[tuple[str, Match, int], PolicyResource] = {}
+    for policy in policies:
+        match = _match(policy)
+        # The order in which names are listed makes no difference to what they match.
+        canonical = Match(
+            tuple(sorted(match.models)),
+            tuple(sorted(match.tenants)),
+            tuple(sorted(match.headers, key=lambda header: (header.name, header.value))),
+        )
+        claim = (policy.identity.namespace, canonical, policy.spec.priority)
+        holder = holders.setdefault(claim, policy)
+        if holder is not policy:
+            message = (
+                f"has the same match and priority as the older {holder.identity}, so no request would ever "
+                "reach it; narrow its match or give it another priority"
+            )
+            problems.append(Problem(policy.identity, "spec.match", ProblemReason.CONFLICT, message))
+    return list(holders.values())
+
+
+def _undisputed(
+    budgets: list[BudgetResource], inventory: Inventory, problems: list[Problem]
+) -> list[BudgetResource]:
+    """Drops a younger budget that claims a tenant's name or an API key an older one holds."""
+    tenants: dict[TenantName, BudgetResource] = {}
+    keys: dict[str, BudgetResource] = {}
+    kept = []
+    for budget in budgets:
+        name = _tenant_name(budget)
+        digests = _key_digests(budget, inventory)
+        name_holder = tenants.get(name)
+        taken = next(((place, keys[digest]) for place, digest in enumerate(digests) if digest in keys), None)
+        if name_holder is not None:
+            message = (
+                f"tenant {name!r} belongs to the older {name_holder.identity}; give this one another name"
+            )
+            problems.append(Problem(budget.identity, "spec.tenant", ProblemReason.CONFLICT, message))
+        elif taken is not None:
+            place, key_holder = taken
+            message = f"this API key belongs to the older {key_holder.identity}; give this tenant its own"
+            problems.append(
+                Problem(budget.identity, f"spec.apiKeys[{place}]", ProblemReason.CONFLICT, message)
+            )
+        else:
+            tenants[name] = budget
+            keys.update(dict.fromkeys(digests, budget))
+            kept.append(budget)
+    return kept
+
+
+def _preference(policy: PolicyResource) -> tuple[int, int, tuple[str, str, str]]:
+    """Higher priority first, then the more specific match, then the older."""
+    return (-policy.spec.priority, -_match(policy).specificity, policy.seniority)
+
+
+def _sources(resources: Iterable[Resource[Spec]]) -> Iterator[Source]:
+    for each in sorted(resources, key=lambda resource: resource.identity):
+        yield Source(each.identity.kind, each.identity.namespace, each.identity.name, each.generation)
+
+
+def _index(resource: IndexResource) -> Index:
+    spec, identity = resource.spec, resource.identity
+    embedding, vector = spec.embedding, spec.vector
+    # Everything that decides which vectors may be compared, and nothing else.
+    space = (embedding.provider, embedding.model, str(embedding.dimensions), vector.type, vector.metric)
+    return Index(
+        namespace=identity.namespace,
+        name=identity.name,
+        version=f"{identity.namespace}.{identity.name}.{wire.fingerprint(space)}",
+        embedding_provider=embedding.provider,
+        embedding_model=embedding.model,
+        dimensions=embedding.dimensions,
+        algorithm=vector.algorithm,
+        vector_type=vector.type,
+        metric=vector.metric,
+        m=vector.m,
+        ef_construction=vector.ef_construction,
+        initial_capacity=vector.initial_capacity,
+        ttl_ms=milliseconds(spec.ttl),
+        scope=spec.scope,
+        threshold=float(spec.match.threshold),
+        strict_threshold=float(spec.match.strict_threshold),
+        checks=tuple(sorted(set(spec.match.checks))),
+    )
+
+
+def _policy(resource: PolicyResource, world: World) -> Policy:
+    spec, identity = resource.spec, resource.identity
+    models = [_model(model, identity.namespace, world) for model in spec.models]
+    by_price = sorted(models, key=lambda model: (model.price.output, model.price.input))
+    return Policy(
+        namespace=identity.namespace,
+        name=identity.name,
+        match=_match(resource),
+        priority=spec.priority,
+        cache=cache
+        and CacheUse(
+            f"{identity.namespace}/{cache.index_ref.name}", cache.mode, float(cache.max_temperature)
+        ),
+        models={model.name: model for model in models},
+        route=Route(
+            simple=ModelName(spec.route.simple_model or by_price[0].name),
+            complex=ModelName(spec.route.complex_model or by_price[-1].name),
+            allow_explicit_model=spec.route.allow_explicit_model,
+            word_threshold=spec.route.complexity.word_threshold,
+            keywords=tuple(sorted({word.casefold() for word in spec.route.complexity.keywords})),
+        ),
+        fallback=Fallback(
+            order=tuple(map(ModelName, spec.fallback.order)) or tuple(model.name for model in models),
+            max_fallbacks=spec.fallback.max_fallbacks,
+            triggers=tuple(sorted(set(spec.fallback.triggers))),
+            deadline_ms=milliseconds(spec.fallback.deadline),
+        ),
+    )
+
+
+def _cache_use(spec: CacheSpec | None, namespace: str) -> CacheUse | None:
+    if spec is None:
+        return None
+    return CacheUse(f"{namespace}/{spec.index_ref.name}", spec.mode, float(spec.max_temperature))
+
+
+def _match(resource: PolicyResource) -> Match:
+    match = resource.spec.match
+    return Match(
+        models=tuple(map(ModelName, match.models)),
+        tenants=tuple(map(TenantName, match.tenants)),
+        headers=tuple(Header(header.name.lower(), header.value) for header in match.headers),
+    )
+
+
+def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
+    provider = world.catalog.provider_of(spec.model) or ""
+    entry = world.catalog.find(spec.model)
+    direct = provider in checks.OPENAI_COMPATIBLE
+    price = checks.price_of(spec, world.catalog)
+    if price is None:
+        raise AssertionError(f"prices_are_known let {spec.model} pass without a price")
+    window = spec.context_window or (entry and entry.context_window) or DEFAULT_CONTEXT_WINDOW
+    output = spec.max_output_tokens or (entry and entry.max_output_tokens) or DEFAULT_MAX_OUTPUT_TOKENS
+    return Model(
+        name=ModelName(spec.name),
+        upstream_id=spec.model.removeprefix(f"{provider}/") if direct else spec.model,
+        protocol=Protocol.OPENAI if direct else Protocol.LITELLM,
+        endpoint=spec.endpoint or checks.OPENAI_COMPATIBLE.get(provider),
+        api_key=_secret(namespace, spec.credentials_ref, world.inventory) if spec.credentials_ref else None,
+        price=price,
+        context_window=window,
+        max_output_tokens=output,
+        timeout_ms=milliseconds(spec.timeout),
+    )
+
+
+def _tenant(resource: BudgetResource, inventory: Inventory) -> Tenant:
+    spec = resource.spec
+    exceeded = spec.on_exceeded
+    return Tenant(
+        name=_tenant_name(resource),
+        namespace=resource.identity.namespace,
+        key_digests=_key_digests(resource, inventory),
+        limits=tuple(map(_limit, spec.limits)),
+        alert_threshold_percent=spec.alert_threshold_percent,
+        on_exceeded=OnExceeded(
+            exceeded.action, exceeded.message, ModelName(exceeded.model) if exceeded.model else None
+        ),
+        preferred_model=ModelName(spec.preferred_model),
+        on_ledger_unavailable=spec.on_ledger_unavailable,
+    )
+
+
+def _limit(spec: LimitSpec) -> Limit:
+    window = spec.window
+    return Limit(
+        name=spec.name,
+        unit=spec.unit,
+        amount=scaled(spec.amount, NANO_PER_USD if spec.unit is Unit.USD else 1),
+        window=Calendar(window.calendar, window.time_zone)
+        if window.calendar is not None
+        else Rolling(milliseconds(window.rolling or "")),
+    )
+
+
+def _tenant_name(resource: BudgetResource) -> TenantName:
+    return TenantName(resource.spec.tenant or resource.identity.name)
+
+
+def _key_digests(resource: BudgetResource, inventory: Inventory) -> tuple[str, ...]:
+    namespace = resource.identity.namespace
+    refs = [api_key.secret_ref for api_key in resource.spec.api_keys]
+    return tuple(wire.digest_in_secret(_secret(namespace, ref, inventory)) for ref in refs)
+
+
+def _secret(namespace: str, ref: SecretKeyRef, inventory: Inventory) -> str:
+    """A value that the checks have found to be there."""
+    return inventory.secrets[namespace, ref.name][ref.key].strip()

@@ -1,0 +1,212 @@
+"""Raw objects, as YAML or the Kubernetes API gives them, to typed resources and problems. An object that does
+not parse becomes a problem and is left out; the others go on.
+
+Called by the operator and by `tollway serve` and `validate`, before the compiler.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from tollway_api import routing_policy, semantic_cache_index, tenant_budget
+from tollway_api.meta import API_VERSION, GROUP, Identity, Resource, Spec
+from tollway_api.problems import Problem, ProblemReason
+from tollway_api.routing_policy import RoutingPolicySpec
+from tollway_api.semantic_cache_index import SemanticCacheIndexSpec
+from tollway_api.tenant_budget import TenantBudgetSpec
+
+RawObject = Mapping[str, object]
+SecretKey = tuple[str, str]  # namespace, name
+
+SPEC_OF_KIND: Final[Mapping[str, type[Spec]]] = {
+    semantic_cache_index.KIND: SemanticCacheIndexSpec,
+    tenant_budget.KIND: TenantBudgetSpec,
+    routing_policy.KIND: RoutingPolicySpec,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Everything the compiler looks at. Resources are in no particular order."""
+
+    indexes: tuple[Resource[SemanticCacheIndexSpec], ...] = ()
+    budgets: tuple[Resource[TenantBudgetSpec], ...] = ()
+    policies: tuple[Resource[RoutingPolicySpec], ...] = ()
+    secrets: Mapping[SecretKey, Mapping[str, str]] = field(default_factory=dict)
+
+
+def parse_inventory(
+    objects: Sequence[RawObject], default_namespace: str = "default"
+) -> tuple[Inventory, tuple[Problem, ...]]:
+    """Types every Tollway object and reads every Secret; objects of other APIs are none of our business."""
+    resources: dict[Identity, Resource[Spec]] = {}
+    secrets: dict[SecretKey, Mapping[str, str]] = {}
+    problems: list[Problem] = []
+    for raw in objects:
+        identity = identify(raw, default_namespace)
+        if identity.kind == "Secret" and raw.get("apiVersion") == "v1":
+            values, found = _parse_secret(identity, raw)
+            problems += found
+            if not found:
+                secrets[identity.namespace, identity.name] = values
+        elif str(raw.get("apiVersion", "")).partition("/")[0] == GROUP:
+            parsed = _parse_resource(identity, raw)
+            if isinstance(parsed, tuple):
+                problems += parsed
+            elif identity in resources:
+                problems.append(_twice(identity))
+            else:
+                resources[identity] = parsed
+    return _typed(resources, secrets), tuple(problems)
+
+
+def identify(raw: RawObject, default_namespace: str = "default") -> Identity:
+    """Who an object is, as far as it says."""
+    metadata = _mapping(raw.get("metadata"))
+    namespace = metadata.get("namespace") or default_namespace
+    return Identity(
+        str(raw.get("kind") or "object"), str(namespace), str(metadata.get("name") or "(unnamed)")
+    )
+
+
+def _typed(
+    resources: Mapping[Identity, Resource[Spec]], secrets: Mapping[SecretKey, Mapping[str, str]]
+) -> Inventory:
+    indexes: list[Resource[SemanticCacheIndexSpec]] = []
+    budgets: list[Resource[TenantBudgetSpec]] = []
+    policies: list[Resource[RoutingPolicySpec]] = []
+    for found in resources.values():
+        identity, generation, created = found.identity, found.generation, found.created
+        match found.spec:
+            case SemanticCacheIndexSpec() as index:
+                indexes.append(Resource(identity, generation, created, index))
+            case TenantBudgetSpec() as budget:
+                budgets.append(Resource(identity, generation, created, budget))
+            case RoutingPolicySpec() as policy:
+                policies.append(Resource(identity, generation, created, policy))
+    return Inventory(tuple(indexes), tuple(budgets), tuple(policies), secrets)
+
+
+def _parse_resource(identity: Identity, raw: RawObject) -> Resource[Spec] | tuple[Problem, ...]:
+    kind_problem = _check_kind(identity, raw)
+    if kind_problem is not None:
+        return (kind_problem,)
+    if identity.name == "(unnamed)":
+        message = "is required; every object needs a name"
+        return (Problem(identity, "metadata.name", ProblemReason.INVALID, message),)
+    spec_type = SPEC_OF_KIND[identity.kind]
+    try:
+        spec = spec_type.model_validate(raw.get("spec") or {}, strict=False)
+    except ValidationError as error:
+        return tuple(_explain(identity, spec_type, details) for details in error.errors())
+    metadata = _mapping(raw.get("metadata"))
+    generation = metadata.get("generation")
+    return Resource(
+        identity=identity,
+        generation=generation if isinstance(generation, int) else 1,
+        created=str(metadata.get("creationTimestamp") or ""),
+        spec=spec,
+    )
+
+
+def _check_kind(identity: Identity, raw: RawObject) -> Problem | None:
+    if identity.kind not in SPEC_OF_KIND:
+        close = get_close_matches(identity.kind, SPEC_OF_KIND, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known kinds: {', '.join(sorted(SPEC_OF_KIND))}"
+        return Problem(identity, "kind", ProblemReason.UNREADABLE, f"unknown kind {identity.kind!r}; {hint}")
+    if raw.get("apiVersion") != API_VERSION:
+        message = f"unknown version {raw.get('apiVersion')!r}; write {API_VERSION}"
+        return Problem(identity, "apiVersion", ProblemReason.UNREADABLE, message)
+    return None
+
+
+def _parse_secret(identity: Identity, raw: RawObject) -> tuple[Mapping[str, str], tuple[Problem, ...]]:
+    values: dict[str, str] = {}
+    problems: list[Problem] = []
+    for key, encoded in _mapping(raw.get("data")).items():
+        try:
+            values[key] = base64.b64decode(str(encoded), validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            message = "is not base64 of UTF-8 text; encode it, or move it to stringData as plain text"
+            problems.append(Problem(identity, f"data.{key}", ProblemReason.INVALID, message))
+    for key, value in _mapping(raw.get("stringData")).items():
+        if isinstance(value, str):
+            values[key] = value
+        else:
+            message = "must be text; put it in quotes"
+            problems.append(Problem(identity, f"stringData.{key}", ProblemReason.INVALID, message))
+    return values, tuple(problems)
+
+
+def _twice(identity: Identity) -> Problem:
+    message = "is defined twice; the first definition holds. Rename or remove one of them"
+    return Problem(identity, "metadata.name", ProblemReason.CONFLICT, message)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _explain(identity: Identity, spec_type: type[Spec], details: ErrorDetails) -> Problem:
+    """One of pydantic's errors in words that say how to mend it."""
+    location = details["loc"]
+    context = details.get("ctx", {})
+    match details["type"]:
+        case "missing":
+            message = "is required"
+        case "extra_forbidden":
+            message = _unknown_field(spec_type, location)
+        case "enum" | "literal_error":
+            message = f"is {details['input']!r}, but must be one of {context['expected']}"
+        case "string_type":
+            message = f'must be text; put it in quotes: "{details["input"]}"'
+        case "value_error":
+            message = str(context["error"])
+        case _:
+            message = f"{_lower_first(details['msg'])} (it is {_short(details['input'])})"
+    return Problem(identity, _path(location), ProblemReason.INVALID, message)
+
+
+def _path(location: Sequence[int | str]) -> str:
+    """`("models", 0, "name")` as a person writes it: `spec.models[0].name`."""
+    return "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+
+
+def _unknown_field(spec_type: type[Spec], location: Sequence[int | str]) -> str:
+    known = sorted(_fields_at(spec_type, location[:-1]))
+    close = get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
+    return (
+        f"unknown field; did you mean {close[0]!r}?" if close else f"unknown field; known: {', '.join(known)}"
+    )
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> Iterator[str]:
+    """Names of the fields that may stand at a place inside a spec."""
+    for part in location:
+        for known in model.model_fields.values():
+            if known.alias == part and (inner := _model_in(known.annotation)) is not None:
+                model = inner
+                break
+    return (known.alias or name for name, known in model.model_fields.items())
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The model inside `X`, `X | None` or `list[X]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((inner for part in get_args(annotation) if (inner := _model_in(part)) is not None), None)
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _short(value: object, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,144 @@
+"""What the three kinds share: group and version, the base of every spec, and the scalar types with their
+bounds. Each scalar says in its error what it accepts, because that sentence is what a user reads.
+
+Called by the kind modules and by the compiler; imports nothing of ours.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Final, Generic, NewType, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+GROUP: Final = "tollway.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+TenantName = NewType("TenantName", str)
+ModelName = NewType("ModelName", str)
+
+
+class Spec(BaseModel):
+    """The base of everything a user writes: camelCase names, no unknown fields, immutable once read."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+
+SpecT_co = TypeVar("SpecT_co", bound=Spec, covariant=True)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Identity:
+    """Names one object: `RoutingPolicy team-a/chat`."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource(Generic[SpecT_co]):
+    """A typed object: its identity, what orders it among its peers, and its spec."""
+
+    identity: Identity
+    generation: int
+    created: str  # RFC 3339 in UTC, so that text order is time order; "" when it was read from a file
+    spec: SpecT_co
+
+    @property
+    def seniority(self) -> tuple[str, str, str]:
+        """Sorts the older object first; equal ages by namespace and name, so that the order is total."""
+        return (self.created, self.identity.namespace, self.identity.name)
+
+
+def _text(pattern: str, accepts: str, **schema: str | int) -> tuple[Callable[[str], str], dict[str, object]]:
+    """A validator for text and the JSON schema that says the same."""
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(f"{value!r} is not {accepts}")
+        return value
+
+    return check, {"type": "string", "pattern": f"^{pattern}$", **schema}
+
+
+_check_duration, _duration_schema = _text(
+    r"([0-9]{1,6}(ms|s|m|h))+", 'a duration; write it like "500ms", "30s", "1h30m" or "24h"', maxLength=32
+)
+Duration = Annotated[str, AfterValidator(_check_duration), WithJsonSchema(_duration_schema)]
+
+_check_decimal, _decimal_schema = _text(
+    r"[0-9]{1,9}(\.[0-9]{1,9})?", 'a decimal number; write it in quotes, like "12.50"', maxLength=19
+)
+DecimalString = Annotated[str, AfterValidator(_check_decimal), WithJsonSchema(_decimal_schema)]
+
+_check_ratio, _ratio_schema = _text(
+    r"(0(\.[0-9]{1,6})?|1(\.0{1,6})?)", 'a ratio from 0 to 1; write it in quotes, like "0.95"', maxLength=8
+)
+Ratio = Annotated[str, AfterValidator(_check_ratio), WithJsonSchema(_ratio_schema)]
+
+_check_label, _label_schema = _text(
+    r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+    "a name of at most 63 lower-case letters, digits and '-', starting and ending with a letter or digit",
+    maxLength=63,
+)
+Label = Annotated[str, AfterValidator(_check_label), WithJsonSchema(_label_schema)]
+
+# A model's name may carry what providers' names carry; "auto" is left to the router.
+_check_model_name, _model_name_schema = _text(
+    r"[A-Za-z0-9]([A-Za-z0-9._:/-]{0,126}[A-Za-z0-9])?",
+    "a model name of at most 128 letters, digits and . _ : / -",
+    maxLength=128,
+)
+ModelNameText = Annotated[str, AfterValidator(_check_model_name), WithJsonSchema(_model_name_schema)]
+
+# A tenant's name becomes a Redis hash tag and a metric label, so it may hold no braces and no blanks.
+_check_tenant, _tenant_schema = _text(
+    r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?",
+    "a tenant name of at most 63 letters, digits and . _ -, starting and ending with a letter or digit",
+    maxLength=63,
+)
+TenantNameText = Annotated[str, AfterValidator(_check_tenant), WithJsonSchema(_tenant_schema)]
+
+_check_url, _url_schema = _text(
+    r"https?://[A-Za-z0-9._\[\]:-]+(/[^\s?#]*)?",
+    'an http or https URL without query or fragment, like "https://api.example.com/v1"',
+    maxLength=512,
+)
+Url = Annotated[str, AfterValidator(_check_url), WithJsonSchema(_url_schema)]
+
+
+class LocalRef(Spec):
+    """Names an object in the same namespace; references never cross namespaces."""
+
+    name: Label = Field(description="Name of the object, in this object's namespace.")
+
+
+class SecretKeyRef(Spec):
+    """Names one key of a Secret in the same namespace."""
+
+    name: Label = Field(description="Name of the Secret, in this object's namespace.")
+    key: str = Field(
+        default="api-key", min_length=1, max_length=253, description="Which of the Secret's keys to read."
+    )
+
+
+_UNIT_MILLISECONDS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+
+
+def milliseconds(duration: str) -> int:
+    """The length of a Go-style duration, in milliseconds. The text must have passed `Duration`."""
+    parts = re.findall(r"([0-9]+)(ms|s|m|h)", duration)
+    return sum(int(count) * _UNIT_MILLISECONDS[unit] for count, unit in parts)
+
+
+def scaled(decimal: str, factor: int) -> int:
+    """`decimal` times `factor`, rounded half to even to an integer; exact, because money is never a float."""
+    return int((Decimal(decimal) * factor).to_integral_value())

@@ -1,0 +1,242 @@
+"""What a data plane must do, compiled: the only thing the two planes exchange. Encoding is canonical, so the
+same input gives the same bytes and the digest names the content.
+
+Made by `compiler`; read by every data-plane module. Free of Kubernetes. Holds provider keys, so an encoded
+snapshot is a secret; API keys are in it as digests only.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from tollway_api.meta import ModelName, TenantName
+from tollway_api.routing_policy import CacheMode, FallbackTrigger
+from tollway_api.semantic_cache_index import (
+    CriticalCheck,
+    EmbeddingProvider,
+    Scope,
+    VectorAlgorithm,
+    VectorMetric,
+    VectorType,
+)
+from tollway_api.tenant_budget import CalendarPeriod, ExceededAction, LedgerUnavailable, Unit
+
+SCHEMA_VERSION: Final = 1
+
+# Integer scales: a USD limit counts nano-USD; a price is pico-USD per token.
+NANO_PER_USD: Final = 10**9
+PICO_PER_NANO: Final = 1_000
+
+
+class SnapshotError(Exception):
+    """The bytes are not a snapshot this version can run."""
+
+
+class Protocol(StrEnum):
+    """How an upstream is spoken to."""
+
+    OPENAI = "OpenAI"  # directly over HTTP
+    LITELLM = "LiteLLM"  # through the library
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Pico-USD per token."""
+
+    input: int
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    name: ModelName
+    upstream_id: str  # what the provider, or LiteLLM, calls it
+    protocol: Protocol
+    endpoint: str | None  # None: LiteLLM knows the provider's own
+    api_key: str | None = field(repr=False)
+    price: Price
+    context_window: int  # tokens
+    max_output_tokens: int
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    name: str  # lower case
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    models: tuple[ModelName, ...]
+    tenants: tuple[TenantName, ...]
+    headers: tuple[Header, ...]
+
+    @property
+    def specificity(self) -> int:
+        """How many of the three dimensions are narrowed, headers counted one by one."""
+        return bool(self.models) + bool(self.tenants) + len(self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    index: str  # key of Snapshot.indexes
+    mode: CacheMode
+    max_temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    simple: ModelName
+    complex: ModelName
+    allow_explicit_model: bool
+    word_threshold: int
+    keywords: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    order: tuple[ModelName, ...]
+    max_fallbacks: int
+    triggers: tuple[FallbackTrigger, ...]
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    namespace: str
+    name: str
+    match: Match
+    priority: int
+    cache: CacheUse | None
+    models: dict[ModelName, Model]
+    route: Route
+    fallback: Fallback
+
+    @property
+    def id(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    period: CalendarPeriod
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    name: str
+    unit: Unit
+    amount: int  # nano-USD, tokens or requests
+    window: Rolling | Calendar
+
+
+@dataclass(frozen=True, slots=True)
+class OnExceeded:
+    action: ExceededAction
+    message: str
+    model: ModelName | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    name: TenantName
+    namespace: str
+    key_digests: tuple[str, ...]  # SHA-256, lower-case hex
+    limits: tuple[Limit, ...]
+    alert_threshold_percent: int
+    on_exceeded: OnExceeded
+    preferred_model: ModelName  # or "auto"
+    on_ledger_unavailable: LedgerUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    namespace: str
+    name: str
+    version: str  # names the index version in Redis; changes with the fingerprint
+    embedding_provider: EmbeddingProvider
+    embedding_model: str
+    dimensions: int
+    algorithm: VectorAlgorithm
+    vector_type: VectorType
+    metric: VectorMetric
+    m: int
+    ef_construction: int
+    initial_capacity: int
+    ttl_ms: int
+    scope: Scope
+    threshold: float
+    strict_threshold: float
+    checks: tuple[CriticalCheck, ...]
+
+    @property
+    def id(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An object, and the generation of it, that this snapshot was compiled from."""
+
+    kind: str
+    namespace: str
+    name: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    installation_namespace: str
+    schema_version: int = SCHEMA_VERSION
+    tenants: dict[TenantName, Tenant] = field(default_factory=dict)
+    policies: tuple[Policy, ...] = ()  # the one to prefer first
+    indexes: dict[str, Index] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
+
+
+_ADAPTER: Final = TypeAdapter(Snapshot)
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """Canonical JSON: sorted keys, no blanks."""
+    plain = _ADAPTER.dump_python(snapshot, mode="json")
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def decode(data: bytes) -> Snapshot:
+    """The snapshot in `data`, whole and of this schema version.
+
+    Raises SnapshotError, whose message never repeats values, because they may be keys.
+    """
+    try:
+        snapshot = _ADAPTER.validate_json(data, strict=False)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise SnapshotError(f"not a snapshot: {place}: {first['msg']}") from None
+    if snapshot.schema_version != SCHEMA_VERSION:
+        raise SnapshotError(
+            f"snapshot has schema version {snapshot.schema_version}, this data plane runs {SCHEMA_VERSION}"
+        )
+    return snapshot
+
+
+def digest(encoded: bytes) -> str:
+    """SHA-256 of an encoded snapshot, in hex."""
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def revision(encoded: bytes) -> str:
+    """The digest's first twelve digits: what people and headers call a snapshot."""
+    return digest(encoded)[:12]

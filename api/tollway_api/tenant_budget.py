@@ -1,0 +1,152 @@
+"""TenantBudget: who a caller is, and what it may spend."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Final, Self
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+
+from tollway_api.meta import (
+    DecimalString,
+    Duration,
+    Label,
+    ModelNameText,
+    SecretKeyRef,
+    Spec,
+    TenantNameText,
+    milliseconds,
+)
+
+KIND: Final = "TenantBudget"
+AUTO: Final = "auto"
+
+
+class Unit(StrEnum):
+    USD = "USD"
+    TOKENS = "Tokens"
+    REQUESTS = "Requests"
+
+
+class CalendarPeriod(StrEnum):
+    HOUR = "Hour"
+    DAY = "Day"
+    WEEK = "Week"
+    MONTH = "Month"
+
+
+class ExceededAction(StrEnum):
+    REJECT = "Reject"
+    DEGRADE = "Degrade"
+
+
+class LedgerUnavailable(StrEnum):
+    """What to do with a request that cannot be counted."""
+
+    DENY = "Deny"
+    ALLOW = "Allow"
+
+
+# Read once: the set is a constant of the installed time-zone data.
+_TIME_ZONES: Final = frozenset(available_timezones())
+
+
+def _check_time_zone(value: str) -> str:
+    if value not in _TIME_ZONES:
+        raise ValueError(f'{value!r} is not an IANA time zone; write it like "UTC" or "Europe/Berlin"')
+    return value
+
+
+TimeZone = Annotated[
+    str, AfterValidator(_check_time_zone), WithJsonSchema({"type": "string", "maxLength": 64})
+]
+
+
+class Window(Spec):
+    """The stretch of time over which a limit counts: exactly one of its two fields."""
+
+    rolling: Duration | None = Field(default=None, description='The last so-and-so long, like "24h".')
+    calendar: CalendarPeriod | None = Field(default=None, description="The current hour, day, week or month.")
+    time_zone: TimeZone = Field(default="UTC", description="Where a calendar window's day begins.")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.rolling is None) == (self.calendar is None):
+            raise ValueError('give exactly one of rolling (like "24h") and calendar (like "Day")')
+        if self.rolling is not None and not 1_000 <= milliseconds(self.rolling) <= 366 * 86_400_000:
+            raise ValueError("rolling must be from 1s to 8784h (366 days)")
+        return self
+
+
+class Limit(Spec):
+    name: Label = Field(description="Shown to the caller when this limit refuses a request.")
+    unit: Unit = Field(default=Unit.USD, description="What is counted.")
+    amount: DecimalString = Field(
+        description='How much may be used within the window, as a decimal in quotes, like "25.00".'
+    )
+    window: Window = Field(default=Window(calendar=CalendarPeriod.DAY), description="Over which time.")
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        if self.unit is not Unit.USD and "." in self.amount:
+            raise ValueError(f"amount must be a whole number of {self.unit.value.lower()}")
+        # The ledger counts nano-USD in doubles inside Redis, which are exact up to 2^53.
+        if self.unit is Unit.USD and Decimal(self.amount) > 9_000_000:
+            raise ValueError("amount must be at most 9000000 USD; split the budget or shorten its window")
+        return self
+
+
+class OnExceeded(Spec):
+    action: ExceededAction = Field(
+        default=ExceededAction.REJECT, description="Reject with 429, or Degrade to a cheaper model."
+    )
+    message: str = Field(
+        default="Your budget is used up for now. Please try again later.",
+        max_length=500,
+        description="What a rejected caller reads.",
+    )
+    model: ModelNameText | None = Field(
+        default=None,
+        description="Degrade: a model of the governing policy to use instead.",
+    )
+
+    @model_validator(mode="after")
+    def _degrade_names_a_model(self) -> Self:
+        if (self.action is ExceededAction.DEGRADE) != (self.model is not None):
+            raise ValueError("Degrade needs model, and Reject takes none: give action and model together")
+        return self
+
+
+class ApiKey(Spec):
+    secret_ref: SecretKeyRef = Field(
+        description='Where the key is; the Secret may hold "sha256:<hex>" of it instead.'
+    )
+
+
+class TenantBudgetSpec(Spec):
+    tenant: TenantNameText | None = Field(
+        default=None, description="The caller's name, unique in the installation. Default: the object's name."
+    )
+    api_keys: Annotated[list[ApiKey], Field(min_length=1, max_length=64)] = Field(
+        description="Keys by which the caller is known. Several are valid at once, for rotation."
+    )
+    limits: Annotated[list[Limit], Field(max_length=16)] = Field(
+        default=[], description="What may be spent. Without limits the caller is accounted and never refused."
+    )
+    alert_threshold_percent: int = Field(
+        default=80, ge=1, le=100, description="Usage of any limit, in percent, from which to warn."
+    )
+    on_exceeded: OnExceeded = Field(default=OnExceeded(), description="What happens when a limit is reached.")
+    preferred_model: ModelNameText = Field(
+        default=AUTO, description='The model for requests that ask for "auto"; "auto" lets the router choose.'
+    )
+    on_ledger_unavailable: LedgerUnavailable = Field(
+        default=LedgerUnavailable.DENY, description="What to do while spending cannot be counted."
+    )
+
+    @model_validator(mode="after")
+    def _limit_names_differ(self) -> Self:
+        names = [limit.name for limit in self.limits]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two limits are named {min(twice)!r}; give each its own name")
+        return self

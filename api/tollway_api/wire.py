@@ -1,0 +1,59 @@
+"""What both planes must agree on outside the snapshot: the names of Redis keys and indexes, and how an API
+key becomes a digest. Every key carries the schema version, so that a later layout never meets this one.
+
+All keys of one cache partition carry one hash tag, and so do all ledger keys of one tenant: a Redis Cluster
+keeps each group on one shard.
+"""
+
+import hashlib
+import re
+from typing import Final
+
+from tollway_api.meta import TenantName
+from tollway_api.snapshot import Index
+
+_PREFIX: Final = "tollway:1"
+DIGEST_PREFIX: Final = "sha256:"
+
+
+def key_digest(api_key: str) -> str:
+    """SHA-256 of an API key, lower-case hex. Keys are long and random, so no salt and no stretching."""
+    return hashlib.sha256(api_key.encode()).hexdigest()
+
+
+def digest_in_secret(value: str) -> str:
+    """The digest a Secret's value stands for: the value itself when it is one already."""
+    value = value.strip()
+    if re.fullmatch(rf"{DIGEST_PREFIX}[0-9a-f]{{64}}", value):
+        return value.removeprefix(DIGEST_PREFIX)
+    return key_digest(value)
+
+
+def fingerprint(index_parts: tuple[str, ...]) -> str:
+    """Names an embedding space: vectors of different fingerprints must never be compared."""
+    return hashlib.sha256("\n".join(index_parts).encode()).hexdigest()[:12]
+
+
+def index_name(index: Index) -> str:
+    """The RediSearch index of one index version."""
+    return f"{_PREFIX}:index:{index.version}"
+
+
+def vector_prefix(index: Index) -> str:
+    """What the keys of the index version's vectors begin with."""
+    return f"{_PREFIX}:vector:{index.version}:"
+
+
+def vector_key(index: Index, partition: str, entry: str) -> str:
+    return f"{vector_prefix(index)}{{{partition}}}:{entry}"
+
+
+def entry_key(partition: str, entry: str) -> str:
+    """A remembered answer. It outlives its vectors, so that a new embedding finds it again."""
+    return f"{_PREFIX}:entry:{{{partition}}}:{entry}"
+
+
+def ledger_keys(tenant: TenantName) -> tuple[str, str, str]:
+    """The tenant's spend, the holds of requests under way, and when each hold expires."""
+    base = f"{_PREFIX}:ledger:{{{tenant}}}"
+    return f"{base}:spent", f"{base}:holds", f"{base}:expiry"
