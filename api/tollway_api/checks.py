@@ -114,7 +114,7 @@ def model_names_are_defined(policy: PolicyResource, _: World) -> Iterator[Proble
 
 
 def models_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
-    """The catalogue knows a model, or its owner says where it is (`endpoint`) or what it costs (`pricing`)."""
+    """The catalogue knows a model, or its owner says where it is or what it costs."""
     for place, model in enumerate(policy.spec.models):
         provider = world.catalog.provider_of(model.model)
         described = bool(model.endpoint or model.pricing or world.catalog.find(model.model))
@@ -143,7 +143,7 @@ def prices_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
 
 def endpoints_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
     for place, model in enumerate(policy.spec.models):
-        provider = world.catalog.provider_of(model.model)
+        provider = world.catalog.provider_of(model.model) or ""
         if model.endpoint is None and provider in OPENAI_COMPATIBLE and OPENAI_COMPATIBLE[provider] is None:
             message = f"is required: provider {provider!r} has no endpoint of its own"
             yield Problem(policy.identity, f"spec.models[{place}].endpoint", ProblemReason.INVALID, message)
@@ -193,8 +193,8 @@ def currency_limits_meet_known_prices(budget: BudgetResource, world: World) -> I
         for model in policy.spec.models:
             if price_of(model, world.catalog) is None:
                 message = (
-                    f"limit {counted.name!r} counts USD, but model {model.name!r} of {policy.identity}, which "
-                    "may govern this tenant, has no known price; that policy is refused until it gives pricing"
+                    f"limit {counted.name!r} counts USD, but model {model.name!r} of {policy.identity}, "
+                    "which may govern this tenant, has no known price; that policy is refused until it does"
                 )
                 field = f"spec.limits[{budget.spec.limits.index(counted)}]"
                 yield Problem(budget.identity, field, ProblemReason.UNKNOWN_PRICE, message, Severity.WARNING)

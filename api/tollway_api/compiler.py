@@ -185,10 +185,7 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
         name=identity.name,
         match=_match(resource),
         priority=spec.priority,
-        cache=cache
-        and CacheUse(
-            f"{identity.namespace}/{cache.index_ref.name}", cache.mode, float(cache.max_temperature)
-        ),
+        cache=_cache_use(spec.cache, identity.namespace),
         models={model.name: model for model in models},
         route=Route(
             simple=ModelName(spec.route.simple_model or by_price[0].name),
