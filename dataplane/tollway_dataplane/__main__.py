@@ -1,0 +1,51 @@
+"""`tollway-dataplane`: one data-plane process, told everything by its environment."""
+
+import argparse
+import asyncio
+import os
+import sys
+from dataclasses import fields
+
+import uvloop
+
+from tollway_dataplane.adapters.snapshot_files import follow_snapshot
+from tollway_dataplane.app import open_dataplane
+from tollway_dataplane.logs import json_log
+from tollway_dataplane.server import ListenError, Site, listen, serve, stop_on_signals
+from tollway_dataplane.settings import Settings, SettingsError
+
+
+async def run(settings: Settings) -> None:
+    log = json_log()
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    async with open_dataplane(settings, log) as dataplane:
+        following = asyncio.create_task(
+            follow_snapshot(settings.snapshot_file, dataplane.live, settings.snapshot_poll_s, log)
+        )
+        public = Site(dataplane.public, listen(settings.listen))
+        admin = Site(dataplane.admin, listen(settings.admin_listen))
+        log.info("serving", listen=str(public.address), admin_listen=str(admin.address))
+        try:
+            await serve([public, admin], stop, settings.drain_s, dataplane.draining)
+        finally:
+            following.cancel()
+
+
+def main() -> None:
+    names = "\n".join(f"  TOLLWAY_{field.name.upper()}" for field in fields(Settings))
+    parser = argparse.ArgumentParser(
+        prog="tollway-dataplane",
+        description="Serves LLM requests by the snapshot in TOLLWAY_SNAPSHOT_FILE.\nSettings, from the environment:\n"
+        + names,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args()
+    try:
+        uvloop.run(run(Settings.from_env(os.environ)))
+    except (SettingsError, ListenError) as error:
+        sys.exit(f"tollway-dataplane: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Calls every provider that is not OpenAI-compatible through LiteLLM, as a library: this is the one file that
+imports it. The import takes seconds and 165 MB, so it happens once, in a thread, when a snapshot first needs it.
+"""
+
+import asyncio
+import importlib
+import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import orjson
+
+from tollway_api.routing_policy import FallbackTrigger
+from tollway_dataplane.core.attempts import trigger_of
+from tollway_dataplane.core.completions import is_whole, text_of, usage_of
+from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.errors import UpstreamFault
+from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
+
+
+class LiteLLMUpstream:
+    """`load` must have been awaited before the first call."""
+
+    def __init__(self) -> None:
+        self._litellm: Any = None
+        self._loading = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Imports LiteLLM without letting it fetch its price table from the network."""
+        async with self._loading:
+            if self._litellm is None:
+                self._litellm = await asyncio.to_thread(_import_litellm)
+
+    async def complete(self, call: UpstreamCall) -> Completion:
+        await self.load()
+        function = (
+            self._litellm.aembedding if call.operation is Operation.EMBEDDINGS else self._litellm.acompletion
+        )
+        async with self._faults(), asyncio.timeout(call.timeout_s):
+            response = await function(**_arguments(call))
+        completion: JsonObject = response.model_dump(mode="json", exclude_none=True)
+        body = orjson.dumps(completion)
+        return Completion(body, usage_of(completion), is_whole(completion), text_of(completion))
+
+    @asynccontextmanager
+    async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
+        await self.load()
+        arguments = {**_arguments(call), "stream": True, "stream_options": {"include_usage": True}}
+        async with self._faults(), asyncio.timeout(call.timeout_s) as deadline:
+            response = await self._litellm.acompletion(**arguments)
+
+            async def chunks() -> AsyncGenerator[Chunk, None]:
+                loop = asyncio.get_running_loop()
+                async for part in response:
+                    deadline.reschedule(loop.time() + call.timeout_s)
+                    event: JsonObject = part.model_dump(mode="json", exclude_none=True)
+                    yield Chunk(orjson.dumps(event), event)
+
+            async with aclosing(response), aclosing(chunks()) as opened:
+                yield opened
+
+    @asynccontextmanager
+    async def _faults(self) -> AsyncIterator[None]:
+        """LiteLLM's exceptions as ours. All of them carry the status they stand for."""
+        errors = self._litellm.exceptions
+        try:
+            yield
+        except TimeoutError as exc:
+            raise UpstreamFault(
+                FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True
+            ) from exc
+        except errors.Timeout as exc:
+            raise UpstreamFault(
+                FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True
+            ) from exc
+        except errors.ContextWindowExceededError as exc:
+            raise UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long") from exc
+        except errors.APIConnectionError as exc:
+            raise UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect") from exc
+        except errors.OpenAIError as exc:
+            status = int(getattr(exc, "status_code", None) or 500)
+            message = str(getattr(exc, "message", exc))[:500]
+            raise UpstreamFault(trigger_of(status, "", message), status, message, _retry_after(exc)) from exc
+
+
+def _import_litellm() -> Any:
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    litellm: Any = importlib.import_module("litellm")
+    importlib.import_module("litellm.exceptions")
+    litellm.telemetry = False
+    litellm.suppress_debug_info = True
+    # Unknown parameters reach the provider; ones that LiteLLM knows a provider not to have are left out.
+    litellm.drop_params = True
+    return litellm
+
+
+def _arguments(call: UpstreamCall) -> dict[str, Any]:
+    """No retries below us: the plan of attempts is the only loop."""
+    return {
+        **call.fields,
+        "model": call.model.upstream_id,
+        "api_base": call.model.endpoint,
+        "api_key": call.model.api_key,
+        "timeout": call.timeout_s,
+        "num_retries": 0,
+        "max_retries": 0,
+    }
+
+
+def _retry_after(exc: Exception) -> float | None:
+    response = getattr(exc, "response", None)
+    value = response.headers.get("retry-after", "") if response is not None else ""
+    return float(value) if value.replace(".", "", 1).isdigit() else None

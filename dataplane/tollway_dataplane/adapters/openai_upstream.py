@@ -1,0 +1,133 @@
+"""Calls OpenAI-compatible endpoints directly, over one pooled client. The answer's bytes are passed on as they
+came; only what we must know is read from them.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Final
+
+import aiohttp
+import orjson
+
+from tollway_api.routing_policy import FallbackTrigger
+from tollway_dataplane.core.attempts import trigger_of
+from tollway_dataplane.core.completions import is_whole, text_of, usage_of
+from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.errors import UpstreamFault
+from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
+
+# Of an error page, this much is read.
+_MOST_ERROR_BYTES: Final = 64 * 1024
+_DONE: Final = b"[DONE]"
+_CONNECT_TIMEOUT_S: Final = 10.0
+
+
+@asynccontextmanager
+async def open_upstream(max_connections: int = 1_000) -> AsyncIterator["OpenAIUpstream"]:
+    """The upstream with its connection pool, which lives as long as the process."""
+    connector = aiohttp.TCPConnector(limit=max_connections, ttl_dns_cache=30)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, read_bufsize=256 * 1024
+    ) as session:
+        yield OpenAIUpstream(session)
+
+
+class OpenAIUpstream:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def complete(self, call: UpstreamCall) -> Completion:
+        async with _faults(), asyncio.timeout(call.timeout_s), self._post(call, call.fields) as response:
+            body = await response.read()
+        completion = _parsed(body)
+        return Completion(body, usage_of(completion), is_whole(completion), text_of(completion))
+
+    @asynccontextmanager
+    async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
+        fields = {**call.fields, "stream": True, "stream_options": {"include_usage": True}}
+        async with (
+            _faults(),
+            asyncio.timeout(call.timeout_s) as deadline,
+            self._post(call, fields) as response,
+        ):
+            if "text/event-stream" not in response.headers.get("content-type", ""):
+                raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES), None)
+
+            async def chunks() -> AsyncGenerator[Chunk, None]:
+                loop = asyncio.get_running_loop()
+                async for data in _event_data(response.content):
+                    deadline.reschedule(loop.time() + call.timeout_s)
+                    event = _parsed(data)
+                    if "error" in event:
+                        raise _fault(response.status, data, None)
+                    yield Chunk(data, event)
+
+            async with aclosing(chunks()) as opened:
+                yield opened
+
+    @asynccontextmanager
+    async def _post(self, call: UpstreamCall, fields: JsonObject) -> AsyncIterator[aiohttp.ClientResponse]:
+        body = orjson.dumps({**fields, "model": call.model.upstream_id})
+        headers = {"content-type": "application/json"}
+        if call.model.api_key is not None:
+            headers["authorization"] = f"Bearer {call.model.api_key}"
+        url = f"{(call.model.endpoint or '').rstrip('/')}/{call.operation}"
+        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            if response.status != 200:
+                raise _fault(
+                    response.status,
+                    await response.content.read(_MOST_ERROR_BYTES),
+                    response.headers.get("retry-after"),
+                )
+            yield response
+
+
+async def _event_data(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """The data of each server-sent event up to `[DONE]`. Raises UpstreamFault when the stream ends before it."""
+    async for line in stream:
+        if line.startswith(b"data:"):
+            data = line[5:].strip()
+            if data == _DONE:
+                return
+            yield data
+    raise UpstreamFault(FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True)
+
+
+def _parsed(data: bytes) -> JsonObject:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as exc:
+        raise UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, "the provider did not send JSON") from exc
+    if not isinstance(value, dict):
+        raise UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, "the provider did not send a JSON object")
+    return value
+
+
+def _fault(status: int, body: bytes, retry_after: str | None) -> UpstreamFault:
+    """A provider's error reply. Its sentence is kept when the request is at fault, because the caller needs it."""
+    code = message = ""
+    try:
+        error = orjson.loads(body).get("error")
+        code, message = str(error.get("code") or ""), str(error.get("message") or "")
+    except (orjson.JSONDecodeError, AttributeError):
+        message = "an error without an explanation"
+    wait = float(retry_after) if retry_after and retry_after.replace(".", "", 1).isdigit() else None
+    # Success with an error inside is the provider's confusion, not the request's.
+    known = status if status >= 400 else 502
+    return UpstreamFault(trigger_of(known, code, message), status, message[:500], wait)
+
+
+@asynccontextmanager
+async def _faults() -> AsyncIterator[None]:
+    """aiohttp's exceptions, and the deadline, as ours."""
+    try:
+        yield
+    except TimeoutError as exc:
+        raise UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True) from exc
+    except aiohttp.ClientConnectorError as exc:
+        raise UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect") from exc
+    except (aiohttp.ClientError, OSError, ValueError) as exc:
+        message = f"the connection broke ({type(exc).__name__})"
+        raise UpstreamFault(FallbackTrigger.CONNECTION, None, message, may_have_run=True) from exc

@@ -1,0 +1,113 @@
+"""Remembers answers in Redis: one hash per answer, and one per vector in a RediSearch index. Whatever Redis does,
+the caller gets an answer within the deadline or a CacheFault with a reason to count.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, cast
+
+import numpy as np
+from redis.asyncio import Redis
+from redis.exceptions import BusyLoadingError, OutOfMemoryError, ResponseError
+
+from tollway_api import wire
+from tollway_api.semantic_cache_index import VectorType
+from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.errors import CacheFault
+from tollway_dataplane.ports import Neighbour, Place, Remembered, Vector
+
+_FIELDS: Final = ("body", "model", "cost_nano", "expires_at")
+
+
+class RedisAnswerCache:
+    """Deadlines are seconds for one call, waiting for a connection included."""
+
+    def __init__(self, redis: Redis, read_deadline_s: float, write_deadline_s: float) -> None:
+        self._redis = redis
+        self._read_deadline_s = read_deadline_s
+        self._write_deadline_s = write_deadline_s
+
+    async def get(self, place: Place) -> Remembered | None:
+        key = wire.entry_key(place.partition, place.entry)
+        async with _faults("get", self._read_deadline_s):
+            values = cast("list[bytes | None]", await self._redis.hmget(key, list(_FIELDS)))
+        body, model, cost, expires_at = values
+        if body is None or model is None:
+            return None
+        return Remembered(body, model.decode(), int(cost or 0), float(expires_at or 0))
+
+    async def nearest(self, place: Place, vector: Vector, count: int) -> Sequence[Neighbour]:
+        """The closest entries of the partition. Only index documents of the place's own version are seen."""
+        query = f"@partition:{{{place.partition}}}=>[KNN {count} @embedding $vector AS distance]"
+        async with _faults("search", self._read_deadline_s):
+            reply = await self._redis.execute_command(  # type: ignore[no-untyped-call]
+                "FT.SEARCH", wire.index_name(place.index), query,
+                "PARAMS", 2, "vector", _encoded(vector, place.index.vector_type),
+                "SORTBY", "distance", "RETURN", 2, "distance", "prompt", "LIMIT", 0, count, "DIALECT", 2,
+            )  # fmt: skip
+        return _neighbours(reply)
+
+    async def put(self, place: Place, prompt: str, vector: Vector | None, answer: Remembered) -> None:
+        entry_key = wire.entry_key(place.partition, place.entry)
+        fields = {name: getattr(answer, name) for name in _FIELDS}
+        async with _faults("put", self._write_deadline_s):
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.hset(entry_key, mapping=fields)  # type: ignore[arg-type]  # values may be bytes
+            pipeline.pexpire(entry_key, place.index.ttl_ms)
+            if vector is not None:
+                vector_key = wire.vector_key(place.index, place.partition, place.entry)
+                encoded = _encoded(vector, place.index.vector_type)
+                document = {"partition": place.partition, "prompt": prompt, "embedding": encoded}
+                pipeline.hset(vector_key, mapping=document)  # type: ignore[arg-type]
+                pipeline.pexpire(vector_key, place.index.ttl_ms)
+            await pipeline.execute()
+
+
+def _encoded(vector: Vector, vector_type: VectorType) -> bytes:
+    return vector.astype(np.float16 if vector_type is VectorType.FLOAT16 else np.float32).tobytes()
+
+
+def _neighbours(reply: object) -> list[Neighbour]:
+    """RediSearch's flat reply: a count, then a key and its fields for each document."""
+    if not isinstance(reply, list):
+        return []
+    found = []
+    for key, fields in zip(reply[1::2], reply[2::2], strict=True):
+        values = dict(zip(fields[::2], fields[1::2], strict=True))
+        # An entry that expired between search and reply comes without its fields.
+        if b"prompt" in values and b"distance" in values:
+            entry = key.decode().rpartition(":")[2]
+            similarity = 1.0 - float(values[b"distance"])
+            found.append(Neighbour(entry, values[b"prompt"].decode("utf-8", "surrogatepass"), similarity))
+    return found
+
+
+@asynccontextmanager
+async def _faults(attempted: str, deadline_s: float) -> AsyncIterator[None]:
+    """The deadline, and the third party's exceptions as ours."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            yield
+    except TimeoutError as exc:
+        raise CacheFault(CacheReason.CACHE_TIMEOUT, attempted) from exc
+    except OutOfMemoryError as exc:
+        raise CacheFault(CacheReason.CACHE_OUT_OF_MEMORY, attempted) from exc
+    except BusyLoadingError as exc:
+        raise CacheFault(CacheReason.CACHE_UNAVAILABLE, attempted) from exc
+    except ResponseError as exc:
+        raise CacheFault(_reason_of(str(exc)), attempted) from exc
+    except REDIS_ERRORS as exc:
+        raise CacheFault(CacheReason.CACHE_UNAVAILABLE, attempted) from exc
+
+
+def _reason_of(message: str) -> CacheReason:
+    """What Redis complains of. A transaction reports the first failed command's complaint."""
+    if "WRONGTYPE" in message:
+        return CacheReason.CACHE_KEY_COLLISION
+    if "OOM" in message:
+        return CacheReason.CACHE_OUT_OF_MEMORY
+    if "vector" in message.lower() and ("size" in message.lower() or "blob" in message.lower()):
+        return CacheReason.CACHE_WRONG_DIMENSION
+    return CacheReason.CACHE_UNAVAILABLE

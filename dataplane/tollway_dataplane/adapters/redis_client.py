@@ -1,0 +1,28 @@
+"""How this plane connects to Redis, and which of its exceptions mean what. Used by the two Redis adapters."""
+
+import asyncio
+from typing import Final
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+# What a call to Redis may raise. OSError and TimeoutError come through from the socket.
+REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
+
+
+def connect(url: str, deadline_s: float, max_connections: int = 64) -> Redis:
+    """A client that never waits longer than `deadline_s` for a connection or an answer, and never retries by
+    itself: a retried script could count twice, and a cache that needs a second try is slower than a miss.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        timeout=deadline_s,
+        socket_timeout=deadline_s,
+        socket_connect_timeout=deadline_s,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+    return Redis.from_pool(pool)

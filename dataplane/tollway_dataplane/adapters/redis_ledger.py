@@ -1,0 +1,88 @@
+"""Counts what tenants spend, in Redis, by one atomic script over all limits of a tenant. See `ledger.lua`."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Final
+
+from redis.asyncio import Redis
+
+from tollway_api import wire
+from tollway_api.snapshot import Tenant
+from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
+from tollway_dataplane.core.budgeting import Denied, window_bounds
+from tollway_dataplane.errors import LedgerFault
+
+# A hold comes back by itself this long after its pod last said that the request still runs.
+HOLD_LIFE_MS: Final = 45_000
+EXTEND_EVERY_S: Final = 15.0
+_SCRIPT: Final = resources.files(__package__).joinpath("ledger.lua").read_text("utf-8")
+
+Observe = Callable[[Tenant, Sequence[int], Sequence[int]], None]
+
+
+def _unobserved(_tenant: Tenant, _used: Sequence[int], _held: Sequence[int]) -> None:
+    """Nobody asked."""
+
+
+class RedisLedger:
+    """`observe` hears what is used and held of each limit whenever the ledger says."""
+
+    def __init__(self, redis: Redis, deadline_s: float, observe: Observe = _unobserved) -> None:
+        self._script = redis.register_script(_SCRIPT)
+        self._deadline_s = deadline_s
+        self._observe = observe
+        self._standing: dict[str, Tenant] = {}
+
+    async def hold(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
+        status, *values = await self._run("hold", tenant, hold_id, amounts)
+        if status == b"denied":
+            number, used, held, wait_ms = (int(value) for value in values)
+            return Denied(tenant.limits[number - 1], used, held, max(1, -(-wait_ms // 1_000)))
+        self._standing[hold_id] = tenant
+        self._report(tenant, values)
+        return None
+
+    async def settle(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> None:
+        self._standing.pop(hold_id, None)
+        _, *values = await self._run("settle", tenant, hold_id, amounts)
+        self._report(tenant, values)
+
+    async def keep_holds(self) -> None:
+        """Runs for the life of the process: extends the holds of requests still under way."""
+        while True:
+            await asyncio.sleep(EXTEND_EVERY_S)
+            for hold_id, tenant in list(self._standing.items()):
+                try:
+                    await self._run("extend", tenant, hold_id, [0] * len(tenant.limits))
+                except LedgerFault:
+                    break  # the hold lives for two more rounds; try again in the next
+
+    def _report(self, tenant: Tenant, values: Sequence[object]) -> None:
+        numbers = [int(value) for value in values if isinstance(value, bytes | int)]
+        self._observe(tenant, numbers[::2], numbers[1::2])
+
+    async def _run(
+        self, operation: str, tenant: Tenant, hold_id: str, amounts: Sequence[int]
+    ) -> list[bytes | int]:
+        now = datetime.now(UTC)
+        # Twice at most: the first answer of a pod whose clock is off tells it the ledger's time.
+        for _ in range(2):
+            arguments: list[str | int] = [operation, hold_id, HOLD_LIFE_MS, len(tenant.limits)]
+            for limit, amount in zip(tenant.limits, amounts, strict=True):
+                bounds = window_bounds(limit, now)
+                arguments += [limit.name, amount, limit.amount, bounds.bucket_ms, bounds.length_ms]
+                arguments += [bounds.start_ms, bounds.end_ms]
+            try:
+                async with asyncio.timeout(self._deadline_s):
+                    reply = await self._script(keys=list(wire.ledger_keys(tenant.name)), args=arguments)
+            except REDIS_ERRORS as exc:
+                raise LedgerFault(f"{operation} for tenant {tenant.name}: {type(exc).__name__}") from exc
+            status, now_ms, *values = reply
+            if status != b"clock":
+                return [status, *values]
+            now = datetime.fromtimestamp(int(now_ms) / 1_000, UTC)
+        raise LedgerFault(
+            f"{operation} for tenant {tenant.name}: no calendar window contains the ledger's time"
+        )

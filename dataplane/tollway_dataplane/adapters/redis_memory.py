@@ -1,0 +1,25 @@
+"""How full the two Redis are, read now and then for the metrics."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from redis.asyncio import Redis
+
+from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
+from tollway_dataplane.metrics import Metrics
+
+_EVERY_S: Final = 5.0
+
+
+async def watch_memory(clients: Mapping[str, Redis], metrics: Metrics) -> None:
+    """Runs for the life of the process. `clients` by role. A Redis that is away keeps its last figure."""
+    while True:
+        for role, redis in clients.items():
+            try:
+                memory = await redis.info("memory")
+            except REDIS_ERRORS:
+                continue
+            metrics.redis_memory.labels(role).set(memory["used_memory"])
+            metrics.redis_max_memory.labels(role).set(memory["maxmemory"])
+        await asyncio.sleep(_EVERY_S)

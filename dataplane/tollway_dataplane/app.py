@@ -1,0 +1,136 @@
+"""The only place that wires: adapters to stages, stages to the story, the story to HTTP. `open_dataplane` builds
+everything a process needs and takes it down again; `__main__` and `tollway serve` serve what it yields.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from structlog.typing import FilteringBoundLogger
+
+from tollway_api.snapshot import Protocol, Snapshot
+from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
+from tollway_dataplane.adapters.local_embedder import LocalEmbedder
+from tollway_dataplane.adapters.near_cache import LocalNearCache
+from tollway_dataplane.adapters.openai_upstream import open_upstream
+from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
+from tollway_dataplane.adapters.redis_client import connect
+from tollway_dataplane.adapters.redis_ledger import RedisLedger
+from tollway_dataplane.adapters.redis_memory import watch_memory
+from tollway_dataplane.budgets import Budgets
+from tollway_dataplane.dispatch import Dispatch
+from tollway_dataplane.edge.admin import create_admin_app
+from tollway_dataplane.edge.chat import chat_route
+from tollway_dataplane.edge.chat_completions import chat_completions_route
+from tollway_dataplane.edge.embeddings import embeddings_route
+from tollway_dataplane.edge.endpoint import Bounds, Edge
+from tollway_dataplane.edge.error_replies import error_response, from_http_exception
+from tollway_dataplane.edge.models import models_routes
+from tollway_dataplane.embedding_service import EmbeddingService
+from tollway_dataplane.live import Live
+from tollway_dataplane.metrics import Metrics
+from tollway_dataplane.observe import Observer
+from tollway_dataplane.ports import Upstream
+from tollway_dataplane.recall import Recall
+from tollway_dataplane.service import Service
+from tollway_dataplane.settings import Settings
+
+_LAG_EVERY_S: Final = 0.1
+
+
+@dataclass(slots=True)
+class DataPlane:
+    """A running data plane, without its sockets."""
+
+    live: Live
+    metrics: Metrics
+    public: Starlette
+    admin: Starlette
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def open_dataplane(settings: Settings, log: FilteringBoundLogger) -> AsyncIterator[DataPlane]:
+    """Everything but the first snapshot, which the caller offers to `live`."""
+    async with AsyncExitStack() as stack:
+        metrics = Metrics(CollectorRegistry())
+        observer = Observer(metrics, log)
+        cache_redis = connect(settings.cache_redis_url, settings.cache_read_deadline_s)
+        stack.push_async_callback(cache_redis.aclose)
+        ledger_redis = connect(settings.ledger_redis_url, settings.ledger_deadline_s)
+        stack.push_async_callback(ledger_redis.aclose)
+        litellm = LiteLLMUpstream()
+        upstreams: dict[Protocol, Upstream] = {
+            Protocol.OPENAI: await stack.enter_async_context(open_upstream()),
+            Protocol.LITELLM: litellm,
+        }
+        embedder = await LocalEmbedder.load()
+        stack.push_async_callback(embedder.aclose)
+
+        async def prepare(snapshot: Snapshot) -> None:
+            models = (model for policy in snapshot.policies for model in policy.models.values())
+            if any(model.protocol is Protocol.LITELLM for model in models):
+                await litellm.load()
+
+        live = Live(prepare, metrics.observe_snapshot, metrics.snapshots_rejected.inc)
+        cache = RedisAnswerCache(cache_redis, settings.cache_read_deadline_s, settings.cache_write_deadline_s)
+        near = LocalNearCache(settings.near_cache_bytes)
+        recall = Recall(cache, near, embedder, settings.embed_deadline_s, metrics.observe_store)
+        stack.push_async_callback(recall.drain)
+        ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, metrics.observe_budget)
+        budgets = Budgets(ledger, metrics.unsettled.inc)
+        service = Service(live, recall, Dispatch(upstreams, budgets), observer)
+        embeddings = EmbeddingService(live, upstreams, budgets)
+        edge = Edge(Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
+
+        _run(stack, ledger.keep_holds())
+        _run(stack, watch_memory({"cache": cache_redis, "ledger": ledger_redis}, metrics))
+        _run(stack, _measure_loop_lag(metrics))
+        draining = asyncio.Event()
+        public = _public_app(edge, service, embeddings, live)
+        yield DataPlane(
+            live, metrics, public, create_admin_app(live, metrics.registry, draining.is_set), draining
+        )
+
+
+def _public_app(edge: Edge, service: Service, embeddings: EmbeddingService, live: Live) -> Starlette:
+    async def http_exception(request: Request, exc: Exception) -> Response:
+        assert isinstance(exc, HTTPException)  # noqa: S101 - Starlette promises it
+        return error_response(from_http_exception(exc, request.url.path), {})
+
+    return Starlette(
+        routes=[
+            chat_completions_route(edge, service),
+            chat_route(edge, service, live),
+            embeddings_route(edge, embeddings),
+            *models_routes(edge, live),
+        ],
+        exception_handlers={HTTPException: http_exception},
+    )
+
+
+def _run(stack: AsyncExitStack, work: Coroutine[object, object, None]) -> None:
+    """Work for the life of the process; cancelled and awaited when the stack unwinds."""
+    task = asyncio.create_task(work)
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)
+
+
+async def _measure_loop_lag(metrics: Metrics) -> None:
+    """A loop that is blocked wakes this task late; by how much is the lag."""
+    clock = asyncio.get_running_loop().time
+    while True:
+        due = clock() + _LAG_EVERY_S
+        await asyncio.sleep(_LAG_EVERY_S)
+        metrics.loop_lag.observe(max(0.0, clock() - due))

@@ -1,0 +1,134 @@
+"""OpenAI's completion objects, as far as we must understand them: what was used, whether the answer is whole, and
+how a stream and a completion turn into each other.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from tollway_dataplane.core.facts import JsonObject, JsonValue, Usage
+
+# The reasons with which a model ends by itself; "length" and "content_filter" are cut short.
+_WHOLE: Final = frozenset({"stop"})
+
+
+def usage_of(completion: JsonObject) -> Usage | None:
+    """The provider's own count; None when it sent none or nonsense."""
+    usage = completion.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+    if not isinstance(prompt, int) or not isinstance(answer, int) or prompt < 0 or answer < 0:
+        return None
+    return Usage(prompt, answer)
+
+
+def is_whole(completion: JsonObject) -> bool:
+    """Whether every choice ended by itself with text alone, so that it can be given again."""
+    choices = _choices(completion)
+    return bool(choices) and all(
+        choice.get("finish_reason") in _WHOLE and _is_plain(choice.get("message")) for choice in choices
+    )
+
+
+def text_of(completion: JsonObject) -> str:
+    """The first choice's text."""
+    for choice in _choices(completion):
+        message = choice.get("message")
+        if isinstance(message, dict) and isinstance(content := message.get("content"), str):
+            return content
+    return ""
+
+
+def _is_plain(message: JsonValue) -> bool:
+    return (
+        isinstance(message, dict)
+        and isinstance(message.get("content"), str)
+        and not message.get("tool_calls")
+        and not message.get("refusal")
+    )
+
+
+def _choices(completion: JsonObject) -> list[JsonObject]:
+    choices = completion.get("choices")
+    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+
+
+@dataclass(slots=True)
+class Assembly:
+    """Puts a stream's chunks together into the completion they stand for. One choice of plain text is all that is
+    ever remembered, so anything else only makes the assembly not whole.
+    """
+
+    text: list[str] = field(default_factory=list)
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    plain: bool = True
+    first: JsonObject | None = None
+    raw_usage: JsonValue = None
+
+    def add(self, chunk: JsonObject) -> None:
+        if self.first is None:
+            self.first = chunk
+        if (usage := usage_of(chunk)) is not None:
+            self.usage, self.raw_usage = usage, chunk["usage"]
+        for choice in _choices(chunk):
+            delta = choice.get("delta")
+            if not isinstance(delta, dict) or choice.get("index", 0) != 0:
+                self.plain = False
+                continue
+            if isinstance(content := delta.get("content"), str):
+                self.text.append(content)
+            if any(delta.get(name) for name in ("tool_calls", "function_call", "refusal", "audio")):
+                self.plain = False
+            if choice.get("logprobs"):
+                self.plain = False  # a replay could not give them back
+            if isinstance(reason := choice.get("finish_reason"), str):
+                self.finish_reason = reason
+
+    @property
+    def whole(self) -> bool:
+        return self.plain and self.finish_reason in _WHOLE
+
+    def completion(self) -> JsonObject:
+        """The `chat.completion` object that a request without streaming would have got."""
+        first = self.first or {}
+        message = {"role": "assistant", "content": "".join(self.text)}
+        kept = {
+            name: first[name] for name in ("id", "created", "model", "system_fingerprint") if name in first
+        }
+        choice: JsonObject = {"index": 0, "message": message, "finish_reason": self.finish_reason}
+        usage = {} if self.raw_usage is None else {"usage": self.raw_usage}
+        return {**kept, "object": "chat.completion", "choices": [choice], **usage}
+
+
+def chunks_of(
+    completion: JsonObject, *, include_usage: bool, words_per_chunk: int = 8
+) -> Iterator[JsonObject]:
+    """A remembered completion as the stream it would have been."""
+    head = {
+        name: completion[name]
+        for name in ("id", "created", "model", "system_fingerprint")
+        if name in completion
+    }
+    base: dict[str, JsonValue] = {**head, "object": "chat.completion.chunk"}
+    if include_usage:
+        base["usage"] = None  # as providers do: null on every chunk but the last
+
+    def chunk(delta: JsonObject, finish_reason: str | None = None) -> JsonObject:
+        return {**base, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
+
+    yield chunk({"role": "assistant", "content": ""})
+    for piece in _pieces(text_of(completion), words_per_chunk):
+        yield chunk({"content": piece})
+    yield chunk({}, "stop")
+    if include_usage and (usage := completion.get("usage")) is not None:
+        yield {**base, "choices": [], "usage": usage}
+
+
+def _pieces(text: str, words: int) -> Iterator[str]:
+    """The text in runs of words, blanks included, so that joining gives it back."""
+    parts = text.split(" ")
+    for start in range(0, len(parts), words):
+        piece = " ".join(parts[start : start + words])
+        yield piece if start + words >= len(parts) else piece + " "

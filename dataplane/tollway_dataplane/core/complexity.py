@@ -1,0 +1,19 @@
+"""Is a prompt simple enough for the cheap model? Words and keywords: microseconds, explainable, no model."""
+
+import re
+from typing import Final
+
+from tollway_api.snapshot import Route
+from tollway_dataplane.core.decision import RouteReason
+
+_WORD: Final = re.compile(r"\w+(?:['’-]\w+)*")
+
+
+def classify(prompt: str, route: Route) -> RouteReason:
+    """SIMPLE, or what makes the prompt complex."""
+    words = _WORD.findall(prompt)
+    if len(words) > route.word_threshold:
+        return RouteReason.MANY_WORDS
+    if not {word.casefold() for word in words}.isdisjoint(route.keywords):
+        return RouteReason.KEYWORD
+    return RouteReason.SIMPLE

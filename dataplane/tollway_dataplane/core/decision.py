@@ -1,0 +1,82 @@
+"""The words of every decision: where an answer came from, and why. The values are shown to users in headers,
+metrics and logs, so they are CamelCase reasons and never change meaning.
+"""
+
+from enum import StrEnum
+
+
+class Source(StrEnum):
+    """Value of `x-tollway-source`."""
+
+    EXACT = "exact"
+    SEMANTIC = "semantic"
+    LIVE = "live"
+    DEGRADED = "degraded"
+
+
+class CacheOutcome(StrEnum):
+    HIT = "hit"
+    MISS = "miss"
+    BYPASS = "bypass"
+
+
+class CacheReason(StrEnum):
+    """Why the cache did, did not, or was not asked to answer."""
+
+    # hits
+    EXACT = "Exact"
+    SEMANTIC = "Semantic"
+    # misses: no candidate was good enough
+    NO_NEIGHBOUR = "NoNeighbour"
+    BELOW_THRESHOLD = "BelowThreshold"
+    BELOW_STRICT_THRESHOLD = "BelowStrictThreshold"
+    NUMBERS_DIFFER = "NumbersDiffer"
+    NEGATION_DIFFERS = "NegationDiffers"
+    KEYWORDS_DIFFER = "KeywordsDiffer"
+    ENTRY_GONE = "EntryGone"
+    PROMPT_TOO_LONG = "PromptTooLong"  # for the encoder: only an exact hit was possible
+    # misses: something did not work
+    CACHE_TIMEOUT = "CacheTimeout"
+    CACHE_UNAVAILABLE = "CacheUnavailable"
+    CACHE_OUT_OF_MEMORY = "CacheOutOfMemory"
+    CACHE_KEY_COLLISION = "CacheKeyCollision"
+    CACHE_WRONG_DIMENSION = "CacheWrongDimension"
+    EMBEDDER_UNAVAILABLE = "EmbedderUnavailable"
+    # bypasses: the request is not one to answer from memory
+    NO_CACHE = "NoCache"
+    OPTED_OUT = "OptedOut"
+    HAS_TOOLS = "HasTools"
+    NOT_PLAIN_TEXT = "NotPlainText"
+    SEVERAL_CHOICES = "SeveralChoices"
+    HIGH_TEMPERATURE = "HighTemperature"
+
+
+_HITS = frozenset({CacheReason.EXACT, CacheReason.SEMANTIC})
+_BYPASSES = frozenset(
+    {
+        CacheReason.NO_CACHE,
+        CacheReason.OPTED_OUT,
+        CacheReason.HAS_TOOLS,
+        CacheReason.NOT_PLAIN_TEXT,
+        CacheReason.SEVERAL_CHOICES,
+        CacheReason.HIGH_TEMPERATURE,
+    }
+)
+
+
+def outcome_of(reason: CacheReason) -> CacheOutcome:
+    """The kind of a reason: what `ai_cache_lookups_total` is labelled with beside it."""
+    if reason in _HITS:
+        return CacheOutcome.HIT
+    return CacheOutcome.BYPASS if reason in _BYPASSES else CacheOutcome.MISS
+
+
+class RouteReason(StrEnum):
+    """Why this model."""
+
+    EXPLICIT = "Explicit"  # the caller named it
+    PREFERRED = "Preferred"  # the tenant's budget names it
+    SIMPLE = "Simple"
+    MANY_WORDS = "ManyWords"
+    KEYWORD = "Keyword"
+    DEGRADED = "Degraded"  # the budget is used up

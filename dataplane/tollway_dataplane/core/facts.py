@@ -1,0 +1,72 @@
+"""What a decision may look at: the request as it was understood, read once at the edge. Nothing after the edge
+sees a raw body or an HTTP type.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tollway_api.tenant_budget import AUTO
+
+JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
+JsonObject = Mapping[str, JsonValue]
+
+NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One chat completion. `parameters` is everything the caller sent but model, messages and streaming."""
+
+    request_id: str
+    model: str
+    messages: Sequence[JsonObject]
+    parameters: JsonObject = field(default_factory=dict)
+    prompt: str | None = None  # text of the last message, when that is a user's and only text
+    stream: bool = False
+    include_usage: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+
+    @property
+    def wants_auto(self) -> bool:
+        return self.model == AUTO
+
+    @property
+    def choices(self) -> int:
+        count = self.parameters.get("n")
+        return count if isinstance(count, int) else 1
+
+    @property
+    def output_limit(self) -> int | None:
+        """The caller's own bound on an answer's tokens, under either of its names."""
+        for name in ("max_completion_tokens", "max_tokens"):
+            if isinstance(value := self.parameters.get(name), int):
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingsRequest:
+    """Texts, or token ids, to be turned into vectors by a provider."""
+
+    request_id: str
+    model: str
+    inputs: JsonValue
+    parameters: JsonObject = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer. `estimated` when the provider did not say."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    estimated: bool = False
+
+    @property
+    def total(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+NO_USAGE: Final = Usage(0, 0)

@@ -1,0 +1,47 @@
+"""The identity partition: everything besides the last user turn that changes the right answer. Only prompts of
+one partition are ever compared by meaning; two requests of different partitions never share an answer.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from typing import Final
+
+from tollway_api.semantic_cache_index import Scope
+from tollway_api.snapshot import Index, Policy, Tenant
+from tollway_dataplane.core.facts import ChatRequest
+
+# Parameters that say who asks or how to deliver, and so cannot change what the right answer is. A parameter
+# that is not in this list divides the cache: unknown ones are safe, at the price of a miss.
+IRRELEVANT_PARAMETERS: Final = frozenset(
+    {"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store", "user"}
+)
+
+
+def partition_of(request: ChatRequest, tenant: Tenant, policy: Policy, index: Index) -> str:
+    """32 hex digits that name the partition; also the Redis hash tag of all its keys."""
+    wanted = tenant.preferred_model if request.wants_auto else request.model
+    parts = [
+        index.id,
+        tenant.name if index.scope is Scope.TENANT else "",
+        policy.id,
+        wanted,
+        request.messages[:-1],
+        {name: value for name, value in request.parameters.items() if name not in IRRELEVANT_PARAMETERS},
+    ]
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def normalise(prompt: str) -> str:
+    """The prompt without differences that cannot carry meaning: Unicode form, line ends, outer blanks and, in
+    a prompt of one line, runs of blanks. Indentation and letter case are kept, because they can.
+    """
+    text = unicodedata.normalize("NFC", prompt).replace("\r\n", "\n").strip()
+    return text if "\n" in text else re.sub(r"[ \t]+", " ", text)
+
+
+def entry_of(prompt: str) -> str:
+    """32 hex digits that name a normalised prompt within its partition."""
+    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,82 @@
+"""Who is calling, and which policy governs the request. The tenant comes from the bearer key alone; nothing a
+caller writes in a body can change it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from tollway_api.meta import TenantName
+from tollway_api.snapshot import Match, Policy, Snapshot, Tenant
+from tollway_api.wire import key_digest
+from tollway_dataplane.errors import Refusal, RefusalCode
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A snapshot with what is looked up per request laid out for it. Built once per snapshot."""
+
+    snapshot: Snapshot
+    revision: str
+
+    @cached_property
+    def _tenant_of_digest(self) -> Mapping[str, Tenant]:
+        return {digest: tenant for tenant in self.snapshot.tenants.values() for digest in tenant.key_digests}
+
+    @cached_property
+    def _policies_of_namespace(self) -> Mapping[str, tuple[Policy, ...]]:
+        """For tenants of each namespace: its own policies first, then the installation's."""
+        shared = self.snapshot.installation_namespace
+        namespaces = {tenant.namespace for tenant in self.snapshot.tenants.values()}
+        return {
+            namespace: tuple(
+                sorted(
+                    (each for each in self.snapshot.policies if each.namespace in {namespace, shared}),
+                    key=lambda policy: policy.namespace != namespace,  # stable: keeps the snapshot's order
+                )
+            )
+            for namespace in namespaces
+        }
+
+    def authenticate(self, api_key: str | None) -> Tenant:
+        """The tenant a key belongs to. Keys are compared as digests.
+
+        Raises Refusal 401 for a missing or unknown key.
+        """
+        if not api_key:
+            message = 'no API key; send the header "Authorization: Bearer <your key>"'
+            raise Refusal(401, RefusalCode.INVALID_API_KEY, message)
+        tenant = self._tenant_of_digest.get(key_digest(api_key))
+        if tenant is None:
+            message = "unknown API key; check it, or ask whoever runs this gateway for a TenantBudget with it"
+            raise Refusal(401, RefusalCode.INVALID_API_KEY, message)
+        return tenant
+
+    def policies_for(self, tenant: Tenant) -> tuple[Policy, ...]:
+        """Policies that may govern a tenant, best first, whatever it asks for."""
+        return tuple(
+            policy
+            for policy in self._policies_of_namespace.get(tenant.namespace, ())
+            if not policy.match.tenants or tenant.name in policy.match.tenants
+        )
+
+    def match(self, tenant: Tenant, model: str, headers: Mapping[str, str]) -> Policy:
+        """The first policy whose match the request meets.
+
+        Raises Refusal 404 when there is none, naming those that were tried.
+        """
+        candidates = self._policies_of_namespace.get(tenant.namespace, ())
+        for policy in candidates:
+            if _meets(policy.match, tenant.name, model, headers):
+                return policy
+        tried = ", ".join(policy.id for policy in candidates) or "none exists for this tenant"
+        message = f"no RoutingPolicy matches model {model[:128]!r} for tenant {tenant.name!r}; tried: {tried}"
+        raise Refusal(404, RefusalCode.NO_POLICY, message, param="model")
+
+
+def _meets(match: Match, tenant: TenantName, model: str, headers: Mapping[str, str]) -> bool:
+    return (
+        (not match.tenants or tenant in match.tenants)
+        and (not match.models or model in match.models)
+        and all(headers.get(header.name) == header.value for header in match.headers)
+    )

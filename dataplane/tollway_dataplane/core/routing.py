@@ -1,0 +1,59 @@
+"""Which model should answer. An explicit model, where the policy allows it, and the tenant's preferred model win
+over the router's own choice.
+"""
+
+from dataclasses import dataclass
+
+from tollway_api.meta import ModelName
+from tollway_api.snapshot import Policy, Tenant
+from tollway_api.tenant_budget import AUTO
+from tollway_dataplane.core.complexity import classify
+from tollway_dataplane.core.decision import RouteReason
+from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.errors import Refusal, RefusalCode
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    model: ModelName
+    reason: RouteReason
+
+
+def choose(request: ChatRequest, tenant: Tenant, policy: Policy) -> Choice:
+    """The model for the first attempt.
+
+    Raises Refusal 404 for a model the policy does not have, 403 for one it does not let callers name.
+    """
+    named = named_model(request.model, policy)
+    if named is not None:
+        return Choice(named, RouteReason.EXPLICIT)
+    if tenant.preferred_model != AUTO and tenant.preferred_model in policy.models:
+        return Choice(tenant.preferred_model, RouteReason.PREFERRED)
+    reason = classify(request.prompt or _all_text(request), policy.route)
+    return Choice(policy.route.simple if reason is RouteReason.SIMPLE else policy.route.complex, reason)
+
+
+def named_model(requested: str, policy: Policy) -> ModelName | None:
+    """The model a caller asked for by name; None when it left the choice to us.
+
+    A name that the policy matches on without having it as a model is an alias for "auto".
+    """
+    name = ModelName(requested)
+    if requested == AUTO or (name not in policy.models and name in policy.match.models):
+        return None
+    if name not in policy.models:
+        message = f"no model {requested[:128]!r} in policy {policy.id}; ask for {AUTO!r} or one of: "
+        raise Refusal(404, RefusalCode.MODEL_NOT_FOUND, message + ", ".join(sorted(policy.models)), "model")
+    if not policy.route.allow_explicit_model:
+        message = f"policy {policy.id} chooses the model itself; ask for {AUTO!r}"
+        raise Refusal(403, RefusalCode.FORBIDDEN, message, "model")
+    return name
+
+
+def _all_text(request: ChatRequest) -> str:
+    """Every text of the last message, for prompts that are not plain text."""
+    content = request.messages[-1].get("content") if request.messages else None
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return " ".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))

@@ -1,0 +1,175 @@
+"""Calls providers: the plan of attempts, walked once, each attempt inside a hold of its own. The only loop in the
+story of a request, and it is bounded by the plan.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from tollway_api.meta import ModelName
+from tollway_api.snapshot import Policy, Protocol, Tenant
+from tollway_api.tenant_budget import ExceededAction
+from tollway_dataplane.budgets import Budgets, Exceeded, Hold, refusal
+from tollway_dataplane.core.attempts import Attempt, next_attempts, plan
+from tollway_dataplane.core.budgeting import output_bound, worst_case
+from tollway_dataplane.core.decision import RouteReason, Source
+from tollway_dataplane.core.facts import NO_USAGE, ChatRequest, JsonObject, JsonValue, Usage
+from tollway_dataplane.core.pricing import cost
+from tollway_dataplane.core.tokens import estimate, estimate_text
+from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
+from tollway_dataplane.ports import Chunk, Completion, Operation, Upstream, UpstreamCall
+from tollway_dataplane.record import AttemptNote, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    request: ChatRequest
+    tenant: Tenant
+    policy: Policy
+    model: ModelName
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    attempt: Attempt
+    completion: Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stream whose first chunk has come. Whoever has it must close it and settle its hold."""
+
+    attempt: Attempt
+    hold: Hold
+    first: Chunk = field(repr=False)
+    rest: AsyncIterator[Chunk] = field(repr=False)
+    closing: AsyncExitStack = field(repr=False)
+
+
+class Dispatch:
+    def __init__(self, upstreams: Mapping[Protocol, Upstream], budgets: Budgets) -> None:
+        self._upstreams = upstreams
+        self._budgets = budgets
+
+    async def call(self, job: Job) -> Answered | Opened:
+        """The first attempt that succeeds.
+
+        Raises Refusal: 429 when the budget is used up, the provider's own 4xx when the request is wrong, 503 when
+        every attempt failed.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + job.policy.fallback.deadline_ms / 1_000
+        attempts = plan(job.policy, job.model, job.request.messages)
+        fault: UpstreamFault | None = None
+        made = 0
+        while attempts and clock() < deadline:
+            attempt, *rest = attempts
+            try:
+                hold = await self._hold(job, attempt, made)
+            except Exceeded as exceeded:
+                attempts = self._degraded(job, exceeded)
+                continue
+            made += 1
+            try:
+                return await self._try(job, attempt, hold, deadline - clock())
+            except UpstreamFault as failed:
+                fault = failed
+                job.record.attempts.append(AttemptNote(attempt.model.name, failed.trigger or "Refused"))
+                await self._settle_failed(job, hold, attempt, failed)
+                attempts = next_attempts(job.policy, attempt, failed.trigger, rest, made)
+            except asyncio.CancelledError:
+                # The caller is gone. What the provider bills for cannot be known, and a caller who can leave
+                # without paying would: the whole hold counts as used.
+                await asyncio.shield(self.settle(job, hold, attempt, hold.worst, "Cancelled"))
+                raise
+        raise provider_refusal(fault)
+
+    async def settle(self, job: Job, hold: Hold, attempt: Attempt, usage: Usage, outcome: str = "ok") -> None:
+        """Notes and counts what an attempt really used."""
+        job.record.attempts.append(AttemptNote(attempt.model.name, outcome))
+        job.record.usage = usage
+        job.record.cost_nano += cost(usage, attempt.model.price)
+        await self._budgets.settle(hold, usage, answered=True)
+
+    async def _hold(self, job: Job, attempt: Attempt, made: int) -> Hold:
+        worst = worst_case(job.request, attempt.messages, attempt.model)
+        degraded = job.record.source is Source.DEGRADED
+        hold_id = f"{job.request.request_id}.{made}"
+        hold = await self._budgets.hold(hold_id, job.tenant, attempt.model, worst, money_only=degraded)
+        job.record.mark("hold")
+        return hold
+
+    def _degraded(self, job: Job, exceeded: Exceeded) -> list[Attempt]:
+        """What to try when the budget is used up: the tenant's fallback model, once."""
+        record, exceeding = job.record, job.tenant.on_exceeded
+        record.limit = exceeded.denied.limit.name
+        model = job.policy.models.get(exceeding.model) if exceeding.model else None
+        if exceeding.action is ExceededAction.REJECT or model is None or record.source is Source.DEGRADED:
+            raise refusal(job.tenant, exceeded.denied)
+        record.source, record.route_reason = Source.DEGRADED, RouteReason.DEGRADED
+        return [Attempt(model, job.request.messages)]
+
+    async def _try(self, job: Job, attempt: Attempt, hold: Hold, seconds_left: float) -> Answered | Opened:
+        model = attempt.model
+        upstream = self._upstreams[model.protocol]
+        timeout_s = min(model.timeout_ms / 1_000, seconds_left)
+        call = UpstreamCall(model, Operation.CHAT, _fields(job.request, attempt), timeout_s)
+        if not job.request.stream:
+            completion = await upstream.complete(call)
+            usage = completion.usage or estimated_usage(attempt, completion.answer_text)
+            job.record.mark("upstream")
+            await self.settle(job, hold, attempt, usage)
+            return Answered(attempt, completion)
+        async with AsyncExitStack() as stack:
+            chunks = await stack.enter_async_context(upstream.stream(call))
+            first = await anext(chunks, None)
+            if first is None:
+                raise UpstreamFault(None, 200, "the provider sent an empty stream")
+            job.record.mark("first_chunk")
+            return Opened(attempt, hold, first, chunks, stack.pop_all())
+        raise AssertionError("an exit stack swallows no exception")
+
+    async def _settle_failed(self, job: Job, hold: Hold, attempt: Attempt, fault: UpstreamFault) -> None:
+        """A refused call costs nothing; one that broke off may have been billed for its prompt."""
+        usage = estimated_usage(attempt, "") if fault.may_have_run else NO_USAGE
+        job.record.cost_nano += cost(usage, attempt.model.price)
+        await self._budgets.settle(hold, usage, answered=False)
+
+
+def estimated_usage(attempt: Attempt, answer_text: str) -> Usage:
+    """For providers that do not say."""
+    prompt = sum(map(estimate, attempt.messages))
+    return Usage(prompt, estimate_text(answer_text), estimated=True)
+
+
+def _fields(request: ChatRequest, attempt: Attempt) -> JsonObject:
+    """The body to send: everything the caller sent, and the bound on the answer that the hold covers."""
+    fields: dict[str, JsonValue] = {**request.parameters, "messages": list(attempt.messages)}
+    bound = output_bound(request, attempt.model)
+    if request.output_limit is None:
+        fields[_bound_name(attempt.model.upstream_id)] = bound
+    else:
+        for name in ("max_tokens", "max_completion_tokens"):
+            if name in fields:
+                fields[name] = bound
+    return fields
+
+
+def _bound_name(upstream_id: str) -> str:
+    """OpenAI's reasoning models refuse the older name of the bound; many other servers know only that one."""
+    bare = upstream_id.rpartition("/")[2]
+    return "max_completion_tokens" if bare.startswith(("o1", "o3", "o4", "gpt-5")) else "max_tokens"
+
+
+def provider_refusal(fault: UpstreamFault | None) -> Refusal:
+    """What the caller is told when the last attempt failed."""
+    if fault is not None and fault.trigger is None and fault.status is not None and 400 <= fault.status < 500:
+        if fault.status in {401, 403}:
+            message = "the provider refused this gateway's credentials; tell whoever runs it"
+            return Refusal(502, RefusalCode.PROVIDER_REFUSED, message)
+        return Refusal(fault.status, RefusalCode.INVALID_REQUEST, f"the provider refused: {fault.message}")
+    message = "every model that may answer is unavailable right now; please try again in a moment"
+    wait = max(1, round(fault.retry_after_s)) if fault is not None and fault.retry_after_s else 5
+    return Refusal(503, RefusalCode.PROVIDERS_UNAVAILABLE, message, headers={"retry-after": str(wait)})

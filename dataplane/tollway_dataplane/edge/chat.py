@@ -1,0 +1,72 @@
+"""`POST /chat`: a prompt in, an answer out, for people without an OpenAI client. A used-up budget and an outage are
+answers here, in polite words, with the status that says so.
+"""
+
+from typing import Final
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from tollway_dataplane.core.completions import text_of
+from tollway_dataplane.core.decision import Source
+from tollway_dataplane.core.pricing import as_usd
+from tollway_dataplane.edge.authentication import api_key_of
+from tollway_dataplane.edge.endpoint import Edge
+from tollway_dataplane.edge.event_streams import cancelled_on_disconnect
+from tollway_dataplane.edge.reply_headers import headers_of
+from tollway_dataplane.edge.wire_format import parse_prompt
+from tollway_dataplane.errors import Refusal, RefusalCode
+from tollway_dataplane.live import Live
+from tollway_dataplane.record import Record
+from tollway_dataplane.service import Service, Whole
+
+UNAVAILABLE: Final = "I am sorry, no model can answer right now. Please try again in a moment."
+_SOURCES: Final = {Source.EXACT: "cache", Source.SEMANTIC: "cache"}
+
+
+def chat_route(edge: Edge, service: Service, live: Live) -> Route:
+    async def handle(request: Request, record: Record) -> ASGIApp:
+        api_key = api_key_of(request.headers)
+        body = await edge.json_body(request)
+        chat, claimed = parse_prompt(body, dict(request.headers), record.request_id)
+        tenant = live.current().authenticate(api_key)
+        if claimed is not None and claimed != tenant.name:
+            message = (
+                "tenant_id: is not the tenant this API key belongs to; leave it out, the key says who calls"
+            )
+            raise Refusal(403, RefusalCode.FORBIDDEN, message, "tenant_id")
+        try:
+            async with cancelled_on_disconnect(request.receive):
+                reply = await service.chat(chat, api_key, record)
+        except Refusal as refusal:
+            return _polite(refusal, record)
+        assert isinstance(reply, Whole)  # noqa: S101 - the request did not ask for a stream
+        source = _SOURCES.get(record.source or Source.LIVE, record.source or Source.LIVE)
+        return _reply(text_of(orjson.loads(reply.body)), source, record)
+
+    return Route("/chat", edge.endpoint("prompt", handle), methods=["POST"])
+
+
+def _polite(refusal: Refusal, record: Record) -> Response:
+    """The two refusals that are no fault of the caller's, as answers."""
+    record.status, record.refusal = refusal.status, refusal.code
+    if refusal.code is RefusalCode.BUDGET_EXCEEDED:
+        return _reply(refusal.message, "budget_limit", record, refusal)
+    if refusal.code is RefusalCode.PROVIDERS_UNAVAILABLE:
+        return _reply(UNAVAILABLE, "unavailable", record, refusal)
+    raise refusal
+
+
+def _reply(content: str, source: str, record: Record, refusal: Refusal | None = None) -> Response:
+    answer = {
+        "content": content,
+        "source": source,
+        "latency_ms": record.elapsed_ms(),
+        "cost": float(as_usd(record.cost_nano)),
+        "model": record.model or None,
+    }
+    headers = {**headers_of(record), **(refusal.headers if refusal else {})}
+    return Response(orjson.dumps(answer), record.status, headers, media_type="application/json")

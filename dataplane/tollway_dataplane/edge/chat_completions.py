@@ -1,0 +1,30 @@
+"""`POST /v1/chat/completions`, streaming and not."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from tollway_dataplane.edge.authentication import api_key_of
+from tollway_dataplane.edge.endpoint import Edge
+from tollway_dataplane.edge.event_streams import EventStream, cancelled_on_disconnect
+from tollway_dataplane.edge.reply_headers import headers_of
+from tollway_dataplane.edge.wire_format import parse_chat
+from tollway_dataplane.record import Record
+from tollway_dataplane.service import Service, Whole
+
+
+def chat_completions_route(edge: Edge, service: Service) -> Route:
+    async def handle(request: Request, record: Record) -> ASGIApp:
+        api_key = api_key_of(request.headers)
+        body = await edge.json_body(request)
+        chat = parse_chat(body, dict(request.headers), record.request_id)
+        record.streaming = chat.stream
+        async with cancelled_on_disconnect(request.receive):
+            reply = await service.chat(chat, api_key, record)
+        headers = headers_of(record)
+        if isinstance(reply, Whole):
+            return Response(reply.body, headers=headers, media_type="application/json")
+        return EventStream(reply, headers)
+
+    return Route("/v1/chat/completions", edge.endpoint("chat", handle), methods=["POST"])

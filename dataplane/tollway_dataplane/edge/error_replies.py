@@ -1,0 +1,55 @@
+"""Refusals, and whatever else went wrong, in OpenAI's error shape. One of the two places that may catch everything;
+nothing about the inside of the process ever reaches a caller.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from tollway_dataplane.errors import Refusal, RefusalCode
+
+_TYPE_OF_STATUS: Final[Mapping[int, str]] = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
+PATHS: Final = "POST /v1/chat/completions, POST /v1/embeddings, GET /v1/models, POST /chat"
+
+
+def error_body(refusal: Refusal) -> bytes:
+    default = "invalid_request_error" if refusal.status < 500 else "api_error"
+    error = {
+        "message": refusal.message,
+        "type": _TYPE_OF_STATUS.get(refusal.status, default),
+        "param": refusal.param,
+        "code": refusal.code,
+    }
+    return orjson.dumps({"error": error})
+
+
+def error_response(refusal: Refusal, headers: Mapping[str, str]) -> Response:
+    return Response(
+        error_body(refusal), refusal.status, {**headers, **refusal.headers}, media_type="application/json"
+    )
+
+
+def internal_error() -> Refusal:
+    """For what nobody foresaw. The log has the cause, under the request's id."""
+    message = "something went wrong inside the gateway; its log has the cause under this request's id"
+    return Refusal(500, RefusalCode.INTERNAL, message)
+
+
+def from_http_exception(exc: HTTPException, path: str) -> Refusal:
+    """What the router raises for paths and methods it does not know."""
+    if exc.status_code == 405:
+        allowed = (exc.headers or {}).get("Allow", "")
+        message = f"this path answers {allowed or 'another method'}"
+        return Refusal(405, RefusalCode.METHOD_NOT_ALLOWED, message, headers={"allow": allowed})
+    message = f"no such path: {path[:128]}; there are: {PATHS}"
+    return Refusal(exc.status_code, RefusalCode.NOT_FOUND, message)

@@ -1,0 +1,28 @@
+"""The `x-tollway-*` headers: where an answer came from and what it cost."""
+
+from tollway_dataplane.core.pricing import as_usd
+from tollway_dataplane.record import Record
+
+
+def headers_of(record: Record) -> dict[str, str]:
+    """What is known when the reply begins. A stream's cost is known only when it ends, unless it is a hit's."""
+    headers = {"x-tollway-request-id": record.request_id}
+    facts: dict[str, str | None] = {
+        "x-tollway-source": record.source,
+        "x-tollway-model": record.model,
+        "x-tollway-policy": record.policy,
+        "x-tollway-revision": record.revision,
+        "x-tollway-cache-reason": record.cache_reason,
+        "x-tollway-route-reason": record.route_reason,
+    }
+    headers |= {name: value for name, value in facts.items() if value}
+    if record.similarity is not None:
+        headers["x-tollway-similarity"] = f"{record.similarity:.4f}"
+    is_hit = record.saved_nano > 0 or not record.attempts
+    if record.source is not None and (is_hit or not record.streaming):
+        headers["x-tollway-cost-usd"] = as_usd(record.cost_nano)
+    if record.saved_nano:
+        headers["x-tollway-saved-usd"] = as_usd(record.saved_nano)
+    if record.reduced:
+        headers["x-tollway-context-reduced"] = "true"
+    return headers

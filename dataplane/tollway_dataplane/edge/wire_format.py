@@ -1,0 +1,169 @@
+"""Request bodies to frozen requests. Whatever is malformed becomes a 400 that names the field; what we do not
+know is kept and passed on, because providers add parameters faster than gateways learn them.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+
+from tollway_api.tenant_budget import AUTO
+from tollway_dataplane.core.facts import ChatRequest, EmbeddingsRequest, JsonObject, JsonValue
+from tollway_dataplane.errors import Refusal, RefusalCode
+
+MOST_MESSAGES: Final = 2_048
+_ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+# Understood here, so not among the parameters that are passed on as they are.
+_OWN_FIELDS: Final = frozenset({"model", "messages", "stream", "stream_options"})
+_MOST_OUTPUT_TOKENS: Final = 10_000_000
+
+
+def parse_json(body: bytes) -> JsonObject:
+    """The body as an object. Raises Refusal 400 for anything else; never repeats the body."""
+    if not body.strip():
+        raise _invalid("the body is empty; send a JSON object")
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        raise _invalid(f"the body is not valid JSON: {exc.msg} at byte {exc.pos}") from None
+    if not isinstance(value, dict):
+        raise _invalid(f"the body must be a JSON object, not {_kind(value)}")
+    return value
+
+
+def parse_chat(body: JsonObject, headers: Mapping[str, str], request_id: str) -> ChatRequest:
+    """A `POST /v1/chat/completions` body."""
+    messages = _messages(body.get("messages"))
+    options = body.get("stream_options") or {}
+    if not isinstance(options, dict):
+        raise _invalid("must be an object", "stream_options")
+    _check_parameters(body)
+    return ChatRequest(
+        request_id=request_id,
+        model=_model(body, AUTO),
+        messages=messages,
+        parameters={name: value for name, value in body.items() if name not in _OWN_FIELDS},
+        prompt=_plain_prompt(messages),
+        stream=_boolean(body, "stream"),
+        include_usage=_boolean(options, "include_usage", "stream_options.include_usage"),
+        headers=headers,
+    )
+
+
+def parse_prompt(
+    body: JsonObject, headers: Mapping[str, str], request_id: str
+) -> tuple[ChatRequest, str | None]:
+    """A `POST /chat` body: the request it stands for, and the tenant it claims to be of, if any."""
+    prompt = body.get("prompt")
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise _invalid("must be a text that is not empty", "prompt")
+    tenant = body.get("tenant_id")
+    if tenant is not None and not isinstance(tenant, str):
+        raise _invalid("must be a text; it may also be left out, because the key says who calls", "tenant_id")
+    for name in body:
+        if name not in {"prompt", "tenant_id", "model"}:
+            raise _invalid("unknown field; known: prompt, model, tenant_id", name)
+    messages: list[JsonObject] = [{"role": "user", "content": prompt}]
+    return (
+        ChatRequest(request_id, _model(body, AUTO), messages, prompt=prompt, headers=headers),
+        tenant,
+    )
+
+
+def parse_embeddings(body: JsonObject, headers: Mapping[str, str], request_id: str) -> EmbeddingsRequest:
+    """A `POST /v1/embeddings` body."""
+    inputs = body.get("input")
+    is_list = isinstance(inputs, list) and inputs
+    if not (isinstance(inputs, str) and inputs) and not is_list:
+        raise _invalid("must be a text, a list of texts or token ids, and not empty", "input")
+    parameters = {name: value for name, value in body.items() if name not in {"model", "input"}}
+    return EmbeddingsRequest(request_id, _model(body, ""), inputs, parameters, headers)
+
+
+def _messages(value: JsonValue) -> list[JsonObject]:
+    if value is None:
+        raise _invalid("is required: a list of messages", "messages")
+    if not isinstance(value, list) or not value:
+        raise _invalid("must be a list with at least one message", "messages")
+    if len(value) > MOST_MESSAGES:
+        raise _invalid(f"has {len(value)} messages; at most {MOST_MESSAGES} are accepted", "messages")
+    messages: list[JsonObject] = []
+    for place, message in enumerate(value):
+        field = f"messages[{place}]"
+        if not isinstance(message, dict):
+            raise _invalid(f"must be an object with role and content, not {_kind(message)}", field)
+        if message.get("role") not in _ROLES:
+            raise _invalid(f"must be one of {', '.join(sorted(_ROLES))}", f"{field}.role")
+        _check_content(message.get("content"), f"{field}.content")
+        messages.append(message)
+    return messages
+
+
+def _check_content(content: JsonValue, field: str) -> None:
+    if content is None or isinstance(content, str):
+        return
+    if not isinstance(content, list):
+        raise _invalid(f"must be a text or a list of parts, not {_kind(content)}", field)
+    for place, part in enumerate(content):
+        if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+            raise _invalid("must be an object with a type", f"{field}[{place}]")
+        if part["type"] == "text" and not isinstance(part.get("text"), str):
+            raise _invalid("must be a text", f"{field}[{place}].text")
+
+
+def _check_parameters(body: JsonObject) -> None:
+    """The few parameters that decide what we do; the rest is between the caller and the provider."""
+    for name in ("max_tokens", "max_completion_tokens"):
+        _check_integer(body, name, 1, _MOST_OUTPUT_TOKENS)
+    _check_integer(body, "n", 1, 128)
+    temperature = body.get("temperature")
+    if temperature is not None and (
+        isinstance(temperature, bool) or not isinstance(temperature, int | float)
+    ):
+        raise _invalid(f"must be a number, not {_kind(temperature)}", "temperature")
+
+
+def _check_integer(body: JsonObject, name: str, least: int, most: int) -> None:
+    value = body.get(name)
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise _invalid(f"must be a whole number from {least} to {most}", name)
+
+
+def _boolean(body: JsonObject, name: str, field: str | None = None) -> bool:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise _invalid(f"must be true or false, not {_kind(value)}", field or name)
+    return bool(value)
+
+
+def _model(body: JsonObject, default: str) -> str:
+    model = body.get("model", default)
+    if not isinstance(model, str) or not model or len(model) > 256:
+        raise _invalid("must be the name of a model, a text of 1 to 256 characters", "model")
+    return model
+
+
+def _plain_prompt(messages: list[JsonObject]) -> str | None:
+    """The last message's text, when a user wrote it and there is nothing but text in it."""
+    last = messages[-1]
+    content = last.get("content")
+    if last.get("role") != "user":
+        return None
+    if isinstance(content, str):
+        return content or None
+    if not isinstance(content, list) or any(part.get("type") != "text" for part in content):
+        return None
+    return "\n".join(str(part["text"]) for part in content) or None
+
+
+def _invalid(message: str, param: str | None = None) -> Refusal:
+    sentence = f"{param}: {message}" if param else message
+    return Refusal(400, RefusalCode.INVALID_REQUEST, sentence, param)
+
+
+def _kind(value: object) -> str:
+    """What JSON calls it."""
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

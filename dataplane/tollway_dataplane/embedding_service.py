@@ -1,0 +1,62 @@
+"""The story of an embeddings request: the same key, policies and budgets as a chat, but one model and one attempt,
+because vectors of different models must never be mixed.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from tollway_api.snapshot import Protocol
+from tollway_dataplane.budgets import Budgets, Exceeded, refusal
+from tollway_dataplane.core.decision import RouteReason, Source
+from tollway_dataplane.core.facts import NO_USAGE, EmbeddingsRequest, Usage
+from tollway_dataplane.core.pricing import cost
+from tollway_dataplane.core.routing import named_model
+from tollway_dataplane.core.tokens import most_tokens_of_inputs
+from tollway_dataplane.dispatch import provider_refusal
+from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
+from tollway_dataplane.live import Live
+from tollway_dataplane.ports import Operation, Upstream, UpstreamCall
+from tollway_dataplane.record import AttemptNote, Record
+
+
+class EmbeddingService:
+    def __init__(self, live: Live, upstreams: Mapping[Protocol, Upstream], budgets: Budgets) -> None:
+        self._live = live
+        self._upstreams = upstreams
+        self._budgets = budgets
+
+    async def embed(self, request: EmbeddingsRequest, api_key: str | None, record: Record) -> bytes:
+        """The provider's list of embeddings, as JSON. Raises Refusal."""
+        directory = self._live.current()
+        record.revision = directory.revision
+        tenant = directory.authenticate(api_key)
+        record.tenant = tenant.name
+        policy = directory.match(tenant, request.model, request.headers)
+        record.policy = policy.id
+        name = named_model(request.model, policy)
+        if name is None:
+            message = "name the embedding model; vectors of different models cannot be compared"
+            raise Refusal(400, RefusalCode.INVALID_REQUEST, message, "model")
+        model = policy.models[name]
+        record.model, record.route_reason, record.source = name, RouteReason.EXPLICIT, Source.LIVE
+
+        worst = Usage(most_tokens_of_inputs(request.inputs), 0, estimated=True)
+        try:
+            hold = await self._budgets.hold(f"{request.request_id}.0", tenant, model, worst, money_only=False)
+        except Exceeded as exceeded:
+            record.limit = exceeded.denied.limit.name
+            raise refusal(tenant, exceeded.denied) from exceeded
+        fields = {**request.parameters, "input": request.inputs}
+        call = UpstreamCall(model, Operation.EMBEDDINGS, fields, model.timeout_ms / 1_000)
+        used, outcome = worst, "Cancelled"
+        try:
+            completion = await self._upstreams[model.protocol].complete(call)
+            used, outcome = completion.usage or worst, "ok"
+        except UpstreamFault as fault:
+            used, outcome = (worst if fault.may_have_run else NO_USAGE), fault.trigger or "Refused"
+            raise provider_refusal(fault) from fault
+        finally:
+            record.attempts.append(AttemptNote(name, outcome))
+            record.usage, record.cost_nano = used, cost(used, model.price)
+            await asyncio.shield(self._budgets.settle(hold, used, answered=outcome == "ok"))
+        return completion.body

@@ -1,0 +1,147 @@
+"""Every metric of the data plane, in a registry of its own. Their names are part of the product: dashboards and
+alerts are built on them.
+"""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from tollway_api.snapshot import NANO_PER_USD, Tenant
+from tollway_dataplane.core.decision import CacheOutcome, outcome_of
+from tollway_dataplane.record import Record
+
+_LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_LAG_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
+
+
+class Metrics:
+    """`observe` takes a finished request; the rest is set by the background tasks that know."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._hits = 0
+        self._looked_up = 0
+        self._hit_ratio = Gauge(
+            "ai_cache_hit_ratio",
+            "Share of cache lookups answered, since start; bypasses aside.",
+            registry=registry,
+        )
+        self._lookups = Counter(
+            "ai_cache_lookups_total", "Cache lookups.", ["outcome", "reason"], registry=registry
+        )
+        # Has a value only where hits are judged; an unjudged cache does not claim to be right.
+        self.hit_accuracy = Gauge(
+            "ai_cache_hit_accuracy", "Share of judged hits that were right.", ["index"], registry=registry
+        )
+        self._stores = Counter(
+            "tollway_cache_stores_total",
+            "Answers to remember, by what came of it.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._duration = Histogram(
+            "ai_request_duration_seconds",
+            "From the request's arrival to the end of its reply.",
+            ["operation", "source", "status"],
+            buckets=_LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._cost = Gauge(
+            "ai_cost_per_tenant", "USD spent at providers since start.", ["tenant"], registry=registry
+        )
+        self._saved = Counter(
+            "ai_cost_saved_usd_total", "USD that cache hits did not cost.", ["tenant"], registry=registry
+        )
+        self._utilization = Gauge(
+            "ai_budget_utilization_ratio",
+            "Used and held, as a share of the limit.",
+            ["tenant", "limit"],
+            registry=registry,
+        )
+        self._refusals = Counter(
+            "tollway_refusals_total", "Requests refused, by the reply's code.", ["code"], registry=registry
+        )
+        self._fallbacks = Counter(
+            "ai_fallback_count_total",
+            "Attempts made because another had failed.",
+            ["from", "to", "trigger"],
+            registry=registry,
+        )
+        self._upstream = Counter(
+            "ai_upstream_requests_total", "Attempts at providers.", ["model", "outcome"], registry=registry
+        )
+        self._tokens = Counter(
+            "ai_tokens_total",
+            "Tokens used at providers.",
+            ["tenant", "model", "direction"],
+            registry=registry,
+        )
+        self.redis_memory = Gauge(
+            "redis_memory_usage_bytes", "Memory that Redis uses.", ["role"], registry=registry
+        )
+        self.redis_max_memory = Gauge(
+            "redis_memory_max_bytes", "Redis's maxmemory; 0 is no bound.", ["role"], registry=registry
+        )
+        self.in_flight = Gauge("tollway_requests_in_flight", "Requests under way.", registry=registry)
+        self.loop_lag = Histogram(
+            "tollway_event_loop_lag_seconds",
+            "How late the event loop woke a sleeping task.",
+            buckets=_LAG_BUCKETS,
+            registry=registry,
+        )
+        self._snapshot = Gauge(
+            "tollway_snapshot_info", "1 for the snapshot that runs.", ["revision"], registry=registry
+        )
+        self.snapshots_rejected = Counter(
+            "tollway_snapshots_rejected_total", "Snapshots that could not be run.", registry=registry
+        )
+        self.unsettled = Counter(
+            "tollway_ledger_unsettled_total",
+            "Settlements the ledger did not take at once.",
+            registry=registry,
+        )
+
+    def observe(self, record: Record) -> None:
+        """Counts one finished request."""
+        if record.cache_reason is not None:
+            self._observe_lookup(record)
+        source = record.source.value if record.source else "none"
+        status = str(record.status)
+        self._duration.labels(record.operation, source, status).observe(record.elapsed_ms() / 1_000)
+        if record.refusal:
+            self._refusals.labels(record.refusal).inc()
+        failed = None
+        for attempt in record.attempts:
+            self._upstream.labels(attempt.model, attempt.outcome).inc()
+            if failed is not None:
+                self._fallbacks.labels(failed.model, attempt.model, failed.outcome).inc()
+            failed = attempt
+        if record.cost_nano:
+            self._cost.labels(record.tenant).inc(record.cost_nano / NANO_PER_USD)
+        if record.saved_nano:
+            self._saved.labels(record.tenant).inc(record.saved_nano / NANO_PER_USD)
+        if record.usage.total:
+            self._tokens.labels(record.tenant, record.model, "prompt").inc(record.usage.prompt_tokens)
+            self._tokens.labels(record.tenant, record.model, "completion").inc(record.usage.completion_tokens)
+
+    def observe_budget(self, tenant: Tenant, used: Sequence[int], held: Sequence[int]) -> None:
+        for limit, spent, reserved in zip(tenant.limits, used, held, strict=True):
+            share = (spent + reserved) / limit.amount if limit.amount else 1.0
+            self._utilization.labels(tenant.name, limit.name).set(share)
+
+    def observe_store(self, outcome: str) -> None:
+        self._stores.labels(outcome).inc()
+
+    def observe_snapshot(self, revision: str) -> None:
+        self._snapshot.clear()
+        self._snapshot.labels(revision).set(1)
+
+    def _observe_lookup(self, record: Record) -> None:
+        if record.cache_reason is None:
+            return
+        outcome = outcome_of(record.cache_reason)
+        self._lookups.labels(outcome, record.cache_reason).inc()
+        if outcome is not CacheOutcome.BYPASS:
+            self._looked_up += 1
+            self._hits += outcome is CacheOutcome.HIT
+            self._hit_ratio.set(self._hits / self._looked_up)

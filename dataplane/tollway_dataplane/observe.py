@@ -1,0 +1,83 @@
+"""Where a request's record goes when its story ends: the metrics and one log line. Called once per request."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from tollway_dataplane.core.pricing import as_usd
+from tollway_dataplane.errors import CallerGone, Refusal, RefusalCode
+from tollway_dataplane.metrics import Metrics
+from tollway_dataplane.record import Record
+
+# nginx's word for it; no reply is sent, so only metrics and logs see it.
+CLIENT_CLOSED_REQUEST: Final = 499
+
+
+class Observer:
+    def __init__(self, metrics: Metrics, log: FilteringBoundLogger) -> None:
+        self._metrics = metrics
+        self._log = log
+
+    @contextmanager
+    def request(self, record: Record) -> Iterator[None]:
+        """Around a story up to its reply, or up to the point where its stream takes over."""
+        self._metrics.in_flight.inc()
+        try:
+            yield
+        except BaseException as exc:
+            self._note(record, exc)
+            self._finish(record)
+            raise
+        if not record.streaming:
+            self._finish(record)
+
+    @contextmanager
+    def stream(self, record: Record) -> Iterator[None]:
+        """Around the events of a reply that is a stream, however they end."""
+        record.ended = "disconnected"  # unless it is said to have ended otherwise
+        try:
+            yield
+        finally:
+            self._finish(record)
+
+    def _note(self, record: Record, exc: BaseException) -> None:
+        match exc:
+            case Refusal(status=status, code=code):
+                record.status, record.refusal = status, code
+            case CallerGone() | asyncio.CancelledError():
+                record.status, record.ended = CLIENT_CLOSED_REQUEST, "disconnected"
+            case _:
+                record.status, record.refusal = 500, RefusalCode.INTERNAL
+
+    def _finish(self, record: Record) -> None:
+        self._metrics.in_flight.dec()
+        self._metrics.observe(record)
+        self._log.info(
+            "request",
+            request_id=record.request_id,
+            operation=record.operation,
+            tenant=record.tenant,
+            policy=record.policy,
+            revision=record.revision,
+            status=record.status,
+            refusal=record.refusal,
+            limit=record.limit,
+            source=record.source,
+            cache=record.cache_reason,
+            similarity=record.similarity,
+            route=record.route_reason,
+            model=record.model,
+            attempts=[f"{note.model}:{note.outcome}" for note in record.attempts],
+            prompt_tokens=record.usage.prompt_tokens,
+            completion_tokens=record.usage.completion_tokens,
+            usage_estimated=record.usage.estimated,
+            cost_usd=as_usd(record.cost_nano),
+            saved_usd=as_usd(record.saved_nano),
+            stream=record.streaming,
+            ended=record.ended,
+            ms=record.elapsed_ms(),
+            stages_ms=record.marks,
+        )

@@ -1,0 +1,123 @@
+"""What the story of a request needs from the world, as Protocols. Each has one adapter per third party, and a real
+fake in `adapters/memory.py` where that is useful.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tollway_api.snapshot import Index, Model, Tenant
+from tollway_dataplane.core.budgeting import Denied
+from tollway_dataplane.core.facts import JsonObject, Usage
+
+Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """An answer as it is kept: the whole completion, ready to be sent again."""
+
+    body: bytes  # a `chat.completion` object as JSON
+    model: str
+    cost_nano: int  # what it cost when it was live
+    expires_at: float  # seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    entry: str
+    prompt: str  # normalised
+    similarity: float  # cosine, from -1 to 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one answer belongs: index version, identity partition, and entry within it."""
+
+    index: Index
+    partition: str
+    entry: str
+
+
+class AnswerCache(Protocol):
+    """Remembers answers. Every method raises CacheFault, and none takes longer than its deadline."""
+
+    async def get(self, place: Place) -> Remembered | None: ...
+
+    async def nearest(self, place: Place, vector: Vector, count: int) -> Sequence[Neighbour]: ...
+
+    async def put(self, place: Place, prompt: str, vector: Vector | None, answer: Remembered) -> None: ...
+
+
+class NearCache(Protocol):
+    """The answers this process saw last, without a round trip. Never blocks and never fails."""
+
+    def get(self, key: str, now: float) -> Remembered | None: ...
+
+    def put(self, key: str, answer: Remembered) -> None: ...
+
+
+class Embedder(Protocol):
+    """Turns text into a unit vector. Raises EmbedderFault."""
+
+    @property
+    def model(self) -> str: ...
+
+    async def embed(self, text: str) -> Vector: ...
+
+
+class Ledger(Protocol):
+    """Counts what tenants spend, atomically over all their limits. Every method raises LedgerFault."""
+
+    async def hold(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
+        """Reserves `amounts`, one per limit, or nothing at all when one of them has no room."""
+
+    async def settle(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> None:
+        """Frees the hold and counts what was really used, whether or not the hold still stood."""
+
+
+class Operation(StrEnum):
+    """The path of a call below a provider's base URL."""
+
+    CHAT = "chat/completions"
+    EMBEDDINGS = "embeddings"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCall:
+    model: Model
+    operation: Operation
+    fields: JsonObject = field(repr=False)  # the body to send, but for `model` and streaming
+    timeout_s: float  # for the whole answer, or for the first chunk and between chunks
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A provider's whole answer: its bytes as they came, and what we need to know of them."""
+
+    body: bytes = field(repr=False)
+    usage: Usage | None
+    complete: bool  # ended by itself, so that it may be remembered
+    answer_text: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One event of a provider's stream: the JSON of a `chat.completion.chunk`, raw and understood."""
+
+    data: bytes = field(repr=False)
+    event: JsonObject = field(repr=False)
+
+
+class Upstream(Protocol):
+    """Calls one kind of provider. Every method raises UpstreamFault."""
+
+    async def complete(self, call: UpstreamCall) -> Completion: ...
+
+    def stream(self, call: UpstreamCall) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        """Enters when the provider has accepted the request; leaving cancels what is still under way."""

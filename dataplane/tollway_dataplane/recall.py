@@ -1,0 +1,130 @@
+"""The cache's part of the story: gates in order, exact before semantic, each answer counted by its reason. A fault
+of the cache or of the embedder is a miss, never a failed request.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from tollway_api import wire
+from tollway_api.routing_policy import CacheMode
+from tollway_api.snapshot import Index, Policy, Tenant
+from tollway_dataplane.core.cacheability import bypass_reason
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.identity import entry_of, normalise, partition_of
+from tollway_dataplane.core.verification import verify
+from tollway_dataplane.errors import CacheFault, EmbedderFault
+from tollway_dataplane.ports import AnswerCache, Embedder, NearCache, Place, Remembered, Vector
+
+CANDIDATES: Final = 5
+# The encoder reads no further than about this, so longer prompts are not compared by meaning.
+MOST_CHARACTERS: Final = 1_000
+_MOST_PENDING_STORES: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What the cache said, and what is needed to store the answer when it did not have one."""
+
+    reason: CacheReason
+    answer: Remembered | None = field(default=None, repr=False)
+    similarity: float | None = None
+    place: Place | None = None  # None: nothing is to be stored
+    prompt: str = field(default="", repr=False)
+    vector: Vector | None = field(default=None, repr=False)
+
+
+class Recall:
+    def __init__(
+        self,
+        cache: AnswerCache,
+        near: NearCache,
+        embedder: Embedder,
+        embed_deadline_s: float,
+        on_store: Callable[[str], None],
+    ) -> None:
+        self._cache = cache
+        self._near = near
+        self._embedder = embedder
+        self._embed_deadline_s = embed_deadline_s
+        self._on_store = on_store
+        self._stores: set[asyncio.Task[None]] = set()
+
+    async def look_up(
+        self, request: ChatRequest, tenant: Tenant, policy: Policy, index: Index | None
+    ) -> Lookup:
+        bypass = bypass_reason(request, policy)
+        if bypass is not None:
+            return Lookup(bypass)
+        if index is None or request.prompt is None:
+            return Lookup(CacheReason.NO_CACHE)
+        prompt = normalise(request.prompt)
+        place = Place(index, partition_of(request, tenant, policy, index), entry_of(prompt))
+        try:
+            answer = await self._exact(place)
+            if answer is not None:
+                return Lookup(CacheReason.EXACT, answer, place=place, prompt=prompt)
+            if len(prompt) > MOST_CHARACTERS:
+                return Lookup(CacheReason.PROMPT_TOO_LONG, place=place, prompt=prompt)
+        except CacheFault as fault:
+            # What is broken for reading is not asked again for this request; the store finds out by itself.
+            return Lookup(CacheReason(fault.reason), place=place, prompt=prompt)
+        try:
+            async with asyncio.timeout(self._embed_deadline_s):
+                vector = await self._embedder.embed(prompt)
+        except (EmbedderFault, TimeoutError):
+            return Lookup(CacheReason.EMBEDDER_UNAVAILABLE, place=place, prompt=prompt)
+        try:
+            return await self._semantic(place, prompt, vector)
+        except CacheFault as fault:
+            return Lookup(CacheReason(fault.reason), place=place, prompt=prompt, vector=vector)
+
+    async def _exact(self, place: Place) -> Remembered | None:
+        key = wire.entry_key(place.partition, place.entry)
+        answer = self._near.get(key, time.time())
+        if answer is None and (answer := await self._cache.get(place)) is not None:
+            self._near.put(key, answer)
+        return answer
+
+    async def _semantic(self, place: Place, prompt: str, vector: Vector) -> Lookup:
+        """The nearest neighbour whose answer may serve; otherwise what speaks against the very nearest."""
+        neighbours = await self._cache.nearest(place, vector, CANDIDATES)
+        refused: Lookup | None = None
+        for neighbour in neighbours:
+            reason = verify(prompt, neighbour.prompt, neighbour.similarity, place.index)
+            if reason is CacheReason.SEMANTIC:
+                answer = await self._cache.get(Place(place.index, place.partition, neighbour.entry))
+                if answer is not None:
+                    return Lookup(reason, answer, neighbour.similarity, place, prompt, vector)
+                reason = CacheReason.ENTRY_GONE
+            refused = refused or Lookup(reason, None, neighbour.similarity, place, prompt, vector)
+        return refused or Lookup(CacheReason.NO_NEIGHBOUR, place=place, prompt=prompt, vector=vector)
+
+    def remember(self, lookup: Lookup, policy: Policy, body: bytes, model: str, cost_nano: int) -> None:
+        """Stores a good answer: here at once, in Redis behind the reply."""
+        place = lookup.place
+        if place is None or policy.cache is None or policy.cache.mode is CacheMode.READ_ONLY:
+            return
+        answer = Remembered(body, model, cost_nano, expires_at=time.time() + place.index.ttl_ms / 1_000)
+        self._near.put(wire.entry_key(place.partition, place.entry), answer)
+        if len(self._stores) >= _MOST_PENDING_STORES:
+            self._on_store("TooManyPending")
+            return
+        task = asyncio.create_task(self._store(lookup, place, answer))
+        self._stores.add(task)
+        task.add_done_callback(self._stores.discard)
+
+    async def _store(self, lookup: Lookup, place: Place, answer: Remembered) -> None:
+        try:
+            await self._cache.put(place, lookup.prompt, lookup.vector, answer)
+        except CacheFault as fault:
+            self._on_store(fault.reason)
+        else:
+            self._on_store("Stored")
+
+    async def drain(self) -> None:
+        """Waits for the stores under way."""
+        await asyncio.gather(*self._stores)

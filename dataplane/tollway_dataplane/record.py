@@ -1,0 +1,51 @@
+"""What is noted of one request while its story runs: the one mutable object of the data plane's requests. Read
+once at the end, for metrics, the log line and the reply's headers. Never holds a prompt, an answer or a key.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+from tollway_api.meta import ModelName
+from tollway_dataplane.core.decision import CacheReason, RouteReason, Source
+from tollway_dataplane.core.facts import NO_USAGE, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptNote:
+    """One upstream attempt: which model, and "ok" or what went wrong."""
+
+    model: ModelName
+    outcome: str
+
+
+@dataclass(slots=True)
+class Record:
+    request_id: str
+    operation: str
+    streaming: bool = False
+    started: float = field(default_factory=time.perf_counter)
+    revision: str = ""
+    tenant: str = ""
+    policy: str = ""
+    source: Source | None = None
+    cache_reason: CacheReason | None = None
+    route_reason: RouteReason | None = None
+    model: str = ""
+    similarity: float | None = None
+    attempts: list[AttemptNote] = field(default_factory=list)
+    usage: Usage = NO_USAGE
+    cost_nano: int = 0
+    saved_nano: int = 0
+    reduced: bool = False
+    status: int = 200
+    refusal: str = ""  # the code of the error reply
+    limit: str = ""  # the limit that refused
+    ended: str = "whole"  # or "broken" and "disconnected", of a reply that had begun
+    marks: dict[str, float] = field(default_factory=dict)  # milliseconds since the start, by stage
+
+    def mark(self, stage: str) -> None:
+        """Notes when a stage was over."""
+        self.marks[stage] = self.elapsed_ms()
+
+    def elapsed_ms(self) -> float:
+        return round((time.perf_counter() - self.started) * 1_000, 3)

@@ -1,0 +1,149 @@
+"""The story of a request, from key to account, on one screen: `Service.chat`. Everything it decides is in `core`,
+everything it asks of the world is behind `ports`, and every stage notes what it did in the request's record.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
+
+from tollway_dataplane.core.completions import Assembly, chunks_of
+from tollway_dataplane.core.decision import CacheReason, Source
+from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.routing import choose
+from tollway_dataplane.dispatch import Answered, Dispatch, Job, Opened, estimated_usage
+from tollway_dataplane.errors import RefusalCode, UpstreamFault
+from tollway_dataplane.live import Live
+from tollway_dataplane.observe import Observer
+from tollway_dataplane.ports import Chunk, Remembered
+from tollway_dataplane.recall import Lookup, Recall
+from tollway_dataplane.record import Record
+
+DONE: Final = b"[DONE]"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A complete reply as JSON."""
+
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The data of server-sent events. `rest` has begun, so closing it always settles; whoever has it must."""
+
+    first: bytes = field(repr=False)
+    rest: AsyncGenerator[bytes, None] = field(repr=False)
+
+
+class Service:
+    def __init__(self, live: Live, recall: Recall, dispatch: Dispatch, observer: Observer) -> None:
+        self._live = live
+        self._recall = recall
+        self._dispatch = dispatch
+        self._observer = observer
+
+    async def chat(self, request: ChatRequest, api_key: str | None, record: Record) -> Whole | Stream:
+        """Raises Refusal for everything the caller is to be told instead of an answer."""
+        directory = self._live.current()  # once: the whole request runs on this snapshot
+        record.revision = directory.revision
+        tenant = directory.authenticate(api_key)
+        record.tenant = tenant.name
+        policy = directory.match(tenant, request.model, request.headers)
+        record.policy = policy.id
+        choice = choose(request, tenant, policy)
+        record.route_reason = choice.reason
+
+        index = directory.snapshot.indexes.get(policy.cache.index) if policy.cache else None
+        lookup = await self._recall.look_up(request, tenant, policy, index)
+        record.cache_reason, record.similarity = lookup.reason, lookup.similarity
+        record.mark("cache")
+        if lookup.answer is not None:
+            return await self._remembered(request, lookup, lookup.answer, record)
+
+        job = Job(request, tenant, policy, choice.model, record)
+        result = await self._dispatch.call(job)
+        record.source = record.source or Source.LIVE
+        record.model, record.reduced = result.attempt.model.name, result.attempt.reduced
+        match result:
+            case Answered(_, completion):
+                if completion.complete:
+                    self._remember(lookup, job, completion.body)
+                return Whole(completion.body)
+            case Opened():
+                return await _begun(self._relay(job, result, lookup))
+
+    async def _remembered(
+        self, request: ChatRequest, lookup: Lookup, answer: Remembered, record: Record
+    ) -> Whole | Stream:
+        record.source = Source.EXACT if lookup.reason is CacheReason.EXACT else Source.SEMANTIC
+        record.model, record.saved_nano = answer.model, answer.cost_nano
+        return await _begun(self._replay(answer, request, record)) if request.stream else Whole(answer.body)
+
+    def _remember(self, lookup: Lookup, job: Job, body: bytes) -> None:
+        """Only answers to the whole question, by a model that the policy would choose again."""
+        record = job.record
+        if record.source is Source.LIVE and not record.reduced:
+            self._recall.remember(lookup, job.policy, body, record.model, record.cost_nano)
+
+    async def _replay(
+        self, answer: Remembered, request: ChatRequest, record: Record
+    ) -> AsyncGenerator[bytes, None]:
+        """A remembered answer as the stream it would have been."""
+        with self._observer.stream(record):
+            for event in chunks_of(orjson.loads(answer.body), include_usage=request.include_usage):
+                yield orjson.dumps(event)
+            yield DONE
+            record.ended = "whole"
+
+    async def _relay(self, job: Job, opened: Opened, lookup: Lookup) -> AsyncGenerator[bytes, None]:
+        """Passes the provider's events on, and settles however the stream ends."""
+        assembly, record = Assembly(), job.record
+        with self._observer.stream(record):
+            try:
+                chunk: Chunk | None = opened.first
+                while chunk is not None:
+                    assembly.add(chunk.event)
+                    # The usage event was asked for by us; a caller who did not ask never sees it.
+                    if chunk.event.get("choices") or job.request.include_usage:
+                        yield chunk.data
+                    chunk = await anext(opened.rest, None)
+                yield DONE
+                record.ended = "whole"
+            except UpstreamFault:
+                record.ended = "broken"
+                yield _BROKEN
+            finally:
+                await asyncio.shield(self._end_stream(job, opened, assembly, lookup))
+
+    async def _end_stream(self, job: Job, opened: Opened, assembly: Assembly, lookup: Lookup) -> None:
+        with contextlib.suppress(UpstreamFault):
+            await opened.closing.aclose()
+        ended = job.record.ended
+        usage = assembly.usage or estimated_usage(opened.attempt, "".join(assembly.text))
+        await self._dispatch.settle(
+            job, opened.hold, opened.attempt, usage, "ok" if ended == "whole" else ended
+        )
+        if ended == "whole" and assembly.whole:
+            self._remember(lookup, job, orjson.dumps(assembly.completion()))
+
+
+async def _begun(events: AsyncGenerator[bytes, None]) -> Stream:
+    """Runs a stream up to its first event, so that from now on closing it runs its end."""
+    return Stream(await anext(events), events)
+
+
+_BROKEN: Final = orjson.dumps(
+    {
+        "error": {
+            "message": "the provider broke the stream off; what came before is all there is",
+            "type": "api_error",
+            "param": None,
+            "code": RefusalCode.PROVIDERS_UNAVAILABLE,
+        }
+    }
+)
