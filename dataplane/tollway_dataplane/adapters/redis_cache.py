@@ -72,7 +72,7 @@ def _encoded(vector: Vector, vector_type: VectorType) -> bytes:
 def _neighbours(reply: object) -> list[Neighbour]:
     """RediSearch's flat reply: a count, then a key and its fields for each document."""
     if not isinstance(reply, list):
-        return []
+        raise CacheFault(CacheReason.CACHE_UNAVAILABLE, f"search: unexpected {type(reply).__name__}")
     found = []
     for key, fields in zip(reply[1::2], reply[2::2], strict=True):
         values = dict(zip(fields[::2], fields[1::2], strict=True))

@@ -24,5 +24,6 @@ def connect(url: str, deadline_s: float, max_connections: int = 64) -> Redis:
         socket_connect_timeout=deadline_s,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
+        protocol=2,  # the shape of RediSearch's replies differs between protocols; this one every server speaks
     )
     return Redis.from_pool(pool)

@@ -1,5 +1,6 @@
 """The `x-tollway-*` headers: where an answer came from and what it cost."""
 
+from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.record import Record
 
@@ -18,8 +19,8 @@ def headers_of(record: Record) -> dict[str, str]:
     headers |= {name: value for name, value in facts.items() if value}
     if record.similarity is not None:
         headers["x-tollway-similarity"] = f"{record.similarity:.4f}"
-    is_hit = record.saved_nano > 0 or not record.attempts
-    if record.source is not None and (is_hit or not record.streaming):
+    is_hit = record.source in {Source.EXACT, Source.SEMANTIC}
+    if is_hit or (record.source is not None and not record.streaming):
         headers["x-tollway-cost-usd"] = as_usd(record.cost_nano)
     if record.saved_nano:
         headers["x-tollway-saved-usd"] = as_usd(record.saved_nano)
