@@ -13,6 +13,7 @@ from tollway_api.meta import TenantName
 from tollway_api.snapshot import Index
 
 _PREFIX: Final = "tollway:1"
+INDEX_PREFIX: Final = f"{_PREFIX}:index:"
 DIGEST_PREFIX: Final = "sha256:"
 
 
@@ -36,7 +37,7 @@ def fingerprint(index_parts: tuple[str, ...]) -> str:
 
 def index_name(index: Index) -> str:
     """The RediSearch index of one index version."""
-    return f"{_PREFIX}:index:{index.version}"
+    return f"{INDEX_PREFIX}{index.version}"
 
 
 def vector_prefix(index: Index) -> str:

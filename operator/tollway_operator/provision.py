@@ -1,0 +1,96 @@
+"""Index versions wanted against index versions found: the difference, and applying it. A version is named by its
+embedding fingerprint, so a wanted one that is found is right as it is, and a new embedding is a new version beside the
+old one. Also says what is wrong with how the servers are set up.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tollway_api import wire
+from tollway_api.snapshot import Index
+from tollway_operator.redis_store import IndexSchema, RedisStore, ServerFacts
+
+
+class Step(StrEnum):
+    CREATE = "Create"
+    REPLACE = "Replace"  # something else bears the name: its index goes, its keys stay
+    UNUSED = "Unused"  # no object asks for it any more; kept, because it may be asked for again
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    step: Step
+    name: str
+    index: Index | None = None
+
+
+class WarningReason(StrEnum):
+    REDIS_EVICTION_POLICY = "RedisEvictionPolicy"
+    REDIS_NO_MEMORY_LIMIT = "RedisNoMemoryLimit"
+    LEDGER_MAY_EVICT = "LedgerMayEvict"
+    LEDGER_NOT_PERSISTENT = "LedgerNotPersistent"
+    SEARCH_MODULE_MISSING = "SearchModuleMissing"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerWarning:
+    reason: WarningReason
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.reason})"
+
+
+def plan(wanted: Iterable[Index], found: Mapping[str, IndexSchema | None]) -> list[Action]:
+    """What to do, in a stable order."""
+    actions = []
+    names = set()
+    for index in sorted(wanted, key=lambda each: each.version):
+        name = wire.index_name(index)
+        names.add(name)
+        if name not in found:
+            actions.append(Action(Step.CREATE, name, index))
+        elif found[name] != IndexSchema.of(index):
+            actions.append(Action(Step.REPLACE, name, index))
+    return actions + [Action(Step.UNUSED, name) for name in sorted(set(found) - names)]
+
+
+async def apply(actions: Iterable[Action], store: RedisStore) -> None:
+    """Raises StoreFault; what was done before it stays done, and planning again goes on from there."""
+    for action in actions:
+        if action.step is Step.REPLACE:
+            await store.drop(action.name, with_vectors=False)
+        if action.index is not None:
+            await store.create(action.index)
+
+
+def server_warnings(cache: ServerFacts, ledger: ServerFacts) -> Iterator[ServerWarning]:
+    """What will go wrong one day, in sentences a person can act on."""
+    if cache.search_module is None:
+        message = (
+            "the cache Redis has no vector search, so only exact hits are possible; "
+            "use Redis 8, or load the RediSearch module"
+        )
+        yield ServerWarning(WarningReason.SEARCH_MODULE_MISSING, message)
+    if not cache.max_memory:
+        message = "the cache Redis has no maxmemory and will grow until it is killed; set maxmemory"
+        yield ServerWarning(WarningReason.REDIS_NO_MEMORY_LIMIT, message)
+    if cache.eviction != "allkeys-lru":
+        message = (
+            f"the cache Redis has maxmemory-policy {cache.eviction}; "
+            "set allkeys-lru, so that old answers make room"
+        )
+        yield ServerWarning(WarningReason.REDIS_EVICTION_POLICY, message)
+    if ledger.max_memory and ledger.eviction != "noeviction":
+        message = (
+            f"the ledger Redis has maxmemory-policy {ledger.eviction} and may forget what was spent; "
+            "set noeviction, or give the ledger a Redis of its own"
+        )
+        yield ServerWarning(WarningReason.LEDGER_MAY_EVICT, message)
+    if not ledger.append_only:
+        message = (
+            "the ledger Redis has no append-only file and forgets what was spent when it restarts; "
+            "set appendonly yes"
+        )
+        yield ServerWarning(WarningReason.LEDGER_NOT_PERSISTENT, message)

@@ -1,0 +1,85 @@
+"""One run over files: gather → compile → provision → publish. Computes from the whole state, never from a difference,
+so running it again is always right.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tollway_api import snapshot
+from tollway_api.catalog import bundled
+from tollway_api.compiler import compile_snapshot
+from tollway_api.inventory import parse_inventory
+from tollway_api.problems import Problem, Severity
+from tollway_api.snapshot import Snapshot
+from tollway_operator.manifests import Location, read_manifests
+from tollway_operator.provision import Action, ServerWarning, apply, plan, server_warnings
+from tollway_operator.redis_store import open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A problem, and where to mend it."""
+
+    problem: Problem
+    location: Location | None
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.problem}" if self.location else str(self.problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What the files compile to. `broken` when some file could not be read at all: then what others say is not the
+    whole state, and must not replace what runs.
+    """
+
+    snapshot: Snapshot
+    encoded: bytes = field(repr=False)
+    findings: tuple[Finding, ...]
+    broken: bool
+
+    @property
+    def revision(self) -> str:
+        return snapshot.revision(self.encoded)
+
+    @property
+    def errors(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.problem.severity is Severity.ERROR]
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    actions: tuple[Action, ...]
+    warnings: tuple[ServerWarning, ...]
+
+
+def gather(
+    paths: Sequence[Path],
+    environ: Mapping[str, str],
+    installation_namespace: str,
+    default_namespace: str = "default",
+) -> Gathered:
+    """Reads and compiles; changes nothing."""
+    manifests = read_manifests(paths, environ, default_namespace)
+    inventory, parse_problems = parse_inventory(manifests.objects, default_namespace)
+    compilation = compile_snapshot(inventory, bundled(), installation_namespace)
+    unreadable = [problem for _, problem in manifests.unreadable]
+    problems = [*unreadable, *manifests.problems, *parse_problems, *compilation.problems]
+    return Gathered(
+        snapshot=compilation.snapshot,
+        encoded=snapshot.encode(compilation.snapshot),
+        findings=tuple(Finding(problem, manifests.locate(problem)) for problem in problems),
+        broken=bool(unreadable),
+    )
+
+
+async def provision(wanted: Snapshot, cache_url: str, ledger_url: str) -> Provisioned:
+    """Makes the index versions that the snapshot needs. Raises StoreFault."""
+    async with open_store(cache_url, "cache") as cache, open_store(ledger_url, "ledger") as ledger:
+        cache_facts, ledger_facts = await cache.facts(), await ledger.facts()
+        actions: list[Action] = []
+        if cache_facts.search_module is not None:
+            actions = plan(wanted.indexes.values(), await cache.schemas())
+            await apply(actions, cache)
+        return Provisioned(tuple(actions), tuple(server_warnings(cache_facts, ledger_facts)))
