@@ -11,9 +11,10 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Final
 
+from tollway_api import semantic_cache_index
 from tollway_api.catalog import ModelCatalog
 from tollway_api.inventory import Inventory
-from tollway_api.meta import Resource, SecretKeyRef
+from tollway_api.meta import Identity, Resource, SecretKeyRef
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Model, RoutingPolicySpec
 from tollway_api.semantic_cache_index import SemanticCacheIndexSpec
@@ -43,6 +44,7 @@ class World:
     inventory: Inventory
     catalog: ModelCatalog
     installation_namespace: str
+    usable_indexes: frozenset[Identity] = frozenset()  # those that passed their own checks
 
 
 def price_of(model: Model, catalog: ModelCatalog) -> Price | None:
@@ -94,12 +96,23 @@ def cache_index_exists(policy: PolicyResource, world: World) -> Iterator[Problem
     cache = policy.spec.cache
     if cache is None:
         return
-    here = policy.identity.namespace
-    names = [each.identity.name for each in world.inventory.indexes if each.identity.namespace == here]
-    if cache.index_ref.name not in names:
-        wanted = cache.index_ref.name
-        message = f"no usable SemanticCacheIndex {wanted!r} in namespace {here!r}{_hint(wanted, names)}"
-        yield Problem(policy.identity, "spec.cache.indexRef.name", ProblemReason.UNKNOWN_REFERENCE, message)
+    wanted = Identity(semantic_cache_index.KIND, policy.identity.namespace, cache.index_ref.name)
+    if wanted in world.usable_indexes:
+        return
+    field = "spec.cache.indexRef.name"
+    known = {index.identity for index in world.inventory.indexes} | world.inventory.unparsed
+    if wanted in known:
+        # Somebody else's mistake must not take this policy's traffic down.
+        message = f"{wanted} has an error, so this policy runs without a cache until it is mended"
+        yield Problem(policy.identity, field, ProblemReason.UNKNOWN_REFERENCE, message, Severity.WARNING)
+    else:
+        names = [
+            each.name for each in known if (each.kind, each.namespace) == (wanted.kind, wanted.namespace)
+        ]
+        message = (
+            f"no {wanted.kind} {wanted.name!r} in namespace {wanted.namespace!r}{_hint(wanted.name, names)}"
+        )
+        yield Problem(policy.identity, field, ProblemReason.UNKNOWN_REFERENCE, message)
 
 
 def model_names_are_defined(policy: PolicyResource, _: World) -> Iterator[Problem]:
@@ -236,4 +249,4 @@ def _hint(name: str, known: list[str]) -> str:
     """The likely correction, or what there is to choose from."""
     if close := get_close_matches(name, known, n=1, cutoff=0.6):
         return f"; did you mean {close[0]!r}?"
-    return f"; there are: {', '.join(known)}" if known else "; there is none"
+    return f"; there are: {', '.join(sorted(known))}" if known else "; there is none"

@@ -8,11 +8,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
-from tollway_api import checks, wire
+from tollway_api import checks, semantic_cache_index, wire
 from tollway_api.catalog import ModelCatalog
 from tollway_api.checks import BudgetResource, IndexResource, PolicyResource, World
 from tollway_api.inventory import Inventory
-from tollway_api.meta import ModelName, Resource, SecretKeyRef, Spec, TenantName, milliseconds, scaled
+from tollway_api.meta import (
+    Identity,
+    ModelName,
+    Resource,
+    SecretKeyRef,
+    Spec,
+    TenantName,
+    milliseconds,
+    scaled,
+)
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Cache as CacheSpec
 from tollway_api.routing_policy import Model as ModelSpec
@@ -59,8 +68,7 @@ def compile_snapshot(
     world = World(inventory, catalog, installation_namespace)
     problems: list[Problem] = []
     indexes = _accepted(inventory.indexes, checks.INDEX_CHECKS, world, problems)
-    # What refers to a refused index finds it missing, so that no snapshot names what it does not hold.
-    world = replace(world, inventory=replace(inventory, indexes=tuple(indexes)))
+    world = replace(world, usable_indexes=frozenset(index.identity for index in indexes))
     policies = _accepted(inventory.policies, checks.POLICY_CHECKS, world, problems)
     budgets = _accepted(inventory.budgets, checks.BUDGET_CHECKS, world, problems)
     policies = _unshadowed(policies, problems)
@@ -185,7 +193,7 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
         name=identity.name,
         match=_match(resource),
         priority=spec.priority,
-        cache=_cache_use(spec.cache, identity.namespace),
+        cache=_cache_use(spec.cache, identity.namespace, world),
         models={model.name: model for model in models},
         route=Route(
             simple=ModelName(spec.route.simple_model or by_price[0].name),
@@ -203,9 +211,11 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
     )
 
 
-def _cache_use(spec: CacheSpec | None, namespace: str) -> CacheUse | None:
+def _cache_use(spec: CacheSpec | None, namespace: str, world: World) -> CacheUse | None:
     if spec is None:
         return None
+    if Identity(semantic_cache_index.KIND, namespace, spec.index_ref.name) not in world.usable_indexes:
+        return None  # cache_index_exists has warned
     return CacheUse(f"{namespace}/{spec.index_ref.name}", spec.mode, float(spec.max_temperature))
 
 

@@ -7,7 +7,7 @@ Called by the operator and by `tollway serve` and `validate`, before the compile
 import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final, get_args
 
@@ -39,6 +39,7 @@ class Inventory:
     budgets: tuple[Resource[TenantBudgetSpec], ...] = ()
     policies: tuple[Resource[RoutingPolicySpec], ...] = ()
     secrets: Mapping[SecretKey, Mapping[str, str]] = field(default_factory=dict)
+    unparsed: frozenset[Identity] = frozenset()  # objects that are there, but say nothing we can use
 
 
 def parse_inventory(
@@ -47,6 +48,7 @@ def parse_inventory(
     """Types every Tollway object and reads every Secret; objects of other APIs are none of our business."""
     resources: dict[Identity, Resource[Spec]] = {}
     secrets: dict[SecretKey, Mapping[str, str]] = {}
+    unparsed: set[Identity] = set()
     problems: list[Problem] = []
     for raw in objects:
         identity = identify(raw, default_namespace)
@@ -59,11 +61,13 @@ def parse_inventory(
             parsed = _parse_resource(identity, raw)
             if isinstance(parsed, tuple):
                 problems += parsed
+                unparsed.add(identity)
             elif identity in resources:
                 problems.append(_twice(identity))
             else:
                 resources[identity] = parsed
-    return _typed(resources, secrets), tuple(problems)
+    inventory = replace(_typed(resources), secrets=secrets, unparsed=frozenset(unparsed))
+    return inventory, tuple(problems)
 
 
 def identify(raw: RawObject, default_namespace: str = "default") -> Identity:
@@ -75,9 +79,7 @@ def identify(raw: RawObject, default_namespace: str = "default") -> Identity:
     )
 
 
-def _typed(
-    resources: Mapping[Identity, Resource[Spec]], secrets: Mapping[SecretKey, Mapping[str, str]]
-) -> Inventory:
+def _typed(resources: Mapping[Identity, Resource[Spec]]) -> Inventory:
     indexes: list[Resource[SemanticCacheIndexSpec]] = []
     budgets: list[Resource[TenantBudgetSpec]] = []
     policies: list[Resource[RoutingPolicySpec]] = []
@@ -90,7 +92,7 @@ def _typed(
                 budgets.append(Resource(identity, generation, created, budget))
             case RoutingPolicySpec() as policy:
                 policies.append(Resource(identity, generation, created, policy))
-    return Inventory(tuple(indexes), tuple(budgets), tuple(policies), secrets)
+    return Inventory(tuple(indexes), tuple(budgets), tuple(policies))
 
 
 def _parse_resource(identity: Identity, raw: RawObject) -> Resource[Spec] | tuple[Problem, ...]:
