@@ -1,30 +1,192 @@
-"""The `tollway` command: one small function a verb, each of which parses, calls and prints."""
+"""The `tollway` command: one small function a verb, each of which parses, calls and prints. A user's mistake is one
+sentence and a status, never a traceback.
+"""
 
-import asyncio
 import os
 import sys
+from collections.abc import Coroutine
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 import uvloop
 from rich.console import Console
 
-from tollway_cli.serve import ServeError, ServeOptions, serve
+from tollway_cli.embedded_redis import EmbeddedRedisError
+from tollway_cli.serve import ServeError, ServeOptions, serve_standalone
+from tollway_cli.simulate import simulate as simulate_provider
 from tollway_cli.simulator.app import SimulatorSettings
-from tollway_cli.simulator.faults import parse_fault
-from tollway_cli.simulator.latency import parse_latency
-from tollway_cli.simulate import simulate
-from tollway_cli.validate import as_json, as_table, validate
+from tollway_cli.simulator.faults import FaultKind, parse_fault
+from tollway_cli.simulator.latency import ACCEPTED, parse_latency
+from tollway_cli.validate import as_json, findings_table, summary
+from tollway_dataplane.errors import TollwayError
 from tollway_dataplane.server import ListenError
 from tollway_dataplane.settings import Address
+from tollway_operator.errors import OperatorError
+from tollway_operator.reconcile import gather
+
+_MISTAKES = (ServeError, EmbeddedRedisError, ListenError, OperatorError, TollwayError)
 
 app = typer.Typer(
     name="tollway",
-    help="A traffic controller for LLM requests: verified semantic cache, routing, hard budgets, fallback.",
-    epilog="Start here: tollway serve --manifests examples/",
+    help="A traffic controller for LLM requests: semantic cache, routing, hard budgets and fallback, from three kinds "
+    "of YAML objects.",
+    epilog="Start here:  tollway serve --manifests examples/",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
 )
+
+Namespace = Annotated[
+    str, typer.Option(help="The installation's own namespace: policies in it govern all tenants.")
+]
+AddressOption = Annotated[
+    str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
+]
+
+
+class Output(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+@app.command()
+def serve(
+    manifests: Annotated[list[Path], typer.Option(help="YAML files, or folders with all below them.")],
+    more: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="More manifests.")] = None,
+    listen: AddressOption = "127.0.0.1:8080",
+    admin_listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Probes and metrics; keep it private.")
+    ] = "127.0.0.1:8081",
+    redis: Annotated[
+        str | None, typer.Option(help="URL of a Redis with vector search. Default: an embedded one.")
+    ] = None,
+    ledger_redis: Annotated[
+        str | None, typer.Option(help="URL of the Redis that counts spending. Default: the one of --redis.")
+    ] = None,
+    data_dir: Annotated[
+        Path, typer.Option(help="Where the embedded Redis keep their data and requests are logged.")
+    ] = Path(".tollway"),
+    installation_namespace: Namespace = "tollway-system",
+    drain: Annotated[
+        float, typer.Option(min=0, help="Seconds that requests under way may take at the end.")
+    ] = 30.0,
+    log: Annotated[
+        str | None, typer.Option(metavar="FILE", help='Where requests are logged; "-" is standard output.')
+    ] = None,
+) -> None:
+    """Serve LLM requests on this machine by the given manifests.
+
+    Compiles RoutingPolicies, TenantBudgets, SemanticCacheIndexes and Secrets, starts an embedded Redis, and follows the
+    files: a good change takes effect without a restart, a bad one is shown with file and line and changes nothing.
+    In Secrets, ${NAME} and ${NAME:-default} stand for environment variables.
+    """
+    console = Console()
+    paths = (*manifests, *(more or ()))
+    if missing := [path for path in paths if not path.exists()]:
+        _fail(f"--manifests {missing[0]}: no such file or folder")
+    data_dir.mkdir(parents=True, exist_ok=True)
+    options = ServeOptions(
+        manifests=paths,
+        listen=_address("--listen", listen),
+        admin_listen=_address("--admin-listen", admin_listen),
+        redis_url=redis,
+        ledger_redis_url=ledger_redis,
+        data_dir=data_dir,
+        installation_namespace=installation_namespace,
+        drain_s=drain,
+        log_file=None if log == "-" else Path(log or data_dir / "requests.log"),
+    )
+    _run(serve_standalone(options, os.environ, console))
+
+
+@app.command()
+def validate(
+    paths: Annotated[list[Path], typer.Argument(help="YAML files, or folders with all below them.")],
+    output: Annotated[Output, typer.Option(help="A table for people, or JSON for programs.")] = Output.TABLE,
+    installation_namespace: Namespace = "tollway-system",
+) -> None:
+    """Check manifests as the operator would, without serving.
+
+    Exit status: 0 when every object is accepted, 1 when one has an error, 2 when a file cannot be read.
+    """
+    gathered = gather(paths, os.environ, installation_namespace)
+    if output is Output.JSON:
+        typer.echo(as_json(gathered))
+    else:
+        console = Console()
+        if gathered.findings:
+            console.print(findings_table(gathered.findings))
+        console.print(summary(gathered), highlight=False)
+    raise typer.Exit(2 if gathered.broken else int(bool(gathered.errors)))
+
+
+@app.command()
+def simulate(
+    listen: AddressOption = "127.0.0.1:9101",
+    name: Annotated[
+        str, typer.Option(help="Stands in every answer, so that one can tell whose it is.")
+    ] = "simulator",
+    latency: Annotated[str, typer.Option(help=f"Time to the first byte: {ACCEPTED}.")] = "none",
+    tokens_per_second: Annotated[
+        float, typer.Option(min=0, help="Pace of the answer; 0 is all at once.")
+    ] = 0.0,
+    fault: Annotated[
+        list[str],
+        typer.Option(
+            metavar="KIND[:PROBABILITY[:MODEL]]",
+            help=f"May be given again. Kinds: {', '.join(FaultKind)}.",
+        ),
+    ] = [],  # noqa: B006 - typer reads the default and copies it
+    context_window: Annotated[
+        int | None, typer.Option(min=1, help="Prompts of more tokens get the context-length error.")
+    ] = None,
+    require_key: Annotated[str | None, typer.Option(help="Refuse every other API key.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same latencies and faults.")] = 0,
+) -> None:
+    """Serve a simulated provider, OpenAI-shaped and Anthropic-shaped.
+
+    Faults can be changed at run time: PUT /control/faults {"faults": [{"kind": "server-error", "probability": 1}]},
+    or for one request by the header x-simulate-fault. GET /control/requests tells what it saw and would bill.
+    """
+    try:
+        settings = SimulatorSettings(
+            name=name,
+            seed=seed,
+            latency=parse_latency(latency),
+            tokens_per_second=tokens_per_second,
+            faults=tuple(map(parse_fault, fault)),
+            context_window=context_window,
+            require_key=require_key,
+        )
+    except ValueError as error:
+        _fail(str(error))
+    _run(simulate_provider(settings, _address("--listen", listen), Console()))
+
+
+def _run(work: Coroutine[object, object, None]) -> None:
+    try:
+        uvloop.run(work)
+    except _MISTAKES as error:
+        _fail(str(error))
+
+
+def _address(option: str, text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        _fail(f"{option}: {error}")
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"tollway: {message}", err=True)
+    sys.exit(2)
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Faults on demand: which there are, when one strikes, and their replies' status and words."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class FaultKind(StrEnum):
+    RATE_LIMIT = "rate-limit"  # 429 with Retry-After
+    SERVER_ERROR = "server-error"  # 500
+    UNAVAILABLE = "unavailable"  # 503
+    CONTEXT_LENGTH = "context-length"  # 400 in the provider's own words
+    RESET = "reset"  # the connection is reset without a reply
+    STALL = "stall"  # the reply begins and then nothing comes
+    CUT = "cut"  # a stream breaks off in the middle
+
+
+STATUS: Final = {
+    FaultKind.RATE_LIMIT: 429,
+    FaultKind.SERVER_ERROR: 500,
+    FaultKind.UNAVAILABLE: 503,
+    FaultKind.CONTEXT_LENGTH: 400,
+}
+MESSAGE: Final = {
+    FaultKind.RATE_LIMIT: "Rate limit reached for requests. Please try again in 1s.",
+    FaultKind.SERVER_ERROR: "The server had an error while processing your request.",
+    FaultKind.UNAVAILABLE: "The engine is currently overloaded, please try again later.",
+}
+RETRY_AFTER_S: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Strikes with a probability, for one model or all, at most `times`."""
+
+    kind: FaultKind
+    probability: float = 1.0
+    model: str | None = None
+    times: int | None = None
+
+
+def parse_fault(text: str) -> Fault:
+    """Reads `rate-limit`, `rate-limit:0.1` or `rate-limit:0.1:gpt-4o`. Raises ValueError with what is accepted."""
+    kind, _, rest = text.partition(":")
+    probability, _, model = rest.partition(":")
+    try:
+        return checked(Fault(FaultKind(kind), float(probability or 1), model or None))
+    except ValueError:
+        kinds = ", ".join(FaultKind)
+        message = (
+            f"{text!r} is not a fault; write KIND, KIND:PROBABILITY or KIND:PROBABILITY:MODEL. Kinds: {kinds}"
+        )
+        raise ValueError(message) from None
+
+
+def checked(fault: Fault) -> Fault:
+    if not 0 <= fault.probability <= 1:
+        raise ValueError(f"probability {fault.probability} is not from 0 to 1")
+    return fault
+
+
+class FaultPlan:
+    """The faults that are on, in order; the first that strikes wins."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults: list[Fault] = []
+        self.struck: Counter[FaultKind] = Counter()
+        self.replace(faults)
+
+    def replace(self, faults: Sequence[Fault]) -> None:
+        self.faults = list(faults)
+        self._left = [fault.times for fault in self.faults]
+
+    def strike(self, model: str, draw: random.Random) -> FaultKind | None:
+        """The fault that meets this request, if any."""
+        for place, fault in enumerate(self.faults):
+            left = self._left[place]
+            if left == 0 or (fault.model is not None and fault.model != model):
+                continue
+            if draw.random() < fault.probability:
+                if left is not None:
+                    self._left[place] = left - 1
+                self.struck[fault.kind] += 1
+                return fault.kind
+        return None

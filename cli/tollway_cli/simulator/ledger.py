@@ -1,0 +1,43 @@
+"""What the simulated provider saw and would bill for, so that tests can hold it against what Tollway says."""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Final
+
+_KEPT: Final = 50
+_SECRET_HEADERS: Final = frozenset({"authorization", "x-api-key"})
+
+
+class Ledger:
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.reset()
+
+    def reset(self) -> None:
+        self._total = 0
+        self._by_model: Counter[str] = Counter()
+        self._by_outcome: Counter[str] = Counter()
+        self._tokens: dict[str, Counter[str]] = {}
+        self._last: deque[dict[str, object]] = deque(maxlen=_KEPT)
+
+    def saw(self, model: str, path: str, headers: Mapping[str, str], body: Mapping[str, object]) -> None:
+        self._total += 1
+        self._by_model[model] += 1
+        kept = {name: value for name, value in headers.items() if name not in _SECRET_HEADERS}
+        self._last.append({"path": path, "headers": kept, "body": dict(body)})
+
+    def ended(self, outcome: str) -> None:
+        self._by_outcome[outcome] += 1
+
+    def billed(self, model: str, prompt: int, completion: int) -> None:
+        self._tokens.setdefault(model, Counter()).update({"prompt": prompt, "completion": completion})
+
+    def report(self) -> dict[str, object]:
+        return {
+            "total": self._total,
+            "in_flight": self.in_flight,
+            "by_model": dict(self._by_model),
+            "by_outcome": dict(self._by_outcome),
+            "tokens": {model: dict(tokens) for model, tokens in self._tokens.items()},
+            "last": list(self._last),
+        }

@@ -1,0 +1,68 @@
+"""`tollway validate`: the checks of a cluster's operator, without a cluster."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from tollway_api.problems import Severity
+from tollway_operator.reconcile import Finding, Gathered
+
+_STYLE: Mapping[Severity, str] = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
+
+
+def findings_table(findings: Sequence[Finding]) -> Table:
+    """One row a problem, with where to mend it."""
+    table = Table(show_lines=False, expand=False)
+    for column in ("", "Object", "Where", "Field", "What is wrong"):
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        problem = finding.problem
+        table.add_row(
+            f"[{_STYLE[problem.severity]}]{problem.severity}[/]",
+            f"{problem.identity.kind}\n{problem.identity.namespace}/{problem.identity.name}",
+            str(finding.location or ""),
+            problem.field,
+            f"{problem.message} ({problem.reason})",
+        )
+    return table
+
+
+def summary(gathered: Gathered) -> str:
+    """One line: what is right, and how much is not."""
+    found = gathered.snapshot
+    warnings = len(gathered.findings) - len(gathered.errors)
+    right = f"{len(found.policies)} policies, {len(found.tenants)} tenants, {len(found.indexes)} cache indexes accepted"
+    return f"{right}; {len(gathered.errors)} errors, {warnings} warnings; revision {gathered.revision}"
+
+
+def as_json(gathered: Gathered) -> str:
+    """The same for programs. The names of these fields are stable."""
+    found = gathered.snapshot
+    report = {
+        "revision": gathered.revision,
+        "accepted": {
+            "policies": len(found.policies),
+            "tenants": len(found.tenants),
+            "indexes": len(found.indexes),
+        },
+        "errors": len(gathered.errors),
+        "warnings": len(gathered.findings) - len(gathered.errors),
+        "problems": [_problem(finding) for finding in gathered.findings],
+    }
+    return json.dumps(report, indent=2, ensure_ascii=False)
+
+
+def _problem(finding: Finding) -> dict[str, object]:
+    problem, location = finding.problem, finding.location
+    return {
+        "severity": problem.severity,
+        "reason": problem.reason,
+        "kind": problem.identity.kind,
+        "namespace": problem.identity.namespace,
+        "name": problem.identity.name,
+        "field": problem.field,
+        "file": str(location.file) if location else None,
+        "line": location.line if location else None,
+        "message": problem.message,
+    }
