@@ -29,7 +29,13 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 echo "==> installing $(grep -c '==' "$lock") locked packages into $venv (about a minute the first time)"
 # --no-deps: the lock is complete, so pip need not resolve it again.
-"$venv/bin/python" -m pip install --no-deps --require-hashes --requirement "$lock" --progress-bar off
+# pip says a line for everything it need not do; those are left out, its status is kept.
+{
+    status=0
+    "$venv/bin/python" -m pip install --no-deps --require-hashes --requirement "$lock" --progress-bar off || status=$?
+    echo "$status" >"$venv/status"
+} | grep -v -E '^(Requirement already satisfied|Ignoring) ' || true
+[ "$(cat "$venv/status")" = 0 ] || exit 1
 echo "==> installing tollway itself, editable"
 "$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
 touch "$venv/ready"

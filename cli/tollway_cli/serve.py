@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from watchfiles import awatch
 
-from tollway_api.snapshot import Limit, Rolling, Snapshot
+from tollway_api.snapshot import Limit, Rolling
 from tollway_api.tenant_budget import Unit
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
 from tollway_cli.validate import findings_table, summary
@@ -119,7 +119,7 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
         public = Site(dataplane.public, listen(options.listen))
         admin = Site(dataplane.admin, listen(options.admin_listen))
         following = asyncio.create_task(standalone.follow(dataplane))
-        _introduce(console, gathered.snapshot, public.address, admin.address)
+        _introduce(console, gathered, public.address, admin.address)
         console.print(
             f"{summary(gathered)}. Requests are logged to {options.log_file or 'stdout'}. Ctrl-C stops."
         )
@@ -145,8 +145,9 @@ async def _redis(options: ServeOptions, console: Console) -> AsyncIterator[tuple
         yield cache.url, ledger.url
 
 
-def _introduce(console: Console, snapshot: Snapshot, public: Address, admin: Address) -> None:
+def _introduce(console: Console, gathered: Gathered, public: Address, admin: Address) -> None:
     """What runs, as a table, and a line that works when pasted."""
+    snapshot = gathered.snapshot
     table = Table(title="Tollway serves", title_justify="left", show_header=False)
     table.add_row("requests", f"http://{public}/v1")
     table.add_row("admin", f"http://{admin}/readyz  /metrics")
@@ -157,11 +158,15 @@ def _introduce(console: Console, snapshot: Snapshot, public: Address, admin: Add
     for tenant in snapshot.tenants.values():
         table.add_row("tenant", f"{tenant.name}: {', '.join(map(_limit, tenant.limits)) or 'no limits'}")
     console.print(table)
+    # A key itself is never printed; a reference to the environment is read by the shell as it was by us.
+    keys = [gathered.key_references[name] for name in snapshot.tenants if name in gathered.key_references]
+    key = keys[0] if keys else "YOUR-KEY"
     console.print(
-        f"Try it:\n  curl http://{public}/chat -H 'Authorization: Bearer YOUR-KEY' -H 'content-type: application/json' "
-        """-d '{"prompt": "How do I reset my password?"}'""",
+        f'Try it:\n  curl http://{public}/chat -H "Authorization: Bearer {key}" '
+        """-H 'content-type: application/json' -d '{"prompt": "How do I reset my password?"}'""",
         soft_wrap=True,
         highlight=False,
+        markup=False,
     )
 
 

@@ -48,6 +48,9 @@ class Manifests:
     documents: tuple[_Document, ...]
     problems: tuple[Problem, ...]
     unreadable: tuple[tuple[Location, Problem], ...]
+    references: Mapping[
+        tuple[str, str, str], str
+    ]  # namespace, Secret and key to `${NAME}`, where it stands so
 
     @property
     def objects(self) -> list[RawObject]:
@@ -97,11 +100,13 @@ def read_manifests(
             except yaml.YAMLError as exc:
                 unreadable.append(_unreadable(file, 1, f"not valid YAML: {exc}"))
     filled = []
+    references: dict[tuple[str, str, str], str] = {}
     for document in documents:
+        references.update(_references(document))
         raw, found = _with_environment(document, environ)
         problems += found
         filled.append(_Document(document.identity, raw, document.file, document.lines))
-    return Manifests(tuple(filled), tuple(problems), tuple(unreadable))
+    return Manifests(tuple(filled), tuple(problems), tuple(unreadable), references)
 
 
 def manifest_files(path: Path) -> list[Path]:
@@ -187,6 +192,15 @@ def _lines(node: yaml.Node, path: str) -> Iterator[tuple[str, int]]:
             inner = f"{path}[{place}]"
             yield inner, value.start_mark.line + 1
             yield from _lines(value, inner)
+
+
+def _references(document: _Document) -> Iterator[tuple[tuple[str, str, str], str]]:
+    """Secret values that are one whole reference: a shell reads `${NAME:-default}` just as we do."""
+    values = document.raw.get("stringData")
+    if document.identity.kind == "Secret" and isinstance(values, Mapping):
+        for key, value in values.items():
+            if isinstance(value, str) and _VARIABLE.fullmatch(value):
+                yield (document.identity.namespace, document.identity.name, str(key)), value
 
 
 def _with_environment(document: _Document, environ: Mapping[str, str]) -> tuple[RawObject, Sequence[Problem]]:

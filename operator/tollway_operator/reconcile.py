@@ -2,17 +2,18 @@
 so running it again is always right.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tollway_api import snapshot
 from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
-from tollway_api.inventory import parse_inventory
+from tollway_api.inventory import Inventory, parse_inventory
+from tollway_api.meta import TenantName
 from tollway_api.problems import Problem, Severity
 from tollway_api.snapshot import Snapshot
-from tollway_operator.manifests import Location, read_manifests
+from tollway_operator.manifests import Location, Manifests, read_manifests
 from tollway_operator.provision import Action, ServerWarning, apply, plan, server_warnings
 from tollway_operator.redis_store import open_store
 
@@ -38,6 +39,8 @@ class Gathered:
     encoded: bytes = field(repr=False)
     findings: tuple[Finding, ...]
     broken: bool
+    # For each tenant whose key is a reference to the environment: that reference, as a shell would read it.
+    key_references: Mapping[TenantName, str] = field(default_factory=dict)
 
     @property
     def revision(self) -> str:
@@ -71,7 +74,16 @@ def gather(
         encoded=snapshot.encode(compilation.snapshot),
         findings=tuple(Finding(problem, manifests.locate(problem)) for problem in problems),
         broken=bool(unreadable),
+        key_references=dict(_key_references(inventory, manifests)),
     )
+
+
+def _key_references(inventory: Inventory, manifests: Manifests) -> Iterator[tuple[TenantName, str]]:
+    for budget in inventory.budgets:
+        for api_key in budget.spec.api_keys:
+            secret = (budget.identity.namespace, api_key.secret_ref.name, api_key.secret_ref.key)
+            if (reference := manifests.references.get(secret)) is not None:
+                yield TenantName(budget.spec.tenant or budget.identity.name), reference
 
 
 async def provision(wanted: Snapshot, cache_url: str, ledger_url: str) -> Provisioned:

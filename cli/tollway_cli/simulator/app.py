@@ -160,7 +160,9 @@ class Simulator:
                 return _json(OpenAIShape().invalid(f"not a list of faults: {exc}"), 400)
             self._settings = replace(self._settings, context_window=body.get("context_window"))
         active = [asdict(fault) for fault in self._plan.faults]
-        return _json(orjson.dumps({"faults": active, "struck": self._plan.struck}))
+        return _json(
+            orjson.dumps({"faults": active, "struck": {**self._plan.struck}}, option=orjson.OPT_NON_STR_KEYS)
+        )
 
     async def _control_requests(self, request: Request) -> Response:
         if request.method == "DELETE":
