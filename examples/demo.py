@@ -96,9 +96,8 @@ class Demo:
                 return Result(step, 200, dict(raw_whole.headers), answer, _ms_since(started))
             return Result(step, 200, dict(raw.headers), answer, _ms_since(started))
         except openai.APIStatusError as error:
-            return Result(
-                step, error.status_code, dict(error.response.headers), error.message, _ms_since(started)
-            )
+            message = error.body["message"] if isinstance(error.body, dict) else error.message
+            return Result(step, error.status_code, dict(error.response.headers), message, _ms_since(started))
 
     async def metrics(self) -> dict[tuple[str, tuple[str, str]], float]:
         """Every sample by its name and each of its labels."""
@@ -140,8 +139,8 @@ class Demo:
         await ask(Step(trial, "a paraphrase by another tenant", "How can I reset my password?"))
         await ask(Step(acme, "a question", "What is the price?"))
         await ask(Step(acme, "… that only looks the same", "What is the price of gold?"))
-        await ask(Step(acme, "a question", "How do I turn notifications on?"))
-        await ask(Step(acme, "… and its opposite", "How do I turn notifications off?"))
+        await ask(Step(acme, "a question", "How do I move money from savings to checking?"))
+        await ask(Step(acme, "… and a near-miss", "How do I move money from checking to savings?"))
         await ask(Step(acme, "a hard question", HARD))
         await self.break_provider(True)
         await ask(Step(acme, "the cheap provider is broken", "Which day comes after Monday?"))
@@ -162,7 +161,7 @@ class Demo:
         self._console.print(self.table())
         self._console.print(f"Policy edited while serving: revision {change}.")
         self._console.print(
-            f"The refusal read: “{refused.answer}”, retry after {refused.headers.get('retry-after')} s."
+            f"The refusal read: “{refused.answer}” (retry-after: {refused.headers.get('retry-after')} s)"
         )
 
     def table(self) -> Table:
@@ -174,6 +173,8 @@ class Demo:
         for number, (result, cost, saved) in enumerate(self._results, 1):
             headers = result.headers
             reasons = [headers.get(f"x-tollway-{name}-reason", "") for name in ("cache", "route")]
+            if fallbacks := headers.get("x-tollway-fallbacks"):
+                reasons.append(f"{fallbacks} fallback")
             table.add_row(
                 str(number),
                 result.step.tenant,

@@ -97,11 +97,13 @@ class Service:
         with self._observer.stream(record):
             for event in chunks_of(orjson.loads(answer.body), include_usage=request.include_usage):
                 yield orjson.dumps(event)
-            yield DONE
             record.ended = "whole"
+        yield DONE
 
     async def _relay(self, job: Job, opened: Opened, lookup: Lookup) -> AsyncGenerator[bytes, None]:
-        """Passes the provider's events on, and settles however the stream ends."""
+        """Passes the provider's events on, and settles however the stream ends: before the caller can know that it
+        has, so that its next request finds this one counted and remembered.
+        """
         assembly, record = Assembly(), job.record
         with self._observer.stream(record):
             try:
@@ -112,13 +114,12 @@ class Service:
                     if chunk.event.get("choices") or job.request.include_usage:
                         yield chunk.data
                     chunk = await anext(opened.rest, None)
-                yield DONE
                 record.ended = "whole"
             except UpstreamFault:
                 record.ended = "broken"
-                yield _BROKEN
             finally:
                 await asyncio.shield(self._end_stream(job, opened, assembly, lookup))
+        yield DONE if record.ended == "whole" else _BROKEN
 
     async def _end_stream(self, job: Job, opened: Opened, assembly: Assembly, lookup: Lookup) -> None:
         with contextlib.suppress(UpstreamFault):

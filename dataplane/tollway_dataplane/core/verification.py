@@ -55,9 +55,8 @@ def verify(prompt: str, remembered: str, similarity: float, index: Index) -> Cac
         return CacheReason.BELOW_THRESHOLD
     if similarity < index.strict_threshold and (_is_exacting(prompt) or _is_exacting(remembered)):
         return CacheReason.BELOW_STRICT_THRESHOLD
-    for check in index.checks:
-        facts_of, reason = _CHECKS[check]
-        if facts_of(prompt) != facts_of(remembered):
+    for check, (facts_of, reason) in _CHECKS.items():
+        if check in index.checks and facts_of(prompt) != facts_of(remembered):
             return reason
     return CacheReason.SEMANTIC
 
@@ -104,6 +103,7 @@ def _stem(word: str) -> str:
     return word
 
 
+# In the order of what says most about a difference: a number is also a content word.
 _CHECKS: Final[dict[CriticalCheck, tuple[Callable[[str], object], CacheReason]]] = {
     CriticalCheck.NUMBERS: (_numbers, CacheReason.NUMBERS_DIFFER),
     CriticalCheck.NEGATION: (_negation, CacheReason.NEGATION_DIFFERS),
