@@ -3,7 +3,7 @@ everything a process needs and takes it down again; `__main__` and `tollway serv
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -57,7 +57,11 @@ class DataPlane:
 
 
 @asynccontextmanager
-async def open_dataplane(settings: Settings, log: FilteringBoundLogger) -> AsyncIterator[DataPlane]:
+async def open_dataplane(
+    settings: Settings,
+    log: FilteringBoundLogger,
+    load_embedder: Callable[[], Awaitable[LocalEmbedder]] = LocalEmbedder.load,
+) -> AsyncIterator[DataPlane]:
     """Everything but the first snapshot, which the caller offers to `live`."""
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry())
@@ -71,7 +75,7 @@ async def open_dataplane(settings: Settings, log: FilteringBoundLogger) -> Async
             Protocol.OPENAI: await stack.enter_async_context(open_upstream()),
             Protocol.LITELLM: litellm,
         }
-        embedder = await LocalEmbedder.load()
+        embedder = await load_embedder()
         stack.push_async_callback(embedder.aclose)
 
         async def prepare(snapshot: Snapshot) -> None:

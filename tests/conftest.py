@@ -1,0 +1,97 @@
+"""Fixtures for every folder: the servers live as long as the run, what is in them as long as a test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import redis as sync_redis
+
+from tests.dataplanes import Running, Setup, SharedEmbedder, running
+from tests.servers import Provider, provider, redis_servers
+from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
+
+Start = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture(scope="session")
+def redis_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedRedis, EmbeddedRedis]]:
+    with redis_servers(tmp_path_factory.mktemp("redis")) as servers:
+        yield servers
+
+
+def _emptied(server: EmbeddedRedis) -> EmbeddedRedis:
+    with sync_redis.Redis(port=server.port) as client:
+        client.flushall()
+    return server
+
+
+@pytest.fixture
+def cache_redis(redis_pair: tuple[EmbeddedRedis, EmbeddedRedis]) -> EmbeddedRedis:
+    """A real Redis with vector search, empty."""
+    return _emptied(redis_pair[0])
+
+
+@pytest.fixture
+def ledger_redis(redis_pair: tuple[EmbeddedRedis, EmbeddedRedis]) -> EmbeddedRedis:
+    """A real Redis that never evicts, empty."""
+    return _emptied(redis_pair[1])
+
+
+@pytest.fixture
+def fault_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A cache server of the test's own, to pause or kill."""
+    with EmbeddedRedis(RedisRole.CACHE, tmp_path / "fault") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def providers() -> Iterator[tuple[Provider, Provider]]:
+    with provider("cheap") as cheap, provider("rich") as rich:
+        yield cheap, rich
+
+
+@pytest.fixture
+def cheap(providers: tuple[Provider, Provider]) -> Provider:
+    providers[0].reset()
+    return providers[0]
+
+
+@pytest.fixture
+def rich(providers: tuple[Provider, Provider]) -> Provider:
+    providers[1].reset()
+    return providers[1]
+
+
+@pytest.fixture(scope="session")
+def embedder() -> SharedEmbedder:
+    """The real model. It belongs to no event loop while nobody waits for it."""
+    loaded = asyncio.run(SharedEmbedder.load())
+    assert isinstance(loaded, SharedEmbedder)
+    return loaded
+
+
+@pytest.fixture
+def setup(cheap: Provider, rich: Provider) -> Setup:
+    return Setup(cheap.endpoint, rich.endpoint)
+
+
+@pytest.fixture
+async def start(
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis, embedder: SharedEmbedder
+) -> AsyncIterator[Start]:
+    """Starts data planes on the run's Redis; `cache_url` and settings may be given."""
+    async with AsyncExitStack() as stack:
+
+        async def begin(setup: Setup, **more: object) -> Running:
+            urls = {"cache_url": cache_redis.url, "ledger_url": ledger_redis.url, **more}
+            return await stack.enter_async_context(running(setup, embedder=embedder, **urls))  # type: ignore[arg-type]
+
+        yield begin
+
+
+@pytest.fixture
+async def gateway(start: Start, setup: Setup) -> Running:
+    """A data plane with the plain setup."""
+    return await start(setup)

@@ -1,0 +1,209 @@
+"""A whole data plane for a test: manifests compiled and provisioned as in production, served on loopback ports in the
+test's own event loop.
+"""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import aiohttp
+import openai
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tollway_api.catalog import bundled
+from tollway_api.compiler import compile_snapshot
+from tollway_api.inventory import RawObject, parse_inventory
+from tollway_api.snapshot import Snapshot, encode
+from tollway_dataplane.adapters.local_embedder import LocalEmbedder
+from tollway_dataplane.app import DataPlane, open_dataplane
+from tollway_dataplane.logs import json_log
+from tollway_dataplane.server import Site, listen, serve
+from tollway_dataplane.settings import Address, Settings
+from tollway_operator.reconcile import provision
+
+ACME_KEY = "acme-test-key"
+BETA_KEY = "beta-test-key"
+
+
+def compiled(manifests: str | list[RawObject]) -> Snapshot:
+    """The snapshot of manifests that have no error."""
+    objects = list(yaml.safe_load_all(manifests)) if isinstance(manifests, str) else manifests
+    inventory, problems = parse_inventory(objects)
+    compilation = compile_snapshot(inventory, bundled(), "default")
+    assert not problems, problems
+    assert not compilation.problems, compilation.problems
+    return compilation.snapshot
+
+
+def manifest(kind: str, name: str, spec: Mapping[str, object]) -> RawObject:
+    return {"apiVersion": "tollway.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def secret(name: str, key: str) -> RawObject:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"api-key": key}}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Two tenants, one policy over two models, one index; each test changes what it is about."""
+
+    cheap: str
+    rich: str
+    policy: Mapping[str, object] = field(default_factory=dict)
+    acme: Mapping[str, object] = field(default_factory=dict)
+    beta: Mapping[str, object] = field(default_factory=dict)
+    index: Mapping[str, object] = field(default_factory=dict)
+    cheap_model: Mapping[str, object] = field(default_factory=dict)
+    rich_model: Mapping[str, object] = field(default_factory=dict)
+    others: tuple[RawObject, ...] = ()
+
+    def objects(self) -> list[RawObject]:
+        cheap = {"name": "cheap", "model": "openai/gpt-4o-mini", "endpoint": self.cheap, **self.cheap_model}
+        rich = {"name": "rich", "model": "openai/gpt-4o", "endpoint": self.rich, **self.rich_model}
+        policy = {"cache": {"indexRef": {"name": "answers"}}, "models": [cheap, rich], **self.policy}
+        return [
+            manifest("SemanticCacheIndex", "answers", self.index),
+            manifest("RoutingPolicy", "chat", policy),
+            manifest("TenantBudget", "acme", {"apiKeys": [{"secretRef": {"name": "acme"}}], **self.acme}),
+            manifest("TenantBudget", "beta", {"apiKeys": [{"secretRef": {"name": "beta"}}], **self.beta}),
+            secret("acme", ACME_KEY),
+            secret("beta", BETA_KEY),
+            *self.others,
+        ]
+
+    def but(self, **changes: object) -> "Setup":
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A served data plane and its callers."""
+
+    dataplane: DataPlane
+    snapshot: Snapshot
+    url: str
+    admin_url: str
+    http: aiohttp.ClientSession
+    log: io.BytesIO
+    acme: openai.AsyncOpenAI
+    beta: openai.AsyncOpenAI
+
+    async def ask(
+        self, prompt: str, key: str = ACME_KEY, more: Mapping[str, object] | None = None, **fields: object
+    ) -> "Reply":
+        """One chat completion, raw."""
+        messages = [{"role": "user", "content": prompt}]
+        body = {"model": "auto", "messages": messages, **(more or {}), **fields}
+        return await self.post("/v1/chat/completions", json.dumps(body).encode(), key)
+
+    async def post(
+        self, path: str, body: bytes, key: str | None = ACME_KEY, headers: Mapping[str, str] | None = None
+    ) -> "Reply":
+        sent = {"content-type": "application/json", **(headers or {})}
+        if key is not None:
+            sent["authorization"] = f"Bearer {key}"
+        async with self.http.post(f"{self.url}{path}", data=body, headers=sent) as response:
+            return Reply(response.status, dict(response.headers), await response.read())
+
+    async def swap(self, setup: Setup) -> str:
+        return await self.dataplane.live.offer(encode(compiled(setup.objects())))
+
+    async def metrics(self) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
+        """Samples by name and sorted labels."""
+        async with self.http.get(f"{self.admin_url}/metrics") as response:
+            text = await response.text()
+        found: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                found.setdefault(sample.name, {})[tuple(sorted(sample.labels.items()))] = sample.value
+        return found
+
+    async def lookups(self, reason: str) -> float:
+        counted = (await self.metrics()).get("ai_cache_lookups_total", {})
+        return sum(value for labels, value in counted.items() if ("reason", reason) in labels)
+
+    async def stored(self, count: int = 1) -> None:
+        """Waits until so many answers have reached Redis, or were given up."""
+        for _ in range(200):
+            stores = (await self.metrics()).get("tollway_cache_stores_total", {})
+            if sum(stores.values()) >= count:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"fewer than {count} answers were stored")
+
+    def log_lines(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, object]:
+        value: dict[str, object] = json.loads(self.body)
+        return value
+
+    @property
+    def content(self) -> str:
+        choices = self.json["choices"]
+        assert isinstance(choices, list)
+        return str(choices[0]["message"]["content"])
+
+    @property
+    def source(self) -> str:
+        return self.headers["x-tollway-source"]
+
+    @property
+    def error(self) -> dict[str, str]:
+        error = self.json["error"]
+        assert isinstance(error, dict)
+        return error
+
+
+class SharedEmbedder(LocalEmbedder):
+    """The real model, loaded once for the whole run: closing it is the run's business."""
+
+    async def aclose(self) -> None:
+        return None
+
+
+@asynccontextmanager
+async def running(
+    setup: Setup, cache_url: str, ledger_url: str, embedder: LocalEmbedder, **settings: object
+) -> AsyncIterator[Running]:
+    snapshot = compiled(setup.objects())
+    await provision(snapshot, cache_url, ledger_url)
+    stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
+    chosen = Settings(cache_url, ledger_url, **{"cache_read_deadline_s": 1.0, **settings})  # type: ignore[arg-type]
+
+    async def load() -> LocalEmbedder:
+        return embedder
+
+    async with open_dataplane(chosen, json_log(stream), load) as dataplane, aiohttp.ClientSession() as http:
+        await dataplane.live.offer(encode(snapshot))
+        public = Site(dataplane.public, listen(Address("127.0.0.1", 0)))
+        admin = Site(dataplane.admin, listen(Address("127.0.0.1", 0)))
+        stop = asyncio.Event()
+        serving = asyncio.create_task(serve([public, admin], stop, 2, dataplane.draining))
+        url = f"http://{public.address}"
+        clients = [
+            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
+            for key in (ACME_KEY, BETA_KEY)
+        ]
+        try:
+            buffer = stream.buffer
+            assert isinstance(buffer, io.BytesIO)
+            yield Running(dataplane, snapshot, url, f"http://{admin.address}", http, buffer, *clients)
+        finally:
+            for client in clients:
+                await client.close()
+            await http.close()
+            stop.set()
+            await serving
