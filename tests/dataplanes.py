@@ -5,7 +5,7 @@ test's own event loop.
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -89,6 +89,7 @@ class Running:
     admin_url: str
     http: aiohttp.ClientSession
     log: io.BytesIO
+    stop: asyncio.Event
     acme: openai.AsyncOpenAI
     beta: openai.AsyncOpenAI
 
@@ -107,7 +108,8 @@ class Running:
         if key is not None:
             sent["authorization"] = f"Bearer {key}"
         async with self.http.post(f"{self.url}{path}", data=body, headers=sent) as response:
-            return Reply(response.status, dict(response.headers), await response.read())
+            received = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status, received, await response.read())
 
     async def swap(self, setup: Setup) -> str:
         return await self.dataplane.live.offer(encode(compiled(setup.objects())))
@@ -137,6 +139,15 @@ class Running:
 
     def log_lines(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+
+async def until(met: Callable[[], bool]) -> None:
+    """Waits until a condition of some server is met; it is asked in a thread, because it may do I/O."""
+    for _ in range(500):
+        if await asyncio.to_thread(met):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("not within 5 seconds")
 
 
 @dataclass(frozen=True)
@@ -191,7 +202,7 @@ async def running(
         public = Site(dataplane.public, listen(Address("127.0.0.1", 0)))
         admin = Site(dataplane.admin, listen(Address("127.0.0.1", 0)))
         stop = asyncio.Event()
-        serving = asyncio.create_task(serve([public, admin], stop, 2, dataplane.draining))
+        serving = asyncio.create_task(serve([public, admin], stop, 5, dataplane.draining))
         url = f"http://{public.address}"
         clients = [
             openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
@@ -200,7 +211,7 @@ async def running(
         try:
             buffer = stream.buffer
             assert isinstance(buffer, io.BytesIO)
-            yield Running(dataplane, snapshot, url, f"http://{admin.address}", http, buffer, *clients)
+            yield Running(dataplane, snapshot, url, f"http://{admin.address}", http, buffer, stop, *clients)
         finally:
             for client in clients:
                 await client.close()

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from tollway_api.meta import ModelName
+from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Policy, Protocol, Tenant
 from tollway_api.tenant_budget import ExceededAction
 from tollway_dataplane.budgets import Budgets, Exceeded, Hold, refusal
@@ -123,10 +124,16 @@ class Dispatch:
             await self.settle(job, hold, attempt, usage)
             return Answered(attempt, completion)
         async with AsyncExitStack() as stack:
-            chunks = await stack.enter_async_context(upstream.stream(call))
-            first = await anext(chunks, None)
+            try:
+                # A provider that sends signs of life but no answer has no more time than one that sends nothing.
+                async with asyncio.timeout(timeout_s):
+                    chunks = await stack.enter_async_context(upstream.stream(call))
+                    first = await anext(chunks, None)
+            except TimeoutError as exc:
+                message = "no first chunk in time"
+                raise UpstreamFault(FallbackTrigger.TIMEOUT, None, message, may_have_run=True) from exc
             if first is None:
-                raise UpstreamFault(None, 200, "the provider sent an empty stream")
+                raise UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, "the provider sent an empty stream")
             job.record.mark("first_chunk")
             return Opened(attempt, hold, first, chunks, stack.pop_all())
         raise AssertionError("an exit stack swallows no exception")

@@ -21,7 +21,7 @@ from tollway_cli.simulator.faults import RETRY_AFTER_S, STATUS, Fault, FaultKind
 from tollway_cli.simulator.latency import Latency
 from tollway_cli.simulator.ledger import Ledger
 from tollway_cli.simulator.shapes import Answer, AnthropicShape, OpenAIShape, Shape
-from tollway_cli.simulator.transport import break_connection
+from tollway_cli.simulator.transport import KeepsTransport, break_connection
 
 _STALL_S: Final = 600.0
 _DEFAULT_DIMENSIONS: Final = 256
@@ -187,9 +187,9 @@ class _Reply:
         self._streaming, self._fault, self._delay = streaming, fault, delay
         self._sent_tokens = 0
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._ledger.in_flight += 1
-        work = asyncio.create_task(self._run(send))
+        work = asyncio.create_task(self._run(scope, send))
         gone = asyncio.create_task(_disconnect(receive))
         try:
             await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
@@ -206,16 +206,16 @@ class _Reply:
                 self._answer.model, self._answer.prompt_tokens, self._answer.completion_tokens
             )
 
-    async def _run(self, send: Send) -> str:
+    async def _run(self, scope: Scope, send: Send) -> str:
         if self._delay:
             await asyncio.sleep(self._delay)
         if self._fault is FaultKind.RESET:
-            break_connection(send, reset=True)
+            break_connection(scope, reset=True)
             return FaultKind.RESET
-        await (self._send_stream(send) if self._streaming else self._send_whole(send))
+        await (self._send_stream(scope, send) if self._streaming else self._send_whole(scope, send))
         return self._fault or "ok"
 
-    async def _send_whole(self, send: Send) -> None:
+    async def _send_whole(self, scope: Scope, send: Send) -> None:
         body = self._shape.completion(self._answer)
         if self._settings.tokens_per_second:
             await asyncio.sleep(len(self._answer.pieces) / self._settings.tokens_per_second)
@@ -226,11 +226,11 @@ class _Reply:
             await asyncio.sleep(_STALL_S)
         if self._fault is FaultKind.CUT:
             await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-            break_connection(send, reset=False)
+            break_connection(scope, reset=False)
             return
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def _send_stream(self, send: Send) -> None:
+    async def _send_stream(self, scope: Scope, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if self._fault is FaultKind.STALL:
@@ -240,7 +240,7 @@ class _Reply:
             if is_token:
                 if self._fault is FaultKind.CUT and self._sent_tokens >= len(self._answer.pieces) // 2:
                     await asyncio.sleep(0.01)  # lets what was sent leave before the connection breaks
-                    break_connection(send, reset=False)
+                    break_connection(scope, reset=False)
                     return
                 if pace:
                     await asyncio.sleep(pace)
@@ -249,8 +249,8 @@ class _Reply:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def create_simulator(settings: SimulatorSettings) -> Starlette:
-    return Starlette(routes=Simulator(settings).routes())
+def create_simulator(settings: SimulatorSettings) -> ASGIApp:
+    return KeepsTransport(Starlette(routes=Simulator(settings).routes()))
 
 
 def _object(body: bytes) -> Mapping[str, object]:

@@ -27,7 +27,7 @@ class Ledger:
         self._last.append({"path": path, "headers": kept, "body": dict(body)})
 
     def ended(self, outcome: str) -> None:
-        self._by_outcome[outcome] += 1
+        self._by_outcome[str(outcome)] += 1
 
     def billed(self, model: str, prompt: int, completion: int) -> None:
         self._tokens.setdefault(model, Counter()).update({"prompt": prompt, "completion": completion})

@@ -1,19 +1,33 @@
 """Breaking a connection on purpose. ASGI has no word for it, so this reaches for uvicorn's transport: the one place
-that knows how.
+that knows how. Frameworks wrap `send`, so the server's own is put aside before they do.
 """
 
 import socket
 import struct
 
-from starlette.types import Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 # SO_LINGER with a time of zero makes closing send a reset instead of an orderly end.
 _RESET = struct.pack("ii", 1, 0)
 
 
-def break_connection(send: Send, *, reset: bool) -> None:
+_SEND = "tollway.simulator.send"
+
+
+class KeepsTransport:
+    """Outermost: remembers the server's own `send`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[_SEND] = send
+        await self._app(scope, receive, send)
+
+
+def break_connection(scope: Scope, *, reset: bool) -> None:
     """Closes the caller's connection at once. Under another server than uvicorn it raises, which breaks it, too."""
-    cycle = getattr(send, "__self__", None)
+    cycle = getattr(scope[_SEND], "__self__", None)
     transport = getattr(cycle, "transport", None)
     if transport is None:
         raise ConnectionAbortedError("a simulated fault")

@@ -47,18 +47,21 @@ class LiteLLMUpstream:
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
         await self.load()
         arguments = {**_arguments(call), "stream": True, "stream_options": {"include_usage": True}}
-        async with self._faults(), asyncio.timeout(call.timeout_s) as deadline:
+        async with self._faults(), asyncio.timeout(call.timeout_s):
             response = await self._litellm.acompletion(**arguments)
+        async with aclosing(response), aclosing(self._chunks(response, call.timeout_s)) as chunks:
+            yield chunks
 
-            async def chunks() -> AsyncGenerator[Chunk, None]:
-                loop = asyncio.get_running_loop()
-                async for part in response:
-                    deadline.reschedule(loop.time() + call.timeout_s)
-                    event: JsonObject = part.model_dump(mode="json", exclude_none=True)
-                    yield Chunk(orjson.dumps(event), event)
-
-            async with aclosing(response), aclosing(chunks()) as opened:
-                yield opened
+    async def _chunks(self, response: Any, timeout_s: float) -> AsyncGenerator[Chunk, None]:
+        """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk."""
+        async with self._faults():
+            while True:
+                async with asyncio.timeout(timeout_s):
+                    part = await anext(response, None)
+                if part is None:
+                    return
+                event: JsonObject = part.model_dump(mode="json", exclude_none=True)
+                yield Chunk(orjson.dumps(event), event)
 
     @asynccontextmanager
     async def _faults(self) -> AsyncIterator[None]:

@@ -2,7 +2,6 @@
 came; only what we must know is read from them.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
@@ -39,7 +38,8 @@ class OpenAIUpstream:
         self._session = session
 
     async def complete(self, call: UpstreamCall) -> Completion:
-        async with _faults(), asyncio.timeout(call.timeout_s), self._post(call, call.fields) as response:
+        timeout = aiohttp.ClientTimeout(total=call.timeout_s)
+        async with _faults(), self._post(call, call.fields, timeout) as response:
             body = await response.read()
         completion = _parsed(body)
         return Completion(body, usage_of(completion), is_whole(completion), text_of(completion))
@@ -47,41 +47,39 @@ class OpenAIUpstream:
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
         fields = {**call.fields, "stream": True, "stream_options": {"include_usage": True}}
-        async with (
-            _faults(),
-            asyncio.timeout(call.timeout_s) as deadline,
-            self._post(call, fields) as response,
-        ):
+        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT_S, sock_read=call.timeout_s)
+        async with _faults(), self._post(call, fields, timeout) as response:
             if "text/event-stream" not in response.headers.get("content-type", ""):
                 raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES), None)
-
-            async def chunks() -> AsyncGenerator[Chunk, None]:
-                loop = asyncio.get_running_loop()
-                async for data in _event_data(response.content):
-                    deadline.reschedule(loop.time() + call.timeout_s)
-                    event = _parsed(data)
-                    if "error" in event:
-                        raise _fault(response.status, data, None)
-                    yield Chunk(data, event)
-
-            async with aclosing(chunks()) as opened:
-                yield opened
+            async with aclosing(_chunks(response)) as chunks:
+                yield chunks
 
     @asynccontextmanager
-    async def _post(self, call: UpstreamCall, fields: JsonObject) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _post(
+        self, call: UpstreamCall, fields: JsonObject, limits: aiohttp.ClientTimeout
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         body = orjson.dumps({**fields, "model": call.model.upstream_id})
         headers = {"content-type": "application/json"}
         if call.model.api_key is not None:
             headers["authorization"] = f"Bearer {call.model.api_key}"
         url = f"{(call.model.endpoint or '').rstrip('/')}/{call.operation}"
-        async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+        # A redirect would carry the key to wherever it points.
+        request = self._session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
+        async with request as response:
             if response.status != 200:
-                raise _fault(
-                    response.status,
-                    await response.content.read(_MOST_ERROR_BYTES),
-                    response.headers.get("retry-after"),
-                )
+                error = await response.content.read(_MOST_ERROR_BYTES)
+                raise _fault(response.status, error, response.headers.get("retry-after"))
             yield response
+
+
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[Chunk, None]:
+    """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk."""
+    async with _faults():
+        async for data in _event_data(response.content):
+            event = _parsed(data)
+            if "error" in event:
+                raise _fault(response.status, data, None)
+            yield Chunk(data, event)
 
 
 async def _event_data(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:

@@ -1,0 +1,168 @@
+"""What happens when a provider fails: bounded attempts, and an honest end."""
+
+import asyncio
+import json
+import time
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.conftest import Start
+from tests.dataplanes import Running, Setup
+from tests.servers import Provider, provider
+from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_cli.simulator.answers import answer_for
+
+PROMPT = "Which day comes after Monday?"
+
+
+@pytest.mark.parametrize(
+    ("fault", "trigger"),
+    [
+        ("rate-limit", "RateLimit"),
+        ("server-error", "ServerError"),
+        ("unavailable", "ServerError"),
+        ("reset", "Connection"),
+        ("cut", "Connection"),
+        ("context-length", "ContextOverflow"),
+    ],
+)
+async def test_the_next_model_answers_when_the_first_fails(
+    gateway: Running, cheap: Provider, rich: Provider, fault: str, trigger: str
+) -> None:
+    cheap.fail(fault)
+    reply = await gateway.ask(PROMPT)
+    assert reply.status == 200
+    assert reply.content == answer_for("rich", "gpt-4o", PROMPT)
+    assert (reply.headers["x-tollway-model"], reply.headers["x-tollway-fallbacks"]) == ("rich", "1")
+    assert (cheap.total, rich.total) == (1, 1)
+    fallbacks = (await gateway.metrics())["ai_fallback_count_total"]
+    assert fallbacks == {(("from", "cheap"), ("to", "rich"), ("trigger", trigger)): 1}
+
+
+@pytest.mark.parametrize("fault", ["rate-limit", "server-error", "reset"])
+async def test_a_stream_falls_back_before_its_first_byte(
+    gateway: Running, cheap: Provider, fault: str
+) -> None:
+    cheap.fail(fault)
+    body = json.dumps({"messages": [{"role": "user", "content": PROMPT}], "stream": True}).encode()
+    reply = await gateway.post("/v1/chat/completions", body)
+    assert reply.headers["x-tollway-model"] == "rich"
+    assert reply.body.endswith(b"[DONE]\n\n")
+
+
+async def test_a_provider_that_stalls_is_left_after_its_timeout(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    gateway = await start(setup.but(cheap_model={"timeout": "300ms"}))
+    cheap.fail("stall")
+    for stream in (False, True):
+        reply = await gateway.ask(PROMPT, stream=stream, user=str(stream))
+        assert reply.headers["x-tollway-model"] == "rich"
+
+
+async def test_a_provider_that_is_not_there_is_a_connection_fault(start: Start, setup: Setup) -> None:
+    gateway = await start(setup.but(cheap="http://127.0.0.1:9/v1"))
+    assert (await gateway.ask(PROMPT)).headers["x-tollway-model"] == "rich"
+
+
+async def test_there_are_never_more_attempts_than_the_policy_allows(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider
+) -> None:
+    models = [
+        {"name": f"m{n}", "model": "openai/gpt-4o-mini", "endpoint": url}
+        for n, url in enumerate([cheap.endpoint, rich.endpoint] * 3)
+    ]
+    for most in (0, 1, 2):
+        cheap.reset()
+        rich.reset()
+        cheap.fail("server-error")
+        rich.fail("server-error")
+        gateway = await start(setup.but(policy={"models": models, "fallback": {"maxFallbacks": most}}))
+        reply = await gateway.ask(PROMPT)
+        assert reply.status == 503
+        assert cheap.total + rich.total == 1 + most
+
+
+async def test_when_every_attempt_failed_the_caller_is_told_politely(
+    gateway: Running, cheap: Provider, rich: Provider
+) -> None:
+    cheap.fail("rate-limit")
+    rich.fail("server-error")
+    reply = await gateway.ask(PROMPT)
+    assert reply.status == 503
+    assert reply.error["code"] == "providers_unavailable"
+    assert int(reply.headers["retry-after"]) >= 1
+
+
+async def test_attempts_share_one_deadline(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider
+) -> None:
+    cheap.fail("stall")
+    rich.fail("stall")
+    gateway = await start(setup.but(policy={"fallback": {"deadline": "600ms"}}))
+    started = time.monotonic()
+    assert (await gateway.ask(PROMPT)).status == 503
+    assert time.monotonic() - started < 5, "each attempt alone may take 60 seconds"
+
+
+async def test_a_request_that_is_itself_wrong_is_not_tried_again(
+    start: Start, setup: Setup, rich: Provider
+) -> None:
+    with provider("strict", require_key="right") as strict:
+        gateway = await start(setup.but(cheap=strict.endpoint))
+        reply = await gateway.ask(PROMPT)
+        assert reply.status == 502
+        assert reply.error["code"] == "provider_refused"
+        assert rich.total == 0
+
+
+async def test_a_trigger_that_the_policy_leaves_out_is_not_fallen_back_on(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider
+) -> None:
+    cheap.fail("server-error")
+    gateway = await start(setup.but(policy={"fallback": {"triggers": ["RateLimit"]}}))
+    assert (await gateway.ask(PROMPT)).status == 503
+    assert rich.total == 0
+
+
+async def test_a_chat_too_long_for_every_model_is_cut_down_by_tokens(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider
+) -> None:
+    window = {"contextWindow": 400, "maxOutputTokens": 100}
+    gateway = await start(setup.but(cheap_model=window, rich_model=window))
+    cheap.fail(context_window=400)
+    rich.fail(context_window=400)
+    turns = [
+        {"role": role, "content": f"{role} turn {n} " + "and more words " * 10}
+        for n in range(20)
+        for role in ("user", "assistant")
+    ]
+    system = {"role": "system", "content": "Be brief."}
+    last = {"role": "user", "content": "What did I ask last?"}
+    body = {"model": "auto", "messages": [system, *turns, last]}
+    reply = await gateway.post("/v1/chat/completions", json.dumps(body).encode())
+    assert reply.status == 200
+    assert reply.headers["x-tollway-context-reduced"] == "true"
+    sent = rich.last_body()["messages"]
+    assert isinstance(sent, list)
+    assert sent[0] == system
+    assert sent[-1] == last
+    assert sent[1:-1] == turns[-len(sent[1:-1]) :], "the newest turns stay"
+    again = await gateway.post("/v1/chat/completions", json.dumps(body).encode())
+    assert again.headers["x-tollway-source"] == "live", (
+        "an answer to less than the question is not remembered"
+    )
+
+
+async def test_failed_requests_leave_no_hold_behind_and_cost_nothing(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider, ledger_redis: EmbeddedRedis
+) -> None:
+    limits = [{"name": "money", "amount": "1000.00"}]
+    gateway = await start(setup.but(acme={"limits": limits}))
+    cheap.fail("server-error")
+    rich.fail("rate-limit")
+    replies = await asyncio.gather(*(gateway.ask(f"{PROMPT} {n}") for n in range(50)))
+    assert {reply.status for reply in replies} == {503}
+    async with Redis.from_url(ledger_redis.url) as redis:
+        assert await redis.keys("*") == []
