@@ -1,7 +1,9 @@
 """Counts what tenants spend, in Redis, by one atomic script over all limits of a tenant. See `ledger.lua`."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Final
@@ -17,6 +19,7 @@ from tollway_dataplane.errors import LedgerFault
 # A hold comes back by itself this long after its pod last said that the request still runs.
 HOLD_LIFE_MS: Final = 45_000
 EXTEND_EVERY_S: Final = 15.0
+_MOST_PENDING: Final = 100_000
 _SCRIPT: Final = resources.files(__package__).joinpath("ledger.lua").read_text("utf-8")
 
 Observe = Callable[[Tenant, Sequence[int], Sequence[int]], None]
@@ -34,6 +37,7 @@ class RedisLedger:
         self._deadline_s = deadline_s
         self._observe = observe
         self._standing: dict[str, Tenant] = {}
+        self._pending: deque[tuple[Tenant, str, Sequence[int]]] = deque(maxlen=_MOST_PENDING)
 
     async def hold(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
         status, *values = await self._run("hold", tenant, hold_id, amounts)
@@ -46,13 +50,29 @@ class RedisLedger:
 
     async def settle(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> None:
         self._standing.pop(hold_id, None)
-        _, *values = await self._run("settle", tenant, hold_id, amounts)
+        try:
+            _, *values = await self._run("settle", tenant, hold_id, amounts)
+        except LedgerFault:
+            self._pending.append((tenant, hold_id, amounts))
+            raise
         self._report(tenant, values)
 
+    async def settle_pending(self) -> None:
+        """Settles again what could not be settled. What Redis had taken without saying so then counts twice: too much
+        rather than too little. Raises LedgerFault.
+        """
+        while self._pending:
+            await self._run("settle", *self._pending[0])
+            self._pending.popleft()
+
     async def keep_holds(self) -> None:
-        """Runs for the life of the process: extends the holds of requests still under way."""
+        """Runs for the life of the process: extends the holds of requests still under way, and settles what is left
+        to settle.
+        """
         while True:
             await asyncio.sleep(EXTEND_EVERY_S)
+            with suppress(LedgerFault):
+                await self.settle_pending()
             for hold_id, tenant in list(self._standing.items()):
                 try:
                     await self._run("extend", tenant, hold_id, [0] * len(tenant.limits))
