@@ -107,7 +107,7 @@ class Running:
         sent = {"content-type": "application/json", **(headers or {})}
         if key is not None:
             sent["authorization"] = f"Bearer {key}"
-        async with self.http.post(f"{self.url}{path}", data=body, headers=sent) as response:
+        async with self.http.post(f"{self.url}{path}", data=io.BytesIO(body), headers=sent) as response:
             received = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status, received, await response.read())
 

@@ -34,9 +34,9 @@ def parse_json(body: bytes) -> JsonObject:
 def parse_chat(body: JsonObject, headers: Mapping[str, str], request_id: str) -> ChatRequest:
     """A `POST /v1/chat/completions` body."""
     messages = _messages(body.get("messages"))
-    options = body.get("stream_options") or {}
+    options = {} if body.get("stream_options") is None else body["stream_options"]
     if not isinstance(options, dict):
-        raise _invalid("must be an object", "stream_options")
+        raise _invalid(f"must be an object, not {_kind(options)}", "stream_options")
     _check_parameters(body)
     return ChatRequest(
         request_id=request_id,
@@ -92,7 +92,8 @@ def _messages(value: JsonValue) -> list[JsonObject]:
         field = f"messages[{place}]"
         if not isinstance(message, dict):
             raise _invalid(f"must be an object with role and content, not {_kind(message)}", field)
-        if message.get("role") not in _ROLES:
+        role = message.get("role")
+        if not isinstance(role, str) or role not in _ROLES:
             raise _invalid(f"must be one of {', '.join(sorted(_ROLES))}", f"{field}.role")
         _check_content(message.get("content"), f"{field}.content")
         messages.append(message)

@@ -1,0 +1,218 @@
+"""Whatever happens to the cache's Redis, a request is answered, the reason is counted, and no one waits longer than the
+deadline.
+"""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+from redis.asyncio import Redis
+
+from tests.conftest import Start
+from tests.dataplanes import Running, Setup
+from tests.servers import Provider
+from tollway_api import wire
+from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
+from tollway_dataplane.adapters.redis_client import connect
+from tollway_dataplane.errors import CacheFault
+from tollway_dataplane.ports import Place, Remembered
+
+
+async def command(redis: Redis, *words: str | int) -> None:
+    await redis.execute_command(*words)  # type: ignore[no-untyped-call]
+
+
+PASSWORD = "How do I reset my password?"
+
+
+async def test_a_cache_that_is_down_is_a_counted_miss(
+    start: Start, setup: Setup, fault_redis: EmbeddedRedis
+) -> None:
+    gateway = await start(setup, cache_url=fault_redis.url)
+    fault_redis.kill()
+    reply = await gateway.ask(PASSWORD)
+    assert (reply.status, reply.source) == (200, "live")
+    assert reply.headers["x-tollway-cache-reason"] == "CacheUnavailable"
+    assert await gateway.lookups("CacheUnavailable") == 1
+    await gateway.stored()
+    stores = (await gateway.metrics())["tollway_cache_stores_total"]
+    assert stores == {(("outcome", "CacheUnavailable"),): 1}
+
+
+async def test_this_process_still_knows_its_own_answers_while_the_cache_is_down(
+    start: Start, setup: Setup, fault_redis: EmbeddedRedis
+) -> None:
+    gateway = await start(setup, cache_url=fault_redis.url)
+    await gateway.ask(PASSWORD)
+    fault_redis.kill()
+    assert (await gateway.ask(PASSWORD)).source == "exact"
+
+
+async def test_a_cache_that_hangs_costs_at_most_its_deadline(
+    start: Start, setup: Setup, fault_redis: EmbeddedRedis
+) -> None:
+    gateway = await start(setup, cache_url=fault_redis.url, cache_read_deadline_s=0.2)
+    await gateway.ask("What is a fjord?")
+    fault_redis.pause()
+    started = time.monotonic()
+    reply = await gateway.ask(PASSWORD)
+    took = time.monotonic() - started
+    fault_redis.resume()
+    assert reply.status == 200
+    assert reply.headers["x-tollway-cache-reason"] == "CacheTimeout"
+    assert took < 2, "the deadline is 0.2 seconds; the rest is this machine's noise"
+
+
+async def test_a_cache_that_comes_back_is_used_again(
+    start: Start, setup: Setup, fault_redis: EmbeddedRedis, cheap: Provider
+) -> None:
+    gateway = await start(setup, cache_url=fault_redis.url)
+    await gateway.ask(PASSWORD)
+    await gateway.stored()
+    await asyncio.sleep(1.1)  # the append-only file is written every second
+    fault_redis.kill()
+    assert (await gateway.ask("How can I reset my password?", user="x")).source == "live"
+    fault_redis.start()
+    assert (await gateway.ask("Please, how can I reset my password?")).source == "semantic"
+    assert cheap.total == 2
+
+
+async def test_a_cache_without_memory_skips_the_store_and_fails_nothing(
+    start: Start, setup: Setup, fault_redis: EmbeddedRedis
+) -> None:
+    gateway = await start(setup, cache_url=fault_redis.url)
+    async with Redis.from_url(fault_redis.url) as redis:
+        await redis.config_set("maxmemory-policy", "noeviction")
+        await redis.config_set("maxmemory", "1mb")
+        assert (await gateway.ask(PASSWORD)).status == 200
+        await gateway.stored()
+        stores = (await gateway.metrics())["tollway_cache_stores_total"]
+        assert stores == {(("outcome", "CacheOutOfMemory"),): 1}
+
+
+async def test_a_full_cache_with_eviction_goes_on_storing(
+    start: Start, setup: Setup, fault_redis: EmbeddedRedis
+) -> None:
+    gateway = await start(setup, cache_url=fault_redis.url, near_cache_bytes=0)
+    async with Redis.from_url(fault_redis.url) as redis:
+        used = int((await redis.info("memory"))["used_memory"])
+        await redis.config_set("maxmemory", used + 100_000)
+        for number in range(60):
+            reply = await gateway.ask(f"question number {number} " + "padding " * 100)
+            assert reply.status == 200
+        await gateway.stored(60)
+        assert int((await redis.info("stats"))["evicted_keys"]) > 0
+    stores = (await gateway.metrics())["tollway_cache_stores_total"]
+    assert stores[(("outcome", "Stored"),)] == 60
+
+
+async def test_a_key_of_another_type_is_a_counted_miss(
+    gateway: Running, cache_redis: EmbeddedRedis, cheap: Provider
+) -> None:
+    await gateway.ask(PASSWORD)
+    await gateway.stored()
+    async with Redis.from_url(cache_redis.url) as redis:
+        (entry,) = await redis.keys("tollway:1:entry:*")
+        await redis.delete(entry)
+        await redis.rpush(entry, "not a hash")
+    reply = await gateway.ask("How can I reset my password?")
+    assert (reply.status, reply.source) == (200, "live")
+    assert reply.headers["x-tollway-cache-reason"] == "CacheKeyCollision"
+
+
+async def test_an_index_of_other_dimensions_is_a_counted_miss(
+    start: Start, setup: Setup, fault_redis: EmbeddedRedis
+) -> None:
+    gateway = await start(setup, cache_url=fault_redis.url)
+    index = gateway.snapshot.indexes["default/answers"]
+    async with Redis.from_url(fault_redis.url, protocol=2) as redis:
+        await command(redis, "FT.DROPINDEX", wire.index_name(index))
+        await command(
+            redis,
+            *("FT.CREATE", wire.index_name(index), "ON", "HASH", "PREFIX", 1, wire.vector_prefix(index)),
+            *("SCHEMA", "partition", "TAG", "embedding", "VECTOR", "HNSW", 6),
+            *("TYPE", "FLOAT32", "DIM", 1536, "DISTANCE_METRIC", "COSINE"),
+        )
+        foreign = np.ones(1536, dtype=np.float32).tobytes()
+        await redis.hset(f"{wire.vector_prefix(index)}x", mapping={"partition": "p", "embedding": foreign})
+    reply = await gateway.ask(PASSWORD)
+    assert (reply.status, reply.source) == (200, "live")
+    assert reply.headers["x-tollway-cache-reason"] == "CacheWrongDimension"
+
+
+async def test_an_index_that_is_gone_is_a_counted_miss_and_exact_hits_go_on(
+    gateway: Running, cache_redis: EmbeddedRedis
+) -> None:
+    await gateway.ask(PASSWORD)
+    await gateway.stored()
+    async with Redis.from_url(cache_redis.url) as redis:
+        await command(redis, "FT.DROPINDEX", wire.index_name(gateway.snapshot.indexes["default/answers"]))
+    reply = await gateway.ask("How can I reset my password?")
+    assert (reply.status, reply.headers["x-tollway-cache-reason"]) == (200, "CacheUnavailable")
+    assert (await gateway.ask(PASSWORD)).source == "exact"
+
+
+async def test_a_vector_without_its_answer_is_a_miss(gateway: Running, cache_redis: EmbeddedRedis) -> None:
+    await gateway.ask(PASSWORD)
+    await gateway.stored()
+    async with Redis.from_url(cache_redis.url) as redis:
+        await redis.delete(*await redis.keys("tollway:1:entry:*"))
+    reply = await gateway.ask("How can I reset my password?")
+    assert (reply.source, reply.headers["x-tollway-cache-reason"]) == ("live", "EntryGone")
+
+
+async def test_answers_expire_after_their_time(
+    start: Start, setup: Setup, cache_redis: EmbeddedRedis
+) -> None:
+    gateway = await start(setup.but(index={"ttl": "1s"}))
+    await gateway.ask(PASSWORD)
+    await gateway.stored()
+    assert (await gateway.ask(PASSWORD)).source == "exact"
+    await asyncio.sleep(1.1)
+    assert (await gateway.ask(PASSWORD)).source == "live"
+    async with Redis.from_url(cache_redis.url) as redis:
+        await gateway.stored(2)
+        assert {await redis.pttl(key) > 0 for key in await redis.keys("tollway:*")} == {True}
+
+
+async def test_all_keys_of_a_partition_carry_one_hash_tag(
+    gateway: Running, cache_redis: EmbeddedRedis
+) -> None:
+    await gateway.ask(PASSWORD)
+    await gateway.stored()
+    async with Redis.from_url(cache_redis.url) as redis:
+        keys = [str(key) for key in await redis.keys("tollway:*")]
+    tags = {key[key.index("{") : key.index("}")] for key in keys}
+    assert (len(keys), len(tags)) == (2, 1)
+
+
+@pytest.mark.parametrize("vector_type", ["Float32", "Float16"])
+@pytest.mark.parametrize("algorithm", ["HNSW", "Flat"])
+async def test_every_kind_of_index_finds_a_paraphrase(
+    start: Start, setup: Setup, algorithm: str, vector_type: str
+) -> None:
+    gateway = await start(setup.but(index={"vector": {"algorithm": algorithm, "type": vector_type}}))
+    await gateway.ask(PASSWORD)
+    await gateway.stored()
+    assert (await gateway.ask("How can I reset my password?")).source == "semantic"
+
+
+async def test_the_nearest_neighbours_are_sought_in_the_partition_alone(
+    gateway: Running, cache_redis: EmbeddedRedis
+) -> None:
+    index = gateway.snapshot.indexes["default/answers"]
+    client = connect(cache_redis.url, 2.0)
+    cache = RedisAnswerCache(client, 2.0, 2.0)
+    vector = np.zeros(384, dtype=np.float32)
+    vector[0] = 1.0
+    answer = Remembered(b"{}", "cheap", 1, time.time() + 60)
+    for partition in ("a" * 32, "b" * 32):
+        await cache.put(Place(index, partition, "e" * 32), f"prompt of {partition[0]}", vector, answer)
+    (found,) = await cache.nearest(Place(index, "a" * 32, ""), vector, 5)
+    assert (found.prompt, round(found.similarity, 4)) == ("prompt of a", 1.0)
+    assert await cache.nearest(Place(index, "c" * 32, ""), vector, 5) == []
+    with pytest.raises(CacheFault, match="CacheWrongDimension"):
+        await cache.nearest(Place(index, "a" * 32, ""), vector[:100], 5)
+    await client.aclose()
