@@ -32,6 +32,12 @@ class LiteLLMUpstream:
             if self._litellm is None:
                 self._litellm = await asyncio.to_thread(_import_litellm)
 
+    async def aclose(self) -> None:
+        """Closes the connections that LiteLLM keeps in its globals, and makes it forget them."""
+        if self._litellm is not None:
+            await self._litellm.close_litellm_async_clients()
+            self._litellm.in_memory_llm_clients_cache.flush_cache()
+
     async def complete(self, call: UpstreamCall) -> Completion:
         await self.load()
         function = (
@@ -81,7 +87,7 @@ class LiteLLMUpstream:
             raise UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long") from exc
         except errors.APIConnectionError as exc:
             raise UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect") from exc
-        except errors.OpenAIError as exc:
+        except errors.openai.OpenAIError as exc:  # the root of all of its own
             status = int(getattr(exc, "status_code", None) or 500)
             message = str(getattr(exc, "message", exc))[:500]
             raise UpstreamFault(trigger_of(status, "", message), status, message, _retry_after(exc)) from exc

@@ -1,0 +1,107 @@
+"""The admin port, the metrics and the log."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.conftest import Start
+from tests.dataplanes import Running, Setup, until
+from tests.servers import Provider
+from tollway_dataplane.errors import SnapshotFault
+
+FIXED_NAMES = {
+    "ai_cache_hit_ratio", "ai_cache_lookups_total", "ai_cache_hit_accuracy", "ai_request_duration_seconds",
+    "ai_cost_per_tenant", "ai_cost_saved_usd_total", "ai_budget_utilization_ratio", "ai_fallback_count_total",
+    "ai_upstream_requests_total", "ai_tokens_total", "redis_memory_usage_bytes",
+}  # fmt: skip
+
+
+async def get(gateway: Running, path: str) -> tuple[int, str]:
+    async with gateway.http.get(f"{gateway.admin_url}{path}") as response:
+        return response.status, await response.text()
+
+
+async def test_every_metric_has_the_name_that_dashboards_are_built_on(gateway: Running) -> None:
+    _, text = await get(gateway, "/metrics")
+    declared = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert declared >= FIXED_NAMES
+
+
+async def test_what_happened_is_counted(start: Start, setup: Setup, cheap: Provider) -> None:
+    gateway = await start(setup.but(acme={"limits": [{"name": "money", "amount": "1.00"}]}))
+    await gateway.ask("What is a fjord?")
+    await gateway.ask("What is a fjord?")
+    cheap.fail("server-error")
+    await gateway.ask("What is a delta?")
+    metrics = await gateway.metrics()
+    tenant = (("tenant", "acme"),)
+    assert metrics["ai_cache_hit_ratio"][()] == 1 / 3
+    assert metrics["ai_cost_per_tenant"][tenant] > metrics["ai_cost_saved_usd_total"][tenant] > 0
+    assert metrics["ai_upstream_requests_total"] == {
+        (("model", "cheap"), ("outcome", "ok")): 1,
+        (("model", "cheap"), ("outcome", "ServerError")): 1,
+        (("model", "rich"), ("outcome", "ok")): 1,
+    }
+    assert 0 < metrics["ai_budget_utilization_ratio"][(("limit", "money"), ("tenant", "acme"))] < 0.01
+    assert metrics["tollway_requests_in_flight"][()] == 0
+    assert metrics["redis_memory_usage_bytes"][(("role", "cache"),)] > 100_000
+    assert metrics["redis_memory_max_bytes"][(("role", "cache"),)] == 256 * 1024 * 1024
+    assert metrics["tollway_snapshot_info"] == {(("revision", str(gateway.dataplane.live.revision)),): 1}
+
+
+async def test_a_stalled_event_loop_shows_in_the_lag_metric(gateway: Running) -> None:
+    def slow_wake_ups(metrics: dict[str, dict[tuple[tuple[str, str], ...], float]]) -> float:
+        lag = metrics["tollway_event_loop_lag_seconds_bucket"]
+        return lag[(("le", "+Inf"),)] - lag[(("le", "0.1"),)]
+
+    await asyncio.sleep(0.2)
+    before = slow_wake_ups(await gateway.metrics())
+    time.sleep(0.5)  # noqa: ASYNC251 - the stall itself
+    await asyncio.sleep(0.2)
+    assert slow_wake_ups(await gateway.metrics()) > before
+
+
+async def test_the_event_loop_goes_on_while_many_prompts_are_embedded(gateway: Running) -> None:
+
+    asking = asyncio.gather(
+        *(gateway.ask(f"A question about the number {n} and its friends") for n in range(100))
+    )
+    await asking
+    lag = (await gateway.metrics())["tollway_event_loop_lag_seconds_bucket"]
+    assert lag[(("le", "+Inf"),)] == lag[(("le", "0.5"),)], "inference on the loop would stall it for longer"
+
+
+async def test_probes_tell_ready_from_draining(gateway: Running) -> None:
+    assert (await get(gateway, "/livez"))[0] == 200
+    status, text = await get(gateway, "/readyz")
+    assert status == 200
+    assert str(gateway.dataplane.live.revision) in text
+    gateway.dataplane.draining.set()
+    assert (await get(gateway, "/readyz"))[0] == 503
+    assert (await get(gateway, "/livez"))[0] == 200
+
+
+async def test_a_snapshot_that_does_not_load_changes_nothing(gateway: Running) -> None:
+
+    revision = gateway.dataplane.live.revision
+    with pytest.raises(SnapshotFault):
+        await gateway.dataplane.live.offer(b'{"schema_version": 1, "tenants": 5}')
+    assert gateway.dataplane.live.revision == revision
+    assert (await gateway.ask("Still there?")).status == 200
+    assert (await gateway.metrics())["tollway_snapshots_rejected_total"][()] == 1
+
+
+async def test_the_log_says_what_was_decided_and_why(gateway: Running) -> None:
+    await gateway.ask("What is a fjord?")
+    await until(lambda: len(gateway.log_lines()) == 1)
+    (line,) = gateway.log_lines()
+    assert line["request_id"]
+    expected = {
+        "tenant": "acme", "policy": "default/chat", "source": "live", "cache": "NoNeighbour", "route": "Simple",
+        "model": "cheap", "attempts": ["cheap:ok"], "status": 200, "stream": False, "ended": "whole",
+    }  # fmt: skip
+    assert {name: line[name] for name in expected} == expected
+    stages = line["stages_ms"]
+    assert isinstance(stages, dict)
+    assert list(stages) == ["cache", "hold", "upstream"]

@@ -1,0 +1,88 @@
+"""The LiteLLM path for real: the library, against a server that speaks Anthropic's protocol."""
+
+import json
+
+import pytest
+
+from tests.conftest import Start
+from tests.dataplanes import Running, Setup, secret
+from tests.servers import Provider, provider
+from tollway_cli.simulator.answers import answer_for
+
+PROMPT = "What is a lighthouse?"
+MODEL = "claude-haiku-4-5"
+
+# LiteLLM and what it imports warn about themselves.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture
+async def claude(start: Start, setup: Setup, cheap: Provider) -> Running:
+    model = {"model": f"anthropic/{MODEL}", "endpoint": cheap.url, "credentialsRef": {"name": "provider"}}
+    return await start(setup.but(cheap_model=model, others=(secret("provider", "sk-ant-test"),)))
+
+
+async def test_an_answer_comes_through_litellm_with_usage_and_cost(claude: Running, cheap: Provider) -> None:
+    reply = await claude.ask(PROMPT)
+    assert reply.status == 200, reply.body
+    assert reply.content == answer_for("cheap", MODEL, PROMPT)
+    usage = reply.json["usage"]
+    assert isinstance(usage, dict)
+    expected = (usage["prompt_tokens"] * 1_000 + usage["completion_tokens"] * 5_000) / 1e9
+    assert float(reply.headers["x-tollway-cost-usd"]) == pytest.approx(expected)
+    last = cheap.seen()["last"]
+    assert isinstance(last, list)
+    assert last[-1]["path"] == "/v1/messages"
+    assert (await claude.ask(PROMPT)).source == "exact"
+
+
+async def test_a_stream_comes_through_litellm_and_is_remembered(claude: Running) -> None:
+    stream = await claude.acme.chat.completions.create(
+        model="auto",
+        messages=[{"role": "user", "content": PROMPT}],
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    text, tokens = "", None
+    async for chunk in stream:
+        text += "".join(choice.delta.content or "" for choice in chunk.choices)
+        tokens = chunk.usage.completion_tokens if chunk.usage else tokens
+    assert text == answer_for("cheap", MODEL, PROMPT)
+    assert tokens
+    assert (await claude.ask(PROMPT)).source == "exact"
+
+
+@pytest.mark.parametrize(
+    ("fault", "trigger"),
+    [
+        ("rate-limit", "RateLimit"),
+        ("server-error", "ServerError"),
+        ("unavailable", "ServerError"),
+        ("context-length", "ContextOverflow"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_its_failures_fall_back_like_any_other(
+    claude: Running, cheap: Provider, rich: Provider, fault: str, trigger: str, stream: bool
+) -> None:
+    cheap.fail(fault)
+    body = {"messages": [{"role": "user", "content": PROMPT}], "stream": stream}
+    reply = await claude.post("/v1/chat/completions", json.dumps(body).encode())
+    assert reply.status == 200
+    assert reply.headers["x-tollway-model"] == "rich"
+    fallbacks = (await claude.metrics())["ai_fallback_count_total"]
+    assert fallbacks == {(("from", "cheap"), ("to", "rich"), ("trigger", trigger)): 1}
+    assert (cheap.total, rich.total) == (1, 1), "LiteLLM must not retry by itself"
+
+
+async def test_a_provider_that_refuses_our_key_is_told_apart(
+    start: Start, setup: Setup, rich: Provider
+) -> None:
+    with provider("strict", require_key="right") as strict:
+        model = {
+            "model": f"anthropic/{MODEL}",
+            "endpoint": strict.url,
+            "credentialsRef": {"name": "provider"},
+        }
+        gateway = await start(setup.but(cheap_model=model, others=(secret("provider", "wrong"),)))
+        assert (await gateway.ask(PROMPT)).error["code"] == "provider_refused"
