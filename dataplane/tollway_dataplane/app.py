@@ -71,7 +71,6 @@ async def open_dataplane(
         ledger_redis = connect(settings.ledger_redis_url, settings.ledger_deadline_s)
         stack.push_async_callback(ledger_redis.aclose)
         litellm = LiteLLMUpstream()
-        stack.push_async_callback(litellm.aclose)
         upstreams: dict[Protocol, Upstream] = {
             Protocol.OPENAI: await stack.enter_async_context(open_upstream()),
             Protocol.LITELLM: litellm,

@@ -13,7 +13,10 @@ PROMPT = "What is a lighthouse?"
 MODEL = "claude-haiku-4-5"
 
 # LiteLLM and what it imports warn about themselves.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
+]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Calls every provider that is not OpenAI-compatible through LiteLLM, as a library: this is the one file that
-imports it. The import takes seconds and 165 MB, so it happens once, in a thread, when a snapshot first needs it.
+imports it. The import takes seconds and 165 MB, so it happens once, in a thread, when a snapshot first needs it. Its
+connections live in its globals, as long as the process.
 """
 
 import asyncio
@@ -31,12 +32,6 @@ class LiteLLMUpstream:
         async with self._loading:
             if self._litellm is None:
                 self._litellm = await asyncio.to_thread(_import_litellm)
-
-    async def aclose(self) -> None:
-        """Closes the connections that LiteLLM keeps in its globals, and makes it forget them."""
-        if self._litellm is not None:
-            await self._litellm.close_litellm_async_clients()
-            self._litellm.in_memory_llm_clients_cache.flush_cache()
 
     async def complete(self, call: UpstreamCall) -> Completion:
         await self.load()
@@ -89,7 +84,8 @@ class LiteLLMUpstream:
             raise UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect") from exc
         except errors.openai.OpenAIError as exc:  # the root of all of its own
             status = int(getattr(exc, "status_code", None) or 500)
-            message = str(getattr(exc, "message", exc))[:500]
+            # What follows the first line may be a traceback of its own.
+            message = str(getattr(exc, "message", exc)).partition("\n")[0][:500]
             raise UpstreamFault(trigger_of(status, "", message), status, message, _retry_after(exc)) from exc
 
 
@@ -98,6 +94,7 @@ def _import_litellm() -> Any:
     litellm: Any = importlib.import_module("litellm")
     importlib.import_module("litellm.exceptions")
     litellm.telemetry = False
+    litellm.disable_aiohttp_transport = True  # httpx closes with the process; its sessions complain
     litellm.suppress_debug_info = True
     # Unknown parameters reach the provider; ones that LiteLLM knows a provider not to have are left out.
     litellm.drop_params = True
