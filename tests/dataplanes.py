@@ -31,7 +31,9 @@ BETA_KEY = "beta-test-key"
 
 def compiled(manifests: str | list[RawObject]) -> Snapshot:
     """The snapshot of manifests that have no error."""
-    objects = list(yaml.safe_load_all(manifests)) if isinstance(manifests, str) else manifests
+    objects = (
+        [each for each in yaml.safe_load_all(manifests) if each] if isinstance(manifests, str) else manifests
+    )
     inventory, problems = parse_inventory(objects)
     compilation = compile_snapshot(inventory, bundled(), "default")
     assert not problems, problems

@@ -129,14 +129,12 @@ def model_names_are_defined(policy: PolicyResource, _: World) -> Iterator[Proble
 def models_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
     """The catalogue knows a model, or its owner says where it is or what it costs."""
     for place, model in enumerate(policy.spec.models):
-        provider = world.catalog.provider_of(model.model)
-        described = bool(model.endpoint or model.pricing or world.catalog.find(model.model))
-        if provider is not None and described:
+        if _is_known(model, world.catalog):
             continue
         similar = world.catalog.similar(model.model)
         message = (
             f"unknown model id {model.model!r}"
-            + (f"; did you mean {similar!r}?" if similar else "")
+            + (f"; did you mean {similar!r}?" if similar else ".")
             + ' For a model of your own write "openai/<its id>" and give endpoint and pricing'
         )
         field = f"spec.models[{place}].model"
@@ -145,7 +143,7 @@ def models_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
 
 def prices_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
     for place, model in enumerate(policy.spec.models):
-        if price_of(model, world.catalog) is None:
+        if _is_known(model, world.catalog) and price_of(model, world.catalog) is None:
             message = (
                 f"nobody says what {model.model!r} costs, and a budget cannot hold an unknown price; "
                 'give pricing: {input: "…", output: "…"} in USD per million tokens ("0" when it is free)'
@@ -230,6 +228,11 @@ BUDGET_CHECKS: Final[list[Callable[[BudgetResource, World], Iterator[Problem]]]]
     model_names_are_offered,
     currency_limits_meet_known_prices,
 ]
+
+
+def _is_known(model: Model, catalog: ModelCatalog) -> bool:
+    described = model.endpoint or model.pricing or catalog.find(model.model)
+    return bool(described) and catalog.provider_of(model.model) is not None
 
 
 def _secret_exists(

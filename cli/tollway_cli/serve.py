@@ -120,9 +120,9 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
         admin = Site(dataplane.admin, listen(options.admin_listen))
         following = asyncio.create_task(standalone.follow(dataplane))
         _introduce(console, gathered, public.address, admin.address)
-        console.print(
-            f"{summary(gathered)}. Requests are logged to {options.log_file or 'stdout'}. Ctrl-C stops."
-        )
+        console.print(summary(gathered), soft_wrap=True)
+        where = options.log_file or "standard output"
+        console.print(f"Requests are logged to {where}. Ctrl-C stops.", soft_wrap=True)
         try:
             await serve([public, admin], stop, options.drain_s, dataplane.draining)
         finally:

@@ -83,19 +83,19 @@ async def open_dataplane(
             if any(model.protocol is Protocol.LITELLM for model in models):
                 await litellm.load()
 
-        live = Live(prepare, metrics.observe_snapshot, metrics.snapshots_rejected.inc)
+        live = Live(prepare, metrics.process.observe_snapshot, metrics.process.snapshots_rejected.inc)
         cache = RedisAnswerCache(cache_redis, settings.cache_read_deadline_s, settings.cache_write_deadline_s)
         near = LocalNearCache(settings.near_cache_bytes)
-        recall = Recall(cache, near, embedder, settings.embed_deadline_s, metrics.observe_store)
+        recall = Recall(cache, near, embedder, settings.embed_deadline_s, metrics.cache.observe_store)
         stack.push_async_callback(recall.drain)
-        ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, metrics.observe_budget)
-        budgets = Budgets(ledger, metrics.unsettled.inc)
+        ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, metrics.money.observe_budget)
+        budgets = Budgets(ledger, metrics.money.unsettled.inc)
         service = Service(live, recall, Dispatch(upstreams, budgets), observer)
         embeddings = EmbeddingService(live, upstreams, budgets)
         edge = Edge(Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
 
         _run(stack, ledger.keep_holds())
-        _run(stack, watch_memory({"cache": cache_redis, "ledger": ledger_redis}, metrics))
+        _run(stack, watch_memory({"cache": cache_redis, "ledger": ledger_redis}, metrics.process))
         _run(stack, _measure_loop_lag(metrics))
         draining = asyncio.Event()
         public = _public_app(edge, service, embeddings, live)
@@ -137,4 +137,4 @@ async def _measure_loop_lag(metrics: Metrics) -> None:
     while True:
         due = clock() + _LAG_EVERY_S
         await asyncio.sleep(_LAG_EVERY_S)
-        metrics.loop_lag.observe(max(0.0, clock() - due))
+        metrics.process.loop_lag.observe(max(0.0, clock() - due))

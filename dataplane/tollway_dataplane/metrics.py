@@ -3,6 +3,7 @@ alerts are built on them.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -13,8 +14,25 @@ from tollway_dataplane.record import Record
 # Their creation times would double the number of series and nobody asks for them.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-_LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-_LAG_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
+_LATENCY_BUCKETS: Final = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    30,
+    60,
+    120,
+)
+_LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 
 
 class Metrics:
@@ -22,6 +40,36 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        self.cache = CacheMetrics(registry)
+        self.money = MoneyMetrics(registry)
+        self.upstream = UpstreamMetrics(registry)
+        self.process = ProcessMetrics(registry)
+        self._duration = Histogram(
+            "ai_request_duration_seconds",
+            "From the request's arrival to the end of its reply.",
+            ["operation", "source", "status"],
+            buckets=_LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._refusals = Counter(
+            "tollway_refusals_total", "Requests refused, by the reply's code.", ["code"], registry=registry
+        )
+        self.in_flight = Gauge("tollway_requests_in_flight", "Requests under way.", registry=registry)
+
+    def observe(self, record: Record) -> None:
+        """Counts one finished request."""
+        source = record.source.value if record.source else "none"
+        seconds = record.elapsed_ms() / 1_000
+        self._duration.labels(record.operation, source, str(record.status)).observe(seconds)
+        if record.refusal:
+            self._refusals.labels(record.refusal).inc()
+        self.cache.observe(record)
+        self.upstream.observe(record)
+        self.money.observe(record)
+
+
+class CacheMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._hits = 0
         self._looked_up = 0
         self._hit_ratio = Gauge(
@@ -42,36 +90,28 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
-        self._duration = Histogram(
-            "ai_request_duration_seconds",
-            "From the request's arrival to the end of its reply.",
-            ["operation", "source", "status"],
-            buckets=_LATENCY_BUCKETS,
-            registry=registry,
-        )
+
+    def observe(self, record: Record) -> None:
+        if record.cache_reason is None:
+            return
+        outcome = outcome_of(record.cache_reason)
+        self._lookups.labels(outcome, record.cache_reason).inc()
+        if outcome is not CacheOutcome.BYPASS:
+            self._looked_up += 1
+            self._hits += outcome is CacheOutcome.HIT
+            self._hit_ratio.set(self._hits / self._looked_up)
+
+    def observe_store(self, outcome: str) -> None:
+        self._stores.labels(outcome).inc()
+
+
+class MoneyMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._cost = Gauge(
             "ai_cost_per_tenant", "USD spent at providers since start.", ["tenant"], registry=registry
         )
         self._saved = Counter(
             "ai_cost_saved_usd_total", "USD that cache hits did not cost.", ["tenant"], registry=registry
-        )
-        self._utilization = Gauge(
-            "ai_budget_utilization_ratio",
-            "Used and held, as a share of the limit.",
-            ["tenant", "limit"],
-            registry=registry,
-        )
-        self._refusals = Counter(
-            "tollway_refusals_total", "Requests refused, by the reply's code.", ["code"], registry=registry
-        )
-        self._fallbacks = Counter(
-            "ai_fallback_count_total",
-            "Attempts made because another had failed.",
-            ["from", "to", "trigger"],
-            registry=registry,
-        )
-        self._upstream = Counter(
-            "ai_upstream_requests_total", "Attempts at providers.", ["model", "outcome"], registry=registry
         )
         self._tokens = Counter(
             "ai_tokens_total",
@@ -79,24 +119,11 @@ class Metrics:
             ["tenant", "model", "direction"],
             registry=registry,
         )
-        self.redis_memory = Gauge(
-            "redis_memory_usage_bytes", "Memory that Redis uses.", ["role"], registry=registry
-        )
-        self.redis_max_memory = Gauge(
-            "redis_memory_max_bytes", "Redis's maxmemory; 0 is no bound.", ["role"], registry=registry
-        )
-        self.in_flight = Gauge("tollway_requests_in_flight", "Requests under way.", registry=registry)
-        self.loop_lag = Histogram(
-            "tollway_event_loop_lag_seconds",
-            "How late the event loop woke a sleeping task.",
-            buckets=_LAG_BUCKETS,
+        self._utilization = Gauge(
+            "ai_budget_utilization_ratio",
+            "Used and held, as a share of the limit.",
+            ["tenant", "limit"],
             registry=registry,
-        )
-        self._snapshot = Gauge(
-            "tollway_snapshot_info", "1 for the snapshot that runs.", ["revision"], registry=registry
-        )
-        self.snapshots_rejected = Counter(
-            "tollway_snapshots_rejected_total", "Snapshots that could not be run.", registry=registry
         )
         self.unsettled = Counter(
             "tollway_ledger_unsettled_total",
@@ -105,20 +132,6 @@ class Metrics:
         )
 
     def observe(self, record: Record) -> None:
-        """Counts one finished request."""
-        if record.cache_reason is not None:
-            self._observe_lookup(record)
-        source = record.source.value if record.source else "none"
-        status = str(record.status)
-        self._duration.labels(record.operation, source, status).observe(record.elapsed_ms() / 1_000)
-        if record.refusal:
-            self._refusals.labels(record.refusal).inc()
-        failed = None
-        for attempt in record.attempts:
-            self._upstream.labels(attempt.model, attempt.outcome).inc()
-            if failed is not None:
-                self._fallbacks.labels(failed.model, attempt.model, failed.outcome).inc()
-            failed = attempt
         if record.cost_nano:
             self._cost.labels(record.tenant).inc(record.cost_nano / NANO_PER_USD)
         if record.saved_nano:
@@ -132,19 +145,49 @@ class Metrics:
             share = (spent + reserved) / limit.amount if limit.amount else 1.0
             self._utilization.labels(tenant.name, limit.name).set(share)
 
-    def observe_store(self, outcome: str) -> None:
-        self._stores.labels(outcome).inc()
+
+class UpstreamMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._attempts = Counter(
+            "ai_upstream_requests_total", "Attempts at providers.", ["model", "outcome"], registry=registry
+        )
+        self._fallbacks = Counter(
+            "ai_fallback_count_total",
+            "Attempts made because another had failed.",
+            ["from", "to", "trigger"],
+            registry=registry,
+        )
+
+    def observe(self, record: Record) -> None:
+        failed = None
+        for attempt in record.attempts:
+            self._attempts.labels(attempt.model, attempt.outcome).inc()
+            if failed is not None:
+                self._fallbacks.labels(failed.model, attempt.model, failed.outcome).inc()
+            failed = attempt
+
+
+class ProcessMetrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.redis_memory = Gauge(
+            "redis_memory_usage_bytes", "Memory that Redis uses.", ["role"], registry=registry
+        )
+        self.redis_max_memory = Gauge(
+            "redis_memory_max_bytes", "Redis's maxmemory; 0 is no bound.", ["role"], registry=registry
+        )
+        self.loop_lag = Histogram(
+            "tollway_event_loop_lag_seconds",
+            "How late the event loop woke a sleeping task.",
+            buckets=_LAG_BUCKETS,
+            registry=registry,
+        )
+        self._snapshot = Gauge(
+            "tollway_snapshot_info", "1 for the snapshot that runs.", ["revision"], registry=registry
+        )
+        self.snapshots_rejected = Counter(
+            "tollway_snapshots_rejected_total", "Snapshots that could not be run.", registry=registry
+        )
 
     def observe_snapshot(self, revision: str) -> None:
         self._snapshot.clear()
         self._snapshot.labels(revision).set(1)
-
-    def _observe_lookup(self, record: Record) -> None:
-        if record.cache_reason is None:
-            return
-        outcome = outcome_of(record.cache_reason)
-        self._lookups.labels(outcome, record.cache_reason).inc()
-        if outcome is not CacheOutcome.BYPASS:
-            self._looked_up += 1
-            self._hits += outcome is CacheOutcome.HIT
-            self._hit_ratio.set(self._hits / self._looked_up)

@@ -45,7 +45,7 @@ class Settings:
     ledger_redis_url: str
     snapshot_file: Path = Path("/etc/tollway/snapshot.json")
     listen: AddressText = Address("0.0.0.0", 8080)  # noqa: S104 - a pod's own address is not known beforehand
-    admin_listen: AddressText = Address("0.0.0.0", 8081)  # noqa: S104
+    admin_listen: AddressText = Address("0.0.0.0", 8081)  # noqa: S104 - nor here
     cache_read_deadline_s: float = 0.05
     cache_write_deadline_s: float = 0.5
     ledger_deadline_s: float = 0.25

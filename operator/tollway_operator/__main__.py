@@ -39,25 +39,33 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _say(text: object) -> None:
+    print(text, flush=True)  # noqa: T201 - the report is for a person
+
+
+def _complain(text: object) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - see above
+
+
 async def _reconcile(arguments: argparse.Namespace) -> int:
     gathered = gather(arguments.manifests, os.environ, arguments.installation_namespace)
     for finding in gathered.findings:
-        print(finding, file=sys.stderr)  # noqa: T201 - the report is for a person
+        _complain(finding)
     if gathered.broken:
-        print("nothing published: a file cannot be read, so what the others say is not all", file=sys.stderr)  # noqa: T201
+        _complain("nothing published: a file cannot be read, so what the others say is not all")
         return 2
     try:
         done = await provision(gathered.snapshot, arguments.redis, arguments.ledger_redis or arguments.redis)
         wrote = publish_file(gathered.encoded, arguments.publish)
     except OperatorError as error:
-        print(f"nothing published: {error}", file=sys.stderr)  # noqa: T201
+        _complain(f"nothing published: {error}")
         return 2
     for warning in done.warnings:
-        print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
+        _complain(f"warning: {warning}")
     for action in done.actions:
-        print(f"index {action.step.lower()}: {action.name}")  # noqa: T201
+        _say(f"index {action.step.lower()}: {action.name}")
     state = "published" if wrote else "unchanged"
-    print(f"revision {gathered.revision} {state}: {arguments.publish}", flush=True)  # noqa: T201
+    _say(f"revision {gathered.revision} {state}: {arguments.publish}")
     return 1 if gathered.errors else 0
 
 

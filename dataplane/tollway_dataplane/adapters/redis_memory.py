@@ -7,12 +7,12 @@ from typing import Final
 from redis.asyncio import Redis
 
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
-from tollway_dataplane.metrics import Metrics
+from tollway_dataplane.metrics import ProcessMetrics
 
 _EVERY_S: Final = 5.0
 
 
-async def watch_memory(clients: Mapping[str, Redis], metrics: Metrics) -> None:
+async def watch_memory(clients: Mapping[str, Redis], metrics: ProcessMetrics) -> None:
     """Runs for the life of the process. `clients` by role. A Redis that is away keeps its last figure."""
     while True:
         for role, redis in clients.items():

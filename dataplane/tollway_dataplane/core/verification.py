@@ -39,7 +39,7 @@ _FUNCTION_WORDS: Final = frozenset(
         "a an the this that these those is are was were be been am do does did can could will would shall should "
         "may might must i me my mine we us our you your it its he she they them their what which how "
         "to of in on at for with by from as and or so then than there here please kindly tell give show let "
-        "know want need like just also some any have has had get s re ve ll d m t hello hi hey thanks thank"
+        "know want need like just also some any have has had get hello hi hey thanks thank"
     ).split()
 )
 
@@ -88,8 +88,14 @@ def _keywords(text: str) -> tuple[str, ...]:
     """Content words in order, each once, without their commonest endings. Order matters: "dollars to euros" is
     not "euros to dollars". Any further word on either side makes another question: "price" of "gold".
     """
-    stems = (_stem(word) for word in _words(text) if word not in _FUNCTION_WORDS)
+    stems = (_stem(word) for word in _words(text) if not _is_function_word(word))
     return tuple(dict.fromkeys(stems))
+
+
+def _is_function_word(word: str) -> bool:
+    """Also when contracted: "what's", "I'm"."""
+    base, _, ending = word.partition("'")
+    return base in _FUNCTION_WORDS and ending in {"", "s", "m", "d", "re", "ve", "ll"}
 
 
 @lru_cache(maxsize=65_536)

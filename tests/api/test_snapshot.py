@@ -1,0 +1,75 @@
+"""The snapshot: same input, same bytes; damaged bytes are refused without telling what was in them."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tollway_api import snapshot
+from tollway_api.catalog import bundled
+from tollway_api.compiler import compile_snapshot
+from tollway_api.inventory import parse_inventory
+
+SOURCE = (Path(__file__).parents[1] / "golden" / "everything-set.in.yaml").read_text(encoding="utf-8")
+OBJECTS = list(yaml.safe_load_all(SOURCE))
+
+
+def encoded(objects: list[object]) -> bytes:
+    inventory, _ = parse_inventory(objects)  # type: ignore[arg-type]
+    return snapshot.encode(compile_snapshot(inventory, bundled()).snapshot)
+
+
+@given(st.permutations(OBJECTS))
+def test_the_order_of_the_objects_makes_no_difference(objects: list[object]) -> None:
+    assert encoded(objects) == encoded(OBJECTS)
+
+
+def test_what_is_encoded_is_decoded_to_the_same() -> None:
+    data = encoded(OBJECTS)
+    assert snapshot.encode(snapshot.decode(data)) == data
+
+
+def test_another_content_has_another_revision() -> None:
+    changed = yaml.safe_load(SOURCE.replace("priority: 7", "priority: 8").split("---")[1])
+    assert snapshot.revision(encoded(OBJECTS)) != snapshot.revision(
+        encoded([OBJECTS[0], changed, *OBJECTS[2:]])
+    )
+    assert snapshot.revision(encoded(OBJECTS)) == snapshot.digest(encoded(OBJECTS))[:12]
+
+
+@given(st.integers(min_value=0), st.binary(min_size=1, max_size=4))
+def test_damaged_bytes_are_refused_or_still_a_snapshot(place: int, noise: bytes) -> None:
+    data = bytearray(encoded(OBJECTS))
+    place %= len(data)
+    data[place : place + len(noise)] = noise
+    message = ""
+    try:
+        snapshot.decode(bytes(data))
+    except snapshot.SnapshotError as error:
+        message = str(error)
+    assert "made-up-token" not in message
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b"\xff"])
+def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
+    with pytest.raises(snapshot.SnapshotError):
+        snapshot.decode(data)
+
+
+def test_another_schema_version_is_refused_by_name() -> None:
+    data = encoded(OBJECTS).replace(b'"schema_version":1', b'"schema_version":2')
+    with pytest.raises(snapshot.SnapshotError, match="schema version 2"):
+        snapshot.decode(data)
+
+
+def test_no_key_shows_when_a_snapshot_is_printed() -> None:
+    assert "made-up-token" not in repr(snapshot.decode(encoded(OBJECTS)))
+
+
+def test_api_keys_are_in_it_as_digests_only() -> None:
+    data = encoded([*OBJECTS[:3], {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "acme"},
+                                   "stringData": {"api-key": "a-callers-key"}}, *OBJECTS[4:]])  # fmt: skip
+    assert b"a-callers-key" not in data
+    assert b"ab" * 32 in data, "a digest in a Secret stays what it is"

@@ -1,0 +1,100 @@
+"""The commands' manners: help, exit statuses, and one sentence for a user's mistake."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.processes import run
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+BAD = """apiVersion: tollway.dev/v1alpha1
+kind: RoutingPolicy
+metadata: {name: chat}
+spec:
+  models:
+    - {name: cheap, model: gpt-4o-mni}
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["serve"], ["validate"], ["simulate"]], ids="-".join)
+def test_every_command_explains_itself(arguments: list[str]) -> None:
+    done = run("tollway_cli", *arguments, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout) > 400
+
+
+@pytest.mark.parametrize("module", ["tollway_operator", "tollway_dataplane"])
+def test_so_do_the_planes(module: str) -> None:
+    done = run(module, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout) > 400
+
+
+def test_the_examples_are_valid() -> None:
+    done = run("tollway_cli", "validate", str(EXAMPLES))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0 errors, 0 warnings" in done.stdout
+
+
+def test_validate_shows_a_table_with_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(BAD, encoding="utf-8")
+    done = run("tollway_cli", "validate", str(tmp_path))
+    assert done.returncode == 1
+    for words in ("Error", "RoutingPolicy", "bad.yaml:6", "spec.models[0].model", "gpt-4o-mini"):
+        assert words in done.stdout
+
+
+def test_validate_speaks_json_to_programs(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(BAD, encoding="utf-8")
+    done = run("tollway_cli", "validate", str(file), "--output", "json")
+    report = json.loads(done.stdout)
+    assert (report["errors"], report["warnings"], report["accepted"]["policies"]) == (1, 0, 0)
+    assert report["problems"][0] == {
+        "severity": "Error",
+        "reason": "UnknownModel",
+        "kind": "RoutingPolicy",
+        "namespace": "default",
+        "name": "chat",
+        "field": "spec.models[0].model",
+        "file": str(file),
+        "line": 6,
+        "message": report["problems"][0]["message"],
+    }
+
+
+def test_validate_tells_an_unreadable_file_from_a_wrong_object(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("a: [", encoding="utf-8")
+    assert run("tollway_cli", "validate", str(tmp_path)).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["serve", "--manifests", "/nowhere"], "no such file or folder"),
+        (["serve", "--manifests", str(EXAMPLES), "--listen", "here"], "is not an address"),
+        (["simulate", "--latency", "slow"], "is not a latency"),
+        (["simulate", "--fault", "explode"], "is not a fault"),
+        (["simulate", "--listen", "127.0.0.1:1"], None),
+        (["validate", "--output", "xml", "x"], "xml"),
+    ],
+)
+def test_a_users_mistake_is_a_sentence_and_never_a_traceback(
+    tmp_path: Path, arguments: list[str], words: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if words is None:
+        arguments, words = ["simulate", "--listen", "192.0.2.1:1"], "cannot listen"
+    done = run("tollway_cli", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_environment_is_said_by_name() -> None:
+    done = run("tollway_dataplane", env={"TOLLWAY_CACHE_REDIS_URL": ""})
+    assert done.returncode == 1
+    assert "TOLLWAY_CACHE_REDIS_URL is not set" in done.stderr
+    done = run("tollway_dataplane", env={"TOLLWAY_CACHE_REDIS_URL": "redis://x", "TOLLWAY_LISTEN": "nowhere"})
+    assert "TOLLWAY_LISTEN" in done.stderr

@@ -1,0 +1,80 @@
+"""The real model: meaning, batches, and an event loop that goes on."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from tests.dataplanes import SharedEmbedder
+from tollway_dataplane.adapters.local_embedder import MOST_PENDING, LocalEmbedder, mean_pool
+from tollway_dataplane.errors import EmbedderFault
+
+
+async def similarity(embedder: LocalEmbedder, one: str, other: str) -> float:
+    return float(await embedder.embed(one) @ await embedder.embed(other))
+
+
+async def test_alike_in_meaning_is_alike_in_direction(embedder: SharedEmbedder) -> None:
+    assert await similarity(embedder, "How do I reset my password?", "How can I reset my password?") > 0.98
+    assert await similarity(embedder, "What is the price?", "What is the price of gold?") < 0.7
+
+
+async def test_a_vector_is_of_unit_length_and_the_promised_shape(embedder: SharedEmbedder) -> None:
+    vector = await embedder.embed("x" * 5_000)
+    assert vector.shape == (384,)
+    assert vector.dtype == np.float32
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+async def test_a_batch_gives_what_each_would_have_got_alone(embedder: SharedEmbedder) -> None:
+    texts = [f"a prompt about the number {n} " + "and more " * (n % 7) for n in range(40)]
+    together = await asyncio.gather(*map(embedder.embed, texts))
+    for text, vector in zip(texts, together, strict=True):
+        assert float(vector @ await embedder.embed(text)) > 0.99
+
+
+async def test_the_event_loop_goes_on_during_inference(embedder: SharedEmbedder) -> None:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0.001)
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.gather(*(embedder.embed(f"prompt {n} " * 20) for n in range(64)))
+    ticking.cancel()
+    assert ticks > 50
+
+
+async def test_a_caller_who_gives_up_breaks_nobody_elses_batch(embedder: SharedEmbedder) -> None:
+    tasks = [asyncio.create_task(embedder.embed(f"text {n % 5}")) for n in range(20)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results[1::2]] == [np.ndarray] * 10
+
+
+async def test_too_many_waiting_prompts_are_refused_at_once(embedder: SharedEmbedder) -> None:
+    waiting = [asyncio.create_task(embedder.embed(f"text {n}")) for n in range(MOST_PENDING)]
+    await asyncio.sleep(0)
+    with pytest.raises(EmbedderFault, match="waiting already"):
+        await asyncio.gather(*(embedder.embed(f"more {n}") for n in range(50)))
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_closed_embedder_says_so() -> None:
+    embedder = await LocalEmbedder.load()
+    await embedder.aclose()
+    with pytest.raises(EmbedderFault, match="closed"):
+        await embedder.embed("x")
+
+
+def test_padding_does_not_count_for_the_mean() -> None:
+    hidden = np.array([[[1.0, 0.0], [0.0, 3.0], [9.0, 9.0]]], dtype=np.float32)
+    mask = np.array([[1, 1, 0]], dtype=np.int64)
+    assert np.allclose(mean_pool(hidden, mask), [[1 / np.sqrt(10), 3 / np.sqrt(10)]])

@@ -1,0 +1,92 @@
+"""Which policy governs a request."""
+
+import pytest
+
+from tests.dataplanes import compiled
+from tollway_dataplane.core.matching import Directory
+from tollway_dataplane.errors import Refusal
+
+MODELS = "models: [{name: cheap, model: gpt-4o-mini}]"
+
+
+def policy(name: str, namespace: str, more: str = "{}", priority: int = 0) -> str:
+    return f"""
+apiVersion: tollway.dev/v1alpha1
+kind: RoutingPolicy
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{match: {more}, priority: {priority}, {MODELS}}}
+---"""
+
+
+def tenant(name: str, namespace: str) -> str:
+    return f"""
+apiVersion: tollway.dev/v1alpha1
+kind: TenantBudget
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{apiKeys: [{{secretRef: {{name: {name}}}}}]}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: {name}, namespace: {namespace}}}
+stringData: {{api-key: key-of-{name}}}
+---"""
+
+
+def matched(manifests: str, name: str, model: str = "auto", **headers: str) -> str:
+    directory = Directory(compiled(manifests), "r")
+    found = directory.authenticate(f"key-of-{name}")
+    return directory.match(
+        found, model, {key.replace("_", "-"): value for key, value in headers.items()}
+    ).name
+
+
+A = tenant("a", "team-a")
+B = tenant("b", "team-b")
+
+
+@pytest.mark.parametrize(
+    ("policies", "expected"),
+    [
+        (policy("own", "team-a") + policy("shared", "default"), "own"),
+        (policy("own", "team-a", priority=-5) + policy("shared", "default", priority=9), "own"),
+        (policy("low", "team-a") + policy("high", "team-a", "{models: [auto]}", 1), "high"),
+        (policy("wide", "team-a") + policy("narrow", "team-a", "{tenants: [a]}"), "narrow"),
+        (policy("b", "team-a", "{models: [auto]}") + policy("a", "team-a", "{tenants: [a]}"), "a"),
+        (policy("other", "team-a", "{models: [x]}") + policy("shared", "default"), "shared"),
+        (policy("foreign", "team-b") + policy("shared", "default"), "shared"),
+    ],
+    ids=[
+        "own before installation",
+        "whatever the priority",
+        "priority",
+        "specific",
+        "name",
+        "fits",
+        "foreign",
+    ],
+)
+def test_the_best_policy_that_may_govern_the_tenant_wins(policies: str, expected: str) -> None:
+    assert matched(A + B + policies, "a") == expected
+
+
+def test_another_teams_policy_never_governs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Refusal, match="no RoutingPolicy matches") as refused:
+        matched(A + B + policy("foreign", "team-b"), "a")
+    assert refused.value.status == 404
+    assert "foreign" not in refused.value.message
+
+
+def test_a_refusal_names_the_policies_that_were_tried() -> None:
+    with pytest.raises(Refusal, match="team-a/one"):
+        matched(A + policy("one", "team-a", "{models: [x]}"), "a")
+
+
+def test_headers_narrow_a_policy() -> None:
+    manifests = (
+        A
+        + policy("plain", "team-a")
+        + policy("beta", "team-a", "{headers: [{name: X-Channel, value: beta}]}")
+    )
+    assert matched(manifests, "a") == "plain"
+    assert matched(manifests, "a", x_channel="beta") == "beta"
+    assert matched(manifests, "a", x_channel="other") == "plain"

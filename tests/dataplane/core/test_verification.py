@@ -1,0 +1,84 @@
+"""May this answer serve that prompt? Both prompts are made up; similarity is given, so only the checks are tested."""
+
+import pytest
+
+from tests.dataplanes import Setup, compiled
+from tollway_api.snapshot import Index
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.verification import verify
+
+
+@pytest.fixture(scope="module")
+def index() -> Index:
+    return compiled(Setup("http://a/v1", "http://b/v1").objects()).indexes["default/answers"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How do I reset my password?", "How can I reset my password?"),
+        ("What is the capital of France?", "Tell me the capital of France"),
+        ("What's the capital of France?", "what is the capital of france"),
+        ("Which country is largest?", "Which countries are largest?"),
+        ("What does the café cost’s owner do?", "what does the café cost's owner do"),
+    ],
+)
+def test_other_wordings_of_one_question_pass(index: Index, one: str, other: str) -> None:
+    assert verify(one, other, 0.99, index) is CacheReason.SEMANTIC
+    assert verify(other, one, 0.99, index) is CacheReason.SEMANTIC
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "reason"),
+    [
+        ("What is the price?", "What is the price of gold?", CacheReason.KEYWORDS_DIFFER),
+        ("How far is Paris from London?", "How far is London from Paris?", CacheReason.KEYWORDS_DIFFER),
+        ("Convert dollars to euros", "Convert euros to dollars", CacheReason.NUMBERS_DIFFER),
+        ("Is it safe?", "Is it not safe?", CacheReason.NEGATION_DIFFERS),
+        ("Is it safe?", "Isn't it safe?", CacheReason.NEGATION_DIFFERS),
+        ("Food with nuts", "Food without nuts", CacheReason.NEGATION_DIFFERS),
+        ("Everyone may enter", "Everyone except Bob may enter", CacheReason.NEGATION_DIFFERS),
+        ("Give me 3 examples", "Give me 5 examples", CacheReason.NUMBERS_DIFFER),
+        ("Give me three examples", "Give me five examples", CacheReason.NUMBERS_DIFFER),
+        ("Convert 3 to 5", "Convert 5 to 3", CacheReason.NUMBERS_DIFFER),
+        ("It costs $5", "It costs €5", CacheReason.NUMBERS_DIFFER),
+        ("Released on 2024-01-02", "Released on 2024-02-01", CacheReason.NUMBERS_DIFFER),
+        ("Meet on Monday", "Meet on Tuesday", CacheReason.NUMBERS_DIFFER),
+        ("Python 3.11 changes", "Python 3.12 changes", CacheReason.NUMBERS_DIFFER),
+        ("Approve the refund", "Deny the refund", CacheReason.KEYWORDS_DIFFER),
+        ("Increase the volume", "Decrease the volume", CacheReason.KEYWORDS_DIFFER),
+        ("Who founded Apple?", "Who founded Microsoft?", CacheReason.KEYWORDS_DIFFER),
+        ("When was it built?", "Where was it built?", CacheReason.KEYWORDS_DIFFER),
+        ("¿Cuál es el precio?", "¿Cuál es el precio del oro?", CacheReason.KEYWORDS_DIFFER),
+        ("What is the price?", "What is the pricelist?", CacheReason.KEYWORDS_DIFFER),
+    ],
+)
+def test_prompts_that_differ_in_a_fact_never_share_an_answer(
+    index: Index, one: str, other: str, reason: CacheReason
+) -> None:
+    assert verify(one, other, 0.9999, index) is reason
+    assert verify(other, one, 0.9999, index) is reason
+
+
+@pytest.mark.parametrize(
+    ("prompt", "similarity", "reason"),
+    [
+        ("What is it?", 0.949, CacheReason.BELOW_THRESHOLD),
+        ("What is it?", 0.951, CacheReason.SEMANTIC),
+        ("What is 7?", 0.979, CacheReason.BELOW_STRICT_THRESHOLD),
+        ("What is 7?", 0.981, CacheReason.SEMANTIC),
+        ("What is $?", 0.979, CacheReason.BELOW_STRICT_THRESHOLD),
+        ("What is in January?", 0.979, CacheReason.BELOW_STRICT_THRESHOLD),
+        ("How many dollars?", 0.979, CacheReason.BELOW_STRICT_THRESHOLD),
+    ],
+)
+def test_numbers_amounts_and_dates_want_the_strict_threshold(
+    index: Index, prompt: str, similarity: float, reason: CacheReason
+) -> None:
+    assert verify(prompt, prompt, similarity, index) is reason
+
+
+def test_a_check_that_the_index_leaves_out_is_not_made() -> None:
+    setup = Setup("http://a/v1", "http://b/v1", index={"match": {"checks": []}})
+    lenient = compiled(setup.objects()).indexes["default/answers"]
+    assert verify("Approve it", "Deny it", 0.99, lenient) is CacheReason.SEMANTIC

@@ -1,0 +1,139 @@
+"""YAML files to objects, and every problem to its line."""
+
+from pathlib import Path
+
+import pytest
+
+from tollway_api.problems import ProblemReason
+from tollway_operator.publish import publish_file
+from tollway_operator.reconcile import gather
+
+POLICY = """apiVersion: tollway.dev/v1alpha1
+kind: RoutingPolicy
+metadata:
+  name: chat
+spec:
+  models:
+    - name: cheap
+      model: gpt-4o-mni
+    - name: rich
+      model: gpt-4o
+      timeout: 5
+"""
+KEYED = """apiVersion: tollway.dev/v1alpha1
+kind: TenantBudget
+metadata: {name: acme}
+spec: {apiKeys: [{secretRef: {name: key}}]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: key}
+stringData:
+  api-key: VALUE
+"""
+
+
+def findings(tmp_path: Path, text: str, **environ: str) -> list[str]:
+    """Each finding, its path relative to the folder."""
+    (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+    gathered = gather([tmp_path], environ, "tollway-system")
+    return [str(finding).replace(f"{tmp_path}/", "") for finding in gathered.findings]
+
+
+def test_a_schema_error_says_file_and_line(tmp_path: Path) -> None:
+    (finding,) = findings(tmp_path, f"# a comment\n---\n{POLICY}")
+    assert finding.startswith("a.yaml:13: RoutingPolicy default/chat: spec.models[1].timeout: must be text")
+
+
+def test_an_error_across_objects_says_file_and_line(tmp_path: Path) -> None:
+    (finding,) = findings(tmp_path, POLICY.replace("timeout: 5", "timeout: 5s"))
+    assert finding.startswith("a.yaml:8: RoutingPolicy default/chat: spec.models[0].model: unknown model id")
+
+
+def test_a_missing_field_is_shown_at_what_should_hold_it(tmp_path: Path) -> None:
+    (finding,) = findings(
+        tmp_path, POLICY.replace("- name: cheap\n      ", "- ").replace("timeout: 5", "timeout: 5s")
+    )
+    assert finding.startswith("a.yaml:7: RoutingPolicy default/chat: spec.models[0].name: is required")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("a: b\n  c: d\n", 2, "not valid YAML"),
+        ("kind: X\nkind: Y\n", 2, "'kind' is given twice"),
+        ("- a\n- b\n", 1, "must be a mapping"),
+        ("a: &x 1\nb: *x\n", 2, "aliases"),
+        ("a: [1, 2\n", 2, "not valid YAML"),
+        ("a: \x00\n", 1, "not valid YAML"),
+    ],
+    ids=["indent", "duplicate", "list", "alias", "unclosed", "control"],
+)
+def test_a_file_that_cannot_be_read_is_named_with_its_line(
+    tmp_path: Path, text: str, line: int, words: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+    gathered = gather([tmp_path], {}, "tollway-system")
+    assert gathered.broken
+    (finding,) = gathered.findings
+    assert finding.location is not None
+    assert finding.location.line == line
+    assert words in finding.problem.message
+
+
+def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:
+    gathered = gather([tmp_path / "nowhere"], {}, "tollway-system")
+    assert gathered.broken
+    assert "no such file or folder" in str(gathered.findings[0])
+
+
+def test_the_second_of_two_definitions_is_the_one_to_mend(tmp_path: Path) -> None:
+    good = POLICY.replace("mni", "mini").replace("5", "5s")
+    (finding,) = findings(tmp_path, f"{good}---\n{good}")
+    assert finding.startswith("a.yaml:16: RoutingPolicy default/chat: metadata.name: is defined twice")
+
+
+@pytest.mark.parametrize(
+    ("value", "environ", "ok"),
+    [
+        ("${KEY}", {"KEY": "k"}, True),
+        ("${KEY:-fallback}", {}, True),
+        ("Bearer ${KEY}", {"KEY": "k"}, True),
+        ("${KEY}", {}, False),
+        ("plain", {}, True),
+    ],
+)
+def test_a_secret_may_come_from_the_environment(
+    tmp_path: Path, value: str, environ: dict[str, str], ok: bool
+) -> None:
+    found = findings(tmp_path, KEYED.replace("VALUE", value), **environ)
+    assert (found == []) == ok
+    if not ok:
+        assert (
+            "a.yaml:10: Secret default/key: stringData.api-key: environment variable KEY is not set"
+            in found[0]
+        )
+
+
+def test_a_kubernetes_list_and_json_are_read_too(tmp_path: Path) -> None:
+    text = '{"kind": "List", "apiVersion": "v1", "items": [{"apiVersion": "tollway.dev/v1alpha1", "kind": "SemanticCacheIndex", "metadata": {"name": "x"}, "spec": {}}]}'  # noqa: E501
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    assert list(gather([tmp_path], {}, "tollway-system").snapshot.indexes) == ["default/x"]
+
+
+def test_a_snapshot_file_is_whole_private_and_left_alone_when_nothing_changed(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "snapshot.json"
+    assert publish_file(b"one", target)
+    assert target.stat().st_mode & 0o777 == 0o600
+    first = target.stat().st_mtime_ns
+    assert not publish_file(b"one", target)
+    assert target.stat().st_mtime_ns == first
+    assert publish_file(b"two", target)
+    assert target.read_bytes() == b"two"
+    assert [path.name for path in target.parent.iterdir()] == ["snapshot.json"]
+
+
+def test_only_our_own_reasons_are_given(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(POLICY, encoding="utf-8")
+    gathered = gather([tmp_path], {}, "tollway-system")
+    assert {finding.problem.reason for finding in gathered.findings} <= set(ProblemReason)

@@ -1,0 +1,100 @@
+"""Tollway's own commands as processes, as a person or a container runs them."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import httpx
+
+from tollway_dataplane.server import listen
+from tollway_dataplane.settings import Address
+
+
+def free_port() -> int:
+    with listen(Address("127.0.0.1", 0)) as socket:
+        port: int = socket.getsockname()[1]
+        return port
+
+
+def run(
+    module: str, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command that ends by itself."""
+    return subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "COLUMNS": "200", **(env or {})},
+    )
+
+
+class Process:
+    """A command that goes on; what it prints is in `output`."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@contextlib.contextmanager
+def started(
+    log: Path, module: str, *arguments: str, env: Mapping[str, str] | None = None
+) -> Iterator[Process]:
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, "-m", module, *arguments],
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "COLUMNS": "200", **(env or {})},
+            start_new_session=True,
+        )
+        try:
+            yield Process(process, log)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(30)
+
+
+def wait_for(met: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.TransportError):
+            if met():
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} seconds: {what}")
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes whose parent is `pid`, from /proc."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = status.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == pid:
+                found.append(int(status.parent.name))
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

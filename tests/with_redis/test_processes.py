@@ -1,0 +1,79 @@
+"""The two planes as processes, joined by Redis and a snapshot file alone."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import yaml
+
+from tests.dataplanes import ACME_KEY, Setup
+from tests.processes import free_port, run, started, wait_for
+from tests.servers import Provider
+from tollway_cli.embedded_redis import EmbeddedRedis
+
+AUTH = {"authorization": f"Bearer {ACME_KEY}"}
+
+
+def test_two_data_planes_follow_one_operator_and_share_hits_and_budgets(
+    tmp_path: Path, setup: Setup, cheap: Provider, cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+) -> None:
+    limits = [{"name": "fifty", "unit": "Requests", "amount": "50"}]
+    manifests, published = tmp_path / "all.yaml", tmp_path / "snapshot.json"
+    manifests.write_text(yaml.safe_dump_all(setup.but(acme={"limits": limits}).objects()), encoding="utf-8")
+    operator = [
+        *("--manifests", str(manifests), "--redis", cache_redis.url, "--ledger-redis", ledger_redis.url),
+        *("--publish", str(published), "--installation-namespace", "default"),
+    ]
+    done = run("tollway_operator", *operator)
+    assert done.returncode == 0, done.stderr
+    urls = []
+    with ExitStack() as stack:
+        for name in ("one", "two"):
+            port, admin = free_port(), free_port()
+            env = {
+                "TOLLWAY_CACHE_REDIS_URL": cache_redis.url,
+                "TOLLWAY_LEDGER_REDIS_URL": ledger_redis.url,
+                "TOLLWAY_SNAPSHOT_FILE": str(published),
+                "TOLLWAY_LISTEN": f"127.0.0.1:{port}",
+                "TOLLWAY_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+                "TOLLWAY_CACHE_READ_DEADLINE_S": "1",
+                "TOLLWAY_LEDGER_DEADLINE_S": "5",
+                "TOLLWAY_SNAPSHOT_POLL_S": "0.1",
+            }
+            stack.enter_context(started(tmp_path / f"{name}.log", "tollway_dataplane", env=env))
+            urls.append((f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}"))
+        for _, admin_url in urls:
+            wait_for(lambda url=admin_url: httpx.get(f"{url}/readyz").status_code == 200, "ready")  # type: ignore[misc]
+
+        def ask(number: int) -> int:
+            prompt = {"prompt": f"question {number}"}
+            return httpx.post(
+                f"{urls[number % 2][0]}/chat", json=prompt, headers=AUTH, timeout=30
+            ).status_code
+
+        with ThreadPoolExecutor(32) as pool:
+            statuses = list(pool.map(ask, range(200)))
+        assert sorted(statuses) == [200] * 50 + [429] * 150
+        assert cheap.total == 50
+
+        answered = next(number for number, status in enumerate(statuses) if status == 200)
+        other, prompt = urls[(answered + 1) % 2][0], {"prompt": f"question {answered}"}
+        wait_for(
+            lambda: httpx.post(f"{other}/chat", json=prompt, headers=AUTH).status_code == 200,
+            "the other data plane has the hit",
+        )
+
+        more = [{"name": "fifty", "unit": "Requests", "amount": "51"}]
+        manifests.write_text(yaml.safe_dump_all(setup.but(acme={"limits": more}).objects()), encoding="utf-8")
+        assert run("tollway_operator", *operator).returncode == 0
+
+        def revisions() -> set[str]:
+            return {httpx.get(f"{admin}/readyz").json()["revision"] for _, admin in urls}
+
+        before = done.stdout.split()[done.stdout.split().index("revision") + 1]
+        wait_for(lambda: len(revisions()) == 1 and before not in revisions(), "both run the new snapshot")
+        assert [ask(1_000), ask(1_001)] == [200, 429]
+        published.write_text("damaged", encoding="utf-8")
+        wait_for(lambda: "snapshot rejected" in (tmp_path / "one.log").read_text(), "the damage is noticed")
+        assert before not in revisions(), "and the last good one goes on"
