@@ -1,5 +1,6 @@
-"""What Tollway is held against: the least that any Python gateway must do. `python -m bench.baselines passthrough|litellm
-PORT UPSTREAM` serves one of them on one worker.
+"""What Tollway is held against: the least that any Python gateway must do.
+
+`python -m bench.baselines passthrough|litellm PORT UPSTREAM` serves one of them on one worker.
 """
 
 import os

@@ -9,10 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 from tollway_api.snapshot import Protocol, Snapshot
@@ -30,8 +27,7 @@ from tollway_dataplane.edge.admin import create_admin_app
 from tollway_dataplane.edge.chat import chat_route
 from tollway_dataplane.edge.chat_completions import chat_completions_route
 from tollway_dataplane.edge.embeddings import embeddings_route
-from tollway_dataplane.edge.endpoint import Bounds, Edge
-from tollway_dataplane.edge.error_replies import error_response, from_http_exception
+from tollway_dataplane.edge.endpoint import Bounds, Edge, create_public_app
 from tollway_dataplane.edge.models import models_routes
 from tollway_dataplane.embedding_service import EmbeddingService
 from tollway_dataplane.live import Live
@@ -51,8 +47,8 @@ class DataPlane:
 
     live: Live
     metrics: Metrics
-    public: Starlette
-    admin: Starlette
+    public: ASGIApp
+    admin: ASGIApp
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -98,26 +94,17 @@ async def open_dataplane(
         _run(stack, watch_memory({"cache": cache_redis, "ledger": ledger_redis}, metrics.process))
         _run(stack, _measure_loop_lag(metrics))
         draining = asyncio.Event()
-        public = _public_app(edge, service, embeddings, live)
+        public = create_public_app(
+            [
+                chat_completions_route(edge, service),
+                chat_route(edge, service, live),
+                embeddings_route(edge, embeddings),
+                *models_routes(edge, live),
+            ]
+        )
         yield DataPlane(
             live, metrics, public, create_admin_app(live, metrics.registry, draining.is_set), draining
         )
-
-
-def _public_app(edge: Edge, service: Service, embeddings: EmbeddingService, live: Live) -> Starlette:
-    async def http_exception(request: Request, exc: Exception) -> Response:
-        assert isinstance(exc, HTTPException)  # noqa: S101 - Starlette promises it
-        return error_response(from_http_exception(exc, request.url.path), {})
-
-    return Starlette(
-        routes=[
-            chat_completions_route(edge, service),
-            chat_route(edge, service, live),
-            embeddings_route(edge, embeddings),
-            *models_routes(edge, live),
-        ],
-        exception_handlers={HTTPException: http_exception},
-    )
 
 
 def _run(stack: AsyncExitStack, work: Coroutine[object, object, None]) -> None:

@@ -3,9 +3,9 @@
 -- KEYS  1 spent   hash  "<limit>|<bucket start ms>" -> amount used
 --       2 holds   hash  "<hold id>" -> "<limit>=<amount> ...";  "=<limit>" -> sum of all standing holds
 --       3 expiry  zset  "<hold id>" -> when it comes back by itself (ms)
--- ARGV  1 operation: hold | settle | extend    2 hold id    3 life of a hold (ms)    4 number of limits
---       then for each limit: name, amount of this request, most allowed, bucket ms (0: calendar),
---       window ms, calendar start ms, calendar end ms
+-- ARGV  1 operation: hold | settle | extend    2 hold id    3 life of a hold (ms)
+--       4 amounts of this request, one per limit
+--       5 limits, six words each: name, most allowed, bucket ms (0: calendar), window ms, calendar start and end ms
 --
 -- Replies {status, now ms, ...}:
 --   {"ok", now, used, held, used, held, ...}         after hold and settle: one pair per limit
@@ -16,18 +16,20 @@ local operation, id, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+local amounts = {}
+for amount in string.gmatch(ARGV[4], '%d+') do amounts[#amounts + 1] = tonumber(amount) end
+
 local limits, longest = {}, 0
-for i = 1, tonumber(ARGV[4]) do
-  local at = 5 + (i - 1) * 7
+for name, most, bucket, window, from, till in
+    string.gmatch(ARGV[5], '(%S+) (%d+) (%d+) (%d+) (%d+) (%d+)') do
   local limit = {
-    name = ARGV[at], amount = tonumber(ARGV[at + 1]), most = tonumber(ARGV[at + 2]),
-    bucket = tonumber(ARGV[at + 3]), window = tonumber(ARGV[at + 4]),
-    from = tonumber(ARGV[at + 5]), till = tonumber(ARGV[at + 6]),
+    name = name, amount = amounts[#limits + 1], most = tonumber(most), bucket = tonumber(bucket),
+    window = tonumber(window), from = tonumber(from), till = tonumber(till),
   }
   if limit.bucket == 0 and (now < limit.from or now >= limit.till) then
     return {'clock', now}
   end
-  limits[i] = limit
+  limits[#limits + 1] = limit
   longest = math.max(longest, limit.window + limit.bucket)
 end
 

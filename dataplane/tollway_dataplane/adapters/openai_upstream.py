@@ -3,7 +3,7 @@ came; only what we must know is read from them.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Final
 
 import aiohttp
@@ -18,6 +18,8 @@ from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
 
 # Of an error page, this much is read.
 _MOST_ERROR_BYTES: Final = 64 * 1024
+# What a call may raise; aiohttp's own timeout is a TimeoutError, and so an OSError.
+_HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError)
 _DONE: Final = b"[DONE]"
 _CONNECT_TIMEOUT_S: Final = 10.0
 
@@ -39,8 +41,12 @@ class OpenAIUpstream:
 
     async def complete(self, call: UpstreamCall) -> Completion:
         timeout = aiohttp.ClientTimeout(total=call.timeout_s)
-        async with _faults(), self._post(call, call.fields, timeout) as response:
-            body = await response.read()
+        try:
+            async with self._request(call, call.fields, timeout) as response:
+                await _check(response)
+                body = await response.read()
+        except _HTTP_ERRORS as exc:
+            raise _translated(exc) from exc
         completion = _parsed(body)
         return Completion(body, usage_of(completion), is_whole(completion), text_of(completion))
 
@@ -48,38 +54,45 @@ class OpenAIUpstream:
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
         fields = {**call.fields, "stream": True, "stream_options": {"include_usage": True}}
         timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT_S, sock_read=call.timeout_s)
-        async with _faults(), self._post(call, fields, timeout) as response:
-            if "text/event-stream" not in response.headers.get("content-type", ""):
-                raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES), None)
-            async with aclosing(_chunks(response)) as chunks:
-                yield chunks
+        try:
+            async with self._request(call, fields, timeout) as response:
+                await _check(response)
+                if "text/event-stream" not in response.headers.get("content-type", ""):
+                    raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES), None)
+                async with aclosing(_chunks(response)) as chunks:
+                    yield chunks
+        except _HTTP_ERRORS as exc:
+            raise _translated(exc) from exc
 
-    @asynccontextmanager
-    async def _post(
+    def _request(
         self, call: UpstreamCall, fields: JsonObject, limits: aiohttp.ClientTimeout
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         body = orjson.dumps({**fields, "model": call.model.upstream_id})
         headers = {"content-type": "application/json"}
         if call.model.api_key is not None:
             headers["authorization"] = f"Bearer {call.model.api_key}"
         url = f"{(call.model.endpoint or '').rstrip('/')}/{call.operation}"
         # A redirect would carry the key to wherever it points.
-        request = self._session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
-        async with request as response:
-            if response.status != 200:
-                error = await response.content.read(_MOST_ERROR_BYTES)
-                raise _fault(response.status, error, response.headers.get("retry-after"))
-            yield response
+        return self._session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
+
+
+async def _check(response: aiohttp.ClientResponse) -> None:
+    """Raises UpstreamFault for every status but 200."""
+    if response.status != 200:
+        error = await response.content.read(_MOST_ERROR_BYTES)
+        raise _fault(response.status, error, response.headers.get("retry-after"))
 
 
 async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[Chunk, None]:
     """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk."""
-    async with _faults():
+    try:
         async for data in _event_data(response.content):
             event = _parsed(data)
             if "error" in event:
                 raise _fault(response.status, data, None)
             yield Chunk(data, event)
+    except _HTTP_ERRORS as exc:
+        raise _translated(exc) from exc
 
 
 async def _event_data(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
@@ -117,15 +130,11 @@ def _fault(status: int, body: bytes, retry_after: str | None) -> UpstreamFault:
     return UpstreamFault(trigger_of(known, code, message), status, message[:500], wait)
 
 
-@asynccontextmanager
-async def _faults() -> AsyncIterator[None]:
-    """aiohttp's exceptions, and the deadline, as ours."""
-    try:
-        yield
-    except TimeoutError as exc:
-        raise UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True) from exc
-    except aiohttp.ClientConnectorError as exc:
-        raise UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect") from exc
-    except (aiohttp.ClientError, OSError, ValueError) as exc:
-        message = f"the connection broke ({type(exc).__name__})"
-        raise UpstreamFault(FallbackTrigger.CONNECTION, None, message, may_have_run=True) from exc
+def _translated(exc: BaseException) -> UpstreamFault:
+    """aiohttp's exceptions as ours."""
+    if isinstance(exc, TimeoutError):
+        return UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True)
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect")
+    message = f"the connection broke ({type(exc).__name__})"
+    return UpstreamFault(FallbackTrigger.CONNECTION, None, message, may_have_run=True)

@@ -1,17 +1,21 @@
 """Counts what tenants spend, in Redis, by one atomic script over all limits of a tenant. See `ledger.lua`."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
-from typing import Final
+from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 
 from tollway_api import wire
+from tollway_api.meta import TenantName
 from tollway_api.snapshot import Tenant
+from tollway_dataplane.adapters.redis_batch import ScriptBatch
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
 from tollway_dataplane.core.budgeting import Denied, window_bounds
 from tollway_dataplane.errors import LedgerFault
@@ -33,8 +37,8 @@ class RedisLedger:
     """`observe` hears what is used and held of each limit whenever the ledger says."""
 
     def __init__(self, redis: Redis, deadline_s: float, observe: Observe = _unobserved) -> None:
-        self._script = redis.register_script(_SCRIPT)
-        self._deadline_s = deadline_s
+        self._script = ScriptBatch(redis, _SCRIPT, deadline_s)
+        self._windows: dict[TenantName, _Windows] = {}
         self._observe = observe
         self._standing: dict[str, Tenant] = {}
         self._pending: deque[tuple[Tenant, str, Sequence[int]]] = deque(maxlen=_MOST_PENDING)
@@ -86,23 +90,47 @@ class RedisLedger:
     async def _run(
         self, operation: str, tenant: Tenant, hold_id: str, amounts: Sequence[int]
     ) -> list[bytes | int]:
-        now = datetime.now(UTC)
+        now_ms = int(time.time() * 1_000)
         # Twice at most: the first answer of a pod whose clock is off tells it the ledger's time.
         for _ in range(2):
-            arguments: list[str | int] = [operation, hold_id, HOLD_LIFE_MS, len(tenant.limits)]
-            for limit, amount in zip(tenant.limits, amounts, strict=True):
-                bounds = window_bounds(limit, now)
-                arguments += [limit.name, amount, limit.amount, bounds.bucket_ms, bounds.length_ms]
-                arguments += [bounds.start_ms, bounds.end_ms]
+            windows = self._windows_of(tenant, now_ms)
+            words: list[str | int] = [operation, hold_id, HOLD_LIFE_MS, " ".join(map(str, amounts)), windows.words]
             try:
-                async with asyncio.timeout(self._deadline_s):
-                    reply = await self._script(keys=list(wire.ledger_keys(tenant.name)), args=arguments)
+                reply = await self._script.run([*wire.ledger_keys(tenant.name), *words], keys=3)
             except REDIS_ERRORS as exc:
                 raise LedgerFault(f"{operation} for tenant {tenant.name}: {type(exc).__name__}") from exc
-            status, now_ms, *values = reply
+            status, now_ms, *values = cast("list[Any]", reply)
             if status != b"clock":
                 return [status, *values]
-            now = datetime.fromtimestamp(int(now_ms) / 1_000, UTC)
         raise LedgerFault(
             f"{operation} for tenant {tenant.name}: no calendar window contains the ledger's time"
         )
+
+    def _windows_of(self, tenant: Tenant, now_ms: int) -> "_Windows":
+        """The tenant's limits in the script's words, made anew when a window ends or the tenant was edited."""
+        windows = self._windows.get(tenant.name)
+        if windows is None or windows.tenant is not tenant or not windows.start_ms <= now_ms < windows.end_ms:
+            windows = self._windows[tenant.name] = _Windows.around(tenant, now_ms)
+        return windows
+
+
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """A tenant's limits as text, valid from `start_ms` to `end_ms`."""
+
+    tenant: Tenant
+    words: str
+    start_ms: int
+    end_ms: int
+
+    @classmethod
+    def around(cls, tenant: Tenant, now_ms: int) -> "_Windows":
+        now = datetime.fromtimestamp(now_ms / 1_000, UTC)
+        bounds = [window_bounds(limit, now) for limit in tenant.limits]
+        words = " ".join(
+            f"{limit.name} {limit.amount} {each.bucket_ms} {each.length_ms} {each.start_ms} {each.end_ms}"
+            for limit, each in zip(tenant.limits, bounds, strict=True)
+        )
+        calendar = [each for each in bounds if each.bucket_ms == 0]
+        start_ms = max((each.start_ms for each in calendar), default=0)
+        return cls(tenant, words, start_ms, min((each.end_ms for each in calendar), default=2**63))

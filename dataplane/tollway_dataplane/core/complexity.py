@@ -11,9 +11,8 @@ _WORD: Final = re.compile(r"\w+(?:['’-]\w+)*")
 
 def classify(prompt: str, route: Route) -> RouteReason:
     """SIMPLE, or what makes the prompt complex."""
-    words = _WORD.findall(prompt)
-    if len(words) > route.word_threshold:
+    if len(prompt.split()) > route.word_threshold:
         return RouteReason.MANY_WORDS
-    if not {word.casefold() for word in words}.isdisjoint(route.keywords):
+    if not {word.casefold() for word in _WORD.findall(prompt)}.isdisjoint(route.keywords):
         return RouteReason.KEYWORD
     return RouteReason.SIMPLE

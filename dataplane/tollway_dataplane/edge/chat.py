@@ -47,7 +47,7 @@ def chat_route(edge: Edge, service: Service, live: Live) -> Route:
         source = _SOURCES.get(record.source or Source.LIVE, record.source or Source.LIVE)
         return _reply(text_of(orjson.loads(reply.body)), source, record)
 
-    return Route("/chat", edge.endpoint("prompt", handle), methods=["POST"])
+    return edge.route("POST", "/chat", "prompt", handle)
 
 
 def _polite(refusal: Refusal, record: Record) -> Response:

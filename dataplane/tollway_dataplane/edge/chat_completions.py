@@ -27,4 +27,4 @@ def chat_completions_route(edge: Edge, service: Service) -> Route:
             return Response(reply.body, headers=headers, media_type="application/json")
         return EventStream(reply, headers)
 
-    return Route("/v1/chat/completions", edge.endpoint("chat", handle), methods=["POST"])
+    return edge.route("POST", "/v1/chat/completions", "chat", handle)

@@ -23,4 +23,4 @@ def embeddings_route(edge: Edge, service: EmbeddingService) -> Route:
             reply = await service.embed(embeddings, api_key, record)
         return Response(reply, headers=headers_of(record), media_type="application/json")
 
-    return Route("/v1/embeddings", edge.endpoint("embeddings", handle), methods=["POST"])
+    return edge.route("POST", "/v1/embeddings", "embeddings", handle)

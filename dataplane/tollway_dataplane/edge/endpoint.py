@@ -1,17 +1,20 @@
-"""What every endpoint has in common: a record that is begun and finished, and errors in one shape."""
+"""What every endpoint has in common: a record that is begun and finished, and errors in one shape. An endpoint is a
+plain ASGI application, because a framework's layers cost more than most answers from the cache do.
+"""
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.edge.bodies import read_body
-from tollway_dataplane.edge.error_replies import error_response, internal_error
+from tollway_dataplane.edge.error_replies import error_response, internal_error, unknown_path, wrong_method
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_json
 from tollway_dataplane.errors import CallerGone, Refusal
@@ -30,30 +33,54 @@ class Bounds:
 
 
 class Edge:
-    """Turns handlers into endpoints."""
+    """Turns handlers into routes."""
 
     def __init__(self, bounds: Bounds, observer: Observer, log: FilteringBoundLogger) -> None:
         self._bounds = bounds
         self._observer = observer
         self._log = log
 
-    def endpoint(self, operation: str, handler: Handler) -> Callable[[Request], Awaitable[ASGIApp]]:
-        async def respond(request: Request) -> ASGIApp:
-            record = Record(f"req-{secrets.token_hex(12)}", operation)
-            try:
-                with self._observer.request(record):
-                    return await handler(request, record)
-            except Refusal as refusal:
-                return error_response(refusal, headers_of(record))
-            except CallerGone:
-                return Response(status_code=CLIENT_CLOSED_REQUEST)
-            except Exception:  # noqa: BLE001 - the border: a reply in our own shape, and the cause in the log
-                self._log.exception("unforeseen", request_id=record.request_id, operation=operation)
-                return error_response(internal_error(), headers_of(record))
-
-        return respond
+    def route(self, method: str, path: str, operation: str, handler: Handler) -> Route:
+        return Route(path, _Endpoint(method, operation, handler, self._observer, self._log))
 
     async def json_body(self, request: Request) -> JsonObject:
         """Raises Refusal."""
         body = await read_body(request, self._bounds.most_body_bytes, self._bounds.body_deadline_s)
         return parse_json(body)
+
+
+class _Endpoint:
+    def __init__(
+        self, method: str, operation: str, handler: Handler, observer: Observer, log: FilteringBoundLogger
+    ) -> None:
+        self._method = method
+        self._operation = operation
+        self._handler = handler
+        self._observer = observer
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reply = await self._reply(Request(scope, receive))
+        await reply(scope, receive, send)
+
+    async def _reply(self, request: Request) -> ASGIApp:
+        if request.method != self._method:
+            return error_response(wrong_method(self._method), {})
+        record = Record(f"req-{secrets.token_hex(12)}", self._operation)
+        try:
+            with self._observer.request(record):
+                return await self._handler(request, record)
+        except Refusal as refusal:
+            return error_response(refusal, headers_of(record))
+        except CallerGone:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        except Exception:  # noqa: BLE001 - the border: a reply in our own shape, and the cause in the log
+            self._log.exception("unforeseen", request_id=record.request_id, operation=self._operation)
+            return error_response(internal_error(), headers_of(record))
+
+
+def create_public_app(routes: Sequence[Route]) -> ASGIApp:
+    async def default(scope: Scope, receive: Receive, send: Send) -> None:
+        await error_response(unknown_path(scope["path"]), {})(scope, receive, send)
+
+    return Router(routes=routes, default=default, redirect_slashes=False)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Final
 
 import orjson
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from tollway_dataplane.errors import Refusal, RefusalCode
@@ -45,11 +44,10 @@ def internal_error() -> Refusal:
     return Refusal(500, RefusalCode.INTERNAL, message)
 
 
-def from_http_exception(exc: HTTPException, path: str) -> Refusal:
-    """What the router raises for paths and methods it does not know."""
-    if exc.status_code == 405:
-        allowed = (exc.headers or {}).get("Allow", "")
-        message = f"this path answers {allowed or 'another method'}"
-        return Refusal(405, RefusalCode.METHOD_NOT_ALLOWED, message, headers={"allow": allowed})
-    message = f"no such path: {path[:128]}; there are: {PATHS}"
-    return Refusal(exc.status_code, RefusalCode.NOT_FOUND, message)
+def wrong_method(allowed: str) -> Refusal:
+    message = f"this path answers {allowed}"
+    return Refusal(405, RefusalCode.METHOD_NOT_ALLOWED, message, headers={"allow": allowed})
+
+
+def unknown_path(path: str) -> Refusal:
+    return Refusal(404, RefusalCode.NOT_FOUND, f"no such path: {path[:128]}; there are: {PATHS}")

@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
 from tollway_dataplane.errors import CallerGone
 from tollway_dataplane.service import Stream
+
+# How long a caller's leaving may go unnoticed.
+_WATCH_AFTER_S: Final = 0.05
 
 
 class EventStream:
@@ -42,7 +46,8 @@ async def cancelled_on_disconnect(receive: Receive) -> AsyncIterator[None]:
     """Stops the body of the `with` when the caller goes away, and raises CallerGone. The request's body must have
     been read.
     """
-    story = asyncio.current_task()
+    story, loop = asyncio.current_task(), asyncio.get_running_loop()
+    watcher: asyncio.Task[None] | None = None
     gone = False
 
     async def watch() -> None:
@@ -53,7 +58,12 @@ async def cancelled_on_disconnect(receive: Receive) -> AsyncIterator[None]:
         if story is not None:
             story.cancel()
 
-    watcher = asyncio.create_task(watch())
+    def begin() -> None:
+        nonlocal watcher
+        watcher = asyncio.create_task(watch())
+
+    # Most answers are there before it begins, and a task for each of them would cost more than it is worth.
+    beginning = loop.call_later(_WATCH_AFTER_S, begin)
     try:
         yield
     except asyncio.CancelledError:
@@ -62,4 +72,6 @@ async def cancelled_on_disconnect(receive: Receive) -> AsyncIterator[None]:
         story.uncancel()
         raise CallerGone from None
     finally:
-        watcher.cancel()
+        beginning.cancel()
+        if watcher is not None:
+            watcher.cancel()

@@ -38,8 +38,8 @@ def models_routes(edge: Edge, live: Live) -> list[Route]:
         return _json(_model(wanted), record)
 
     return [
-        Route("/v1/models", edge.endpoint("models", handle_list), methods=["GET"]),
-        Route("/v1/models/{name:path}", edge.endpoint("models", handle_one), methods=["GET"]),
+        edge.route("GET", "/v1/models", "models", handle_list),
+        edge.route("GET", "/v1/models/{name:path}", "models", handle_one),
     ]
 
 
