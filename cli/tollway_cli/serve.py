@@ -22,7 +22,7 @@ from tollway_dataplane.app import DataPlane, open_dataplane
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.errors import SnapshotFault
 from tollway_dataplane.logs import json_log
-from tollway_dataplane.server import Site, listen, serve, stop_on_signals
+from tollway_dataplane.server import Site, listen, serve, settle_heap, stop_on_signals
 from tollway_dataplane.settings import Address, Settings
 from tollway_operator.errors import OperatorError
 from tollway_operator.manifests import SUFFIXES
@@ -119,6 +119,7 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
         public = Site(dataplane.public, listen(options.listen))
         admin = Site(dataplane.admin, listen(options.admin_listen))
         following = asyncio.create_task(standalone.follow(dataplane))
+        settle_heap()
         _introduce(console, gathered, public.address, admin.address)
         console.print(summary(gathered), soft_wrap=True)
         where = options.log_file or "standard output"

@@ -11,7 +11,7 @@ import uvloop
 from tollway_dataplane.adapters.snapshot_files import follow_snapshot
 from tollway_dataplane.app import open_dataplane
 from tollway_dataplane.logs import json_log
-from tollway_dataplane.server import ListenError, Site, listen, serve, stop_on_signals
+from tollway_dataplane.server import ListenError, Site, listen, serve, settle_heap, stop_on_signals
 from tollway_dataplane.settings import Settings, SettingsError
 
 
@@ -25,6 +25,7 @@ async def run(settings: Settings) -> None:
         )
         public = Site(dataplane.public, listen(settings.listen))
         admin = Site(dataplane.admin, listen(settings.admin_listen))
+        settle_heap()
         log.info("serving", listen=str(public.address), admin_listen=str(admin.address))
         try:
             await serve([public, admin], stop, settings.drain_s, dataplane.draining)

@@ -4,6 +4,7 @@ requests under way finish.
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -38,8 +39,10 @@ class Site:
 def listen(address: Address) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises ListenError."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Inherited by what it accepts: a reply's body must not wait for the acknowledgement of its headers.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         listener.bind((address.host, address.port))
         listener.listen(_BACKLOG)
@@ -76,6 +79,16 @@ async def serve(sites: Sequence[Site], stop: asyncio.Event, drain_s: float, drai
         for server, task in zip(servers, tasks, strict=True):
             server.should_exit = True
             await task
+
+
+def settle_heap() -> None:
+    """Takes what start-up made out of the garbage collector's sight: walking it stalls the event loop for tens of
+    milliseconds at every full collection, and none of it ever becomes garbage.
+    """
+    gc.collect()
+    gc.freeze()
+    # Requests leave few cycles behind, so looking for them at every 700th allocation is mostly in vain.
+    gc.set_threshold(50_000, 20, 50)
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -94,7 +94,13 @@ class RedisLedger:
         # Twice at most: the first answer of a pod whose clock is off tells it the ledger's time.
         for _ in range(2):
             windows = self._windows_of(tenant, now_ms)
-            words: list[str | int] = [operation, hold_id, HOLD_LIFE_MS, " ".join(map(str, amounts)), windows.words]
+            words: list[str | int] = [
+                operation,
+                hold_id,
+                HOLD_LIFE_MS,
+                " ".join(map(str, amounts)),
+                windows.words,
+            ]
             try:
                 reply = await self._script.run([*wire.ledger_keys(tenant.name), *words], keys=3)
             except REDIS_ERRORS as exc:

@@ -25,7 +25,7 @@ class ChatRequest:
     prompt: str | None = None  # text of the last message, when that is a user's and only text
     stream: bool = False
     include_usage: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    headers: Mapping[str, str] = field(default_factory=dict)  # looked up by lower-case names
 
     @property
     def wants_auto(self) -> bool:

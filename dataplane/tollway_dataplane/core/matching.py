@@ -75,8 +75,8 @@ class Directory:
 
 
 def _meets(match: Match, tenant: TenantName, model: str, headers: Mapping[str, str]) -> bool:
-    return (
-        (not match.tenants or tenant in match.tenants)
-        and (not match.models or model in match.models)
-        and all(headers.get(header.name) == header.value for header in match.headers)
-    )
+    if match.tenants and tenant not in match.tenants:
+        return False
+    if match.models and model not in match.models:
+        return False
+    return not match.headers or all(headers.get(each.name) == each.value for each in match.headers)

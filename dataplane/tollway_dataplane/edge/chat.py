@@ -31,7 +31,7 @@ def chat_route(edge: Edge, service: Service, live: Live) -> Route:
     async def handle(request: Request, record: Record) -> ASGIApp:
         api_key = api_key_of(request.headers)
         body = await edge.json_body(request)
-        chat, claimed = parse_prompt(body, dict(request.headers), record.request_id)
+        chat, claimed = parse_prompt(body, request.headers, record.request_id)
         tenant = live.current().authenticate(api_key)
         if claimed is not None and claimed != tenant.name:
             message = (

@@ -18,7 +18,7 @@ def chat_completions_route(edge: Edge, service: Service) -> Route:
     async def handle(request: Request, record: Record) -> ASGIApp:
         api_key = api_key_of(request.headers)
         body = await edge.json_body(request)
-        chat = parse_chat(body, dict(request.headers), record.request_id)
+        chat = parse_chat(body, request.headers, record.request_id)
         record.streaming = chat.stream
         async with cancelled_on_disconnect(request.receive):
             reply = await service.chat(chat, api_key, record)

@@ -18,7 +18,7 @@ def embeddings_route(edge: Edge, service: EmbeddingService) -> Route:
     async def handle(request: Request, record: Record) -> ASGIApp:
         api_key = api_key_of(request.headers)
         body = await edge.json_body(request)
-        embeddings = parse_embeddings(body, dict(request.headers), record.request_id)
+        embeddings = parse_embeddings(body, request.headers, record.request_id)
         async with cancelled_on_disconnect(request.receive):
             reply = await service.embed(embeddings, api_key, record)
         return Response(reply, headers=headers_of(record), media_type="application/json")

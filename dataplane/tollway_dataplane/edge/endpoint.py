@@ -2,9 +2,11 @@
 plain ASGI application, because a framework's layers cost more than most answers from the cache do.
 """
 
+import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +22,10 @@ from tollway_dataplane.edge.wire_format import parse_json
 from tollway_dataplane.errors import CallerGone, Refusal
 from tollway_dataplane.observe import CLIENT_CLOSED_REQUEST, Observer
 from tollway_dataplane.record import Record
+
+# A request's id: random for the process, counted within it.
+_PROCESS: Final = f"req-{secrets.token_hex(8)}"
+_NUMBERS: Final = itertools.count()
 
 Handler = Callable[[Request, Record], Awaitable[ASGIApp]]
 
@@ -66,7 +72,7 @@ class _Endpoint:
     async def _reply(self, request: Request) -> ASGIApp:
         if request.method != self._method:
             return error_response(wrong_method(self._method), {})
-        record = Record(f"req-{secrets.token_hex(12)}", self._operation)
+        record = Record(f"{_PROCESS}{next(_NUMBERS):08x}", self._operation)
         try:
             with self._observer.request(record):
                 return await self._handler(request, record)
