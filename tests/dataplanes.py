@@ -199,7 +199,11 @@ async def running(
     async def load() -> LocalEmbedder:
         return embedder
 
-    async with open_dataplane(chosen, json_log(stream), load) as dataplane, aiohttp.ClientSession() as http:
+    async with (
+        json_log(stream) as log,
+        open_dataplane(chosen, log, load) as dataplane,
+        aiohttp.ClientSession() as http,
+    ):
         await dataplane.live.offer(encode(snapshot))
         public = Site(dataplane.public, listen(Address("127.0.0.1", 0)))
         admin = Site(dataplane.admin, listen(Address("127.0.0.1", 0)))

@@ -113,8 +113,9 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
             console.print(findings_table(gathered.findings))
         if gathered.broken or not gathered.snapshot.policies:
             raise ServeError(f"nothing to serve: {summary(gathered)}")
-        log = stack.enter_context(options.log_file.open("w")) if options.log_file else sys.stdout
-        dataplane = await stack.enter_async_context(open_dataplane(settings, json_log(log)))
+        log_file = stack.enter_context(options.log_file.open("w")) if options.log_file else sys.stdout
+        log = await stack.enter_async_context(json_log(log_file))
+        dataplane = await stack.enter_async_context(open_dataplane(settings, log))
         await standalone.run_on(gathered, dataplane)
         public = Site(dataplane.public, listen(options.listen))
         admin = Site(dataplane.admin, listen(options.admin_listen))

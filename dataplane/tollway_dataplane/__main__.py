@@ -16,10 +16,9 @@ from tollway_dataplane.settings import Settings, SettingsError
 
 
 async def run(settings: Settings) -> None:
-    log = json_log()
     stop = asyncio.Event()
     stop_on_signals(stop)
-    async with open_dataplane(settings, log) as dataplane:
+    async with json_log() as log, open_dataplane(settings, log) as dataplane:
         following = asyncio.create_task(
             follow_snapshot(settings.snapshot_file, dataplane.live, settings.snapshot_poll_s, log)
         )

@@ -13,7 +13,7 @@ import orjson
 from tollway_dataplane.core.completions import Assembly, chunks_of
 from tollway_dataplane.core.decision import CacheReason, Source
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.routing import choose
+from tollway_dataplane.core.routing import choose, named_model
 from tollway_dataplane.dispatch import Answered, Dispatch, Job, Opened, estimated_usage
 from tollway_dataplane.errors import RefusalCode, UpstreamFault
 from tollway_dataplane.live import Live
@@ -55,8 +55,7 @@ class Service:
         record.tenant = tenant.name
         policy = directory.match(tenant, request.model, request.headers)
         record.policy = policy.id
-        choice = choose(request, tenant, policy)
-        record.route_reason = choice.reason
+        named = named_model(request.model, policy)  # refused before the cache is asked
 
         index = directory.snapshot.indexes.get(policy.cache.index) if policy.cache else None
         lookup = await self._recall.look_up(request, tenant, policy, index)
@@ -65,6 +64,8 @@ class Service:
         if lookup.answer is not None:
             return await self._remembered(request, lookup, lookup.answer, record)
 
+        choice = choose(request, named, tenant, policy)
+        record.route_reason = choice.reason
         job = Job(request, tenant, policy, choice.model, record)
         result = await self._dispatch.call(job)
         record.source = record.source or Source.LIVE

@@ -16,6 +16,8 @@ def cost(usage: Usage, price: Price) -> int:
 
 def as_usd(nano: int) -> str:
     """Nano-USD as a decimal number of dollars, without trailing zeros: `0.0000125`."""
+    if nano == 0:
+        return "0"
     whole, fraction = divmod(nano, NANO_PER_USD)
     digits = f"{fraction:0{_DIGITS}d}".rstrip("0")
     return f"{whole}.{digits}" if digits else str(whole)

@@ -19,12 +19,8 @@ class Choice:
     reason: RouteReason
 
 
-def choose(request: ChatRequest, tenant: Tenant, policy: Policy) -> Choice:
-    """The model for the first attempt.
-
-    Raises Refusal 404 for a model the policy does not have, 403 for one it does not let callers name.
-    """
-    named = named_model(request.model, policy)
+def choose(request: ChatRequest, named: ModelName | None, tenant: Tenant, policy: Policy) -> Choice:
+    """The model for the first attempt. `named` is what `named_model` says of the request."""
     if named is not None:
         return Choice(named, RouteReason.EXPLICIT)
     if tenant.preferred_model != AUTO and tenant.preferred_model in policy.models:
@@ -37,6 +33,8 @@ def named_model(requested: str, policy: Policy) -> ModelName | None:
     """The model a caller asked for by name; None when it left the choice to us.
 
     A name that the policy matches on without having it as a model is an alias for "auto".
+
+    Raises Refusal 404 for a model the policy does not have, 403 for one it does not let callers name.
     """
     name = ModelName(requested)
     if requested == AUTO or (name not in policy.models and name in policy.match.models):

@@ -14,8 +14,8 @@ from tollway_dataplane.core.completions import text_of
 from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.edge.authentication import api_key_of
+from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.endpoint import Edge
-from tollway_dataplane.edge.event_streams import cancelled_on_disconnect
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_prompt
 from tollway_dataplane.errors import Refusal, RefusalCode
@@ -39,7 +39,7 @@ def chat_route(edge: Edge, service: Service, live: Live) -> Route:
             )
             raise Refusal(403, RefusalCode.FORBIDDEN, message, "tenant_id")
         try:
-            async with cancelled_on_disconnect(request.receive):
+            with CallerWatch(request.receive):
                 reply = await service.chat(chat, api_key, record)
         except Refusal as refusal:
             return _polite(refusal, record)

@@ -6,8 +6,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from tollway_dataplane.edge.authentication import api_key_of
+from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.endpoint import Edge
-from tollway_dataplane.edge.event_streams import EventStream, cancelled_on_disconnect
+from tollway_dataplane.edge.event_streams import EventStream
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_chat
 from tollway_dataplane.record import Record
@@ -20,7 +21,7 @@ def chat_completions_route(edge: Edge, service: Service) -> Route:
         body = await edge.json_body(request)
         chat = parse_chat(body, request.headers, record.request_id)
         record.streaming = chat.stream
-        async with cancelled_on_disconnect(request.receive):
+        with CallerWatch(request.receive):
             reply = await service.chat(chat, api_key, record)
         headers = headers_of(record)
         if isinstance(reply, Whole):

@@ -6,8 +6,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from tollway_dataplane.edge.authentication import api_key_of
+from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.endpoint import Edge
-from tollway_dataplane.edge.event_streams import cancelled_on_disconnect
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_embeddings
 from tollway_dataplane.embedding_service import EmbeddingService
@@ -19,7 +19,7 @@ def embeddings_route(edge: Edge, service: EmbeddingService) -> Route:
         api_key = api_key_of(request.headers)
         body = await edge.json_body(request)
         embeddings = parse_embeddings(body, request.headers, record.request_id)
-        async with cancelled_on_disconnect(request.receive):
+        with CallerWatch(request.receive):
             reply = await service.embed(embeddings, api_key, record)
         return Response(reply, headers=headers_of(record), media_type="application/json")
 

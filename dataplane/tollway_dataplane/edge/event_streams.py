@@ -1,17 +1,11 @@
-"""Server-sent events out, and callers who go away in the middle."""
+"""Server-sent events out, until the stream or its caller ends."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from typing import Final
+from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
-from tollway_dataplane.errors import CallerGone
+from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.service import Stream
-
-# How long a caller's leaving may go unnoticed.
-_WATCH_AFTER_S: Final = 0.05
 
 
 class EventStream:
@@ -28,50 +22,15 @@ class EventStream:
             **self._headers,
         }
         raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        async with aclosing(self._stream.rest), cancelled_on_disconnect(receive):
-            await send({"type": "http.response.start", "status": 200, "headers": raw_headers})
-            await _send_event(send, self._stream.first)
-            async for data in self._stream.rest:
-                await _send_event(send, data)
+        async with aclosing(self._stream.rest) as rest:
+            with CallerWatch(receive):
+                await send({"type": "http.response.start", "status": 200, "headers": raw_headers})
+                await _send_event(send, self._stream.first)
+                async for data in rest:
+                    await _send_event(send, data)
         # Outside: a server reports a finished reply as a disconnect, too.
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _send_event(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": b"data: " + data + b"\n\n", "more_body": True})
-
-
-@asynccontextmanager
-async def cancelled_on_disconnect(receive: Receive) -> AsyncIterator[None]:
-    """Stops the body of the `with` when the caller goes away, and raises CallerGone. The request's body must have
-    been read.
-    """
-    story, loop = asyncio.current_task(), asyncio.get_running_loop()
-    watcher: asyncio.Task[None] | None = None
-    gone = False
-
-    async def watch() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        if story is not None:
-            story.cancel()
-
-    def begin() -> None:
-        nonlocal watcher
-        watcher = asyncio.create_task(watch())
-
-    # Most answers are there before it begins, and a task for each of them would cost more than it is worth.
-    beginning = loop.call_later(_WATCH_AFTER_S, begin)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not gone or story is None:
-            raise
-        story.uncancel()
-        raise CallerGone from None
-    finally:
-        beginning.cancel()
-        if watcher is not None:
-            watcher.cancel()
