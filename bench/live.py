@@ -166,7 +166,7 @@ def as_markdown(report: Mapping[str, object]) -> str:
         "# Live requests and exact hits, one worker each",
         "",
         f"Commit {report['commit']}, {report['machine']}, {report['when']}; `{report['command']}`.",
-        "wrk with 16 connections, a request of about 1 kB, nginx as the provider. Medians of alternating rounds,",
+        "wrk with 32 connections, a request of about 1 kB, nginx as the provider. Medians of alternating rounds,",
         "with the smallest and the largest. Absolute figures are this machine's; the ratios are what counts.",
         "",
     ]

@@ -18,7 +18,7 @@ class Burst:
 
 
 def burst(
-    url: str, body: dict[str, object], key: str, seconds: float, folder: Path, connections: int = 64
+    url: str, body: dict[str, object], key: str, seconds: float, folder: Path, connections: int = 32
 ) -> Burst:
     """Sends the same POST over and over on keep-alive connections."""
     script = folder / "post.lua"

@@ -71,7 +71,9 @@ class Metrics:
         self._refusals = Counter(
             "tollway_refusals_total", "Requests refused, by the reply's code.", ["code"], registry=registry
         )
-        self.in_flight = Gauge("tollway_requests_in_flight", "Requests under way.", registry=registry)
+        self.in_flight = 0
+        in_flight = Gauge("tollway_requests_in_flight", "Requests under way.", registry=registry)
+        in_flight.set_function(lambda: self.in_flight)
 
     def observe(self, record: Record) -> None:
         """Counts one finished request."""
@@ -89,11 +91,12 @@ class CacheMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._hits = 0
         self._looked_up = 0
-        self._hit_ratio = Gauge(
+        hit_ratio = Gauge(
             "ai_cache_hit_ratio",
             "Share of cache lookups answered, since start; bypasses aside.",
             registry=registry,
         )
+        hit_ratio.set_function(lambda: self._hits / self._looked_up if self._looked_up else 0.0)
         lookups = Counter(
             "ai_cache_lookups_total", "Cache lookups.", ["outcome", "reason"], registry=registry
         )
@@ -117,7 +120,6 @@ class CacheMetrics:
         if outcome is not CacheOutcome.BYPASS:
             self._looked_up += 1
             self._hits += outcome is CacheOutcome.HIT
-            self._hit_ratio.set(self._hits / self._looked_up)
 
     def observe_store(self, outcome: str) -> None:
         self._stores.labels(outcome).inc()

@@ -24,7 +24,7 @@ class Observer:
     @contextmanager
     def request(self, record: Record) -> Iterator[None]:
         """Around a story up to its reply, or up to the point where its stream takes over."""
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         try:
             yield
         except BaseException as exc:
@@ -53,7 +53,7 @@ class Observer:
                 record.status, record.refusal = 500, RefusalCode.INTERNAL
 
     def _finish(self, record: Record) -> None:
-        self._metrics.in_flight.dec()
+        self._metrics.in_flight -= 1
         self._metrics.observe(record)
         self._log.info(
             "request",

@@ -1,25 +1,24 @@
 """The API key out of a request's headers. What a key means is decided by `core.matching`."""
 
-from starlette.datastructures import Headers
-
+from tollway_dataplane.edge.incoming import Incoming
 from tollway_dataplane.errors import Refusal, RefusalCode
 
 _MOST_KEY_CHARACTERS = 512
 
 
-def api_key_of(headers: Headers) -> str | None:
+def api_key_of(request: Incoming) -> str | None:
     """The bearer key, or None when there is none.
 
     Raises Refusal 400 when there are two, because which one counts must not depend on who reads first, and 401
     when the header is not a bearer key.
     """
-    values = headers.getlist("authorization")
-    if not values:
+    value = request.headers.get("authorization")
+    if value is None:
         return None
-    if len(values) > 1:
+    if "authorization" in request.repeated:
         message = "more than one Authorization header; send exactly one"
         raise Refusal(400, RefusalCode.INVALID_REQUEST, message)
-    scheme, _, key = values[0].partition(" ")
+    scheme, _, key = value.partition(" ")
     key = key.strip()
     if scheme.lower() != "bearer" or not key or len(key) > _MOST_KEY_CHARACTERS:
         message = 'the Authorization header must read "Bearer <your key>"'

@@ -5,8 +5,6 @@ answers here, in polite words, with the status that says so.
 from typing import Final
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -16,6 +14,8 @@ from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.edge.authentication import api_key_of
 from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.endpoint import Edge
+from tollway_dataplane.edge.incoming import Incoming
+from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_prompt
 from tollway_dataplane.errors import Refusal, RefusalCode
@@ -28,8 +28,8 @@ _SOURCES: Final = {Source.EXACT: "cache", Source.SEMANTIC: "cache"}
 
 
 def chat_route(edge: Edge, service: Service, live: Live) -> Route:
-    async def handle(request: Request, record: Record) -> ASGIApp:
-        api_key = api_key_of(request.headers)
+    async def handle(request: Incoming, record: Record) -> ASGIApp:
+        api_key = api_key_of(request)
         body = await edge.json_body(request)
         chat, claimed = parse_prompt(body, request.headers, record.request_id)
         tenant = live.current().authenticate(api_key)
@@ -50,7 +50,7 @@ def chat_route(edge: Edge, service: Service, live: Live) -> Route:
     return edge.route("POST", "/chat", "prompt", handle)
 
 
-def _polite(refusal: Refusal, record: Record) -> Response:
+def _polite(refusal: Refusal, record: Record) -> JsonReply:
     """The two refusals that are no fault of the caller's, as answers."""
     record.status, record.refusal = refusal.status, refusal.code
     if refusal.code is RefusalCode.BUDGET_EXCEEDED:
@@ -60,7 +60,7 @@ def _polite(refusal: Refusal, record: Record) -> Response:
     raise refusal
 
 
-def _reply(content: str, source: str, record: Record, refusal: Refusal | None = None) -> Response:
+def _reply(content: str, source: str, record: Record, refusal: Refusal | None = None) -> JsonReply:
     answer = {
         "content": content,
         "source": source,
@@ -69,4 +69,4 @@ def _reply(content: str, source: str, record: Record, refusal: Refusal | None = 
         "model": record.model or None,
     }
     headers = {**headers_of(record), **(refusal.headers if refusal else {})}
-    return Response(orjson.dumps(answer), record.status, headers, media_type="application/json")
+    return JsonReply(orjson.dumps(answer), headers, record.status)

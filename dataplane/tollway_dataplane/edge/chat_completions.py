@@ -1,7 +1,5 @@
 """`POST /v1/chat/completions`, streaming and not."""
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -9,6 +7,8 @@ from tollway_dataplane.edge.authentication import api_key_of
 from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.endpoint import Edge
 from tollway_dataplane.edge.event_streams import EventStream
+from tollway_dataplane.edge.incoming import Incoming
+from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_chat
 from tollway_dataplane.record import Record
@@ -16,8 +16,8 @@ from tollway_dataplane.service import Service, Whole
 
 
 def chat_completions_route(edge: Edge, service: Service) -> Route:
-    async def handle(request: Request, record: Record) -> ASGIApp:
-        api_key = api_key_of(request.headers)
+    async def handle(request: Incoming, record: Record) -> ASGIApp:
+        api_key = api_key_of(request)
         body = await edge.json_body(request)
         chat = parse_chat(body, request.headers, record.request_id)
         record.streaming = chat.stream
@@ -25,7 +25,7 @@ def chat_completions_route(edge: Edge, service: Service) -> Route:
             reply = await service.chat(chat, api_key, record)
         headers = headers_of(record)
         if isinstance(reply, Whole):
-            return Response(reply.body, headers=headers, media_type="application/json")
+            return JsonReply(reply.body, headers)
         return EventStream(reply, headers)
 
     return edge.route("POST", "/v1/chat/completions", "chat", handle)

@@ -8,15 +8,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from tollway_dataplane.core.facts import JsonObject
-from tollway_dataplane.edge.bodies import read_body
 from tollway_dataplane.edge.error_replies import error_response, internal_error, unknown_path, wrong_method
+from tollway_dataplane.edge.incoming import Incoming
+from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_json
 from tollway_dataplane.errors import CallerGone, Refusal
@@ -27,7 +26,7 @@ from tollway_dataplane.record import Record
 _PROCESS: Final = f"req-{secrets.token_hex(8)}"
 _NUMBERS: Final = itertools.count()
 
-Handler = Callable[[Request, Record], Awaitable[ASGIApp]]
+Handler = Callable[[Incoming, Record], Awaitable[ASGIApp]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,9 @@ class Edge:
     def route(self, method: str, path: str, operation: str, handler: Handler) -> Route:
         return Route(path, _Endpoint(method, operation, handler, self._observer, self._log))
 
-    async def json_body(self, request: Request) -> JsonObject:
+    async def json_body(self, request: Incoming) -> JsonObject:
         """Raises Refusal."""
-        body = await read_body(request, self._bounds.most_body_bytes, self._bounds.body_deadline_s)
+        body = await request.read(self._bounds.most_body_bytes, self._bounds.body_deadline_s)
         return parse_json(body)
 
 
@@ -66,10 +65,10 @@ class _Endpoint:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = await self._reply(Request(scope, receive))
+        reply = await self._reply(Incoming(scope, receive))
         await reply(scope, receive, send)
 
-    async def _reply(self, request: Request) -> ASGIApp:
+    async def _reply(self, request: Incoming) -> ASGIApp:
         if request.method != self._method:
             return error_response(wrong_method(self._method), {})
         record = Record(f"{_PROCESS}{next(_NUMBERS):08x}", self._operation)
@@ -79,7 +78,7 @@ class _Endpoint:
         except Refusal as refusal:
             return error_response(refusal, headers_of(record))
         except CallerGone:
-            return Response(status_code=CLIENT_CLOSED_REQUEST)
+            return JsonReply(b"", {}, CLIENT_CLOSED_REQUEST)
         except Exception:  # noqa: BLE001 - the border: a reply in our own shape, and the cause in the log
             self._log.exception("unforeseen", request_id=record.request_id, operation=self._operation)
             return error_response(internal_error(), headers_of(record))

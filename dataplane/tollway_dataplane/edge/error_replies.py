@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 import orjson
-from starlette.responses import Response
 
+from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.errors import Refusal, RefusalCode
 
 _TYPE_OF_STATUS: Final[Mapping[int, str]] = {
@@ -32,10 +32,8 @@ def error_body(refusal: Refusal) -> bytes:
     return orjson.dumps({"error": error})
 
 
-def error_response(refusal: Refusal, headers: Mapping[str, str]) -> Response:
-    return Response(
-        error_body(refusal), refusal.status, {**headers, **refusal.headers}, media_type="application/json"
-    )
+def error_response(refusal: Refusal, headers: Mapping[str, str]) -> JsonReply:
+    return JsonReply(error_body(refusal), {**headers, **refusal.headers}, refusal.status)
 
 
 def internal_error() -> Refusal:

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from starlette.types import Receive, Scope, Send
 
 from tollway_dataplane.edge.callers import CallerWatch
+from tollway_dataplane.edge.replies import raw_headers
 from tollway_dataplane.service import Stream
 
 
@@ -21,10 +22,9 @@ class EventStream:
             "cache-control": "no-cache",
             **self._headers,
         }
-        raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         async with aclosing(self._stream.rest) as rest:
             with CallerWatch(receive):
-                await send({"type": "http.response.start", "status": 200, "headers": raw_headers})
+                await send({"type": "http.response.start", "status": 200, "headers": raw_headers(headers)})
                 await _send_event(send, self._stream.first)
                 async for data in rest:
                     await _send_event(send, data)

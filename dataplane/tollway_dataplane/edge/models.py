@@ -1,14 +1,14 @@
 """`GET /v1/models`: what a caller may ask for."""
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from tollway_api.tenant_budget import AUTO
 from tollway_dataplane.edge.authentication import api_key_of
 from tollway_dataplane.edge.endpoint import Edge
+from tollway_dataplane.edge.incoming import Incoming
+from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.errors import Refusal, RefusalCode
 from tollway_dataplane.live import Live
@@ -16,21 +16,21 @@ from tollway_dataplane.record import Record
 
 
 def models_routes(edge: Edge, live: Live) -> list[Route]:
-    def names(request: Request, record: Record) -> list[str]:
+    def names(request: Incoming, record: Record) -> list[str]:
         directory = live.current()
-        tenant = directory.authenticate(api_key_of(request.headers))
+        tenant = directory.authenticate(api_key_of(request))
         record.revision, record.tenant = directory.revision, tenant.name
         policies = directory.policies_for(tenant)
         own = {name for policy in policies if policy.route.allow_explicit_model for name in policy.models}
         aliases = {name for policy in policies for name in policy.match.models}
         return [AUTO, *sorted(own | aliases)] if policies else []
 
-    async def handle_list(request: Request, record: Record) -> ASGIApp:
+    async def handle_list(request: Incoming, record: Record) -> ASGIApp:
         data = [_model(name) for name in names(request, record)]
         return _json({"object": "list", "data": data}, record)
 
-    async def handle_one(request: Request, record: Record) -> ASGIApp:
-        wanted = request.path_params["name"]
+    async def handle_one(request: Incoming, record: Record) -> ASGIApp:
+        wanted = request.path_parameters["name"]
         known = names(request, record)
         if wanted not in known:
             message = f"no model {wanted[:128]!r}; there are: {', '.join(known)}"
@@ -47,5 +47,5 @@ def _model(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "tollway"}
 
 
-def _json(value: object, record: Record) -> Response:
-    return Response(orjson.dumps(value), headers=headers_of(record), media_type="application/json")
+def _json(value: object, record: Record) -> JsonReply:
+    return JsonReply(orjson.dumps(value), headers_of(record))

@@ -1,0 +1,80 @@
+"""A request as it arrives: its headers, laid out once, and its body, bounded in size and time. Starlette's own
+`Request` looks for each header from the start of the list and takes longer than the near cache does.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from starlette.types import Receive, Scope
+
+from tollway_dataplane.errors import Refusal, RefusalCode
+
+
+class Incoming:
+    """`headers` by lower-case names; of a repeated one the last, and its name is in `repeated`."""
+
+    __slots__ = ("headers", "method", "path_parameters", "receive", "repeated")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        raw: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        self.receive = receive
+        self.method: str = scope["method"]
+        self.path_parameters: Mapping[str, str] = scope.get("path_params", {})
+        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+        self.repeated: frozenset[str] = frozenset()
+        if len(self.headers) != len(raw):
+            names = [name.decode("latin-1") for name, _ in raw]
+            self.repeated = frozenset(name for name in names if names.count(name) > 1)
+
+    async def read(self, most_bytes: int, deadline_s: float) -> bytes:
+        """The body, when it says that it is JSON. Raises Refusal 415, 413 or 408."""
+        media_type = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if media_type != "application/json" and not media_type.endswith("+json"):
+            message = (
+                f"the body is {media_type[:64]!r}; send JSON with the header content-type: application/json"
+            )
+            raise Refusal(415, RefusalCode.UNSUPPORTED_MEDIA_TYPE, message)
+        length = self.headers.get("content-length", "")
+        if length.isdigit() and int(length) > most_bytes:
+            raise _too_large(most_bytes)
+        reading, late = asyncio.current_task(), False
+
+        def expire() -> None:
+            nonlocal late
+            late = True
+            if reading is not None:
+                reading.cancel()
+
+        # What `asyncio.timeout` does, at a third of its cost: nearly every body is here already.
+        timer = asyncio.get_running_loop().call_later(deadline_s, expire)
+        try:
+            return await self._whole(most_bytes)
+        except asyncio.CancelledError:
+            if not late or reading is None:
+                raise
+            reading.uncancel()
+            message = f"the body did not arrive within {deadline_s:g} seconds"
+            headers = {"connection": "close"}
+            raise Refusal(408, RefusalCode.REQUEST_TIMEOUT, message, headers=headers) from None
+        finally:
+            timer.cancel()
+
+    async def _whole(self, most_bytes: int) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise asyncio.CancelledError
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > most_bytes:
+                raise _too_large(most_bytes)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+
+def _too_large(most_bytes: int) -> Refusal:
+    message = f"the body is larger than {most_bytes} bytes"
+    return Refusal(413, RefusalCode.TOO_LARGE, message, headers={"connection": "close"})
