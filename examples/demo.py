@@ -116,21 +116,21 @@ class Demo:
         async with self._http.put(url, json=faults) as reply:
             reply.raise_for_status()
 
-    async def edit_policy(self, manifest: Path) -> str:
+    async def edit(self, manifest: Path, old: str, new: str) -> str:
         """Saves a change to the file, and waits until it runs."""
         before = await self.revision()
-        await asyncio.to_thread(_add_keyword, manifest)
+        await asyncio.to_thread(_replace, manifest, old, new)
         for _ in range(200):
             if (now := await self.revision()) != before:
                 return f"{before} → {now}"
             await asyncio.sleep(0.05)
-        raise RuntimeError("the edited policy was not taken within 10 seconds")
+        raise RuntimeError(f"the edited {manifest.name} was not taken within 10 seconds")
 
     async def revision(self) -> str:
         async with self._http.get(f"http://127.0.0.1:{self._ports['admin']}/readyz") as reply:
             return str((await reply.json())["revision"])
 
-    async def walk(self, policy: Path) -> None:
+    async def walk(self, manifests: Path) -> None:
         ask, acme, trial = self.ask, "acme", "trial"
         password = "How do I reset my password?"
         await ask(Step(acme, "a first question", password))
@@ -151,12 +151,12 @@ class Demo:
         await ask(Step(trial, "trial's third and last", "What is a fjord?"))
         refused = await ask(Step(trial, "trial's budget is exhausted", "What is a delta?"))
         await ask(Step(trial, "… and a hit is still served", "What is a fjord?"))
-        change = await self.edit_policy(policy)
-        await ask(
-            Step(
-                acme, "the policy now finds “prove” hard", "Prove that the square root of two is irrational."
-            )
-        )
+        change = await self.edit(manifests / "policy.yaml", "debug, explain]", "debug, explain, prove]")
+        proof = "Prove that the square root of two is irrational."
+        await ask(Step(acme, "the policy now finds “prove” hard", proof))
+        # Too little is left for the longest answer of the rich model, but enough for the cheap one's.
+        await self.edit(manifests / "tenants.yaml", '"25.00"', '"0.15"')
+        await ask(Step(acme, "acme's day is cut to $0.15", "Explain why the sky is blue."))
         self._console.print()
         self._console.print(self.table())
         self._console.print(f"Policy edited while serving: revision {change}.")
@@ -204,9 +204,8 @@ class Demo:
         )
 
 
-def _add_keyword(manifest: Path) -> None:
-    text = manifest.read_text()
-    manifest.write_text(text.replace("debug, explain]", "debug, explain, prove]"))
+def _replace(manifest: Path, old: str, new: str) -> None:
+    manifest.write_text(manifest.read_text().replace(old, new))
 
 
 def _ms_since(started: float) -> float:
@@ -284,7 +283,7 @@ async def run(console: Console, *, leave: bool) -> None:
                 await _until_ready(f"http://{at[name]}/healthz", http)
             await _until_ready(f"http://{at['admin']}/readyz", http)
             demo = Demo(console, ports, http)
-            await demo.walk(manifests / "policy.yaml")
+            await demo.walk(manifests)
             await demo.totals()
             _next_steps(console, at, manifests)
             if not leave:

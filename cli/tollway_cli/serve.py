@@ -19,6 +19,7 @@ from tollway_api.tenant_budget import Unit
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
 from tollway_cli.validate import findings_table, summary
 from tollway_dataplane.app import DataPlane, open_dataplane
+from tollway_dataplane.background import running
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.errors import SnapshotFault
 from tollway_dataplane.logs import json_log
@@ -119,19 +120,20 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
         await standalone.run_on(gathered, dataplane)
         public = Site(dataplane.public, listen(options.listen))
         admin = Site(dataplane.admin, listen(options.admin_listen))
-        following = asyncio.create_task(standalone.follow(dataplane))
         settle_heap()
         _introduce(console, gathered, public.address, admin.address)
         console.print(summary(gathered), soft_wrap=True)
         where = options.log_file or "standard output"
         console.print(f"Requests are logged to {where}. Ctrl-C stops.", soft_wrap=True)
-        try:
+        announcing = _announce_drain(dataplane.draining, console)
+        async with running(standalone.follow(dataplane)), running(announcing):
             await serve([public, admin], stop, options.drain_s, dataplane.draining)
-        finally:
-            console.print("draining: requests under way finish")
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
     console.print("stopped; nothing is left running")
+
+
+async def _announce_drain(draining: asyncio.Event, console: Console) -> None:
+    await draining.wait()
+    console.print("draining: requests under way finish; again to stop at once")
 
 
 @asynccontextmanager

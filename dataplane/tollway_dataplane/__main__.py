@@ -10,6 +10,7 @@ import uvloop
 
 from tollway_dataplane.adapters.snapshot_files import follow_snapshot
 from tollway_dataplane.app import open_dataplane
+from tollway_dataplane.background import running
 from tollway_dataplane.logs import json_log
 from tollway_dataplane.server import ListenError, Site, listen, serve, settle_heap, stop_on_signals
 from tollway_dataplane.settings import Settings, SettingsError
@@ -19,17 +20,13 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
     async with json_log() as log, open_dataplane(settings, log) as dataplane:
-        following = asyncio.create_task(
-            follow_snapshot(settings.snapshot_file, dataplane.live, settings.snapshot_poll_s, log)
-        )
+        following = follow_snapshot(settings.snapshot_file, dataplane.live, settings.snapshot_poll_s, log)
         public = Site(dataplane.public, listen(settings.listen))
         admin = Site(dataplane.admin, listen(settings.admin_listen))
         settle_heap()
         log.info("serving", listen=str(public.address), admin_listen=str(admin.address))
-        try:
+        async with running(following):
             await serve([public, admin], stop, settings.drain_s, dataplane.draining)
-        finally:
-            following.cancel()
 
 
 def main() -> None:

@@ -3,7 +3,7 @@ everything a process needs and takes it down again; `__main__` and `tollway serv
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -21,6 +21,7 @@ from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.redis_memory import watch_memory
+from tollway_dataplane.background import running
 from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.edge.admin import create_admin_app
@@ -90,9 +91,9 @@ async def open_dataplane(
         embeddings = EmbeddingService(live, upstreams, budgets)
         edge = Edge(Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
 
-        _run(stack, ledger.keep_holds())
-        _run(stack, watch_memory({"cache": cache_redis, "ledger": ledger_redis}, metrics.process))
-        _run(stack, _measure_loop_lag(metrics))
+        memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, metrics.process)
+        for work in (ledger.keep_holds(), memory, _measure_loop_lag(metrics)):
+            await stack.enter_async_context(running(work))
         draining = asyncio.Event()
         public = create_public_app(
             [
@@ -105,17 +106,6 @@ async def open_dataplane(
         yield DataPlane(
             live, metrics, public, create_admin_app(live, metrics.registry, draining.is_set), draining
         )
-
-
-def _run(stack: AsyncExitStack, work: Coroutine[object, object, None]) -> None:
-    """Work for the life of the process; cancelled and awaited when the stack unwinds."""
-    task = asyncio.create_task(work)
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(stop)
 
 
 async def _measure_loop_lag(metrics: Metrics) -> None:

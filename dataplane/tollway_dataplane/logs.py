@@ -12,6 +12,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
+from tollway_dataplane.background import running
+
 # Lines reach the stream this much later at most: a system call for each would cost more than making it.
 FLUSH_EVERY_S: Final = 0.1
 
@@ -33,11 +35,10 @@ async def json_log(
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
-    flushing = asyncio.create_task(lines.flush_regularly())
     try:
-        yield cast("FilteringBoundLogger", logger)
+        async with running(lines.flush_regularly()):
+            yield cast("FilteringBoundLogger", logger)
     finally:
-        flushing.cancel()
         lines.flush()
 
 

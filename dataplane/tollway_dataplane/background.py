@@ -1,0 +1,33 @@
+"""Work that goes on beside the requests, for as long as a context is open. Started by whoever wires: the application,
+`tollway serve`, the log.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Final
+
+_ASK_AGAIN_S: Final = 0.2
+
+
+@asynccontextmanager
+async def running(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """Runs `work` until the context is left, and then waits for its end. What it raises is reported at once and does
+    not end the process.
+    """
+    task = asyncio.create_task(work)
+    task.add_done_callback(_report)
+    try:
+        yield
+    finally:
+        # More than once: Python 3.11's `asyncio.wait_for`, by which the Redis client writes, loses a cancellation that
+        # comes when what it waits for is just done.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_ASK_AGAIN_S)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        message = f"work in the background ended: {type(error).__name__}: {error}"
+        task.get_loop().call_exception_handler({"message": message, "exception": error, "task": task})
