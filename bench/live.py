@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -61,8 +62,16 @@ def fake_provider(folder: Path) -> Iterator[str]:
         nginx.wait()
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A process under load."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def tollway(folder: Path, provider: str, *, cached: bool) -> Iterator[str]:
+def tollway(folder: Path, provider: str, *, cached: bool) -> Iterator[Subject]:
     """A data-plane process with a budget of money, tokens and requests for its tenant."""
     limits = [
         {"name": "money", "amount": "9000000"},
@@ -88,41 +97,41 @@ def tollway(folder: Path, provider: str, *, cached: bool) -> Iterator[str]:
             "TOLLWAY_LISTEN": f"127.0.0.1:{port}",
             "TOLLWAY_ADMIN_LISTEN": f"127.0.0.1:{admin}",
         }
-        with started(folder / "dataplane.log", "tollway_dataplane", env=env):
+        with started(folder / "dataplane.log", "tollway_dataplane", env=env) as served:
             ready = f"http://127.0.0.1:{admin}/readyz"
             wait_for(lambda: httpx.get(ready).status_code == 200, "tollway is ready")
-            yield f"http://127.0.0.1:{port}"
+            yield Subject(f"http://127.0.0.1:{port}", served.process.pid)
 
 
 @contextmanager
-def baseline(folder: Path, name: str, provider: str) -> Iterator[str]:
+def baseline(folder: Path, name: str, provider: str) -> Iterator[Subject]:
     port = free_port()
-    with started(folder / f"{name}.log", "bench.baselines", name, str(port), provider):
+    with started(folder / f"{name}.log", "bench.baselines", name, str(port), provider) as served:
         url = f"http://127.0.0.1:{port}"
         wait_for(lambda: httpx.get(url).status_code == 404, f"{name} answers")
-        yield url
+        yield Subject(url, served.process.pid)
 
 
 def measure(rounds: int, seconds: float) -> dict[str, list[Burst]]:
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
+        folder = Path(temporary)
         provider = stack.enter_context(fake_provider(folder))
-        urls = {
+        subjects = {
             "pass-through": stack.enter_context(baseline(folder, "passthrough", provider)),
             "litellm SDK": stack.enter_context(baseline(folder, "litellm", provider)),
             "tollway live": stack.enter_context(tollway(folder / "live", provider, cached=False)),
             "tollway exact": stack.enter_context(tollway(folder / "exact", provider, cached=True)),
         }
-        found: dict[str, list[Burst]] = {name: [] for name in urls}
+        found: dict[str, list[Burst]] = {name: [] for name in subjects}
         for number in range(rounds + 1):
-            for subject, url in urls.items():
+            for name, subject in subjects.items():
                 shown = f"round {number}/{rounds}" if number else "warm-up"
-                print(f"{shown}: {subject} …", end=" ", flush=True)
+                print(f"{shown}: {name} …", end=" ", flush=True)
                 length = seconds if number else 1.0
-                result = burst(f"{url}/v1/chat/completions", BODY, ACME_KEY, length, folder)
+                result = burst(f"{subject.url}/v1/chat/completions", BODY, ACME_KEY, length, folder)
                 print(f"{result.requests_per_second:,.0f} requests/s")
                 if number:
-                    found[subject].append(result)
+                    found[name].append(result)
         return found
 
 
