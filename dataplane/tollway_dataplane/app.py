@@ -86,6 +86,7 @@ async def open_dataplane(
         recall = Recall(cache, near, embedder, settings.embed_deadline_s, metrics.cache.observe_store)
         stack.push_async_callback(recall.drain)
         ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, metrics.money.observe_budget)
+        stack.push_async_callback(ledger.aclose)
         budgets = Budgets(ledger, metrics.money.unsettled.inc)
         service = Service(live, recall, Dispatch(upstreams, budgets), observer)
         embeddings = EmbeddingService(live, upstreams, budgets)

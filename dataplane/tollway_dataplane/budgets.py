@@ -2,13 +2,14 @@
 limits never wait for the ledger.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tollway_api.snapshot import Model, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
 from tollway_dataplane.core.budgeting import Denied, amounts
-from tollway_dataplane.core.facts import Usage
+from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.errors import LedgerFault, Refusal, RefusalCode
 from tollway_dataplane.ports import Ledger
 
@@ -55,6 +56,10 @@ class Budgets:
             message = "spending cannot be counted right now, so this tenant's budget refuses; try again soon"
             headers = {"retry-after": "2"}
             raise Refusal(503, RefusalCode.BUDGET_UNAVAILABLE, message, headers=headers) from fault
+        except asyncio.CancelledError:
+            # The caller left while the ledger decided. Its calls run in order, so this frees what that one holds.
+            await asyncio.shield(self.settle(hold, NO_USAGE, answered=False))
+            raise
         if denied is not None:
             raise Exceeded(denied)
         return hold

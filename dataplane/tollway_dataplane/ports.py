@@ -1,6 +1,4 @@
-"""What the story of a request needs from the world, as Protocols. Each has one adapter per third party, and a real
-fake in `adapters/memory.py` where that is useful.
-"""
+"""What the story of a request needs from the world, as Protocols. Each has one adapter per third party."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager

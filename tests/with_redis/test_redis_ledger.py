@@ -7,12 +7,15 @@ import pytest
 from redis.asyncio import Redis
 
 from tollway_api.meta import ModelName, TenantName
-from tollway_api.snapshot import Calendar, Limit, OnExceeded, Rolling, Tenant
+from tollway_api.snapshot import Calendar, Limit, Model, OnExceeded, Price, Protocol, Rolling, Tenant
 from tollway_api.tenant_budget import AUTO, CalendarPeriod, ExceededAction, LedgerUnavailable, Unit
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters import redis_ledger
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
+from tollway_dataplane.background import running
+from tollway_dataplane.budgets import Budgets
+from tollway_dataplane.core.facts import Usage
 from tollway_dataplane.errors import LedgerFault
 
 HOUR = Rolling(3_600_000)
@@ -114,12 +117,34 @@ async def test_a_hold_whose_request_still_runs_is_kept(
 ) -> None:
     monkeypatch.setattr(redis_ledger, "HOLD_LIFE_MS", 300)
     monkeypatch.setattr(redis_ledger, "EXTEND_EVERY_S", 0.1)
-    keeping = asyncio.create_task(ledger.keep_holds())
     acme = tenant(limit(100))
-    assert await ledger.hold(acme, "long", [100]) is None
-    await asyncio.sleep(0.8)
-    assert await ledger.hold(acme, "a", [1]) is not None
-    keeping.cancel()
+    async with running(ledger.keep_holds()):
+        assert await ledger.hold(acme, "long", [100]) is None
+        await asyncio.sleep(0.8)
+        assert await ledger.hold(acme, "a", [1]) is not None
+
+
+async def test_a_hold_whose_caller_left_while_it_was_made_is_freed_at_once(redis: Redis) -> None:
+    acme = tenant(limit(100))
+    budgets = Budgets(RedisLedger(redis, 2.0), lambda: None)
+    model = Model(
+        name=ModelName("cheap"),
+        upstream_id="openai/cheap",
+        protocol=Protocol.OPENAI,
+        endpoint=None,
+        api_key=None,
+        price=Price(0, 0),
+        context_window=1_000,
+        max_output_tokens=1_000,
+        timeout_ms=1_000,
+    )
+    worst = Usage(100, 0)
+    holding = asyncio.create_task(budgets.hold("left", acme, model, worst, money_only=False))
+    await asyncio.sleep(0)  # it is on its way to Redis
+    holding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await holding
+    await budgets.hold("next", acme, model, worst, money_only=False)
 
 
 async def test_spending_is_counted_although_its_hold_is_gone(
@@ -157,7 +182,7 @@ async def test_a_settlement_that_the_ledger_did_not_take_is_made_up_for(fault_re
     with pytest.raises(LedgerFault):
         await ledger.settle(acme, "a", [50])
     fault_redis.resume()
-    await ledger.settle_pending()
+    await ledger.aclose()
     denied = await ledger.hold(acme, "b", [51])
     assert denied is not None
     # The paused server may have got the first attempt, too; then it counts twice, never too little.

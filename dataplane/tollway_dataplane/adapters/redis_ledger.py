@@ -83,6 +83,11 @@ class RedisLedger:
                 except LedgerFault:
                     break  # the hold lives for two more rounds; try again in the next
 
+    async def aclose(self) -> None:
+        """Settles what is left to settle, if the ledger is there; otherwise holds expire and usage is lost."""
+        with suppress(LedgerFault):
+            await self.settle_pending()
+
     def _report(self, tenant: Tenant, values: Sequence[object]) -> None:
         numbers = [int(value) for value in values if isinstance(value, bytes | int)]
         self._observe(tenant, numbers[::2], numbers[1::2])

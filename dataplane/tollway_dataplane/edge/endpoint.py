@@ -49,7 +49,7 @@ class Edge:
         return Route(path, _Endpoint(method, operation, handler, self._observer, self._log))
 
     async def json_body(self, request: Incoming) -> JsonObject:
-        """Raises Refusal."""
+        """Raises Refusal or CallerGone."""
         body = await request.read(self._bounds.most_body_bytes, self._bounds.body_deadline_s)
         return parse_json(body)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.types import Receive, Scope
 
-from tollway_dataplane.errors import Refusal, RefusalCode
+from tollway_dataplane.errors import CallerGone, Refusal, RefusalCode
 
 
 class Incoming:
@@ -27,7 +27,7 @@ class Incoming:
             self.repeated = frozenset(name for name in names if names.count(name) > 1)
 
     async def read(self, most_bytes: int, deadline_s: float) -> bytes:
-        """The body, when it says that it is JSON. Raises Refusal 415, 413 or 408."""
+        """The body, when it says that it is JSON. Raises Refusal 415, 413 or 408, or CallerGone."""
         media_type = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
             message = (
@@ -65,7 +65,7 @@ class Incoming:
         while True:
             message = await self.receive()
             if message["type"] == "http.disconnect":
-                raise asyncio.CancelledError
+                raise CallerGone
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > most_bytes:
