@@ -48,4 +48,4 @@ bench: $(VENV)/ready ## side by side with a bare pass-through (bench/README.md)
 	$(BIN)/python -m bench.live
 
 clean: ## remove the virtual environment and every cache of the checkout
-	rm -rf $(VENV) .tollway .pytest_tmp .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .tollway .pytest_tmp* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
