@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 CODE := api operator dataplane cli tests examples bench tools
 TOLLWAY_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tollway
 export PIP_CACHE_DIR := $(TOLLWAY_CACHE)/pip
+export UV_CACHE_DIR := $(TOLLWAY_CACHE)/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the verbs

