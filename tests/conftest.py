@@ -5,12 +5,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis as sync_redis
 
 from tests.dataplanes import Running, Setup, SharedEmbedder, running
 from tests.servers import Provider, provider, redis_servers
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
+
+# The same examples in every run, so that a build fails only by what was changed; `--hypothesis-profile explore` looks
+# for new ones.
+hypothesis.settings.register_profile("steady", derandomize=True, database=None)
+hypothesis.settings.register_profile("explore", max_examples=5_000)
+hypothesis.settings.load_profile("steady")
 
 Start = Callable[..., Awaitable[Running]]
 

@@ -75,8 +75,11 @@ def window_bounds(limit: Limit, now: datetime) -> WindowBounds:
 def _period(period: CalendarPeriod, local: datetime) -> tuple[datetime, datetime]:
     """Start and end on the wall clock, so that a day with a change to summer time is 23 hours long."""
     if period is CalendarPeriod.HOUR:
-        # Counted on the absolute clock: the hour that autumn repeats is two, though the wall clock shows one.
-        start = (local.astimezone(UTC) - timedelta(minutes=local.minute)).replace(second=0, microsecond=0)
+        # Counted on the absolute clock: the hour that autumn repeats is two, though the wall clock shows one. Summer
+        # time is left out, because where it shifts by half an hour, hours of the wall clock would overlap.
+        shift = (local.utcoffset() or timedelta()) - (local.dst() or timedelta())
+        standard = local.astimezone(UTC) + shift
+        start = standard.replace(minute=0, second=0, microsecond=0) - shift
         return start, start + timedelta(hours=1)
     day = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if period is CalendarPeriod.DAY:
