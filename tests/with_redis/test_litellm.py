@@ -89,3 +89,32 @@ async def test_a_provider_that_refuses_our_key_is_told_apart(
         }
         gateway = await start(setup.but(cheap_model=model, others=(secret("provider", "wrong"),)))
         assert (await gateway.ask(PROMPT)).error["code"] == "provider_refused"
+
+
+async def test_no_field_of_a_caller_is_an_argument_of_litellm(claude: Running, cheap: Provider) -> None:
+    """LiteLLM would send our key to `base_url`, or answer with `mock_response` and call nobody."""
+    hostile = {
+        "base_url": "http://127.0.0.1:9", "api_base": "http://127.0.0.1:9", "api_key": "theirs",
+        "mock_response": "made up", "mock_timeout": True, "custom_llm_provider": "openai", "model_list": [{}],
+        "azure": True, "deployment_id": "x", "client": "x", "extra_headers": {"x-theirs": "1"}, "timeout": 0.001,
+        "headers": {"x-theirs": "1"}, "fallbacks": ["gpt-4o"], "num_retries": 5, "organization": "o",
+        "api_version": "v", "extra_body": {"model": "other"}, "litellm_metadata": {}, "cache": {"no-cache": True},
+    }  # fmt: skip
+    for name, value in hostile.items():
+        reply = await claude.ask(f"{PROMPT} {name}", more={name: value})
+        assert reply.status == 200, (name, reply.body)
+        assert reply.headers["x-tollway-model"] == "cheap", name
+        assert reply.content == answer_for("cheap", MODEL, f"{PROMPT} {name}"), name
+    last = cheap.seen()["last"]
+    assert isinstance(last, list)
+    assert {call["path"] for call in last} == {"/v1/messages"}
+
+
+async def test_a_providers_own_fields_reach_it(claude: Running, cheap: Provider) -> None:
+    thinking = {"type": "enabled", "budget_tokens": 1_024}
+    reply = await claude.ask(PROMPT, more={"top_k": 3, "thinking": thinking, "max_tokens": 2_000})
+    assert reply.status == 200
+    last = cheap.seen()["last"]
+    assert isinstance(last, list)
+    body = last[-1]["body"]
+    assert (body["top_k"], body["thinking"]) == (3, thinking)

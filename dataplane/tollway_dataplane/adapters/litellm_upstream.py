@@ -8,7 +8,7 @@ import importlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -101,10 +101,25 @@ def _import_litellm() -> Any:
     return litellm
 
 
+# The fields of OpenAI's requests, and a few of other providers', which LiteLLM translates. LiteLLM's own arguments are in
+# the same namespace, and one of them would send our key to the caller's server: so any other field goes into the
+# provider's body, where LiteLLM has a way for it, and nowhere else.
+_TRANSLATED: Final = frozenset(
+    (
+        "audio dimensions encoding_format frequency_penalty function_call functions input logit_bias logprobs "
+        "max_completion_tokens max_tokens messages modalities n parallel_tool_calls prediction presence_penalty "
+        "reasoning_effort response_format safety_identifier seed service_tier stop store temperature tool_choice "
+        "thinking tools top_k top_logprobs top_p user verbosity web_search_options"
+    ).split()
+)
+
+
 def _arguments(call: UpstreamCall) -> dict[str, Any]:
     """No retries below us: the plan of attempts is the only loop."""
+    extra = {name: value for name, value in call.fields.items() if name not in _TRANSLATED}
     return {
-        **call.fields,
+        **{name: value for name, value in call.fields.items() if name in _TRANSLATED},
+        **({"extra_body": extra} if extra else {}),
         "model": call.model.upstream_id,
         "api_base": call.model.endpoint,
         "api_key": call.model.api_key,
