@@ -5,13 +5,14 @@ a function and add it to a list.
 Called by the compiler, after every object has passed its own schema.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Final
 
-from tollway_api import semantic_cache_index
+from tollway_api import semantic_cache_index, wire
 from tollway_api.catalog import ModelCatalog
 from tollway_api.inventory import Inventory
 from tollway_api.meta import Identity, Resource, SecretKeyRef
@@ -172,7 +173,16 @@ def credentials_exist(policy: PolicyResource, world: World) -> Iterator[Problem]
 
 def api_keys_exist(budget: BudgetResource, world: World) -> Iterator[Problem]:
     for place, api_key in enumerate(budget.spec.api_keys):
-        yield from _secret_exists(budget, f"spec.apiKeys[{place}].secretRef", api_key.secret_ref, world)
+        ref = api_key.secret_ref
+        yield from _secret_exists(budget, f"spec.apiKeys[{place}].secretRef", ref, world)
+        key = world.inventory.secrets.get((budget.identity.namespace, ref.name), {}).get(ref.key, "").strip()
+        if key.startswith(wire.DIGEST_PREFIX) and not re.fullmatch(r"sha256:[0-9a-fA-F]{64}", key):
+            message = f"Secret {ref.name!r} has a digest that is not sha256: and 64 hex digits"
+        elif not re.fullmatch(r"[ -~]{0,512}", key):
+            message = f"Secret {ref.name!r} has a key no caller can send; use at most 512 printable ASCII characters"
+        else:
+            continue
+        yield Problem(budget.identity, f"spec.apiKeys[{place}].secretRef.key", ProblemReason.INVALID, message)
 
 
 def model_names_are_offered(budget: BudgetResource, world: World) -> Iterator[Problem]:
@@ -244,7 +254,8 @@ def _secret_exists(
         message = f"no Secret {ref.name!r} in namespace {namespace!r}; create it, or correct the name"
         yield Problem(owner.identity, f"{field}.name", ProblemReason.MISSING_SECRET, message)
     elif not secret.get(ref.key, "").strip():
-        message = f"Secret {ref.name!r} has nothing under {ref.key!r}{_hint(ref.key, sorted(secret))}"
+        others = [key for key, value in secret.items() if value.strip()]
+        message = f"Secret {ref.name!r} has nothing under {ref.key!r}{_hint(ref.key, others)}"
         yield Problem(owner.identity, f"{field}.key", ProblemReason.MISSING_SECRET, message)
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from tollway_api import routing_policy, semantic_cache_index, tenant_budget
-from tollway_api.meta import API_VERSION, GROUP, Identity, Resource, Spec
+from tollway_api.meta import API_VERSION, GROUP, Identity, ObjectName, Resource, Spec
 from tollway_api.problems import Problem, ProblemReason
 from tollway_api.routing_policy import RoutingPolicySpec
 from tollway_api.semantic_cache_index import SemanticCacheIndexSpec
@@ -23,6 +23,8 @@ from tollway_api.tenant_budget import TenantBudgetSpec
 
 RawObject = Mapping[str, object]
 SecretKey = tuple[str, str]  # namespace, name
+
+_NAME: Final[TypeAdapter[str]] = TypeAdapter(ObjectName)
 
 SPEC_OF_KIND: Final[Mapping[str, type[Spec]]] = {
     semantic_cache_index.KIND: SemanticCacheIndexSpec,
@@ -49,15 +51,21 @@ def parse_inventory(
     resources: dict[Identity, Resource[Spec]] = {}
     secrets: dict[SecretKey, Mapping[str, str]] = {}
     unparsed: set[Identity] = set()
+    secret_identities: set[Identity] = set()
     problems: list[Problem] = []
     for raw in objects:
         identity = identify(raw, default_namespace)
-        if identity.kind == "Secret" and raw.get("apiVersion") == "v1":
+        if identity.kind == "Secret" and raw.get("apiVersion") in {"v1", None}:
             values, found = _parse_secret(identity, raw)
             problems += found
-            if not found:
+            if found:
+                continue
+            if identity in secret_identities:
+                problems.append(_twice(identity))
+            else:
+                secret_identities.add(identity)
                 secrets[identity.namespace, identity.name] = values
-        elif str(raw.get("apiVersion", "")).partition("/")[0] == GROUP:
+        elif str(raw.get("apiVersion", "")).partition("/")[0] == GROUP or identity.kind in SPEC_OF_KIND:
             parsed = _parse_resource(identity, raw)
             if isinstance(parsed, tuple):
                 problems += parsed
@@ -99,12 +107,12 @@ def _parse_resource(identity: Identity, raw: RawObject) -> Resource[Spec] | tupl
     kind_problem = _check_kind(identity, raw)
     if kind_problem is not None:
         return (kind_problem,)
-    if identity.name == "(unnamed)":
-        message = "is required; every object needs a name"
-        return (Problem(identity, "metadata.name", ProblemReason.INVALID, message),)
+    if problems := tuple(_check_metadata(identity, raw)):
+        return problems
     spec_type = SPEC_OF_KIND[identity.kind]
+    written = raw.get("spec")
     try:
-        spec = spec_type.model_validate(raw.get("spec") or {}, strict=False)
+        spec = spec_type.model_validate({} if written is None else written)
     except ValidationError as error:
         return tuple(_explain(identity, spec_type, details) for details in error.errors())
     metadata = _mapping(raw.get("metadata"))
@@ -117,20 +125,51 @@ def _parse_resource(identity: Identity, raw: RawObject) -> Resource[Spec] | tupl
     )
 
 
+def _check_metadata(identity: Identity, raw: RawObject) -> Iterator[Problem]:
+    """What the API server checks of every object: its names end up in Redis keys, headers and labels."""
+    metadata = raw.get("metadata")
+    if metadata is not None and not isinstance(metadata, Mapping):
+        yield Problem(identity, "metadata", ProblemReason.INVALID, "must be a mapping with a name")
+        return
+    metadata = _mapping(metadata)
+    if metadata.get("name") is None:
+        message = "is required; every object needs a name"
+        yield Problem(identity, "metadata.name", ProblemReason.INVALID, message)
+        return
+    for name, default in (("name", None), ("namespace", "default")):
+        value = metadata.get(name) or default
+        try:
+            _NAME.validate_python(value)
+        except ValidationError as error:
+            message = str(error.errors()[0].get("ctx", {}).get("error", f"must be text, not {value!r}"))
+            yield Problem(identity, f"metadata.{name}", ProblemReason.INVALID, message)
+
+
 def _check_kind(identity: Identity, raw: RawObject) -> Problem | None:
+    if raw.get("kind") is None:
+        known = ", ".join(sorted(SPEC_OF_KIND))
+        return Problem(identity, "kind", ProblemReason.UNREADABLE, f"is required; one of: {known}")
     if identity.kind not in SPEC_OF_KIND:
         close = get_close_matches(identity.kind, SPEC_OF_KIND, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known kinds: {', '.join(sorted(SPEC_OF_KIND))}"
         return Problem(identity, "kind", ProblemReason.UNREADABLE, f"unknown kind {identity.kind!r}; {hint}")
     if raw.get("apiVersion") != API_VERSION:
-        message = f"unknown version {raw.get('apiVersion')!r}; write {API_VERSION}"
+        given = raw.get("apiVersion")
+        message = (
+            f"unknown version {given!r}; write {API_VERSION}" if given else f"is required: {API_VERSION}"
+        )
         return Problem(identity, "apiVersion", ProblemReason.UNREADABLE, message)
     return None
 
 
 def _parse_secret(identity: Identity, raw: RawObject) -> tuple[Mapping[str, str], tuple[Problem, ...]]:
     values: dict[str, str] = {}
-    problems: list[Problem] = []
+    problems = [] if raw.get("apiVersion") == "v1" else [_no_version(identity)]
+    problems += [
+        Problem(identity, part, ProblemReason.INVALID, "must be a mapping of keys to text")
+        for part in ("data", "stringData")
+        if raw.get(part) is not None and not isinstance(raw[part], Mapping)
+    ]
     for key, encoded in _mapping(raw.get("data")).items():
         try:
             values[key] = base64.b64decode(str(encoded), validate=True).decode()
@@ -138,12 +177,16 @@ def _parse_secret(identity: Identity, raw: RawObject) -> tuple[Mapping[str, str]
             message = "is not base64 of UTF-8 text; encode it, or move it to stringData as plain text"
             problems.append(Problem(identity, f"data.{key}", ProblemReason.INVALID, message))
     for key, value in _mapping(raw.get("stringData")).items():
-        if isinstance(value, str):
+        if isinstance(value, str) and isinstance(key, str):
             values[key] = value
         else:
-            message = "must be text; put it in quotes"
+            message = "must be text, and its name too; put it in quotes"
             problems.append(Problem(identity, f"stringData.{key}", ProblemReason.INVALID, message))
     return values, tuple(problems)
+
+
+def _no_version(identity: Identity) -> Problem:
+    return Problem(identity, "apiVersion", ProblemReason.UNREADABLE, "is required: v1")
 
 
 def _twice(identity: Identity) -> Problem:

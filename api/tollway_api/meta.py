@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Final, Generic, NewType, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 GROUP: Final = "tollway.dev"
@@ -27,6 +27,9 @@ class Spec(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
 
 
+# YAML's `true` and `"5"` are no numbers, here as in the API server.
+Integer = Annotated[int, Strict()]
+
 SpecT_co = TypeVar("SpecT_co", bound=Spec, covariant=True)
 
 
@@ -39,7 +42,12 @@ class Identity:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
+        return f"{self.kind} {self.path}"
+
+    @property
+    def path(self) -> str:
+        """As people write it; what is in no namespace, like a file, is its name alone."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +69,10 @@ def _text(pattern: str, accepts: str, **schema: str | int) -> tuple[Callable[[st
     """A validator for text and the JSON schema that says the same."""
     compiled = re.compile(pattern)
 
+    longest = schema.get("maxLength")
+
     def check(value: str) -> str:
-        if not compiled.fullmatch(value):
+        if not compiled.fullmatch(value) or (isinstance(longest, int) and len(value) > longest):
             raise ValueError(f"{value!r} is not {accepts}")
         return value
 
@@ -91,6 +101,14 @@ _check_label, _label_schema = _text(
 )
 Label = Annotated[str, AfterValidator(_check_label), WithJsonSchema(_label_schema)]
 
+# What Kubernetes lets Secrets and custom resources be called (RFC 1123).
+_check_object_name, _object_name_schema = _text(
+    r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*",
+    "an object's name: lower-case letters, digits, '-' and '.', starting and ending with a letter or digit",
+    maxLength=253,
+)
+ObjectName = Annotated[str, AfterValidator(_check_object_name), WithJsonSchema(_object_name_schema)]
+
 # A model's name may carry what providers' names carry; "auto" is left to the router.
 _check_model_name, _model_name_schema = _text(
     r"[A-Za-z0-9]([A-Za-z0-9._:/-]{0,126}[A-Za-z0-9])?",
@@ -118,13 +136,13 @@ Url = Annotated[str, AfterValidator(_check_url), WithJsonSchema(_url_schema)]
 class LocalRef(Spec):
     """Names an object in the same namespace; references never cross namespaces."""
 
-    name: Label = Field(description="Name of the object, in this object's namespace.")
+    name: ObjectName = Field(description="Name of the object, in this object's namespace.")
 
 
 class SecretKeyRef(Spec):
     """Names one key of a Secret in the same namespace."""
 
-    name: Label = Field(description="Name of the Secret, in this object's namespace.")
+    name: ObjectName = Field(description="Name of the Secret, in this object's namespace.")
     key: str = Field(
         default="api-key", min_length=1, max_length=253, description="Which of the Secret's keys to read."
     )

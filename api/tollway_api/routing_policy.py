@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from tollway_api.meta import (
     DecimalString,
     Duration,
+    Integer,
     LocalRef,
     ModelNameText,
     SecretKeyRef,
@@ -83,18 +84,24 @@ class Model(Spec):
     endpoint: Url | None = Field(default=None, description="Base URL. Default: the provider's own.")
     credentials_ref: SecretKeyRef | None = Field(default=None, description="The provider's API key.")
     pricing: Pricing | None = Field(default=None, description="Default: the catalogue's prices.")
-    context_window: int | None = Field(
+    context_window: Integer | None = Field(
         default=None, ge=1, le=100_000_000, description="Tokens of prompt. Default: the catalogue's."
     )
-    max_output_tokens: int | None = Field(
+    max_output_tokens: Integer | None = Field(
         default=None, ge=1, le=10_000_000, description="Most tokens of an answer. Default: the catalogue's."
     )
     timeout: Duration = Field(default="60s", description="For one attempt: to the answer, or between chunks.")
 
+    @model_validator(mode="after")
+    def _timeout_leaves_time(self) -> Self:
+        if milliseconds(self.timeout) < 100:
+            raise ValueError("timeout must be at least 100ms")
+        return self
+
 
 class Complexity(Spec):
     classifier: Classifier = Field(default=Classifier.HEURISTIC, description="How complexity is told.")
-    word_threshold: int = Field(
+    word_threshold: Integer = Field(
         default=50, ge=1, le=1_000_000, description="A prompt of more words is complex."
     )
     keywords: Annotated[list[str], Field(max_length=256)] = Field(
@@ -116,7 +123,7 @@ class Fallback(Spec):
     order: Annotated[list[ModelNameText], Field(max_length=16)] = Field(
         default=[], description="Models to try next, in order. Empty: the others, as listed."
     )
-    max_fallbacks: int = Field(default=2, ge=0, le=5, description="Most attempts after the first.")
+    max_fallbacks: Integer = Field(default=2, ge=0, le=5, description="Most attempts after the first.")
     triggers: Annotated[list[FallbackTrigger], Field(max_length=8)] = Field(
         default=list(FallbackTrigger), description="Failures after which to try the next model."
     )
@@ -125,7 +132,7 @@ class Fallback(Spec):
 
 class RoutingPolicySpec(Spec):
     match: PolicyMatch = Field(default=PolicyMatch(), description="Which requests. Empty: all.")
-    priority: int = Field(
+    priority: Integer = Field(
         default=0, ge=-1000, le=1000, description="Among matching policies the highest wins."
     )
     cache: Cache | None = Field(default=None, description="Where answers are cached. Absent: not at all.")

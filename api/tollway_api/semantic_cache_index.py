@@ -1,11 +1,11 @@
 """SemanticCacheIndex: where answers are remembered, and when one may be reused."""
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from tollway_api.meta import Duration, ModelNameText, Ratio, Spec
+from tollway_api.meta import Duration, Integer, ModelNameText, Ratio, Spec, milliseconds
 
 KIND: Final = "SemanticCacheIndex"
 
@@ -46,7 +46,7 @@ class Embedding(Spec):
         default=EmbeddingProvider.LOCAL, description="Who turns a prompt into a vector."
     )
     model: ModelNameText = Field(default="all-MiniLM-L6-v2", description="Name of the embedding model.")
-    dimensions: int = Field(default=384, ge=1, le=8192, description="Length of its vectors.")
+    dimensions: Integer = Field(default=384, ge=1, le=8192, description="Length of its vectors.")
 
 
 class Vector(Spec):
@@ -55,11 +55,11 @@ class Vector(Spec):
     algorithm: VectorAlgorithm = Field(default=VectorAlgorithm.HNSW, description="HNSW, or exhaustive Flat.")
     type: VectorType = Field(default=VectorType.FLOAT32, description="How one component is stored.")
     metric: VectorMetric = Field(default=VectorMetric.COSINE, description="How closeness is measured.")
-    m: int = Field(default=16, ge=2, le=512, description="HNSW: edges a node keeps per layer.")
-    ef_construction: int = Field(
+    m: Integer = Field(default=16, ge=2, le=512, description="HNSW: edges a node keeps per layer.")
+    ef_construction: Integer = Field(
         default=200, ge=2, le=4096, description="HNSW: candidates examined while inserting."
     )
-    initial_capacity: int = Field(
+    initial_capacity: Integer = Field(
         default=10_000, ge=1, le=10_000_000, description="Entries to allocate memory for at first."
     )
 
@@ -85,3 +85,9 @@ class SemanticCacheIndexSpec(Spec):
         default=Scope.TENANT, description="Tenant: nobody sees another's answers. Shared: all do."
     )
     match: Match = Field(default=Match(), description="When a remembered answer may be reused.")
+
+    @model_validator(mode="after")
+    def _ttl_is_time(self) -> Self:
+        if milliseconds(self.ttl) < 1_000:
+            raise ValueError("ttl must be at least 1s")
+        return self

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from tollway_api.meta import (
     DecimalString,
     Duration,
+    Integer,
     Label,
     ModelNameText,
     SecretKeyRef,
@@ -133,7 +134,7 @@ class TenantBudgetSpec(Spec):
     limits: Annotated[list[Limit], Field(max_length=16)] = Field(
         default=[], description="What may be spent. Without limits the caller is accounted and never refused."
     )
-    alert_threshold_percent: int = Field(
+    alert_threshold_percent: Integer = Field(
         default=80, ge=1, le=100, description="Usage of any limit, in percent, from which to warn."
     )
     on_exceeded: OnExceeded = Field(default=OnExceeded(), description="What happens when a limit is reached.")

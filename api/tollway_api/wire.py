@@ -8,6 +8,7 @@ keeps each group on one shard.
 import hashlib
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Index
@@ -25,9 +26,22 @@ def key_digest(api_key: str) -> str:
 def digest_in_secret(value: str) -> str:
     """The digest a Secret's value stands for: the value itself when it is one already."""
     value = value.strip()
-    if re.fullmatch(rf"{DIGEST_PREFIX}[0-9a-f]{{64}}", value):
-        return value.removeprefix(DIGEST_PREFIX)
+    if re.fullmatch(rf"{DIGEST_PREFIX}[0-9a-fA-F]{{64}}", value):
+        return value.removeprefix(DIGEST_PREFIX).lower()
     return key_digest(value)
+
+
+def check_redis_url(url: str) -> str:
+    """The URL itself. Raises ValueError for one that no Redis client understands; never repeats its password."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"redis", "rediss", "unix"} and bool(parts.hostname or parts.path)
+        _ = parts.port
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("not the URL of a Redis; write it like redis://127.0.0.1:6379/0")
+    return url
 
 
 def fingerprint(index_parts: tuple[str, ...]) -> str:

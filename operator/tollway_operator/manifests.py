@@ -92,13 +92,18 @@ def read_manifests(
                 documents += _read(file, default_namespace)
             except (OSError, UnicodeDecodeError) as exc:
                 unreadable.append(_unreadable(file, 1, f"cannot be read: {exc}"))
+            except _NotAnObject as exc:
+                line = exc.problem_mark.line + 1 if exc.problem_mark else 1
+                unreadable.append(_unreadable(file, line, str(exc.problem)))
             except yaml.MarkedYAMLError as exc:
                 mark = exc.problem_mark or exc.context_mark
                 line = mark.line + 1 if mark else 1
                 column = f" in column {mark.column + 1}" if mark else ""
                 unreadable.append(_unreadable(file, line, f"not valid YAML{column}: {exc.problem}"))
-            except yaml.YAMLError as exc:
+            except (yaml.YAMLError, ValueError) as exc:
                 unreadable.append(_unreadable(file, 1, f"not valid YAML: {exc}"))
+            except RecursionError:
+                unreadable.append(_unreadable(file, 1, "nested too deeply"))
     filled = []
     references: dict[tuple[str, str, str], str] = {}
     for document in documents:
@@ -110,15 +115,26 @@ def read_manifests(
 
 
 def manifest_files(path: Path) -> list[Path]:
-    """The files a path stands for."""
+    """The files a path stands for. Hidden ones are not ours: editors keep copies there, and a mounted ConfigMap keeps
+    the folders that its visible links lead to.
+    """
     if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+        visible = (file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)))
+        return sorted(file for file in visible if file.suffix in SUFFIXES and file.is_file())
     return [path] if path.is_file() else []
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _unreadable(path: Path, line: int, message: str) -> tuple[Location, Problem]:
     identity = Identity("File", "", str(path))
     return Location(path, line), Problem(identity, "", ProblemReason.UNREADABLE, message)
+
+
+class _NotAnObject(yaml.MarkedYAMLError):
+    """Valid YAML, but no Kubernetes object."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -165,15 +181,17 @@ def _read(file: Path, default_namespace: str) -> Iterator[_Document]:
 
 def _documents(file: Path, node: yaml.Node, loader: _Loader, default_namespace: str) -> Iterator[_Document]:
     if not isinstance(node, yaml.MappingNode):
-        raise yaml.constructor.ConstructorError(
-            None, None, "a document must be a mapping with apiVersion, kind and metadata", node.start_mark
-        )
+        message = "a document must be a mapping with apiVersion, kind and metadata"
+        raise _NotAnObject(None, None, message, node.start_mark)
     raw: RawObject = loader.construct_document(node)
     if str(raw.get("kind", "")).endswith("List") and "items" in raw:
         for key, value in node.value:
-            if key.value == "items" and isinstance(value, yaml.SequenceNode):
-                for item in value.value:
-                    yield from _documents(file, item, loader, default_namespace)
+            if key.value != "items":
+                continue
+            if not isinstance(value, yaml.SequenceNode):
+                raise _NotAnObject(None, None, "items must be a list of objects", value.start_mark)
+            for item in value.value:
+                yield from _documents(file, item, loader, default_namespace)
         return
     yield _Document(identify(raw, default_namespace), raw, file, dict(_lines(node, "")))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tollway_api import snapshot
+from tollway_api import snapshot, wire
 from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import Inventory, parse_inventory
@@ -41,6 +41,8 @@ class Gathered:
     broken: bool
     # For each tenant whose key is a reference to the environment: that reference, as a shell would read it.
     key_references: Mapping[TenantName, str] = field(default_factory=dict)
+    # For each tenant whose key stands in a file: the key.
+    literal_keys: Mapping[TenantName, str] = field(default_factory=dict, repr=False)
 
     @property
     def revision(self) -> str:
@@ -75,6 +77,7 @@ def gather(
         findings=tuple(Finding(problem, manifests.locate(problem)) for problem in problems),
         broken=bool(unreadable),
         key_references=dict(_key_references(inventory, manifests)),
+        literal_keys=dict(_literal_keys(inventory, manifests)),
     )
 
 
@@ -84,6 +87,16 @@ def _key_references(inventory: Inventory, manifests: Manifests) -> Iterator[tupl
             secret = (budget.identity.namespace, api_key.secret_ref.name, api_key.secret_ref.key)
             if (reference := manifests.references.get(secret)) is not None:
                 yield TenantName(budget.spec.tenant or budget.identity.name), reference
+
+
+def _literal_keys(inventory: Inventory, manifests: Manifests) -> Iterator[tuple[TenantName, str]]:
+    for budget in inventory.budgets:
+        for api_key in budget.spec.api_keys:
+            namespace, ref = budget.identity.namespace, api_key.secret_ref
+            key = inventory.secrets.get((namespace, ref.name), {}).get(ref.key, "").strip()
+            is_digest = key.startswith(wire.DIGEST_PREFIX)
+            if key and not is_digest and (namespace, ref.name, ref.key) not in manifests.references:
+                yield TenantName(budget.spec.tenant or budget.identity.name), key
 
 
 async def provision(wanted: Snapshot, cache_url: str, ledger_url: str) -> Provisioned:

@@ -66,8 +66,11 @@ def test_a_missing_field_is_shown_at_what_should_hold_it(tmp_path: Path) -> None
         ("a: &x 1\nb: *x\n", 2, "aliases"),
         ("a: [1, 2\n", 2, "not valid YAML"),
         ("a: \x00\n", 1, "not valid YAML"),
+        ("a: " + "[" * 3_000 + "]" * 3_000, 1, "nested too deeply"),
+        ("a: 0x_\n", 1, "not valid YAML"),
+        ("kind: List\nitems: 3\n", 2, "items must be a list"),
     ],
-    ids=["indent", "duplicate", "list", "alias", "unclosed", "control"],
+    ids=["indent", "duplicate", "list", "alias", "unclosed", "control", "deep", "number", "items"],
 )
 def test_a_file_that_cannot_be_read_is_named_with_its_line(
     tmp_path: Path, text: str, line: int, words: str
@@ -137,3 +140,39 @@ def test_only_our_own_reasons_are_given(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(POLICY, encoding="utf-8")
     gathered = gather([tmp_path], {}, "tollway-system")
     assert {finding.problem.reason for finding in gathered.findings} <= set(ProblemReason)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("name: acme", "name: pölicy", "metadata.name: 'pölicy' is not an object's name"),
+        ("name: acme", "name: 'a b'", "metadata.name: 'a b' is not an object's name"),
+        ("name: acme", "name: acme, namespace: 5", "metadata.namespace: must be text, not 5"),
+        ("metadata: {name: acme}", "metadata: acme", "metadata: must be a mapping"),
+        ("apiVersion: tollway.dev/v1alpha1\n", "", "apiVersion: is required: tollway.dev/v1alpha1"),
+        ("tollway.dev/v1alpha1", "tolway.dev/v1alpha1", "unknown version 'tolway.dev/v1alpha1'"),
+        ("apiVersion: v1\n", "", "Secret default/key: apiVersion: is required: v1"),
+        ("stringData:\n  api-key: VALUE", "stringData: [1]", "stringData: must be a mapping"),
+        ("  api-key: VALUE", "  1: abc\n  b: c", "must be text, and its name too"),
+        ("VALUE", "sha256:ABC", "a digest that is not sha256: and 64 hex digits"),
+        ("VALUE", '"two\\nlines"', "a key no caller can send"),
+        ("VALUE", '" "', "nothing under 'api-key'; there is none"),
+        ("apiKeys:", "alertThresholdPercent: true, apiKeys:", "alertThresholdPercent"),
+        ("spec: {apiKeys: [{secretRef: {name: key}}]}", "spec: false", "spec"),
+        ("kind: TenantBudget\n", "", "kind: is required; one of"),
+    ],
+)
+def test_what_looks_right_and_is_not_is_said(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in KEYED
+    assert words in "\n".join(findings(tmp_path, KEYED.replace(old, new)))
+
+
+def test_a_secret_that_is_defined_twice_is_said(tmp_path: Path) -> None:
+    (finding,) = findings(tmp_path, KEYED + "---" + KEYED.partition("---")[2])
+    assert finding.startswith("a.yaml:14: Secret default/key: metadata.name: is defined twice")
+
+
+def test_an_upper_case_digest_is_the_digest_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(KEYED.replace("VALUE", f"sha256:{'AB' * 32}"), encoding="utf-8")
+    (tenant,) = gather([tmp_path], {}, "tollway-system").snapshot.tenants.values()
+    assert tenant.key_digests == ("ab" * 32,)
