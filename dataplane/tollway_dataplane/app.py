@@ -90,19 +90,20 @@ async def open_dataplane(
         budgets = Budgets(ledger, metrics.money.unsettled.inc)
         service = Service(live, recall, Dispatch(upstreams, budgets), observer)
         embeddings = EmbeddingService(live, upstreams, budgets)
-        edge = Edge(Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
+        edge = Edge(live, Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
 
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, metrics.process)
         for work in (ledger.keep_holds(), memory, _measure_loop_lag(metrics)):
             await stack.enter_async_context(running(work))
         draining = asyncio.Event()
         public = create_public_app(
+            edge,
             [
                 chat_completions_route(edge, service),
-                chat_route(edge, service, live),
+                chat_route(edge, service),
                 embeddings_route(edge, embeddings),
                 *models_routes(edge, live),
-            ]
+            ],
         )
         yield DataPlane(
             live, metrics, public, create_admin_app(live, metrics.registry, draining.is_set), draining

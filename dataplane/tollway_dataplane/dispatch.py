@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Final
 
 from tollway_api.meta import ModelName
 from tollway_api.routing_policy import FallbackTrigger
@@ -21,6 +22,9 @@ from tollway_dataplane.core.tokens import estimate, estimate_text
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, Upstream, UpstreamCall
 from tollway_dataplane.record import AttemptNote, Record
+
+# Few providers of 2026 write one answer faster.
+FASTEST_TOKENS_PER_S: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class Dispatch:
                 attempts = self._degraded(job, exceeded)
                 continue
             made += 1
+            job.record.fallbacks = made - 1
+            began = clock()
             try:
                 return await self._try(job, attempt, hold, deadline - clock())
             except UpstreamFault as failed:
@@ -82,8 +88,14 @@ class Dispatch:
                 attempts = next_attempts(job.policy, attempt, failed.trigger, rest, made)
             except asyncio.CancelledError:
                 # The caller is gone. What the provider bills for cannot be known, and a caller who can leave
-                # without paying would: the whole hold counts as used.
-                await asyncio.shield(self.settle(job, hold, attempt, hold.worst, "Cancelled"))
+                # without paying would.
+                usage = abandoned_usage(attempt, hold.worst, clock() - began)
+                await asyncio.shield(self.settle(job, hold, attempt, usage, "Cancelled"))
+                raise
+            except Exception:
+                # Nobody foresaw it, and no hold may stand for it.
+                job.record.attempts.append(AttemptNote(attempt.model.name, "Unforeseen"))
+                await self._budgets.settle(hold, estimated_usage(attempt, ""), answered=False)
                 raise
         raise provider_refusal(fault)
 
@@ -116,7 +128,8 @@ class Dispatch:
         model = attempt.model
         upstream = self._upstreams[model.protocol]
         timeout_s = min(model.timeout_ms / 1_000, seconds_left)
-        call = UpstreamCall(model, Operation.CHAT, _fields(job.request, attempt), timeout_s)
+        fields = _fields(job.request, attempt)
+        call = UpstreamCall(model, Operation.CHAT, fields, timeout_s, idle_s=model.timeout_ms / 1_000)
         if not job.request.stream:
             completion = await upstream.complete(call)
             usage = completion.usage or estimated_usage(attempt, completion.answer_text)
@@ -151,6 +164,12 @@ def estimated_usage(attempt: Attempt, answer_text: str) -> Usage:
     return Usage(prompt, estimate_text(answer_text), estimated=True)
 
 
+def abandoned_usage(attempt: Attempt, worst: Usage, seconds: float) -> Usage:
+    """For calls that we broke off: what the fastest provider may have written until then."""
+    written = min(worst.completion_tokens, int(seconds * FASTEST_TOKENS_PER_S))
+    return Usage(sum(map(estimate, attempt.messages)), written, estimated=True)
+
+
 def _fields(request: ChatRequest, attempt: Attempt) -> JsonObject:
     """The body to send: everything the caller sent, and the bound on the answer that the hold covers."""
     fields: dict[str, JsonValue] = {**request.parameters, "messages": list(attempt.messages)}
@@ -172,6 +191,9 @@ def _bound_name(upstream_id: str) -> str:
 
 def provider_refusal(fault: UpstreamFault | None) -> Refusal:
     """What the caller is told when the last attempt failed."""
+    if fault is not None and fault.trigger is FallbackTrigger.CONTEXT_OVERFLOW:
+        message = f"the prompt is too long for every model that may answer: {fault.message}"
+        return Refusal(400, RefusalCode.CONTEXT_LENGTH_EXCEEDED, message, "messages")
     if fault is not None and fault.trigger is None and fault.status is not None and 400 <= fault.status < 500:
         if fault.status in {401, 403}:
             message = "the provider refused this gateway's credentials; tell whoever runs it"

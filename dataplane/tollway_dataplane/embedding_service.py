@@ -38,7 +38,7 @@ class EmbeddingService:
             message = "name the embedding model; vectors of different models cannot be compared"
             raise Refusal(400, RefusalCode.INVALID_REQUEST, message, "model")
         model = policy.models[name]
-        record.model, record.route_reason, record.source = name, RouteReason.EXPLICIT, Source.LIVE
+        record.model, record.route_reason = name, RouteReason.EXPLICIT
 
         worst = Usage(most_tokens_of_inputs(request.inputs), 0, estimated=True)
         try:
@@ -52,6 +52,7 @@ class EmbeddingService:
         try:
             completion = await self._upstreams[model.protocol].complete(call)
             used, outcome = completion.usage or worst, "ok"
+            record.source = Source.LIVE
         except UpstreamFault as fault:
             used, outcome = (worst if fault.may_have_run else NO_USAGE), fault.trigger or "Refused"
             raise provider_refusal(fault) from fault

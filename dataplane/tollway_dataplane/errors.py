@@ -33,6 +33,7 @@ class RefusalCode(StrEnum):
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TIMEOUT = "request_timeout"
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     TOO_LARGE = "request_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     BUDGET_EXCEEDED = "budget_exceeded"

@@ -91,7 +91,8 @@ class UpstreamCall:
     model: Model
     operation: Operation
     fields: JsonObject = field(repr=False)  # the body to send, but for `model` and streaming
-    timeout_s: float  # for the whole answer, or for the first chunk and between chunks
+    timeout_s: float  # for the whole answer, or for a stream's first chunk
+    idle_s: float = 0.0  # most between two chunks of a stream
 
 
 @dataclass(frozen=True, slots=True)

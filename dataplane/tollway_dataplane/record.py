@@ -33,6 +33,7 @@ class Record:
     model: str = ""
     similarity: float | None = None
     attempts: list[AttemptNote] = field(default_factory=list)
+    fallbacks: int = 0  # attempts after the first
     usage: Usage = NO_USAGE
     cost_nano: int = 0
     saved_nano: int = 0

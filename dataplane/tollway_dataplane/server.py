@@ -15,6 +15,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from tollway_dataplane.connections import Connection
 from tollway_dataplane.settings import Address
 
 _BACKLOG: Final = 2_048
@@ -106,12 +107,12 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 def _config(site: Site, drain_s: float) -> uvicorn.Config:
     return uvicorn.Config(
         site.app,
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
-        log_level=logging.WARNING,
+        log_level=logging.CRITICAL,  # what goes wrong is logged where it is known whose request it was
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,

@@ -5,7 +5,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
+
+from tollway_api.wire import check_redis_url
 
 
 class SettingsError(Exception):
@@ -34,6 +36,7 @@ def _address(value: object) -> object:
     return Address.parse(value) if isinstance(value, str) else value
 
 
+RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
 AddressText = Annotated[Address, BeforeValidator(_address)]
 
 
@@ -41,8 +44,8 @@ AddressText = Annotated[Address, BeforeValidator(_address)]
 class Settings:
     """Seconds and bytes; every field is an environment variable: `TOLLWAY_` and its name in capitals."""
 
-    cache_redis_url: str
-    ledger_redis_url: str
+    cache_redis_url: RedisUrl
+    ledger_redis_url: RedisUrl
     snapshot_file: Path = Path("/etc/tollway/snapshot.json")
     listen: AddressText = Address("0.0.0.0", 8080)  # noqa: S104 - a pod's own address is not known beforehand
     admin_listen: AddressText = Address("0.0.0.0", 8081)  # noqa: S104 - nor here
@@ -72,7 +75,9 @@ class Settings:
         except ValidationError as exc:
             first = exc.errors()[0]
             name = f"TOLLWAY_{str(first['loc'][0]).upper()}"
-            raise SettingsError(f"{name} is {first['input']!r}: {first['msg']}") from exc
+            # A URL may hold a password, so that one is not repeated.
+            given_value = "" if name.endswith("_URL") else f" {first['input']!r}:"
+            raise SettingsError(f"{name} is{given_value} {first['msg']}") from exc
 
 
 _ADAPTER: Final = TypeAdapter(Settings)

@@ -52,6 +52,8 @@ def assert_is_refusal(reply: Reply, status: int) -> None:
         (body(messages=[{"role": "user", "content": [{"text": "x"}]}]), "messages[0].content[0]"),
         (body(messages=[{"role": "user", "content": [{"type": "text"}]}]), "messages[0].content[0].text"),
         (body(messages=[{"role": "user", "content": "x"}] * 10_000), "10000 messages"),
+        (body(metadata=json.loads("[" * 70 + "]" * 70)), "nested too deeply"),
+        (body(tools=[{}] * 500_000), "too many values"),
         (body(model=""), "model"),
         (body(model=5), "model"),
         (body(model="x" * 1_000), "model"),
@@ -229,6 +231,27 @@ async def test_no_body_whatever_makes_us_fail(gateway: Running) -> None:
                 assert reply.status < 500, (path, sent, reply.body)
                 assert b"Traceback" not in reply.body
     assert (await gateway.ask("Still there?")).status == 200
+
+
+@pytest.mark.parametrize("depth", [10, 40, 60, 63, 64, 65, 70, 200, 253, 254, 300, 1_000, 1_024, 1_025])
+@pytest.mark.parametrize("field", ["metadata", "response_format", "tools", "x", "input"])
+async def test_nesting_is_never_our_failure(start: Start, setup: Setup, depth: int, field: str) -> None:
+    gateway = await start(
+        setup.but(acme={"limits": [{"name": "requests", "unit": "Requests", "amount": "5"}]})
+    )
+    nested = b"[" * depth + b"1" + b"]" * depth
+    path = "/v1/embeddings" if field == "input" else CHAT
+    start_of_body = b'{"model": "cheap", ' + (
+        b"" if field == "input" else b'"messages": [{"role": "user", "content": "x"}], '
+    )
+    reply = await gateway.post(path, start_of_body + b'"' + field.encode() + b'": ' + nested + b"}")
+    assert reply.status < 500, reply.body
+
+
+@pytest.mark.parametrize("given", [[None], [{}], [True], [1.5], [""], ["a", 1], [[]], [["a"]], "", {}, 5])
+async def test_what_cannot_be_embedded_is_refused(gateway: Running, given: object) -> None:
+    sent = json.dumps({"model": "cheap", "input": given}).encode()
+    assert_is_refusal(await gateway.post("/v1/embeddings", sent), 400)
 
 
 async def test_refused_requests_leave_no_memory_behind(gateway: Running) -> None:

@@ -166,3 +166,23 @@ async def test_failed_requests_leave_no_hold_behind_and_cost_nothing(
     assert {reply.status for reply in replies} == {503}
     async with Redis.from_url(ledger_redis.url) as redis:
         assert await redis.keys("*") == []
+
+
+async def test_a_healthy_stream_outlives_the_deadline_of_the_attempts(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    """The deadline is for the first byte; after it only a silent provider is given up."""
+    with provider("slow", tokens_per_second=10.0) as slow:
+        policy = {"fallback": {"deadline": "1500ms"}}
+        model = {"timeout": "1200ms"}
+        gateway = await start(
+            setup.but(rich=slow.endpoint, policy=policy, cheap_model=model, rich_model=model)
+        )
+        cheap.fail("stall")
+        stream = await gateway.acme.chat.completions.create(
+            model="auto", messages=[{"role": "user", "content": PROMPT}], stream=True
+        )
+        text = ""
+        async for chunk in stream:
+            text += chunk.choices[0].delta.content or ""
+        assert text == answer_for("slow", "gpt-4o", PROMPT)

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from redis.asyncio import Redis
 
+from tests.dataplanes import Setup, compiled
 from tollway_api.meta import ModelName, TenantName
 from tollway_api.snapshot import Calendar, Limit, Model, OnExceeded, Price, Protocol, Rolling, Tenant
 from tollway_api.tenant_budget import AUTO, CalendarPeriod, ExceededAction, LedgerUnavailable, Unit
@@ -15,8 +17,11 @@ from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.background import running
 from tollway_dataplane.budgets import Budgets
-from tollway_dataplane.core.facts import Usage
+from tollway_dataplane.core.facts import ChatRequest, Usage
+from tollway_dataplane.dispatch import Dispatch, Job
 from tollway_dataplane.errors import LedgerFault
+from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
+from tollway_dataplane.record import Record
 
 HOUR = Rolling(3_600_000)
 DAY = Calendar(CalendarPeriod.DAY, "Europe/Berlin")
@@ -145,6 +150,28 @@ async def test_a_hold_whose_caller_left_while_it_was_made_is_freed_at_once(redis
     with pytest.raises(asyncio.CancelledError):
         await holding
     await budgets.hold("next", acme, model, worst, money_only=False)
+
+
+class Exploding:
+    """An upstream with a mistake in it."""
+
+    async def complete(self, _: UpstreamCall) -> Completion:
+        raise TypeError("nobody foresaw this")
+
+    def stream(self, call: UpstreamCall) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        raise NotImplementedError(call)
+
+
+async def test_no_hold_stands_for_a_mistake_of_ours(redis: Redis) -> None:
+    limits = [{"name": "requests", "unit": "Requests", "amount": "1"}]
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1", acme={"limits": limits}).objects())
+    acme = next(each for each in snapshot.tenants.values() if each.name == "acme")
+    dispatch = Dispatch({Protocol.OPENAI: Exploding()}, Budgets(RedisLedger(redis, 2.0), lambda: None))
+    for number in range(3):  # a request that failed is not counted, so the limit of one is never met
+        request = ChatRequest(f"r{number}", "auto", [{"role": "user", "content": "x"}])
+        job = Job(request, acme, snapshot.policies[0], ModelName("cheap"), Record(f"r{number}", "chat"))
+        with pytest.raises(TypeError):
+            await dispatch.call(job)
 
 
 async def test_spending_is_counted_although_its_hold_is_gone(

@@ -141,7 +141,7 @@ async def test_a_caller_who_leaves_a_stream_cancels_it_upstream_and_pays_for_wha
     assert 0 < used < 0.01, "what was held came back, what was used stays"
 
 
-async def test_a_caller_who_leaves_before_the_answer_cancels_it_and_pays_for_what_was_held(
+async def test_a_caller_who_leaves_before_the_answer_cancels_it_and_pays_for_what_may_have_been_written(
     start: Start, setup: Setup, slow: Provider
 ) -> None:
     limits = [{"name": "tokens", "unit": "Tokens", "amount": "100000"}]
@@ -154,7 +154,7 @@ async def test_a_caller_who_leaves_before_the_answer_cancels_it_and_pays_for_wha
     line = gateway.log_lines()[0]
     assert (line["status"], line["attempts"]) == (499, ["cheap:Cancelled"])
     used = (await gateway.metrics())["ai_budget_utilization_ratio"][(("limit", "tokens"), ("tenant", "acme"))]
-    assert used > 0.16
+    assert 0 < used < 0.02, "500 tokens a second at most, and not the whole hold of 0.16"
 
 
 async def test_open_streams_finish_while_the_data_plane_drains(

@@ -47,17 +47,22 @@ class LiteLLMUpstream:
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
         await self.load()
-        arguments = {**_arguments(call), "stream": True, "stream_options": {"include_usage": True}}
+        arguments = {
+            **_arguments(call),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "timeout": call.idle_s,  # the library's own, which is also between chunks
+        }
         async with self._faults(), asyncio.timeout(call.timeout_s):
             response = await self._litellm.acompletion(**arguments)
-        async with aclosing(response), aclosing(self._chunks(response, call.timeout_s)) as chunks:
+        async with aclosing(response), aclosing(self._chunks(response, call.idle_s)) as chunks:
             yield chunks
 
-    async def _chunks(self, response: Any, timeout_s: float) -> AsyncGenerator[Chunk, None]:
+    async def _chunks(self, response: Any, idle_s: float) -> AsyncGenerator[Chunk, None]:
         """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk."""
         async with self._faults():
             while True:
-                async with asyncio.timeout(timeout_s):
+                async with asyncio.timeout(idle_s):
                     part = await anext(response, None)
                 if part is None:
                     return
@@ -86,6 +91,7 @@ class LiteLLMUpstream:
             status = int(getattr(exc, "status_code", None) or 500)
             # What follows the first line may be a traceback of its own.
             message = str(getattr(exc, "message", exc)).partition("\n")[0][:500]
+            message = message.removeprefix(f"litellm.{type(exc).__name__}: ")
             raise UpstreamFault(trigger_of(status, "", message), status, message, _retry_after(exc)) from exc
 
 
@@ -101,8 +107,8 @@ def _import_litellm() -> Any:
     return litellm
 
 
-# The fields of OpenAI's requests, and a few of other providers', which LiteLLM translates. LiteLLM's own arguments are in
-# the same namespace, and one of them would send our key to the caller's server: so any other field goes into the
+# The fields of OpenAI's requests, and a few of other providers', which LiteLLM translates. LiteLLM's own arguments are
+# in the same namespace, and one of them would send our key to the caller's server: so any other field goes into the
 # provider's body, where LiteLLM has a way for it, and nowhere else.
 _TRANSLATED: Final = frozenset(
     (

@@ -53,7 +53,7 @@ class OpenAIUpstream:
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
         fields = {**call.fields, "stream": True, "stream_options": {"include_usage": True}}
-        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT_S, sock_read=call.timeout_s)
+        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT_S, sock_read=call.idle_s)
         try:
             async with self._request(call, fields, timeout) as response:
                 await _check(response)

@@ -53,8 +53,11 @@ def next_attempts(
         return []
     if trigger is not FallbackTrigger.CONTEXT_OVERFLOW:
         return list(rest)[:left]
-    candidates = list(rest) or [failed]
-    return [_fitted(attempt, failed) for attempt in candidates][:left]
+    candidates = [_fitted(attempt, failed) for attempt in list(rest) or [failed]]
+    # What could not be cut down would fail again where it has failed.
+    return [
+        each for each in candidates if each.model != failed.model or len(each.messages) < len(failed.messages)
+    ][:left]
 
 
 def _fitted(attempt: Attempt, failed: Attempt) -> Attempt:

@@ -33,6 +33,7 @@ class CacheReason(StrEnum):
     NUMBERS_DIFFER = "NumbersDiffer"
     NEGATION_DIFFERS = "NegationDiffers"
     KEYWORDS_DIFFER = "KeywordsDiffer"
+    RELATIONS_DIFFER = "RelationsDiffer"  # "from Paris to London", "to Paris from London"
     ENTRY_GONE = "EntryGone"
     PROMPT_TOO_LONG = "PromptTooLong"  # for the encoder: only an exact hit was possible
     # misses: something did not work

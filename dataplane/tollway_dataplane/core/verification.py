@@ -43,7 +43,12 @@ _FUNCTION_WORDS: Final = frozenset(
     ).split()
 )
 
-_WORD: Final = re.compile(r"[^\W_]+(?:[.,:/'’-][^\W_]+)*")
+# Words that say how the next content word stands to the rest: "from Paris" is not "to Paris", "and" is not "or".
+_LINKS: Final = frozenset(
+    "to from into onto with without by for and or than before after over under between against".split()
+)
+
+_WORD: Final = re.compile(r"[^\W_]+(?:[.,:/'’-][^\W_]+)*(?:\+\+|#)?")
 _AMOUNT: Final = re.compile(r"[$€£¥₹%°]|\d")
 
 
@@ -58,6 +63,8 @@ def verify(prompt: str, remembered: str, similarity: float, index: Index) -> Cac
     for check, (facts_of, reason) in _CHECKS.items():
         if check in index.checks and facts_of(prompt) != facts_of(remembered):
             return reason
+    if CriticalCheck.KEYWORDS in index.checks and _relations_conflict(prompt, remembered):
+        return CacheReason.RELATIONS_DIFFER
     return CacheReason.SEMANTIC
 
 
@@ -89,7 +96,39 @@ def _keywords(text: str) -> tuple[str, ...]:
     not "euros to dollars". Any further word on either side makes another question: "price" of "gold".
     """
     stems = (_stem(word) for word in _words(text) if not _is_function_word(word))
-    return tuple(dict.fromkeys(stems))
+    return tuple(dict.fromkeys([*stems, *_capital_words(text)]))
+
+
+def _capital_words(text: str) -> tuple[str, ...]:
+    """Short words whose capitals make them names: "US" is not "us", "IT" is not "it"."""
+    if text.isupper():
+        return ()
+    found = (match.group() for match in _WORD.finditer(text))
+    return tuple(
+        word for word in found if len(word) > 1 and word.isupper() and _is_function_word(word.casefold())
+    )
+
+
+def _links(text: str) -> dict[str, set[str]]:
+    """The linking words that stand before each content word."""
+    links: dict[str, set[str]] = {}
+    last = ""
+    for word in _words(text):
+        if word in _LINKS:
+            last = word
+        elif not _is_function_word(word):
+            if last:
+                links.setdefault(_stem(word), set()).add(last)
+            last = ""
+    return links
+
+
+def _relations_conflict(prompt: str, remembered: str) -> bool:
+    """Whether both say how some content word stands to the rest, and say different things. A word with a link in one
+    of them only is no conflict: "how to reset" and "how do I reset" are one question.
+    """
+    ours, theirs = _links(prompt), _links(remembered)
+    return any(ours[word] != theirs[word] for word in ours.keys() & theirs.keys())
 
 
 def _is_function_word(word: str) -> bool:

@@ -11,7 +11,6 @@ from starlette.types import ASGIApp
 from tollway_dataplane.core.completions import text_of
 from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.pricing import as_usd
-from tollway_dataplane.edge.authentication import api_key_of
 from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.endpoint import Edge
 from tollway_dataplane.edge.incoming import Incoming
@@ -19,7 +18,6 @@ from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_prompt
 from tollway_dataplane.errors import Refusal, RefusalCode
-from tollway_dataplane.live import Live
 from tollway_dataplane.record import Record
 from tollway_dataplane.service import Service, Whole
 
@@ -27,13 +25,12 @@ UNAVAILABLE: Final = "I am sorry, no model can answer right now. Please try agai
 _SOURCES: Final = {Source.EXACT: "cache", Source.SEMANTIC: "cache"}
 
 
-def chat_route(edge: Edge, service: Service, live: Live) -> Route:
+def chat_route(edge: Edge, service: Service) -> Route:
     async def handle(request: Incoming, record: Record) -> ASGIApp:
-        api_key = api_key_of(request)
+        api_key = edge.api_key(request, record)
         body = await edge.json_body(request)
         chat, claimed = parse_prompt(body, request.headers, record.request_id)
-        tenant = live.current().authenticate(api_key)
-        if claimed is not None and claimed != tenant.name:
+        if claimed is not None and claimed != record.tenant:
             message = (
                 "tenant_id: is not the tenant this API key belongs to; leave it out, the key says who calls"
             )

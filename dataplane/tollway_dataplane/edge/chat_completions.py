@@ -3,7 +3,6 @@
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tollway_dataplane.edge.authentication import api_key_of
 from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.endpoint import Edge
 from tollway_dataplane.edge.event_streams import EventStream
@@ -17,7 +16,7 @@ from tollway_dataplane.service import Service, Whole
 
 def chat_completions_route(edge: Edge, service: Service) -> Route:
     async def handle(request: Incoming, record: Record) -> ASGIApp:
-        api_key = api_key_of(request)
+        api_key = edge.api_key(request, record)
         body = await edge.json_body(request)
         chat = parse_chat(body, request.headers, record.request_id)
         record.streaming = chat.stream

@@ -3,7 +3,6 @@
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tollway_dataplane.edge.authentication import api_key_of
 from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.endpoint import Edge
 from tollway_dataplane.edge.incoming import Incoming
@@ -16,7 +15,7 @@ from tollway_dataplane.record import Record
 
 def embeddings_route(edge: Edge, service: EmbeddingService) -> Route:
     async def handle(request: Incoming, record: Record) -> ASGIApp:
-        api_key = api_key_of(request)
+        api_key = edge.api_key(request, record)
         body = await edge.json_body(request)
         embeddings = parse_embeddings(body, request.headers, record.request_id)
         with CallerWatch(request.receive):

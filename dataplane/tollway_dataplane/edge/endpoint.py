@@ -2,6 +2,7 @@
 plain ASGI application, because a framework's layers cost more than most answers from the cache do.
 """
 
+import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,12 +14,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.edge.authentication import api_key_of
 from tollway_dataplane.edge.error_replies import error_response, internal_error, unknown_path, wrong_method
 from tollway_dataplane.edge.incoming import Incoming
 from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_json
 from tollway_dataplane.errors import CallerGone, Refusal
+from tollway_dataplane.live import Live
 from tollway_dataplane.observe import CLIENT_CLOSED_REQUEST, Observer
 from tollway_dataplane.record import Record
 
@@ -40,13 +43,28 @@ class Bounds:
 class Edge:
     """Turns handlers into routes."""
 
-    def __init__(self, bounds: Bounds, observer: Observer, log: FilteringBoundLogger) -> None:
+    def __init__(self, live: Live, bounds: Bounds, observer: Observer, log: FilteringBoundLogger) -> None:
+        self._live = live
         self._bounds = bounds
         self._observer = observer
         self._log = log
 
     def route(self, method: str, path: str, operation: str, handler: Handler) -> Route:
-        return Route(path, _Endpoint(method, operation, handler, self._observer, self._log))
+        async def handle(request: Incoming, record: Record) -> ASGIApp:
+            if request.method != method:
+                raise wrong_method(method)
+            return await handler(request, record)
+
+        return Route(path, self.endpoint(operation, handle))
+
+    def endpoint(self, operation: str, handler: Handler) -> ASGIApp:
+        return _Endpoint(operation, handler, self._observer, self._log)
+
+    def api_key(self, request: Incoming, record: Record) -> str | None:
+        """The key of somebody we know: nobody else's body is worth reading. Raises Refusal."""
+        key = api_key_of(request)
+        record.tenant = self._live.current().authenticate(key).name
+        return key
 
     async def json_body(self, request: Incoming) -> JsonObject:
         """Raises Refusal or CallerGone."""
@@ -56,21 +74,24 @@ class Edge:
 
 class _Endpoint:
     def __init__(
-        self, method: str, operation: str, handler: Handler, observer: Observer, log: FilteringBoundLogger
+        self, operation: str, handler: Handler, observer: Observer, log: FilteringBoundLogger
     ) -> None:
-        self._method = method
         self._operation = operation
         self._handler = handler
         self._observer = observer
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reply = await self._reply(Incoming(scope, receive))
-        await reply(scope, receive, send)
+        try:
+            reply = await self._reply(Incoming(scope, receive))
+            await reply(scope, receive, send)
+        except asyncio.CancelledError:
+            return  # the time to drain is over; what was held is settled
+        except Exception:
+            self._log.exception("unforeseen", operation=self._operation)
+            raise
 
     async def _reply(self, request: Incoming) -> ASGIApp:
-        if request.method != self._method:
-            return error_response(wrong_method(self._method), {})
         record = Record(f"{_PROCESS}{next(_NUMBERS):08x}", self._operation)
         try:
             with self._observer.request(record):
@@ -84,8 +105,8 @@ class _Endpoint:
             return error_response(internal_error(), headers_of(record))
 
 
-def create_public_app(routes: Sequence[Route]) -> ASGIApp:
-    async def default(scope: Scope, receive: Receive, send: Send) -> None:
-        await error_response(unknown_path(scope["path"]), {})(scope, receive, send)
+def create_public_app(edge: Edge, routes: Sequence[Route]) -> ASGIApp:
+    async def nowhere(request: Incoming, _: Record) -> ASGIApp:
+        raise unknown_path(request.path)
 
-    return Router(routes=routes, default=default, redirect_slashes=False)
+    return Router(routes=routes, default=edge.endpoint("unknown", nowhere), redirect_slashes=False)

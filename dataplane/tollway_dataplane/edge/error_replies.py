@@ -36,6 +36,13 @@ def error_response(refusal: Refusal, headers: Mapping[str, str]) -> JsonReply:
     return JsonReply(error_body(refusal), {**headers, **refusal.headers}, refusal.status)
 
 
+def malformed_http() -> Refusal:
+    """For bytes that are no HTTP request, before there is anything to route."""
+    return Refusal(
+        400, RefusalCode.INVALID_REQUEST, "this is not a valid HTTP/1.1 request; check its first lines"
+    )
+
+
 def internal_error() -> Refusal:
     """For what nobody foresaw. The log has the cause, under the request's id."""
     message = "something went wrong inside the gateway; its log has the cause under this request's id"

@@ -6,6 +6,7 @@ from starlette.types import Receive, Scope, Send
 
 from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.replies import raw_headers
+from tollway_dataplane.errors import CallerGone
 from tollway_dataplane.service import Stream
 
 
@@ -22,12 +23,17 @@ class EventStream:
             "cache-control": "no-cache",
             **self._headers,
         }
-        async with aclosing(self._stream.rest) as rest:
-            with CallerWatch(receive):
-                await send({"type": "http.response.start", "status": 200, "headers": raw_headers(headers)})
-                await _send_event(send, self._stream.first)
-                async for data in rest:
-                    await _send_event(send, data)
+        try:
+            async with aclosing(self._stream.rest) as rest:
+                with CallerWatch(receive):
+                    await send(
+                        {"type": "http.response.start", "status": 200, "headers": raw_headers(headers)}
+                    )
+                    await _send_event(send, self._stream.first)
+                    async for data in rest:
+                        await _send_event(send, data)
+        except CallerGone:
+            return  # the stream is closed and settled, and nobody is there to be told
         # Outside: a server reports a finished reply as a disconnect, too.
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -13,12 +13,13 @@ from tollway_dataplane.errors import CallerGone, Refusal, RefusalCode
 class Incoming:
     """`headers` by lower-case names; of a repeated one the last, and its name is in `repeated`."""
 
-    __slots__ = ("headers", "method", "path_parameters", "receive", "repeated")
+    __slots__ = ("headers", "method", "path", "path_parameters", "receive", "repeated")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         raw: Sequence[tuple[bytes, bytes]] = scope["headers"]
         self.receive = receive
         self.method: str = scope["method"]
+        self.path: str = scope["path"]
         self.path_parameters: Mapping[str, str] = scope.get("path_params", {})
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
         self.repeated: frozenset[str] = frozenset()

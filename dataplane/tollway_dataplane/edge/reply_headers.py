@@ -24,8 +24,8 @@ def headers_of(record: Record) -> dict[str, str]:
         headers["x-tollway-cost-usd"] = as_usd(record.cost_nano)
     if record.saved_nano:
         headers["x-tollway-saved-usd"] = as_usd(record.saved_nano)
-    if failed := sum(attempt.outcome != "ok" for attempt in record.attempts):
-        headers["x-tollway-fallbacks"] = str(failed)
+    if record.fallbacks:
+        headers["x-tollway-fallbacks"] = str(record.fallbacks)
     if record.reduced:
         headers["x-tollway-context-reduced"] = "true"
     return headers

@@ -2,7 +2,7 @@
 know is kept and passed on, because providers add parameters faster than gateways learn them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -12,6 +12,9 @@ from tollway_dataplane.core.facts import ChatRequest, EmbeddingsRequest, JsonObj
 from tollway_dataplane.errors import Refusal, RefusalCode
 
 MOST_MESSAGES: Final = 2_048
+# No honest request is deeper or has more values, and each value costs time on the event loop.
+MOST_DEPTH: Final = 64
+MOST_VALUES: Final = 400_000
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 # Understood here, so not among the parameters that are passed on as they are.
 _OWN_FIELDS: Final = frozenset({"model", "messages", "stream", "stream_options"})
@@ -28,6 +31,7 @@ def parse_json(body: bytes) -> JsonObject:
         raise _invalid(f"the body is not valid JSON: {exc.msg} at byte {exc.pos}") from None
     if not isinstance(value, dict):
         raise _invalid(f"the body must be a JSON object, not {_kind(value)}")
+    _check_shape(value)
     return value
 
 
@@ -73,11 +77,37 @@ def parse_prompt(
 def parse_embeddings(body: JsonObject, headers: Mapping[str, str], request_id: str) -> EmbeddingsRequest:
     """A `POST /v1/embeddings` body."""
     inputs = body.get("input")
-    is_list = isinstance(inputs, list) and inputs
-    if not (isinstance(inputs, str) and inputs) and not is_list:
-        raise _invalid("must be a text, a list of texts or token ids, and not empty", "input")
+    if not _is_embeddable(inputs):
+        raise _invalid("must be a text, a list of texts, or a list of token ids or of such lists", "input")
     parameters = {name: value for name, value in body.items() if name not in {"model", "input"}}
     return EmbeddingsRequest(request_id, _model(body, ""), inputs, parameters, headers)
+
+
+def _is_embeddable(inputs: JsonValue) -> bool:
+    if isinstance(inputs, str) or not isinstance(inputs, list) or not inputs:
+        return isinstance(inputs, str) and bool(inputs)
+    kinds = set(map(type, inputs))
+    if kinds == {list}:
+        return all(each and set(map(type, each)) == {int} for each in inputs)
+    return kinds in ({str}, {int}) and "" not in inputs
+
+
+def _check_shape(body: JsonObject) -> None:
+    """Level by level, because a stack of our own has no bottom."""
+    level: list[Mapping[str, JsonValue] | Sequence[JsonValue]] = [body]
+    depth = values = 0
+    while level:
+        depth += 1
+        below: list[JsonValue] = []
+        for each in level:
+            below += each.values() if isinstance(each, Mapping) else each
+        values += len(below)
+        if depth > MOST_DEPTH or values > MOST_VALUES:
+            raise _invalid(
+                f"the body is nested too deeply or has too many values; at most {MOST_DEPTH} levels "
+                f"and {MOST_VALUES} values are accepted"
+            )
+        level = [each for each in below if isinstance(each, dict | list)]
 
 
 def _messages(value: JsonValue) -> list[JsonObject]:

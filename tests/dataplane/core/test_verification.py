@@ -21,6 +21,8 @@ def index() -> Index:
         ("What's the capital of France?", "what is the capital of france"),
         ("Which country is largest?", "Which countries are largest?"),
         ("What does the café cost’s owner do?", "what does the café cost's owner do"),
+        ("How to reset my password?", "How do I reset my password?"),
+        ("HOW DO I RESET IT", "how do I reset it"),
     ],
 )
 def test_other_wordings_of_one_question_pass(index: Index, one: str, other: str) -> None:
@@ -51,6 +53,15 @@ def test_other_wordings_of_one_question_pass(index: Index, one: str, other: str)
         ("When was it built?", "Where was it built?", CacheReason.KEYWORDS_DIFFER),
         ("¿Cuál es el precio?", "¿Cuál es el precio del oro?", CacheReason.KEYWORDS_DIFFER),
         ("What is the price?", "What is the pricelist?", CacheReason.KEYWORDS_DIFFER),
+        ("Fly from Paris to London", "Fly to Paris from London", CacheReason.RELATIONS_DIFFER),
+        ("Is aspirin safe with ibuprofen?", "Is aspirin safe or ibuprofen?", CacheReason.RELATIONS_DIFFER),
+        ("Is it open and licensed?", "Is it open or licensed?", CacheReason.RELATIONS_DIFFER),
+        ("Was it built by Romans?", "Was it built for Romans?", CacheReason.RELATIONS_DIFFER),
+        ("Convert francs to kroner", "Convert francs from kroner", CacheReason.RELATIONS_DIFFER),
+        ("Port it from C to C++", "Port it from C++ to C", CacheReason.KEYWORDS_DIFFER),
+        ("What is C?", "What is C#?", CacheReason.KEYWORDS_DIFFER),
+        ("Who leads in the US?", "Who leads us?", CacheReason.KEYWORDS_DIFFER),
+        ("Help me with IT", "Help me with it", CacheReason.KEYWORDS_DIFFER),
     ],
 )
 def test_prompts_that_differ_in_a_fact_never_share_an_answer(

@@ -1,0 +1,60 @@
+"""A connection of uvicorn's, with three manners of ours: what is no HTTP gets an error in our shape, an offer to speak
+another protocol is declined without losing the request, and whoever never finishes a request's head is let go.
+"""
+
+import asyncio
+import re
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from tollway_dataplane.edge.error_replies import error_body, malformed_http
+
+HEAD_DEADLINE_S: Final = 30.0
+_MALFORMED: Final = error_body(malformed_http())
+# Java's client, for one, offers HTTP/2 in every first request. A server may ignore that (RFC 9110, 7.8), but the parser
+# would take the body for the other protocol's bytes.
+_OFFER: Final = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
+
+
+class Connection(HttpToolsProtocol):
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_has_come()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        before: RequestResponseCycle | None = self.cycle
+        if before is not None and before.more_body:
+            super().data_received(data)
+            return
+        if b"pgrade:" in data:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            data = _OFFER.sub(b"", head) + end + rest
+        super().data_received(data)
+        if self.cycle is before and self._head_timer is None:  # a head came in part
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_has_come()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the parent's signature
+        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        self.transport.write(b"%scontent-length: %d\r\n\r\n%s" % (head, len(_MALFORMED), _MALFORMED))
+        self.transport.close()
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_DEADLINE_S, self.transport.close)
+
+    def _head_has_come(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
