@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Coroutine
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -13,6 +14,7 @@ import typer
 import uvloop
 from rich.console import Console
 
+from tollway_api.wire import check_redis_url
 from tollway_cli.embedded_redis import EmbeddedRedisError
 from tollway_cli.serve import ServeError, ServeOptions, serve_standalone
 from tollway_cli.simulate import simulate as simulate_provider
@@ -30,8 +32,6 @@ _MISTAKES = (ServeError, EmbeddedRedisError, ListenError, OperatorError, Tollway
 
 app = typer.Typer(
     name="tollway",
-    help="A traffic controller for LLM requests: semantic cache, routing, hard budgets and fallback, from three kinds "
-    "of YAML objects.",
     epilog="Start here:  tollway serve --manifests examples/",
     no_args_is_help=True,
     add_completion=False,
@@ -49,6 +49,24 @@ AddressOption = Annotated[
 class Output(StrEnum):
     TABLE = "table"
     JSON = "json"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tollway {metadata.version('tollway')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """A traffic controller for LLM requests: semantic cache, routing, hard budgets and fallback, from three kinds of
+    YAML objects.
+    """
 
 
 @app.command()
@@ -82,11 +100,19 @@ def serve(
     files: a good change takes effect without a restart, a bad one is shown with file and line and changes nothing.
     In Secrets, ${NAME} and ${NAME:-default} stand for environment variables.
     """
-    console = Console()
+    console = _console()
     paths = (*manifests, *(more or ()))
     if missing := [path for path in paths if not path.exists()]:
         _fail(f"--manifests {missing[0]}: no such file or folder")
-    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        _fail(f"--data-dir {data_dir}: {error.strerror}")
+    for option, url in (("--redis", redis), ("--ledger-redis", ledger_redis)):
+        try:
+            check_redis_url(url or "redis://default")
+        except ValueError as error:
+            _fail(f"{option}: {error}")
     options = ServeOptions(
         manifests=paths,
         listen=_address("--listen", listen),
@@ -115,7 +141,7 @@ def validate(
     if output is Output.JSON:
         typer.echo(as_json(gathered))
     else:
-        console = Console()
+        console = _console()
         if gathered.findings:
             console.print(findings_table(gathered.findings))
         console.print(summary(gathered), highlight=False)
@@ -162,7 +188,12 @@ def simulate(
         )
     except ValueError as error:
         _fail(str(error))
-    _run(simulate_provider(settings, _address("--listen", listen), Console()))
+    _run(simulate_provider(settings, _address("--listen", listen), _console()))
+
+
+def _console() -> Console:
+    """As wide as the terminal; wide enough for whole paths where the output is a file or a pipe."""
+    return Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=200)
 
 
 def _run(work: Coroutine[object, object, None]) -> None:
@@ -170,6 +201,8 @@ def _run(work: Coroutine[object, object, None]) -> None:
         uvloop.run(work)
     except _MISTAKES as error:
         _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _address(option: str, text: str) -> Address:

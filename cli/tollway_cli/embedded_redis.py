@@ -91,6 +91,14 @@ class EmbeddedRedis:
         self._end()
         self._release_lock()
 
+    async def keep_running(self) -> bool:
+        """Starts the server again if it has died, and says whether it had. Raises EmbeddedRedisError."""
+        if self._process is None or self._process.poll() is None:
+            return False
+        self._process = self._spawn()
+        await asyncio.to_thread(self._wait_until_ready)
+        return True
+
     def kill(self) -> None:
         """Ends the server as a crash would."""
         if self._process is not None:

@@ -1,6 +1,5 @@
 """`tollway serve`: the whole of Tollway on one machine, without a cluster. Compiles the same YAML, starts two embedded
-Redis, provisions the index versions, serves, and follows the files: a change is compiled and swapped in while requests
-go on; a bad one changes nothing.
+Redis, provisions the index versions, serves, and follows the files (`standalone.py`).
 """
 
 import asyncio
@@ -9,27 +8,19 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
-from rich.table import Table
-from watchfiles import awatch
 
-from tollway_api.snapshot import Limit, Rolling
-from tollway_api.tenant_budget import Unit
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
+from tollway_cli.introduction import curl_line, introduction
+from tollway_cli.standalone import Sources, Standalone
 from tollway_cli.validate import findings_table, summary
-from tollway_dataplane.app import DataPlane, open_dataplane
+from tollway_dataplane.app import open_dataplane
 from tollway_dataplane.background import running
-from tollway_dataplane.core.pricing import as_usd
-from tollway_dataplane.errors import SnapshotFault
 from tollway_dataplane.logs import json_log
 from tollway_dataplane.server import Site, listen, serve, settle_heap, stop_on_signals
 from tollway_dataplane.settings import Address, Settings
-from tollway_operator.errors import OperatorError
-from tollway_operator.manifests import SUFFIXES
-from tollway_operator.reconcile import Gathered, gather, provision
-
-_DEBOUNCE_MS = 200
 
 
 class ServeError(Exception):
@@ -49,55 +40,6 @@ class ServeOptions:
     log_file: Path | None  # of requests; None: standard output
 
 
-class Standalone:
-    """Keeps one data plane on what the manifests say."""
-
-    def __init__(
-        self, options: ServeOptions, environ: Mapping[str, str], console: Console, settings: Settings
-    ) -> None:
-        self._options = options
-        self._environ = environ
-        self._console = console
-        self._settings = settings
-
-    def gather(self) -> Gathered:
-        return gather(self._options.manifests, self._environ, self._options.installation_namespace)
-
-    async def run_on(self, gathered: Gathered, dataplane: DataPlane) -> None:
-        """Provisions and swaps in. Raises OperatorError or SnapshotFault, and then the last good one keeps serving."""
-        urls = self._settings.cache_redis_url, self._settings.ledger_redis_url
-        done = await provision(gathered.snapshot, *urls)
-        for warning in done.warnings:
-            self._console.print(f"[yellow]warning[/]: {warning}")
-        await dataplane.live.offer(gathered.encoded)
-
-    async def follow(self, dataplane: DataPlane) -> None:
-        """Runs until cancelled: compiles again whenever a manifest changes."""
-        folders = {path if path.is_dir() else path.parent for path in self._options.manifests}
-        changes = awatch(
-            *folders,
-            watch_filter=lambda _, name: Path(name).suffix in SUFFIXES,
-            debounce=_DEBOUNCE_MS,
-            step=50,
-        )
-        async for _ in changes:
-            gathered = self.gather()
-            if gathered.broken or gathered.errors:
-                self._console.print(findings_table(gathered.findings))
-                self._console.print(
-                    f"[bold red]change refused[/]: revision {dataplane.live.revision} keeps serving until it is mended"
-                )
-            elif gathered.revision != dataplane.live.revision:
-                try:
-                    await self.run_on(gathered, dataplane)
-                except (OperatorError, SnapshotFault) as fault:
-                    self._console.print(
-                        f"[bold red]change not taken[/]: {fault}; the last good snapshot keeps serving"
-                    )
-                else:
-                    self._console.print(f"[green]change taken[/]: {summary(gathered)}")
-
-
 async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], console: Console) -> None:
     """Serves until SIGTERM or Ctrl-C, then drains.
 
@@ -106,27 +48,35 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
     stop = asyncio.Event()
     stop_on_signals(stop)
     async with AsyncExitStack() as stack:
-        cache_url, ledger_url = await stack.enter_async_context(_redis(options, console))
-        settings = Settings(cache_url, ledger_url, drain_s=options.drain_s)
-        standalone = Standalone(options, environ, console, settings)
-        gathered = standalone.gather()
+        servers = await stack.enter_async_context(_redis(options, console))
+        settings = Settings(servers.cache_url, servers.ledger_url, drain_s=options.drain_s)
+        sources = Sources(
+            manifests=options.manifests,
+            data_dir=options.data_dir,
+            environ=environ,
+            installation_namespace=options.installation_namespace,
+            cache_url=servers.cache_url,
+            ledger_url=servers.ledger_url,
+        )
+        gathered = sources.gather()
         if gathered.findings:
             console.print(findings_table(gathered.findings))
         if gathered.broken or not gathered.snapshot.policies:
             raise ServeError(f"nothing to serve: {summary(gathered)}")
-        log_file = stack.enter_context(options.log_file.open("w")) if options.log_file else sys.stdout
-        log = await stack.enter_async_context(json_log(log_file))
+        log = await stack.enter_async_context(json_log(_log_file(options, stack)))
         dataplane = await stack.enter_async_context(open_dataplane(settings, log))
-        await standalone.run_on(gathered, dataplane)
+        standalone = Standalone(sources, dataplane, console, servers.keep_running)
+        await standalone.run(gathered)
         public = Site(dataplane.public, listen(options.listen))
         admin = Site(dataplane.admin, listen(options.admin_listen))
         settle_heap()
-        _introduce(console, gathered, public.address, admin.address)
+        console.print(introduction(gathered, public.address, admin.address, servers.where))
+        console.print(curl_line(gathered, public.address, options.data_dir), soft_wrap=True, highlight=False)
         console.print(summary(gathered), soft_wrap=True)
         where = options.log_file or "standard output"
         console.print(f"Requests are logged to {where}. Ctrl-C stops.", soft_wrap=True)
         announcing = _announce_drain(dataplane.draining, console)
-        async with running(standalone.follow(dataplane)), running(announcing):
+        async with running(standalone.follow()), running(announcing):
             await serve([public, admin], stop, options.drain_s, dataplane.draining)
     console.print("stopped; nothing is left running")
 
@@ -136,47 +86,43 @@ async def _announce_drain(draining: asyncio.Event, console: Console) -> None:
     console.print("draining: requests under way finish; again to stop at once")
 
 
+@dataclass(frozen=True, slots=True)
+class _Servers:
+    """The two Redis, and where they are, in words."""
+
+    cache_url: str
+    ledger_url: str
+    where: str
+    embedded: tuple[EmbeddedRedis, ...] = ()
+
+    async def keep_running(self) -> bool:
+        return any([await server.keep_running() for server in self.embedded])
+
+
 @asynccontextmanager
-async def _redis(options: ServeOptions, console: Console) -> AsyncIterator[tuple[str, str]]:
-    """URLs of the cache and the ledger; embedded ones keep their data in the data folder."""
+async def _redis(options: ServeOptions, console: Console) -> AsyncIterator[_Servers]:
+    """Embedded ones keep their data in the data folder."""
     if options.redis_url is not None:
-        yield options.redis_url, options.ledger_redis_url or options.redis_url
+        cache, ledger = options.redis_url, options.ledger_redis_url or options.redis_url
+        where = " and ".join(
+            dict.fromkeys(url.rpartition("@")[2].rpartition("//")[2] for url in (cache, ledger))
+        )
+        yield _Servers(cache, ledger, where)
         return
     with console.status("starting Redis…"):
-        cache = EmbeddedRedis(RedisRole.CACHE, options.data_dir / "cache")
-        ledger = EmbeddedRedis(RedisRole.LEDGER, options.data_dir / "ledger")
-    async with cache, ledger:
-        yield cache.url, ledger.url
+        servers = [EmbeddedRedis(role, options.data_dir / role.value) for role in RedisRole]
+    async with AsyncExitStack() as stack:
+        for server in servers:
+            await stack.enter_async_context(server)
+        places = [f"{server.role.value} on port {server.port}" for server in servers]
+        where = f"embedded: {', '.join(places)}; data in {options.data_dir}/"
+        yield _Servers(servers[0].url, servers[1].url, where, tuple(servers))
 
 
-def _introduce(console: Console, gathered: Gathered, public: Address, admin: Address) -> None:
-    """What runs, as a table, and a line that works when pasted."""
-    snapshot = gathered.snapshot
-    table = Table(title="Tollway serves", title_justify="left", show_header=False)
-    table.add_row("requests", f"http://{public}/v1")
-    table.add_row("admin", f"http://{admin}/readyz  /metrics")
-    for policy in snapshot.policies:
-        cache = f"cache {policy.cache.index}" if policy.cache else "no cache"
-        route = f"easy → {policy.route.simple}, hard → {policy.route.complex}"
-        table.add_row("policy", f"{policy.id}: {', '.join(policy.models)}; {route}; {cache}")
-    for tenant in snapshot.tenants.values():
-        table.add_row("tenant", f"{tenant.name}: {', '.join(map(_limit, tenant.limits)) or 'no limits'}")
-    console.print(table)
-    # A key itself is never printed; a reference to the environment is read by the shell as it was by us.
-    keys = [gathered.key_references[name] for name in snapshot.tenants if name in gathered.key_references]
-    key = keys[0] if keys else "YOUR-KEY"
-    console.print(
-        f'Try it:\n  curl http://{public}/chat -H "Authorization: Bearer {key}" '
-        """-H 'content-type: application/json' -d '{"prompt": "How do I reset my password?"}'""",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
-    )
-
-
-def _limit(limit: Limit) -> str:
-    amount = as_usd(limit.amount) if limit.unit is Unit.USD else str(limit.amount)
-    window = limit.window
-    if isinstance(window, Rolling):
-        return f"{amount} {limit.unit} in {window.milliseconds // 1_000}s"
-    return f"{amount} {limit.unit} a {window.period.lower()} ({window.time_zone})"
+def _log_file(options: ServeOptions, stack: AsyncExitStack) -> TextIO:
+    if options.log_file is None:
+        return sys.stdout
+    try:
+        return stack.enter_context(options.log_file.open("a"))
+    except OSError as error:
+        raise ServeError(f"--log {options.log_file}: {error.strerror}") from error

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from rich.table import Table
+from rich.text import Text
 
 from tollway_api.problems import Severity
 from tollway_operator.reconcile import Finding, Gathered
@@ -19,11 +20,12 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     for finding in findings:
         problem = finding.problem
         table.add_row(
-            f"[{_STYLE[problem.severity]}]{problem.severity}[/]",
-            f"{problem.identity.kind}\n{problem.identity.namespace}/{problem.identity.name}",
-            str(finding.location or ""),
-            problem.field,
-            f"{problem.message} ({problem.reason})",
+            Text(problem.severity, _STYLE[problem.severity]),
+            # As text, because what a user wrote may look like markup.
+            Text(f"{problem.identity.kind}\n{problem.identity.path}"),
+            Text(str(finding.location or "")),
+            Text(problem.field),
+            Text(f"{problem.message} ({problem.reason})"),
         )
     return table
 

@@ -64,6 +64,18 @@ def test_validate_speaks_json_to_programs(tmp_path: Path) -> None:
     }
 
 
+def test_markup_in_a_manifest_is_shown_as_it_is(tmp_path: Path) -> None:
+    text = BAD.replace("gpt-4o-mni", "gpt-4o, timeout: '[/x] [red]oops'")
+    (tmp_path / "bad.yaml").write_text(text, encoding="utf-8")
+    done = run("tollway_cli", "validate", str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "[/x] [red]oops" in done.stdout
+
+
+def test_the_version_is_told() -> None:
+    assert run("tollway_cli", "--version").stdout.startswith("tollway 0.")
+
+
 def test_validate_tells_an_unreadable_file_from_a_wrong_object(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("a: [", encoding="utf-8")
     assert run("tollway_cli", "validate", str(tmp_path)).returncode == 2
@@ -74,7 +86,16 @@ def test_validate_tells_an_unreadable_file_from_a_wrong_object(tmp_path: Path) -
     [
         (["serve", "--manifests", "/nowhere"], "no such file or folder"),
         (["serve", "--manifests", str(EXAMPLES), "--listen", "here"], "is not an address"),
+        (["serve", "--manifests", str(EXAMPLES), "--data-dir", "/proc/nope"], "--data-dir /proc/nope"),
+        (["serve", "--manifests", str(EXAMPLES), "--log", "/nowhere/x.log"], "--log /nowhere/x.log"),
+        (["serve", "--manifests", str(EXAMPLES), "--redis", "localhost:6379"], "--redis: not the URL"),
+        (
+            ["serve", "--manifests", str(EXAMPLES), "--redis", "redis://127.0.0.1:abc/0"],
+            "--redis: not the URL",
+        ),
         (["simulate", "--latency", "slow"], "is not a latency"),
+        (["simulate", "--latency", "lognormal:200ms,nan"], "is not a latency"),
+        (["simulate", "--latency", "uniform:400ms,100ms"], "is not a latency"),
         (["simulate", "--fault", "explode"], "is not a fault"),
         (["simulate", "--listen", "127.0.0.1:1"], None),
         (["validate", "--output", "xml", "x"], "xml"),

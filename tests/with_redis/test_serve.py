@@ -1,11 +1,12 @@
 """`tollway serve` as a person runs it: one process, its Redis, its files and its end."""
 
+import os
 import re
 import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -73,6 +74,12 @@ def test_a_change_takes_effect_without_a_restart_and_a_bad_one_changes_nothing(
         assert re.search(r"all\.yaml:\d+", served.process.output), "with file and line"
         file.write_text("a: [", encoding="utf-8")
         wait_for(lambda: served.process.output.count("change refused") >= 2, "broken YAML is reported")
+        file.write_text("a: " + "[" * 3_000, encoding="utf-8")
+        wait_for(lambda: served.process.output.count("change refused") >= 3, "deep YAML is reported")
+        file.write_text("", encoding="utf-8")
+        wait_for(lambda: "nothing to serve" in served.process.output, "an emptied file changes nothing")
+        file.write_text(good, encoding="utf-8")
+        wait_for(lambda: "mended" in served.process.output, "that it is mended is said")
         assert served.revision() == before
         assert served.ask("What is a delta?").status_code == 200
 
@@ -81,6 +88,53 @@ def test_a_change_takes_effect_without_a_restart_and_a_bad_one_changes_nothing(
         file.write_text(yaml.safe_dump_all(objects), encoding="utf-8")
         wait_for(lambda: served.revision() != before, "the good change is taken")
         assert served.ask("What is an estuary?").json()["model"] == "rich"
+
+
+def test_a_mounted_folder_that_is_swapped_by_its_link_is_followed(tmp_path: Path, manifests: Path) -> None:
+    """As Kubernetes changes a mounted ConfigMap."""
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    (mounted / "..one").mkdir()
+    (mounted / "..one" / "all.yaml").write_text((manifests / "all.yaml").read_text())
+    (mounted / "..data").symlink_to("..one")
+    (mounted / "all.yaml").symlink_to("..data/all.yaml")
+    with serving(tmp_path, mounted) as served:
+        before = served.revision()
+        (mounted / "..two").mkdir()
+        text = (manifests / "all.yaml").read_text().replace("openai/gpt-4o-mini", "openai/gpt-4o")
+        (mounted / "..two" / "all.yaml").write_text(text)
+        (mounted / "..new").symlink_to("..two")
+        (mounted / "..new").rename(mounted / "..data")
+        wait_for(lambda: served.revision() != before, "the swapped manifests run")
+
+
+def test_a_redis_that_dies_or_is_flushed_is_made_good(tmp_path: Path, manifests: Path) -> None:
+    with serving(tmp_path, manifests) as served:
+        assert served.ask("How do I reset my password?").json()["source"] == "live"
+        for pid in children_of(served.process.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: "started again" in served.process.output, "Redis runs again", 30)
+        wait_for(
+            lambda: served.ask("How can I reset my password?").json()["source"] == "cache", "it remembers", 30
+        )
+
+
+def test_the_time_to_drain_ends_streams_without_a_traceback(
+    tmp_path: Path, setup: Setup, manifests: Path
+) -> None:
+    with provider("slow", tokens_per_second=2.0) as slow:
+        text = yaml.safe_dump_all(setup.but(cheap=slow.endpoint).objects())
+        (manifests / "all.yaml").write_text(text, encoding="utf-8")
+        with serving(tmp_path, manifests, "--drain", "1") as served, ThreadPoolExecutor(1) as pool:
+            body = {"stream": True, "messages": [{"role": "user", "content": "What is a fjord?"}]}
+            url = f"{served.url}/v1/chat/completions"
+            streaming = pool.submit(httpx.post, url, json=body, headers=AUTH, timeout=30)
+            wait_for(lambda: slow.seen()["in_flight"] == 1, "the stream has begun")
+            assert served.process.stop() == 0
+            assert "draining" in served.process.output
+            assert "Traceback" not in served.process.output
+            with suppress(httpx.HTTPError):
+                streaming.result()
 
 
 def test_the_cache_and_the_ledger_survive_a_restart(tmp_path: Path, manifests: Path) -> None:

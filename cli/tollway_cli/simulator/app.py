@@ -27,6 +27,15 @@ _STALL_S: Final = 600.0
 _DEFAULT_DIMENSIONS: Final = 256
 
 
+_MOST_INPUTS: Final = 2_048
+_NUMBERS: Final = {
+    "max_tokens": 10_000_000,
+    "max_completion_tokens": 10_000_000,
+    "n": 128,
+    "dimensions": 8_192,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SimulatorSettings:
     name: str = "simulator"
@@ -72,6 +81,8 @@ class Simulator:
         messages = body.get("messages")
         if not isinstance(messages, list) or not messages:
             return _json(shape.invalid("the body must be JSON with a list of messages"), 400)
+        if (wrong := _wrong_number(body)) is not None:
+            return _json(shape.invalid(wrong), 400)
         model = str(body.get("model", ""))
         self._ledger.saw(model, request.url.path, dict(request.headers), body)
         answer = self._answer(body, messages, model)
@@ -79,10 +90,13 @@ class Simulator:
         if fault in STATUS:
             self._ledger.ended(fault)
             headers = {"retry-after": str(RETRY_AFTER_S)} if fault is FaultKind.RATE_LIMIT else {}
-            context = f"{answer.prompt_tokens} tokens > {self._settings.context_window or 0}"
-            return _json(shape.error(fault, context), STATUS[fault], headers)
+            return _json(shape.error(fault, self._context(answer.prompt_tokens)), STATUS[fault], headers)
         delay = self._settings.latency.draw(self._draw)
         return _Reply(self, shape, answer, bool(body.get("stream")), fault, delay)
+
+    def _context(self, prompt: int) -> str:
+        """What the context-length error says; one asked for by name makes the window just too small."""
+        return f"{prompt} tokens > {self._settings.context_window or max(0, prompt - 1)}"
 
     def _answer(self, body: Mapping[str, object], messages: list[object], model: str) -> Answer:
         prompt = last_prompt(messages)
@@ -112,17 +126,26 @@ class Simulator:
         return self._plan.strike(model, self._draw)
 
     async def _embeddings(self, request: Request) -> Response:
+        shape = OpenAIShape()
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if self._settings.require_key is not None and key != self._settings.require_key:
+            return _json(shape.unauthorized(), 401)
         body = _object(await request.body())
         inputs = body.get("input")
         if not inputs:
-            return _json(OpenAIShape().invalid("the body must be JSON with an input"), 400)
+            return _json(shape.invalid("the body must be JSON with an input"), 400)
+        texts = [str(each) for each in inputs] if isinstance(inputs, list) else [str(inputs)]
+        if len(texts) > _MOST_INPUTS:
+            return _json(shape.invalid(f"at most {_MOST_INPUTS} inputs are accepted"), 400)
+        if (wrong := _wrong_number(body)) is not None:
+            return _json(shape.invalid(wrong), 400)
         model = str(body.get("model", ""))
         self._ledger.saw(model, request.url.path, dict(request.headers), body)
-        fault = self._plan.strike(model, self._draw)
+        fault = self._fault(request, model, sum(map(count_tokens, texts)))
+        await asyncio.sleep(self._settings.latency.draw(self._draw))
         if fault in STATUS:
             self._ledger.ended(fault)
-            return _json(OpenAIShape().error(fault, ""), STATUS[fault])
-        texts = [str(each) for each in inputs] if isinstance(inputs, list) else [str(inputs)]
+            return _json(shape.error(fault, self._context(sum(map(count_tokens, texts)))), STATUS[fault])
         wanted = body.get("dimensions")
         dimensions = wanted if isinstance(wanted, int) else _DEFAULT_DIMENSIONS
         vectors = [_vector(text, dimensions) for text in texts]
@@ -158,7 +181,10 @@ class Simulator:
                 self._plan.replace([checked(Fault(FaultKind(each.pop("kind")), **each)) for each in given])
             except (ValueError, TypeError, KeyError, AttributeError) as exc:
                 return _json(OpenAIShape().invalid(f"not a list of faults: {exc}"), 400)
-            self._settings = replace(self._settings, context_window=body.get("context_window"))
+            window = body.get("context_window")
+            if window is not None and (type(window) is not int or window < 1):
+                return _json(OpenAIShape().invalid("context_window must be a positive whole number"), 400)
+            self._settings = replace(self._settings, context_window=window)
         active = [asdict(fault) for fault in self._plan.faults]
         return _json(
             orjson.dumps({"faults": active, "struck": {**self._plan.struck}}, option=orjson.OPT_NON_STR_KEYS)
@@ -260,6 +286,15 @@ def _object(body: bytes) -> Mapping[str, object]:
     except orjson.JSONDecodeError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _wrong_number(body: Mapping[str, object]) -> str | None:
+    """What is wrong with the numbers we act on, in a provider's words."""
+    for name, most in _NUMBERS.items():
+        value = body.get(name)
+        if value is not None and (type(value) is not int or not 1 <= value <= most):
+            return f"{name} must be a whole number from 1 to {most}"
+    return None
 
 
 async def _disconnect(receive: Receive) -> None:

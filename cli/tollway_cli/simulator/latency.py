@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 ACCEPTED: Final = "none, fixed:200ms, uniform:100ms,400ms or lognormal:200ms,0.3 (median, sigma)"
+_MOST_SIGMA: Final = 5.0
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s)?")
 
 
@@ -40,9 +41,9 @@ def parse_latency(text: str) -> Latency:
                 return Latency()
             case "fixed", [value]:
                 return Latency(kind, _seconds(value))
-            case "uniform", [low, high]:
+            case "uniform", [low, high] if _seconds(low) <= _seconds(high):
                 return Latency(kind, _seconds(low), _seconds(high))
-            case "lognormal", [median, sigma]:
+            case "lognormal", [median, sigma] if 0 <= float(sigma) <= _MOST_SIGMA:
                 return Latency(kind, _seconds(median), float(sigma))
     except ValueError:
         pass

@@ -1,0 +1,126 @@
+"""Keeps one data plane on what manifests say: a change is compiled and swapped in while requests go on, a bad one
+changes nothing, and what Redis has lost is made again. Used by `tollway serve`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+from watchfiles import awatch
+
+from tollway_cli.embedded_redis import EmbeddedRedisError
+from tollway_cli.validate import findings_table, summary
+from tollway_dataplane.app import DataPlane
+from tollway_dataplane.errors import SnapshotFault
+from tollway_operator.errors import OperatorError
+from tollway_operator.reconcile import Gathered, gather, provision
+
+_DEBOUNCE_MS: Final = 200
+_LOOK_AGAIN_MS: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the manifests are, and what else they are read with."""
+
+    manifests: tuple[Path, ...]
+    data_dir: Path  # our own files; nothing to follow there
+    environ: Mapping[str, str]
+    installation_namespace: str
+    cache_url: str
+    ledger_url: str
+
+    def gather(self) -> Gathered:
+        return gather(self.manifests, self.environ, self.installation_namespace)
+
+
+class Standalone:
+    """`keep_redis` starts again an embedded Redis that has died, and says whether one had."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        dataplane: DataPlane,
+        console: Console,
+        keep_redis: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self._sources = sources
+        self._dataplane = dataplane
+        self._console = console
+        self._keep_redis = keep_redis
+        self._runs: Gathered | None = None
+        self._trouble = ""  # the last one said, so that it is said once
+
+    async def run(self, gathered: Gathered) -> None:
+        """Provisions and swaps in.
+
+        Raises OperatorError or SnapshotFault, and then the last good one keeps serving.
+        """
+        done = await provision(gathered.snapshot, self._sources.cache_url, self._sources.ledger_url)
+        for warning in done.warnings:
+            self._console.print("[yellow]warning[/]:", Text(str(warning)))
+        await self._dataplane.live.offer(gathered.encoded)
+        self._runs = gathered
+
+    async def follow(self) -> None:
+        """Runs until cancelled. Nothing that a file holds or a Redis does may end it."""
+        folders = {path if path.is_dir() else path.parent for path in self._sources.manifests}
+        own = str(self._sources.data_dir.absolute())
+        changes = awatch(
+            *folders,
+            # By any name: a mounted ConfigMap changes by a link called `..data`.
+            watch_filter=lambda _, name: not name.startswith(own),
+            debounce=_DEBOUNCE_MS,
+            step=50,
+            rust_timeout=_LOOK_AGAIN_MS,
+            yield_on_timeout=True,
+        )
+        async for changed in changes:
+            try:
+                await (self._take() if changed else self._restore())
+            except (OperatorError, SnapshotFault, EmbeddedRedisError) as fault:
+                self._say_once(f"{fault}; what runs keeps serving")
+            except Exception as error:  # noqa: BLE001 - a border: whatever it is must not end the following
+                self._say_once(f"unforeseen {type(error).__name__}: {error}; what runs keeps serving")
+
+    async def _take(self) -> None:
+        """Runs what the manifests say now, if that can be run."""
+        gathered = await asyncio.to_thread(self._sources.gather)
+        if gathered.broken or gathered.errors or not gathered.snapshot.policies:
+            why = "" if gathered.findings else f": nothing to serve, {summary(gathered)}"
+            trouble = "\n".join(map(str, gathered.findings)) + why
+            if trouble != self._trouble:
+                if gathered.findings:
+                    self._console.print(findings_table(gathered.findings))
+                self._console.print(
+                    Text.assemble(
+                        ("change refused", "bold red"),
+                        f"{why}; revision {self._dataplane.live.revision} keeps serving until it is mended",
+                    )
+                )
+            self._trouble = trouble
+        elif self._runs is None or gathered.revision != self._runs.revision:
+            await self.run(gathered)
+            self._trouble = ""
+            self._console.print("[green]change taken[/]:", Text(summary(gathered)))
+        elif self._trouble:
+            self._trouble = ""
+            self._console.print(f"[green]mended[/]: revision {gathered.revision} serves on")
+
+    async def _restore(self) -> None:
+        """A Redis that has died, and index versions that somebody has flushed."""
+        if await self._keep_redis():
+            self._console.print("[yellow]warning[/]: an embedded Redis had died and was started again")
+        if self._runs is not None:
+            await provision(self._runs.snapshot, self._sources.cache_url, self._sources.ledger_url)
+        if self._trouble.endswith("what runs keeps serving"):
+            self._trouble = ""
+
+    def _say_once(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._console.print(Text.assemble(("trouble", "bold red"), f": {trouble}"))
+        self._trouble = trouble
