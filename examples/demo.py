@@ -5,13 +5,15 @@ the official OpenAI client as two tenants. Every figure it prints comes from a r
 import argparse
 import asyncio
 import contextlib
+import fcntl
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,7 @@ class Step:
     tenant: str
     what: str
     prompt: str
+    expected: str  # the source that the reply must name
     stream: bool = False
 
 
@@ -46,6 +49,10 @@ class Result:
     latency_ms: float
 
 
+class DemoError(Exception):
+    """Something did not happen as the demo says."""
+
+
 class Demo:
     def __init__(self, console: Console, ports: dict[str, int], http: aiohttp.ClientSession) -> None:
         self._console = console
@@ -54,7 +61,10 @@ class Demo:
         self._results: list[tuple[Result, float, float]] = []
         self._clients = {
             tenant: openai.AsyncOpenAI(
-                base_url=f"http://127.0.0.1:{ports['public']}/v1", api_key=key, max_retries=0
+                base_url=f"http://127.0.0.1:{ports['public']}/v1",
+                api_key=key,
+                max_retries=0,
+                http_client=openai.DefaultAsyncHttpxClient(trust_env=False),  # no proxy in between
             )
             for tenant, key in KEYS.items()
         }
@@ -72,6 +82,8 @@ class Demo:
         self._results.append((result, spent("ai_cost_per_tenant"), spent("ai_cost_saved_usd_total")))
         source = result.headers.get("x-tollway-source", f"refused ({result.status})")
         self._console.print(f"  {len(self._results):2}. {step.what}: [bold]{source}[/]")
+        if source != step.expected:
+            raise DemoError(f"{step.what}: expected {step.expected}, but it was {source}. {result.answer}")
         return result
 
     async def _send(self, step: Step) -> Result:
@@ -133,30 +145,31 @@ class Demo:
     async def walk(self, manifests: Path) -> None:
         ask, acme, trial = self.ask, "acme", "trial"
         password = "How do I reset my password?"
-        await ask(Step(acme, "a first question", password))
-        await ask(Step(acme, "the same again", password))
-        await ask(Step(acme, "a paraphrase", "How can I reset my password?"))
-        await ask(Step(trial, "a paraphrase by another tenant", "How can I reset my password?"))
-        await ask(Step(acme, "a question", "What is the price?"))
-        await ask(Step(acme, "… that only looks the same", "What is the price of gold?"))
-        await ask(Step(acme, "a question", "How do I move money from savings to checking?"))
-        await ask(Step(acme, "… and a near-miss", "How do I move money from checking to savings?"))
-        await ask(Step(acme, "a hard question", HARD))
+        paraphrase = "How can I reset my password?"
+        await ask(Step(acme, "a first question", password, "live"))
+        await ask(Step(acme, "the same again", password, "exact"))
+        await ask(Step(acme, "a paraphrase", paraphrase, "semantic"))
+        await ask(Step(trial, "a paraphrase by another tenant", paraphrase, "live"))
+        await ask(Step(acme, "a question", "What is the price?", "live"))
+        await ask(Step(acme, "… that only looks the same", "What is the price of gold?", "live"))
+        await ask(Step(acme, "a question", "How do I move money from savings to checking?", "live"))
+        await ask(Step(acme, "… and a near-miss", "How do I move money from checking to savings?", "live"))
+        await ask(Step(acme, "a hard question", HARD, "live"))
         await self.break_provider(True)
-        await ask(Step(acme, "the cheap provider is broken", "Which day comes after Monday?"))
+        await ask(Step(acme, "the cheap provider is broken", "Which day comes after Monday?", "live"))
         await self.break_provider(False)
-        await ask(Step(acme, "a stream", "What is a lighthouse?", stream=True))
-        await ask(Step(acme, "the same stream again", "What is a lighthouse?", stream=True))
-        await ask(Step(trial, "trial's second request", "What is an estuary?"))
-        await ask(Step(trial, "trial's third and last", "What is a fjord?"))
-        refused = await ask(Step(trial, "trial's budget is exhausted", "What is a delta?"))
-        await ask(Step(trial, "… and a hit is still served", "What is a fjord?"))
+        await ask(Step(acme, "a stream", "What is a lighthouse?", "live", stream=True))
+        await ask(Step(acme, "the same stream again", "What is a lighthouse?", "exact", stream=True))
+        await ask(Step(trial, "trial's second request", "What is an estuary?", "live"))
+        await ask(Step(trial, "trial's third and last", "What is a fjord?", "live"))
+        refused = await ask(Step(trial, "trial's budget is exhausted", "What is a delta?", "refused (429)"))
+        await ask(Step(trial, "… and a hit is still served", "What is a fjord?", "exact"))
         change = await self.edit(manifests / "policy.yaml", "debug, explain]", "debug, explain, prove]")
         proof = "Prove that the square root of two is irrational."
-        await ask(Step(acme, "the policy now finds “prove” hard", proof))
+        await ask(Step(acme, "the policy now finds “prove” hard", proof, "live"))
         # Too little is left for the longest answer of the rich model, but enough for the cheap one's.
         await self.edit(manifests / "tenants.yaml", '"25.00"', '"0.15"')
-        await ask(Step(acme, "acme's day is cut to $0.15", "Explain why the sky is blue."))
+        await ask(Step(acme, "acme's day is cut to $0.15", "Explain why the sky is blue.", "degraded"))
         self._console.print()
         self._console.print(self.table())
         self._console.print(f"Policy edited while serving: revision {change}.")
@@ -230,7 +243,7 @@ def _port(wanted: int) -> int:
 
 
 def _prepare(ports: dict[str, int]) -> Path:
-    """A fresh copy of the manifests, because the demo edits one of them, and an empty cache."""
+    """A fresh copy of the manifests, because the demo edits them, and an empty cache."""
     shutil.rmtree(WORK, ignore_errors=True)
     manifests = WORK / "manifests"
     manifests.mkdir(parents=True)
@@ -247,12 +260,19 @@ def _started(name: str, *arguments: str) -> Iterator[None]:
     """A `tollway` process, ended with us; what it prints goes to a file."""
     with (WORK / f"{name}.log").open("w") as log:
         command = [sys.executable, "-m", "tollway_cli", *arguments]
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603 - our own
+        process = subprocess.Popen(  # noqa: S603 - our own
+            command, stdout=log, stderr=log, start_new_session=True, env=_environment()
+        )
         try:
             yield
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
+
+
+def _environment() -> dict[str, str]:
+    """Without keys that would take the place of the examples' own."""
+    return {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
 
 
 async def _until_ready(url: str, http: aiohttp.ClientSession) -> None:
@@ -288,7 +308,7 @@ async def run(console: Console, *, leave: bool) -> None:
             _next_steps(console, at, manifests)
             if not leave:
                 console.print("\nTollway goes on serving; Ctrl-C stops.")
-                await _until_stopped()
+                await asyncio.Event().wait()
     console.print("Stopped; nothing is left running.")
 
 
@@ -304,11 +324,12 @@ def _next_steps(console: Console, at: dict[str, str], manifests: Path) -> None:
     console.print(f"  manifests {manifests}/ (edit one: it takes effect at once)", highlight=False)
 
 
-async def _until_stopped() -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await stop.wait()
+async def _until_signalled(work: Coroutine[object, object, None]) -> None:
+    """Whatever ends us, also a closed terminal, ends what we started first."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await task
 
 
 def main() -> None:
@@ -317,8 +338,17 @@ def main() -> None:
     arguments = parser.parse_args()
     # Wide enough for the table when the output is a file.
     console = Console() if sys.stdout.isatty() else Console(width=190)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(run(console, leave=arguments.exit))
+    WORK.parent.mkdir(exist_ok=True)
+    with (WORK.parent / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("another demo runs in this checkout; stop that one first")
+        with contextlib.suppress(asyncio.CancelledError):
+            try:
+                asyncio.run(_until_signalled(run(console, leave=arguments.exit)))
+            except (DemoError, RuntimeError) as error:
+                sys.exit(f"The demo failed: {error}\nSee the logs in {WORK}/")
 
 
 if __name__ == "__main__":
