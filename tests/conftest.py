@@ -29,7 +29,7 @@ def redis_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Embed
 
 
 def _emptied(server: EmbeddedRedis) -> EmbeddedRedis:
-    with sync_redis.Redis(port=server.port) as client:
+    with sync_redis.Redis("127.0.0.1", port=server.port) as client:
         client.flushall()
     return server
 

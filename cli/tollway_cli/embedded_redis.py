@@ -154,7 +154,7 @@ class EmbeddedRedis:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _START_DEADLINE_S
-        with Redis(port=self.port, socket_timeout=1.0, protocol=2) as client:
+        with Redis("127.0.0.1", port=self.port, socket_timeout=1.0, protocol=2) as client:
             while time.monotonic() < deadline:
                 if self._process is None or self._process.poll() is not None:
                     raise EmbeddedRedisError(f"redis-server ended at once; its log says:\n{self._last_log()}")
