@@ -20,7 +20,7 @@ from tollway_cli.embedded_redis import EmbeddedRedis, EmbeddedRedisError, RedisR
 def test_each_role_is_set_up_as_it_must_be(
     tmp_path: Path, role: RedisRole, eviction: str, searches: bool
 ) -> None:
-    with EmbeddedRedis(role, tmp_path, maxmemory="64mb") as server, Redis(port=server.port) as client:
+    with EmbeddedRedis(role, tmp_path, maxmemory="64mb") as server, Redis("127.0.0.1", port=server.port) as client:
         config = client.config_get("*")
         assert config["maxmemory-policy"] == eviction
         assert config["maxmemory"] == str(64 * 1024 * 1024)
@@ -33,7 +33,7 @@ def test_each_role_is_set_up_as_it_must_be(
 def test_data_and_indexes_survive_a_restart_orderly_or_not(tmp_path: Path, orderly: bool) -> None:
     server = EmbeddedRedis(RedisRole.CACHE, tmp_path)
     server.start()
-    with Redis(port=server.port) as client:
+    with Redis("127.0.0.1", port=server.port) as client:
         client.execute_command("FT.CREATE", "i", "PREFIX", 1, "d:", "SCHEMA", "t", "TAG")
         client.hset("d:1", "t", "x")
         time.sleep(1.1)  # the append-only file is synced every second
@@ -43,7 +43,7 @@ def test_data_and_indexes_survive_a_restart_orderly_or_not(tmp_path: Path, order
         server.kill()
     server.start()
     try:
-        with Redis(port=server.port, protocol=2) as client:
+        with Redis("127.0.0.1", port=server.port, protocol=2) as client:
             reply = client.execute_command("FT.SEARCH", "i", "@t:{x}", "NOCONTENT")
             assert reply == [1, b"d:1"]
     finally:
