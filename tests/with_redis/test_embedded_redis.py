@@ -20,7 +20,10 @@ from tollway_cli.embedded_redis import EmbeddedRedis, EmbeddedRedisError, RedisR
 def test_each_role_is_set_up_as_it_must_be(
     tmp_path: Path, role: RedisRole, eviction: str, searches: bool
 ) -> None:
-    with EmbeddedRedis(role, tmp_path, maxmemory="64mb") as server, Redis("127.0.0.1", port=server.port) as client:
+    with (
+        EmbeddedRedis(role, tmp_path, maxmemory="64mb") as server,
+        Redis("127.0.0.1", port=server.port) as client,
+    ):
         config = client.config_get("*")
         assert config["maxmemory-policy"] == eviction
         assert config["maxmemory"] == str(64 * 1024 * 1024)
