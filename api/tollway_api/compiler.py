@@ -24,6 +24,7 @@ from tollway_api.meta import (
 )
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Cache as CacheSpec
+from tollway_api.routing_policy import ExplicitModel
 from tollway_api.routing_policy import Model as ModelSpec
 from tollway_api.snapshot import (
     NANO_PER_USD,
@@ -198,7 +199,7 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
         route=Route(
             simple=ModelName(spec.route.simple_model or by_price[0].name),
             complex=ModelName(spec.route.complex_model or by_price[-1].name),
-            allow_explicit_model=spec.route.allow_explicit_model,
+            allow_explicit_model=spec.route.explicit_model is ExplicitModel.ALLOW,
             word_threshold=spec.route.complexity.word_threshold,
             keywords=tuple(sorted({word.casefold() for word in spec.route.complexity.keywords})),
         ),

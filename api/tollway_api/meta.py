@@ -12,6 +12,7 @@ from typing import Annotated, Final, Generic, NewType, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, WithJsonSchema
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 
 GROUP: Final = "tollway.dev"
 VERSION: Final = "v1alpha1"
@@ -29,6 +30,21 @@ class Spec(BaseModel):
 
 # YAML's `true` and `"5"` are no numbers, here as in the API server.
 Integer = Annotated[int, Strict()]
+
+
+def rules(*pairs: tuple[str, str]) -> JsonDict:
+    """The schema extra of a spec whose fields depend on each other: CEL expressions over `self`, each with the message
+    that says how to mend it. What is said here is checked by the API server; a validator beside it says the same for
+    files.
+    """
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
+
+
+# How Kubernetes merges a list: by a key of its items, as a set, or as a whole.
+MAP_BY_NAME: Final[JsonDict] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+SET: Final[JsonDict] = {"x-kubernetes-list-type": "set"}
+ATOMIC: Final[JsonDict] = {"x-kubernetes-list-type": "atomic"}
+
 
 SpecT_co = TypeVar("SpecT_co", bound=Spec, covariant=True)
 
@@ -65,7 +81,7 @@ class Resource(Generic[SpecT_co]):
         return (self.created, self.identity.namespace, self.identity.name)
 
 
-def _text(pattern: str, accepts: str, **schema: str | int) -> tuple[Callable[[str], str], dict[str, object]]:
+def text(pattern: str, accepts: str, **schema: str | int) -> tuple[Callable[[str], str], dict[str, object]]:
     """A validator for text and the JSON schema that says the same."""
     compiled = re.compile(pattern)
 
@@ -79,22 +95,22 @@ def _text(pattern: str, accepts: str, **schema: str | int) -> tuple[Callable[[st
     return check, {"type": "string", "pattern": f"^{pattern}$", **schema}
 
 
-_check_duration, _duration_schema = _text(
+_check_duration, _duration_schema = text(
     r"([0-9]{1,6}(ms|s|m|h))+", 'a duration; write it like "500ms", "30s", "1h30m" or "24h"', maxLength=32
 )
 Duration = Annotated[str, AfterValidator(_check_duration), WithJsonSchema(_duration_schema)]
 
-_check_decimal, _decimal_schema = _text(
+_check_decimal, _decimal_schema = text(
     r"[0-9]{1,9}(\.[0-9]{1,9})?", 'a decimal number; write it in quotes, like "12.50"', maxLength=19
 )
 DecimalString = Annotated[str, AfterValidator(_check_decimal), WithJsonSchema(_decimal_schema)]
 
-_check_ratio, _ratio_schema = _text(
+_check_ratio, _ratio_schema = text(
     r"(0(\.[0-9]{1,6})?|1(\.0{1,6})?)", 'a ratio from 0 to 1; write it in quotes, like "0.95"', maxLength=8
 )
 Ratio = Annotated[str, AfterValidator(_check_ratio), WithJsonSchema(_ratio_schema)]
 
-_check_label, _label_schema = _text(
+_check_label, _label_schema = text(
     r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
     "a name of at most 63 lower-case letters, digits and '-', starting and ending with a letter or digit",
     maxLength=63,
@@ -102,7 +118,7 @@ _check_label, _label_schema = _text(
 Label = Annotated[str, AfterValidator(_check_label), WithJsonSchema(_label_schema)]
 
 # What Kubernetes lets Secrets and custom resources be called (RFC 1123).
-_check_object_name, _object_name_schema = _text(
+_check_object_name, _object_name_schema = text(
     r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*",
     "an object's name: lower-case letters, digits, '-' and '.', starting and ending with a letter or digit",
     maxLength=253,
@@ -110,7 +126,7 @@ _check_object_name, _object_name_schema = _text(
 ObjectName = Annotated[str, AfterValidator(_check_object_name), WithJsonSchema(_object_name_schema)]
 
 # A model's name may carry what providers' names carry; "auto" is left to the router.
-_check_model_name, _model_name_schema = _text(
+_check_model_name, _model_name_schema = text(
     r"[A-Za-z0-9]([A-Za-z0-9._:/-]{0,126}[A-Za-z0-9])?",
     "a model name of at most 128 letters, digits and . _ : / -",
     maxLength=128,
@@ -118,14 +134,14 @@ _check_model_name, _model_name_schema = _text(
 ModelNameText = Annotated[str, AfterValidator(_check_model_name), WithJsonSchema(_model_name_schema)]
 
 # A tenant's name becomes a Redis hash tag and a metric label, so it may hold no braces and no blanks.
-_check_tenant, _tenant_schema = _text(
+_check_tenant, _tenant_schema = text(
     r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?",
     "a tenant name of at most 63 letters, digits and . _ -, starting and ending with a letter or digit",
     maxLength=63,
 )
 TenantNameText = Annotated[str, AfterValidator(_check_tenant), WithJsonSchema(_tenant_schema)]
 
-_check_url, _url_schema = _text(
+_check_url, _url_schema = text(
     r"https?://[A-Za-z0-9._\[\]:-]+(/[^\s?#]*)?",
     'an http or https URL without query or fragment, like "https://api.example.com/v1"',
     maxLength=512,

@@ -3,9 +3,13 @@
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from tollway_api.conditions import CONDITIONS_SCHEMA, Conditions
 from tollway_api.meta import (
+    ATOMIC,
+    MAP_BY_NAME,
+    SET,
     DecimalString,
     Duration,
     Integer,
@@ -16,6 +20,7 @@ from tollway_api.meta import (
     TenantNameText,
     Url,
     milliseconds,
+    rules,
 )
 
 KIND: Final = "RoutingPolicy"
@@ -30,6 +35,11 @@ class Classifier(StrEnum):
     HEURISTIC = "Heuristic"
 
 
+class ExplicitModel(StrEnum):
+    ALLOW = "Allow"
+    DENY = "Deny"
+
+
 class FallbackTrigger(StrEnum):
     """What an upstream can do to make the next attempt worth it."""
 
@@ -42,7 +52,9 @@ class FallbackTrigger(StrEnum):
 
 class HeaderMatch(Spec):
     name: str = Field(
-        pattern=r"^[A-Za-z0-9-]{1,64}$", description="Name of a request header, in any letter case."
+        pattern=r"^[A-Za-z0-9-]{1,64}$",
+        max_length=64,
+        description="Name of a request header, in any letter case.",
     )
     value: str = Field(max_length=256, description="Its exact value.")
 
@@ -51,13 +63,15 @@ class PolicyMatch(Spec):
     """Which requests a policy governs: those that meet all of the fields given."""
 
     models: Annotated[list[ModelNameText], Field(max_length=64)] = Field(
-        default=[], description="Requested model names. Empty: any."
+        default=[], description="Requested model names. Empty: any.", json_schema_extra=SET
     )
     tenants: Annotated[list[TenantNameText], Field(max_length=256)] = Field(
-        default=[], description="Tenants. Empty: any that this policy's namespace may govern."
+        default=[],
+        description="Tenants. Empty: any that this policy's namespace may govern.",
+        json_schema_extra=SET,
     )
     headers: Annotated[list[HeaderMatch], Field(max_length=16)] = Field(
-        default=[], description="Headers the request must carry."
+        default=[], description="Headers the request must carry.", json_schema_extra=MAP_BY_NAME
     )
 
 
@@ -77,6 +91,16 @@ class Pricing(Spec):
 
 
 class Model(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.name != 'auto'",
+                "a model cannot be named auto: callers write it to let the router choose",
+            ),
+            ("duration(self.timeout) >= duration('100ms')", "timeout must be at least 100ms"),
+        )
+    )
+
     name: ModelNameText = Field(description="What this policy and its callers call the model.")
     model: ModelNameText = Field(
         description='LiteLLM model id, like "gpt-4o-mini", "anthropic/claude-haiku-4-5" or "openai/my-model".'
@@ -99,35 +123,56 @@ class Model(Spec):
         return self
 
 
+Keyword = Annotated[str, Field(min_length=1, max_length=64)]
+
+
 class Complexity(Spec):
     classifier: Classifier = Field(default=Classifier.HEURISTIC, description="How complexity is told.")
     word_threshold: Integer = Field(
         default=50, ge=1, le=1_000_000, description="A prompt of more words is complex."
     )
-    keywords: Annotated[list[str], Field(max_length=256)] = Field(
+    keywords: Annotated[list[Keyword], Field(max_length=256)] = Field(
         default=["analyze", "compare", "debug", "explain"],
         description="A prompt with one is complex.",
+        json_schema_extra=SET,
     )
 
 
 class Route(Spec):
     simple_model: ModelNameText | None = Field(default=None, description="Default: the cheapest.")
     complex_model: ModelNameText | None = Field(default=None, description="Default: the dearest.")
-    allow_explicit_model: bool = Field(
-        default=True, description="Whether a caller may name one of the models instead of auto."
+    explicit_model: ExplicitModel = Field(
+        default=ExplicitModel.ALLOW,
+        description="Whether a caller may name one of the models instead of auto.",
     )
     complexity: Complexity = Field(default=Complexity(), description="When a prompt is complex.")
 
 
 class Fallback(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("duration(self.deadline) >= duration('100ms')", "deadline must be at least 100ms")
+        )
+    )
+
     order: Annotated[list[ModelNameText], Field(max_length=16)] = Field(
-        default=[], description="Models to try next, in order. Empty: the others, as listed."
+        default=[],
+        description="Models to try next, in order. Empty: the others, as listed.",
+        json_schema_extra=ATOMIC,
     )
     max_fallbacks: Integer = Field(default=2, ge=0, le=5, description="Most attempts after the first.")
     triggers: Annotated[list[FallbackTrigger], Field(max_length=8)] = Field(
-        default=list(FallbackTrigger), description="Failures after which to try the next model."
+        default=list(FallbackTrigger),
+        description="Failures after which to try the next model.",
+        json_schema_extra=SET,
     )
     deadline: Duration = Field(default="120s", description="For all attempts together, to the first byte.")
+
+    @model_validator(mode="after")
+    def _deadline_leaves_time(self) -> Self:
+        if milliseconds(self.deadline) < 100:
+            raise ValueError("deadline must be at least 100ms")
+        return self
 
 
 class RoutingPolicySpec(Spec):
@@ -137,7 +182,7 @@ class RoutingPolicySpec(Spec):
     )
     cache: Cache | None = Field(default=None, description="Where answers are cached. Absent: not at all.")
     models: Annotated[list[Model], Field(min_length=1, max_length=64)] = Field(
-        description="The models that may answer."
+        description="The models that may answer.", json_schema_extra=MAP_BY_NAME
     )
     route: Route = Field(default=Route(), description="How a model is chosen.")
     fallback: Fallback = Field(default=Fallback(), description="What to do when it fails.")
@@ -151,8 +196,15 @@ class RoutingPolicySpec(Spec):
             raise ValueError('a model cannot be named "auto": callers write it to let the router choose')
         return self
 
-    @model_validator(mode="after")
-    def _deadline_leaves_time(self) -> Self:
-        if milliseconds(self.fallback.deadline) < 100:
-            raise ValueError("fallback.deadline must be at least 100ms")
-        return self
+
+class DataPlaneStatus(Spec):
+    revision: str = Field(default="", max_length=64, description="The revision that holds this generation.")
+    acknowledged: int = Field(default=0, ge=0, description="Ready pods that run it.")
+    ready: int = Field(default=0, ge=0, description="Data-plane pods that are ready.")
+
+
+class RoutingPolicyStatus(Spec):
+    conditions: Conditions = Field(
+        default=[], description="What is true of this policy.", json_schema_extra=CONDITIONS_SCHEMA
+    )
+    data_plane: DataPlaneStatus = Field(default=DataPlaneStatus(), description="Which pods run it.")

@@ -3,9 +3,20 @@
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from tollway_api.meta import Duration, Integer, ModelNameText, Ratio, Spec, milliseconds
+from tollway_api.conditions import CONDITIONS_SCHEMA, Conditions
+from tollway_api.meta import (
+    MAP_BY_NAME,
+    SET,
+    Duration,
+    Integer,
+    ModelNameText,
+    Ratio,
+    Spec,
+    milliseconds,
+    rules,
+)
 
 KIND: Final = "SemanticCacheIndex"
 
@@ -41,6 +52,13 @@ class CriticalCheck(StrEnum):
     KEYWORDS = "Keywords"  # the same rare content words, in both directions
 
 
+class DeletionPolicy(StrEnum):
+    """What becomes of remembered answers when the object is deleted."""
+
+    DELETE = "Delete"
+    RETAIN = "Retain"
+
+
 class Embedding(Spec):
     provider: EmbeddingProvider = Field(
         default=EmbeddingProvider.LOCAL, description="Who turns a prompt into a vector."
@@ -65,6 +83,15 @@ class Vector(Spec):
 
 
 class Match(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "double(self.threshold) < double(self.strictThreshold)",
+                "threshold must be below strictThreshold; lower the one or raise the other",
+            )
+        )
+    )
+
     threshold: Ratio = Field(
         default="0.95", description="Least cosine similarity at which an answer may be reused."
     )
@@ -73,11 +100,17 @@ class Match(Spec):
         description="The same where either prompt has numbers, amounts or dates. Must be above threshold.",
     )
     checks: Annotated[list[CriticalCheck], Field(max_length=8)] = Field(
-        default=list(CriticalCheck), description="Facts on which both prompts must agree."
+        default=list(CriticalCheck),
+        description="Facts on which both prompts must agree.",
+        json_schema_extra=SET,
     )
 
 
 class SemanticCacheIndexSpec(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(("duration(self.ttl) >= duration('1s')", "ttl must be at least 1s"))
+    )
+
     embedding: Embedding = Field(default=Embedding(), description="How prompts become vectors.")
     vector: Vector = Field(default=Vector(), description="How vectors are stored and searched.")
     ttl: Duration = Field(default="24h", description="How long an answer is remembered.")
@@ -85,9 +118,43 @@ class SemanticCacheIndexSpec(Spec):
         default=Scope.TENANT, description="Tenant: nobody sees another's answers. Shared: all do."
     )
     match: Match = Field(default=Match(), description="When a remembered answer may be reused.")
+    deletion_policy: DeletionPolicy = Field(
+        default=DeletionPolicy.DELETE,
+        description="When this object is deleted: Delete what it remembers, or Retain it in Redis.",
+    )
 
     @model_validator(mode="after")
     def _ttl_is_time(self) -> Self:
         if milliseconds(self.ttl) < 1_000:
             raise ValueError("ttl must be at least 1s")
         return self
+
+
+class VersionState(StrEnum):
+    BUILDING = "Building"
+    ACTIVE = "Active"
+    DRAINING = "Draining"
+
+
+class VersionStatus(Spec):
+    """One index version in Redis: vectors of one embedding fingerprint."""
+
+    name: str = Field(max_length=128, description="The version's name, which is its index's in Redis.")
+    fingerprint: str = Field(max_length=64, description="Names the embedding space.")
+    dimensions: int = Field(ge=1, description="Length of its vectors.")
+    state: VersionState = Field(description="Whether lookups use it.")
+    entries: int = Field(default=0, ge=0, description="Vectors in it.")
+    memory_bytes: int = Field(default=0, ge=0, description="What its index takes in Redis, in bytes.")
+
+
+class SemanticCacheIndexStatus(Spec):
+    conditions: Conditions = Field(
+        default=[], description="What is true of this index.", json_schema_extra=CONDITIONS_SCHEMA
+    )
+    active_version: str = Field(default="", max_length=128, description="The version that lookups use.")
+    versions: Annotated[list[VersionStatus], Field(max_length=16)] = Field(
+        default=[], description="The versions in Redis.", json_schema_extra=MAP_BY_NAME
+    )
+    hit_ratio: str = Field(
+        default="", max_length=8, description="Share of lookups answered from it, over all ready pods."
+    )

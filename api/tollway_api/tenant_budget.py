@@ -3,11 +3,13 @@
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Final, Self
-from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from tollway_api.conditions import CONDITIONS_SCHEMA, Conditions, Time
 from tollway_api.meta import (
+    ATOMIC,
+    MAP_BY_NAME,
     DecimalString,
     Duration,
     Integer,
@@ -17,6 +19,8 @@ from tollway_api.meta import (
     Spec,
     TenantNameText,
     milliseconds,
+    rules,
+    text,
 )
 
 KIND: Final = "TenantBudget"
@@ -48,23 +52,31 @@ class LedgerUnavailable(StrEnum):
     ALLOW = "Allow"
 
 
-# Read once: the set is a constant of the installed time-zone data.
-_TIME_ZONES: Final = frozenset(available_timezones())
-
-
-def _check_time_zone(value: str) -> str:
-    if value not in _TIME_ZONES:
-        raise ValueError(f'{value!r} is not an IANA time zone; write it like "UTC" or "Europe/Berlin"')
-    return value
-
-
-TimeZone = Annotated[
-    str, AfterValidator(_check_time_zone), WithJsonSchema({"type": "string", "maxLength": 64})
-]
+_check_time_zone, _time_zone_schema = text(
+    r"[A-Za-z][A-Za-z0-9_+/-]*", 'an IANA time zone; write it like "UTC" or "Europe/Berlin"', maxLength=64
+)
+TimeZone = Annotated[str, AfterValidator(_check_time_zone), WithJsonSchema(_time_zone_schema)]
 
 
 class Window(Spec):
     """The stretch of time over which a limit counts: exactly one of its two fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "has(self.rolling) != has(self.calendar)",
+                'give exactly one of rolling (like "24h") and calendar (like "Day")',
+            ),
+            (
+                "!has(self.rolling) || duration(self.rolling) >= duration('1s')",
+                "rolling must be at least 1s",
+            ),
+            (
+                "!has(self.rolling) || duration(self.rolling) <= duration('8784h')",
+                "rolling must be at most 8784h (366 days)",
+            ),
+        )
+    )
 
     rolling: Duration | None = Field(default=None, description='The last so-and-so long, like "24h".')
     calendar: CalendarPeriod | None = Field(default=None, description="The current hour, day, week or month.")
@@ -80,6 +92,19 @@ class Window(Spec):
 
 
 class Limit(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.unit == 'USD' || !self.amount.contains('.')",
+                "amount must be a whole number of tokens or requests",
+            ),
+            (
+                "self.unit != 'USD' || double(self.amount) <= 9000000.0",
+                "amount must be at most 9000000 USD; split the budget or shorten its window",
+            ),
+        )
+    )
+
     name: Label = Field(description="Shown to the caller when this limit refuses a request.")
     unit: Unit = Field(default=Unit.USD, description="What is counted.")
     amount: DecimalString = Field(
@@ -98,6 +123,15 @@ class Limit(Spec):
 
 
 class OnExceeded(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "(self.action == 'Degrade') == has(self.model)",
+                "Degrade needs model, and Reject takes none: give action and model together",
+            )
+        )
+    )
+
     action: ExceededAction = Field(
         default=ExceededAction.REJECT, description="Reject with 429, or Degrade to a cheaper model."
     )
@@ -129,10 +163,13 @@ class TenantBudgetSpec(Spec):
         default=None, description="The caller's name, unique in the installation. Default: the object's name."
     )
     api_keys: Annotated[list[ApiKey], Field(min_length=1, max_length=64)] = Field(
-        description="Keys by which the caller is known. Several are valid at once, for rotation."
+        description="Keys by which the caller is known. Several are valid at once, for rotation.",
+        json_schema_extra=ATOMIC,
     )
     limits: Annotated[list[Limit], Field(max_length=16)] = Field(
-        default=[], description="What may be spent. Without limits the caller is accounted and never refused."
+        default=[],
+        description="What may be spent. Without limits the caller is accounted and never refused.",
+        json_schema_extra=MAP_BY_NAME,
     )
     alert_threshold_percent: Integer = Field(
         default=80, ge=1, le=100, description="Usage of any limit, in percent, from which to warn."
@@ -151,3 +188,26 @@ class TenantBudgetSpec(Spec):
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two limits are named {min(twice)!r}; give each its own name")
         return self
+
+
+class LimitStatus(Spec):
+    """One limit as the ledger sees it. Amounts are decimals in the limit's unit."""
+
+    name: Label = Field(description="The limit's name.")
+    unit: Unit = Field(description="What is counted.")
+    used: str = Field(max_length=32, description="Spent within the window.")
+    held: str = Field(max_length=32, description="Reserved by requests under way.")
+    remaining: str = Field(max_length=32, description="What may still be spent.")
+    percent: int = Field(ge=0, description="Used and held, in percent of the amount.")
+    resets_at: Time | None = Field(default=None, description="When a calendar window ends.")
+
+
+class TenantBudgetStatus(Spec):
+    conditions: Conditions = Field(
+        default=[], description="What is true of this budget.", json_schema_extra=CONDITIONS_SCHEMA
+    )
+    tenant: str = Field(default="", max_length=253, description="The tenant's name as it is used.")
+    percent: int | None = Field(default=None, ge=0, description="The fullest limit, in percent.")
+    limits: Annotated[list[LimitStatus], Field(max_length=16)] = Field(
+        default=[], description="Each limit's use.", json_schema_extra=MAP_BY_NAME
+    )

@@ -201,7 +201,7 @@ async def test_a_caller_may_name_a_model_of_the_policy(gateway: Running) -> None
 
 
 async def test_a_policy_can_keep_callers_from_naming_models(start: Start, setup: Setup) -> None:
-    gateway = await start(setup.but(policy={"route": {"allowExplicitModel": False}}))
+    gateway = await start(setup.but(policy={"route": {"explicitModel": "Deny"}}))
     reply = await gateway.ask("Hello there", model="rich")
     assert reply.status == 403
     assert "auto" in reply.error["message"]

@@ -58,9 +58,9 @@ def test_a_named_model_wins_then_the_tenants_then_the_routers(
     ("policy", "model", "status"),
     [
         ({}, "gpt-9", 404),
-        ({"route": {"allowExplicitModel": False}}, "cheap", 403),
+        ({"route": {"explicitModel": "Deny"}}, "cheap", 403),
         ({"match": {"models": ["auto", "house-model"]}}, "house-model", None),
-        ({"route": {"allowExplicitModel": False}}, "auto", None),
+        ({"route": {"explicitModel": "Deny"}}, "auto", None),
     ],
 )
 def test_a_caller_may_name_only_what_the_policy_lets_it(

@@ -1,0 +1,88 @@
+"""What a status says: conditions as in GEP-1364, each with the generation it speaks of and a reason from a documented
+enum. `Accepted`: valid enough to yield configuration. `ResolvedRefs`: everything it names is there. `Programmed`: every
+ready data-plane pod acknowledged it. `Ready` sums up, for `kubectl wait`.
+
+Made by the operator's `status`; the models of statuses are in the modules of the kinds.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field, WithJsonSchema
+from pydantic.config import JsonDict
+
+from tollway_api.meta import Spec
+from tollway_api.problems import ProblemReason
+
+
+class ConditionType(StrEnum):
+    ACCEPTED = "Accepted"
+    RESOLVED_REFS = "ResolvedRefs"
+    PROGRAMMED = "Programmed"
+    INDEX_READY = "IndexReady"
+    WITHIN_BUDGET = "WithinBudget"
+    READY = "Ready"
+
+
+class ConditionStatus(StrEnum):
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class ConditionReason(StrEnum):
+    """The reasons that are not a problem's own (`ProblemReason`)."""
+
+    ACCEPTED = "Accepted"
+    RESOLVED = "Resolved"
+    PROGRAMMED = "Programmed"
+    READY = "Ready"
+    PENDING = "Pending"  # not decided yet
+    NOT_ACCEPTED = "NotAccepted"
+    NO_DATA_PLANE = "NoDataPlane"  # no pod is ready
+    WAITING_FOR_PODS = "WaitingForPods"  # some pods have not acknowledged yet
+    REJECTED_BY_POD = "RejectedByPod"  # a pod keeps an older revision
+    INDEX_READY = "IndexReady"
+    STORE_UNAVAILABLE = "StoreUnavailable"  # Redis did not answer
+    WITHIN_BUDGET = "WithinBudget"
+    BUDGET_ALERT = "BudgetAlert"  # above the alert threshold
+    BUDGET_EXCEEDED = "BudgetExceeded"
+    USAGE_UNKNOWN = "UsageUnknown"  # the ledger did not answer
+
+
+Reason = ConditionReason | ProblemReason
+
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+class Condition(Spec):
+    """The shape of `metav1.Condition`."""
+
+    type: str = Field(
+        max_length=316, pattern=r"^[A-Za-z]([A-Za-z0-9]*)$", description="What this speaks of, in CamelCase."
+    )
+    status: ConditionStatus = Field(description="True, False or Unknown.")
+    observed_generation: int = Field(ge=0, description="The generation of the spec that this speaks of.")
+    last_transition_time: Time = Field(description="When status last changed.")
+    reason: str = Field(
+        min_length=1,
+        max_length=1024,
+        pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+        description="Why, as one word for programs.",
+    )
+    message: str = Field(max_length=32768, description="Why, as a sentence for people.")
+
+
+CONDITIONS_SCHEMA: Final[JsonDict] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+Conditions = Annotated[list[Condition], Field(max_length=16)]
+
+
+def merge(old: Sequence[Condition], new: Iterable[Condition]) -> list[Condition]:
+    """The new conditions, each with its old transition time where its status has not changed."""
+    before = {(condition.type, condition.status): condition.last_transition_time for condition in old}
+
+    def since(condition: Condition) -> str:
+        return before.get((condition.type, condition.status), condition.last_transition_time)
+
+    return [each.model_copy(update={"last_transition_time": since(each)}) for each in new]

@@ -1,0 +1,139 @@
+"""What every schema of ours must be, by the Kubernetes API conventions; no published linter reads generated YAML."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tollway_api.crds import DEFINITIONS, Definition, custom_resource_definition
+
+JsonSchema = dict[str, Any]
+COMMITTED = Path(__file__).parents[2] / "deploy" / "crds"
+CAMEL = re.compile(r"[A-Z][A-Za-z0-9]*")
+
+each_kind = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.kind)
+
+
+def version_of(definition: Definition) -> JsonSchema:
+    (version,) = custom_resource_definition(definition)["spec"]["versions"]
+    assert isinstance(version, dict)
+    return version
+
+
+def fields(schema: JsonSchema, path: str = "") -> Iterator[tuple[str, JsonSchema]]:
+    """Every schema below this one, by its path."""
+    for name, child in schema.get("properties", {}).items():
+        yield f"{path}.{name}", child
+        yield from fields(child, f"{path}.{name}")
+    if "items" in schema:
+        yield f"{path}[]", schema["items"]
+        yield from fields(schema["items"], f"{path}[]")
+
+
+def fields_of(definition: Definition) -> list[tuple[str, JsonSchema]]:
+    properties = version_of(definition)["schema"]["openAPIV3Schema"]["properties"]
+    return [*fields(properties["spec"], ".spec"), *fields(properties["status"], ".status")]
+
+
+@each_kind
+def test_every_field_has_a_type_and_every_property_a_description(definition: Definition) -> None:
+    found = fields_of(definition)
+    assert [path for path, schema in found if "type" not in schema] == []
+    named = [(path, schema) for path, schema in found if not path.endswith("[]")]
+    assert [path for path, schema in named if len(schema.get("description", "")) < 10] == []
+
+
+@each_kind
+def test_every_field_is_bounded(definition: Definition) -> None:
+    def is_bounded(schema: JsonSchema) -> bool:
+        match schema["type"]:
+            case "string":
+                return "maxLength" in schema or "enum" in schema or schema.get("format") == "date-time"
+            case "array":
+                return "maxItems" in schema
+            case "object":
+                return "properties" in schema or "maxProperties" in schema
+            case "integer":
+                return "minimum" in schema
+        return False
+
+    assert [path for path, schema in fields_of(definition) if not is_bounded(schema)] == []
+
+
+@each_kind
+def test_there_are_no_floats_and_no_booleans(definition: Definition) -> None:
+    found = [path for path, schema in fields_of(definition) if schema["type"] in {"number", "boolean"}]
+    assert found == []
+
+
+@each_kind
+def test_enums_are_camel_case(definition: Definition) -> None:
+    values = [value for _, schema in fields_of(definition) for value in schema.get("enum", [])]
+    assert values
+    assert [value for value in values if not CAMEL.fullmatch(value)] == []
+
+
+@each_kind
+def test_every_list_says_how_it_merges(definition: Definition) -> None:
+    lists = [(path, schema) for path, schema in fields_of(definition) if schema["type"] == "array"]
+    for path, schema in lists:
+        kind = schema.get("x-kubernetes-list-type")
+        assert kind in {"atomic", "map", "set"}, path
+        if kind == "map":
+            for key in schema["x-kubernetes-list-map-keys"]:
+                assert key in schema["items"]["required"], f"{path} is merged by {key}"
+        if kind == "set":
+            assert schema["items"]["type"] == "string", path
+
+
+@each_kind
+def test_conditions_have_the_standard_shape(definition: Definition) -> None:
+    found = dict(fields_of(definition))
+    assert found[".status.conditions"]["x-kubernetes-list-map-keys"] == ["type"]
+    assert set(found[".status.conditions[]"]["required"]) == {
+        "type", "status", "observedGeneration", "lastTransitionTime", "reason", "message",
+    }  # fmt: skip
+
+
+@each_kind
+def test_every_rule_says_how_to_mend_what_it_refuses(definition: Definition) -> None:
+    schema = version_of(definition)["schema"]["openAPIV3Schema"]
+    rules = [
+        rule
+        for _, each in [("", schema), *fields_of(definition)]
+        for rule in each.get("x-kubernetes-validations", [])
+    ]
+    assert rules
+    assert [rule for rule in rules if len(rule["message"]) < 20] == []
+
+
+@each_kind
+def test_kubectl_get_shows_ready_programmed_and_age(definition: Definition) -> None:
+    version = version_of(definition)
+    names = [column["name"] for column in version["additionalPrinterColumns"]]
+    assert names[:2] == ["Ready", "Programmed"]
+    assert names[-1] == "Age"
+    assert all(column["description"] for column in version["additionalPrinterColumns"])
+    assert version["subresources"] == {"status": {}}
+    assert version["selectableFields"]
+
+
+@each_kind
+def test_the_names_are_short_and_in_one_category(definition: Definition) -> None:
+    names = custom_resource_definition(definition)["spec"]["names"]
+    assert names["categories"] == ["tollway"]
+    assert names["shortNames"]
+
+
+def test_a_status_has_no_defaults() -> None:
+    found = [path for each in DEFINITIONS for path, schema in fields_of(each) if "default" in schema]
+    assert found
+    assert [path for path in found if path.startswith(".status")] == []
+
+
+def test_the_committed_files_are_what_the_models_say() -> None:
+    committed = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in COMMITTED.glob("*")}
+    assert committed == {each.plural: custom_resource_definition(each) for each in DEFINITIONS}

@@ -1,0 +1,45 @@
+"""One API server for the folder; each test has a namespace of its own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from tests.apiserver import ApiServer, api_server
+from tools.cluster_tools import BuildError, find
+
+CRDS = Path(__file__).parents[2] / "deploy" / "crds"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """Skipped, loudly, where its binaries cannot be built; in CI that is a failure."""
+    try:
+        binaries = find("apiserver")
+    except BuildError as error:
+        if os.environ.get("TOLLWAY_REQUIRE_CLUSTER_TOOLS"):
+            raise
+        pytest.skip(f"NO KUBERNETES API SERVER, so nothing here was tested: {error}")
+    with api_server(tmp_path_factory.mktemp("apiserver"), binaries) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def admin(cluster: ApiServer) -> Iterator[httpx.Client]:
+    """A client of the API that may do everything, with our kinds known."""
+    with cluster.client() as client:
+        for path in sorted(CRDS.glob("*.yaml")):
+            definition = yaml.safe_load(path.read_text(encoding="utf-8"))
+            url = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}"
+            parameters = {"fieldManager": "tests", "force": "true"}
+            reply = client.patch(
+                url,
+                params=parameters,
+                content=yaml.safe_dump(definition),
+                headers={"content-type": "application/apply-patch+yaml"},
+            )
+            assert reply.is_success, reply.text
+        yield client

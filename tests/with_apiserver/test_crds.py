@@ -1,0 +1,233 @@
+"""The real API server takes what it should, and refuses the rest in the words that say how to mend it. What it takes,
+the compiler reads.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tollway_api.catalog import bundled
+from tollway_api.compiler import compile_snapshot
+from tollway_api.crds import DEFINITIONS, structural_schema
+from tollway_api.inventory import parse_inventory
+
+JsonObject = dict[str, Any]
+PLURALS = {definition.kind: definition.plural for definition in DEFINITIONS}
+
+POLICY: JsonObject = {"models": [{"name": "cheap", "model": "openai/gpt-4o-mini"}]}
+BUDGET: JsonObject = {"apiKeys": [{"secretRef": {"name": "key"}}]}
+INDEX: JsonObject = {}
+SMALLEST = {"RoutingPolicy": POLICY, "TenantBudget": BUDGET, "SemanticCacheIndex": INDEX}
+
+
+def create(admin: httpx.Client, kind: str, spec: Mapping[str, Any], name: str = "one") -> httpx.Response:
+    """As `kubectl apply --dry-run=server` would: everything is checked and nothing is kept."""
+    body = {
+        "apiVersion": "tollway.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec,
+    }  # fmt: skip
+    url = f"/apis/tollway.dev/v1alpha1/namespaces/default/{PLURALS[kind]}"
+    return admin.post(url, params={"dryRun": "All", "fieldValidation": "Strict"}, json=body)
+
+
+def limit(**fields: object) -> JsonObject:
+    return {**BUDGET, "limits": [{"name": "a", "amount": "1", **fields}]}
+
+
+def model(**fields: object) -> JsonObject:
+    return {"models": [{"name": "a", "model": "gpt-4o", **fields}]}
+
+
+@pytest.mark.parametrize("kind", SMALLEST)
+def test_the_smallest_object_is_taken_and_shows_what_will_run(admin: httpx.Client, kind: str) -> None:
+    reply = create(admin, kind, SMALLEST[kind])
+    assert reply.status_code == 201, reply.text
+    spec = reply.json()["spec"]
+    match kind:
+        case "RoutingPolicy":
+            assert spec["route"]["complexity"]["wordThreshold"] == 50
+            assert spec["fallback"]["maxFallbacks"] == 2
+        case "TenantBudget":
+            assert spec["onExceeded"]["action"] == "Reject"
+            assert spec["alertThresholdPercent"] == 80
+        case "SemanticCacheIndex":
+            assert spec["match"] == {
+                "threshold": "0.95", "strictThreshold": "0.98", "checks": ["Numbers", "Negation", "Keywords"],
+            }  # fmt: skip
+            assert (spec["vector"]["m"], spec["vector"]["efConstruction"]) == (16, 200)
+
+
+RULES = [
+    pytest.param(
+        "TenantBudget",
+        limit(window={"rolling": "1h"}),
+        limit(window={"rolling": "1h", "calendar": "Day"}),
+        'spec.limits[0].window: Invalid value: give exactly one of rolling (like "24h") and calendar (like "Day")',
+        id="one window",
+    ),
+    pytest.param(
+        "TenantBudget",
+        limit(window={"calendar": "Month", "timeZone": "Asia/Tokyo"}),
+        limit(window={"timeZone": "UTC"}),
+        'spec.limits[0].window: Invalid value: give exactly one of rolling (like "24h") and calendar (like "Day")',
+        id="some window",
+    ),
+    pytest.param(
+        "TenantBudget",
+        limit(window={"rolling": "1s"}),
+        limit(window={"rolling": "999ms"}),
+        "spec.limits[0].window: Invalid value: rolling must be at least 1s",
+        id="shortest window",
+    ),
+    pytest.param(
+        "TenantBudget",
+        limit(window={"rolling": "8784h"}),
+        limit(window={"rolling": "8784h1ms"}),
+        "spec.limits[0].window: Invalid value: rolling must be at most 8784h (366 days)",
+        id="longest window",
+    ),
+    pytest.param(
+        "TenantBudget",
+        limit(unit="Tokens", amount="1000"),
+        limit(unit="Tokens", amount="10.5"),
+        "spec.limits[0]: Invalid value: amount must be a whole number of tokens or requests",
+        id="whole tokens",
+    ),
+    pytest.param(
+        "TenantBudget",
+        limit(amount="9000000"),
+        limit(amount="9000000.01"),
+        "spec.limits[0]: Invalid value: amount must be at most 9000000 USD; split the budget or shorten its window",
+        id="most money",
+    ),
+    pytest.param(
+        "TenantBudget",
+        {**BUDGET, "onExceeded": {"action": "Degrade", "model": "cheap"}},
+        {**BUDGET, "onExceeded": {"action": "Degrade"}},
+        "spec.onExceeded: Invalid value: Degrade needs model, and Reject takes none: give action and model together",
+        id="degrade to what",
+    ),
+    pytest.param(
+        "TenantBudget",
+        {**BUDGET, "onExceeded": {"message": "no"}},
+        {**BUDGET, "onExceeded": {"model": "cheap"}},
+        "spec.onExceeded: Invalid value: Degrade needs model, and Reject takes none: give action and model together",
+        id="reject with a model",
+    ),
+    pytest.param(
+        "SemanticCacheIndex",
+        {"match": {"threshold": "0.9", "strictThreshold": "0.91"}},
+        {"match": {"threshold": "0.99"}},
+        "spec.match: Invalid value: threshold must be below strictThreshold; lower the one or raise the other",
+        id="thresholds",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        model(name="automatic"),
+        model(name="auto"),
+        "spec.models[0]: Invalid value: a model cannot be named auto: callers write it to let the router choose",
+        id="a model named auto",
+    ),
+    pytest.param(
+        "SemanticCacheIndex",
+        {"ttl": "1000ms"},
+        {"ttl": "0h"},
+        "spec: Invalid value: ttl must be at least 1s",
+        id="shortest memory",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        model(timeout="100ms"),
+        model(timeout="50ms"),
+        "spec.models[0]: Invalid value: timeout must be at least 100ms",
+        id="shortest timeout",
+    ),
+    pytest.param(
+        "TenantBudget",
+        {**BUDGET, "tenant": "short"},
+        {**BUDGET, "tenant": "t" * 64},
+        "spec.tenant: Too long: may not be more than 63 bytes",
+        id="a tenant's name",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        {**POLICY, "fallback": {"deadline": "100ms"}},
+        {**POLICY, "fallback": {"deadline": "99ms"}},
+        "spec.fallback: Invalid value: deadline must be at least 100ms",
+        id="shortest deadline",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "accepted", "refused", "message"), RULES)
+def test_each_rule_takes_what_it_should_and_says_what_is_wrong_with_the_rest(
+    admin: httpx.Client, kind: str, accepted: JsonObject, refused: JsonObject, message: str
+) -> None:
+    taken = create(admin, kind, accepted)
+    assert taken.status_code == 201, taken.text
+    reply = create(admin, kind, refused)
+    assert reply.status_code == 422
+    causes = [f"{each['field']}: {each['message']}" for each in reply.json()["details"]["causes"]]
+    assert message in [cause.replace('Invalid value: "object": ', "Invalid value: ") for cause in causes]
+
+
+def objects(schema: JsonObject) -> st.SearchStrategy[Any]:
+    """Values that a schema allows, as far as it says so without its rules."""
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    match schema["type"]:
+        case "integer":
+            return st.integers(schema["minimum"], schema.get("maximum", 2**31 - 1))
+        case "array":
+            items, most = objects(schema["items"]), min(schema["maxItems"], 4)
+            keyed = schema["x-kubernetes-list-type"] == "map"
+            return st.lists(
+                items,
+                min_size=schema.get("minItems", 0),
+                max_size=most,
+                unique_by=(lambda item: item["name"]) if keyed else repr,
+            )
+        case "object":
+            required = set(schema.get("required", []))
+            fields = {name: objects(child) for name, child in schema["properties"].items()}
+            return st.fixed_dictionaries(
+                {name: each for name, each in fields.items() if name in required},
+                optional={name: each for name, each in fields.items() if name not in required},
+            )
+    longest = schema["maxLength"]
+    if "pattern" in schema:
+        return st.from_regex(schema["pattern"].replace("$", r"\Z"), alphabet=ASCII).filter(
+            lambda text: len(text) <= longest
+        )
+    return st.text(ASCII, min_size=schema.get("minLength", 0), max_size=min(longest, 40))
+
+
+ASCII = st.characters(codec="ascii", exclude_categories=["Cc"])
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.kind)
+def test_whatever_it_takes_the_compiler_reads(admin: httpx.Client, definition: Any) -> None:
+    schema = structural_schema(definition.spec)
+    taken, refused = [0], [0]
+
+    @settings(max_examples=150, deadline=None)
+    @given(objects(schema))
+    def run(spec: JsonObject) -> None:
+        reply = create(admin, definition.kind, spec)
+        if reply.status_code != 201:
+            assert reply.status_code == 422, reply.text
+            refused[0] += 1
+            return
+        taken[0] += 1
+        _, problems = parse_inventory([reply.json()])
+        assert problems == ()
+        # As it was written, before the API server filled in the defaults.
+        inventory, problems = parse_inventory([{**reply.json(), "spec": spec}])
+        assert problems == ()
+        compile_snapshot(inventory, bundled())
+
+    run()
+    assert taken[0] >= 30, f"{taken[0]} taken, {refused[0]} refused: hardly anything was tried"
