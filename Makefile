@@ -23,9 +23,15 @@ $(VENV)/ready: locks/dev.txt pyproject.toml tools/make_venv.sh
 demo: $(VENV)/ready ## start everything and walk through it; serves until Ctrl-C (EXIT=1: stop by itself)
 	@$(BIN)/python examples/demo.py $(if $(EXIT),--exit)
 
-test: $(VENV)/ready ## run every test
+# Those with an API server mostly wait, so three of them run at once.
+test: $(VENV)/ready ## run every test (TESTS=…: some)
 	-@$(BIN)/python tools/cluster_tools.py apiserver
+ifdef TESTS
 	$(BIN)/pytest $(TESTS)
+else
+	$(BIN)/pytest --ignore=tests/with_apiserver
+	$(BIN)/pytest tests/with_apiserver --numprocesses=3
+endif
 
 check: $(VENV)/ready ## format, lint, types, import contracts, generated files
 	$(BIN)/ruff format --check $(CODE)

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import yaml
 
 from bench.load import Burst, burst
 from tests.dataplanes import ACME_KEY, Setup
-from tests.processes import free_port, run, started, wait_for
+from tests.processes import free_port, started, wait_for
 from tests.servers import redis_servers
+from tests.snapshots import published
 
 RESULTS = Path(__file__).parent / "results"
 BODY: dict[str, object] = {
@@ -81,19 +81,13 @@ def tollway(folder: Path, provider: str, *, cached: bool) -> Iterator[Subject]:
     policy: Mapping[str, object] = {} if cached else {"cache": None}
     setup = Setup(provider, provider, policy=policy, acme={"limits": limits})
     folder.mkdir()
-    manifests, published = folder / "all.yaml", folder / "snapshot.json"
-    manifests.write_text(yaml.safe_dump_all(setup.objects()), encoding="utf-8")
     with redis_servers(folder) as (cache, ledger):
-        done = run(
-            "tollway_operator", "--manifests", str(manifests), "--redis", cache.url, "--ledger-redis", ledger.url,
-            "--publish", str(published), "--installation-namespace", "default",
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        published(setup, folder / "snapshot", cache, ledger)
         port, admin = free_port(), free_port()
         env = {
             "TOLLWAY_CACHE_REDIS_URL": cache.url,
             "TOLLWAY_LEDGER_REDIS_URL": ledger.url,
-            "TOLLWAY_SNAPSHOT_FILE": str(published),
+            "TOLLWAY_SNAPSHOT_DIR": str(folder / "snapshot"),
             "TOLLWAY_LISTEN": f"127.0.0.1:{port}",
             "TOLLWAY_ADMIN_LISTEN": f"127.0.0.1:{admin}",
         }

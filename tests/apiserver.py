@@ -3,12 +3,14 @@ process that is ended by its id. There is no node: pods are objects whose status
 """
 
 import contextlib
+import json
 import secrets
 import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import yaml
@@ -16,6 +18,24 @@ import yaml
 from tests.processes import free_port, wait_for
 
 READY_S = 60.0
+_CREDENTIAL = "authentication.kubernetes.io/credential-id"
+
+
+@dataclass(frozen=True)
+class Audited:
+    """One request, as the API server recorded it."""
+
+    credential: str  # which token of the account
+    verb: str
+    group: str
+    resource: str  # with its subresource
+    namespace: str
+    name: str
+    status: int
+
+    @property
+    def writes(self) -> bool:
+        return self.verb not in {"get", "list", "watch"}
 
 
 @dataclass(frozen=True)
@@ -26,11 +46,59 @@ class ApiServer:
     ca: Path
     token: str
     folder: Path
-    pids: Mapping[str, int]
+    etcd_url: str
+    _commands: dict[str, list[str]]
+    _processes: "dict[str, subprocess.Popen[bytes]]"
+
+    def stop(self, name: str) -> None:
+        """Ends one of its processes, without a chance to say goodbye."""
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Starts one of its processes, again as it was unless it is told otherwise."""
+        command = self._commands.setdefault(name, list(arguments))
+        with (self.folder / f"{name}.log").open("ab") as output:
+            self._processes[name] = subprocess.Popen(  # noqa: S603 - what we built
+                command, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def stop_all(self) -> None:
+        """In the order of who needs whom."""
+        for name in reversed(list(self._commands)):
+            process = self._processes.pop(name, None)
+            if process is not None:
+                process.terminate()
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def wait_until_ready(self) -> None:
+        with self.client() as client:
+            wait_for(lambda: client.get("/readyz").status_code == 200, "the API server is ready", READY_S)
+
+    def compact(self) -> None:
+        """Has etcd forget what was before now, so that a watch from before it is told 410."""
+        status = httpx.post(f"{self.etcd_url}/v3/maintenance/status", json={}).json()
+        reply = httpx.post(
+            f"{self.etcd_url}/v3/kv/compaction",
+            json={"revision": status["header"]["revision"], "physical": True},
+        )
+        assert reply.is_success, reply.text
 
     @property
     def audit_log(self) -> Path:
         return self.folder / "audit.log"
+
+    def audited(self, since: int, account: str) -> list[Audited]:
+        """What a ServiceAccount asked for, from a place in the log on."""
+        with self.audit_log.open("rb") as log:
+            log.seek(since)
+            entries = [json.loads(line) for line in log if line.endswith(b"\n")]
+        return [_audited(entry) for entry in entries if entry["user"]["username"].endswith(f":{account}")]
 
     def client(self, token: str | None = None) -> httpx.Client:
         headers = {"authorization": f"Bearer {token or self.token}"}
@@ -42,12 +110,12 @@ class ApiServer:
             timeout=30,
         )
 
-    def kubeconfig(self, name: str = "admin", token: str | None = None, namespace: str = "default") -> Path:
-        """A file for kubectl and for the operator."""
+    def kubeconfig(self, name: str = "admin", token: str | None = None, url: str | None = None) -> Path:
+        """A file for kubectl and for the operator. `url` is that of something on the way to the server."""
         path = self.folder / f"{name}.kubeconfig"
         user = {"name": name, "user": {"token": token or self.token}}
-        cluster = {"server": self.url, "certificate-authority": str(self.ca)}
-        context = {"cluster": "test", "user": name, "namespace": namespace}
+        cluster = {"server": url or self.url, "certificate-authority": str(self.ca)}
+        context = {"cluster": "test", "user": name, "namespace": "default"}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -69,27 +137,27 @@ def api_server(folder: Path, binaries: Mapping[str, Path]) -> Iterator[ApiServer
     _write_credentials(folder, token)
     etcd, peer, port, controllers = (free_port() for _ in range(4))
     url = f"https://127.0.0.1:{port}"
-    with contextlib.ExitStack() as stack:
-        pids: dict[str, int] = {}
-
-        def start(name: str, *arguments: str) -> None:
-            pids[name] = stack.enter_context(_process(folder / f"{name}.log", binaries[name], *arguments))
-
-        start(
+    server = ApiServer(
+        url, folder / "certs" / "apiserver.crt", token, folder, f"http://127.0.0.1:{etcd}", {}, {}
+    )
+    try:
+        server.start(
             "etcd",
+            str(binaries["etcd"]),
             "--name=default",
             f"--data-dir={folder}/etcd",
             "--unsafe-no-fsync",
-            f"--listen-client-urls=http://127.0.0.1:{etcd}",
-            f"--advertise-client-urls=http://127.0.0.1:{etcd}",
+            f"--listen-client-urls={server.etcd_url}",
+            f"--advertise-client-urls={server.etcd_url}",
             f"--listen-peer-urls=http://127.0.0.1:{peer}",
             f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
             f"--initial-cluster=default=http://127.0.0.1:{peer}",
             "--log-level=error",
         )
-        start(
+        server.start(
             "kube-apiserver",
-            f"--etcd-servers=http://127.0.0.1:{etcd}",
+            str(binaries["kube-apiserver"]),
+            f"--etcd-servers={server.etcd_url}",
             "--bind-address=127.0.0.1",
             f"--secure-port={port}",
             f"--cert-dir={folder}/certs",
@@ -105,24 +173,38 @@ def api_server(folder: Path, binaries: Mapping[str, Path]) -> Iterator[ApiServer
             f"--audit-log-path={folder}/audit.log",
             "--audit-log-mode=blocking",
         )
-        ca = folder / "certs" / "apiserver.crt"
-        wait_for(ca.exists, "the API server's certificate", READY_S)
-        server = ApiServer(url, ca, token, folder, pids)
-        with server.client() as client:
-            wait_for(lambda: client.get("/readyz").status_code == 200, "the API server is ready", READY_S)
-        start(
+        wait_for(server.ca.exists, "the API server's certificate", READY_S)
+        server.wait_until_ready()
+        server.start(
             "kube-controller-manager",
+            str(binaries["kube-controller-manager"]),
             f"--kubeconfig={server.kubeconfig('controllers')}",
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
             f"--secure-port={controllers}",
             f"--service-account-private-key-file={folder}/sa.key",
-            f"--root-ca-file={ca}",
+            f"--root-ca-file={server.ca}",
         )
         with server.client() as client:
             account = "/api/v1/namespaces/default/serviceaccounts/default"
             wait_for(lambda: client.get(account).status_code == 200, "controllers run", READY_S)
         yield server
+    finally:
+        server.stop_all()
+
+
+def _audited(entry: Mapping[str, Any]) -> Audited:
+    at = entry.get("objectRef", {})
+    resource = "/".join(filter(None, (at.get("resource", ""), at.get("subresource"))))
+    return Audited(
+        credential=next(iter(entry["user"].get("extra", {}).get(_CREDENTIAL, [""]))),
+        verb=entry["verb"],
+        group=at.get("apiGroup", ""),
+        resource=resource or entry["requestURI"],
+        namespace=at.get("namespace", ""),
+        name=at.get("name", ""),
+        status=entry.get("responseStatus", {}).get("code", 0),
+    )
 
 
 def _write_credentials(folder: Path, token: str) -> None:
@@ -140,20 +222,3 @@ def _write_credentials(folder: Path, token: str) -> None:
         ["openssl", "rsa", "-in", str(folder / "sa.key"), "-pubout", "-out", str(folder / "sa.pub")],
     ):
         subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - fixed commands
-
-
-@contextlib.contextmanager
-def _process(log: Path, binary: Path, *arguments: str) -> Iterator[int]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - what we built
-            [str(binary), *arguments], stdout=output, stderr=output, start_new_session=True
-        )
-        try:
-            yield process.pid
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()

@@ -23,7 +23,7 @@ from tollway_dataplane.app import DataPlane, open_dataplane
 from tollway_dataplane.logs import json_log
 from tollway_dataplane.server import Site, listen, serve
 from tollway_dataplane.settings import Address, Settings
-from tollway_operator.reconcile import provision
+from tollway_operator.provision import provision
 
 ACME_KEY = "acme-test-key"
 BETA_KEY = "beta-test-key"
@@ -76,6 +76,9 @@ class Setup:
             secret("beta", BETA_KEY),
             *self.others,
         ]
+
+    def yaml(self) -> str:
+        return str(yaml.safe_dump_all(self.objects()))
 
     def but(self, **changes: object) -> "Setup":
         return replace(self, **changes)  # type: ignore[arg-type]

@@ -30,11 +30,11 @@ def redis_servers(folder: Path) -> Iterator[tuple[EmbeddedRedis, EmbeddedRedis]]
 
 
 @contextlib.contextmanager
-def served(app: ASGIApp) -> Iterator[str]:
+def served(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """An application in a thread with an event loop of its own; yields its base URL."""
-    socket = listen(Address("127.0.0.1", 0))
+    socket = listen(Address(host, port))
     config = uvicorn.Config(
-        app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1
+        app, lifespan="auto", log_config=None, access_log=False, timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
 
@@ -44,7 +44,7 @@ def served(app: ASGIApp) -> Iterator[str]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+        yield f"http://{host}:{socket.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()

@@ -19,9 +19,14 @@ DOORS = {
     "litellm": {"adapters/litellm_upstream.py"},
     "onnxruntime": {"adapters/local_embedder.py"},
     "tokenizers": {"adapters/local_embedder.py"},
-    "aiohttp": {"adapters/openai_upstream.py"},
+    "aiohttp": {
+        "adapters/openai_upstream.py",
+        "tollway_operator/notify.py", "tollway_operator/admin.py", "tollway_operator/app.py",
+    },
+    "kopf": {"tollway_operator/handlers.py", "tollway_operator/__main__.py"},
+    "lightkube": {"tollway_operator/kube.py", "adapters/snapshot_secrets.py"},
     "cachetools": {"adapters/near_cache.py"},
-    "prometheus_client": {"metrics.py", "app.py", "edge/admin.py"},
+    "prometheus_client": {"metrics.py", "app.py", "edge/admin.py", "tollway_operator/admin.py"},
     "redis": {
         "adapters/redis_client.py", "adapters/redis_cache.py", "adapters/redis_ledger.py",
         "adapters/redis_memory.py", "adapters/redis_batch.py",

@@ -22,6 +22,7 @@ class ConditionType(StrEnum):
     PROGRAMMED = "Programmed"
     INDEX_READY = "IndexReady"
     WITHIN_BUDGET = "WithinBudget"
+    REDIS_SOUND = "RedisSound"
     READY = "Ready"
 
 
@@ -44,6 +45,7 @@ class ConditionReason(StrEnum):
     WAITING_FOR_PODS = "WaitingForPods"  # some pods have not acknowledged yet
     REJECTED_BY_POD = "RejectedByPod"  # a pod keeps an older revision
     INDEX_READY = "IndexReady"
+    REDIS_SOUND = "RedisSound"
     STORE_UNAVAILABLE = "StoreUnavailable"  # Redis did not answer
     WITHIN_BUDGET = "WithinBudget"
     BUDGET_ALERT = "BudgetAlert"  # above the alert threshold

@@ -6,8 +6,8 @@ Called by the operator and by `tollway serve` and `validate`, before the compile
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final, get_args
 
@@ -66,7 +66,7 @@ def parse_inventory(
                 secret_identities.add(identity)
                 secrets[identity.namespace, identity.name] = values
         elif str(raw.get("apiVersion", "")).partition("/")[0] == GROUP or identity.kind in SPEC_OF_KIND:
-            parsed = _parse_resource(identity, raw)
+            parsed = parse_resource(identity, raw)
             if isinstance(parsed, tuple):
                 problems += parsed
                 unparsed.add(identity)
@@ -74,8 +74,7 @@ def parse_inventory(
                 problems.append(_twice(identity))
             else:
                 resources[identity] = parsed
-    inventory = replace(_typed(resources), secrets=secrets, unparsed=frozenset(unparsed))
-    return inventory, tuple(problems)
+    return inventory_of(resources.values(), secrets, unparsed), tuple(problems)
 
 
 def identify(raw: RawObject, default_namespace: str = "default") -> Identity:
@@ -87,11 +86,16 @@ def identify(raw: RawObject, default_namespace: str = "default") -> Identity:
     )
 
 
-def _typed(resources: Mapping[Identity, Resource[Spec]]) -> Inventory:
+def inventory_of(
+    resources: Iterable[Resource[Spec]],
+    secrets: Mapping[SecretKey, Mapping[str, str]],
+    unparsed: Iterable[Identity],
+) -> Inventory:
+    """Resources sorted by kind, with what they may refer to."""
     indexes: list[Resource[SemanticCacheIndexSpec]] = []
     budgets: list[Resource[TenantBudgetSpec]] = []
     policies: list[Resource[RoutingPolicySpec]] = []
-    for found in resources.values():
+    for found in resources:
         identity, generation, created = found.identity, found.generation, found.created
         match found.spec:
             case SemanticCacheIndexSpec() as index:
@@ -100,10 +104,11 @@ def _typed(resources: Mapping[Identity, Resource[Spec]]) -> Inventory:
                 budgets.append(Resource(identity, generation, created, budget))
             case RoutingPolicySpec() as policy:
                 policies.append(Resource(identity, generation, created, policy))
-    return Inventory(tuple(indexes), tuple(budgets), tuple(policies))
+    return Inventory(tuple(indexes), tuple(budgets), tuple(policies), secrets, frozenset(unparsed))
 
 
-def _parse_resource(identity: Identity, raw: RawObject) -> Resource[Spec] | tuple[Problem, ...]:
+def parse_resource(identity: Identity, raw: RawObject) -> Resource[Spec] | tuple[Problem, ...]:
+    """One object, or what is wrong with it."""
     kind_problem = _check_kind(identity, raw)
     if kind_problem is not None:
         return (kind_problem,)

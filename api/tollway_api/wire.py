@@ -15,6 +15,7 @@ from tollway_api.snapshot import Index
 
 _PREFIX: Final = "tollway:1"
 INDEX_PREFIX: Final = f"{_PREFIX}:index:"
+FENCE_KEY: Final = f"{_PREFIX}:fence"  # the latest leadership that wrote here
 DIGEST_PREFIX: Final = "sha256:"
 
 
@@ -54,6 +55,12 @@ def index_name(index: Index) -> str:
     return f"{INDEX_PREFIX}{index.version}"
 
 
+def owner_of(index_name: str) -> str:
+    """The id (`namespace/name`) of the index whose version has this RediSearch name."""
+    namespace, _, name = index_name.removeprefix(INDEX_PREFIX).rpartition(".")[0].partition(".")
+    return f"{namespace}/{name}"
+
+
 def vector_prefix(index: Index) -> str:
     """What the keys of the index version's vectors begin with."""
     return f"{_PREFIX}:vector:{index.version}:"
@@ -61,6 +68,16 @@ def vector_prefix(index: Index) -> str:
 
 def vector_key(index: Index, partition: str, entry: str) -> str:
     return f"{vector_prefix(index)}{{{partition}}}:{entry}"
+
+
+def index_tag(index_id: str) -> str:
+    """What the partitions of an index begin with, so that its entries are found when it is deleted."""
+    return hashlib.sha256(index_id.encode()).hexdigest()[:8]
+
+
+def entry_pattern(index_id: str) -> str:
+    """A glob over the keys of an index's entries."""
+    return f"{_PREFIX}:entry:{{{index_tag(index_id)}*"
 
 
 def entry_key(partition: str, entry: str) -> str:

@@ -26,7 +26,7 @@ from tollway_dataplane.errors import TollwayError
 from tollway_dataplane.server import ListenError
 from tollway_dataplane.settings import Address
 from tollway_operator.errors import OperatorError
-from tollway_operator.reconcile import gather
+from tollway_operator.gather_files import gather
 
 _MISTAKES = (ServeError, EmbeddedRedisError, ListenError, OperatorError, TollwayError)
 

@@ -9,7 +9,7 @@ from tollway_api.snapshot import Limit, Policy, Rolling
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.settings import Address
-from tollway_operator.reconcile import Gathered
+from tollway_operator.gather_files import Gathered
 
 
 def introduction(gathered: Gathered, public: Address, admin: Address, redis: str) -> Table:

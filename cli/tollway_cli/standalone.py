@@ -17,7 +17,8 @@ from tollway_cli.validate import findings_table, summary
 from tollway_dataplane.app import DataPlane
 from tollway_dataplane.errors import SnapshotFault
 from tollway_operator.errors import OperatorError
-from tollway_operator.reconcile import Gathered, gather, provision
+from tollway_operator.gather_files import Gathered, gather
+from tollway_operator.provision import provision
 
 _DEBOUNCE_MS: Final = 200
 _LOOK_AGAIN_MS: Final = 5_000

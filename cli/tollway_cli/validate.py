@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tollway_api.problems import Severity
-from tollway_operator.reconcile import Finding, Gathered
+from tollway_operator.gather_files import Finding, Gathered
 
 _STYLE: Mapping[Severity, str] = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 

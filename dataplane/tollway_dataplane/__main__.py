@@ -8,9 +8,9 @@ from dataclasses import fields
 
 import uvloop
 
-from tollway_dataplane.adapters.snapshot_files import follow_snapshot
 from tollway_dataplane.app import open_dataplane
 from tollway_dataplane.background import running
+from tollway_dataplane.errors import SnapshotFault
 from tollway_dataplane.logs import json_log
 from tollway_dataplane.server import ListenError, Site, listen, serve, settle_heap, stop_on_signals
 from tollway_dataplane.settings import Settings, SettingsError
@@ -20,12 +20,11 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
     async with json_log() as log, open_dataplane(settings, log) as dataplane:
-        following = follow_snapshot(settings.snapshot_file, dataplane.live, settings.snapshot_poll_s, log)
         public = Site(dataplane.public, listen(settings.listen))
         admin = Site(dataplane.admin, listen(settings.admin_listen))
         settle_heap()
         log.info("serving", listen=str(public.address), admin_listen=str(admin.address))
-        async with running(following):
+        async with running(dataplane.following.run(settings.snapshot_poll_s)):
             await serve([public, admin], stop, settings.drain_s, dataplane.draining)
 
 
@@ -33,14 +32,14 @@ def main() -> None:
     names = "\n".join(f"  TOLLWAY_{field.name.upper()}" for field in fields(Settings))
     parser = argparse.ArgumentParser(
         prog="tollway-dataplane",
-        description="Serves LLM requests by the snapshot in TOLLWAY_SNAPSHOT_FILE.\nSettings, from the environment:\n"
-        + names,
+        description="Serves LLM requests by the snapshot in TOLLWAY_SNAPSHOT_DIR or TOLLWAY_SNAPSHOT_SECRET.\n"
+        "Settings, from the environment:\n" + names,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()
     try:
         uvloop.run(run(Settings.from_env(os.environ)))
-    except (SettingsError, ListenError) as error:
+    except (SettingsError, ListenError, SnapshotFault) as error:
         sys.exit(f"tollway-dataplane: {error}")
 
 

@@ -21,23 +21,26 @@ from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.redis_memory import watch_memory
+from tollway_dataplane.adapters.snapshot_files import SnapshotFiles
+from tollway_dataplane.adapters.snapshot_secrets import open_snapshot_secrets
 from tollway_dataplane.background import running
 from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.dispatch import Dispatch
-from tollway_dataplane.edge.admin import create_admin_app
+from tollway_dataplane.edge.admin import Admin, create_admin_app
 from tollway_dataplane.edge.chat import chat_route
 from tollway_dataplane.edge.chat_completions import chat_completions_route
 from tollway_dataplane.edge.embeddings import embeddings_route
 from tollway_dataplane.edge.endpoint import Bounds, Edge, create_public_app
 from tollway_dataplane.edge.models import models_routes
 from tollway_dataplane.embedding_service import EmbeddingService
+from tollway_dataplane.following import Following
 from tollway_dataplane.live import Live
 from tollway_dataplane.metrics import Metrics
 from tollway_dataplane.observe import Observer
-from tollway_dataplane.ports import Upstream
+from tollway_dataplane.ports import SnapshotSource, Upstream
 from tollway_dataplane.recall import Recall
 from tollway_dataplane.service import Service
-from tollway_dataplane.settings import Settings
+from tollway_dataplane.settings import Settings, read_tokens
 
 _LAG_EVERY_S: Final = 0.1
 
@@ -47,6 +50,7 @@ class DataPlane:
     """A running data plane, without its sockets."""
 
     live: Live
+    following: Following
     metrics: Metrics
     public: ASGIApp
     admin: ASGIApp
@@ -59,7 +63,7 @@ async def open_dataplane(
     log: FilteringBoundLogger,
     load_embedder: Callable[[], Awaitable[LocalEmbedder]] = LocalEmbedder.load,
 ) -> AsyncIterator[DataPlane]:
-    """Everything but the first snapshot, which the caller offers to `live`."""
+    """Everything but the first snapshot, which the caller offers to `live` or lets `following` find."""
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry())
         observer = Observer(metrics, log)
@@ -81,6 +85,10 @@ async def open_dataplane(
                 await litellm.load()
 
         live = Live(prepare, metrics.process.observe_snapshot, metrics.process.snapshots_rejected.inc)
+        sources: list[SnapshotSource] = [SnapshotFiles(settings.snapshot_dir)]
+        if settings.snapshot_secret:
+            sources.append(await stack.enter_async_context(open_snapshot_secrets(settings.snapshot_secret)))
+        following = Following(live, sources, log)
         cache = RedisAnswerCache(cache_redis, settings.cache_read_deadline_s, settings.cache_write_deadline_s)
         near = LocalNearCache(settings.near_cache_bytes)
         recall = Recall(cache, near, embedder, settings.embed_deadline_s, metrics.cache.observe_store)
@@ -105,9 +113,15 @@ async def open_dataplane(
                 *models_routes(edge, live),
             ],
         )
-        yield DataPlane(
-            live, metrics, public, create_admin_app(live, metrics.registry, draining.is_set), draining
+        admin = Admin(
+            live,
+            following,
+            metrics.registry,
+            metrics.cache.by_index,
+            draining.is_set,
+            lambda: read_tokens(settings.admin_token_dir),
         )
+        yield DataPlane(live, following, metrics, public, create_admin_app(admin), draining)
 
 
 async def _measure_loop_lag(metrics: Metrics) -> None:

@@ -22,9 +22,11 @@ class Live:
         self._on_accepted = on_accepted
         self._on_rejected = on_rejected
         self._directory: Directory | None = None
+        self.digest: str | None = None
+        self.order = 0
 
-    async def offer(self, encoded: bytes) -> str:
-        """Runs an encoded snapshot from now on, and returns its revision.
+    async def offer(self, encoded: bytes, order: int = 0) -> str:
+        """Runs an encoded snapshot from now on, and returns its revision. `order` tells it from older ones.
 
         Raises SnapshotFault, and keeps the last good one, when it cannot be run.
         """
@@ -36,6 +38,7 @@ class Live:
         await self._prepare(decoded)
         revision = snapshot.revision(encoded)
         self._directory = Directory(decoded, revision)
+        self.digest, self.order = snapshot.digest(encoded), order
         self._on_accepted(revision)
         return revision
 

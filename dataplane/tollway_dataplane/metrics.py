@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from tollway_api.messages import Lookups
 from tollway_api.snapshot import NANO_PER_USD, Tenant
 from tollway_dataplane.core.decision import CacheOutcome, outcome_of
 from tollway_dataplane.record import Record
@@ -91,6 +92,7 @@ class CacheMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._hits = 0
         self._looked_up = 0
+        self.by_index: dict[str, Lookups] = {}
         hit_ratio = Gauge(
             "ai_cache_hit_ratio",
             "Share of cache lookups answered, since start; bypasses aside.",
@@ -120,6 +122,10 @@ class CacheMetrics:
         if outcome is not CacheOutcome.BYPASS:
             self._looked_up += 1
             self._hits += outcome is CacheOutcome.HIT
+            if record.index:
+                before = self.by_index.get(record.index, Lookups(0, 0))
+                hits = before.hits + (outcome is CacheOutcome.HIT)
+                self.by_index[record.index] = Lookups(hits, before.total + 1)
 
     def observe_store(self, outcome: str) -> None:
         self._stores.labels(outcome).inc()

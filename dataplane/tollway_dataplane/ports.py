@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tollway_api.parts import Head
 from tollway_api.snapshot import Index, Model, Tenant
 from tollway_dataplane.core.budgeting import Denied
 from tollway_dataplane.core.facts import JsonObject, Usage
@@ -40,6 +41,15 @@ class Place:
     index: Index
     partition: str
     entry: str
+
+
+class SnapshotSource(Protocol):
+    """Where snapshots come from. Every method raises SnapshotFault."""
+
+    async def head(self) -> Head | None:
+        """The newest one's, or None when there is none yet."""
+
+    async def encoded(self, head: Head) -> bytes: ...
 
 
 class AnswerCache(Protocol):

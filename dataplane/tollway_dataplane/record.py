@@ -28,6 +28,7 @@ class Record:
     tenant: str = ""
     policy: str = ""
     source: Source | None = None
+    index: str = ""  # the id of the index that was asked
     cache_reason: CacheReason | None = None
     route_reason: RouteReason | None = None
     model: str = ""

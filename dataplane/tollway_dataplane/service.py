@@ -58,6 +58,7 @@ class Service:
         named = named_model(request.model, policy)  # refused before the cache is asked
 
         index = directory.snapshot.indexes.get(policy.cache.index) if policy.cache else None
+        record.index = index.id if index else ""
         lookup = await self._recall.look_up(request, tenant, policy, index)
         record.cache_reason, record.similarity = lookup.reason, lookup.similarity
         record.mark("cache")

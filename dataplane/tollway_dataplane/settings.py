@@ -46,7 +46,9 @@ class Settings:
 
     cache_redis_url: RedisUrl
     ledger_redis_url: RedisUrl
-    snapshot_file: Path = Path("/etc/tollway/snapshot.json")
+    snapshot_dir: Path = Path("/etc/tollway/snapshot")  # where its Secrets are mounted
+    snapshot_secret: str = ""  # namespace/name, to read it from the Kubernetes API as well
+    admin_token_dir: Path = Path("/etc/tollway/admin-token")  # each file holds a token that is valid
     listen: AddressText = Address("0.0.0.0", 8080)  # noqa: S104 - a pod's own address is not known beforehand
     admin_listen: AddressText = Address("0.0.0.0", 8081)  # noqa: S104 - nor here
     cache_read_deadline_s: float = 0.05
@@ -57,7 +59,7 @@ class Settings:
     most_body_bytes: int = 8 * 1024 * 1024
     body_deadline_s: float = 30.0
     drain_s: float = 60.0
-    snapshot_poll_s: float = 1.0
+    snapshot_poll_s: float = 15.0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -81,3 +83,11 @@ class Settings:
 
 
 _ADAPTER: Final = TypeAdapter(Settings)
+
+
+def read_tokens(folder: Path) -> list[str]:
+    """The valid admin tokens: two while they are rotated. None where there are none, and then nobody is let in."""
+    if not folder.is_dir():
+        return []
+    files = (file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith("."))
+    return [token for file in files if (token := file.read_text(encoding="utf-8").strip())]

@@ -1,8 +1,13 @@
 """The operator's errors.
 
     OperatorError
-    ├── StoreFault      Redis did not do what it was asked
-    └── PublishFault    the snapshot could not be written
+    ├── StoreFault        Redis did not do what it was asked
+    ├── KubeFault         the Kubernetes API did not do what it was asked
+    │   ├── NotFound      there is no such object
+    │   ├── Forbidden     this operator's role does not allow it
+    │   └── Conflict      the object has changed since it was read
+    ├── PublishFault      the snapshot cannot travel
+    └── LeadershipLost    another replica leads: this process must write nothing more, and ends
 
 A user's mistake is never one of these: it is a Problem.
 """
@@ -16,5 +21,29 @@ class StoreFault(OperatorError):  # noqa: N818 - named for what it is in this ho
     """The message names the server's role and what was attempted, never its password."""
 
 
+class KubeFault(OperatorError):  # noqa: N818 - see StoreFault
+    """The message names what was attempted and what the API server said. `retry_after_s` is what it asked for."""
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NotFound(KubeFault):
+    """There is no such object."""
+
+
+class Forbidden(KubeFault):
+    """The role does not allow it."""
+
+
+class Conflict(KubeFault):
+    """Somebody was faster, or it exists already."""
+
+
 class PublishFault(OperatorError):  # noqa: N818 - see StoreFault
-    """The message names the file."""
+    """The message says why."""
+
+
+class LeadershipLost(OperatorError):  # noqa: N818 - see StoreFault
+    """Raised out of everything that would write."""

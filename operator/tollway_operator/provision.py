@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tollway_api import wire
-from tollway_api.snapshot import Index
-from tollway_operator.redis_store import IndexSchema, RedisStore, ServerFacts
+from tollway_api.snapshot import Index, Snapshot
+from tollway_operator.redis_store import IndexFacts, IndexSchema, RedisStore, ServerFacts, open_store
 
 
 class Step(StrEnum):
@@ -42,7 +42,7 @@ class ServerWarning:
         return f"{self.message} ({self.reason})"
 
 
-def plan(wanted: Iterable[Index], found: Mapping[str, IndexSchema | None]) -> list[Action]:
+def plan(wanted: Iterable[Index], found: Mapping[str, IndexFacts]) -> list[Action]:
     """What to do, in a stable order."""
     actions = []
     names = set()
@@ -51,7 +51,7 @@ def plan(wanted: Iterable[Index], found: Mapping[str, IndexSchema | None]) -> li
         names.add(name)
         if name not in found:
             actions.append(Action(Step.CREATE, name, index))
-        elif found[name] != IndexSchema.of(index):
+        elif found[name].schema != IndexSchema.of(index):
             actions.append(Action(Step.REPLACE, name, index))
     return actions + [Action(Step.UNUSED, name) for name in sorted(set(found) - names)]
 
@@ -94,3 +94,20 @@ def server_warnings(cache: ServerFacts, ledger: ServerFacts) -> Iterator[ServerW
             "set appendonly yes"
         )
         yield ServerWarning(WarningReason.LEDGER_NOT_PERSISTENT, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    actions: tuple[Action, ...]
+    warnings: tuple[ServerWarning, ...]
+
+
+async def provision(wanted: Snapshot, cache_url: str, ledger_url: str) -> Provisioned:
+    """Makes the index versions that the snapshot needs. Raises StoreFault."""
+    async with open_store(cache_url, "cache") as cache, open_store(ledger_url, "ledger") as ledger:
+        cache_facts, ledger_facts = await cache.facts(), await ledger.facts()
+        actions: list[Action] = []
+        if cache_facts.search_module is not None:
+            actions = plan(wanted.indexes.values(), await cache.indexes())
+            await apply(actions, cache)
+        return Provisioned(tuple(actions), tuple(server_warnings(cache_facts, ledger_facts)))

@@ -1,33 +1,90 @@
-"""Hands the encoded snapshot to the data planes: as a file that is either the old one or the new one, whole."""
+"""Hands the snapshot to the data planes: as Secrets, because it holds provider keys. The parts that a head names are
+never written to, and the head is written last and replaces no version but the one that was read, so a reader sees the
+old snapshot or the new one, and a leader that has been overtaken sees a Conflict.
+"""
 
-import contextlib
-import os
-import tempfile
-from pathlib import Path
+import logging
+import time
+from typing import Final
 
-from tollway_operator.errors import PublishFault
+from tollway_api import parts, snapshot
+from tollway_api.parts import Head
+from tollway_operator.errors import Conflict, LeadershipLost, NotFound, PublishFault
+from tollway_operator.kube import Kube, StoredSecret
+
+log = logging.getLogger(__name__)
+
+SECRET_NAME: Final = "tollway-snapshot"  # noqa: S105 - its name
+_LABELS: Final = {"app.kubernetes.io/part-of": "tollway", "app.kubernetes.io/managed-by": "tollway-operator"}
 
 
-def publish_file(encoded: bytes, target: Path) -> bool:
-    """Writes the snapshot unless the file holds just that; returns whether it wrote.
+class Publisher:
+    def __init__(self, kube: Kube, namespace: str) -> None:
+        self._kube = kube
+        self._namespace = namespace
 
-    The file holds provider keys, so only its owner may read it. Raises PublishFault.
-    """
-    try:
-        if target.exists() and target.read_bytes() == encoded:
-            return False
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
+    async def publish(self, encoded: bytes, fence: int) -> tuple[Head, bool]:
+        """What stands afterwards, and whether it had to be written. Looks at what is there every time, so that one
+        damaged or deleted by hand is made good.
+
+        Raises PublishFault, KubeFault, and LeadershipLost where a later leader has written.
+        """
+        found = await self._find(SECRET_NAME)
+        standing = _head_of(found)
+        if standing is not None and standing.fence > fence:
+            raise LeadershipLost(f"a later leader has published revision {standing.revision}")
+        whole = standing is not None and await self._holds(found, standing, encoded)
+        if standing is not None and whole and standing.fence == fence:
+            return standing, False
+        slot = parts.SLOTS[1] if standing is not None and standing.slot == parts.SLOTS[0] else parts.SLOTS[0]
+        # Later than whatever stood before, also where that has been deleted.
+        order = max(standing.order + 1 if standing else 0, time.time_ns() // 1_000_000)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(encoded)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(target)
-        except OSError:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
-    except OSError as exc:
-        raise PublishFault(f"cannot write the snapshot to {target}: {exc.strerror}") from exc
-    return True
+            head, (first, *others) = parts.split(encoded, order, fence, slot)
+        except snapshot.SnapshotError as exc:
+            raise PublishFault(str(exc)) from exc
+        for name, part in zip(head.overflow, others, strict=True):
+            await self._write(f"{SECRET_NAME}-{name}", {parts.FIRST_PART: part})
+        data = {parts.HEAD: parts.encode_head(head), parts.FIRST_PART: first}
+        try:
+            await self._kube.write_secret(
+                self._namespace, SECRET_NAME, data, _LABELS, found.resource_version if found else None
+            )
+        except Conflict as conflict:
+            raise LeadershipLost("the snapshot was written by somebody else meanwhile") from conflict
+        size = sum(map(len, (first, *others)))
+        log.info("published", extra={"revision": head.revision, "parts": head.parts, "bytes": size})
+        return head, True
+
+    async def _holds(self, found: StoredSecret | None, head: Head, encoded: bytes) -> bool:
+        """Whether what stands is whole, and just that."""
+        if found is None or head.digest != snapshot.digest(encoded):
+            return False
+        others = [await self._find(f"{SECRET_NAME}-{name}") for name in head.overflow]
+        pieces = [found, *others]
+        try:
+            parts.join(head, [each.data.get(parts.FIRST_PART, b"") if each else b"" for each in pieces])
+        except snapshot.SnapshotError:
+            log.warning("the published snapshot is damaged", extra={"revision": head.revision})
+            return False
+        return True
+
+    async def _write(self, name: str, data: dict[str, bytes]) -> None:
+        standing = await self._find(name)
+        version = standing.resource_version if standing else None
+        await self._kube.write_secret(self._namespace, name, data, _LABELS, version)
+
+    async def _find(self, name: str) -> StoredSecret | None:
+        try:
+            return await self._kube.secret(self._namespace, name)
+        except NotFound:
+            return None
+
+
+def _head_of(found: StoredSecret | None) -> Head | None:
+    if found is None or parts.HEAD not in found.data:
+        return None
+    try:
+        return parts.decode_head(found.data[parts.HEAD])
+    except snapshot.SnapshotError:
+        return None

@@ -1,110 +1,281 @@
-"""One run over files: gather → compile → provision → publish. Computes from the whole state, never from a difference,
-so running it again is always right.
+"""The loop: gather → compile → provision → publish → notify → status. It computes from the whole state, never from a
+difference, so running it again is always right; a burst of changes becomes one run. What a user got wrong is a problem
+on that object and goes to its status; what the world got wrong is tried again with growing pauses.
+
+Every replica gathers and compiles; only the leader goes on from there.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Final
 
-from tollway_api import snapshot, wire
-from tollway_api.catalog import bundled
-from tollway_api.compiler import compile_snapshot
-from tollway_api.inventory import Inventory, parse_inventory
-from tollway_api.meta import TenantName
-from tollway_api.problems import Problem, Severity
+from tollway_api import semantic_cache_index, snapshot
+from tollway_api.catalog import ModelCatalog
+from tollway_api.compiler import Compilation, compile_snapshot
+from tollway_api.inventory import Inventory, SecretKey, inventory_of
+from tollway_api.messages import Lookups
+from tollway_api.meta import Identity, Resource, Spec
+from tollway_api.parts import Head
+from tollway_api.problems import Problem
 from tollway_api.snapshot import Snapshot
-from tollway_operator.manifests import Location, Manifests, read_manifests
-from tollway_operator.provision import Action, ServerWarning, apply, plan, server_warnings
-from tollway_operator.redis_store import open_store
+from tollway_operator.admin_token import AdminToken
+from tollway_operator.coverage import Publications
+from tollway_operator.deletion import Deletion
+from tollway_operator.errors import KubeFault, LeadershipLost, OperatorError, StoreFault
+from tollway_operator.lease import Leadership
+from tollway_operator.metrics import Metrics
+from tollway_operator.notify import Notifier
+from tollway_operator.objects import Objects
+from tollway_operator.provision import apply, plan, server_warnings
+from tollway_operator.publish import Publisher
+from tollway_operator.redis_store import RedisStore
+from tollway_operator.references import secrets_of
+from tollway_operator.secrets import Secrets
+from tollway_operator.status import StoreView, View
+from tollway_operator.usage import UsageReader
+from tollway_operator.watches import Watches
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S: Final = 0.5
+_LONGEST_PAUSE_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A problem, and where to mend it."""
+class Compiled:
+    """One compilation, and what it was made from."""
 
-    problem: Problem
-    location: Location | None
-
-    def __str__(self) -> str:
-        return f"{self.location}: {self.problem}" if self.location else str(self.problem)
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """What the files compile to. `broken` when some file could not be read at all: then what others say is not the
-    whole state, and must not replace what runs.
-    """
-
+    key: tuple[int, int]
     snapshot: Snapshot
     encoded: bytes = field(repr=False)
-    findings: tuple[Finding, ...]
-    broken: bool
-    # For each tenant whose key is a reference to the environment: that reference, as a shell would read it.
-    key_references: Mapping[TenantName, str] = field(default_factory=dict)
-    # For each tenant whose key stands in a file: the key.
-    literal_keys: Mapping[TenantName, str] = field(default_factory=dict, repr=False)
+    problems: Mapping[Identity, Sequence[Problem]]
+    generations: Mapping[str, int]  # of every object that was looked at, by uid
 
-    @property
-    def revision(self) -> str:
-        return snapshot.revision(self.encoded)
 
-    @property
-    def errors(self) -> list[Finding]:
-        return [finding for finding in self.findings if finding.problem.severity is Severity.ERROR]
+Steps = tuple[tuple[str, Callable[[Compiled], Awaitable[None]]], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Provisioned:
-    actions: tuple[Action, ...]
-    warnings: tuple[ServerWarning, ...]
+class Parts:
+    """What the loop works with."""
+
+    objects: Objects
+    watches: Watches
+    secrets: Secrets
+    leadership: Leadership
+    cache: RedisStore
+    ledger: RedisStore
+    publisher: Publisher
+    admin_token: AdminToken
+    notifier: Notifier
+    deletion: Deletion
+    usage: UsageReader
+    metrics: Metrics
 
 
-def gather(
-    paths: Sequence[Path],
-    environ: Mapping[str, str],
-    installation_namespace: str,
-    default_namespace: str = "default",
-) -> Gathered:
-    """Reads and compiles; changes nothing."""
-    manifests = read_manifests(paths, environ, default_namespace)
-    inventory, parse_problems = parse_inventory(manifests.objects, default_namespace)
-    compilation = compile_snapshot(inventory, bundled(), installation_namespace)
-    unreadable = [problem for _, problem in manifests.unreadable]
-    problems = [*unreadable, *manifests.problems, *parse_problems, *compilation.problems]
-    return Gathered(
-        snapshot=compilation.snapshot,
-        encoded=snapshot.encode(compilation.snapshot),
-        findings=tuple(Finding(problem, manifests.locate(problem)) for problem in problems),
-        broken=bool(unreadable),
-        key_references=dict(_key_references(inventory, manifests)),
-        literal_keys=dict(_literal_keys(inventory, manifests)),
-    )
+class Reconciler:
+    def __init__(
+        self,
+        parts: Parts,
+        catalog: ModelCatalog,
+        namespace: str,
+        debounce_s: float,
+        resync_s: float,
+        on_done: Callable[[], None],
+    ) -> None:
+        self._parts = parts
+        self._catalog = catalog
+        self._namespace = namespace
+        self._debounce_s = debounce_s
+        self._resync_s = resync_s
+        self._wake = asyncio.Event()
+        self._woken_at: float | None = None
+        self._secrets_revision = 0
+        self._compiled: Compiled | None = None
+        self._store = StoreView()
+        self._publications = Publications()
+        self._head: Head | None = None
+        self.ticked_at = monotonic()
+        self._on_done = on_done
+
+    def wake(self) -> None:
+        self._woken_at = self._woken_at or monotonic()
+        self._wake.set()
+
+    def secrets_changed(self) -> None:
+        self._secrets_revision += 1
+        self.wake()
+
+    def pods_answered(self) -> None:
+        """A deletion may be waiting for the last pod to let go."""
+        if any(held.deleted_at for held in self._parts.objects):
+            self.wake()
+
+    @property
+    def queue_age_s(self) -> float:
+        return monotonic() - self._woken_at if self._woken_at is not None else 0.0
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        return self._compiled.snapshot if self._compiled else None
+
+    async def run(self) -> None:
+        """Runs for the life of the process. Raises LeadershipLost."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            self.ticked_at = monotonic()
+            try:
+                async with asyncio.timeout(self._resync_s):
+                    await self._wake.wait()
+                await asyncio.sleep(self._debounce_s)
+            except TimeoutError:
+                pass  # now and then without a reason, for what nobody tells us of
+            self._wake.clear()
+            self._woken_at = None
+            try:
+                await self.once()
+                pause_s = _FIRST_PAUSE_S
+            except LeadershipLost:
+                raise
+            except Exception as error:
+                asked_s = error.retry_after_s if isinstance(error, KubeFault) else 0.0
+                self._parts.metrics.reconciles.labels("failed").inc()
+                if isinstance(error, OperatorError):
+                    log.warning("trying again", extra={"reason": str(error), "pause_s": pause_s})
+                else:  # a border: a mistake of ours in one run must not end the operator
+                    log.exception("unforeseen; trying again")
+                await asyncio.sleep(max(pause_s, asked_s))
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                self.wake()
+
+    async def once(self) -> None:
+        """One run. Raises OperatorError; what was done before it stays done."""
+        if not self._parts.watches.complete:
+            return
+        metrics = self._parts.metrics
+        with metrics.step("compile"):
+            compiled = self._compiled = await self._compile()
+        # A standby knows what it would publish, and stops here.
+        for name, step in self.steps if self._parts.leadership.leads else ():
+            with metrics.step(name):
+                await step(compiled)
+        self._on_done()
+        metrics.succeeded()
+
+    @property
+    def steps(self) -> Steps:
+        return (("provision", self._provision), ("publish", self._publish), ("delete", self._delete))
+
+    async def _compile(self) -> Compiled:
+        parts = self._parts
+        # Before anything is looked at, so that what changes meanwhile is looked at again.
+        key = (parts.objects.revision, self._secrets_revision)
+        wanted = [held for held in parts.objects if not held.deleted_at]
+        resources = [held.parsed for held in wanted if isinstance(held.parsed, Resource)]
+        await parts.secrets.want(_secrets_of(resources))
+        if self._compiled is not None and self._compiled.key == key:
+            return self._compiled
+        unparsed = {held.identity: held.parsed for held in wanted if isinstance(held.parsed, tuple)}
+        inventory = inventory_of(resources, dict(parts.secrets.values), unparsed)
+        # In a thread: with thousands of objects it takes a second, and the Lease is renewed meanwhile.
+        compilation, encoded = await asyncio.to_thread(self._compiled_from, inventory)
+        problems: dict[Identity, list[Problem]] = defaultdict(list)
+        for problem in [*compilation.problems, *(each for found in unparsed.values() for each in found)]:
+            problems[problem.identity].append(problem)
+        parts.metrics.observe_objects(
+            Counter(held.identity.kind for held in wanted),
+            Counter(problem.severity for found in problems.values() for problem in found),
+        )
+        generations = {held.uid: held.generation for held in wanted}
+        return Compiled(key, compilation.snapshot, encoded, problems, generations)
+
+    def _compiled_from(self, inventory: Inventory) -> tuple[Compilation, bytes]:
+        compilation = compile_snapshot(inventory, self._catalog, self._namespace)
+        return compilation, snapshot.encode(compilation.snapshot)
+
+    async def _provision(self, compiled: Compiled) -> None:
+        """A Redis that is away delays the cache and nothing else: policies and budgets are published all the same."""
+        try:
+            self._store = await self._provisioned(compiled)
+        except StoreFault as fault:
+            log.warning("indexes could not be provisioned", extra={"reason": str(fault)})
+            self._store = replace(self._store, fault=str(fault))
+
+    async def _provisioned(self, compiled: Compiled) -> StoreView:
+        parts = self._parts
+        cache_facts, ledger_facts = await parts.cache.facts(), await parts.ledger.facts()
+        warnings = tuple(server_warnings(cache_facts, ledger_facts))
+        if cache_facts.search_module is None:
+            return StoreView(warnings=warnings, seen=True)
+        found = await parts.cache.indexes()
+        actions = [each for each in plan(compiled.snapshot.indexes.values(), found) if each.index]
+        if actions:
+            if not await parts.cache.claim(parts.leadership.fence()):
+                raise LeadershipLost("a later leader has written to the cache Redis")
+            await apply(actions, parts.cache)
+            for action in actions:
+                log.info("index", extra={"step": action.step, "index": action.name})
+                parts.metrics.index_operations.labels(action.step.lower()).inc()
+            found = await parts.cache.indexes()
+        return StoreView(found, warnings, seen=True)
+
+    async def _publish(self, compiled: Compiled) -> None:
+        parts = self._parts
+        token = await parts.admin_token.ensure()
+        self._head, wrote = await parts.publisher.publish(compiled.encoded, parts.leadership.fence())
+        parts.metrics.publishes.inc(wrote)
+        self._publications.note(self._head, compiled.snapshot)
+        parts.notifier.announce(self._head, token)
+
+    async def _delete(self, _: Compiled) -> None:
+        """What one object needs must not keep another from it, so the fault is raised after all have had their turn."""
+        parts = self._parts
+        fault: OperatorError | None = None
+        for held in parts.objects:
+            if held.identity.kind != semantic_cache_index.KIND:
+                continue
+            parts.leadership.fence()
+            try:
+                await parts.deletion.settle(
+                    held, in_use=bool(held.deleted_at) and not self._all_acknowledged()
+                )
+            except (StoreFault, KubeFault) as found:
+                fault = found
+        if fault is not None:
+            raise fault
+
+    def _all_acknowledged(self) -> bool:
+        """Whether no ready pod can still be writing into an index that the newest snapshot has not."""
+        digest = self._head.digest if self._head else None
+        return all(each.digest == digest for each in self._parts.notifier.reports.values() if each.pod.ready)
+
+    def view(self, now: str) -> View | None:
+        """What statuses are made from; None before the first compilation."""
+        parts = self._parts
+        if self._compiled is None or self._head is None:
+            return None
+        reports = parts.notifier.reports.values()
+        lookups: dict[str, Lookups] = {}
+        for report in reports:
+            for index_id, seen in report.lookups.items():
+                before = lookups.get(index_id, Lookups(0, 0))
+                lookups[index_id] = Lookups(before.hits + seen.hits, before.total + seen.total)
+        return View(
+            snapshot=self._compiled.snapshot,
+            problems=self._compiled.problems,
+            generations=self._compiled.generations,
+            covering=self._publications.coverage(reports),
+            store=self._store,
+            usage=parts.usage.usage,
+            usage_fault=parts.usage.fault,
+            lookups=lookups,
+            now=now,
+        )
 
 
-def _key_references(inventory: Inventory, manifests: Manifests) -> Iterator[tuple[TenantName, str]]:
-    for budget in inventory.budgets:
-        for api_key in budget.spec.api_keys:
-            secret = (budget.identity.namespace, api_key.secret_ref.name, api_key.secret_ref.key)
-            if (reference := manifests.references.get(secret)) is not None:
-                yield TenantName(budget.spec.tenant or budget.identity.name), reference
-
-
-def _literal_keys(inventory: Inventory, manifests: Manifests) -> Iterator[tuple[TenantName, str]]:
-    for budget in inventory.budgets:
-        for api_key in budget.spec.api_keys:
-            namespace, ref = budget.identity.namespace, api_key.secret_ref
-            key = inventory.secrets.get((namespace, ref.name), {}).get(ref.key, "").strip()
-            is_digest = key.startswith(wire.DIGEST_PREFIX)
-            if key and not is_digest and (namespace, ref.name, ref.key) not in manifests.references:
-                yield TenantName(budget.spec.tenant or budget.identity.name), key
-
-
-async def provision(wanted: Snapshot, cache_url: str, ledger_url: str) -> Provisioned:
-    """Makes the index versions that the snapshot needs. Raises StoreFault."""
-    async with open_store(cache_url, "cache") as cache, open_store(ledger_url, "ledger") as ledger:
-        cache_facts, ledger_facts = await cache.facts(), await ledger.facts()
-        actions: list[Action] = []
-        if cache_facts.search_module is not None:
-            actions = plan(wanted.indexes.values(), await cache.schemas())
-            await apply(actions, cache)
-        return Provisioned(tuple(actions), tuple(server_warnings(cache_facts, ledger_facts)))
+def _secrets_of(resources: Sequence[Resource[Spec]]) -> set[SecretKey]:
+    return {key for resource in resources for key in secrets_of(resource)}

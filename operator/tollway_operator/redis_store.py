@@ -3,22 +3,32 @@ up. No call waits longer than its deadline, and none is retried here: the reconc
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Final
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import MovedError, RedisError, ResponseError
 
 from tollway_api import wire
 from tollway_api.semantic_cache_index import VectorAlgorithm
-from tollway_api.snapshot import Index
+from tollway_api.snapshot import Index, Tenant
 from tollway_operator.errors import StoreFault
 
 _DEADLINE_S: Final = 10.0
+_SCAN_COUNT: Final = 500
+# Later leaderships have larger fences; one that has been overtaken is told so.
+_CLAIM: Final = """
+local standing = tonumber(redis.call('GET', KEYS[1]) or 0)
+if standing > tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+return 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,58 +62,141 @@ class ServerFacts:
     eviction: str
     append_only: bool
 
+    @property
+    def soundness(self) -> tuple[bool, bool, bool, bool]:
+        """Sorts the worst set-up first."""
+        return (
+            self.search_module is not None,
+            self.max_memory > 0,
+            self.eviction == "allkeys-lru",
+            self.append_only,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What the ledger recorded of a tenant, as `usage_of` reads it."""
+
+    spent: Mapping[str, int]
+    held: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFacts:
+    """One index in Redis, over all nodes. `schema` is None when it is not one that we make, or nodes differ."""
+
+    schema: IndexSchema | None
+    entries: int
+    memory_bytes: int
+
 
 class RedisStore:
-    """Make one with `open_store`."""
+    """Make one with `open_store`. Of a cluster every primary is asked, because a module without a coordinator knows
+    its own shard only.
+    """
 
     def __init__(self, redis: Redis, role: str) -> None:
         self._redis = redis
         self._role = role
+        self._primaries: list[Redis] = []
 
     async def facts(self) -> ServerFacts:
-        """Raises StoreFault."""
+        """Of a cluster, what holds on its worst node. Raises StoreFault."""
         async with self._faults("read its configuration"):
-            server = await self._redis.info("server")
-            config = await self._redis.config_get("maxmemory*", "appendonly")
-            modules = await self._redis.module_list()
-        versions = {_text(module[b"name"]): int(module[b"ver"]) for module in map(_pairs, modules)}
-        return ServerFacts(
-            version=str(server["redis_version"]),
-            search_module=versions.get("search"),
-            max_memory=int(config["maxmemory"] or 0),
-            eviction=str(config["maxmemory-policy"]),
-            append_only=config["appendonly"] == "yes",
-        )
+            return min([await _facts(node) for node in await self._nodes()], key=lambda each: each.soundness)
 
-    async def schemas(self) -> dict[str, IndexSchema | None]:
-        """Our indexes by name. None is an index of our name whose schema we do not know. Raises StoreFault."""
+    async def indexes(self) -> dict[str, IndexFacts]:
+        """Our indexes by name: those that are on every node. Raises StoreFault."""
+        found: list[dict[str, IndexFacts]] = []
         async with self._faults("list its indexes"):
-            names = [_text(name) for name in await self._command("FT._LIST")]
-            ours = [name for name in names if name.startswith(wire.INDEX_PREFIX)]
-            return {name: _schema(await self._command("FT.INFO", name)) for name in ours}
+            for node in await self._nodes():
+                names = [_text(name) for name in await _command(node, "FT._LIST")]
+                ours = [name for name in names if name.startswith(wire.INDEX_PREFIX)]
+                found.append({name: _index_facts(await _command(node, "FT.INFO", name)) for name in ours})
+        first, *others = found
+        return {
+            name: reduce(_together, (other[name] for other in others), facts)
+            for name, facts in first.items()
+            if all(name in other for other in others)
+        }
 
     async def create(self, index: Index) -> None:
-        """Raises StoreFault."""
+        """Where it is there already it stays as it is. Raises StoreFault."""
         parameters: list[str | int] = [
             *("TYPE", index.vector_type.upper(), "DIM", index.dimensions),
             *("DISTANCE_METRIC", index.metric.upper(), "INITIAL_CAP", index.initial_capacity),
         ]
         if index.algorithm is VectorAlgorithm.HNSW:
             parameters += ["M", index.m, "EF_CONSTRUCTION", index.ef_construction]
+        words = [
+            *("FT.CREATE", wire.index_name(index), "ON", "HASH", "PREFIX", 1, wire.vector_prefix(index)),
+            *("SCHEMA", "partition", "TAG", "CASESENSITIVE"),
+            *("embedding", "VECTOR", index.algorithm.upper(), len(parameters), *parameters),
+        ]
         async with self._faults(f"create index version {index.version}"):
-            await self._command(
-                *("FT.CREATE", wire.index_name(index), "ON", "HASH", "PREFIX", 1, wire.vector_prefix(index)),
-                *("SCHEMA", "partition", "TAG", "CASESENSITIVE"),
-                *("embedding", "VECTOR", index.algorithm.upper(), len(parameters), *parameters),
-            )
+            for node in await self._nodes():
+                await _command(node, *words, unless="already exists")
 
     async def drop(self, name: str, *, with_vectors: bool) -> None:
         """Raises StoreFault. `with_vectors` also deletes what is indexed."""
         async with self._faults(f"drop index {name}"):
-            await self._command("FT.DROPINDEX", name, *(("DD",) if with_vectors else ()))
+            for node in await self._nodes():
+                words = ("FT.DROPINDEX", name, *(("DD",) if with_vectors else ()))
+                await _command(node, *words, unless="no such index|unknown index")
 
-    async def _command(self, *words: str | int) -> Any:
-        return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]
+    async def forget_entries(self, index_id: str) -> int:
+        """Deletes the remembered answers of an index, and says how many. Raises StoreFault; what is deleted by then
+        stays so.
+        """
+        deleted = 0
+        for node in await self._nodes():
+            cursor = 0
+            while True:
+                async with self._faults(f"delete the entries of {index_id}"):
+                    cursor, keys = await node.scan(cursor, wire.entry_pattern(index_id), _SCAN_COUNT)
+                    for key in keys:
+                        deleted += await node.unlink(key)
+                if cursor == 0:
+                    break
+        return deleted
+
+    async def claim(self, fence: int) -> bool:
+        """Whether this leadership may write: no later one has claimed. Raises StoreFault."""
+        async with self._faults("claim it"):
+            for node in await self._nodes():
+                with suppress(MovedError):
+                    return bool(await node.eval(_CLAIM, 1, wire.FENCE_KEY, fence))
+        return False
+
+    async def spending(self, tenants: Sequence[Tenant]) -> tuple[int, list[Spending]]:
+        """The ledger's time in milliseconds, and of each tenant what it recorded. Raises StoreFault."""
+        async with self._faults("read what was spent"):
+            seconds, micros = await self._redis.time()
+            pipeline = self._redis.pipeline(transaction=False)
+            for tenant in tenants:
+                spent, holds, _ = wire.ledger_keys(tenant.name)
+                pipeline.hgetall(spent)
+                pipeline.hgetall(holds)
+            replies = await pipeline.execute()
+        pairs = zip(replies[::2], replies[1::2], strict=True)
+        return seconds * 1_000 + micros // 1_000, [
+            Spending(_amounts(spent), _sums(holds)) for spent, holds in pairs
+        ]
+
+    async def _nodes(self) -> list[Redis]:
+        if not (await self._redis.info("cluster")).get("cluster_enabled"):
+            return [self._redis]
+        if not self._primaries:
+            for address, node in (await _command(self._redis, "CLUSTER NODES")).items():
+                if "master" in node["flags"] and "fail" not in node["flags"].split(","):
+                    host, _, port = address.rpartition(":")
+                    kept = {**self._redis.connection_pool.connection_kwargs, "host": host, "port": int(port)}
+                    self._primaries.append(Redis.from_pool(ConnectionPool(**kept)))
+        return self._primaries
+
+    async def aclose(self) -> None:
+        for redis in (self._redis, *self._primaries):
+            await redis.aclose()
 
     @asynccontextmanager
     async def _faults(self, attempted: str) -> AsyncIterator[None]:
@@ -126,15 +219,63 @@ async def open_store(url: str, role: str) -> AsyncIterator[RedisStore]:
         socket_connect_timeout=_DEADLINE_S,
         retry=Retry(NoBackoff(), 0),
     )
+    store = RedisStore(redis, role)
     try:
-        yield RedisStore(redis, role)
+        yield store
     finally:
-        await redis.aclose()
+        await store.aclose()
 
 
-def _schema(info: list[Any]) -> IndexSchema | None:
-    """What FT.INFO says of our one vector field."""
+async def _command(node: Redis, *words: str | int, unless: str = "") -> Any:
+    """`unless`: a complaint, as a regular expression, that means that there is nothing to do."""
+    try:
+        return await node.execute_command(*words)  # type: ignore[no-untyped-call]
+    except ResponseError as exc:
+        if unless and re.search(unless, str(exc), re.IGNORECASE):
+            return None
+        raise
+
+
+async def _facts(node: Redis) -> ServerFacts:
+    server = await node.info("server")
+    config = await node.config_get("maxmemory*", "appendonly")
+    modules = await node.module_list()
+    versions = {_text(module[b"name"]): int(module[b"ver"]) for module in map(_pairs, modules)}
+    return ServerFacts(
+        version=str(server["redis_version"]),
+        search_module=versions.get("search"),
+        max_memory=int(config["maxmemory"] or 0),
+        eviction=str(config["maxmemory-policy"]),
+        append_only=config["appendonly"] == "yes",
+    )
+
+
+def _index_facts(info: list[Any]) -> IndexFacts:
     facts = _pairs(info)
+    memory = sum(
+        float(value) * 1_048_576
+        for name, value in facts.items()
+        if name.endswith(b"_sz_mb") and name != b"total_index_memory_sz_mb"
+    )
+    return IndexFacts(_schema(facts), int(facts.get(b"num_docs", 0)), int(memory))
+
+
+def _together(one: IndexFacts, other: IndexFacts) -> IndexFacts:
+    schema = one.schema if one.schema == other.schema else None
+    return IndexFacts(schema, one.entries + other.entries, one.memory_bytes + other.memory_bytes)
+
+
+def _amounts(hash_: Mapping[bytes, bytes]) -> dict[str, int]:
+    return {_text(name): int(amount) for name, amount in hash_.items()}
+
+
+def _sums(holds: Mapping[bytes, bytes]) -> dict[str, int]:
+    """Of the standing holds, their sums by limit; the single holds are left out."""
+    return _amounts({name: amount for name, amount in holds.items() if name.startswith(b"=")})
+
+
+def _schema(facts: Mapping[bytes, Any]) -> IndexSchema | None:
+    """What FT.INFO says of our one vector field."""
     definition = _pairs(facts.get(b"index_definition", []))
     prefixes = definition.get(b"prefixes") or [b""]
     for attribute in facts.get(b"attributes", []):

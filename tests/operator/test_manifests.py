@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from tollway_api.problems import ProblemReason
-from tollway_operator.publish import publish_file
-from tollway_operator.reconcile import gather
+from tollway_operator.gather_files import gather
 
 POLICY = """apiVersion: tollway.dev/v1alpha1
 kind: RoutingPolicy
@@ -122,18 +121,6 @@ def test_a_kubernetes_list_and_json_are_read_too(tmp_path: Path) -> None:
     text = '{"kind": "List", "apiVersion": "v1", "items": [{"apiVersion": "tollway.dev/v1alpha1", "kind": "SemanticCacheIndex", "metadata": {"name": "x"}, "spec": {}}]}'  # noqa: E501
     (tmp_path / "a.json").write_text(text, encoding="utf-8")
     assert list(gather([tmp_path], {}, "tollway-system").snapshot.indexes) == ["default/x"]
-
-
-def test_a_snapshot_file_is_whole_private_and_left_alone_when_nothing_changed(tmp_path: Path) -> None:
-    target = tmp_path / "deep" / "snapshot.json"
-    assert publish_file(b"one", target)
-    assert target.stat().st_mode & 0o777 == 0o600
-    first = target.stat().st_mtime_ns
-    assert not publish_file(b"one", target)
-    assert target.stat().st_mtime_ns == first
-    assert publish_file(b"two", target)
-    assert target.read_bytes() == b"two"
-    assert [path.name for path in target.parent.iterdir()] == ["snapshot.json"]
 
 
 def test_only_our_own_reasons_are_given(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from tests.apiserver import ApiServer, api_server
+from tests.installation import Installation
+from tests.processes import wait_for
+from tollway_cli.embedded_redis import EmbeddedRedis
 from tools.cluster_tools import BuildError, find
 
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
@@ -31,15 +34,36 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 def admin(cluster: ApiServer) -> Iterator[httpx.Client]:
     """A client of the API that may do everything, with our kinds known."""
     with cluster.client() as client:
-        for path in sorted(CRDS.glob("*.yaml")):
-            definition = yaml.safe_load(path.read_text(encoding="utf-8"))
-            url = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}"
-            parameters = {"fieldManager": "tests", "force": "true"}
-            reply = client.patch(
-                url,
-                params=parameters,
-                content=yaml.safe_dump(definition),
-                headers={"content-type": "application/apply-patch+yaml"},
-            )
-            assert reply.is_success, reply.text
+        apply_definitions(client)
         yield client
+
+
+def apply_definitions(client: httpx.Client) -> None:
+    """Our kinds, and waits until they can be used."""
+    for path in sorted(CRDS.glob("*.yaml")):
+        definition = yaml.safe_load(path.read_text(encoding="utf-8"))
+        url = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}"
+        reply = client.patch(
+            url,
+            params={"fieldManager": "tests", "force": "true"},
+            content=yaml.safe_dump(definition),
+            headers={"content-type": "application/apply-patch+yaml"},
+        )
+        assert reply.is_success, reply.text
+        listed = f"/apis/tollway.dev/v1alpha1/{definition['spec']['names']['plural']}"
+        wait_for(lambda url=listed: client.get(url).is_success, f"{listed} is served")  # type: ignore[misc]
+
+
+@pytest.fixture
+def installation(
+    cluster: ApiServer,
+    admin: httpx.Client,
+    tmp_path: Path,
+    cache_redis: EmbeddedRedis,
+    ledger_redis: EmbeddedRedis,
+) -> Iterator[Installation]:
+    """Tollway's namespace and roles, with nothing running yet."""
+    installation = Installation(cluster, admin, tmp_path, cache_redis, ledger_redis)
+    installation.prepare()
+    yield installation
+    installation.clear()

@@ -1,32 +1,26 @@
-"""The two planes as processes, joined by Redis and a snapshot file alone."""
+"""Data planes as processes, joined by Redis and a mounted snapshot alone."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
-import yaml
 
 from tests.dataplanes import ACME_KEY, Setup
-from tests.processes import free_port, run, started, wait_for
+from tests.processes import free_port, started, wait_for
 from tests.servers import Provider
+from tests.snapshots import mounted, published
 from tollway_cli.embedded_redis import EmbeddedRedis
 
 AUTH = {"authorization": f"Bearer {ACME_KEY}"}
 
 
-def test_two_data_planes_follow_one_operator_and_share_hits_and_budgets(
+def test_two_data_planes_follow_one_snapshot_and_share_hits_and_budgets(
     tmp_path: Path, setup: Setup, cheap: Provider, cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
 ) -> None:
     limits = [{"name": "fifty", "unit": "Requests", "amount": "50"}]
-    manifests, published = tmp_path / "all.yaml", tmp_path / "snapshot.json"
-    manifests.write_text(yaml.safe_dump_all(setup.but(acme={"limits": limits}).objects()), encoding="utf-8")
-    operator = [
-        *("--manifests", str(manifests), "--redis", cache_redis.url, "--ledger-redis", ledger_redis.url),
-        *("--publish", str(published), "--installation-namespace", "default"),
-    ]
-    done = run("tollway_operator", *operator)
-    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "snapshot"
+    before = published(setup.but(acme={"limits": limits}), folder, cache_redis, ledger_redis)
     urls = []
     with ExitStack() as stack:
         for name in ("one", "two"):
@@ -34,7 +28,7 @@ def test_two_data_planes_follow_one_operator_and_share_hits_and_budgets(
             env = {
                 "TOLLWAY_CACHE_REDIS_URL": cache_redis.url,
                 "TOLLWAY_LEDGER_REDIS_URL": ledger_redis.url,
-                "TOLLWAY_SNAPSHOT_FILE": str(published),
+                "TOLLWAY_SNAPSHOT_DIR": str(folder),
                 "TOLLWAY_LISTEN": f"127.0.0.1:{port}",
                 "TOLLWAY_ADMIN_LISTEN": f"127.0.0.1:{admin}",
                 "TOLLWAY_CACHE_READ_DEADLINE_S": "1",
@@ -65,15 +59,13 @@ def test_two_data_planes_follow_one_operator_and_share_hits_and_budgets(
         )
 
         more = [{"name": "fifty", "unit": "Requests", "amount": "51"}]
-        manifests.write_text(yaml.safe_dump_all(setup.but(acme={"limits": more}).objects()), encoding="utf-8")
-        assert run("tollway_operator", *operator).returncode == 0
+        published(setup.but(acme={"limits": more}), folder, cache_redis, ledger_redis, order=2)
 
         def revisions() -> set[str]:
             return {httpx.get(f"{admin}/readyz").json()["revision"] for _, admin in urls}
 
-        before = done.stdout.split()[done.stdout.split().index("revision") + 1]
         wait_for(lambda: len(revisions()) == 1 and before not in revisions(), "both run the new snapshot")
         assert [ask(1_000), ask(1_001)] == [200, 429]
-        published.write_text("damaged", encoding="utf-8")
+        mounted(b"{}", folder, order=3)
         wait_for(lambda: "snapshot rejected" in (tmp_path / "one.log").read_text(), "the damage is noticed")
         assert before not in revisions(), "and the last good one goes on"

@@ -6,9 +6,8 @@ from tests.dataplanes import Setup, compiled
 from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator.errors import StoreFault
-from tollway_operator.provision import Step, WarningReason, plan
-from tollway_operator.reconcile import provision
-from tollway_operator.redis_store import IndexSchema, ServerFacts, open_store
+from tollway_operator.provision import Step, WarningReason, plan, provision
+from tollway_operator.redis_store import IndexFacts, IndexSchema, ServerFacts, open_store
 
 SETUP = Setup("http://a/v1", "http://b/v1")
 WANTED = compiled(SETUP.objects())
@@ -26,7 +25,7 @@ async def test_an_index_version_is_created_once(
     assert await steps(cache_redis, ledger_redis) == [Step.CREATE]
     assert await steps(cache_redis, ledger_redis) == []
     async with open_store(cache_redis.url, "cache") as store:
-        assert await store.schemas() == {NAME: IndexSchema.of(INDEX)}
+        assert (await store.indexes())[NAME].schema == IndexSchema.of(INDEX)
 
 
 @pytest.mark.parametrize("algorithm", ["HNSW", "Flat"])
@@ -48,7 +47,7 @@ async def test_another_embedding_is_another_version_beside_the_old_one(
     done = await provision(other, cache_redis.url, ledger_redis.url)
     assert [action.step for action in done.actions] == [Step.CREATE, Step.UNUSED]
     async with open_store(cache_redis.url, "cache") as store:
-        assert len(await store.schemas()) == 2
+        assert len(await store.indexes()) == 2
 
 
 async def test_a_flushed_redis_gets_its_indexes_again(
@@ -62,8 +61,8 @@ async def test_a_flushed_redis_gets_its_indexes_again(
 
 def test_what_bears_our_name_with_another_schema_is_replaced() -> None:
     foreign = IndexSchema(wire.vector_prefix(INDEX), "HNSW", "FLOAT32", 1536, "COSINE")
-    assert [action.step for action in plan([INDEX], {NAME: foreign})] == [Step.REPLACE]
-    assert [action.step for action in plan([INDEX], {NAME: None})] == [Step.REPLACE]
+    for schema in (foreign, None):
+        assert [action.step for action in plan([INDEX], {NAME: IndexFacts(schema, 0, 0)})] == [Step.REPLACE]
 
 
 async def test_the_embedded_servers_leave_nothing_to_warn_of(

@@ -15,9 +15,10 @@ from redis.asyncio import Redis
 from tollway_api import wire
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Tenant
+from tollway_api.windows import window_bounds
 from tollway_dataplane.adapters.redis_batch import ScriptBatch
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
-from tollway_dataplane.core.budgeting import Denied, window_bounds
+from tollway_dataplane.core.budgeting import Denied
 from tollway_dataplane.errors import LedgerFault
 
 # A hold comes back by itself this long after its pod last said that the request still runs.

@@ -1,29 +1,39 @@
-"""The snapshot from a file: read at start, and again whenever it changes."""
+"""The snapshot from a folder: the Secrets that hold it, mounted. What a pod starts from while nobody else is up."""
 
 import asyncio
 from pathlib import Path
 
-from structlog.typing import FilteringBoundLogger
-
+from tollway_api import parts
+from tollway_api.parts import Head
+from tollway_api.snapshot import SnapshotError
 from tollway_dataplane.errors import SnapshotFault
-from tollway_dataplane.live import Live
 
 
-async def follow_snapshot(path: Path, live: Live, every_s: float, log: FilteringBoundLogger) -> None:
-    """Runs for the life of the process. What cannot be run is logged once, and the last good one stays."""
-    seen: bytes | None = None
-    while True:
+class SnapshotFiles:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def head(self) -> Head | None:
+        return await asyncio.to_thread(self._head)
+
+    async def encoded(self, head: Head) -> bytes:
+        return await asyncio.to_thread(self._encoded, head)
+
+    def _head(self) -> Head | None:
         try:
-            data = await asyncio.to_thread(path.read_bytes)
+            return parts.decode_head((self._folder / parts.HEAD).read_bytes())
+        except FileNotFoundError:
+            return None
         except OSError as exc:
-            data = None
-            if seen is not None or live.revision is None:
-                log.warning("snapshot is not readable", file=str(path), error=exc.strerror)
-        if data is not None and data != seen:
-            seen = data
-            try:
-                revision = await live.offer(data)
-                log.info("snapshot runs", revision=revision)
-            except SnapshotFault as fault:
-                log.warning("snapshot rejected", reason=str(fault), keeps=live.revision)
-        await asyncio.sleep(every_s)
+            raise SnapshotFault(f"cannot read {exc.filename}: {exc.strerror}") from exc
+        except SnapshotError as exc:
+            raise SnapshotFault(f"{self._folder}: {exc}") from exc
+
+    def _encoded(self, head: Head) -> bytes:
+        try:
+            names = (parts.FIRST_PART, *head.overflow)
+            return parts.join(head, [(self._folder / name).read_bytes() for name in names])
+        except OSError as exc:
+            raise SnapshotFault(f"cannot read {exc.filename}: {exc.strerror}") from exc
+        except SnapshotError as exc:
+            raise SnapshotFault(f"{self._folder}: {exc}") from exc

@@ -9,6 +9,7 @@ from typing import Final
 
 import orjson
 
+from tollway_api import wire
 from tollway_api.semantic_cache_index import Scope
 from tollway_api.snapshot import Index, Policy, Tenant
 from tollway_dataplane.core.facts import ChatRequest
@@ -21,7 +22,7 @@ IRRELEVANT_PARAMETERS: Final = frozenset(
 
 
 def partition_of(request: ChatRequest, tenant: Tenant, policy: Policy, index: Index) -> str:
-    """32 hex digits that name the partition; also the Redis hash tag of all its keys."""
+    """32 hex digits that name the partition, the first eight of them its index; also the Redis hash tag of its keys."""
     wanted = tenant.preferred_model if request.wants_auto else request.model
     parts = [
         index.id,
@@ -32,7 +33,7 @@ def partition_of(request: ChatRequest, tenant: Tenant, policy: Policy, index: In
         {name: value for name, value in request.parameters.items() if name not in IRRELEVANT_PARAMETERS},
     ]
     canonical = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(canonical).hexdigest()[:32]
+    return wire.index_tag(index.id) + hashlib.sha256(canonical).hexdigest()[:24]
 
 
 def normalise(prompt: str) -> str:

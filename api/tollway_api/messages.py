@@ -1,0 +1,40 @@
+"""What the operator and a data plane say to each other over the admin port: the operator names a snapshot, the pod says
+which one it runs.
+
+    POST /snapshot   Notify  →  200 PodState: it runs   |  409 PodState with `rejected`: it does not, and why
+
+It wants `Authorization: Bearer <admin token>`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import TypeAdapter
+
+PATH: Final = "/snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    revision: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """Cache lookups of one index since the pod started, bypasses aside."""
+
+    hits: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    revision: str | None  # None before the first snapshot
+    digest: str | None
+    rejected: str = ""  # why it does not run what it was told last; never repeats a secret
+    lookups: dict[str, Lookups] = field(default_factory=dict)  # by index id
+
+
+NOTIFY: Final = TypeAdapter(Notify)
+POD_STATE: Final = TypeAdapter(PodState)

@@ -1,0 +1,99 @@
+"""Over which time a limit counts, and what the ledger's record says is used of it. The data plane counts by these
+bounds and the operator reports by them, so the two never disagree. Amounts are integers: nano-USD, tokens or requests.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from tollway_api.snapshot import Calendar, Limit, Rolling
+from tollway_api.tenant_budget import CalendarPeriod
+
+# A rolling window is counted in this many buckets; a bucket is dropped only when all of it has left the window, so
+# spending is never under-counted, and over-counted for at most one bucket's length.
+ROLLING_BUCKETS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBounds:
+    """How the ledger counts one limit. Times are milliseconds since the epoch.
+
+    A rolling window has a bucket length; a calendar window is one bucket from `start` to `end`.
+    """
+
+    bucket_ms: int  # 0 for a calendar window
+    length_ms: int
+    start_ms: int = 0
+    end_ms: int = 0
+
+    def counts(self, bucket_start_ms: int, now_ms: int) -> bool:
+        """Whether a bucket is within the window."""
+        if self.bucket_ms == 0:
+            return self.start_ms <= bucket_start_ms < self.end_ms
+        return bucket_start_ms + self.bucket_ms > now_ms - self.length_ms
+
+
+def window_bounds(limit: Limit, now: datetime) -> WindowBounds:
+    """The window of a limit around `now`, which must be timezone-aware."""
+    match limit.window:
+        case Rolling(milliseconds):
+            return WindowBounds(max(1_000, milliseconds // ROLLING_BUCKETS), milliseconds)
+        case Calendar(period, time_zone):
+            start, end = _period(period, now.astimezone(ZoneInfo(time_zone)))
+            start_ms, end_ms = _milliseconds(start), _milliseconds(end)
+            return WindowBounds(0, end_ms - start_ms, start_ms, end_ms)
+
+
+def _period(period: CalendarPeriod, local: datetime) -> tuple[datetime, datetime]:
+    """Start and end on the wall clock, so that a day with a change to summer time is 23 hours long."""
+    if period is CalendarPeriod.HOUR:
+        # Counted on the absolute clock: the hour that autumn repeats is two, though the wall clock shows one. Summer
+        # time is left out, because where it shifts by half an hour, hours of the wall clock would overlap.
+        shift = (local.utcoffset() or timedelta()) - (local.dst() or timedelta())
+        standard = local.astimezone(UTC) + shift
+        start = standard.replace(minute=0, second=0, microsecond=0) - shift
+        return start, start + timedelta(hours=1)
+    day = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    if period is CalendarPeriod.DAY:
+        return day, day + timedelta(days=1)
+    if period is CalendarPeriod.WEEK:
+        monday = day - timedelta(days=day.weekday())
+        return monday, monday + timedelta(days=7)
+    first = day.replace(day=1)
+    return first, (first + timedelta(days=32)).replace(day=1)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What is used and held of one limit, and when its calendar window ends: in milliseconds since the epoch, or 0
+    for a window that rolls.
+    """
+
+    used: int
+    held: int
+    resets_ms: int
+
+
+def usage_of(
+    limits: Iterable[Limit], spent: Mapping[str, int], holds: Mapping[str, int], now_ms: int
+) -> list[Usage]:
+    """Reads the ledger's two hashes as its script does: `spent` by `<limit>|<bucket start ms>`, and of `holds` the
+    sums, by `=<limit>`.
+    """
+    now = datetime.fromtimestamp(now_ms / 1_000, UTC)
+    found = []
+    for limit in limits:
+        bounds = window_bounds(limit, now)
+        used = 0
+        for name, amount in spent.items():
+            of, _, start = name.rpartition("|")
+            if of == limit.name and bounds.counts(int(start), now_ms):
+                used += amount
+        found.append(Usage(used, holds.get(f"={limit.name}", 0), bounds.end_ms))
+    return found

@@ -1,0 +1,37 @@
+"""The token by which pods know the operator, in a Secret of the installation's namespace. Made when it is absent, since
+manifests hold no random values. To rotate it, write a second key, wait until pods have it, and remove the first.
+"""
+
+import secrets
+from typing import Final
+
+from tollway_operator.errors import Conflict, NotFound
+from tollway_operator.kube import Kube
+
+SECRET_NAME: Final = "tollway-admin-token"  # noqa: S105 - its name
+_LABELS: Final = {"app.kubernetes.io/part-of": "tollway", "app.kubernetes.io/managed-by": "tollway-operator"}
+
+
+class AdminToken:
+    def __init__(self, kube: Kube, namespace: str) -> None:
+        self._kube = kube
+        self._namespace = namespace
+
+    async def ensure(self) -> str:
+        """The one to use: of several, that under the first key. Raises KubeFault."""
+        try:
+            found = await self._kube.secret(self._namespace, SECRET_NAME)
+        except NotFound:
+            found = None
+        tokens = [value.decode().strip() for _, value in sorted(found.data.items())] if found else []
+        if usable := [token for token in tokens if token]:
+            return usable[0]
+        token = secrets.token_urlsafe(32)
+        version = found.resource_version if found else None
+        try:
+            await self._kube.write_secret(
+                self._namespace, SECRET_NAME, {"token": token.encode()}, _LABELS, version
+            )
+        except Conflict:
+            return await self.ensure()
+        return token

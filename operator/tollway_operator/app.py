@@ -1,0 +1,122 @@
+"""The only place that wires: the doors to Kubernetes and to Redis, the loops, and kopf. `run_operator` runs until it
+is told to stop or may not go on.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Final
+
+import aiohttp
+
+from tollway_api.catalog import bundled
+from tollway_operator.admin import serving
+from tollway_operator.admin_token import AdminToken
+from tollway_operator.deletion import Deletion
+from tollway_operator.handlers import watch_kinds
+from tollway_operator.health import Health
+from tollway_operator.kube import open_kube
+from tollway_operator.lease import Leadership
+from tollway_operator.metrics import Metrics
+from tollway_operator.notify import Notifier
+from tollway_operator.objects import Objects
+from tollway_operator.pods import Pods
+from tollway_operator.publish import Publisher
+from tollway_operator.reconcile import Parts, Reconciler
+from tollway_operator.redis_store import open_store
+from tollway_operator.secrets import Secrets
+from tollway_operator.settings import Settings
+from tollway_operator.signals import Signal
+from tollway_operator.statuses import StatusWriter
+from tollway_operator.usage import UsageReader
+from tollway_operator.watches import Watches
+
+log = logging.getLogger(__name__)
+
+_SIGNALS_AFTER_S: Final = 0.1
+
+
+async def run_operator(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT. Raises OperatorError when it may not go on, such as LeadershipLost."""
+    async with AsyncExitStack() as stack:
+        kube = await stack.enter_async_context(open_kube())
+        cache = await stack.enter_async_context(open_store(settings.cache_redis_url, "cache"))
+        ledger = await stack.enter_async_context(open_store(settings.ledger_redis_url, "ledger"))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        metrics, objects = Metrics(), Objects()
+        selector = dict(pair.split("=", 1) for pair in settings.pod_selector.split(",") if "=" in pair)
+
+        state_changed, secrets_changed, pods_changed = Signal(), Signal(), Signal()
+        word_came, usage_changed, done = Signal(), Signal(), Signal()
+        leadership = Leadership(kube, settings.namespace, settings.identity, state_changed)
+        watches = Watches(kube, objects, settings.watch_namespaces, state_changed)
+        pods = Pods(kube, settings.namespace, selector, pods_changed)
+        notifier = Notifier(session, pods, settings.pod_admin_port, settings.pod_poll_s, word_came)
+        usage = UsageReader(ledger, settings.usage_refresh_s, usage_changed)
+        parts = Parts(
+            objects=objects,
+            watches=watches,
+            secrets=Secrets(kube, settings.secret_refresh_s, secrets_changed),
+            leadership=leadership,
+            cache=cache,
+            ledger=ledger,
+            publisher=Publisher(kube, settings.namespace),
+            admin_token=AdminToken(kube, settings.namespace),
+            notifier=notifier,
+            deletion=Deletion(kube, cache, metrics, settings.release_after_s, settings.identity),
+            usage=usage,
+            metrics=metrics,
+        )
+        reconciler = Reconciler(
+            parts, bundled(), settings.namespace, settings.debounce_s, settings.resync_s, done
+        )
+        statuses = StatusWriter(kube, objects, leadership, reconciler.view, metrics, settings.identity)
+        state_changed.to(reconciler.wake)
+        secrets_changed.to(reconciler.secrets_changed)
+        pods_changed.to(notifier.look)
+        word_came.to(statuses.wake, reconciler.pods_answered)
+        usage_changed.to(statuses.wake)
+        done.to(statuses.wake)
+
+        health = Health(reconciler, watches, pods, notifier, leadership, metrics)
+        port = serving(settings.listen_host, settings.listen_port, metrics, health.trouble, health.not_ready)
+        await stack.enter_async_context(port)
+        await _until_first_ends(
+            watch_kinds(objects, state_changed, settings.watch_namespaces, watching := asyncio.Event()),
+            leadership.run(),
+            watches.run(),
+            parts.secrets.run(),
+            pods.run(),
+            notifier.run(),
+            usage.run(lambda: reconciler.snapshot),
+            reconciler.run(),
+            statuses.run(),
+            health.measure(),
+            _until_signalled(watching),
+        )
+
+
+async def _until_signalled(kopf_is_ready: asyncio.Event) -> None:
+    """kopf takes the signals for itself, and then waits five seconds for our loops to end; so they are taken back."""
+    stop = asyncio.Event()
+    await kopf_is_ready.wait()
+    await asyncio.sleep(_SIGNALS_AFTER_S)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    log.info("stops")
+
+
+async def _until_first_ends(*work: Coroutine[object, object, object]) -> None:
+    """Each runs for the life of the process, so the first end is the end of all. Raises what it raised."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,94 @@
+"""Which pods run a snapshot that holds a given generation of an object. Pure.
+
+An object is not asked about the newest snapshot but about the first that held its generation, so that somebody else's
+edit does not make it look unfinished.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tollway_api.meta import Identity
+from tollway_api.parts import Head
+from tollway_api.snapshot import Snapshot
+from tollway_operator.reports import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Counts ready pods. `trouble` speaks of the first that does not run it."""
+
+    revision: str  # the first that held this generation
+    ready: int
+    acknowledged: int
+    trouble: str = ""
+    rejected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    generation: int
+    order: int
+    revision: str
+
+
+class Publications:
+    """Remembers the publications of this leadership."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, int] = {}  # by digest; of one published twice, the later
+        self._first: dict[Identity, _First] = {}
+
+    def note(self, head: Head, snapshot: Snapshot) -> None:
+        if self._orders.get(head.digest) == head.order:
+            return
+        self._orders[head.digest] = head.order
+        first = {}
+        for source in snapshot.sources:
+            identity = Identity(source.kind, source.namespace, source.name)
+            before = self._first.get(identity)
+            if before is None or before.generation != source.generation:
+                before = _First(source.generation, head.order, head.revision)
+            first[identity] = before
+        self._first = first
+        # Digests from before the oldest one that is still asked for say nothing any more.
+        oldest = min((each.order for each in first.values()), default=head.order)
+        self._orders = {digest: order for digest, order in self._orders.items() if order >= oldest}
+
+    def holds(self, identity: Identity, generation: int) -> bool:
+        first = self._first.get(identity)
+        return first is not None and first.generation == generation
+
+    def coverage(self, reports: Iterable[Report]) -> "Covering":
+        return Covering(self._first, self._orders, tuple(reports))
+
+
+class Covering:
+    """The answers for one moment; objects that share a publication share the work."""
+
+    def __init__(
+        self, first: dict[Identity, _First], orders: dict[str, int], reports: tuple[Report, ...]
+    ) -> None:
+        self._first = first
+        self._orders = orders
+        self._ready = sorted((each for each in reports if each.pod.ready), key=lambda each: each.pod.name)
+        self._known: dict[tuple[int, str], Coverage] = {}
+
+    def of(self, identity: Identity, generation: int) -> Coverage | None:
+        """None while no publication holds this generation."""
+        first = self._first.get(identity)
+        if first is None or first.generation != generation:
+            return None
+        key = (first.order, first.revision)
+        if key not in self._known:
+            self._known[key] = self._count(first)
+        return self._known[key]
+
+    def _count(self, first: _First) -> Coverage:
+        behind = [each for each in self._ready if self._orders.get(each.digest or "", -1) < first.order]
+        acknowledged = len(self._ready) - len(behind)
+        if not behind:
+            return Coverage(first.revision, len(self._ready), acknowledged)
+        # One that said no comes before one that has said nothing yet.
+        worst = next((each for each in behind if each.rejected), behind[0])
+        trouble = f"{worst.pod.name}: {worst.trouble or 'has not answered yet'}"
+        return Coverage(first.revision, len(self._ready), acknowledged, trouble, worst.rejected)

@@ -1,0 +1,93 @@
+"""The one thing the operator owns outside Kubernetes: what a SemanticCacheIndex remembers in Redis. A finalizer holds
+the object until that is deleted, but not for ever when Redis is gone for good.
+"""
+
+import logging
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from tollway_api import semantic_cache_index, wire
+from tollway_api.meta import Resource
+from tollway_api.semantic_cache_index import DeletionPolicy, SemanticCacheIndexSpec
+from tollway_operator.errors import Conflict, KubeFault, NotFound, StoreFault
+from tollway_operator.kube import Kube, Moment
+from tollway_operator.metrics import Metrics
+from tollway_operator.objects import ABANDON_ANNOTATION, Held
+from tollway_operator.redis_store import RedisStore
+
+log = logging.getLogger(__name__)
+
+FINALIZER: Final = "tollway.dev/remembered-answers"
+
+
+class Deletion:
+    def __init__(
+        self, kube: Kube, cache: RedisStore, metrics: Metrics, release_after_s: float, reporter: str
+    ) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._metrics = metrics
+        self._release_after_s = release_after_s
+        self._reporter = reporter
+
+    async def settle(self, held: Held, *, in_use: bool) -> None:
+        """Brings the finalizer, and what it stands for, to where they belong. `in_use` while some pod may still write
+        into the index. Raises KubeFault and StoreFault.
+        """
+        if held.identity.kind != semantic_cache_index.KIND:
+            return
+        if not held.deleted_at:
+            if _deletes(held) != (FINALIZER in held.finalizers):
+                others = [each for each in held.finalizers if each != FINALIZER]
+                await self._write(held, [*others, FINALIZER] if _deletes(held) else others)
+            return
+        if FINALIZER not in held.finalizers:
+            return
+        waited_s = (datetime.now(UTC) - datetime.fromisoformat(held.deleted_at)).total_seconds()
+        let_go = held.abandoned or waited_s > self._release_after_s
+        if in_use and not let_go:
+            return
+        if _deletes(held):
+            try:
+                await self._forget(held)
+            except StoreFault as fault:
+                if not let_go:
+                    raise
+                await self._warn(held, fault)
+        await self._write(held, [each for each in held.finalizers if each != FINALIZER])
+
+    async def _forget(self, held: Held) -> None:
+        index_id = held.identity.path
+        for name in await self._cache.indexes():
+            if wire.owner_of(name) == index_id:
+                await self._cache.drop(name, with_vectors=True)
+                self._metrics.index_operations.labels("delete").inc()
+        deleted = await self._cache.forget_entries(index_id)
+        log.info("forgotten", extra={"index": index_id, "entries": deleted})
+
+    async def _write(self, held: Held, finalizers: list[str]) -> None:
+        try:
+            await self._kube.set_finalizers(held.identity, held.resource_version, finalizers)
+        except (Conflict, NotFound):
+            return  # it has changed or gone, and its event brings us back
+
+    async def _warn(self, held: Held, fault: StoreFault) -> None:
+        why = (
+            f"it has the annotation {ABANDON_ANNOTATION}"
+            if held.abandoned
+            else "Redis did not come back in time"
+        )
+        note = f"What it remembered may still be in Redis, let go because {why}: {fault}"
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        log.warning("let go", extra={"index": held.identity.path, "reason": note})
+        # Where its namespace is being deleted as well, no event can be made.
+        with suppress(KubeFault):
+            await self._kube.emit(
+                Moment(held.identity, held.uid, True, "Abandoned", note, now, self._reporter)
+            )
+
+
+def _deletes(held: Held) -> bool:
+    spec = held.parsed.spec if isinstance(held.parsed, Resource) else None
+    return isinstance(spec, SemanticCacheIndexSpec) and spec.deletion_policy is DeletionPolicy.DELETE

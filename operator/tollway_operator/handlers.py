@@ -1,0 +1,70 @@
+"""kopf's handlers, and nothing else: they take what the watches bring into `Objects` and wake the loop. Low-level
+handlers only, so that kopf itself writes nothing to anybody's objects.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import kopf
+
+from tollway_api.crds import DEFINITIONS
+from tollway_api.meta import GROUP, VERSION
+from tollway_operator.objects import Objects
+
+_REQUEST_S = 30.0
+_CONNECT_S = 5.0
+_WATCH_S = 300
+_PAGE = 500
+
+
+async def watch_kinds(
+    objects: Objects, on_change: Callable[[], None], namespaces: Sequence[str], ready: asyncio.Event
+) -> None:
+    """Runs for the life of the process; of no namespaces all are watched. `ready` is set once it has begun."""
+    await kopf.operator(
+        registry=_handlers(objects, on_change),
+        settings=_settings(namespaced=bool(namespaces)),
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        standalone=True,
+        ready_flag=ready,
+    )
+
+
+def _handlers(objects: Objects, on_change: Callable[[], None]) -> kopf.OperatorRegistry:
+    """The handlers of the three kinds, in a registry of their own."""
+    registry = kopf.OperatorRegistry()
+    for definition in DEFINITIONS:
+        # Indexing comes before any event is let through, so the loop first wakes to everything at once.
+        @kopf.index(GROUP, VERSION, definition.plural, id=f"known-{definition.plural}", registry=registry)
+        def known(body: Mapping[str, Any], **_: object) -> None:
+            objects.put(body)
+
+        @kopf.on.event(
+            GROUP, VERSION, definition.plural, id=f"changed-{definition.plural}", registry=registry
+        )
+        def changed(event: Mapping[str, Any], body: Mapping[str, Any], **_: object) -> None:
+            if event["type"] == "DELETED":
+                objects.drop(body)
+            else:
+                objects.put(body)
+            on_change()
+
+    @kopf.on.login(registry=registry)
+    def login(**arguments: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
+
+    return registry
+
+
+def _settings(*, namespaced: bool) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False  # Events are our own, on transitions
+    settings.networking.request_timeout = _REQUEST_S
+    settings.networking.connect_timeout = _CONNECT_S
+    settings.watching.server_timeout = _WATCH_S
+    settings.watching.chunk_size = _PAGE
+    settings.scanning.disabled = namespaced
+    settings.peering.standalone = True
+    return settings

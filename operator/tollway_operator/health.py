@@ -1,0 +1,48 @@
+"""What the probes and the metrics say of the loops."""
+
+import asyncio
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from tollway_operator.lease import Leadership
+from tollway_operator.metrics import Metrics
+from tollway_operator.notify import Notifier
+from tollway_operator.pods import Pods
+from tollway_operator.reconcile import Reconciler
+from tollway_operator.watches import Watches
+
+_MEASURE_S: Final = 1.0
+# Longer than a run over the largest installation takes, with a Redis that answers at its deadline.
+_LOOP_STALE_S: Final = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    reconciler: Reconciler
+    watches: Watches
+    pods: Pods
+    notifier: Notifier
+    leadership: Leadership
+    metrics: Metrics
+
+    def trouble(self) -> str:
+        """Why this process should be restarted; "" when all is well."""
+        if monotonic() - self.reconciler.ticked_at > _LOOP_STALE_S:
+            return "the reconcile loop hangs"
+        return f"the watch of {self.watches.stale} is silent" if self.watches.stale else ""
+
+    def not_ready(self) -> str:
+        """Why it does not know enough yet; "" when it does."""
+        return "" if self.watches.complete else "the watches are not complete yet"
+
+    async def measure(self) -> None:
+        """Runs for the life of the process."""
+        while True:
+            await asyncio.sleep(_MEASURE_S)
+            self.metrics.queue_age.set(self.reconciler.queue_age_s)
+            for kind, age in {**self.watches.ages_s, "Pod": self.pods.age_s}.items():
+                self.metrics.watch_age.labels(kind).set(age)
+            self.metrics.leads.set(self.leadership.leads)
+            notifier = self.notifier
+            self.metrics.observe_pods(notifier.by_revision, notifier.acknowledged, notifier.refused)

@@ -1,0 +1,291 @@
+"""The operator's one door to the Kubernetes API, besides kopf's watches. Every call has a deadline; what goes wrong is
+one of our errors, and nothing is retried here: the loops do that.
+"""
+
+import asyncio
+import base64
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, cast
+
+import httpx2
+from lightkube import ApiError, AsyncClient
+from lightkube.config.kubeconfig import KubeConfig
+from lightkube.core.exceptions import ConfigError
+from lightkube.generic_resource import create_namespaced_resource
+from lightkube.models.coordination_v1 import LeaseSpec
+from lightkube.models.core_v1 import ObjectReference, PodStatus
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.coordination_v1 import Lease
+from lightkube.resources.core_v1 import Pod, Secret
+from lightkube.resources.events_v1 import Event
+from lightkube.types import PatchType
+
+from tollway_api.crds import DEFINITIONS
+from tollway_api.meta import API_VERSION, GROUP, VERSION, Identity
+from tollway_operator.errors import Conflict, Forbidden, KubeFault, NotFound
+from tollway_operator.reports import DataPlanePod
+
+FIELD_MANAGER: Final = "tollway-operator"
+_DEADLINE_S: Final = 10.0
+_PAGE: Final = 500
+_WATCH_S: Final = 300
+_KINDS: Final = {
+    definition.kind: create_namespaced_resource(GROUP, VERSION, definition.kind, definition.plural)
+    for definition in DEFINITIONS
+}
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSecret:
+    data: Mapping[str, bytes]
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLease:
+    holder: str
+    renewed: str  # RFC 3339 with microseconds
+    transitions: int
+    duration_s: int
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A condition's transition, for `kubectl describe` and `kubectl get events`."""
+
+    identity: Identity
+    uid: str
+    warning: bool
+    reason: str
+    note: str
+    at: str  # RFC 3339 with microseconds
+    reporter: str
+
+
+class Kube:
+    """Make one with `open_kube`."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def secret(self, namespace: str, name: str) -> StoredSecret:
+        """Raises KubeFault; NotFound and Forbidden among them."""
+        async with _faults(f"read Secret {namespace}/{name}"):
+            return _stored(await self._client.get(Secret, name, namespace=namespace))
+
+    async def write_secret(
+        self, namespace: str, name: str, data: Mapping[str, bytes], labels: Labels, replaces: str | None
+    ) -> StoredSecret:
+        """Creates it, or replaces the version given and no other. Raises KubeFault; Conflict among them."""
+        metadata = ObjectMeta(name=name, namespace=namespace, labels=dict(labels), resourceVersion=replaces)
+        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        secret = Secret(metadata=metadata, data=encoded, type="Opaque")
+        async with _faults(f"write Secret {namespace}/{name}"):
+            if replaces is None:
+                return _stored(await self._client.create(secret))
+            return _stored(await self._client.replace(secret))
+
+    async def versions(self, kind: str, namespaces: Sequence[str]) -> dict[str, int]:
+        """What there is of a kind: resource version by uid. Raises KubeFault."""
+        found: dict[str, int] = {}
+        async with _faults(f"list {kind}"):
+            for namespace in namespaces or ("*",):
+                async for each in self._client.list(_KINDS[kind], namespace=namespace, chunk_size=_PAGE):
+                    metadata = each["metadata"]
+                    found[metadata["uid"]] = int(metadata["resourceVersion"])
+        return found
+
+    async def apply_status(
+        self, identity: Identity, uid: str, resource_version: str, status: Mapping[str, Any]
+    ) -> str:
+        """Server-side apply of the whole status; returns the new resource version. Raises KubeFault: Conflict when the
+        object has changed since it was seen.
+        """
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": identity.kind,
+            "metadata": {
+                "name": identity.name,
+                "namespace": identity.namespace,
+                "uid": uid,
+                "resourceVersion": resource_version,
+            },
+            "status": status,
+        }
+        async with _faults(f"write the status of {identity}"):
+            reply = await self._client.patch(
+                _KINDS[identity.kind].Status,
+                identity.name,
+                body,
+                namespace=identity.namespace,
+                patch_type=PatchType.APPLY,
+                field_manager=FIELD_MANAGER,
+                force=True,
+            )
+        return str(cast("dict[str, Any]", reply)["metadata"]["resourceVersion"])
+
+    async def set_finalizers(
+        self, identity: Identity, resource_version: str, finalizers: Sequence[str]
+    ) -> str:
+        """Returns the new resource version. Raises KubeFault."""
+        body = {"metadata": {"finalizers": list(finalizers), "resourceVersion": resource_version}}
+        async with _faults(f"write the finalizers of {identity}"):
+            reply = await self._client.patch(
+                _KINDS[identity.kind],
+                identity.name,
+                body,
+                namespace=identity.namespace,
+                patch_type=PatchType.MERGE,
+                field_manager=FIELD_MANAGER,
+            )
+        return str(reply["metadata"]["resourceVersion"])
+
+    async def emit(self, moment: Moment) -> None:
+        """Raises KubeFault."""
+        identity = moment.identity
+        event = Event(
+            metadata=ObjectMeta(generateName=f"{identity.name[:200]}-", namespace=identity.namespace),
+            eventTime=cast("Any", moment.at),
+            action="Reconcile",
+            reason=moment.reason,
+            note=moment.note[:1024],
+            type="Warning" if moment.warning else "Normal",
+            regarding=ObjectReference(
+                apiVersion=API_VERSION,
+                kind=identity.kind,
+                name=identity.name,
+                namespace=identity.namespace,
+                uid=moment.uid,
+            ),
+            reportingController="tollway.dev/operator",
+            reportingInstance=moment.reporter,
+        )
+        async with _faults(f"emit an event of {identity}"):
+            await self._client.create(event)
+
+    async def lease(self, namespace: str, name: str) -> StoredLease:
+        """Raises KubeFault; NotFound among them."""
+        async with _faults(f"read Lease {namespace}/{name}"):
+            return _stored_lease(await self._client.get(Lease, name, namespace=namespace))
+
+    async def write_lease(
+        self, namespace: str, name: str, lease: StoredLease, acquired: str | None
+    ) -> StoredLease:
+        """Creates it where the lease given has no resource version, and replaces that version otherwise. Raises
+        KubeFault; Conflict among them.
+        """
+        version = lease.resource_version or None
+        body = Lease(
+            metadata=ObjectMeta(name=name, namespace=namespace, resourceVersion=version),
+            spec=LeaseSpec(
+                holderIdentity=lease.holder,
+                leaseDurationSeconds=lease.duration_s,
+                leaseTransitions=lease.transitions,
+                renewTime=cast("Any", lease.renewed),
+                acquireTime=cast("Any", acquired),
+            ),
+        )
+        async with _faults(f"write Lease {namespace}/{name}"):
+            written = await (self._client.replace(body) if version else self._client.create(body))
+        return _stored_lease(written)
+
+    async def pods(self, namespace: str, selector: Mapping[str, str]) -> tuple[list[DataPlanePod], str]:
+        """The pods there are, and the version from which to watch. Raises KubeFault."""
+        async with _faults("list the data plane's pods"):
+            listing = self._client.list(Pod, namespace=namespace, labels=dict(selector))
+            found = [_pod(pod) async for pod in listing]
+            return found, str(listing.resourceVersion)
+
+    async def watch_pods(
+        self, namespace: str, selector: Mapping[str, str], since: str
+    ) -> AsyncGenerator[DataPlanePod, None]:
+        """Changes, without an end. Raises KubeFault."""
+        changes = self._client.watch(
+            Pod, namespace=namespace, labels=dict(selector), resource_version=since, server_timeout=_WATCH_S
+        )
+        try:
+            async for event, pod in changes:
+                yield _pod(pod, deleted=event == "DELETED")
+        except (httpx2.HTTPError, OSError, ValueError) as exc:
+            _raise("watch the data plane's pods", exc)
+
+
+@asynccontextmanager
+async def open_kube() -> AsyncIterator[Kube]:
+    """From KUBECONFIG, or from the pod that this runs in. Raises KubeFault where there is neither."""
+    try:
+        # The API server is never behind the proxy that leads to the world.
+        client = AsyncClient(
+            KubeConfig.from_env().get(),
+            trust_env=False,
+            timeout=httpx2.Timeout(_DEADLINE_S),
+            field_manager=FIELD_MANAGER,
+        )
+    except ConfigError as exc:
+        raise KubeFault(f"no cluster: {exc}; set KUBECONFIG, or run in a pod") from exc
+    try:
+        yield Kube(client)
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def _faults(attempted: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_DEADLINE_S * 3):
+            yield
+    except (httpx2.HTTPError, OSError, TimeoutError, ValueError) as exc:
+        _raise(attempted, exc)
+
+
+def _raise(attempted: str, exc: Exception) -> NoReturn:
+    """The library's exceptions as ours."""
+    if not isinstance(exc, httpx2.HTTPStatusError):
+        raise KubeFault(f"could not {attempted}: {type(exc).__name__}") from exc
+    # A watch fails with a status of its own, after a response that was fine.
+    status = exc.status.code if isinstance(exc, ApiError) else exc.response.status_code
+    message = f"the API server would not {attempted}: {status} {exc}"
+    match status:
+        case 404:
+            raise NotFound(message) from exc
+        case 403:
+            raise Forbidden(message) from exc
+        case 409:
+            raise Conflict(message) from exc
+    response: httpx2.Response | None = getattr(exc, "response", None)
+    wait = response.headers.get("retry-after", "") if response is not None else ""
+    raise KubeFault(message, float(wait) if wait.isdigit() else 0.0) from exc
+
+
+def _stored(secret: Secret) -> StoredSecret:
+    data = {key: base64.b64decode(value) for key, value in (secret.data or {}).items()}
+    return StoredSecret(data, str(secret.metadata.resourceVersion) if secret.metadata else "")
+
+
+def _stored_lease(lease: Lease) -> StoredLease:
+    spec, metadata = lease.spec or LeaseSpec(), lease.metadata or ObjectMeta()
+    return StoredLease(
+        holder=spec.holderIdentity or "",
+        renewed=str(spec.renewTime or ""),
+        transitions=spec.leaseTransitions or 0,
+        duration_s=spec.leaseDurationSeconds or 0,
+        resource_version=str(metadata.resourceVersion or ""),
+    )
+
+
+def _pod(pod: Pod, *, deleted: bool = False) -> DataPlanePod:
+    metadata, status = pod.metadata or ObjectMeta(), pod.status or PodStatus()
+    ended = bool(metadata.deletionTimestamp) or status.phase in {"Succeeded", "Failed"}
+    containers = status.containerStatuses or ()
+    return DataPlanePod(
+        uid=metadata.uid or "",
+        name=metadata.name or "",
+        address=status.podIP or "",
+        ready=any(each.type == "Ready" and each.status == "True" for each in status.conditions or ()),
+        gone=deleted or ended,
+        incarnation=",".join(f"{each.containerID}:{each.restartCount}" for each in containers),
+    )

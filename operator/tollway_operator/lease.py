@@ -1,0 +1,126 @@
+"""Who leads: one replica at a time, by a Lease, as client-go's leader election uses it. Only the leader writes. How
+often the Lease has changed hands is the fence that every write carries, so that a leader which slept through its
+successor's election is refused.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import monotonic, time
+from typing import Final
+
+from tollway_operator.errors import Conflict, KubeFault, LeadershipLost, NotFound
+from tollway_operator.kube import Kube, StoredLease
+
+log = logging.getLogger(__name__)
+
+LEASE_NAME: Final = "tollway-operator"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTimes:
+    """Seconds. A leader that could not renew for `deadline` stops writing; others wait for `duration`."""
+
+    duration: int = 15
+    deadline: float = 10.0
+    retry: float = 2.0
+
+
+class Leadership:
+    """`run` seeks it and keeps it; `fence` proves it."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        namespace: str,
+        identity: str,
+        on_acquired: Callable[[], None],
+        times: LeaseTimes = LeaseTimes(),
+    ) -> None:
+        self._kube = kube
+        self._namespace = namespace
+        self._identity = identity
+        self._on_acquired = on_acquired
+        self._times = times
+        self._lease: StoredLease | None = None  # ours
+        self._renewed = 0.0
+        self._seen = ""  # another's version, and since when it stands
+        self._seen_since = 0.0
+
+    @property
+    def leads(self) -> bool:
+        """Of a process that was stopped and woken the clock goes on, so this is false at its first step."""
+        return self._lease is not None and monotonic() - self._renewed < self._times.deadline
+
+    def fence(self) -> int:
+        """Asked before every write. Raises LeadershipLost."""
+        if self._lease is None or not self.leads:
+            raise LeadershipLost("this replica does not lead any more")
+        return self._lease.transitions
+
+    async def run(self) -> None:
+        """Runs for the life of the process. Raises LeadershipLost once it had led and does not any more."""
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(self._times.deadline / 2):
+                        await (self._renew(self._lease) if self._lease else self._seek())
+                except Conflict as conflict:
+                    if self._lease is not None:
+                        raise LeadershipLost("another replica has taken the Lease") from conflict
+                except (KubeFault, TimeoutError) as fault:
+                    log.warning("the Lease could not be asked for", extra={"reason": str(fault)})
+                if self._lease is not None and not self.leads:
+                    raise LeadershipLost(f"the Lease could not be renewed for {self._times.deadline:g} s")
+                await asyncio.sleep(self._times.retry)
+        finally:
+            await self._release()
+
+    async def _seek(self) -> None:
+        try:
+            found = await self._kube.lease(self._namespace, LEASE_NAME)
+        except NotFound:
+            found = StoredLease("", "", _first_fence(), self._times.duration, "")
+        if found.resource_version != self._seen:
+            self._seen, self._seen_since = found.resource_version, monotonic()
+        # Another's clock is not ours, so what counts is how long we have seen it unchanged.
+        expired = monotonic() - self._seen_since > (found.duration_s or self._times.duration)
+        if found.holder and not expired:
+            return
+        asked = monotonic()
+        wanted = StoredLease(
+            self._identity, _now(), found.transitions + 1, self._times.duration, found.resource_version
+        )
+        self._lease = await self._kube.write_lease(self._namespace, LEASE_NAME, wanted, _now())
+        self._renewed = asked
+        log.info("leads", extra={"fence": self._lease.transitions})
+        self._on_acquired()
+
+    async def _renew(self, lease: StoredLease) -> None:
+        asked = monotonic()
+        wanted = replace(lease, renewed=_now())
+        self._lease = await self._kube.write_lease(self._namespace, LEASE_NAME, wanted, None)
+        self._renewed = asked
+
+    async def _release(self) -> None:
+        """So that a successor need not wait."""
+        if self._lease is not None and self.leads:
+            with suppress(KubeFault, TimeoutError):
+                async with asyncio.timeout(2.0):
+                    freed = replace(self._lease, holder="", renewed=_now())
+                    await self._kube.write_lease(self._namespace, LEASE_NAME, freed, None)
+        self._lease = None
+
+
+def _first_fence() -> int:
+    """Minutes since the epoch: more than any fence before, also where the Lease of an earlier installation has been
+    deleted while what it wrote to Redis and to the snapshot stands.
+    """
+    return int(time() // 60)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,154 @@
+"""Tells every pod which snapshot is the newest, and hears which one it runs. A pod is told until it says so, with
+growing pauses, and asked again now and then, because a container can be another by then.
+"""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from time import monotonic
+from typing import Final
+
+import aiohttp
+from pydantic import ValidationError
+
+from tollway_api import messages
+from tollway_api.messages import Notify
+from tollway_api.parts import Head
+from tollway_operator.pods import Pods
+from tollway_operator.reports import FIRST_PAUSE_S, DataPlanePod, Report
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 32
+_DEADLINE_S: Final = 5.0
+_LONGEST_PAUSE_S: Final = 15.0
+
+
+class Notifier:
+    """`reports` holds the latest word of each pod, by its uid."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        pods: Pods,
+        port: int,
+        poll_s: float,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._session = session
+        self._pods = pods
+        self._port = port
+        self._poll_s = poll_s
+        self._on_change = on_change
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._wake = asyncio.Event()
+        self._head: Head | None = None
+        self._token = ""
+        self.acknowledged = 0
+        self.refused = 0
+        self.reports: dict[str, Report] = {}
+
+    @property
+    def by_revision(self) -> Counter[str]:
+        """Ready pods, by the revision that they run."""
+        return Counter((each.digest or "none")[:12] for each in self.reports.values() if each.pod.ready)
+
+    def announce(self, head: Head, token: str) -> None:
+        if (head.digest, token) != (self._head.digest if self._head else "", self._token):
+            self._head, self._token = head, token
+            for uid, report in self.reports.items():
+                self.reports[uid] = replace(report, next_at=0.0, pause_s=FIRST_PAUSE_S)
+            self._wake.set()
+
+    def look(self) -> None:
+        """The pods have changed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Runs for the life of the process."""
+        while True:
+            self._wake.clear()
+            self._follow_pods()
+            if (head := self._head) is not None:
+                now = monotonic()
+                due = [report for report in self.reports.values() if report.next_at <= now]
+                await asyncio.gather(*(self._contact(report, head, self._token) for report in due))
+            soonest = min(
+                (report.next_at for report in self.reports.values()), default=monotonic() + self._poll_s
+            )
+            try:
+                async with asyncio.timeout(max(0.01, soonest - monotonic())):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def _follow_pods(self) -> None:
+        before = {uid: report.pod for uid, report in self.reports.items()}
+        now = {pod.uid: pod for pod in self._pods.running}
+        if before == now:
+            return
+        kept = {}
+        for uid, pod in now.items():
+            report = self.reports.get(uid)
+            if report is None or (report.pod.address, report.pod.incarnation) != (
+                pod.address,
+                pod.incarnation,
+            ):
+                kept[uid] = Report(pod)
+            else:
+                became_ready = pod.ready and not report.pod.ready
+                kept[uid] = replace(report, pod=pod, next_at=0.0 if became_ready else report.next_at)
+        self.reports = kept
+        self._on_change()
+
+    async def _contact(self, report: Report, head: Head, token: str) -> None:
+        async with self._turns:
+            said = await self._ask(report.pod, head, token)
+        if said.digest == head.digest:
+            pause = self._poll_s * random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
+            said = replace(said, next_at=monotonic() + pause)
+        else:
+            pause = report.pause_s * random.uniform(0.7, 1.3)  # noqa: S311 - only spreads them out
+            longer = min(report.pause_s * 2, _LONGEST_PAUSE_S)
+            said = replace(said, next_at=monotonic() + pause, pause_s=longer)
+        if report.pod.uid not in self.reports:
+            return
+        said = replace(said, pod=self.reports[report.pod.uid].pod)
+        self.reports[report.pod.uid] = said
+        if (said.digest, said.trouble) != (report.digest, report.trouble):
+            self.acknowledged += said.digest == head.digest
+            self.refused += said.rejected
+            state = {"pod": report.pod.name, "revision": (said.digest or "")[:12], "trouble": said.trouble}
+            log.info("acknowledged" if said.digest == head.digest else "not acknowledged", extra=state)
+        if (said.digest, said.trouble, said.lookups) != (report.digest, report.trouble, report.lookups):
+            self._on_change()
+
+    async def _ask(self, pod: DataPlanePod, head: Head, token: str) -> Report:
+        url = f"http://{_bracketed(pod.address)}:{self._port}{messages.PATH}"
+        body = messages.NOTIFY.dump_json(Notify(head.revision, head.digest))
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        try:
+            async with self._session.post(
+                url, data=body, headers=headers, timeout=aiohttp.ClientTimeout(_DEADLINE_S)
+            ) as response:
+                answer = await response.content.read(1_048_576)
+                if response.status not in {200, 409}:
+                    return Report(pod, trouble=f"it answered {response.status}")
+            state = messages.POD_STATE.validate_json(answer)
+        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+            return Report(pod, trouble=f"it did not answer ({type(exc).__name__})")
+        except ValidationError:
+            return Report(pod, trouble="its answer makes no sense")
+        if response.status == 200 and state.digest != head.digest:
+            trouble = f"it acknowledged, but runs {(state.digest or 'nothing')[:12]}"
+            return Report(pod, state.digest, trouble, rejected=True, lookups=state.lookups)
+        rejected = response.status == 409
+        trouble = f"it rejected {head.revision}: {state.rejected}"[:512] if rejected else ""
+        return Report(pod, state.digest, trouble, rejected, state.lookups)
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

@@ -1,0 +1,102 @@
+"""What the API server has told us of our three kinds, typed. kopf's handlers fill it; the loops read it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tollway_api.inventory import identify, parse_resource
+from tollway_api.meta import Identity, Resource, Spec
+from tollway_api.problems import Problem
+
+# Set on a SemanticCacheIndex to let it go although what it remembers could not be deleted.
+ABANDON_ANNOTATION: Final = "tollway.dev/abandon"
+
+
+@dataclass(slots=True)
+class Held:
+    """One object. `status` is what stands in the API, as canonical JSON."""
+
+    identity: Identity
+    uid: str
+    resource_version: str
+    generation: int
+    parsed: Resource[Spec] | tuple[Problem, ...]
+    status: bytes
+    finalizers: tuple[str, ...]
+    deleted_at: str  # RFC 3339; "" while it is wanted
+    abandoned: bool
+
+
+class Objects:
+    """`revision` grows with every change that a snapshot may depend on."""
+
+    def __init__(self) -> None:
+        self._held: dict[Identity, Held] = {}
+        self.revision = 0
+
+    def put(self, body: Mapping[str, Any]) -> bool:
+        """Takes an object as the API gives it; whether it says anything new besides its status."""
+        identity = identify(body)
+        metadata = body["metadata"]
+        before = self._held.get(identity)
+        version = str(metadata["resourceVersion"])
+        if (
+            before is not None
+            and before.uid == metadata["uid"]
+            and int(before.resource_version) >= int(version)
+        ):
+            return False  # we wrote it ourselves
+        generation = int(metadata.get("generation") or 0)
+        same = before is not None and (before.uid, before.generation) == (metadata["uid"], generation)
+        held = Held(
+            identity=identity,
+            uid=str(metadata["uid"]),
+            resource_version=version,
+            generation=generation,
+            parsed=before.parsed if before is not None and same else parse_resource(identity, body),
+            status=canonical(body.get("status") or {}),
+            finalizers=tuple(metadata.get("finalizers") or ()),
+            deleted_at=str(metadata.get("deletionTimestamp") or ""),
+            abandoned=ABANDON_ANNOTATION in (metadata.get("annotations") or {}),
+        )
+        self._held[identity] = held
+        news = (
+            not same
+            or before is None
+            or (before.finalizers, before.deleted_at, before.abandoned)
+            != (held.finalizers, held.deleted_at, held.abandoned)
+        )
+        self.revision += news
+        return news
+
+    def drop(self, body: Mapping[str, Any]) -> None:
+        identity = identify(body)
+        held = self._held.get(identity)
+        if held is not None and held.uid == body["metadata"]["uid"]:
+            del self._held[identity]
+            self.revision += 1
+
+    def __iter__(self) -> Iterator[Held]:
+        return iter(list(self._held.values()))
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def get(self, identity: Identity) -> Held | None:
+        return self._held.get(identity)
+
+    def of_kind(self, kind: str) -> dict[str, int]:
+        """Resource version by uid."""
+        return {each.uid: int(each.resource_version) for each in self if each.identity.kind == kind}
+
+
+def canonical(status: Mapping[str, Any]) -> bytes:
+    """The same status as the same bytes. Lists that are maps to the API have no order."""
+    ordered = {
+        name: sorted(value, key=lambda each: str(each.get("type") or each.get("name")))
+        if isinstance(value, list)
+        else value
+        for name, value in status.items()
+    }
+    return json.dumps(ordered, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,31 @@
+"""What is known of a data-plane pod: what the API server says of it, and what it said last itself. Pure data."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from tollway_api.messages import Lookups
+
+FIRST_PAUSE_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlanePod:
+    uid: str
+    name: str
+    address: str  # "" before it has one
+    ready: bool
+    gone: bool  # it has ended, or is about to
+    incarnation: str  # changes when its container is another
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a pod said last. `trouble` is why it does not run what it was told, in words for people."""
+
+    pod: DataPlanePod
+    digest: str | None = None
+    trouble: str = ""
+    rejected: bool = False
+    lookups: dict[str, Lookups] = field(default_factory=dict)
+    next_at: float = 0.0
+    pause_s: float = FIRST_PAUSE_S

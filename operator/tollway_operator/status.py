@@ -1,0 +1,331 @@
+"""What happened, as the statuses of the three kinds. Pure: the same view gives the same statuses.
+
+Every condition is always present; one that is not known yet is Unknown. `Ready` sums up the others, so that
+`kubectl wait --for=condition=Ready` waits for the right thing; a tenant that has spent its budget is still Ready.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from tollway_api import routing_policy, semantic_cache_index, tenant_budget, wire
+from tollway_api.conditions import Condition, ConditionReason, ConditionStatus, ConditionType, Reason, merge
+from tollway_api.messages import Lookups
+from tollway_api.meta import Identity, Resource, Spec, TenantName
+from tollway_api.problems import Problem, ProblemReason, Severity
+from tollway_api.routing_policy import DataPlaneStatus, RoutingPolicyStatus
+from tollway_api.semantic_cache_index import SemanticCacheIndexStatus, VersionState, VersionStatus
+from tollway_api.snapshot import Index, Limit, Snapshot, Tenant
+from tollway_api.tenant_budget import LimitStatus, TenantBudgetSpec, TenantBudgetStatus, Unit
+from tollway_api.windows import Usage
+from tollway_operator.coverage import Coverage, Covering
+from tollway_operator.objects import Held
+from tollway_operator.provision import ServerWarning, WarningReason
+from tollway_operator.redis_store import IndexFacts
+
+_UNRESOLVED: Final = frozenset({ProblemReason.UNKNOWN_REFERENCE, ProblemReason.MISSING_SECRET})
+_CONDITIONS: Final = TypeAdapter(list[Condition])
+_MOST_MESSAGE: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoreView:
+    """The cache Redis as it was seen last. `fault` says why that was not possible."""
+
+    indexes: Mapping[str, IndexFacts] = field(default_factory=dict)
+    warnings: tuple[ServerWarning, ...] = ()
+    fault: str = ""
+    seen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything that statuses are made from."""
+
+    snapshot: Snapshot
+    problems: Mapping[Identity, Sequence[Problem]]
+    generations: Mapping[str, int]  # of every object that was compiled, or refused, by uid
+    covering: Covering
+    store: StoreView
+    usage: Mapping[TenantName, Sequence[Usage]]
+    usage_fault: str
+    lookups: Mapping[str, Lookups]
+    now: str  # RFC 3339
+
+    def speaks_of(self, held: Held) -> bool:
+        """Whether this generation of the object has been looked at."""
+        return not held.deleted_at and self.generations.get(held.uid) == held.generation
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A condition before it is known since when it holds."""
+
+    type: ConditionType
+    status: ConditionStatus
+    reason: Reason | WarningReason
+    message: str
+
+
+def status_of(held: Held, view: View) -> dict[str, Any]:
+    """The status of one object that the view speaks of, in the API's words."""
+    match held.identity.kind:
+        case routing_policy.KIND:
+            return _plain(_policy_status(held, view))
+        case tenant_budget.KIND:
+            return _plain(_budget_status(held, view))
+        case semantic_cache_index.KIND:
+            return _plain(_index_status(held, view))
+    raise AssertionError(f"no status for {held.identity}")
+
+
+def conditions_in(status: bytes) -> list[Condition]:
+    """Those of a status as it stands in the API; none where it makes no sense to us."""
+    try:
+        return _CONDITIONS.validate_python(json.loads(status or b"{}").get("conditions") or [])
+    except (ValidationError, ValueError, AttributeError):
+        return []
+
+
+def _policy_status(held: Held, view: View) -> RoutingPolicyStatus:
+    coverage = view.covering.of(held.identity, held.generation)
+    drafts = [*_standing(held, view), _programmed(held, view, coverage)]
+    plane = DataPlaneStatus()
+    if coverage is not None:
+        plane = DataPlaneStatus.model_construct(
+            revision=_revision_shown(held, coverage), acknowledged=coverage.acknowledged, ready=coverage.ready
+        )
+    return RoutingPolicyStatus.model_construct(conditions=_conditions(held, drafts, view), data_plane=plane)
+
+
+def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
+    coverage = view.covering.of(held.identity, held.generation)
+    drafts = [*_standing(held, view), _programmed(held, view, coverage)]
+    spec = held.parsed.spec if isinstance(held.parsed, Resource) else None
+    name = TenantName((spec.tenant if isinstance(spec, TenantBudgetSpec) else None) or held.identity.name)
+    tenant = view.snapshot.tenants.get(name) if coverage is not None else None
+    usage = view.usage.get(name) if tenant is not None else None
+    limits: list[LimitStatus] = []
+    if tenant is not None and usage is not None and len(usage) == len(tenant.limits):
+        limits = list(map(_limit_status, tenant.limits, usage))
+    within = _within_budget(tenant, limits, view)
+    return TenantBudgetStatus.model_construct(
+        conditions=_conditions(held, drafts, view, beside=[within]),
+        tenant=name,
+        percent=max((limit.percent for limit in limits), default=None),
+        limits=limits,
+    )
+
+
+def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
+    coverage = view.covering.of(held.identity, held.generation)
+    index = view.snapshot.indexes.get(held.identity.path) if coverage is not None else None
+    drafts = [*_standing(held, view), _index_ready(index, view.store), _programmed(held, view, coverage)]
+    versions = []
+    for name, facts in sorted(view.store.indexes.items()):
+        if wire.owner_of(name) == held.identity.path:
+            version = name.removeprefix(wire.INDEX_PREFIX)
+            active = index is not None and version == index.version
+            versions.append(
+                VersionStatus.model_construct(
+                    name=version,
+                    fingerprint=version.rpartition(".")[2],
+                    dimensions=facts.schema.dimensions if facts.schema else 1,
+                    state=VersionState.ACTIVE if active else VersionState.DRAINING,
+                    entries=facts.entries,
+                    memory_bytes=facts.memory_bytes,
+                )
+            )
+    seen = view.lookups.get(held.identity.path)
+    return SemanticCacheIndexStatus.model_construct(
+        conditions=_conditions(held, drafts, view, beside=[_redis_sound(view.store)]),
+        active_version=index.version if index else "",
+        versions=versions[:16],
+        hit_ratio=f"{seen.hits / seen.total:.2f}" if seen and seen.total else "",
+    )
+
+
+def _standing(held: Held, view: View) -> list[_Draft]:
+    """Accepted and ResolvedRefs. What is only missing is not the object's fault: it is accepted, and not resolved."""
+    kind, true = held.identity.kind, ConditionStatus.TRUE
+    has_references = kind != semantic_cache_index.KIND
+    problems = view.problems.get(held.identity, ())
+    unresolved = [problem for problem in problems if problem.reason in _UNRESOLVED]
+    errors = [
+        problem for problem in problems if problem not in unresolved and problem.severity is Severity.ERROR
+    ]
+    warnings = [problem for problem in problems if problem not in unresolved and problem not in errors]
+    accepted = _Draft(
+        ConditionType.ACCEPTED, true, ConditionReason.ACCEPTED, _sentences(warnings) or "It is valid."
+    )
+    if errors:
+        accepted = _Draft(ConditionType.ACCEPTED, ConditionStatus.FALSE, errors[0].reason, _sentences(errors))
+    if not has_references:
+        return [accepted]
+    message = "Everything it names is there."
+    resolved = _Draft(ConditionType.RESOLVED_REFS, true, ConditionReason.RESOLVED, message)
+    if unresolved:
+        reason = unresolved[0].reason
+        resolved = _Draft(ConditionType.RESOLVED_REFS, ConditionStatus.FALSE, reason, _sentences(unresolved))
+    return [accepted, resolved]
+
+
+def _programmed(held: Held, view: View, coverage: Coverage | None) -> _Draft:
+    def draft(status: ConditionStatus, reason: ConditionReason, message: str) -> _Draft:
+        return _Draft(ConditionType.PROGRAMMED, status, reason, message)
+
+    if any(each.severity is Severity.ERROR for each in view.problems.get(held.identity, ())):
+        message = "Left out of what pods run, until it is mended."
+        return draft(ConditionStatus.FALSE, ConditionReason.NOT_ACCEPTED, message)
+    if coverage is None:
+        return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")
+    if not coverage.ready:
+        message = "Published, but no data-plane pod is ready."
+        return draft(ConditionStatus.FALSE, ConditionReason.NO_DATA_PLANE, message)
+    if coverage.acknowledged == coverage.ready:
+        return draft(ConditionStatus.TRUE, ConditionReason.PROGRAMMED, "Every ready pod runs it.")
+    counts = f"{coverage.acknowledged}/{coverage.ready} pods on {coverage.revision}; {coverage.trouble}"
+    reason = ConditionReason.REJECTED_BY_POD if coverage.rejected else ConditionReason.WAITING_FOR_PODS
+    return draft(ConditionStatus.FALSE, reason, counts)
+
+
+def _index_ready(index: Index | None, store: StoreView) -> _Draft:
+    def draft(status: ConditionStatus, reason: ConditionReason | WarningReason, message: str) -> _Draft:
+        return _Draft(ConditionType.INDEX_READY, status, reason, message)
+
+    if index is None or not store.seen:
+        return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, store.fault or "Not provisioned yet.")
+    if store.fault:
+        return draft(ConditionStatus.UNKNOWN, ConditionReason.STORE_UNAVAILABLE, store.fault)
+    for warning in store.warnings:
+        if warning.reason is WarningReason.SEARCH_MODULE_MISSING:
+            return draft(ConditionStatus.FALSE, warning.reason, warning.message)
+    if wire.index_name(index) in store.indexes:
+        message = f"Version {index.version} takes vectors of {index.dimensions} dimensions."
+        return draft(ConditionStatus.TRUE, ConditionReason.INDEX_READY, message)
+    return draft(ConditionStatus.FALSE, ConditionReason.PENDING, f"Version {index.version} is being made.")
+
+
+def _redis_sound(store: StoreView) -> _Draft:
+    """How Redis is set up: what will go wrong one day, which is why it is no part of Ready."""
+    kind = ConditionType.REDIS_SOUND
+    if not store.seen:
+        return _Draft(
+            kind, ConditionStatus.UNKNOWN, ConditionReason.PENDING, store.fault or "Not looked at yet."
+        )
+    if store.fault:
+        return _Draft(kind, ConditionStatus.UNKNOWN, ConditionReason.STORE_UNAVAILABLE, store.fault)
+    if store.warnings:
+        message = " ".join(f"{_upper_first(each.message)}." for each in store.warnings)
+        return _Draft(kind, ConditionStatus.FALSE, store.warnings[0].reason, message)
+    message = "It evicts old answers within a memory limit, and the ledger keeps everything."
+    return _Draft(kind, ConditionStatus.TRUE, ConditionReason.REDIS_SOUND, message)
+
+
+def _within_budget(tenant: Tenant | None, limits: Sequence[LimitStatus], view: View) -> _Draft:
+    def draft(status: ConditionStatus, reason: ConditionReason, message: str) -> _Draft:
+        return _Draft(ConditionType.WITHIN_BUDGET, status, reason, message)
+
+    if tenant is None:
+        return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")
+    if not tenant.limits:
+        return draft(ConditionStatus.TRUE, ConditionReason.WITHIN_BUDGET, "It has no limits.")
+    if view.usage_fault:
+        return draft(ConditionStatus.UNKNOWN, ConditionReason.USAGE_UNKNOWN, view.usage_fault)
+    if not limits:
+        return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not counted yet.")
+    fullest = max(limits, key=lambda limit: limit.percent)
+    if fullest.percent >= 100:
+        until = f" until {fullest.resets_at}" if fullest.resets_at else ""
+        message = f"Limit {fullest.name} is used up{until}."
+        return draft(ConditionStatus.FALSE, ConditionReason.BUDGET_EXCEEDED, message)
+    if fullest.percent >= tenant.alert_threshold_percent:
+        message = f"Limit {fullest.name} is above {tenant.alert_threshold_percent} %."
+        return draft(ConditionStatus.TRUE, ConditionReason.BUDGET_ALERT, message)
+    return draft(ConditionStatus.TRUE, ConditionReason.WITHIN_BUDGET, "Every limit has room.")
+
+
+def _conditions(
+    held: Held, drafts: Sequence[_Draft], view: View, beside: Sequence[_Draft] = ()
+) -> list[Condition]:
+    """`beside` are conditions that Ready does not depend on."""
+    failing = next((each for each in drafts if each.status is ConditionStatus.FALSE), None)
+    failing = failing or next((each for each in drafts if each.status is not ConditionStatus.TRUE), None)
+    ready = _Draft(
+        ConditionType.READY, ConditionStatus.TRUE, ConditionReason.READY, "Every ready pod runs it."
+    )
+    if failing is not None:
+        ready = _Draft(ConditionType.READY, failing.status, failing.reason, failing.message)
+    made = [
+        Condition.model_construct(
+            type=each.type,
+            status=each.status,
+            observed_generation=held.generation,
+            last_transition_time=view.now,
+            reason=each.reason,
+            message=_shortened(each.message, _MOST_MESSAGE),
+        )
+        for each in (*drafts, *beside, ready)
+    ]
+    return merge(conditions_in(held.status), made)
+
+
+def _revision_shown(held: Held, coverage: Coverage) -> str:
+    """Of an object that was programmed before this operator started, the revision that was said then."""
+    before = json.loads(held.status or b"{}")
+    said = str((before.get("dataPlane") or {}).get("revision") or "")
+    programmed = any(
+        each.type == ConditionType.PROGRAMMED and each.status is ConditionStatus.TRUE
+        for each in conditions_in(held.status)
+        if each.observed_generation == held.generation
+    )
+    return said if said and programmed else coverage.revision
+
+
+def _limit_status(limit: Limit, usage: Usage) -> LimitStatus:
+    unit, amount = limit.unit, limit.amount
+    taken = usage.used + usage.held
+    resets_at = None
+    if usage.resets_ms:
+        resets_at = datetime.fromtimestamp(usage.resets_ms / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return LimitStatus.model_construct(
+        name=limit.name,
+        unit=unit,
+        used=_amount(usage.used, unit),
+        held=_amount(usage.held, unit),
+        remaining=_amount(max(0, amount - taken), unit),
+        percent=100 * taken // amount if amount else 100,
+        resets_at=resets_at,
+    )
+
+
+def _amount(count: int, unit: Unit) -> str:
+    """Nano-USD as a decimal of dollars, anything else as it is."""
+    if unit is not Unit.USD:
+        return str(count)
+    text = f"{Decimal(count).scaleb(-9):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _sentences(problems: Iterable[Problem]) -> str:
+    texts = [
+        f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in problems
+    ]
+    return ". ".join(texts) + "." if texts else ""
+
+
+def _upper_first(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _plain(status: Spec) -> dict[str, Any]:
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,0 +1,144 @@
+"""Writes the statuses that have changed, to `/status` only, and an Event for each condition that has turned. What is
+written is computed from the whole state by `status`; an object that changes meanwhile is a Conflict, and its turn comes
+again with its event.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from tollway_api.conditions import Condition, ConditionStatus, ConditionType
+from tollway_operator.errors import Conflict, KubeFault, LeadershipLost, NotFound
+from tollway_operator.kube import Kube, Moment
+from tollway_operator.lease import Leadership
+from tollway_operator.metrics import Metrics
+from tollway_operator.objects import Held, Objects, canonical
+from tollway_operator.status import View, conditions_in, status_of
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 8
+_DEBOUNCE_S: Final = 0.2
+_PAUSE_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    held: Held
+    status: dict[str, Any]
+    encoded: bytes
+
+
+class StatusWriter:
+    """`view` says what is known now, or None while it is too early to say anything."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        objects: Objects,
+        leadership: Leadership,
+        view: Callable[[str], View | None],
+        metrics: Metrics,
+        reporter: str,
+    ) -> None:
+        self._kube = kube
+        self._objects = objects
+        self._leadership = leadership
+        self._view = view
+        self._metrics = metrics
+        self._reporter = reporter
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Runs for the life of the process. Raises LeadershipLost."""
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(_DEBOUNCE_S)
+            self._wake.clear()
+            if self._leadership.leads and (fault := await self.write_changed()) is not None:
+                log.warning("statuses could not all be written", extra={"reason": str(fault)})
+                await asyncio.sleep(max(_PAUSE_S, fault.retry_after_s))
+                self._wake.set()
+
+    async def write_changed(self) -> KubeFault | None:
+        """The last thing that went wrong, if anything. Raises LeadershipLost."""
+        view = self._view(_now())
+        if view is None:
+            return None
+        with self._metrics.step("status"):
+            writes = []
+            for held in self._objects:
+                # Of what has just changed nothing is said until it has been compiled, which is soon.
+                if view.speaks_of(held):
+                    status = status_of(held, view)
+                    encoded = canonical(status)
+                    if encoded != held.status:
+                        writes.append(_Write(held, status, encoded))
+                await asyncio.sleep(0)  # thousands of them must not hold up the Lease
+            # First those whose author is waiting: nothing has been said of their newest generation yet.
+            writes.sort(key=lambda each: _observed(each.held) >= each.held.generation)
+            turns = iter(writes)
+            faults = await asyncio.gather(*(self._worker(turns) for _ in range(_AT_ONCE)))
+        return next((fault for fault in faults if fault is not None), None)
+
+    async def _worker(self, turns: Any) -> KubeFault | None:
+        for write in turns:
+            try:
+                await self._write(write)
+            except (Conflict, NotFound):
+                continue  # it has changed or gone, and its event tells us
+            except KubeFault as fault:
+                return fault
+        return None
+
+    async def _write(self, write: _Write) -> None:
+        held = write.held
+        self._leadership.fence()
+        before = conditions_in(held.status)
+        version = await self._kube.apply_status(held.identity, held.uid, held.resource_version, write.status)
+        self._metrics.status_writes.inc()
+        # As if its event had come already, so that nothing is written twice.
+        if held.uid == getattr(self._objects.get(held.identity), "uid", None):
+            held.resource_version, held.status = version, write.encoded
+        for turned in _turned(before, conditions_in(write.encoded)):
+            await self._tell(held, turned)
+
+    async def _tell(self, held: Held, condition: Condition) -> None:
+        warning = condition.status is not ConditionStatus.TRUE
+        note = f"{condition.type} is {condition.status}: {condition.message}"
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        moment = Moment(held.identity, held.uid, warning, condition.reason, note, now, self._reporter)
+        try:
+            await self._kube.emit(moment)
+        except LeadershipLost:
+            raise
+        except KubeFault as fault:
+            log.warning("an event could not be emitted", extra={"reason": str(fault)})
+
+
+def _turned(before: list[Condition], after: list[Condition]) -> list[Condition]:
+    """What is worth an Event: Ready in both directions, and whatever says no."""
+    known = {each.type: (each.status, each.reason) for each in before}
+    return [
+        each
+        for each in after
+        if known.get(each.type) != (each.status, each.reason)
+        and (
+            (each.status is ConditionStatus.FALSE and each.type != ConditionType.READY)
+            or (each.type == ConditionType.READY and each.status is ConditionStatus.TRUE)
+        )
+    ]
+
+
+def _observed(held: Held) -> int:
+    return max((each.observed_generation for each in conditions_in(held.status)), default=0)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

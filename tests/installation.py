@@ -1,0 +1,299 @@
+"""Tollway in a cluster, for tests: an operator as a process with its own ServiceAccount, and data planes that are
+either whole processes or the admin port alone, which reads, checks and acknowledges snapshots for real and serves no
+requests. Either is made known as a Pod, whose status the test writes, since there is no node.
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import lightkube
+import prometheus_client
+import structlog
+import yaml
+from lightkube.config.kubeconfig import KubeConfig
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from tests.apiserver import ApiServer
+from tests.processes import Process, free_port, started, wait_for
+from tests.servers import served
+from tollway_api import parts
+from tollway_api.crds import DEFINITIONS
+from tollway_api.parts import Head
+from tollway_api.snapshot import Snapshot
+from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_dataplane.adapters.snapshot_secrets import SnapshotSecrets
+from tollway_dataplane.edge.admin import Admin, create_admin_app
+from tollway_dataplane.following import Following
+from tollway_dataplane.live import Live
+from tollway_dataplane.settings import read_tokens
+
+NAMESPACE = "tollway-system"
+MANIFESTS = Path(__file__).parents[1] / "deploy" / "manifests"
+KUBECTL = Path(sys.executable).with_name("kubectl")
+LABELS = {"app.kubernetes.io/name": "tollway", "app.kubernetes.io/component": "dataplane"}
+PLURALS = {definition.kind: definition.plural for definition in DEFINITIONS}
+
+
+@dataclass
+class LightPod:
+    """The admin port of a data plane."""
+
+    name: str
+    address: str
+    live: Live
+    following: Following
+
+    url: str
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def revision(self) -> str | None:
+        return self.live.revision
+
+    def refresh(self) -> None:
+        """What it does by itself now and then."""
+        asyncio.run_coroutine_threadsafe(self.following.refresh(), self.loop).result(20)
+
+
+@dataclass
+class Installation:
+    server: ApiServer
+    admin: httpx.Client
+    folder: Path
+    cache: EmbeddedRedis
+    ledger: EmbeddedRedis
+    admin_port: int = field(default_factory=free_port)
+    api_url: str | None = None  # where the operator finds the API server, when it is not there itself
+    _pods: int = 0
+
+    def kubectl(self, *arguments: str, given: str = "", check: bool = True) -> str:
+        """What it prints. `given` is its standard input."""
+        done = subprocess.run(  # noqa: S603 - our own tool
+            [str(KUBECTL), "--kubeconfig", str(self.server.kubeconfig()), *arguments],
+            input=given, capture_output=True, text=True, timeout=60, check=False,
+            env={"HOME": str(self.folder), "PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        self.kubectl("apply", "-f", "-", given=yaml.safe_dump_all(objects))
+
+    def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
+        url = f"/apis/tollway.dev/v1alpha1/namespaces/{namespace}/{PLURALS[kind]}/{name}"
+        reply = self.admin.get(url)
+        return dict(reply.json()) if reply.is_success else {}
+
+    def condition(self, kind: str, name: str, type_: str, namespace: str = "default") -> dict[str, Any]:
+        """A condition that speaks of the newest generation; empty when there is none yet."""
+        found = self.get(kind, name, namespace)
+        for condition in found.get("status", {}).get("conditions", []):
+            if (
+                condition["type"] == type_
+                and condition["observedGeneration"] == found["metadata"]["generation"]
+            ):
+                return dict(condition)
+        return {}
+
+    def until(
+        self, kind: str, name: str, type_: str, reason: str, namespace: str = "default"
+    ) -> dict[str, Any]:
+        """Waits for a condition to have a reason."""
+
+        def met() -> bool:
+            return bool(self.condition(kind, name, type_, namespace).get("reason") == reason)
+
+        try:
+            wait_for(met, f"{type_} of {kind} {name} is {reason}", 30)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {self.get(kind, name, namespace).get('status')}") from None
+        return self.condition(kind, name, type_, namespace)
+
+    def head(self) -> Head | None:
+        reply = self.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-snapshot")
+        return parts.decode_head(_data(reply.json())[parts.HEAD]) if reply.is_success else None
+
+    def mount(self, folder: Path) -> None:
+        """The Secrets of a pod, as the kubelet mounts them."""
+        for secret, name in (("tollway-snapshot", "snapshot"), ("tollway-admin-token", "token")):
+            (folder / name).mkdir(exist_ok=True)
+            reply = self.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{secret}")
+            for key, value in _data(reply.json()).items() if reply.is_success else ():
+                (folder / name / key).write_bytes(value)
+
+    def write_snapshot(self, data: Mapping[str, bytes]) -> None:
+        """What nobody should do by hand."""
+        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        patch = json.dumps({"data": encoded})
+        self.kubectl("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", patch)
+
+    @contextlib.contextmanager
+    def operator(
+        self, name: str = "operator-1", module: str = "tollway_operator", **settings: str
+    ) -> Iterator["Operator"]:
+        port = free_port()
+        env = {
+            "KUBECONFIG": str(self.server.kubeconfig(name, self.token("tollway-operator"), self.api_url)),
+            "TOLLWAY_CACHE_REDIS_URL": self.cache.url,
+            "TOLLWAY_LEDGER_REDIS_URL": self.ledger.url,
+            "TOLLWAY_IDENTITY": name,
+            "TOLLWAY_NAMESPACE": NAMESPACE,
+            "TOLLWAY_POD_ADMIN_PORT": str(self.admin_port),
+            "TOLLWAY_LISTEN_HOST": "127.0.0.1",
+            "TOLLWAY_LISTEN_PORT": str(port),
+            "TOLLWAY_RESYNC_S": "2",
+            "TOLLWAY_USAGE_REFRESH_S": "0.5",
+            "TOLLWAY_POD_POLL_S": "1",
+            "TOLLWAY_SECRET_REFRESH_S": "2",
+            **{f"TOLLWAY_{key.upper()}": value for key, value in settings.items()},
+        }
+        log = self.folder / f"{name}-{time.monotonic_ns()}.log"
+        with started(log, module, env=env) as process:
+            operator = Operator(process, f"http://127.0.0.1:{port}")
+            try:
+                yield operator
+            except BaseException:
+                sys.stderr.write(operator.process.output[-8_000:])
+                raise
+
+    def token(self, account: str) -> str:
+        url = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}/token"
+        reply = self.admin.post(url, json={"spec": {"expirationSeconds": 7200}})
+        assert reply.is_success, reply.text
+        return str(reply.json()["status"]["token"])
+
+    @contextlib.contextmanager
+    def light_pod(
+        self, name: str, *, ready: bool = True, wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app
+    ) -> Iterator[LightPod]:
+        """Serves on the admin port of a loopback address of its own."""
+        self._pods += 1
+        address = f"127.0.1.{self._pods}"
+        config = KubeConfig.from_file(self.server.kubeconfig("dataplane", self.token("tollway-dataplane")))
+
+        async def prepare(_: Snapshot) -> None:
+            return None
+
+        loops: list[asyncio.AbstractEventLoop] = []
+        live = Live(prepare, lambda _: None, lambda: None)
+        tokens = self.folder / "tokens"
+
+        def current_tokens() -> list[str]:
+            # As the kubelet does, which mounts the Secret.
+            reply = self.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-admin-token")
+            tokens.mkdir(exist_ok=True)
+            if reply.is_success:
+                (tokens / "token").write_bytes(_data(reply.json())["token"])
+            return read_tokens(tokens)
+
+        with contextlib.ExitStack() as stack:
+            client = lightkube.AsyncClient(config=config, trust_env=False)
+
+            @contextlib.asynccontextmanager
+            async def closing(_: object) -> AsyncIterator[None]:
+                loops.append(asyncio.get_running_loop())
+                yield
+                await client.close()
+
+            following = Following(
+                live, [SnapshotSecrets(client, NAMESPACE, "tollway-snapshot")], structlog.get_logger()
+            )
+            registry = prometheus_client.CollectorRegistry()
+            admin = Admin(live, following, registry, {}, lambda: False, current_tokens)
+            app = Starlette(routes=[Mount("/", wrap(create_admin_app(admin)))], lifespan=closing)
+            url = stack.enter_context(served(app, address, self.admin_port))
+            wait_for(lambda: bool(loops), "the pod serves")
+            stack.enter_context(self.pod(name, address, ready=ready))
+            yield LightPod(name, address, live, following, url, loops[0])
+
+    @contextlib.contextmanager
+    def pod(self, name: str, address: str, *, ready: bool = True) -> Iterator[None]:
+        """A Pod object at an address where something else listens."""
+        url = f"/api/v1/namespaces/{NAMESPACE}/pods"
+        body = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": LABELS},
+            "spec": {
+                "containers": [{"name": "tollway", "image": "tollway"}],
+                "terminationGracePeriodSeconds": 0,
+            },
+        }
+        reply = self.admin.post(url, json=body)
+        assert reply.is_success, reply.text
+        self.set_ready(name, address, ready=ready)
+        try:
+            yield
+        finally:
+            self.admin.request("DELETE", f"{url}/{name}", params={"gracePeriodSeconds": "0"})
+
+    def set_ready(self, name: str, address: str, *, ready: bool = True) -> None:
+        status = {
+            "phase": "Running",
+            "podIP": address,
+            "podIPs": [{"ip": address}],
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+        }
+        reply = self.admin.patch(
+            f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/status",
+            content=json.dumps({"status": status}),
+            headers={"content-type": "application/merge-patch+json"},
+        )
+        assert reply.is_success, reply.text
+
+    def prepare(self) -> None:
+        """The installation's namespace and roles."""
+        self.kubectl("create", "namespace", NAMESPACE, check=False)
+        self.kubectl("apply", "-f", str(MANIFESTS / "rbac.yaml"), "-f", str(MANIFESTS / "rbac-cluster.yaml"))
+        accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"
+        wait_for(lambda: self.admin.get(accounts).is_success, "the namespace is usable")
+
+    def clear(self) -> None:
+        """Back to nothing, for the next test."""
+        for plural in PLURALS.values():
+            base = f"/apis/tollway.dev/v1alpha1/{plural}"
+            for item in self.admin.get(base).json().get("items", []):
+                namespace, name = item["metadata"]["namespace"], item["metadata"]["name"]
+                url = f"/apis/tollway.dev/v1alpha1/namespaces/{namespace}/{plural}/{name}"
+                if item["metadata"].get("finalizers"):
+                    self.admin.patch(
+                        url,
+                        content='{"metadata": {"finalizers": null}}',
+                        headers={"content-type": "application/merge-patch+json"},
+                    )
+                self.admin.request("DELETE", url)
+        for kind in ("pods", "secrets"):
+            self.admin.request(
+                "DELETE", f"/api/v1/namespaces/{NAMESPACE}/{kind}", params={"gracePeriodSeconds": "0"}
+            )
+        self.admin.request("DELETE", "/api/v1/namespaces/default/secrets")
+        self.admin.request("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases")
+
+
+@dataclass(frozen=True)
+class Operator:
+    process: Process
+    url: str
+
+    def logged(self, text: str) -> bool:
+        return text in self.process.output
+
+    def metrics(self) -> str:
+        return httpx.get(f"{self.url}/metrics").text
+
+
+def _data(secret: Mapping[str, Any]) -> dict[str, bytes]:
+    return {key: base64.b64decode(value) for key, value in secret.get("data", {}).items()}

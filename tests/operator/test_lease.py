@@ -1,0 +1,111 @@
+"""When a replica believes that it leads."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tollway_operator.errors import Conflict, LeadershipLost, NotFound
+from tollway_operator.kube import StoredLease
+from tollway_operator.lease import Leadership, LeaseTimes
+
+
+class Api:
+    """A Lease as the API server keeps it: a write must name the version that stands."""
+
+    def __init__(self) -> None:
+        self.standing: StoredLease | None = None
+
+    async def lease(self, _namespace: str, _name: str) -> StoredLease:
+        if self.standing is None:
+            raise NotFound("no Lease")
+        return self.standing
+
+    async def write_lease(
+        self, _namespace: str, _name: str, lease: StoredLease, _acquired: str | None
+    ) -> StoredLease:
+        version = self.standing.resource_version if self.standing else ""
+        if lease.resource_version != version:
+            raise Conflict("changed")
+        self.standing = StoredLease(
+            lease.holder, lease.renewed, lease.transitions, lease.duration_s, str(int(version or 0) + 1)
+        )
+        return self.standing
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    now = [1_000.0]
+    monkeypatch.setattr("tollway_operator.lease.monotonic", lambda: now[0])
+
+    def forward(seconds: float) -> None:
+        now[0] += seconds
+
+    return forward
+
+
+def leadership(api: Api, name: str) -> Leadership:
+    return Leadership(api, "ns", name, lambda: None, LeaseTimes())  # type: ignore[arg-type]
+
+
+async def test_the_first_leads_and_the_second_waits_until_it_has_seen_it_silent_for_long(
+    clock: Callable[[float], None],
+) -> None:
+    api = Api()
+    one, two = leadership(api, "one"), leadership(api, "two")
+    await one._seek()
+    first_fence = one.fence()
+    for seconds in (0, 14):
+        clock(seconds)
+        await two._seek()
+        assert not two.leads
+    clock(2)
+    await two._seek()
+    assert two.fence() > first_fence
+
+
+async def test_a_renewal_starts_the_wait_again(clock: Callable[[float], None]) -> None:
+    api = Api()
+    one, two = leadership(api, "one"), leadership(api, "two")
+    await one._seek()
+    await two._seek()
+    clock(14)
+    await one._renew(one._lease)  # type: ignore[arg-type]
+    await two._seek()
+    clock(14)
+    await two._seek()
+    assert not two.leads
+
+
+async def test_who_slept_knows_at_its_first_step_that_it_does_not_lead(
+    clock: Callable[[float], None],
+) -> None:
+    one = leadership(Api(), "one")
+    await one._seek()
+    assert one.fence() > 0
+    clock(10)
+    assert not one.leads
+    with pytest.raises(LeadershipLost):
+        one.fence()
+
+
+async def test_fences_grow_also_when_the_lease_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api()
+    one = leadership(api, "one")
+    await one._seek()
+    before = one.fence()
+    api.standing = None
+    # A minute later, because a deleted Lease is started again from the clock's minutes.
+    monkeypatch.setattr("tollway_operator.lease.time", lambda: (before + 1) * 60.0)
+    two = leadership(api, "two")
+    await two._seek()
+    assert two.fence() > before
+
+
+async def test_a_released_lease_is_taken_at_once() -> None:
+    api = Api()
+    one, two = leadership(api, "one"), leadership(api, "two")
+    await one._seek()
+    await one._release()
+    await two._seek()
+    assert two.leads
+    assert not one.leads

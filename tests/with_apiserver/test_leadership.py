@@ -1,0 +1,87 @@
+"""One replica writes. What happens to the one that does when it is stopped, killed, or put to sleep."""
+
+import os
+import signal
+import time
+
+import httpx
+
+from tests.dataplanes import Setup
+from tests.installation import Installation
+from tests.processes import wait_for
+
+SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
+EDITED = SETUP.but(policy={"priority": 7})
+
+
+def leads(url: str) -> bool:
+    return "tollway_operator_leads 1.0" in httpx.get(f"{url}/metrics").text
+
+
+def test_a_standby_knows_everything_writes_nothing_and_takes_over_when_the_leader_stops(
+    installation: Installation,
+) -> None:
+    with installation.light_pod("dp-1"), installation.operator("op-1") as one:
+        installation.apply(*SETUP.objects())
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        with installation.operator("op-2") as two:
+            wait_for(lambda: 'objects{kind="TenantBudget"} 2.0' in two.metrics(), "the standby has compiled")
+            assert leads(one.url)
+            assert not leads(two.url)
+            assert "tollway_operator_publishes_total 0.0" in two.metrics()
+            assert one.process.stop() == 0
+            wait_for(lambda: leads(two.url), "the standby leads", 6)
+            installation.apply(*EDITED.objects())
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+
+
+def test_a_leader_that_is_killed_is_succeeded_when_its_lease_has_run_out(installation: Installation) -> None:
+    with installation.light_pod("dp-1"), installation.operator("op-1") as one:
+        installation.apply(*SETUP.objects())
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        with installation.operator("op-2") as two:
+            wait_for(lambda: two.logged("complete"), "the standby watches")
+            one.process.stop(signal.SIGKILL)
+            installation.apply(*EDITED.objects())
+            wait_for(lambda: leads(two.url), "the standby leads", 25)
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+
+
+def test_a_leader_that_slept_through_its_succession_is_refused(installation: Installation) -> None:
+    with installation.light_pod("dp-1") as pod, installation.operator("op-1") as one:
+        installation.apply(*SETUP.objects())
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        with installation.operator("op-2") as two:
+            wait_for(lambda: two.logged("complete"), "the standby watches")
+            os.kill(one.process.process.pid, signal.SIGSTOP)
+            wait_for(lambda: leads(two.url), "the standby leads", 25)
+            installation.apply(*EDITED.objects())
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            head = installation.head()
+            assert head is not None
+            since = installation.server.audit_log.stat().st_size
+            # An edit that the sleeper would publish and report as well, if it were let.
+            installation.apply(*SETUP.but(policy={"priority": 8}).objects())
+            os.kill(one.process.process.pid, signal.SIGCONT)
+            assert one.process.process.wait(20) != 0
+            assert one.logged("tollway-operator: ")
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            time.sleep(1)
+            now = installation.head()
+            assert now is not None
+            assert now.fence == head.fence
+            assert pod.revision == now.revision
+            requests = installation.server.audited(since, "tollway-operator")
+            writers = {each.credential for each in requests if each.writes and each.status < 300}
+            assert len(writers) == 1, "the successor alone wrote"
+
+
+def test_a_lease_that_somebody_deletes_is_taken_again(installation: Installation) -> None:
+    with installation.light_pod("dp-1"):
+        with installation.operator("op-1"):
+            installation.apply(*SETUP.objects())
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            installation.kubectl("delete", "lease", "-n", "tollway-system", "tollway-operator")
+        with installation.operator("op-2"):
+            installation.apply(*EDITED.objects())
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")

@@ -1,0 +1,116 @@
+"""A snapshot larger than a Secret, on a real API server: whole or not at all, whoever reads and whoever writes."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import lightkube
+import pytest
+from lightkube.config.kubeconfig import KubeConfig
+
+from tests.installation import NAMESPACE, Installation
+from tollway_api import snapshot
+from tollway_dataplane.adapters.snapshot_secrets import SnapshotSecrets
+from tollway_dataplane.errors import SnapshotFault
+from tollway_operator.errors import LeadershipLost, PublishFault
+from tollway_operator.kube import Kube, open_kube
+from tollway_operator.publish import Publisher
+
+
+def large(seed: int) -> bytes:
+    return random.Random(seed).randbytes(2_000_000)  # noqa: S311 - the same in every run
+
+
+@pytest.fixture
+async def kube(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
+    token = installation.token("tollway-operator")
+    monkeypatch.setenv("KUBECONFIG", str(installation.server.kubeconfig("publisher", token)))
+    async with open_kube() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def reader(installation: Installation) -> AsyncIterator[SnapshotSecrets]:
+    path = installation.server.kubeconfig("reader", installation.token("tollway-dataplane"))
+    client = lightkube.AsyncClient(KubeConfig.from_file(path).get(), trust_env=False)
+    yield SnapshotSecrets(client, NAMESPACE, "tollway-snapshot")
+    await client.close()
+
+
+async def test_parts_alternate_and_what_stands_is_left_alone(kube: Kube, reader: SnapshotSecrets) -> None:
+    publisher = Publisher(kube, NAMESPACE)
+    slots = []
+    for seed in range(3):
+        head, wrote = await publisher.publish(large(seed), 1)
+        assert wrote
+        assert head.parts == 3
+        slots.append(head.slot)
+        found = await reader.head()
+        assert found == head
+        assert await reader.encoded(head) == large(seed)
+        assert await publisher.publish(large(seed), 1) == (head, False)
+    assert slots == ["a", "b", "a"]
+
+
+async def test_who_reads_while_it_is_written_sees_one_of_the_two(kube: Kube, reader: SnapshotSecrets) -> None:
+    publisher = Publisher(kube, NAMESPACE)
+    await publisher.publish(large(0), 1)
+    known = {snapshot.digest(large(seed)) for seed in range(6)}
+    seen: list[str] = []
+    mixed = 0
+
+    async def read() -> None:
+        nonlocal mixed
+        while len(seen) < 40:
+            head = await reader.head()
+            assert head is not None
+            try:
+                seen.append(snapshot.digest(await reader.encoded(head)))
+            except SnapshotFault:
+                mixed += 1  # two publications went by while it read: it is told so, and reads again
+
+    async def write() -> None:
+        for seed in range(1, 6):
+            await publisher.publish(large(seed), 1)
+
+    await asyncio.gather(read(), write())
+    assert set(seen) <= known
+    assert len(set(seen)) > 1
+    assert mixed < 20
+
+
+async def test_an_overtaken_leader_is_refused_whatever_it_believes(kube: Kube) -> None:
+    publisher = Publisher(kube, NAMESPACE)
+    await publisher.publish(b"by the first", 5)
+    head, wrote = await publisher.publish(b"by the first", 6)
+    assert wrote, "a takeover stamps what stands, so that the first one's version is gone"
+    assert head.fence == 6
+    with pytest.raises(LeadershipLost, match="a later leader has published"):
+        await publisher.publish(b"by the first, late", 5)
+
+
+async def test_a_write_in_between_is_a_conflict(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher = Publisher(kube, NAMESPACE)
+    await publisher.publish(b"one", 1)
+    standing = await kube.secret(NAMESPACE, "tollway-snapshot")
+    await publisher.publish(b"two", 1)
+
+    async def stale(*_: object) -> object:
+        return standing
+
+    monkeypatch.setattr(kube, "secret", stale)
+    with pytest.raises(LeadershipLost, match="written by somebody else"):
+        await publisher.publish(b"three", 1)
+
+
+async def test_order_grows_although_the_clock_jumps_back(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher = Publisher(kube, NAMESPACE)
+    first, _ = await publisher.publish(b"one", 1)
+    monkeypatch.setattr("tollway_operator.publish.time.time_ns", lambda: 1_000_000_000)
+    second, _ = await publisher.publish(b"two", 1)
+    assert second.order == first.order + 1
+
+
+async def test_what_is_too_large_to_travel_is_said(kube: Kube) -> None:
+    with pytest.raises(PublishFault, match="bytes compressed"):
+        await Publisher(kube, NAMESPACE).publish(large(0) + large(1) + large(2) + large(3), 1)

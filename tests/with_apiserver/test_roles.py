@@ -1,0 +1,87 @@
+"""The operator and the data plane may do what they do, and nothing besides: their roles against the API server's
+record of a whole life.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.dataplanes import Setup
+from tests.installation import MANIFESTS, NAMESPACE, Installation
+from tests.processes import wait_for
+
+SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
+Permission = tuple[str, str, str]  # API group, resource with its subresource, verb
+
+
+def granted(account: str, *files: str) -> set[Permission]:
+    found = set()
+    for document in (
+        each for file in files for each in yaml.safe_load_all((MANIFESTS / file).read_text("utf-8"))
+    ):
+        if document["kind"] in {"Role", "ClusterRole"} and document["metadata"]["name"].startswith(account):
+            found |= set(_permissions(document["rules"]))
+    return found
+
+
+def _permissions(rules: list[dict[str, Any]]) -> Iterator[Permission]:
+    for rule in rules:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                for verb in rule["verbs"]:
+                    yield group, resource, verb
+
+
+def used(installation: Installation, since: int, account: str) -> set[Permission]:
+    requests = installation.server.audited(since, account)
+    refused = [each for each in requests if each.status in {401, 403}]
+    assert not refused, refused
+    # Discovery, which everybody who is known may read, is about no resource.
+    return {(each.group, each.resource, each.verb) for each in requests if not each.resource.startswith("/")}
+
+
+@pytest.fixture(params=["every namespace", "listed namespaces"])
+def watching(
+    request: pytest.FixtureRequest, installation: Installation
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The file that grants it, and the operator's settings."""
+    if request.param == "every namespace":
+        yield "rbac-cluster.yaml", {}
+        return
+    cluster, namespaces = str(MANIFESTS / "rbac-cluster.yaml"), ("default", NAMESPACE)
+    installation.kubectl("delete", "-f", cluster)
+    for namespace in namespaces:
+        installation.kubectl("apply", "-n", namespace, "-f", str(MANIFESTS / "rbac-namespace.yaml"))
+    yield "rbac-namespace.yaml", {"watch_namespaces": ",".join(namespaces)}
+    for namespace in namespaces:
+        installation.kubectl("delete", "-n", namespace, "-f", str(MANIFESTS / "rbac-namespace.yaml"))
+
+
+def test_roles_grant_what_is_used_and_no_more(
+    installation: Installation, watching: tuple[str, dict[str, str]]
+) -> None:
+    file, settings = watching
+    log = installation.server.audit_log
+    since = log.stat().st_size if log.exists() else 0
+    with installation.light_pod("dp-1") as pod, installation.operator(**settings):
+        installation.apply(*SETUP.objects())
+        for kind, name in (
+            ("RoutingPolicy", "chat"),
+            ("TenantBudget", "acme"),
+            ("SemanticCacheIndex", "answers"),
+        ):
+            installation.until(kind, name, "Ready", "Ready")
+        installation.kubectl(
+            "patch", "secret", "-n", NAMESPACE, "tollway-admin-token", "-p", '{"data": null}'
+        )
+        installation.apply(*SETUP.but(policy={"priority": 3}).objects())
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        installation.kubectl("delete", "sci", "answers", "--timeout=30s")
+        wait_for(lambda: not pod.live.current().snapshot.indexes, "the index is gone")
+    for account in ("tollway-operator", "tollway-dataplane"):
+        may, did = granted(account, "rbac.yaml", file), used(installation, since, account)
+        assert may
+        assert may - did == set(), "granted and not used"
+        assert did - may == set(), "used and not granted"

@@ -1,0 +1,234 @@
+"""What budgets and indexes say of themselves: read from the real Redis."""
+
+import httpx
+import redis
+
+from tests.dataplanes import Setup, compiled, manifest
+from tests.installation import Installation
+from tests.processes import wait_for
+from tollway_api import wire
+from tollway_api.meta import TenantName
+from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_dataplane.adapters.redis_client import connect
+from tollway_dataplane.adapters.redis_ledger import RedisLedger
+
+LIMITS = [
+    {"name": "money", "unit": "USD", "amount": "1.00"},
+    {"name": "requests", "unit": "Requests", "amount": "10", "window": {"rolling": "1h"}},
+]
+SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1", acme={"limits": LIMITS})
+
+
+async def test_a_budget_shows_what_is_used_held_and_left_and_when_it_is_exceeded(
+    installation: Installation,
+) -> None:
+    tenant = compiled(SETUP.objects()).tenants[TenantName("acme")]
+    client = connect(installation.ledger.url, 1.0)
+    ledger = RedisLedger(client, 1.0)
+    with installation.light_pod("dp-1"), installation.operator():
+        installation.apply(*SETUP.objects())
+        installation.until("TenantBudget", "acme", "WithinBudget", "WithinBudget")
+        await ledger.hold(tenant, "one", [250_000_000, 1])
+        await ledger.settle(tenant, "one", [123_450_000, 1])
+        await ledger.hold(tenant, "two", [100_000_000, 1])
+
+        def limits() -> dict[str, dict[str, object]]:
+            return {
+                each["name"]: each for each in installation.get("TenantBudget", "acme")["status"]["limits"]
+            }
+
+        wait_for(lambda: limits()["money"]["held"] == "0.1", "the hold is shown")
+        money, requests = limits()["money"], limits()["requests"]
+        assert (money["used"], money["remaining"], money["percent"]) == ("0.12345", "0.77655", 22)
+        assert str(money["resetsAt"]).endswith("T00:00:00Z")
+        assert (requests["used"], requests["held"], requests["remaining"]) == ("1", "1", "8")
+        assert "resetsAt" not in requests
+        assert " 22 " in installation.kubectl("get", "tb", "acme", "--no-headers")
+
+        await ledger.settle(tenant, "two", [700_000_000, 8])
+        alerted = installation.until("TenantBudget", "acme", "WithinBudget", "BudgetAlert")
+        assert alerted["message"] == "Limit requests is above 80 %."
+        await ledger.settle(tenant, "three", [500_000_000, 0])
+        exceeded = installation.until("TenantBudget", "acme", "WithinBudget", "BudgetExceeded")
+        assert exceeded["message"].startswith("Limit money is used up until ")
+        assert installation.condition("TenantBudget", "acme", "Ready")["status"] == "True"
+    await client.aclose()
+
+
+def test_how_redis_is_set_up_is_said_and_not_held_against_the_index(installation: Installation) -> None:
+    with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        try:
+            with installation.light_pod("dp-1"), installation.operator():
+                installation.apply(*SETUP.objects())
+                said = installation.until(
+                    "SemanticCacheIndex", "answers", "RedisSound", "RedisEvictionPolicy"
+                )
+                assert "set allkeys-lru" in said["message"]
+                installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+                client.config_set("maxmemory-policy", "allkeys-lru")
+                installation.until("SemanticCacheIndex", "answers", "RedisSound", "RedisSound")
+        finally:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+
+
+def test_a_redis_that_is_away_delays_the_index_and_nothing_else(
+    installation: Installation, fault_redis: EmbeddedRedis
+) -> None:
+    fault_redis.kill()
+    installation.cache = fault_redis
+    with installation.light_pod("dp-1"), installation.operator():
+        installation.apply(*SETUP.objects())
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        installation.until("TenantBudget", "acme", "Ready", "Ready")
+        away = installation.until("SemanticCacheIndex", "answers", "IndexReady", "Pending")
+        assert away["status"] == "Unknown"
+        assert "could not reach the cache Redis" in away["message"]
+        fault_redis.start()
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+
+
+def test_a_flushed_redis_gets_its_index_again_and_versions_are_told_apart(installation: Installation) -> None:
+    with (
+        installation.light_pod("dp-1"),
+        installation.operator(),
+        redis.Redis("127.0.0.1", port=installation.cache.port) as client,
+    ):
+        installation.apply(*SETUP.objects())
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        client.flushall()
+        wait_for(lambda: len(client.execute_command("FT._LIST")) == 1, "it is made again")
+        installation.apply(*SETUP.but(index={"vector": {"type": "Float16"}}).objects())
+
+        def states() -> list[str]:
+            versions = installation.get("SemanticCacheIndex", "answers")["status"]["versions"]
+            return sorted(each["state"] for each in versions)
+
+        wait_for(lambda: states() == ["Active", "Draining"], "both versions are there")
+
+
+def test_a_foreign_index_under_our_name_is_replaced(installation: Installation) -> None:
+    index = compiled(SETUP.objects()).indexes["default/answers"]
+    with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
+        client.execute_command(
+            *("FT.CREATE", wire.index_name(index), "ON", "HASH", "PREFIX", 1, "other:", "SCHEMA"),
+            *("embedding", "VECTOR", "FLAT", 6, "TYPE", "FLOAT32", "DIM", 1536, "DISTANCE_METRIC", "L2"),
+        )
+        with installation.light_pod("dp-1"), installation.operator() as operator:
+            installation.apply(*SETUP.objects())
+            installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+            assert 'index_operations_total{operation="replace"} 1.0' in operator.metrics()
+            info = client.execute_command("FT.INFO", wire.index_name(index))
+            assert b"384" in str(info).encode()
+
+
+def remember(installation: Installation, client: redis.Redis) -> None:
+    """What a data plane would have stored."""
+    index = compiled(SETUP.objects()).indexes["default/answers"]
+    for number in range(1_200):
+        partition = wire.index_tag(index.id) + f"{number:024x}"
+        client.hset(wire.entry_key(partition, "e"), "body", "x")
+        client.hset(
+            wire.vector_key(index, partition, "e"),
+            mapping={"partition": partition, "embedding": b"\0" * 1536},
+        )
+    other = wire.index_tag("default/others") + "0" * 24
+    client.hset(wire.entry_key(other, "e"), "body", "x")
+
+
+def test_a_deleted_index_leaves_nothing_behind_and_another_index_alone(installation: Installation) -> None:
+    with (
+        installation.light_pod("dp-1"),
+        installation.operator(),
+        redis.Redis("127.0.0.1", port=installation.cache.port) as client,
+    ):
+        installation.apply(*SETUP.objects())
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        remember(installation, client)
+
+        def entries() -> object:
+            return installation.get("SemanticCacheIndex", "answers")["status"]["versions"][0]["entries"]
+
+        wait_for(lambda: entries() == 1_200, "its entries are counted")
+        installation.kubectl("delete", "sci", "answers", "--timeout=30s")
+        assert client.execute_command("FT._LIST") == []
+        assert sorted(client.keys("tollway:1:[ev]*")) == [
+            wire.entry_key(wire.index_tag("default/others") + "0" * 24, "e").encode()
+        ]
+        installation.until("RoutingPolicy", "chat", "ResolvedRefs", "UnknownReference")
+
+
+def test_a_retained_index_is_let_go_at_once_and_found_again(installation: Installation) -> None:
+    setup = SETUP.but(index={"deletionPolicy": "Retain"})
+    with (
+        installation.light_pod("dp-1"),
+        installation.operator(),
+        redis.Redis("127.0.0.1", port=installation.cache.port) as client,
+    ):
+        installation.apply(*setup.objects())
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        assert "finalizers" not in installation.get("SemanticCacheIndex", "answers")["metadata"]
+        remember(installation, client)
+        installation.kubectl("delete", "sci", "answers", "--timeout=30s")
+        assert len(client.execute_command("FT._LIST")) == 1
+        installation.apply(*setup.objects())
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        wait_for(
+            lambda: (
+                installation.get("SemanticCacheIndex", "answers")["status"]["versions"][0]["entries"] == 1_200
+            ),
+            "what was remembered is there",
+        )
+
+
+def test_deletion_waits_for_redis_until_it_is_told_not_to(
+    installation: Installation, fault_redis: EmbeddedRedis
+) -> None:
+    installation.cache = fault_redis
+    with installation.light_pod("dp-1"), installation.operator():
+        installation.apply(*SETUP.objects())
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        fault_redis.kill()
+        installation.kubectl("delete", "sci", "answers", "--wait=false")
+        wait_for(lambda: bool(installation.get("SemanticCacheIndex", "answers")), "it is held")
+        installation.until("TenantBudget", "acme", "Ready", "Ready")
+        assert installation.get("SemanticCacheIndex", "answers")["metadata"]["deletionTimestamp"]
+        installation.kubectl("annotate", "sci", "answers", "tollway.dev/abandon=true")
+        wait_for(lambda: not installation.get("SemanticCacheIndex", "answers"), "it is let go")
+        assert "Abandoned" in installation.kubectl("get", "events")
+
+
+def test_deletion_gives_up_on_a_redis_that_is_gone_for_good(
+    installation: Installation, fault_redis: EmbeddedRedis
+) -> None:
+    installation.cache = fault_redis
+    with installation.light_pod("dp-1"), installation.operator(release_after_s="3"):
+        installation.apply(*SETUP.objects())
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        fault_redis.kill()
+        installation.kubectl("delete", "sci", "answers", "--timeout=30s")
+
+
+def test_metrics_and_probes_say_what_goes_on(installation: Installation) -> None:
+    with installation.light_pod("dp-1"), installation.operator() as operator:
+        wrong = manifest("RoutingPolicy", "wrong", {"models": [{"name": "a", "model": "no-such-model"}]})
+        installation.apply(*SETUP.objects(), wrong)
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        head = installation.head()
+        assert head is not None
+        wait_for(
+            lambda: f'tollway_operator_pods{{revision="{head.revision}"}} 1.0' in operator.metrics(),
+            "pods by revision",
+        )
+        text = operator.metrics()
+        for line in (
+            "tollway_operator_leads 1.0",
+            'tollway_operator_objects{kind="TenantBudget"} 2.0',
+            'tollway_operator_problems{severity="Error"} 1.0',
+            'tollway_operator_index_operations_total{operation="create"} 1.0',
+            'tollway_operator_step_seconds_count{step="publish"}',
+            'tollway_operator_watch_age_seconds{kind="Pod"}',
+        ):
+            assert line in text, line
+        assert httpx.get(f"{operator.url}/livez").text == "ok"
+        assert httpx.get(f"{operator.url}/readyz").text == "ok"
