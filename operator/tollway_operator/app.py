@@ -80,11 +80,12 @@ async def run_operator(settings: Settings) -> None:
         usage_changed.to(statuses.wake)
         done.to(statuses.wake)
 
+        watching = asyncio.Event()
         health = Health(reconciler, watches, pods, notifier, leadership, metrics)
         port = serving(settings.listen_host, settings.listen_port, metrics, health.trouble, health.not_ready)
         await stack.enter_async_context(port)
         await _until_first_ends(
-            watch_kinds(objects, state_changed, settings.watch_namespaces, watching := asyncio.Event()),
+            watch_kinds(objects, state_changed, settings.watch_namespaces, settings.identity, watching),
             leadership.run(),
             watches.run(),
             parts.secrets.run(),

@@ -4,7 +4,7 @@ handlers only, so that kopf itself writes nothing to anybody's objects.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -19,10 +19,16 @@ _PAGE = 500
 
 
 async def watch_kinds(
-    objects: Objects, on_change: Callable[[], None], namespaces: Sequence[str], ready: asyncio.Event
+    objects: Objects,
+    on_change: Callable[[], None],
+    namespaces: Sequence[str],
+    identity: str,
+    ready: asyncio.Event,
 ) -> None:
     """Runs for the life of the process; of no namespaces all are watched. `ready` is set once it has begun."""
     await kopf.operator(
+        # Otherwise it asks for the user's name, and in a container the user has none.
+        identity=cast("Any", identity),
         registry=_handlers(objects, on_change),
         settings=_settings(namespaced=bool(namespaces)),
         clusterwide=not namespaces,
