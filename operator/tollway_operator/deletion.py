@@ -59,7 +59,7 @@ class Deletion:
 
     async def _forget(self, held: Held) -> None:
         index_id = held.identity.path
-        for name in await self._cache.indexes():
+        for name in await self._cache.names():
             if wire.owner_of(name) == index_id:
                 await self._cache.drop(name, with_vectors=True)
                 self._metrics.index_operations.labels("delete").inc()
