@@ -87,6 +87,7 @@ class Match(Spec):
         json_schema_extra=rules(
             (
                 "double(self.threshold) < double(self.strictThreshold)",
+                "threshold",
                 "threshold must be below strictThreshold; lower the one or raise the other",
             )
         )
@@ -108,7 +109,7 @@ class Match(Spec):
 
 class SemanticCacheIndexSpec(Spec):
     model_config = ConfigDict(
-        json_schema_extra=rules(("duration(self.ttl) >= duration('1s')", "ttl must be at least 1s"))
+        json_schema_extra=rules(("duration(self.ttl) >= duration('1s')", "ttl", "ttl must be at least 1s"))
     )
 
     embedding: Embedding = Field(default=Embedding(), description="How prompts become vectors.")
