@@ -77,6 +77,7 @@ class Installation:
     ledger: EmbeddedRedis
     admin_port: int = field(default_factory=free_port)
     api_url: str | None = None  # where the operator finds the API server, when it is not there itself
+    served: list[tuple[Snapshot, str]] = field(default_factory=list)  # what light pods ran, with its digest
     _pods: int = 0
 
     def kubectl(self, *arguments: str, given: str = "", check: bool = True) -> str:
@@ -188,7 +189,11 @@ class Installation:
             return None
 
         loops: list[asyncio.AbstractEventLoop] = []
-        live = Live(prepare, lambda _: None, lambda: None)
+
+        def ran(_: str) -> None:
+            self.served.append((live.current().snapshot, live.digest or ""))
+
+        live = Live(prepare, ran, lambda: None)
         tokens = self.folder / "tokens"
 
         def current_tokens() -> list[str]:

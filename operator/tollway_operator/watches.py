@@ -79,7 +79,8 @@ class Watches:
         except KubeFault as fault:
             log.warning("cannot be listed", extra={"kind": kind, "reason": str(fault)})
             # Without the API server no watch is fresh, and restarting would not help: it is not our fault.
-            self._agreed[kind] = max(self._agreed[kind], asked - self._stale_after_s / 2)
+            at_least = monotonic() - self._stale_after_s / 2
+            self._agreed = {each: max(at, at_least) for each, at in self._agreed.items()}
             await asyncio.sleep(max(1.0, fault.retry_after_s))
             return False
         known = self._objects.of_kind(kind)
