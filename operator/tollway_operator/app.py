@@ -53,7 +53,7 @@ async def run_operator(settings: Settings) -> None:
         leadership = Leadership(kube, settings.namespace, settings.identity, state_changed)
         watches = Watches(kube, objects, settings.watch_namespaces, settings.watch_stale_s, state_changed)
         pods = Pods(kube, settings.namespace, selector, pods_changed)
-        notifier = Notifier(session, pods, settings.pod_admin_port, settings.pod_poll_s, word_came)
+        notifier = Notifier(session, pods, settings.pod_admin_port, settings.pod_poll_s, metrics, word_came)
         usage = UsageReader(ledger, settings.usage_refresh_s, usage_changed)
         parts = Parts(
             objects=objects,
@@ -65,7 +65,7 @@ async def run_operator(settings: Settings) -> None:
             publisher=Publisher(kube, settings.namespace),
             admin_token=AdminToken(kube, settings.namespace),
             notifier=notifier,
-            deletion=Deletion(kube, cache, metrics, settings.release_after_s, settings.identity),
+            deletion=Deletion(kube, cache, leadership, metrics, settings.release_after_s, settings.identity),
             usage=usage,
             metrics=metrics,
         )

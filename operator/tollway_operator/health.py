@@ -43,5 +43,4 @@ class Health:
             for kind, age in {**self.watches.ages_s, "Pod": self.pods.age_s}.items():
                 self.metrics.watch_age.labels(kind).set(age)
             self.metrics.leads.set(self.leadership.leads)
-            notifier = self.notifier
-            self.metrics.observe_pods(notifier.by_revision, notifier.acknowledged, notifier.refused)
+            self.metrics.observe_pods(self.notifier.by_revision)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from tollway_api import messages
 from tollway_api.messages import Notify
 from tollway_api.parts import Head
+from tollway_operator.metrics import Metrics
 from tollway_operator.pods import Pods
 from tollway_operator.reports import FIRST_PAUSE_S, DataPlanePod, Report
 
@@ -37,20 +38,20 @@ class Notifier:
         pods: Pods,
         port: int,
         poll_s: float,
+        metrics: Metrics,
         on_change: Callable[[], None],
     ) -> None:
         self._session = session
         self._pods = pods
         self._port = port
         self._poll_s = poll_s
+        self._metrics = metrics
         self._on_change = on_change
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._under_way: set[str] = set()
         self._wake = asyncio.Event()
         self._head: Head | None = None
         self._token = ""
-        self.acknowledged = 0
-        self.refused = 0
         self.reports: dict[str, Report] = {}
 
     @property
@@ -127,8 +128,8 @@ class Notifier:
             said = replace(said, next_at=monotonic() + pause, pause_s=longer)
         self.reports[said.pod.uid] = said
         if (said.digest, said.trouble) != (before.digest, before.trouble):
-            self.acknowledged += said.digest == told.digest
-            self.refused += said.rejected
+            self._metrics.acknowledged.inc(said.digest == told.digest)
+            self._metrics.refused.inc(said.rejected)
             state = {"pod": said.pod.name, "revision": (said.digest or "")[:12], "trouble": said.trouble}
             log.info("acknowledged" if said.digest == told.digest else "not acknowledged", extra=state)
         if (said.digest, said.trouble, said.lookups) != (before.digest, before.trouble, before.lookups):

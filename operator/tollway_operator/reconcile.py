@@ -162,16 +162,22 @@ class Reconciler:
         metrics = self._parts.metrics
         with metrics.step("compile"):
             compiled = self._compiled = await self._compile()
-        # A standby knows what it would publish, and stops here.
-        for name, step in self.steps if self._parts.leadership.leads else ():
-            with metrics.step(name):
-                await step(compiled)
-        self._on_done()
+        try:
+            # A standby knows what it would publish, and stops here.
+            for name, step in self.steps if self._parts.leadership.leads else ():
+                with metrics.step(name):
+                    await step(compiled)
+        finally:
+            # What is known by now is said, also where one object's need has kept the run from its end.
+            self._on_done()
         metrics.succeeded()
 
     @property
     def steps(self) -> Steps:
-        return (("provision", self._provision), ("publish", self._publish), ("delete", self._delete))
+        """Indexes come first, so that pods find those that they are told of; but who waits for a Redis that was away?"""
+        provision, publish = ("provision", self._provision), ("publish", self._publish)
+        first = (publish, provision) if self._store.fault else (provision, publish)
+        return (*first, ("delete", self._delete))
 
     async def _compile(self) -> Compiled:
         parts = self._parts

@@ -23,6 +23,7 @@ from tollway_api.snapshot import Index, Tenant
 from tollway_operator.errors import StoreFault
 
 _DEADLINE_S: Final = 10.0
+_LOOK_S: Final = 3.0  # for what only looks, and so takes no time where all is well
 _SCAN_COUNT: Final = 500
 _FIRST_KEY: Final = 3  # in what COMMAND INFO says of a command: the place of its first key, 0 for none
 # Later leaderships have larger fences; one that has been overtaken is told so.
@@ -122,14 +123,14 @@ class RedisStore:
 
     async def facts(self) -> ServerFacts:
         """Of a cluster, what holds on its worst node. Raises StoreFault."""
-        async with self._faults("read its configuration"):
+        async with self._faults("read its configuration", _LOOK_S):
             facts = [await _facts(node.redis) for node in await self._nodes()]
         return min(facts, key=lambda each: each.soundness)
 
     async def indexes(self) -> dict[str, IndexFacts]:
         """Our indexes by name: those that are on every node. Raises StoreFault."""
         found: list[dict[str, IndexFacts]] = []
-        async with self._faults("list its indexes"):
+        async with self._faults("list its indexes", _LOOK_S):
             for node in await self._searched():
                 names = await _names(node)
                 found.append(
@@ -166,7 +167,7 @@ class RedisStore:
 
     async def names(self) -> set[str]:
         """Our indexes, also those that are on some nodes only. Raises StoreFault."""
-        async with self._faults("list its indexes"):
+        async with self._faults("list its indexes", _LOOK_S):
             return {name for node in await self._searched() for name in await _names(node)}
 
     async def drop(self, name: str, *, with_vectors: bool) -> None:
@@ -265,9 +266,9 @@ class RedisStore:
             await redis.aclose()
 
     @asynccontextmanager
-    async def _faults(self, attempted: str) -> AsyncIterator[None]:
+    async def _faults(self, attempted: str, deadline_s: float = _DEADLINE_S) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(_DEADLINE_S):
+            async with asyncio.timeout(deadline_s):
                 yield
         except ResponseError as exc:
             raise StoreFault(f"the {self._role} Redis would not {attempted}: {exc}") from exc

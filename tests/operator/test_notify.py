@@ -20,6 +20,7 @@ from tests.servers import served
 from tollway_api import messages
 from tollway_api.messages import PodState
 from tollway_api.parts import Head
+from tollway_operator.metrics import Metrics
 from tollway_operator.notify import Notifier
 from tollway_operator.reports import DataPlanePod
 
@@ -79,13 +80,17 @@ async def notifying(fleet: Fleet, addresses: list[str]) -> AsyncIterator[Notifie
         port = int(url.rpartition(":")[2])
         async with aiohttp.ClientSession() as session:
             pods = Known(addresses)
-            notifier = Notifier(session, pods, port, POLL_S, lambda: None)  # type: ignore[arg-type]
+            notifier = Notifier(session, pods, port, POLL_S, Metrics(), lambda: None)  # type: ignore[arg-type]
             running = asyncio.create_task(notifier.run())
             try:
                 yield notifier
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
+
+
+def counted(notifier: Notifier, what: str) -> float | None:
+    return notifier._metrics.registry.get_sample_value(f"tollway_operator_{what}_total")
 
 
 async def test_a_pod_that_hangs_holds_nobody_else_up() -> None:
@@ -116,7 +121,7 @@ async def test_a_hundred_pods_are_told_a_bounded_number_at_a_time() -> None:
         await until(lambda: notifier.by_revision[head(1).revision] == 100)
         assert fleet.most_at_once == 32
         assert len(fleet.told) == 100, "each is told once"
-        assert notifier.acknowledged == 100
+        assert counted(notifier, "acks") == 100
 
 
 async def test_one_that_refuses_is_asked_again_after_pauses_that_grow_and_are_not_the_same_for_all() -> None:
@@ -124,7 +129,7 @@ async def test_one_that_refuses_is_asked_again_after_pauses_that_grow_and_are_no
     async with notifying(fleet, ["127.0.0.1", "127.0.0.2"]) as notifier:
         notifier.announce(head(1), "token")
         await until(lambda: notifier.by_revision[head(1).revision] == 2)
-        assert notifier.refused == 2, "a refusal that is repeated is counted once"
+        assert counted(notifier, "nacks") == 2, "a refusal that is repeated is counted once"
     pauses = [
         [later[0] - earlier[0] for earlier, later in pairwise(asked)]
         for host in ("127.0.0.1", "127.0.0.2")
