@@ -19,7 +19,7 @@ from tollway_api.crds import DEFINITIONS
 from tollway_api.meta import GROUP, VERSION
 from tollway_api.snapshot import Snapshot
 
-_WATCH_S: Final = 3
+_WATCH_S: Final = 4
 _PAUSE_S: Final = 0.2
 Object = tuple[str, str, str]  # kind, namespace, name
 

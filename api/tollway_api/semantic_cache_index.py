@@ -121,7 +121,8 @@ class SemanticCacheIndexSpec(Spec):
     match: Match = Field(default=Match(), description="When a remembered answer may be reused.")
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.DELETE,
-        description="When this object is deleted: Delete what it remembers, or Retain it in Redis.",
+        description="When this object is deleted: Delete what it remembers, or Retain it in Redis. Where Redis is gone "
+        "for good, the annotation tollway.dev/abandon, of any value, lets the object go at once.",
     )
 
     @model_validator(mode="after")

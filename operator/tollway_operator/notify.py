@@ -118,8 +118,12 @@ class Notifier:
         if before is None or not _same_container(before.pod, said.pod):
             return
         said = replace(said, pod=before.pod)
+        if said.digest is None and not said.rejected:
+            # It has not said what it runs, so that is what it ran; one answer that is lost unsays nothing.
+            said = replace(said, digest=before.digest, lookups=before.lookups)
+        runs_it = said.digest == told.digest and not said.trouble
         # While it answered there was something newer: it is told that at once.
-        if told is self._head and said.digest == told.digest:
+        if told is self._head and runs_it:
             pause = self._poll_s * random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
             said = replace(said, next_at=monotonic() + pause)
         elif told is self._head:
@@ -128,10 +132,10 @@ class Notifier:
             said = replace(said, next_at=monotonic() + pause, pause_s=longer)
         self.reports[said.pod.uid] = said
         if (said.digest, said.trouble) != (before.digest, before.trouble):
-            self._metrics.acknowledged.inc(said.digest == told.digest)
+            self._metrics.acknowledged.inc(runs_it)
             self._metrics.refused.inc(said.rejected)
             state = {"pod": said.pod.name, "revision": (said.digest or "")[:12], "trouble": said.trouble}
-            log.info("acknowledged" if said.digest == told.digest else "not acknowledged", extra=state)
+            log.info("acknowledged" if runs_it else "not acknowledged", extra=state)
         if (said.digest, said.trouble, said.lookups) != (before.digest, before.trouble, before.lookups):
             self._on_change()
 

@@ -174,7 +174,7 @@ class Reconciler:
 
     @property
     def steps(self) -> Steps:
-        """Indexes come first, so that pods find those that they are told of; but who waits for a Redis that was away?"""
+        """Indexes come first, so that pods find those they are told of; but nobody waits for a Redis that was away."""
         provision, publish = ("provision", self._provision), ("publish", self._publish)
         first = (publish, provision) if self._store.fault else (provision, publish)
         return (*first, ("delete", self._delete))

@@ -37,6 +37,7 @@ class Fleet:
 
     takes_s: dict[str, float] = field(default_factory=dict)  # by name of the pod's host
     refuses: int = 0
+    breaks: int = 0
     told: list[tuple[float, str, int]] = field(default_factory=list)  # when, by whom, which
     at_once: int = 0
     most_at_once: int = 0
@@ -52,6 +53,9 @@ class Fleet:
                 await asyncio.sleep(self.takes_s.get(host, 0.02))
             finally:
                 self.at_once -= 1
+            if self.breaks:
+                self.breaks -= 1
+                return Response(status_code=401)
             if self.refuses:
                 self.refuses -= 1
                 return Response(orjson.dumps({"revision": None, "digest": None, "rejected": "no"}), 409)
@@ -148,3 +152,18 @@ async def test_a_pod_that_was_known_before_there_was_anything_to_tell_is_told_th
         assert fleet.told == []
         notifier.announce(head(1), "token")
         await until(lambda: notifier.by_revision[head(1).revision] == 1)
+
+
+async def test_an_answer_that_is_lost_does_not_unsay_what_the_pod_runs() -> None:
+    fleet = Fleet()
+    async with notifying(fleet, ["127.0.0.1"]) as notifier:
+        notifier.announce(head(1), "token")
+        await until(lambda: notifier.by_revision[head(1).revision] == 1)
+        fleet.breaks = 1
+        notifier.announce(head(2), "token")
+        await until(lambda: fleet.heard("127.0.0.1", 2))
+        await asyncio.sleep(0.1)
+        assert notifier.by_revision[head(1).revision] == 1, "it ran that, and nothing says that it does not"
+        (report,) = notifier.reports.values()
+        assert report.trouble == "it answered 401"
+        await until(lambda: notifier.by_revision[head(2).revision] == 1)

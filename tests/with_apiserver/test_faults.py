@@ -34,7 +34,6 @@ def expire_lease(installation: Installation) -> None:
     [
         "kube.write_lease",
         "before:provision",
-        "redis.claim",
         "redis.create",
         "after:provision",
         "kube.write_secret",

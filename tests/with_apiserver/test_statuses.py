@@ -247,6 +247,7 @@ def test_deletion_waits_for_redis_until_it_is_told_not_to(
         installation.apply(*SETUP.but(acme={"alertThresholdPercent": 50}).objects()[2:3])
         installation.until("TenantBudget", "acme", "Ready", "Ready")
         assert installation.get("SemanticCacheIndex", "answers")["metadata"]["deletionTimestamp"]
+        assert "tollway.dev/abandon" in installation.kubectl("explain", "sci.spec.deletionPolicy")
         installation.kubectl("annotate", "sci", "answers", "tollway.dev/abandon=true")
         wait_for(lambda: not installation.get("SemanticCacheIndex", "answers"), "it is let go")
         assert "Abandoned" in installation.kubectl("get", "events")
