@@ -1,12 +1,30 @@
-"""The operator, but for a bullet: it is killed at the step that FAULT_POINT names, as by the kernel. Run as a process
-by the tests of what is left behind.
+"""The operator, but for a fault at the place that FAULT_POINT names: it is killed there, as by the kernel, or hangs, or
+its clock jumps. Run as a process by the tests of what is left behind.
+
+    before:STEP, after:STEP, hang:STEP    a step of the loop
+    DOOR.CALL                             after a call of the operator's doors to the world has been answered
+    clock:SECONDS                         once it has published, wall clocks are off by so much
 """
 
+import asyncio
+import datetime as dt
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
-from tollway_operator import __main__, kube, reconcile
+from tollway_operator import (
+    __main__,
+    deletion,
+    kube,
+    lease,
+    notify,
+    publish,
+    reconcile,
+    redis_store,
+    statuses,
+)
 
 _POINT = os.environ["FAULT_POINT"]
 
@@ -24,6 +42,8 @@ def _arm_step(when: str, wanted: str) -> None:
             armed = bool(compiled.snapshot.policies)
             if armed and when == "before":
                 _die()
+            if armed and when == "hang":
+                await asyncio.Event().wait()
             await step(compiled)
             if armed:
                 _die()
@@ -36,9 +56,10 @@ def _arm_step(when: str, wanted: str) -> None:
     reconcile.Reconciler.steps = property(armed_steps)  # type: ignore[assignment,method-assign]
 
 
-def _arm_call(name: str) -> None:
-    """Dies after a write has reached the API server, and before its answer is looked at."""
-    call = getattr(kube.Kube, name)
+def _arm_call(door: str, name: str) -> None:
+    """Dies after the world has done what it was asked, and before its answer is looked at."""
+    kind: type = _DOORS[door]
+    call = getattr(kind, name)
 
     async def calling(*arguments: object, **named: object) -> object:
         result = await call(*arguments, **named)
@@ -46,12 +67,48 @@ def _arm_call(name: str) -> None:
             _die()
         return result
 
-    setattr(kube.Kube, name, calling)
+    setattr(kind, name, calling)
+
+
+def _arm_clock(seconds: float) -> None:
+    jumped = False
+
+    class Clock(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> "Clock":
+            return super().now(tz) + dt.timedelta(seconds=seconds if jumped else 0)
+
+    def off(clock: Callable[[], float], scale: int = 1) -> Callable[[], float]:
+        return lambda: clock() + (int(seconds) * scale if jumped else 0)
+
+    for module in (lease, statuses, deletion):
+        vars(module)["datetime"] = Clock
+    vars(lease)["time"] = off(time.time)
+    vars(publish)["time"] = SimpleNamespace(time_ns=off(time.time_ns, 1_000_000_000))
+    original = publish.Publisher.publish
+
+    async def publishing(self: publish.Publisher, encoded: bytes, fence: int) -> object:
+        nonlocal jumped
+        result = await original(self, encoded, fence)
+        jumped = True
+        return result
+
+    publish.Publisher.publish = publishing  # type: ignore[assignment,method-assign]
+
+
+_DOORS: dict[str, type] = {"kube": kube.Kube, "redis": redis_store.RedisStore, "pods": notify.Notifier}
+
+
+def main() -> None:
+    first, _, second = _POINT.replace(".", ":").partition(":")
+    if first == "clock":
+        _arm_clock(float(second))
+    elif first in _DOORS:
+        _arm_call(first, second)
+    else:
+        _arm_step(first, second)
+    __main__.main()
 
 
 if __name__ == "__main__":
-    if ":" in _POINT:
-        _arm_step(*_POINT.split(":"))
-    else:
-        _arm_call(_POINT)
-    __main__.main()
+    main()

@@ -77,6 +77,7 @@ class Installation:
     ledger: EmbeddedRedis
     admin_port: int = field(default_factory=free_port)
     api_url: str | None = None  # where the operator finds the API server, when it is not there itself
+    served: list[tuple[Snapshot, str]] = field(default_factory=list)  # what light pods ran, with its digest
     _pods: int = 0
 
     def kubectl(self, *arguments: str, given: str = "", check: bool = True) -> str:
@@ -84,7 +85,8 @@ class Installation:
         done = subprocess.run(  # noqa: S603 - our own tool
             [str(KUBECTL), "--kubeconfig", str(self.server.kubeconfig()), *arguments],
             input=given, capture_output=True, text=True, timeout=60, check=False,
-            env={"HOME": str(self.folder), "PATH": os.environ["PATH"]},
+            # It remembers there what kinds there are, for all tests.
+            env={"HOME": str(self.server.folder), "PATH": os.environ["PATH"]},
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stderr
         return done.stdout + done.stderr
@@ -188,7 +190,11 @@ class Installation:
             return None
 
         loops: list[asyncio.AbstractEventLoop] = []
-        live = Live(prepare, lambda _: None, lambda: None)
+
+        def ran(_: str) -> None:
+            self.served.append((live.current().snapshot, live.digest or ""))
+
+        live = Live(prepare, ran, lambda: None)
         tokens = self.folder / "tokens"
 
         def current_tokens() -> list[str]:
@@ -196,7 +202,10 @@ class Installation:
             reply = self.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-admin-token")
             tokens.mkdir(exist_ok=True)
             if reply.is_success:
-                (tokens / "token").write_bytes(_data(reply.json())["token"])
+                # At once, as the kubelet's links change, since other pods read it too.
+                written = tokens.with_name(f"token-{name}")
+                written.write_bytes(_data(reply.json())["token"])
+                written.replace(tokens / "token")
             return read_tokens(tokens)
 
         with contextlib.ExitStack() as stack:

@@ -3,8 +3,25 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+
+@dataclass(eq=False)
+class _Connection:
+    """`ask` and `answer` say whether what is said is passed on."""
+
+    asked_at: float = field(default_factory=time.monotonic)
+    silent: bool = False
+
+    def ask(self) -> bool:
+        self.asked_at = time.monotonic()
+        return not self.silent
+
+    def answer(self) -> bool:
+        return not self.silent
 
 
 class Proxy:
@@ -15,6 +32,7 @@ class Proxy:
         self._scheme, self._host, self._port = parts.scheme, parts.hostname, parts.port
         self._loop = asyncio.new_event_loop()
         self._pumps: set[asyncio.Task[None]] = set()
+        self._connections: set[_Connection] = set()
         self._cut = False
         self.port = 0
 
@@ -29,6 +47,16 @@ class Proxy:
     def restore(self) -> None:
         asyncio.run_coroutine_threadsafe(self._set(cut=False), self._loop).result(5)
 
+    def silence(self, after_s: float) -> None:
+        """Lets nothing more through, without a word, on connections whose caller has said nothing for so long. Of a
+        program that watches, those are its watches.
+        """
+        asyncio.run_coroutine_threadsafe(self._silence(after_s), self._loop).result(5)
+
+    async def _silence(self, after_s: float) -> None:
+        for connection in self._connections:
+            connection.silent |= time.monotonic() - connection.asked_at > after_s
+
     async def _set(self, *, cut: bool) -> None:
         self._cut = cut
         if cut:
@@ -40,16 +68,19 @@ class Proxy:
             writer.transport.abort()
             return
         there_reader, there_writer = await asyncio.open_connection(self._host, self._port)
+        connection = _Connection()
         pumps = {
-            asyncio.create_task(_pump(reader, there_writer)),
-            asyncio.create_task(_pump(there_reader, writer)),
+            asyncio.create_task(_pump(reader, there_writer, connection.ask)),
+            asyncio.create_task(_pump(there_reader, writer, connection.answer)),
         }
         self._pumps |= pumps
+        self._connections.add(connection)
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         for pump in pumps:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
         self._pumps -= pumps
+        self._connections.discard(connection)
         for end in (writer, there_writer):
             end.transport.abort()
 
@@ -63,11 +94,14 @@ class Proxy:
         await asyncio.sleep(0.1)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: Callable[[], bool]
+) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
+            if passes():
+                writer.write(data)
+                await writer.drain()
 
 
 @contextlib.contextmanager

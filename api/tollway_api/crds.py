@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tollway_api import routing_policy, semantic_cache_index, tenant_budget
-from tollway_api.meta import GROUP, VERSION, Spec
+from tollway_api.meta import GROUP, VERSION, Spec, rules
 from tollway_api.routing_policy import RoutingPolicySpec, RoutingPolicyStatus
 from tollway_api.semantic_cache_index import SemanticCacheIndexSpec, SemanticCacheIndexStatus
 from tollway_api.tenant_budget import TenantBudgetSpec, TenantBudgetStatus
@@ -41,7 +41,7 @@ class Definition:
     status: type[Spec]
     columns: tuple[Column, ...]
     selectable: tuple[str, ...] = ()
-    rules: tuple[tuple[str, str], ...] = ()  # over the whole object
+    rules: tuple[tuple[str, str, str], ...] = ()  # over the whole object
 
     @property
     def name(self) -> str:
@@ -115,6 +115,7 @@ DEFINITIONS: Final = (
         rules=(
             (
                 "has(self.spec.tenant) || size(self.metadata.name) <= 63",
+                "spec.tenant",
                 "the object's name is longer than a tenant's may be (63); shorten it, or give spec.tenant",
             ),
         ),
@@ -138,9 +139,7 @@ def custom_resource_definition(definition: Definition) -> JsonSchema:
         },
     }
     if definition.rules:
-        schema["x-kubernetes-validations"] = [
-            {"rule": rule, "message": message} for rule, message in definition.rules
-        ]
+        schema |= rules(*definition.rules)
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

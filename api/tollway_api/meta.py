@@ -32,12 +32,17 @@ class Spec(BaseModel):
 Integer = Annotated[int, Strict()]
 
 
-def rules(*pairs: tuple[str, str]) -> JsonDict:
-    """The schema extra of a spec whose fields depend on each other: CEL expressions over `self`, each with the message
-    that says how to mend it. What is said here is checked by the API server; a validator beside it says the same for
-    files.
+def rules(*triples: tuple[str, str, str]) -> JsonDict:
+    """The schema extra of a spec whose fields depend on each other: CEL expressions over `self`, each with the field to
+    blame and the message that says how to mend it. What is said here is checked by the API server; a validator beside
+    it says the same for files.
     """
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
+    return {
+        "x-kubernetes-validations": [
+            {"rule": rule, "message": message, "reason": "FieldValueInvalid", "fieldPath": f".{field}"}
+            for rule, field, message in triples
+        ]
+    }
 
 
 # How Kubernetes merges a list: by a key of its items, as a set, or as a whole.

@@ -95,9 +95,10 @@ class Model(Spec):
         json_schema_extra=rules(
             (
                 "self.name != 'auto'",
+                "name",
                 "a model cannot be named auto: callers write it to let the router choose",
             ),
-            ("duration(self.timeout) >= duration('100ms')", "timeout must be at least 100ms"),
+            ("duration(self.timeout) >= duration('100ms')", "timeout", "timeout must be at least 100ms"),
         )
     )
 
@@ -106,7 +107,9 @@ class Model(Spec):
         description='LiteLLM model id, like "gpt-4o-mini", "anthropic/claude-haiku-4-5" or "openai/my-model".'
     )
     endpoint: Url | None = Field(default=None, description="Base URL. Default: the provider's own.")
-    credentials_ref: SecretKeyRef | None = Field(default=None, description="The provider's API key.")
+    credentials_ref: SecretKeyRef | None = Field(
+        default=None, description="The provider's API key. Absent: none."
+    )
     pricing: Pricing | None = Field(default=None, description="Default: the catalogue's prices.")
     context_window: Integer | None = Field(
         default=None, ge=1, le=100_000_000, description="Tokens of prompt. Default: the catalogue's."
@@ -151,7 +154,7 @@ class Route(Spec):
 class Fallback(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules(
-            ("duration(self.deadline) >= duration('100ms')", "deadline must be at least 100ms")
+            ("duration(self.deadline) >= duration('100ms')", "deadline", "deadline must be at least 100ms")
         )
     )
 

@@ -87,6 +87,7 @@ class Match(Spec):
         json_schema_extra=rules(
             (
                 "double(self.threshold) < double(self.strictThreshold)",
+                "threshold",
                 "threshold must be below strictThreshold; lower the one or raise the other",
             )
         )
@@ -108,7 +109,7 @@ class Match(Spec):
 
 class SemanticCacheIndexSpec(Spec):
     model_config = ConfigDict(
-        json_schema_extra=rules(("duration(self.ttl) >= duration('1s')", "ttl must be at least 1s"))
+        json_schema_extra=rules(("duration(self.ttl) >= duration('1s')", "ttl", "ttl must be at least 1s"))
     )
 
     embedding: Embedding = Field(default=Embedding(), description="How prompts become vectors.")
@@ -120,7 +121,8 @@ class SemanticCacheIndexSpec(Spec):
     match: Match = Field(default=Match(), description="When a remembered answer may be reused.")
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.DELETE,
-        description="When this object is deleted: Delete what it remembers, or Retain it in Redis.",
+        description="When this object is deleted: Delete what it remembers, or Retain it in Redis. Where Redis is gone "
+        "for good, the annotation tollway.dev/abandon, of any value, lets the object go at once.",
     )
 
     @model_validator(mode="after")

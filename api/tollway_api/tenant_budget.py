@@ -65,21 +65,28 @@ class Window(Spec):
         json_schema_extra=rules(
             (
                 "has(self.rolling) != has(self.calendar)",
+                "rolling",
                 'give exactly one of rolling (like "24h") and calendar (like "Day")',
             ),
             (
                 "!has(self.rolling) || duration(self.rolling) >= duration('1s')",
+                "rolling",
                 "rolling must be at least 1s",
             ),
             (
                 "!has(self.rolling) || duration(self.rolling) <= duration('8784h')",
+                "rolling",
                 "rolling must be at most 8784h (366 days)",
             ),
         )
     )
 
-    rolling: Duration | None = Field(default=None, description='The last so-and-so long, like "24h".')
-    calendar: CalendarPeriod | None = Field(default=None, description="The current hour, day, week or month.")
+    rolling: Duration | None = Field(
+        default=None, description='The last so-and-so long, like "24h". Absent: see calendar.'
+    )
+    calendar: CalendarPeriod | None = Field(
+        default=None, description="The current hour, day, week or month. Absent: see rolling."
+    )
     time_zone: TimeZone = Field(default="UTC", description="Where a calendar window's day begins.")
 
     @model_validator(mode="after")
@@ -96,10 +103,12 @@ class Limit(Spec):
         json_schema_extra=rules(
             (
                 "self.unit == 'USD' || !self.amount.contains('.')",
+                "amount",
                 "amount must be a whole number of tokens or requests",
             ),
             (
                 "self.unit != 'USD' || double(self.amount) <= 9000000.0",
+                "amount",
                 "amount must be at most 9000000 USD; split the budget or shorten its window",
             ),
         )
@@ -127,6 +136,7 @@ class OnExceeded(Spec):
         json_schema_extra=rules(
             (
                 "(self.action == 'Degrade') == has(self.model)",
+                "model",
                 "Degrade needs model, and Reject takes none: give action and model together",
             )
         )
@@ -142,7 +152,7 @@ class OnExceeded(Spec):
     )
     model: ModelNameText | None = Field(
         default=None,
-        description="Degrade: a model of the governing policy to use instead.",
+        description="Degrade: a model of the governing policy to use instead. Absent: Reject.",
     )
 
     @model_validator(mode="after")

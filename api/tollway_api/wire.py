@@ -55,6 +55,18 @@ def index_name(index: Index) -> str:
     return f"{INDEX_PREFIX}{index.version}"
 
 
+def name_on_shard(index_name: str, tag: str) -> str:
+    """What an index is called on one shard of a cluster whose module has no coordinator. Such a module takes the name
+    for a key, and so a shard knows only names that hash to it; `tag` is one that does.
+    """
+    return f"{index_name}:{{{tag}}}"
+
+
+def name_of_all_shards(name_on_shard: str) -> str:
+    """The name of the index of which this is a shard's."""
+    return name_on_shard.partition(":{")[0]
+
+
 def owner_of(index_name: str) -> str:
     """The id (`namespace/name`) of the index whose version has this RediSearch name."""
     namespace, _, name = index_name.removeprefix(INDEX_PREFIX).rpartition(".")[0].partition(".")
@@ -64,6 +76,11 @@ def owner_of(index_name: str) -> str:
 def vector_prefix(index: Index) -> str:
     """What the keys of the index version's vectors begin with."""
     return f"{_PREFIX}:vector:{index.version}:"
+
+
+def vector_pattern(index_name: str) -> str:
+    """A glob over the keys of an index's vectors."""
+    return f"{_PREFIX}:vector:{index_name.removeprefix(INDEX_PREFIX)}:*"
 
 
 def vector_key(index: Index, partition: str, entry: str) -> str:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,13 +48,20 @@ class EmbeddedRedis:
     """
 
     def __init__(
-        self, role: RedisRole, data_dir: Path, port: int | None = None, maxmemory: str = "256mb"
+        self,
+        role: RedisRole,
+        data_dir: Path,
+        port: int | None = None,
+        maxmemory: str = "256mb",
+        more: Sequence[str] = (),
     ) -> None:
+        """`more` are further arguments of the server."""
         self.role = role
         self.data_dir = data_dir
         self.port = port or 0
         self._fixed_port = port
         self._maxmemory = maxmemory
+        self._more = more
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
 
@@ -140,6 +148,7 @@ class EmbeddedRedis:
             *("--maxmemory", self._maxmemory, "--maxmemory-policy", self.role.eviction),
             *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
             *("--logfile", "redis.log", "--daemonize", "no"),
+            *self._more,
         ]
         if self.role is RedisRole.CACHE:
             command += ["--loadmodule", str(_search_module())]

@@ -15,7 +15,7 @@ from tollway_api.catalog import bundled
 from tollway_operator.admin import serving
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.deletion import Deletion
-from tollway_operator.handlers import watch_kinds
+from tollway_operator.handlers import Watchers, watch_kinds
 from tollway_operator.health import Health
 from tollway_operator.kube import open_kube
 from tollway_operator.lease import Leadership
@@ -51,9 +51,9 @@ async def run_operator(settings: Settings) -> None:
         state_changed, secrets_changed, pods_changed = Signal(), Signal(), Signal()
         word_came, usage_changed, done = Signal(), Signal(), Signal()
         leadership = Leadership(kube, settings.namespace, settings.identity, state_changed)
-        watches = Watches(kube, objects, settings.watch_namespaces, state_changed)
+        watches = Watches(kube, objects, settings.watch_namespaces, settings.watch_stale_s, state_changed)
         pods = Pods(kube, settings.namespace, selector, pods_changed)
-        notifier = Notifier(session, pods, settings.pod_admin_port, settings.pod_poll_s, word_came)
+        notifier = Notifier(session, pods, settings.pod_admin_port, settings.pod_poll_s, metrics, word_came)
         usage = UsageReader(ledger, settings.usage_refresh_s, usage_changed)
         parts = Parts(
             objects=objects,
@@ -65,7 +65,7 @@ async def run_operator(settings: Settings) -> None:
             publisher=Publisher(kube, settings.namespace),
             admin_token=AdminToken(kube, settings.namespace),
             notifier=notifier,
-            deletion=Deletion(kube, cache, metrics, settings.release_after_s, settings.identity),
+            deletion=Deletion(kube, cache, leadership, metrics, settings.release_after_s, settings.identity),
             usage=usage,
             metrics=metrics,
         )
@@ -80,12 +80,12 @@ async def run_operator(settings: Settings) -> None:
         usage_changed.to(statuses.wake)
         done.to(statuses.wake)
 
-        watching = asyncio.Event()
-        health = Health(reconciler, watches, pods, notifier, leadership, metrics)
+        watchers, watching = Watchers(state_changed, watches.began_anew), asyncio.Event()
+        health = Health(reconciler, watches, pods, notifier, leadership, metrics, settings.loop_stale_s)
         port = serving(settings.listen_host, settings.listen_port, metrics, health.trouble, health.not_ready)
         await stack.enter_async_context(port)
         await _until_first_ends(
-            watch_kinds(objects, state_changed, settings.watch_namespaces, settings.identity, watching),
+            watch_kinds(objects, watchers, settings.watch_namespaces, settings.identity, watching),
             leadership.run(),
             watches.run(),
             parts.secrets.run(),

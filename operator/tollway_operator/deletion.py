@@ -10,8 +10,9 @@ from typing import Final
 from tollway_api import semantic_cache_index, wire
 from tollway_api.meta import Resource
 from tollway_api.semantic_cache_index import DeletionPolicy, SemanticCacheIndexSpec
-from tollway_operator.errors import Conflict, KubeFault, NotFound, StoreFault
+from tollway_operator.errors import Conflict, KubeFault, LeadershipLost, NotFound, StoreFault
 from tollway_operator.kube import Kube, Moment
+from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import ABANDON_ANNOTATION, Held
 from tollway_operator.redis_store import RedisStore
@@ -23,17 +24,24 @@ FINALIZER: Final = "tollway.dev/remembered-answers"
 
 class Deletion:
     def __init__(
-        self, kube: Kube, cache: RedisStore, metrics: Metrics, release_after_s: float, reporter: str
+        self,
+        kube: Kube,
+        cache: RedisStore,
+        leadership: Leadership,
+        metrics: Metrics,
+        release_after_s: float,
+        reporter: str,
     ) -> None:
         self._kube = kube
         self._cache = cache
+        self._leadership = leadership
         self._metrics = metrics
         self._release_after_s = release_after_s
         self._reporter = reporter
 
     async def settle(self, held: Held, *, in_use: bool) -> None:
         """Brings the finalizer, and what it stands for, to where they belong. `in_use` while some pod may still write
-        into the index. Raises KubeFault and StoreFault.
+        into the index. Raises KubeFault, StoreFault and LeadershipLost.
         """
         if held.identity.kind != semantic_cache_index.KIND:
             return
@@ -59,12 +67,19 @@ class Deletion:
 
     async def _forget(self, held: Held) -> None:
         index_id = held.identity.path
-        for name in await self._cache.indexes():
+        for name in await self._cache.names():
             if wire.owner_of(name) == index_id:
+                await self._claim()
                 await self._cache.drop(name, with_vectors=True)
                 self._metrics.index_operations.labels("delete").inc()
+        await self._claim()
         deleted = await self._cache.forget_entries(index_id)
         log.info("forgotten", extra={"index": index_id, "entries": deleted})
+
+    async def _claim(self) -> None:
+        """Somebody who slept must not delete what has been remembered anew meanwhile."""
+        if not await self._cache.claim(self._leadership.fence()):
+            raise LeadershipLost("a later leader has written to the cache Redis")
 
     async def _write(self, held: Held, finalizers: list[str]) -> None:
         try:

@@ -4,6 +4,7 @@ handlers only, so that kopf itself writes nothing to anybody's objects.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import kopf
@@ -18,18 +19,22 @@ _WATCH_S = 300
 _PAGE = 500
 
 
+@dataclass(frozen=True, slots=True)
+class Watchers:
+    """Who is told: that there is news, and that it came from a list and not from a watch."""
+
+    on_change: Callable[[], None]
+    on_listed: Callable[[], None]
+
+
 async def watch_kinds(
-    objects: Objects,
-    on_change: Callable[[], None],
-    namespaces: Sequence[str],
-    identity: str,
-    ready: asyncio.Event,
+    objects: Objects, watchers: Watchers, namespaces: Sequence[str], identity: str, ready: asyncio.Event
 ) -> None:
     """Runs for the life of the process; of no namespaces all are watched. `ready` is set once it has begun."""
     await kopf.operator(
         # Otherwise it asks for the user's name, and in a container the user has none.
         identity=cast("Any", identity),
-        registry=_handlers(objects, on_change),
+        registry=_handlers(objects, watchers),
         settings=_settings(namespaced=bool(namespaces)),
         clusterwide=not namespaces,
         namespaces=namespaces,
@@ -38,7 +43,7 @@ async def watch_kinds(
     )
 
 
-def _handlers(objects: Objects, on_change: Callable[[], None]) -> kopf.OperatorRegistry:
+def _handlers(objects: Objects, watchers: Watchers) -> kopf.OperatorRegistry:
     """The handlers of the three kinds, in a registry of their own."""
     registry = kopf.OperatorRegistry()
     for definition in DEFINITIONS:
@@ -55,7 +60,9 @@ def _handlers(objects: Objects, on_change: Callable[[], None]) -> kopf.OperatorR
                 objects.drop(body)
             else:
                 objects.put(body)
-            on_change()
+            if event["type"] is None:
+                watchers.on_listed()
+            watchers.on_change()
 
     @kopf.on.login(registry=registry)
     def login(**arguments: Any) -> kopf.ConnectionInfo | None:

@@ -13,8 +13,6 @@ from tollway_operator.reconcile import Reconciler
 from tollway_operator.watches import Watches
 
 _MEASURE_S: Final = 1.0
-# Longer than a run over the largest installation takes, with a Redis that answers at its deadline.
-_LOOP_STALE_S: Final = 180.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +23,11 @@ class Health:
     notifier: Notifier
     leadership: Leadership
     metrics: Metrics
+    loop_stale_s: float
 
     def trouble(self) -> str:
         """Why this process should be restarted; "" when all is well."""
-        if monotonic() - self.reconciler.ticked_at > _LOOP_STALE_S:
+        if monotonic() - self.reconciler.ticked_at > self.loop_stale_s:
             return "the reconcile loop hangs"
         return f"the watch of {self.watches.stale} is silent" if self.watches.stale else ""
 
@@ -44,5 +43,4 @@ class Health:
             for kind, age in {**self.watches.ages_s, "Pod": self.pods.age_s}.items():
                 self.metrics.watch_age.labels(kind).set(age)
             self.metrics.leads.set(self.leadership.leads)
-            notifier = self.notifier
-            self.metrics.observe_pods(notifier.by_revision, notifier.acknowledged, notifier.refused)
+            self.metrics.observe_pods(self.notifier.by_revision)

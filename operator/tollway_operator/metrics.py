@@ -39,12 +39,10 @@ class Metrics:
             registry=self.registry,
         )
         self.leads = Gauge("tollway_operator_leads", "1 while this replica leads.", registry=self.registry)
-        self._acknowledged = Gauge(
-            "tollway_operator_acks", "Acknowledgements by pods since start.", registry=self.registry
+        self.acknowledged = Counter(
+            "tollway_operator_acks_total", "Acknowledgements by pods.", registry=self.registry
         )
-        self._refused = Gauge(
-            "tollway_operator_nacks", "Rejections by pods since start.", registry=self.registry
-        )
+        self.refused = Counter("tollway_operator_nacks_total", "Rejections by pods.", registry=self.registry)
         self._pods = Gauge(
             "tollway_operator_pods",
             "Ready pods by the revision that they run.",
@@ -86,9 +84,7 @@ class Metrics:
             for label, count in counts.items():
                 gauge.labels(label).set(count)
 
-    def observe_pods(self, by_revision: Mapping[str, int], acknowledged: int, refused: int) -> None:
+    def observe_pods(self, by_revision: Mapping[str, int]) -> None:
         self._pods.clear()
         for revision, count in by_revision.items():
             self._pods.labels(revision).set(count)
-        self._acknowledged.set(acknowledged)
-        self._refused.set(refused)

@@ -7,6 +7,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
 from typing import Final
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from tollway_api import messages
 from tollway_api.messages import Notify
 from tollway_api.parts import Head
+from tollway_operator.metrics import Metrics
 from tollway_operator.pods import Pods
 from tollway_operator.reports import FIRST_PAUSE_S, DataPlanePod, Report
 
@@ -36,19 +38,20 @@ class Notifier:
         pods: Pods,
         port: int,
         poll_s: float,
+        metrics: Metrics,
         on_change: Callable[[], None],
     ) -> None:
         self._session = session
         self._pods = pods
         self._port = port
         self._poll_s = poll_s
+        self._metrics = metrics
         self._on_change = on_change
         self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._under_way: set[str] = set()
         self._wake = asyncio.Event()
         self._head: Head | None = None
         self._token = ""
-        self.acknowledged = 0
-        self.refused = 0
         self.reports: dict[str, Report] = {}
 
     @property
@@ -68,22 +71,23 @@ class Notifier:
         self._wake.set()
 
     async def run(self) -> None:
-        """Runs for the life of the process."""
-        while True:
-            self._wake.clear()
-            self._follow_pods()
-            if (head := self._head) is not None:
+        """Runs for the life of the process. No pod waits for another's answer, but for a turn."""
+        async with asyncio.TaskGroup() as contacts:
+            while True:
+                self._wake.clear()
+                self._follow_pods()
                 now = monotonic()
-                due = [report for report in self.reports.values() if report.next_at <= now]
-                await asyncio.gather(*(self._contact(report, head, self._token) for report in due))
-            soonest = min(
-                (report.next_at for report in self.reports.values()), default=monotonic() + self._poll_s
-            )
-            try:
-                async with asyncio.timeout(max(0.01, soonest - monotonic())):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+                idle = [report for uid, report in self.reports.items() if uid not in self._under_way]
+                for report in idle:
+                    if report.next_at <= now and self._head is not None:
+                        self._under_way.add(report.pod.uid)
+                        contacts.create_task(self._contact(report.pod, self._head))
+                soonest = min(
+                    (each.next_at for each in idle if each.next_at > now), default=now + self._poll_s
+                )
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(soonest - now):
+                        await self._wake.wait()
 
     def _follow_pods(self) -> None:
         before = {uid: report.pod for uid, report in self.reports.items()}
@@ -93,10 +97,7 @@ class Notifier:
         kept = {}
         for uid, pod in now.items():
             report = self.reports.get(uid)
-            if report is None or (report.pod.address, report.pod.incarnation) != (
-                pod.address,
-                pod.incarnation,
-            ):
+            if report is None or not _same_container(report.pod, pod):
                 kept[uid] = Report(pod)
             else:
                 became_ready = pod.ready and not report.pod.ready
@@ -104,26 +105,38 @@ class Notifier:
         self.reports = kept
         self._on_change()
 
-    async def _contact(self, report: Report, head: Head, token: str) -> None:
+    async def _contact(self, pod: DataPlanePod, head: Head) -> None:
         async with self._turns:
-            said = await self._ask(report.pod, head, token)
-        if said.digest == head.digest:
+            head = self._head or head  # there may be a newer one by the time of its turn
+            said = await self._ask(pod, head, self._token)
+        self._under_way.discard(pod.uid)
+        self._note(said, head)
+        self._wake.set()
+
+    def _note(self, said: Report, told: Head) -> None:
+        before = self.reports.get(said.pod.uid)
+        if before is None or not _same_container(before.pod, said.pod):
+            return
+        said = replace(said, pod=before.pod)
+        if said.digest is None and not said.rejected:
+            # It has not said what it runs, so that is what it ran; one answer that is lost unsays nothing.
+            said = replace(said, digest=before.digest, lookups=before.lookups)
+        runs_it = said.digest == told.digest and not said.trouble
+        # While it answered there was something newer: it is told that at once.
+        if told is self._head and runs_it:
             pause = self._poll_s * random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
             said = replace(said, next_at=monotonic() + pause)
-        else:
-            pause = report.pause_s * random.uniform(0.7, 1.3)  # noqa: S311 - only spreads them out
-            longer = min(report.pause_s * 2, _LONGEST_PAUSE_S)
+        elif told is self._head:
+            pause = before.pause_s * random.uniform(0.7, 1.3)  # noqa: S311 - only spreads them out
+            longer = min(before.pause_s * 2, _LONGEST_PAUSE_S)
             said = replace(said, next_at=monotonic() + pause, pause_s=longer)
-        if report.pod.uid not in self.reports:
-            return
-        said = replace(said, pod=self.reports[report.pod.uid].pod)
-        self.reports[report.pod.uid] = said
-        if (said.digest, said.trouble) != (report.digest, report.trouble):
-            self.acknowledged += said.digest == head.digest
-            self.refused += said.rejected
-            state = {"pod": report.pod.name, "revision": (said.digest or "")[:12], "trouble": said.trouble}
-            log.info("acknowledged" if said.digest == head.digest else "not acknowledged", extra=state)
-        if (said.digest, said.trouble, said.lookups) != (report.digest, report.trouble, report.lookups):
+        self.reports[said.pod.uid] = said
+        if (said.digest, said.trouble) != (before.digest, before.trouble):
+            self._metrics.acknowledged.inc(runs_it)
+            self._metrics.refused.inc(said.rejected)
+            state = {"pod": said.pod.name, "revision": (said.digest or "")[:12], "trouble": said.trouble}
+            log.info("acknowledged" if runs_it else "not acknowledged", extra=state)
+        if (said.digest, said.trouble, said.lookups) != (before.digest, before.trouble, before.lookups):
             self._on_change()
 
     async def _ask(self, pod: DataPlanePod, head: Head, token: str) -> Report:
@@ -148,6 +161,10 @@ class Notifier:
         rejected = response.status == 409
         trouble = f"it rejected {head.revision}: {state.rejected}"[:512] if rejected else ""
         return Report(pod, state.digest, trouble, rejected, state.lookups)
+
+
+def _same_container(one: DataPlanePod, other: DataPlanePod) -> bool:
+    return (one.address, one.incarnation) == (other.address, other.incarnation)
 
 
 def _bracketed(address: str) -> str:

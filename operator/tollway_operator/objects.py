@@ -1,7 +1,7 @@
 """What the API server has told us of our three kinds, typed. kopf's handlers fill it; the loops read it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,6 +76,13 @@ class Objects:
         if held is not None and held.uid == body["metadata"]["uid"]:
             del self._held[identity]
             self.revision += 1
+
+    def forget(self, uids: Collection[str]) -> None:
+        """Those are gone, although no event said so."""
+        gone = [identity for identity, held in self._held.items() if held.uid in uids]
+        for identity in gone:
+            del self._held[identity]
+        self.revision += len(gone)
 
     def __iter__(self) -> Iterator[Held]:
         return iter(list(self._held.values()))

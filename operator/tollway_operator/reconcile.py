@@ -94,6 +94,7 @@ class Reconciler:
         self._resync_s = resync_s
         self._wake = asyncio.Event()
         self._woken_at: float | None = None
+        self._looked_at: float | None = None  # when what the current run is about was first asked for
         self._secrets_revision = 0
         self._compiled: Compiled | None = None
         self._store = StoreView()
@@ -117,7 +118,9 @@ class Reconciler:
 
     @property
     def queue_age_s(self) -> float:
-        return monotonic() - self._woken_at if self._woken_at is not None else 0.0
+        """Since when the oldest change waits for a run that succeeds."""
+        oldest = self._looked_at or self._woken_at
+        return monotonic() - oldest if oldest is not None else 0.0
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -135,10 +138,10 @@ class Reconciler:
             except TimeoutError:
                 pass  # now and then without a reason, for what nobody tells us of
             self._wake.clear()
-            self._woken_at = None
+            self._looked_at, self._woken_at = self._looked_at or self._woken_at, None
             try:
                 await self.once()
-                pause_s = _FIRST_PAUSE_S
+                pause_s, self._looked_at = _FIRST_PAUSE_S, None
             except LeadershipLost:
                 raise
             except Exception as error:
@@ -159,16 +162,22 @@ class Reconciler:
         metrics = self._parts.metrics
         with metrics.step("compile"):
             compiled = self._compiled = await self._compile()
-        # A standby knows what it would publish, and stops here.
-        for name, step in self.steps if self._parts.leadership.leads else ():
-            with metrics.step(name):
-                await step(compiled)
-        self._on_done()
+        try:
+            # A standby knows what it would publish, and stops here.
+            for name, step in self.steps if self._parts.leadership.leads else ():
+                with metrics.step(name):
+                    await step(compiled)
+        finally:
+            # What is known by now is said, also where one object's need has kept the run from its end.
+            self._on_done()
         metrics.succeeded()
 
     @property
     def steps(self) -> Steps:
-        return (("provision", self._provision), ("publish", self._publish), ("delete", self._delete))
+        """Indexes come first, so that pods find those they are told of; but nobody waits for a Redis that was away."""
+        provision, publish = ("provision", self._provision), ("publish", self._publish)
+        first = (publish, provision) if self._store.fault else (provision, publish)
+        return (*first, ("delete", self._delete))
 
     async def _compile(self) -> Compiled:
         parts = self._parts

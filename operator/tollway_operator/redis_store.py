@@ -5,15 +5,17 @@ up. No call waits longer than its deadline, and none is retried here: the reconc
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import reduce
+from itertools import chain, count
 from typing import Any, Final
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import MovedError, RedisError, ResponseError
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+from redis.exceptions import RedisError, ResponseError
 
 from tollway_api import wire
 from tollway_api.semantic_cache_index import VectorAlgorithm
@@ -21,7 +23,9 @@ from tollway_api.snapshot import Index, Tenant
 from tollway_operator.errors import StoreFault
 
 _DEADLINE_S: Final = 10.0
+_LOOK_S: Final = 3.0  # for what only looks, and so takes no time where all is well
 _SCAN_COUNT: Final = 500
+_FIRST_KEY: Final = 3  # in what COMMAND INFO says of a command: the place of its first key, 0 for none
 # Later leaderships have larger fences; one that has been overtaken is told so.
 _CLAIM: Final = """
 local standing = tonumber(redis.call('GET', KEYS[1]) or 0)
@@ -90,29 +94,51 @@ class IndexFacts:
     memory_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A server; of a cluster, a primary and the slots that it has."""
+
+    redis: Redis
+    slots: tuple[range, ...] = (range(REDIS_CLUSTER_HASH_SLOTS),)
+
+    def has(self, name: str) -> bool:
+        slot = key_slot(name.encode())
+        return any(slot in each for each in self.slots)
+
+    def own(self, index_name: str) -> str:
+        """A name by which this server lets itself be asked about an index."""
+        names = chain([index_name], (wire.name_on_shard(index_name, str(tag)) for tag in count()))
+        return next(name for name in names if self.has(name))
+
+
 class RedisStore:
     """Make one with `open_store`. Of a cluster every primary is asked, because a module without a coordinator knows
-    its own shard only.
+    its own shard only. Which they are is asked every time, since a failover changes it.
     """
 
     def __init__(self, redis: Redis, role: str) -> None:
         self._redis = redis
         self._role = role
-        self._primaries: list[Redis] = []
+        self._primaries: dict[str, Redis] = {}  # by address
 
     async def facts(self) -> ServerFacts:
         """Of a cluster, what holds on its worst node. Raises StoreFault."""
-        async with self._faults("read its configuration"):
-            return min([await _facts(node) for node in await self._nodes()], key=lambda each: each.soundness)
+        async with self._faults("read its configuration", _LOOK_S):
+            facts = [await _facts(node.redis) for node in await self._nodes()]
+        return min(facts, key=lambda each: each.soundness)
 
     async def indexes(self) -> dict[str, IndexFacts]:
         """Our indexes by name: those that are on every node. Raises StoreFault."""
         found: list[dict[str, IndexFacts]] = []
-        async with self._faults("list its indexes"):
-            for node in await self._nodes():
-                names = [_text(name) for name in await _command(node, "FT._LIST")]
-                ours = [name for name in names if name.startswith(wire.INDEX_PREFIX)]
-                found.append({name: _index_facts(await _command(node, "FT.INFO", name)) for name in ours})
+        async with self._faults("list its indexes", _LOOK_S):
+            for node in await self._searched():
+                names = await _names(node)
+                found.append(
+                    {
+                        index: _index_facts(await _command(node.redis, "FT.INFO", name))
+                        for index, name in names.items()
+                    }
+                )
         first, *others = found
         return {
             name: reduce(_together, (other[name] for other in others), facts)
@@ -128,34 +154,53 @@ class RedisStore:
         ]
         if index.algorithm is VectorAlgorithm.HNSW:
             parameters += ["M", index.m, "EF_CONSTRUCTION", index.ef_construction]
+        name = wire.index_name(index)
         words = [
-            *("FT.CREATE", wire.index_name(index), "ON", "HASH", "PREFIX", 1, wire.vector_prefix(index)),
+            *("ON", "HASH", "PREFIX", 1, wire.vector_prefix(index)),
             *("SCHEMA", "partition", "TAG", "CASESENSITIVE"),
             *("embedding", "VECTOR", index.algorithm.upper(), len(parameters), *parameters),
         ]
         async with self._faults(f"create index version {index.version}"):
-            for node in await self._nodes():
-                await _command(node, *words, unless="already exists")
+            for node in await self._searched():
+                if name not in await _names(node):
+                    await _command(node.redis, "FT.CREATE", node.own(name), *words, unless="already exists")
+
+    async def names(self) -> set[str]:
+        """Our indexes, also those that are on some nodes only. Raises StoreFault."""
+        async with self._faults("list its indexes", _LOOK_S):
+            return {name for node in await self._searched() for name in await _names(node)}
 
     async def drop(self, name: str, *, with_vectors: bool) -> None:
         """Raises StoreFault. `with_vectors` also deletes what is indexed."""
+        if with_vectors:
+            # Before the index goes, so that its name stands until nothing is left. The module would do it, too, but
+            # not on a shard.
+            await self._delete(wire.vector_pattern(name), f"delete the vectors of index {name}")
         async with self._faults(f"drop index {name}"):
-            for node in await self._nodes():
-                words = ("FT.DROPINDEX", name, *(("DD",) if with_vectors else ()))
-                await _command(node, *words, unless="no such index|unknown index")
+            for node in await self._searched():
+                if found := (await _names(node)).get(name):
+                    await _command(node.redis, "FT.DROPINDEX", found, unless="no such index|unknown index")
 
     async def forget_entries(self, index_id: str) -> int:
         """Deletes the remembered answers of an index, and says how many. Raises StoreFault; what is deleted by then
         stays so.
         """
+        return await self._delete(wire.entry_pattern(index_id), f"delete the entries of {index_id}")
+
+    async def _delete(self, pattern: str, attempted: str) -> int:
         deleted = 0
-        for node in await self._nodes():
+        async with self._faults(attempted):
+            nodes = await self._nodes()
+        for node in nodes:
             cursor = 0
             while True:
-                async with self._faults(f"delete the entries of {index_id}"):
-                    cursor, keys = await node.scan(cursor, wire.entry_pattern(index_id), _SCAN_COUNT)
+                async with self._faults(attempted):
+                    cursor, keys = await node.redis.scan(cursor, pattern, _SCAN_COUNT)
+                    # One by one, since those of a cluster are of different slots.
+                    pipeline = node.redis.pipeline(transaction=False)
                     for key in keys:
-                        deleted += await node.unlink(key)
+                        pipeline.unlink(key)
+                    deleted += sum(await pipeline.execute())
                 if cursor == 0:
                     break
         return deleted
@@ -164,8 +209,8 @@ class RedisStore:
         """Whether this leadership may write: no later one has claimed. Raises StoreFault."""
         async with self._faults("claim it"):
             for node in await self._nodes():
-                with suppress(MovedError):
-                    return bool(await node.eval(_CLAIM, 1, wire.FENCE_KEY, fence))
+                if node.has(wire.FENCE_KEY):
+                    return bool(await node.redis.eval(_CLAIM, 1, wire.FENCE_KEY, fence))
         return False
 
     async def spending(self, tenants: Sequence[Tenant]) -> tuple[int, list[Spending]]:
@@ -183,25 +228,47 @@ class RedisStore:
             Spending(_amounts(spent), _sums(holds)) for spent, holds in pairs
         ]
 
-    async def _nodes(self) -> list[Redis]:
+    async def _nodes(self) -> list[_Node]:
+        """Every server that holds keys."""
         if not (await self._redis.info("cluster")).get("cluster_enabled"):
-            return [self._redis]
-        if not self._primaries:
-            for address, node in (await _command(self._redis, "CLUSTER NODES")).items():
-                if "master" in node["flags"] and "fail" not in node["flags"].split(","):
-                    host, _, port = address.rpartition(":")
-                    kept = {**self._redis.connection_pool.connection_kwargs, "host": host, "port": int(port)}
-                    self._primaries.append(Redis.from_pool(ConnectionPool(**kept)))
-        return self._primaries
+            return [_Node(self._redis)]
+        found = {}
+        for address, node in (await _command(self._redis, "CLUSTER NODES")).items():
+            slots = tuple(range(int(each[0]), int(each[-1]) + 1) for each in node["slots"])
+            if slots and "master" in node["flags"].split(",") and "fail" not in node["flags"].split(","):
+                found[address] = _Node(self._primary(address), slots)
+        for gone in self._primaries.keys() - found.keys():
+            await self._primaries.pop(gone).aclose()
+        return list(found.values())
+
+    async def _searched(self) -> list[_Node]:
+        """Where indexes are made and asked about: one server where the module coordinates the others."""
+        nodes = await self._nodes()
+        # A module that coordinates does not take an index's name for a key.
+        (described,) = await _command(nodes[0].redis, "COMMAND INFO", "FT.CREATE")
+        coordinated = described is not None and not described[_FIRST_KEY]
+        return [_Node(nodes[0].redis)] if coordinated else nodes
+
+    def _primary(self, address: str) -> Redis:
+        if address not in self._primaries:
+            pool = self._redis.connection_pool
+            host, _, port = address.rpartition(":")
+            # A server that has met no other does not know its own address.
+            there = {"host": host, "port": int(port)} if host else {}
+            options = {**pool.connection_kwargs, **there}
+            self._primaries[address] = Redis.from_pool(
+                ConnectionPool(connection_class=pool.connection_class, **options)
+            )
+        return self._primaries[address]
 
     async def aclose(self) -> None:
-        for redis in (self._redis, *self._primaries):
+        for redis in (self._redis, *self._primaries.values()):
             await redis.aclose()
 
     @asynccontextmanager
-    async def _faults(self, attempted: str) -> AsyncIterator[None]:
+    async def _faults(self, attempted: str, deadline_s: float = _DEADLINE_S) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(_DEADLINE_S):
+            async with asyncio.timeout(deadline_s):
                 yield
         except ResponseError as exc:
             raise StoreFault(f"the {self._role} Redis would not {attempted}: {exc}") from exc
@@ -234,6 +301,13 @@ async def _command(node: Redis, *words: str | int, unless: str = "") -> Any:
         if unless and re.search(unless, str(exc), re.IGNORECASE):
             return None
         raise
+
+
+async def _names(node: _Node) -> dict[str, str]:
+    """What our indexes are called on one server. Names that hash elsewhere since slots were moved are of no use."""
+    listed = [_text(name) for name in await _command(node.redis, "FT._LIST")]
+    ours = [name for name in listed if name.startswith(wire.INDEX_PREFIX) and node.has(name)]
+    return {wire.name_of_all_shards(name): name for name in ours}
 
 
 async def _facts(node: Redis) -> ServerFacts:

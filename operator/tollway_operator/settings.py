@@ -44,6 +44,11 @@ class Settings:
     secret_refresh_s: Seconds = 30.0
     usage_refresh_s: Seconds = 5.0
     pod_poll_s: Seconds = 15.0
+    watch_stale_s: Seconds = (
+        240.0  # a watch that knows less than the API server for so long fails the liveness probe
+    )
+    # So does a loop that hangs: longer than a run over the largest installation, with a Redis at its deadlines.
+    loop_stale_s: Seconds = 180.0
     release_after_s: Seconds = 600.0  # a deleted index is let go although Redis is gone
 
     @classmethod

@@ -1,10 +1,14 @@
 """Whether what the watches have told us is all there is. Nothing is published before it is, since a snapshot of half
 the objects would take the other half's tenants down; and a watch that has gone silent shows here.
+
+A watch that had to begin anew, after a 410, lists what there is and says nothing of what was deleted meanwhile. That is
+found here as well: what was known before a list was asked for, and is not in it, is gone.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Final
 
@@ -15,21 +19,26 @@ from tollway_operator.objects import Objects
 
 log = logging.getLogger(__name__)
 
-_UNTIL_COMPLETE_S: Final = 0.5
-_EVERY_S: Final = 60.0
-_STALE_AFTER_S: Final = 240.0
+_SOON_S: Final = 0.5
 
 
 class Watches:
     """`complete` once everything that was there at one moment has arrived."""
 
     def __init__(
-        self, kube: Kube, objects: Objects, namespaces: Sequence[str], on_complete: Callable[[], None]
+        self,
+        kube: Kube,
+        objects: Objects,
+        namespaces: Sequence[str],
+        stale_after_s: float,
+        on_news: Callable[[], None],
     ) -> None:
         self._kube = kube
         self._objects = objects
         self._namespaces = namespaces
-        self._on_complete = on_complete
+        self._stale_after_s = stale_after_s
+        self._on_news = on_news
+        self._begun_anew = asyncio.Event()
         self.complete = False
         self._agreed: dict[str, float] = dict.fromkeys(SPEC_OF_KIND, monotonic())
 
@@ -41,30 +50,44 @@ class Watches:
     @property
     def stale(self) -> str:
         """The kind whose watch tells us nothing, or ""."""
-        return next((kind for kind, age in self.ages_s.items() if age > _STALE_AFTER_S), "")
+        return next((kind for kind, age in self.ages_s.items() if age > self._stale_after_s), "")
+
+    def began_anew(self) -> None:
+        """A watch has listed what there is, which it does at first and after a 410."""
+        self._begun_anew.set()
 
     async def run(self) -> None:
         """Runs for the life of the process."""
         while True:
+            self._begun_anew.clear()
             behind = [kind for kind in SPEC_OF_KIND if not await self._agrees(kind)]
             if not behind and not self.complete:
                 self.complete = True
                 log.info("complete", extra={"objects": len(self._objects)})
-                self._on_complete()
-            await asyncio.sleep(_EVERY_S if self.complete and not behind else _UNTIL_COMPLETE_S)
+                self._on_news()
+            if self.complete and not behind:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._stale_after_s / 4):
+                        await self._begun_anew.wait()
+            await asyncio.sleep(_SOON_S)
 
     async def _agrees(self, kind: str) -> bool:
         """Whether everything listed has come over the watch, in that version or a later one."""
-        asked = monotonic()
+        asked, before = monotonic(), self._objects.of_kind(kind)
         try:
             listed = await self._kube.versions(kind, self._namespaces)
         except KubeFault as fault:
             log.warning("cannot be listed", extra={"kind": kind, "reason": str(fault)})
             # Without the API server no watch is fresh, and restarting would not help: it is not our fault.
-            self._agreed[kind] = max(self._agreed[kind], asked - _STALE_AFTER_S / 2)
+            at_least = monotonic() - self._stale_after_s / 2
+            self._agreed = {each: max(at, at_least) for each, at in self._agreed.items()}
             await asyncio.sleep(max(1.0, fault.retry_after_s))
             return False
         known = self._objects.of_kind(kind)
+        if gone := [uid for uid in before.keys() - listed.keys() if uid in known]:
+            log.info("deleted unheard", extra={"kind": kind, "objects": len(gone)})
+            self._objects.forget(gone)
+            self._on_news()
         if any(known.get(uid, -1) < version for uid, version in listed.items()):
             return False
         self._agreed[kind] = asked

@@ -38,6 +38,11 @@ def fields_of(definition: Definition) -> list[tuple[str, JsonSchema]]:
     return [*fields(properties["spec"], ".spec"), *fields(properties["status"], ".status")]
 
 
+def spec_of(definition: Definition) -> list[tuple[str, JsonSchema]]:
+    spec = version_of(definition)["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return [(".spec", spec), *fields(spec, ".spec")]
+
+
 @each_kind
 def test_every_field_has_a_type_and_every_property_a_description(definition: Definition) -> None:
     found = fields_of(definition)
@@ -57,10 +62,12 @@ def test_every_field_is_bounded(definition: Definition) -> None:
             case "object":
                 return "properties" in schema or "maxProperties" in schema
             case "integer":
-                return "minimum" in schema
+                return {"minimum", "maximum"} <= schema.keys()
         return False
 
-    assert [path for path, schema in fields_of(definition) if not is_bounded(schema)] == []
+    # What counts things in the world has no upper bound.
+    found = [(path, each) for path, each in fields_of(definition) if not is_bounded(each)]
+    assert [path for path, each in found if each["type"] != "integer" or path.startswith(".spec")] == []
 
 
 @each_kind
@@ -90,6 +97,99 @@ def test_every_list_says_how_it_merges(definition: Definition) -> None:
 
 
 @each_kind
+def test_a_list_whose_items_have_names_is_merged_by_them(definition: Definition) -> None:
+    for path, schema in fields_of(definition):
+        if schema["type"] == "array" and "name" in schema["items"].get("properties", {}):
+            assert schema["x-kubernetes-list-map-keys"] == ["name"], path
+
+
+@each_kind
+def test_what_may_be_left_out_has_a_default_or_says_what_that_means(definition: Definition) -> None:
+    for path, schema in spec_of(definition):
+        for name, child in schema.get("properties", {}).items():
+            said = re.search(r"Default: |Absent: ", child["description"])
+            optional = name not in schema.get("required", [])
+            assert not optional or "default" in child or said, f"{path}.{name}: {child['description']}"
+
+
+@each_kind
+def test_a_parents_default_is_what_its_childrens_are(definition: Definition) -> None:
+    """So that leaving it out and leaving it empty are the same; the API server holds a default against the rules as it
+    stands, so it cannot be `{}`.
+    """
+    for path, schema in spec_of(definition):
+        if schema["type"] == "object" and "default" in schema:
+            of_children = {
+                name: child["default"] for name, child in schema["properties"].items() if "default" in child
+            }
+            # A window is one of two, so it has a default only as a whole.
+            extra = {"calendar": "Day"} if path.endswith(".window") else {}
+            assert schema["default"] == {**of_children, **extra}, path
+
+
+DURATION = re.compile(r"[0-9]+(ms|s|m|h)")
+DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+@each_kind
+def test_durations_ratios_and_money_are_texts_with_a_pattern_and_percentages_integers(
+    definition: Definition,
+) -> None:
+    for path, schema in fields_of(definition):
+        name = path.rpartition(".")[2]
+        if DURATION.fullmatch(str(schema.get("default", ""))) or name in {"rolling", "ttl", "timeout"}:
+            assert schema["pattern"] == "^([0-9]{1,6}(ms|s|m|h))+$", path
+        if schema["type"] == "string" and DECIMAL.fullmatch(str(schema.get("default", ""))):
+            assert "pattern" in schema, path
+        if path.startswith(".spec") and re.search(
+            r"amount$|(match|strict).*hreshold$|atio$|Temperature$", path
+        ):
+            assert schema["type"] == "string", path
+            assert "pattern" in schema, path
+        if re.search(r"[Pp]ercent", name):
+            assert schema["type"] == "integer", path
+        assert not re.search(r"(Seconds|Millis|Minutes|Hours|Ms)$", name), f"{path} should be a duration"
+
+
+@each_kind
+def test_references_are_named_so_and_stay_in_their_namespace(definition: Definition) -> None:
+    for path, schema in fields_of(definition):
+        properties = set(schema.get("properties", {}))
+        is_reference = bool(properties) and properties <= {"name", "key", "kind", "group", "namespace"}
+        assert is_reference == path.endswith("Ref"), path
+        if is_reference:
+            assert "namespace" not in properties, path
+            assert "name" in schema["required"], path
+
+
+@each_kind
+def test_a_status_has_no_phase_and_no_list_of_pods(definition: Definition) -> None:
+    found = [path for path, _ in fields_of(definition) if path.startswith(".status")]
+    assert found
+    assert [path for path in found if re.search(r"(?i)phase|\.pods|nodes", path)] == []
+
+
+@each_kind
+def test_there_is_one_version_and_nothing_to_call(definition: Definition) -> None:
+    whole = custom_resource_definition(definition)
+    assert whole["apiVersion"] == "apiextensions.k8s.io/v1"
+    assert whole["spec"]["conversion"] == {"strategy": "None"}
+    assert whole["spec"]["scope"] == "Namespaced"
+    version = version_of(definition)
+    assert (version["name"], version["served"], version["storage"]) == ("v1alpha1", True, True)
+    assert "webhook" not in str(whole).lower()
+
+
+@each_kind
+def test_the_schema_is_structural_and_lets_nothing_unknown_pass(definition: Definition) -> None:
+    loose = {
+        "x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string", "x-kubernetes-embedded-resource",
+        "additionalProperties", "nullable", "anyOf", "oneOf", "allOf", "not", "$ref",
+    }  # fmt: skip
+    assert [path for path, schema in fields_of(definition) if loose & schema.keys()] == []
+
+
+@each_kind
 def test_conditions_have_the_standard_shape(definition: Definition) -> None:
     found = dict(fields_of(definition))
     assert found[".status.conditions"]["x-kubernetes-list-map-keys"] == ["type"]
@@ -108,6 +208,17 @@ def test_every_rule_says_how_to_mend_what_it_refuses(definition: Definition) -> 
     ]
     assert rules
     assert [rule for rule in rules if len(rule["message"]) < 20] == []
+    assert [rule for rule in rules if rule["reason"] != "FieldValueInvalid"] == []
+
+
+@each_kind
+def test_every_rule_blames_a_field_that_is_there(definition: Definition) -> None:
+    schema = version_of(definition)["schema"]["openAPIV3Schema"]
+    for _, each in [("", schema), *fields_of(definition)]:
+        for rule in each.get("x-kubernetes-validations", []):
+            blamed = each
+            for name in rule["fieldPath"][1:].split("."):
+                blamed = blamed["properties"][name]
 
 
 @each_kind

@@ -11,6 +11,7 @@ import yaml
 from tests.apiserver import ApiServer, api_server
 from tests.installation import Installation
 from tests.processes import wait_for
+from tests.witness import Witness, witnessing
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tools.cluster_tools import BuildError, find
 
@@ -54,16 +55,34 @@ def apply_definitions(client: httpx.Client) -> None:
         wait_for(lambda url=listed: client.get(url).is_success, f"{listed} is served")  # type: ignore[misc]
 
 
+@pytest.fixture(scope="session")
+def witness(cluster: ApiServer, request: pytest.FixtureRequest) -> Iterator[Witness]:
+    """Sees what becomes of our kinds in all tests."""
+    request.getfixturevalue("admin")  # so that the kinds are known
+    with witnessing(cluster) as witness:
+        yield witness
+
+
 @pytest.fixture
 def installation(
     cluster: ApiServer,
     admin: httpx.Client,
+    witness: Witness,
     tmp_path: Path,
     cache_redis: EmbeddedRedis,
     ledger_redis: EmbeddedRedis,
 ) -> Iterator[Installation]:
-    """Tollway's namespace and roles, with nothing running yet."""
+    """Tollway's namespace and roles, with nothing running yet. Whatever the test is about, what holds always is looked
+    at in the end.
+    """
     installation = Installation(cluster, admin, tmp_path, cache_redis, ledger_redis)
     installation.prepare()
     yield installation
+    for served, digest in installation.served:
+        wait_for(
+            lambda served=served, digest=digest: not witness.not_compiled(served, digest),  # type: ignore[misc]
+            f"what a pod ran was compiled from accepted objects: {witness.not_compiled(served, digest)}",
+            5,
+        )
+    assert witness.broken() == []
     installation.clear()

@@ -33,6 +33,17 @@ class DataPlane:
 @contextlib.contextmanager
 def dataplane(installation: Installation, name: str, address: str, **settings: str) -> Iterator[DataPlane]:
     """A process and the Pod object that stands for it, ready when it says so."""
+    with (
+        process(installation, name, address, **settings) as running,
+        installation.pod(name, address, ready=False),
+    ):
+        wait_for(lambda: httpx.get(f"{running.admin_url}/readyz").status_code == 200, f"{name} is ready")
+        installation.set_ready(name, address)
+        yield running
+
+
+@contextlib.contextmanager
+def process(installation: Installation, name: str, address: str, **settings: str) -> Iterator[DataPlane]:
     folder = installation.folder / name
     folder.mkdir(exist_ok=True)
     installation.mount(folder)
@@ -52,10 +63,7 @@ def dataplane(installation: Installation, name: str, address: str, **settings: s
     with started(installation.folder / f"{name}.log", "tollway_dataplane", env=env) as process:
         running = DataPlane(process, f"http://{address}:{port + 1}", f"http://{address}:{port}")
         wait_for(lambda: httpx.get(f"{running.admin_url}/livez").status_code == 200, "it lives")
-        with installation.pod(name, address, ready=False):
-            wait_for(lambda: httpx.get(f"{running.admin_url}/readyz").status_code == 200, f"{name} is ready")
-            installation.set_ready(name, address)
-            yield running
+        yield running
 
 
 def test_a_change_reaches_every_pod_and_a_request_in_flight_keeps_what_it_began_with(
@@ -93,6 +101,30 @@ def test_a_change_reaches_every_pod_and_a_request_in_flight_keeps_what_it_began_
                 lambda: installation.get("SemanticCacheIndex", "answers")["status"]["hitRatio"] == "0.33",
                 f"the hit ratio is shown: {status['status']}",
             )
+
+
+def test_a_pod_is_ready_with_its_first_valid_snapshot_and_not_before(
+    installation: Installation, setup: Setup
+) -> None:
+    installation.apply(*setup.objects())
+    with process(installation, "dp-1", "127.0.2.1") as one:
+        waiting = httpx.get(f"{one.admin_url}/readyz")
+        assert waiting.status_code == 503
+        assert waiting.json() == {"status": "no snapshot yet", "revision": None}
+        assert one.ask("What is a fjord?").status_code == 503
+        damaged, _ = parts.split(b"{}", 1, 1, "a")
+        head = {parts.HEAD: parts.encode_head(damaged), parts.FIRST_PART: b"damaged"}
+        installation.kubectl("create", "secret", "generic", "-n", NAMESPACE, "tollway-snapshot")
+        installation.write_snapshot(head)
+        wait_for(lambda: "are damaged" in one.process.output, "a damaged one is refused")
+        assert httpx.get(f"{one.admin_url}/readyz").status_code == 503
+        with installation.operator():
+            wait_for(lambda: httpx.get(f"{one.admin_url}/readyz").status_code == 200, "it is ready")
+            published = installation.head()
+            assert published is not None
+            wait_for(lambda: one.revision == installation.head().revision, "it says which it runs")  # type: ignore[union-attr]
+            assert f'revision="{one.revision}"' in httpx.get(f"{one.admin_url}/metrics").text
+            assert one.ask("What is a fjord?").headers["x-tollway-revision"] == one.revision
 
 
 def test_a_pod_starts_from_what_is_mounted_while_the_cluster_is_away(

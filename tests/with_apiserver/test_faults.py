@@ -12,8 +12,8 @@ import pytest
 import redis
 import yaml
 
-from tests.dataplanes import Setup, compiled
-from tests.installation import NAMESPACE, Installation
+from tests.dataplanes import Setup, compiled, secret
+from tests.installation import NAMESPACE, Installation, LightPod
 from tests.processes import wait_for
 from tests.proxies import proxy
 from tests.with_apiserver.conftest import CRDS, apply_definitions
@@ -23,17 +23,26 @@ SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
 EDITED = SETUP.but(policy={"priority": 7})
 
 
+def expire_lease(installation: Installation) -> None:
+    """As if it had run out, which takes a quarter of a minute."""
+    patch = '{"spec": {"holderIdentity": ""}}'
+    installation.kubectl("patch", "lease", "-n", NAMESPACE, "tollway-operator", "--type=merge", "-p", patch)
+
+
 @pytest.mark.parametrize(
     "point",
     [
+        "kube.write_lease",
         "before:provision",
+        "redis.create",
         "after:provision",
-        "before:publish",
-        "write_secret",
+        "kube.write_secret",
         "after:publish",
+        "pods._ask",
+        "kube.set_finalizers",
         "after:delete",
-        "apply_status",
-        "set_finalizers",
+        "kube.apply_status",
+        "kube.emit",
     ],
 )
 def test_killed_at_any_step_its_successor_converges_and_nothing_is_left_twice(
@@ -44,8 +53,7 @@ def test_killed_at_any_step_its_successor_converges_and_nothing_is_left_twice(
     with installation.light_pod("dp-1") as pod:
         with installation.operator("op-1", "tests.faulty_operator") as victim:
             assert victim.process.process.wait(20) == -9
-        # As if it had run out, which takes a quarter of a minute.
-        installation.kubectl("delete", "lease", "-n", NAMESPACE, "tollway-operator")
+        expire_lease(installation)
         with installation.operator("op-2"):
             for kind, name in (
                 ("RoutingPolicy", "chat"),
@@ -66,6 +74,92 @@ def test_killed_at_any_step_its_successor_converges_and_nothing_is_left_twice(
             ]
 
 
+@pytest.mark.parametrize("point", ["redis.drop", "redis.forget_entries", "kube.set_finalizers"])
+def test_killed_while_it_deletes_an_index_its_successor_leaves_nothing_behind(
+    installation: Installation, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        installation.light_pod("dp-1"),
+        redis.Redis("127.0.0.1", port=installation.cache.port) as client,
+    ):
+        with installation.operator("op-1"):
+            installation.apply(*SETUP.objects())
+            installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        index = compiled(SETUP.objects()).indexes["default/answers"]
+        for number in range(700):
+            partition = wire.index_tag(index.id) + f"{number:024x}"
+            client.hset(wire.entry_key(partition, "e"), "body", "x")
+            client.hset(wire.vector_key(index, partition, "e"), "partition", partition)
+        installation.kubectl("delete", "sci", "answers", "--wait=false")
+        monkeypatch.setenv("FAULT_POINT", point)
+        with installation.operator("op-2", "tests.faulty_operator") as victim:
+            assert victim.process.process.wait(20) == -9
+        expire_lease(installation)
+        with installation.operator("op-3"):
+            wait_for(lambda: not installation.get("SemanticCacheIndex", "answers"), "it is gone")
+            assert client.execute_command("FT._LIST") == []
+            assert client.keys("tollway:1:[ev]*") == []
+
+
+@pytest.mark.parametrize("seconds", [86_400, -86_400], ids=["a day ahead", "a day back"])
+def test_a_clock_that_jumps_changes_nothing_but_times(
+    installation: Installation, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither who leads, nor which of two publications pods take for the newer, nor what is deleted."""
+    monkeypatch.setenv("FAULT_POINT", f"clock:{seconds}")
+    with installation.light_pod("dp-1") as pod, installation.operator("op-1", "tests.faulty_operator") as one:
+        installation.apply(*SETUP.objects())
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        before = installation.head()
+        with installation.operator("op-2") as two:
+            wait_for(lambda: two.logged("complete"), "a standby whose clock is right watches")
+            installation.apply(*EDITED.objects())
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            time.sleep(5)
+            assert not two.logged('"leads"'), "a Lease is not late because its clock is"
+            jumped = installation.head()
+            assert before is not None
+            assert jumped is not None
+            assert jumped.order > before.order
+            assert pod.revision == jumped.revision
+            assert one.process.stop() == 0
+            installation.apply(*SETUP.objects())
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            after = installation.head()
+            assert after is not None
+            assert after.order > jumped.order, "although the clock that it was written by is behind"
+            assert after.fence > jumped.fence
+            assert pod.revision == after.revision
+
+
+def test_a_providers_key_that_is_deleted_and_put_back_is_missed_and_used_again(
+    installation: Installation,
+) -> None:
+    model = {"credentialsRef": {"name": "provider"}}
+    setup = SETUP.but(cheap_model=model, others=(secret("provider", "sk-first"),))
+
+    def key(pod: LightPod) -> str | None:
+        (policy,) = pod.live.current().snapshot.policies
+        return policy.models["cheap"].api_key  # type: ignore[index]
+
+    with installation.light_pod("dp-1") as pod, installation.operator():
+        installation.apply(*setup.objects())
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        assert key(pod) == "sk-first"
+        installation.kubectl("delete", "secret", "provider")
+        missing = installation.until("RoutingPolicy", "chat", "ResolvedRefs", "MissingSecret")
+        assert "no Secret 'provider' in namespace 'default'; create it" in missing["message"]
+        assert installation.condition("RoutingPolicy", "chat", "Accepted")["status"] == "True"
+        # Who needs no key of theirs is served all the while.
+        installation.until("TenantBudget", "acme", "Ready", "Ready")
+        installation.apply(secret("provider", "sk-second"))
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        wait_for(lambda: key(pod) == "sk-second", "the pod has the new key")
+        # Rotated in place, which no event tells us of.
+        installation.apply(secret("provider", "sk-third"))
+        wait_for(lambda: key(pod) == "sk-third", "and the next one")
+
+
 def test_an_api_server_that_is_killed_and_comes_back_is_caught_up_with(installation: Installation) -> None:
     server = installation.server
     with installation.light_pod("dp-1") as pod, installation.operator() as operator:
@@ -83,25 +177,42 @@ def test_an_api_server_that_is_killed_and_comes_back_is_caught_up_with(installat
         assert operator.process.process.poll() is None
 
 
-@pytest.mark.parametrize("compacted", [False, True], ids=["cut off", "cut off and 410"])
+@pytest.mark.parametrize("forgotten", [False, True], ids=["cut off", "cut off and 410"])
 def test_an_operator_that_was_cut_off_catches_up_with_what_changed(
-    installation: Installation, *, compacted: bool
+    installation: Installation, *, forgotten: bool
 ) -> None:
     with proxy(installation.server.url) as way, installation.light_pod("dp-1") as pod:
         installation.api_url = way.url
         with installation.operator() as operator:
             installation.apply(*SETUP.objects())
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            seen = installation.get("TenantBudget", "beta")["metadata"]["resourceVersion"]
             way.cut()
             installation.apply(*EDITED.objects())
             installation.kubectl("delete", "tb", "beta")
-            if compacted:
-                installation.server.compact()
-            time.sleep(3)
+            if forgotten:
+                forget(installation, seen)
+            else:
+                time.sleep(3)
             way.restore()
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            # After a 410 nobody says what was deleted: there is only a new list, without it.
             wait_for(lambda: set(pod.live.current().snapshot.tenants) == {"acme"}, "beta is gone")
             assert operator.process.process.poll() is None
+
+
+def forget(installation: Installation, version: str) -> None:
+    """Has the API server know nothing of what happened since a resource version: etcd is compacted, and what the API
+    server remembers itself ends with its process.
+    """
+    server = installation.server
+    server.compact()
+    server.stop("kube-apiserver")
+    server.start("kube-apiserver")
+    server.wait_until_ready()
+    watch = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "1"}
+    url = "/apis/tollway.dev/v1alpha1/tenantbudgets"
+    wait_for(lambda: '"code":410' in installation.admin.get(url, params=watch).text, "it is told 410")
 
 
 @contextlib.contextmanager

@@ -71,6 +71,7 @@ def test_a_pod_that_does_not_run_it_is_named_and_forgiven_when_it_does(
         wait_for(
             lambda: words in installation.condition("RoutingPolicy", "chat", "Programmed").get("message", ""),
             words,
+            30,
         )
         condition = installation.condition("RoutingPolicy", "chat", "Programmed")
         assert condition["reason"] == reason

@@ -3,13 +3,17 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import lightkube
 import pytest
 from lightkube.config.kubeconfig import KubeConfig
 
+from tests.dataplanes import Setup, compiled
 from tests.installation import NAMESPACE, Installation
-from tollway_api import snapshot
+from tollway_api import parts, snapshot, wire
+from tollway_api.meta import TenantName
+from tollway_api.snapshot import Source
 from tollway_dataplane.adapters.snapshot_secrets import SnapshotSecrets
 from tollway_dataplane.errors import SnapshotFault
 from tollway_operator.errors import LeadershipLost, PublishFault
@@ -114,3 +118,27 @@ async def test_order_grows_although_the_clock_jumps_back(kube: Kube, monkeypatch
 async def test_what_is_too_large_to_travel_is_said(kube: Kube) -> None:
     with pytest.raises(PublishFault, match="bytes compressed"):
         await Publisher(kube, NAMESPACE).publish(large(0) + large(1) + large(2) + large(3), 1)
+
+
+async def test_ten_thousand_tenants_travel_in_a_fraction_of_what_may(
+    kube: Kube, reader: SnapshotSecrets
+) -> None:
+    limits = [
+        {"name": "day", "amount": "25.00", "window": {"calendar": "Day", "timeZone": "Europe/Berlin"}},
+        {"name": "hour", "unit": "Requests", "amount": "1000", "window": {"rolling": "1h"}},
+    ]
+    few = compiled(Setup("http://a/v1", "http://b/v1", acme={"limits": limits}).objects())
+    acme = few.tenants[TenantName("acme")]
+    names = [TenantName(f"tenant-{number}") for number in range(10_000)]
+    many = replace(
+        few,
+        tenants={name: replace(acme, name=name, key_digests=(wire.key_digest(name),)) for name in names},
+        sources=(*few.sources, *(Source("TenantBudget", "default", name, 1) for name in names)),
+    )
+    encoded = snapshot.encode(many)
+    head, wrote = await Publisher(kube, NAMESPACE).publish(encoded, 1)
+    assert wrote
+    assert head.parts <= parts.MOST_PARTS / 3
+    found = await reader.head()
+    assert found == head
+    assert snapshot.decode(await reader.encoded(head)) == many

@@ -1,6 +1,7 @@
 """What budgets and indexes say of themselves: read from the real Redis."""
 
 import httpx
+import pytest
 import redis
 
 from tests.dataplanes import Setup, compiled, manifest
@@ -55,21 +56,50 @@ async def test_a_budget_shows_what_is_used_held_and_left_and_when_it_is_exceeded
     await client.aclose()
 
 
-def test_how_redis_is_set_up_is_said_and_not_held_against_the_index(installation: Installation) -> None:
-    with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
-        client.config_set("maxmemory-policy", "noeviction")
+@pytest.mark.parametrize(
+    ("role", "setting", "values", "reason", "remedy"),
+    [
+        (
+            "cache",
+            "maxmemory-policy",
+            ("noeviction", "allkeys-lru"),
+            "RedisEvictionPolicy",
+            "set allkeys-lru",
+        ),
+        ("cache", "maxmemory", ("0", "256mb"), "RedisNoMemoryLimit", "set maxmemory"),
+        ("ledger", "maxmemory-policy", ("allkeys-lru", "noeviction"), "LedgerMayEvict", "set noeviction"),
+        ("ledger", "appendonly", ("no", "yes"), "LedgerNotPersistent", "set appendonly yes"),
+    ],
+)
+def test_how_redis_is_set_up_is_said_and_not_held_against_the_index(
+    installation: Installation, role: str, setting: str, values: tuple[str, str], reason: str, remedy: str
+) -> None:
+    wrong, right = values
+    server = installation.cache if role == "cache" else installation.ledger
+    with redis.Redis("127.0.0.1", port=server.port) as client:
+        client.config_set(setting, wrong)
         try:
             with installation.light_pod("dp-1"), installation.operator():
                 installation.apply(*SETUP.objects())
-                said = installation.until(
-                    "SemanticCacheIndex", "answers", "RedisSound", "RedisEvictionPolicy"
-                )
-                assert "set allkeys-lru" in said["message"]
+                said = installation.until("SemanticCacheIndex", "answers", "RedisSound", reason)
+                assert said["status"] == "False"
+                assert remedy in said["message"]
                 installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
-                client.config_set("maxmemory-policy", "allkeys-lru")
+                client.config_set(setting, right)
                 installation.until("SemanticCacheIndex", "answers", "RedisSound", "RedisSound")
         finally:
-            client.config_set("maxmemory-policy", "allkeys-lru")
+            client.config_set(setting, right)
+
+
+def test_a_redis_without_vector_search_is_said_and_costs_the_index_alone(installation: Installation) -> None:
+    installation.cache = installation.ledger
+    with installation.light_pod("dp-1"), installation.operator():
+        installation.apply(*SETUP.objects())
+        said = installation.until("SemanticCacheIndex", "answers", "IndexReady", "SearchModuleMissing")
+        assert "use Redis 8, or load the RediSearch module" in said["message"]
+        installation.until("SemanticCacheIndex", "answers", "Ready", "SearchModuleMissing")
+        installation.until("SemanticCacheIndex", "answers", "RedisSound", "SearchModuleMissing")
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
 
 
 def test_a_redis_that_is_away_delays_the_index_and_nothing_else(
@@ -85,6 +115,23 @@ def test_a_redis_that_is_away_delays_the_index_and_nothing_else(
         assert away["status"] == "Unknown"
         assert "could not reach the cache Redis" in away["message"]
         fault_redis.start()
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+
+
+def test_a_redis_that_hangs_holds_up_nobody_for_long(
+    installation: Installation, fault_redis: EmbeddedRedis
+) -> None:
+    installation.cache = fault_redis
+    with installation.light_pod("dp-1") as pod, installation.operator():
+        installation.apply(*SETUP.objects())
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        fault_redis.pause()
+        installation.until("SemanticCacheIndex", "answers", "IndexReady", "StoreUnavailable")
+        before = pod.revision
+        installation.apply(*SETUP.but(policy={"priority": 7}).objects())
+        # At most the run that is under way is waited for.
+        wait_for(lambda: pod.revision != before, "the pod runs the edit", 5)
+        fault_redis.resume()
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
 
 
@@ -150,6 +197,8 @@ def test_a_deleted_index_leaves_nothing_behind_and_another_index_alone(installat
             return installation.get("SemanticCacheIndex", "answers")["status"]["versions"][0]["entries"]
 
         wait_for(lambda: entries() == 1_200, "its entries are counted")
+        (version,) = installation.get("SemanticCacheIndex", "answers")["status"]["versions"]
+        assert version["memoryBytes"] > 1_200 * 1_536, "and what they take"
         installation.kubectl("delete", "sci", "answers", "--timeout=30s")
         assert client.execute_command("FT._LIST") == []
         assert sorted(client.keys("tollway:1:[ev]*")) == [
@@ -191,8 +240,14 @@ def test_deletion_waits_for_redis_until_it_is_told_not_to(
         fault_redis.kill()
         installation.kubectl("delete", "sci", "answers", "--wait=false")
         wait_for(lambda: bool(installation.get("SemanticCacheIndex", "answers")), "it is held")
+        # Nobody else waits for it, not even to hear what is wrong.
+        wrong = manifest("RoutingPolicy", "wrong", {"models": [{"name": "a", "model": "no-such-model"}]})
+        installation.apply(wrong)
+        installation.until("RoutingPolicy", "wrong", "Accepted", "UnknownModel")
+        installation.apply(*SETUP.but(acme={"alertThresholdPercent": 50}).objects()[2:3])
         installation.until("TenantBudget", "acme", "Ready", "Ready")
         assert installation.get("SemanticCacheIndex", "answers")["metadata"]["deletionTimestamp"]
+        assert "tollway.dev/abandon" in installation.kubectl("explain", "sci.spec.deletionPolicy")
         installation.kubectl("annotate", "sci", "answers", "tollway.dev/abandon=true")
         wait_for(lambda: not installation.get("SemanticCacheIndex", "answers"), "it is let go")
         assert "Abandoned" in installation.kubectl("get", "events")
@@ -226,8 +281,20 @@ def test_metrics_and_probes_say_what_goes_on(installation: Installation) -> None
             'tollway_operator_objects{kind="TenantBudget"} 2.0',
             'tollway_operator_problems{severity="Error"} 1.0',
             'tollway_operator_index_operations_total{operation="create"} 1.0',
-            'tollway_operator_step_seconds_count{step="publish"}',
-            'tollway_operator_watch_age_seconds{kind="Pod"}',
+            *(
+                f'tollway_operator_step_seconds_count{{step="{step}"}}'
+                for step in ("compile", "provision", "publish", "delete", "status")
+            ),
+            *(
+                f'tollway_operator_watch_age_seconds{{kind="{kind}"}}'
+                for kind in ("Pod", "RoutingPolicy", "TenantBudget", "SemanticCacheIndex")
+            ),
+            'tollway_operator_reconciles_total{outcome="ok"}',
+            "tollway_operator_last_success_timestamp_seconds 1.",
+            "tollway_operator_queue_age_seconds",
+            "tollway_operator_acks_total",
+            "tollway_operator_nacks_total 0.0",
+            "tollway_operator_publishes_total",
         ):
             assert line in text, line
         assert httpx.get(f"{operator.url}/livez").text == "ok"

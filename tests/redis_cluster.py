@@ -1,0 +1,72 @@
+"""A real Redis Cluster for tests: three primaries with vector search on free loopback ports, whose module has no
+coordinator, so that each knows its own shard only.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+
+from tests.processes import free_port, wait_for
+from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
+
+_SLOTS = (0, 5_461, 10_923, 16_384)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    nodes: list[EmbeddedRedis]
+
+    @property
+    def url(self) -> str:
+        return self.nodes[0].url
+
+    def command(self, number: int, *words: str | int) -> Any:
+        """Of one node; keys of other nodes are refused."""
+        with Redis("127.0.0.1", port=self.nodes[number].port, protocol=2) as client:
+            return client.execute_command(*words)
+
+    def indexes(self) -> list[list[bytes]]:
+        """What each primary has."""
+        return [self.command(number, "FT._LIST") for number in self.primaries]
+
+    @property
+    def primaries(self) -> list[int]:
+        return [number for number in range(len(self.nodes)) if self.command(number, "ROLE")[0] == b"master"]
+
+    def sees(self, number: int, state: str) -> bool:
+        return state in " ".join(
+            f"{name}:{value}" for name, value in self.command(number, "CLUSTER INFO").items()
+        )
+
+
+@contextlib.contextmanager
+def redis_cluster(folder: Path) -> Iterator[Cluster]:
+    """The fourth node is a replica of the third."""
+    with contextlib.ExitStack() as stack:
+        buses = [free_port() for _ in range(4)]
+        nodes = [
+            stack.enter_context(
+                EmbeddedRedis(
+                    RedisRole.CACHE,
+                    folder / f"node-{number}",
+                    more=["--cluster-enabled", "yes", "--cluster-port", str(bus)],
+                )
+            )
+            for number, bus in enumerate(buses)
+        ]
+        cluster = Cluster(nodes)
+        for number, (first, after) in enumerate(pairwise(_SLOTS)):
+            cluster.command(number, "CLUSTER", "ADDSLOTSRANGE", first, after - 1)
+        for number in (1, 2, 3):
+            cluster.command(number, "CLUSTER", "MEET", "127.0.0.1", nodes[0].port, buses[0])
+        for number in range(4):
+            for state in ("cluster_state:ok", "cluster_known_nodes:4"):
+                wait_for(lambda number=number, state=state: cluster.sees(number, state), state)  # type: ignore[misc]
+        cluster.command(3, "CLUSTER", "REPLICATE", cluster.command(2, "CLUSTER", "MYID").decode())
+        wait_for(lambda: cluster.command(3, "ROLE")[3] == b"connected", "the replica follows")
+        yield cluster

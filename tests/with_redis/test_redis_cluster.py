@@ -1,0 +1,125 @@
+"""Index versions on a real Redis Cluster whose module has no coordinator: every shard has its own, and together they
+are one.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from redis.exceptions import MovedError
+
+from tests.dataplanes import Setup, compiled
+from tests.processes import wait_for
+from tests.redis_cluster import Cluster, redis_cluster
+from tollway_api import wire
+from tollway_operator.provision import Step, WarningReason, provision
+from tollway_operator.redis_store import IndexSchema, open_store
+
+SETUP = Setup("http://a/v1", "http://b/v1")
+WANTED = compiled(SETUP.objects())
+INDEX = WANTED.indexes["default/answers"]
+NAME = wire.index_name(INDEX)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with redis_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(servers: Cluster) -> Cluster:
+    for number in servers.primaries:
+        servers.command(number, "FLUSHALL")
+    return servers
+
+
+async def steps(cluster: Cluster) -> list[Step]:
+    return [action.step for action in (await provision(WANTED, cluster.url, cluster.url)).actions]
+
+
+def remember(cluster: Cluster, entries: int) -> None:
+    """As a data plane would: each partition on the shard that its tag leads to."""
+    for number in range(entries):
+        partition = wire.index_tag(INDEX.id) + f"{number:024x}"
+        vector = wire.vector_key(INDEX, partition, "e")
+        for primary in cluster.primaries:
+            try:
+                cluster.command(primary, "HSET", vector, "partition", partition, "embedding", "\0" * 1_536)
+                cluster.command(primary, "HSET", wire.entry_key(partition, "e"), "body", "x")
+            except MovedError:
+                continue  # another shard
+
+
+async def test_every_shard_has_the_index_and_is_asked_once(cluster: Cluster) -> None:
+    assert await steps(cluster) == [Step.CREATE]
+    assert await steps(cluster) == []
+    names = cluster.indexes()
+    assert [len(each) for each in names] == [1, 1, 1]
+    assert {wire.name_of_all_shards(name.decode()) for (name,) in names} == {NAME}
+
+
+async def test_entries_of_all_shards_are_counted_and_deleted(cluster: Cluster) -> None:
+    await provision(WANTED, cluster.url, cluster.url)
+    remember(cluster, 60)
+    async with open_store(cluster.url, "cache") as store:
+        facts = (await store.indexes())[NAME]
+        assert facts.schema == IndexSchema.of(INDEX)
+        assert facts.entries == 60
+        assert facts.memory_bytes > 0
+        per_shard = [cluster.command(number, "DBSIZE") for number in cluster.primaries]
+        assert all(size > 0 for size in per_shard), per_shard
+        await store.drop(NAME, with_vectors=True)
+        assert await store.forget_entries(INDEX.id) == 60
+        assert await store.indexes() == {}
+    assert [cluster.command(number, "DBSIZE") for number in cluster.primaries] == [0, 0, 0]
+
+
+async def test_what_was_dropped_from_some_shards_is_still_found_and_dropped_from_the_rest(
+    cluster: Cluster,
+) -> None:
+    await provision(WANTED, cluster.url, cluster.url)
+    ((name,), _, _) = cluster.indexes()
+    cluster.command(0, "FT.DROPINDEX", name.decode())
+    async with open_store(cluster.url, "cache") as store:
+        assert await store.indexes() == {}, "it is not whole"
+        assert await store.names() == {NAME}
+        await store.drop(NAME, with_vectors=True)
+        assert await store.names() == set()
+
+
+async def test_a_shard_that_lost_its_index_gets_it_again(cluster: Cluster) -> None:
+    await provision(WANTED, cluster.url, cluster.url)
+    cluster.command(1, "FLUSHALL")
+    assert await steps(cluster) == [Step.CREATE]
+    assert [len(each) for each in cluster.indexes()] == [1, 1, 1]
+
+
+async def test_one_shard_that_is_set_up_wrongly_is_warned_of(cluster: Cluster) -> None:
+    cluster.command(1, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+    try:
+        done = await provision(WANTED, cluster.url, cluster.url)
+    finally:
+        cluster.command(1, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    assert WarningReason.REDIS_EVICTION_POLICY in {warning.reason for warning in done.warnings}
+
+
+async def test_an_overtaken_leader_may_not_write_here_either(cluster: Cluster) -> None:
+    async with open_store(cluster.url, "cache") as store:
+        assert await store.claim(7)
+        assert not await store.claim(6)
+        assert await store.claim(7)
+
+
+async def test_after_a_failover_the_new_primary_is_the_one_that_is_asked(cluster: Cluster) -> None:
+    async with open_store(cluster.url, "cache") as store:
+        await store.create(INDEX)
+        assert len(await store.indexes()) == 1
+        cluster.command(3, "CLUSTER", "FAILOVER")
+        wait_for(lambda: cluster.primaries == [0, 1, 3], "the replica has taken over")
+        wait_for(lambda: cluster.sees(0, "cluster_state:ok"), "the others know")
+        other = compiled(SETUP.but(index={"vector": {"type": "Float16"}}).objects()).indexes[
+            "default/answers"
+        ]
+        await store.create(other)
+        assert sorted(await store.indexes()) == sorted([NAME, wire.index_name(other)])
+        assert [len(each) for each in cluster.indexes()] == [2, 2, 2]

@@ -1,0 +1,128 @@
+"""Watches our kinds through every test with an API server, as a bystander, and says what no test should ever see: an
+`observedGeneration` that goes back or speaks of what is not there yet, and a pod that runs what was not compiled from
+accepted objects.
+"""
+
+import contextlib
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, Final
+
+import httpx
+
+from tests.apiserver import ApiServer
+from tollway_api import snapshot
+from tollway_api.crds import DEFINITIONS
+from tollway_api.meta import GROUP, VERSION
+from tollway_api.snapshot import Snapshot
+
+_WATCH_S: Final = 4
+_PAUSE_S: Final = 0.2
+Object = tuple[str, str, str]  # kind, namespace, name
+
+
+class Witness:
+    """Make one with `witnessing`. What it has seen is kept for the run."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._server = server
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._observed: dict[tuple[str, str], int] = {}  # by uid and condition
+        self._generations: dict[Object, int] = defaultdict(int)  # the newest ever seen
+        self._verdicts: dict[tuple[Object, int], set[str]] = defaultdict(set)  # Accepted, in time
+        self._broken: list[str] = []
+
+    def broken(self) -> list[str]:
+        """What has been seen since it was asked last."""
+        with self._lock:
+            broken, self._broken = self._broken, []
+        return broken
+
+    def not_compiled(self, served: Snapshot, digest: str) -> list[str]:
+        """Why a snapshot that a pod ran is not one that was compiled from accepted objects."""
+        found = []
+        if snapshot.digest(snapshot.encode(served)) != digest:
+            found.append(f"its digest is not {digest}")
+        with self._lock:
+            for source in served.sources:
+                origin = (source.kind, source.namespace, source.name)
+                if source.generation > self._generations[origin]:
+                    found.append(f"{origin} never had generation {source.generation}")
+                # One that was refused for another's sake may be accepted when that has gone.
+                if self._verdicts.get((origin, source.generation)) == {"False"}:
+                    found.append(f"{origin} was not accepted in generation {source.generation}")
+        return found
+
+    def follow(self, kind: str, plural: str) -> None:
+        """Until it is told to stop. Whatever happens to the API server, it begins anew."""
+        url = f"/apis/{GROUP}/{VERSION}/{plural}"
+        version = ""
+        with self._server.client() as client:
+            while not self._stop.is_set():
+                try:
+                    version = (
+                        self._watch(client, kind, url, version) if version else self._list(client, kind, url)
+                    )
+                except (httpx.HTTPError, ValueError):
+                    version = ""
+                if not version:
+                    time.sleep(_PAUSE_S)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _list(self, client: httpx.Client, kind: str, url: str) -> str:
+        reply = client.get(url).raise_for_status().json()
+        for body in reply["items"]:
+            self._see(kind, body)
+        return str(reply["metadata"]["resourceVersion"])
+
+    def _watch(self, client: httpx.Client, kind: str, url: str, version: str) -> str:
+        """The version to go on from, or "" to begin anew."""
+        asked = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(_WATCH_S)}
+        with client.stream("GET", url, params=asked) as lines:
+            if lines.status_code != httpx.codes.OK:
+                return ""
+            for line in lines.iter_lines():
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    return ""
+                self._see(kind, event["object"])
+                version = event["object"]["metadata"]["resourceVersion"]
+        return version
+
+    def _see(self, kind: str, body: dict[str, Any]) -> None:
+        metadata = body["metadata"]
+        origin, generation = (kind, metadata["namespace"], metadata["name"]), metadata["generation"]
+        with self._lock:
+            self._generations[origin] = max(self._generations[origin], generation)
+            for condition in body.get("status", {}).get("conditions", []):
+                type_, now = condition["type"], condition["observedGeneration"]
+                before = self._observed.get((metadata["uid"], type_), 0)
+                if now < before:
+                    self._broken.append(f"{type_} of {origin} went back from generation {before} to {now}")
+                if now > generation:
+                    self._broken.append(
+                        f"{type_} of {origin} speaks of {now}, and {generation} is the newest"
+                    )
+                self._observed[metadata["uid"], type_] = now
+                if type_ == "Accepted":
+                    self._verdicts[origin, now].add(condition["status"])
+
+
+@contextlib.contextmanager
+def witnessing(server: ApiServer) -> Iterator[Witness]:
+    witness = Witness(server)
+    threads = [threading.Thread(target=witness.follow, args=(each.kind, each.plural)) for each in DEFINITIONS]
+    for thread in threads:
+        thread.start()
+    try:
+        yield witness
+    finally:
+        witness.stop()
+        for thread in threads:
+            thread.join()
