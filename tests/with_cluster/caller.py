@@ -2,7 +2,7 @@
 
 caller.py ask URL KEY MODEL PROMPT         one answer and its headers
 caller.py stream URL KEY MODEL PROMPT      a stream; begun, and then what it was
-caller.py load URL KEY SECONDS             eight callers without a pause; begun, and then what was seen
+caller.py load URL KEY                     four callers until standard input ends; begun, and then what was seen
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any
 import openai
 
 BEGAN = {"began": True}
-_CALLERS = 8
+_CALLERS = 4
 
 
 def client(url: str, key: str) -> openai.AsyncOpenAI:
@@ -54,8 +54,8 @@ async def stream(url: str, key: str, model: str, prompt: str) -> None:
     print(json.dumps({"content": text, "finish": finish, "seconds": time.monotonic() - began}), flush=True)
 
 
-async def load(url: str, key: str, seconds: str) -> None:
-    deadline = time.monotonic() + float(seconds)
+async def load(url: str, key: str) -> None:
+    stop = asyncio.Event()
     failed: list[str] = []
     revisions: set[str] = set()
     count = 0
@@ -78,7 +78,7 @@ async def load(url: str, key: str, seconds: str) -> None:
 
     async def keep_calling(number: int) -> None:
         # Connections are opened anew, as by many callers, so that the Service decides where each goes.
-        while time.monotonic() < deadline:
+        while not stop.is_set():
             async with client(url, key) as caller:
                 for _ in range(5):
                     await one(caller, streams=number % 2 == 0)
@@ -87,7 +87,11 @@ async def load(url: str, key: str, seconds: str) -> None:
     async with client(url, key) as first:
         await one(first, streams=False)
     print(json.dumps(BEGAN), flush=True)
-    await asyncio.gather(*map(keep_calling, range(_CALLERS)))
+    async with asyncio.TaskGroup() as callers:
+        for number in range(_CALLERS):
+            callers.create_task(keep_calling(number))
+        await asyncio.to_thread(sys.stdin.read)
+        stop.set()
     print(json.dumps({"requests": count, "failed": failed, "revisions": sorted(revisions)}))
 
 

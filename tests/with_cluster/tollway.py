@@ -52,10 +52,11 @@ class Tollway:
 
     @contextlib.contextmanager
     def calling(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-        """A caller that goes on meanwhile."""
-        command = [str(KUBECTL), "--kubeconfig", str(self.kubeconfig), *_IN_CALLER, *arguments]
+        """A caller that goes on meanwhile; its standard input is held open."""
+        verb, *options = _IN_CALLER
+        command = [str(KUBECTL), "--kubeconfig", str(self.kubeconfig), verb, "-i", *options, *arguments]
         with subprocess.Popen(  # noqa: S603 - our own tool
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
             try:
                 yield process
