@@ -1,6 +1,6 @@
 # One verb a line; `make help` lists them. Everything that is downloaded stays in one cache folder.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test e2e check format generate crds cluster-tools cluster cluster-down lock bench clean
+.PHONY: help setup demo test e2e check format generate crds cluster-tools cluster cluster-down lock bench bench-operator clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -14,7 +14,7 @@ export UV_CACHE_DIR := $(TOLLWAY_CACHE)/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/ready ## make .venv from the hashed locks (the other verbs do this first)
 
@@ -78,6 +78,10 @@ lock: $(VENV)/ready ## resolve the dependencies again and rewrite locks/
 
 bench: $(VENV)/ready ## side by side with a bare pass-through (bench/README.md)
 	$(BIN)/python -m bench.live
+
+bench-operator: $(VENV)/ready ## from an edit to the last of 100 pods, and 10,000 objects (bench/README.md)
+	-@$(BIN)/python tools/cluster_tools.py apiserver
+	$(BIN)/python -m bench.convergence
 
 clean: ## remove the virtual environment and every cache of the checkout
 	rm -rf $(VENV) .tollway .pytest_tmp* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

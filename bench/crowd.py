@@ -18,8 +18,8 @@ _OURS = "/apis/tollway.dev/v1alpha1/namespaces/default"
 def policies(count: int, provider: str, priority: int) -> Iterator[Body]:
     for number in range(count):
         models = [{"name": "cheap", "model": "openai/gpt-4o-mini", "endpoint": provider}]
-        match = {"models": [f"model-{number}"], "priority": priority}
-        yield _object("RoutingPolicy", f"policy-{number}", {"match": match, "models": models})
+        spec = {"match": {"models": [f"model-{number}"]}, "priority": priority, "models": models}
+        yield _object("RoutingPolicy", f"policy-{number}", spec)
 
 
 def budgets(count: int, amount: str = "100") -> Iterator[Body]:

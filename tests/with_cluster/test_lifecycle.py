@@ -27,6 +27,7 @@ def test_a_rolling_update_under_load_fails_no_request(tollway: Tollway) -> None:
         assert next(said) == BEGAN
         tollway.kubectl("rollout", "restart", "-n", NAMESPACE, "deployment/tollway-dataplane")
         tollway.rolled_out("tollway-dataplane")
+        wait_for(lambda: tollway.names(leaving=True).isdisjoint(before), "the old pods are gone", 90)
         report = report_of(load, said)
     assert report["failed"] == []
     assert report["requests"] > 100

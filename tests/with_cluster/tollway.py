@@ -63,13 +63,13 @@ class Tollway:
             finally:
                 process.kill()
 
-    def pods(self, selector: str = DATAPLANE) -> list[dict[str, Any]]:
-        """Those that are not on their way out."""
+    def pods(self, selector: str = DATAPLANE, *, leaving: bool = False) -> list[dict[str, Any]]:
+        """With those that are on their way out, or without."""
         found = self.kubectl.list("pods", NAMESPACE, selector)
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        return [pod for pod in found if leaving or "deletionTimestamp" not in pod["metadata"]]
 
-    def names(self, selector: str = DATAPLANE) -> set[str]:
-        return {pod["metadata"]["name"] for pod in self.pods(selector)}
+    def names(self, selector: str = DATAPLANE, *, leaving: bool = False) -> set[str]:
+        return {pod["metadata"]["name"] for pod in self.pods(selector, leaving=leaving)}
 
     def admin(self, pod: Mapping[str, Any], path: str) -> str:
         """What a data plane's admin port says."""
