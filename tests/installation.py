@@ -92,6 +92,27 @@ class Installation:
         return done.stdout + done.stderr
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
+        """As `kubectl apply --server-side`, without the half second of a processor that kubectl takes."""
+        for each in objects:
+            metadata, kind = each["metadata"], each["kind"]
+            within = f"namespaces/{metadata.get('namespace', 'default')}"
+            plural = PLURALS.get(kind)
+            base = f"/apis/tollway.dev/v1alpha1/{within}/{plural}" if plural else f"/api/v1/{within}/secrets"
+            if not plural and kind != "Secret":
+                self.kubectl_apply(each)
+                continue
+            body = dict(each)
+            if texts := body.pop("stringData", None):
+                body["data"] = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
+            reply = self.admin.patch(
+                f"{base}/{metadata['name']}",
+                params={"fieldManager": "kubectl", "force": "true", "fieldValidation": "Strict"},
+                content=json.dumps(body),
+                headers={"content-type": "application/apply-patch+yaml"},
+            )
+            assert reply.is_success, reply.text
+
+    def kubectl_apply(self, *objects: Mapping[str, Any]) -> None:
         self.kubectl("apply", "-f", "-", given=yaml.safe_dump_all(objects))
 
     def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
