@@ -7,8 +7,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -20,13 +18,14 @@ import httpx
 import lightkube
 import prometheus_client
 import structlog
-import yaml
 from lightkube.config.kubeconfig import KubeConfig
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from tests.apiserver import ApiServer
+from tests.conditions import condition_in, until_reason
+from tests.kubectl import Kubectl
 from tests.processes import Process, free_port, started, wait_for
 from tests.servers import served
 from tollway_api import parts
@@ -42,7 +41,6 @@ from tollway_dataplane.settings import read_tokens
 
 NAMESPACE = "tollway-system"
 MANIFESTS = Path(__file__).parents[1] / "deploy" / "manifests"
-KUBECTL = Path(sys.executable).with_name("kubectl")
 LABELS = {"app.kubernetes.io/name": "tollway", "app.kubernetes.io/component": "dataplane"}
 PLURALS = {definition.kind: definition.plural for definition in DEFINITIONS}
 
@@ -80,16 +78,9 @@ class Installation:
     served: list[tuple[Snapshot, str]] = field(default_factory=list)  # what light pods ran, with its digest
     _pods: int = 0
 
-    def kubectl(self, *arguments: str, given: str = "", check: bool = True) -> str:
-        """What it prints. `given` is its standard input."""
-        done = subprocess.run(  # noqa: S603 - our own tool
-            [str(KUBECTL), "--kubeconfig", str(self.server.kubeconfig()), *arguments],
-            input=given, capture_output=True, text=True, timeout=60, check=False,
-            # It remembers there what kinds there are, for all tests.
-            env={"HOME": str(self.server.folder), "PATH": os.environ["PATH"]},
-        )  # fmt: skip
-        assert not check or done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
+    @property
+    def kubectl(self) -> Kubectl:
+        return Kubectl(self.server.kubeconfig())
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
         """As `kubectl apply --server-side`, without the half second of a processor that kubectl takes."""
@@ -99,7 +90,7 @@ class Installation:
             plural = PLURALS.get(kind)
             base = f"/apis/tollway.dev/v1alpha1/{within}/{plural}" if plural else f"/api/v1/{within}/secrets"
             if not plural and kind != "Secret":
-                self.kubectl_apply(each)
+                self.kubectl.apply(each)
                 continue
             body = dict(each)
             if texts := body.pop("stringData", None):
@@ -112,38 +103,19 @@ class Installation:
             )
             assert reply.is_success, reply.text
 
-    def kubectl_apply(self, *objects: Mapping[str, Any]) -> None:
-        self.kubectl("apply", "-f", "-", given=yaml.safe_dump_all(objects))
-
     def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
         url = f"/apis/tollway.dev/v1alpha1/namespaces/{namespace}/{PLURALS[kind]}/{name}"
         reply = self.admin.get(url)
         return dict(reply.json()) if reply.is_success else {}
 
     def condition(self, kind: str, name: str, type_: str, namespace: str = "default") -> dict[str, Any]:
-        """A condition that speaks of the newest generation; empty when there is none yet."""
-        found = self.get(kind, name, namespace)
-        for condition in found.get("status", {}).get("conditions", []):
-            if (
-                condition["type"] == type_
-                and condition["observedGeneration"] == found["metadata"]["generation"]
-            ):
-                return dict(condition)
-        return {}
+        """One that speaks of the newest generation; empty when there is none yet."""
+        return condition_in(self.get(kind, name, namespace), type_)
 
     def until(
         self, kind: str, name: str, type_: str, reason: str, namespace: str = "default"
     ) -> dict[str, Any]:
-        """Waits for a condition to have a reason."""
-
-        def met() -> bool:
-            return bool(self.condition(kind, name, type_, namespace).get("reason") == reason)
-
-        try:
-            wait_for(met, f"{type_} of {kind} {name} is {reason}", 30)
-        except AssertionError as error:
-            raise AssertionError(f"{error}; it is {self.get(kind, name, namespace).get('status')}") from None
-        return self.condition(kind, name, type_, namespace)
+        return until_reason(lambda: self.get(kind, name, namespace), type_, reason, 30)
 
     def head(self) -> Head | None:
         reply = self.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-snapshot")

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.conditions import until_reason
 
 KUBECTL = Path(sys.executable).with_name("kubectl")
 
@@ -24,7 +25,7 @@ class Kubectl:
         done = subprocess.run(  # noqa: S603 - our own tool
             [str(KUBECTL), "--kubeconfig", str(self.kubeconfig), *arguments],
             input=given, capture_output=True, text=True, timeout=seconds, check=False,
-            # Its caches go where the kubeconfig is.
+            # It remembers there what kinds there are.
             env={"HOME": str(self.kubeconfig.parent), "PATH": os.environ["PATH"]},
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stderr + done.stdout
@@ -42,26 +43,7 @@ class Kubectl:
         text = self("get", kind, "-n", namespace, "-l", selector, "-o", "json")
         return list(json.loads(text)["items"])
 
-    def condition(self, kind: str, name: str, type_: str, namespace: str = "default") -> dict[str, Any]:
-        """A condition that speaks of the newest generation; empty when there is none yet."""
-        found = self.get(kind, name, namespace)
-        for condition in found.get("status", {}).get("conditions", []):
-            if (
-                condition["type"] == type_
-                and condition.get("observedGeneration") == found["metadata"]["generation"]
-            ):
-                return dict(condition)
-        return {}
-
     def until(
         self, kind: str, name: str, type_: str, reason: str, namespace: str = "default", seconds: float = 60
     ) -> dict[str, Any]:
-        """Waits for a condition to have a reason."""
-        deadline = time.monotonic() + seconds
-        while (found := self.condition(kind, name, type_, namespace)).get("reason") != reason:
-            status = self.get(kind, name, namespace).get("status")
-            assert time.monotonic() < deadline, (
-                f"{type_} of {kind} {name} is not {reason}, but {found}: {status}"
-            )
-            time.sleep(0.3)
-        return found
+        return until_reason(lambda: self.get(kind, name, namespace), type_, reason, seconds)

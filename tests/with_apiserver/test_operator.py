@@ -23,7 +23,7 @@ def test_what_is_applied_is_programmed_in_every_pod_and_kubectl_tells_so(install
         installation.light_pod("dp-2") as two,
         installation.operator(),
     ):
-        installation.kubectl_apply(*SETUP.objects())
+        installation.kubectl.apply(*SETUP.objects())
         assert "condition met" in installation.kubectl(
             "wait", "--for=condition=Ready", "rp/chat", "tb/acme", "sci/answers", "--timeout=30s"
         )
@@ -49,7 +49,7 @@ def test_applying_again_shows_no_difference_and_the_operator_owns_the_status_alo
     installation: Installation,
 ) -> None:
     with installation.light_pod("dp-1"), installation.operator():
-        installation.kubectl_apply(*SETUP.objects())
+        installation.kubectl.apply(*SETUP.objects())
         all_ready(installation)
         folder = installation.folder / "applied.yaml"
         folder.write_text(SETUP.yaml(), encoding="utf-8")
