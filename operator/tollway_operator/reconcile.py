@@ -160,8 +160,7 @@ class Reconciler:
         if not self._parts.watches.complete:
             return
         metrics = self._parts.metrics
-        with metrics.step("compile"):
-            compiled = self._compiled = await self._compile()
+        compiled = self._compiled = await self._compile()
         try:
             # A standby knows what it would publish, and stops here.
             for name, step in self.steps if self._parts.leadership.leads else ():
@@ -185,13 +184,15 @@ class Reconciler:
         key = (parts.objects.revision, self._secrets_revision)
         wanted = [held for held in parts.objects if not held.deleted_at]
         resources = [held.parsed for held in wanted if isinstance(held.parsed, Resource)]
-        await parts.secrets.want(_secrets_of(resources))
+        with parts.metrics.step("gather"):
+            await parts.secrets.want(_secrets_of(resources))
         if self._compiled is not None and self._compiled.key == key:
             return self._compiled
         unparsed = {held.identity: held.parsed for held in wanted if isinstance(held.parsed, tuple)}
         inventory = inventory_of(resources, dict(parts.secrets.values), unparsed)
         # In a thread: with thousands of objects it takes a second, and the Lease is renewed meanwhile.
-        compilation, encoded = await asyncio.to_thread(self._compiled_from, inventory)
+        with parts.metrics.step("compile"):
+            compilation, encoded = await asyncio.to_thread(self._compiled_from, inventory)
         problems: dict[Identity, list[Problem]] = defaultdict(list)
         for problem in [*compilation.problems, *(each for found in unparsed.values() for each in found)]:
             problems[problem.identity].append(problem)

@@ -283,7 +283,7 @@ def test_metrics_and_probes_say_what_goes_on(installation: Installation) -> None
             'tollway_operator_index_operations_total{operation="create"} 1.0',
             *(
                 f'tollway_operator_step_seconds_count{{step="{step}"}}'
-                for step in ("compile", "provision", "publish", "delete", "status")
+                for step in ("gather", "compile", "provision", "publish", "delete", "status")
             ),
             *(
                 f'tollway_operator_watch_age_seconds{{kind="{kind}"}}'
