@@ -1,7 +1,7 @@
 """kopf's handlers, and nothing else: they take what the watches bring into `Objects` and wake the loop. Low-level
 handlers only, so that kopf itself writes nothing to anybody's objects; and no index of kopf's, which lets nothing
-through before it is full, and takes time with the square of the objects to fill: 25 s for 1,500 of them, where `watches`
-knows after 3 s that everything has come.
+through before it is full, and takes time with the square of the objects to fill: 25 s for 1,500 of them, where
+`watches` knows after 3 s that everything has come.
 """
 
 import asyncio
