@@ -36,6 +36,7 @@ from tollway_operator.watches import Watches
 log = logging.getLogger(__name__)
 
 _SIGNALS_AFTER_S: Final = 0.1
+_ASK_AGAIN_S: Final = 0.5
 
 
 async def run_operator(settings: Settings) -> None:
@@ -118,6 +119,10 @@ async def _until_first_ends(*work: Coroutine[object, object, object]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # More than once: Python 3.11's `asyncio.wait_for`, by which the Redis client writes, loses a cancellation that
+        # comes when what it waits for is just done.
+        left = set(tasks)
+        while left:
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=_ASK_AGAIN_S)
