@@ -1,7 +1,6 @@
 """What budgets and indexes say of themselves: read from the real Redis."""
 
 import httpx
-import pytest
 import redis
 
 from tests.dataplanes import Setup, compiled, manifest
@@ -56,39 +55,29 @@ async def test_a_budget_shows_what_is_used_held_and_left_and_when_it_is_exceeded
     await client.aclose()
 
 
-@pytest.mark.parametrize(
-    ("role", "setting", "values", "reason", "remedy"),
-    [
-        (
-            "cache",
-            "maxmemory-policy",
-            ("noeviction", "allkeys-lru"),
-            "RedisEvictionPolicy",
-            "set allkeys-lru",
-        ),
-        ("cache", "maxmemory", ("0", "256mb"), "RedisNoMemoryLimit", "set maxmemory"),
-        ("ledger", "maxmemory-policy", ("allkeys-lru", "noeviction"), "LedgerMayEvict", "set noeviction"),
-        ("ledger", "appendonly", ("no", "yes"), "LedgerNotPersistent", "set appendonly yes"),
-    ],
+MISTAKES = (
+    ("cache", "maxmemory-policy", ("noeviction", "allkeys-lru"), "RedisEvictionPolicy", "set allkeys-lru"),
+    ("cache", "maxmemory", ("0", "256mb"), "RedisNoMemoryLimit", "set maxmemory"),
+    ("ledger", "maxmemory-policy", ("allkeys-lru", "noeviction"), "LedgerMayEvict", "set noeviction"),
+    ("ledger", "appendonly", ("no", "yes"), "LedgerNotPersistent", "set appendonly yes"),
 )
-def test_how_redis_is_set_up_is_said_and_not_held_against_the_index(
-    installation: Installation, role: str, setting: str, values: tuple[str, str], reason: str, remedy: str
-) -> None:
-    wrong, right = values
-    server = installation.cache if role == "cache" else installation.ledger
-    with redis.Redis("127.0.0.1", port=server.port) as client:
-        client.config_set(setting, wrong)
-        try:
-            with installation.light_pod("dp-1"), installation.operator():
-                installation.apply(*SETUP.objects())
-                said = installation.until("SemanticCacheIndex", "answers", "RedisSound", reason)
-                assert said["status"] == "False"
-                assert remedy in said["message"]
-                installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
-                client.config_set(setting, right)
-                installation.until("SemanticCacheIndex", "answers", "RedisSound", "RedisSound")
-        finally:
-            client.config_set(setting, right)
+
+
+def test_how_redis_is_set_up_is_said_and_not_held_against_the_index(installation: Installation) -> None:
+    with installation.light_pod("dp-1"), installation.operator():
+        installation.apply(*SETUP.objects())
+        for role, setting, (wrong, right), reason, remedy in MISTAKES:
+            server = installation.cache if role == "cache" else installation.ledger
+            with redis.Redis("127.0.0.1", port=server.port) as client:
+                client.config_set(setting, wrong)
+                try:
+                    said = installation.until("SemanticCacheIndex", "answers", "RedisSound", reason)
+                    assert said["status"] == "False"
+                    assert remedy in said["message"]
+                    installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+                finally:
+                    client.config_set(setting, right)
+            installation.until("SemanticCacheIndex", "answers", "RedisSound", "RedisSound")
 
 
 def test_a_redis_without_vector_search_is_said_and_costs_the_index_alone(installation: Installation) -> None:
