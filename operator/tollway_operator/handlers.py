@@ -49,6 +49,7 @@ def _handlers(objects: Objects, watchers: Watchers) -> kopf.OperatorRegistry:
     """The handlers of the three kinds, in a registry of their own."""
     registry = kopf.OperatorRegistry()
     for definition in DEFINITIONS:
+
         @kopf.on.event(
             GROUP, VERSION, definition.plural, id=f"changed-{definition.plural}", registry=registry
         )

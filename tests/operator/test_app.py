@@ -12,7 +12,8 @@ async def test_when_one_ends_the_others_do_although_one_misses_that_it_was_told(
     ended = []
 
     async def hard_of_hearing() -> None:
-        with contextlib.suppress(asyncio.CancelledError):  # as a library does that takes it for a time-out of its own
+        # As a library does that takes it for a time-out of its own.
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(60)
         try:
             await asyncio.sleep(60)
