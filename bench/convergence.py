@@ -167,7 +167,7 @@ def measure_scale(budgets: int, few: int) -> Figures:
         first = time.time() - began
         print(f"  first publication after {first:.1f} s; statuses …", flush=True)
         pods = stack.enter_context(light_pods(installation, few))
-        _until_programmed(installation, "TenantBudget")
+        _until_programmed(installation, "TenantBudget", pause_s=10)
         settled = time.time() - began
         head = installation.head()
         assert head is not None
@@ -246,12 +246,13 @@ def _programmed(installation: Installation, name: str) -> bool:
     return installation.condition("TenantBudget", name, "Programmed").get("status") == "True"
 
 
-def _until_programmed(installation: Installation, kind: str) -> None:
+def _until_programmed(installation: Installation, kind: str, pause_s: float = 0.5) -> None:
     def left() -> bool | None:
         count = asyncio.run(crowd.unprogrammed(installation.server, kind))
         return None if count else True
 
-    until(left, f"every {kind} is programmed", 900, pause_s=0.5)
+    # Not often: a list of ten thousand costs the API server seconds, and shares its cores.
+    until(left, f"every {kind} is programmed", 900, pause_s=pause_s)
 
 
 def until(look: Callable[[], Found | None], what: str, seconds: float, pause_s: float = 0.05) -> Found:

@@ -5,9 +5,9 @@ again with its event.
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Final
 
 from tollway_api.conditions import Condition, ConditionStatus, ConditionType
@@ -23,13 +23,7 @@ log = logging.getLogger(__name__)
 _AT_ONCE: Final = 8
 _DEBOUNCE_S: Final = 0.2
 _PAUSE_S: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Write:
-    held: Held
-    status: dict[str, Any]
-    encoded: bytes
+_LONG_S: Final = 5.0
 
 
 class StatusWriter:
@@ -72,41 +66,45 @@ class StatusWriter:
         if view is None:
             return None
         with self._metrics.step("status"):
-            writes = []
-            for held in self._objects:
-                # Of what has just changed nothing is said until it has been compiled, which is soon.
-                if view.speaks_of(held):
-                    status = status_of(held, view)
-                    encoded = canonical(status)
-                    if encoded != held.status:
-                        writes.append(_Write(held, status, encoded))
-                await asyncio.sleep(0)  # thousands of them must not hold up the Lease
-            # First those whose author is waiting: nothing has been said of their newest generation yet.
-            writes.sort(key=lambda each: _observed(each.held) >= each.held.generation)
-            turns = iter(writes)
-            faults = await asyncio.gather(*(self._worker(turns) for _ in range(_AT_ONCE)))
+            turns = self._turns()
+            faults = await asyncio.gather(*(self._worker(turns, view) for _ in range(_AT_ONCE)))
         return next((fault for fault in faults if fault is not None), None)
 
-    async def _worker(self, turns: Any) -> KubeFault | None:
-        for write in turns:
+    def _turns(self) -> Iterator[Held]:
+        """First those whose author is waiting, then who was written longest ago; for long only while nobody asks anew,
+        so that an author need not wait until thousands of others have been served.
+        """
+        until = monotonic() + _LONG_S
+        for held in sorted(self._objects, key=_urgency):
+            yield held
+            if self._wake.is_set() and monotonic() > until:
+                return
+
+    async def _worker(self, turns: Iterator[Held], view: View) -> KubeFault | None:
+        for held in turns:
+            await asyncio.sleep(0)  # thousands of them must not hold up the Lease
+            # Of what has just changed nothing is said until it has been compiled, which is soon.
+            if not view.speaks_of(held):
+                continue
             try:
-                await self._write(write)
+                await self._write(held, status_of(held, view))
             except (Conflict, NotFound):
                 continue  # it has changed or gone, and its event tells us
             except KubeFault as fault:
                 return fault
         return None
 
-    async def _write(self, write: _Write) -> None:
-        held = write.held
+    async def _write(self, held: Held, status: dict[str, Any]) -> None:
+        encoded, before = canonical(status), held.status
+        if encoded == before:
+            return
         self._leadership.fence()
-        before = conditions_in(held.status)
-        version = await self._kube.apply_status(held.identity, held.uid, held.resource_version, write.status)
+        version = await self._kube.apply_status(held.identity, held.uid, held.resource_version, status)
         self._metrics.status_writes.inc()
         # As if its event had come already, so that nothing is written twice.
         if held.uid == getattr(self._objects.get(held.identity), "uid", None):
-            held.resource_version, held.status = version, write.encoded
-        for turned in _turned(before, conditions_in(write.encoded)):
+            held.resource_version, held.status = version, encoded
+        for turned in _turned(conditions_in(before), conditions_in(encoded)):
             await self._tell(held, turned)
 
     async def _tell(self, held: Held, condition: Condition) -> None:
@@ -136,8 +134,9 @@ def _turned(before: list[Condition], after: list[Condition]) -> list[Condition]:
     ]
 
 
-def _observed(held: Held) -> int:
-    return max((each.observed_generation for each in conditions_in(held.status)), default=0)
+def _urgency(held: Held) -> tuple[bool, int]:
+    said = max((each.observed_generation for each in conditions_in(held.status)), default=0)
+    return said >= held.generation, int(held.resource_version)
 
 
 def _now() -> str:
