@@ -81,7 +81,7 @@ async def run_operator(settings: Settings) -> None:
         usage_changed.to(statuses.wake)
         done.to(statuses.wake)
 
-        watchers, watching = Watchers(state_changed, watches.began_anew), asyncio.Event()
+        watchers, watching = Watchers(state_changed, statuses.wake, watches.began_anew), asyncio.Event()
         health = Health(reconciler, watches, pods, notifier, leadership, metrics, settings.loop_stale_s)
         port = serving(settings.listen_host, settings.listen_port, metrics, health.trouble, health.not_ready)
         await stack.enter_async_context(port)

@@ -13,7 +13,7 @@ import kopf
 
 from tollway_api.crds import DEFINITIONS
 from tollway_api.meta import GROUP, VERSION
-from tollway_operator.objects import Objects
+from tollway_operator.objects import News, Objects
 
 _REQUEST_S = 30.0
 _CONNECT_S = 5.0
@@ -23,9 +23,10 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Watchers:
-    """Who is told: that there is news, and that it came from a list and not from a watch."""
+    """Who is told: of news, of news beside what is wanted, and that something came from a list and not from a watch."""
 
     on_change: Callable[[], None]
+    on_change_beside: Callable[[], None]
     on_listed: Callable[[], None]
 
 
@@ -49,18 +50,22 @@ def _handlers(objects: Objects, watchers: Watchers) -> kopf.OperatorRegistry:
     """The handlers of the three kinds, in a registry of their own."""
     registry = kopf.OperatorRegistry()
     for definition in DEFINITIONS:
-
+        # Not a plain function, which kopf would run in a thread: what this tells lives on the event loop.
         @kopf.on.event(
             GROUP, VERSION, definition.plural, id=f"changed-{definition.plural}", registry=registry
         )
-        def changed(event: Mapping[str, Any], body: Mapping[str, Any], **_: object) -> None:
+        async def changed(event: Mapping[str, Any], body: Mapping[str, Any], **_: object) -> None:
             if event["type"] == "DELETED":
                 objects.drop(body)
+                watchers.on_change()
             else:
-                objects.put(body)
+                match objects.put(body):
+                    case News.WANTED:
+                        watchers.on_change()
+                    case News.BESIDE:
+                        watchers.on_change_beside()
             if event["type"] is None:
                 watchers.on_listed()
-            watchers.on_change()
 
     @kopf.on.login(registry=registry)
     def login(**arguments: Any) -> kopf.ConnectionInfo | None:

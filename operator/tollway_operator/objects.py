@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, Final
 
 from tollway_api.inventory import identify, parse_resource
@@ -11,6 +12,14 @@ from tollway_api.problems import Problem
 
 # Set on a SemanticCacheIndex to let it go although what it remembers could not be deleted.
 ABANDON_ANNOTATION: Final = "tollway.dev/abandon"
+
+
+class News(Enum):
+    """What an object as it came says that was not known."""
+
+    NOTHING = auto()  # it is as old as what we know, or what we have written ourselves
+    BESIDE = auto()  # its status or labels, which no snapshot depends on
+    WANTED = auto()
 
 
 @dataclass(slots=True)
@@ -35,8 +44,8 @@ class Objects:
         self._held: dict[Identity, Held] = {}
         self.revision = 0
 
-    def put(self, body: Mapping[str, Any]) -> bool:
-        """Takes an object as the API gives it; whether it says anything new besides its status."""
+    def put(self, body: Mapping[str, Any]) -> News:
+        """Takes an object as the API gives it."""
         identity = identify(body)
         metadata = body["metadata"]
         before = self._held.get(identity)
@@ -46,7 +55,7 @@ class Objects:
             and before.uid == metadata["uid"]
             and int(before.resource_version) >= int(version)
         ):
-            return False  # we wrote it ourselves
+            return News.NOTHING
         generation = int(metadata.get("generation") or 0)
         same = before is not None and (before.uid, before.generation) == (metadata["uid"], generation)
         held = Held(
@@ -68,7 +77,7 @@ class Objects:
             != (held.finalizers, held.deleted_at, held.abandoned)
         )
         self.revision += news
-        return news
+        return News.WANTED if news else News.BESIDE
 
     def drop(self, body: Mapping[str, Any]) -> None:
         identity = identify(body)
