@@ -60,9 +60,7 @@ class Watches:
         """Runs for the life of the process."""
         while True:
             self._begun_anew.clear()
-            asked = monotonic()
             behind = [kind for kind in SPEC_OF_KIND if not await self._agrees(kind)]
-            took_s = monotonic() - asked
             if not behind and not self.complete:
                 self.complete = True
                 log.info("complete", extra={"objects": len(self._objects)})
@@ -71,8 +69,7 @@ class Watches:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._stale_after_s / 4):
                         await self._begun_anew.wait()
-            # A list of thousands takes a while, and nothing else gets on while one is taken after another.
-            await asyncio.sleep(max(_SOON_S, took_s))
+            await asyncio.sleep(_SOON_S)
 
     async def _agrees(self, kind: str) -> bool:
         """Whether everything listed has come over the watch, in that version or a later one."""
@@ -92,6 +89,8 @@ class Watches:
             self._objects.forget(gone)
             self._on_news()
         if any(known.get(uid, -1) < version for uid, version in listed.items()):
+            # A list of thousands takes a while, and what it waits for gets on only while nothing is listed.
+            await asyncio.sleep(monotonic() - asked)
             return False
         self._agreed[kind] = asked
         return True
