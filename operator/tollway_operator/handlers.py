@@ -19,6 +19,7 @@ _REQUEST_S = 30.0
 _CONNECT_S = 5.0
 _WATCH_S = 300
 _PAGE = 500
+_IDLE_S = 0.5  # how long kopf keeps a task and a body for an object of which nothing more comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def _settings(*, namespaced: bool) -> kopf.OperatorSettings:
     settings.networking.connect_timeout = _CONNECT_S
     settings.watching.server_timeout = _WATCH_S
     settings.watching.chunk_size = _PAGE
+    settings.queueing.idle_timeout = _IDLE_S
     settings.scanning.disabled = namespaced
     settings.peering.standalone = True
     return settings

@@ -35,6 +35,7 @@ class Held:
     finalizers: tuple[str, ...]
     deleted_at: str  # RFC 3339; "" while it is wanted
     abandoned: bool
+    looked_at: float = 0.0  # when its status was last compared with what is known, on the monotonic clock
 
 
 class Objects:

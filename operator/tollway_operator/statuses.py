@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _AT_ONCE: Final = 8
 _DEBOUNCE_S: Final = 0.2
 _PAUSE_S: Final = 2.0
-_LONG_S: Final = 5.0
+_LONG_S: Final = 2.0
 
 
 class StatusWriter:
@@ -71,11 +71,12 @@ class StatusWriter:
         return next((fault for fault in faults if fault is not None), None)
 
     def _turns(self) -> Iterator[Held]:
-        """First those whose author is waiting, then who was written longest ago; for long only while nobody asks anew,
-        so that an author need not wait until thousands of others have been served.
+        """First those that are not settled, whose author may be waiting, then who was looked at longest ago; for long
+        only while nobody asks anew, so that nobody need wait until thousands of others have been served.
         """
         until = monotonic() + _LONG_S
         for held in sorted(self._objects, key=_urgency):
+            held.looked_at = monotonic()
             yield held
             if self._wake.is_set() and monotonic() > until:
                 return
@@ -134,9 +135,14 @@ def _turned(before: list[Condition], after: list[Condition]) -> list[Condition]:
     ]
 
 
-def _urgency(held: Held) -> tuple[bool, int]:
-    said = max((each.observed_generation for each in conditions_in(held.status)), default=0)
-    return said >= held.generation, int(held.resource_version)
+def _urgency(held: Held) -> tuple[bool, float]:
+    settled = any(
+        each.type == ConditionType.READY
+        and each.status is ConditionStatus.TRUE
+        and each.observed_generation == held.generation
+        for each in conditions_in(held.status)
+    )
+    return settled, held.looked_at
 
 
 def _now() -> str:
