@@ -12,6 +12,8 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 export PIP_CACHE_DIR := $(TOLLWAY_CACHE)/pip
 export UV_CACHE_DIR := $(TOLLWAY_CACHE)/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start our programs hundreds of times, so their bytecode is kept, also where the machine says otherwise.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
