@@ -7,6 +7,7 @@ import json
 import secrets
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,9 +125,11 @@ class ApiServer:
             "contexts": [{"name": name, "context": context}],
             "current-context": name,
         }
-        path.write_text(yaml.safe_dump(config), encoding="utf-8")
-        path.chmod(0o600)
-        return path
+        # At once, since somebody may be reading it.
+        unfinished = path.with_suffix(f".{threading.get_ident()}")
+        unfinished.write_text(yaml.safe_dump(config), encoding="utf-8")
+        unfinished.chmod(0o600)
+        return unfinished.replace(path)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import httpx
@@ -257,11 +258,16 @@ def busy(installation: Installation) -> Iterator[None]:
         "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
     )
     try:
-        with (
-            socket.create_connection((place.hostname, place.port)) as plain,
-            context.wrap_socket(plain, server_hostname=place.hostname) as sitting,
-        ):
-            sitting.sendall(request.encode())
+        with ExitStack() as stack:
+            while True:
+                plain = stack.enter_context(socket.create_connection((place.hostname, place.port)))
+                sitting = stack.enter_context(context.wrap_socket(plain, server_hostname=place.hostname))
+                sitting.sendall(request.encode())
+                sitting.settimeout(0.5)
+                try:
+                    sitting.recv(1)  # an answer: somebody else has the seat just now
+                except TimeoutError:
+                    break
             yield
     finally:
         installation.kubectl("delete", "flowschema,prioritylevelconfiguration", "one-seat")
