@@ -51,6 +51,7 @@ check: $(VENV)/ready ## format, lint, types, import contracts, generated files
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate_model_catalog.py --check
 	$(BIN)/python tools/generate_crds.py --check
+	$(BIN)/python tools/generate_reference.py --check
 
 format: $(VENV)/ready ## rewrite the code in the house format
 	$(BIN)/ruff format $(CODE)
@@ -58,6 +59,7 @@ format: $(VENV)/ready ## rewrite the code in the house format
 
 generate: $(VENV)/ready crds ## rewrite generated files and the golden halves
 	$(BIN)/python tools/generate_model_catalog.py
+	$(BIN)/python tools/generate_reference.py
 	TOLLWAY_REWRITE_GOLDEN=1 $(BIN)/pytest tests/api
 
 crds: $(VENV)/ready ## rewrite deploy/crds/ from the typed models
