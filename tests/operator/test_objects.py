@@ -1,0 +1,59 @@
+"""What an object as it came is news of."""
+
+from typing import Any
+
+import pytest
+
+from tollway_operator.objects import News, Objects
+
+BODY: dict[str, Any] = {
+    "apiVersion": "tollway.dev/v1alpha1",
+    "kind": "SemanticCacheIndex",
+    "metadata": {
+        "name": "answers",
+        "namespace": "default",
+        "uid": "u-1",
+        "resourceVersion": "10",
+        "generation": 1,
+    },
+    "spec": {},
+}
+
+
+def later(status: dict[str, Any] | None = None, **metadata: object) -> dict[str, Any]:
+    return {
+        **BODY,
+        "metadata": {**BODY["metadata"], "resourceVersion": "11", **metadata},
+        "status": status or {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "news"),
+    [
+        (BODY, News.NOTHING),
+        (later(resourceVersion="9"), News.NOTHING),
+        (later({"conditions": []}), News.BESIDE),
+        (later(labels={"team": "search"}), News.BESIDE),
+        (later(generation=2), News.WANTED),
+        (later(uid="u-2"), News.WANTED),
+        (later(finalizers=["tollway.dev/index"]), News.WANTED),
+        (later(deletionTimestamp="2026-01-01T00:00:00Z"), News.WANTED),
+        (later(annotations={"tollway.dev/abandon": ""}), News.WANTED),
+    ],
+)
+def test_only_what_is_wanted_is_compiled_again(body: dict[str, Any], news: News) -> None:
+    objects = Objects()
+    assert objects.put(BODY) is News.WANTED
+    revision = objects.revision
+    assert objects.put(body) is news
+    assert (objects.revision > revision) is (news is News.WANTED)
+
+
+def test_what_is_gone_is_dropped_unless_another_has_its_name() -> None:
+    objects = Objects()
+    objects.put(later(uid="u-2"))
+    objects.drop(BODY)
+    assert len(objects) == 1
+    objects.drop(later(uid="u-2"))
+    assert len(objects) == 0
