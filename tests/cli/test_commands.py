@@ -39,7 +39,8 @@ def test_the_examples_are_valid() -> None:
 
 def test_validate_shows_a_table_with_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(BAD, encoding="utf-8")
-    done = run("tollway_cli", "validate", str(tmp_path))
+    # Wide enough for the path of any checkout.
+    done = run("tollway_cli", "validate", str(tmp_path), env={"COLUMNS": "500"})
     assert done.returncode == 1
     for words in ("Error", "RoutingPolicy", "bad.yaml:6", "spec.models[0].model", "gpt-4o-mini"):
         assert words in done.stdout
