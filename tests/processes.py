@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,14 +12,19 @@ from pathlib import Path
 
 import httpx
 
-from tollway_dataplane.server import listen
+from tollway_dataplane.server import ListenError, listen
 from tollway_dataplane.settings import Address
+
+# Below those that the system gives to connections, so that none takes one before whom it is meant for.
+_PORTS = range(15_000, 32_000)
 
 
 def free_port() -> int:
-    with listen(Address("127.0.0.1", 0)) as socket:
-        port: int = socket.getsockname()[1]
-        return port
+    """On loopback; random, so that processes that choose at the same time hardly choose the same."""
+    for port in random.sample(_PORTS, 100):
+        with contextlib.suppress(ListenError), listen(Address("127.0.0.1", port)):
+            return port
+    raise OSError(f"no port is free between {_PORTS.start} and {_PORTS.stop}")
 
 
 def run(

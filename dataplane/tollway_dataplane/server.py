@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Generator, Sequence
@@ -66,6 +67,7 @@ async def serve(sites: Sequence[Site], stop: asyncio.Event, drain_s: float, drai
     """Serves until `stop`, sets `draining`, and goes on for at most `drain_s` for requests and streams under way.
     The first site is closed before the others, so that probes and metrics answer during the drain.
     """
+    _allow_descriptors()
     servers = [_Server(_config(site, drain_s)) for site in sites]
     tasks = [
         asyncio.create_task(server.serve(sockets=[site.socket]))
@@ -80,6 +82,12 @@ async def serve(sites: Sequence[Site], stop: asyncio.Event, drain_s: float, drai
         for server, task in zip(servers, tasks, strict=True):
             server.should_exit = True
             await task
+
+
+def _allow_descriptors() -> None:
+    """As many as the system lets us have: every caller takes one, and most shells hand on a limit of 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def settle_heap() -> None:

@@ -1,6 +1,7 @@
 """What arrives as bytes: no HTTP at all, offers of other protocols, heads that never end, callers who leave."""
 
 import asyncio
+import contextlib
 import json
 
 import orjson
@@ -72,6 +73,30 @@ async def test_a_head_that_never_ends_is_let_go(
     gateway = await start(setup)
     assert await raw(gateway, b"") == b""
     assert await raw(gateway, b"POST /chat HTTP/1.1\r\nhost: x\r\n") == b""
+
+
+@pytest.mark.parametrize("endless", [b"x: " + b"a" * 1_000 + b"\r\n", b"a" * 1_000])
+async def test_a_head_that_grows_without_end_is_refused_before_it_fills_memory(
+    gateway: Running, endless: bytes
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    writer.write(b"POST /chat HTTP/1.1\r\nhost: x\r\nlong: ")
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while not writer.transport.is_closing() and sent < 50_000_000:
+            writer.write(endless)
+            await writer.drain()
+            sent += len(endless)
+    assert sent < 50_000_000
+    assert (await gateway.ask("Hello")).status == 200
+
+
+async def test_headers_that_are_too_large_are_said_to_be(gateway: Running) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    writer.write(b"POST /chat HTTP/1.1\r\nhost: x\r\nlong: " + b"a" * 66_000)
+    assert b"431 Request Header Fields Too Large" in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert b"larger than 65536 bytes" in await asyncio.wait_for(reader.read(), 5)
+    writer.close()
 
 
 async def test_a_second_request_on_a_connection_has_no_more_time(

@@ -43,6 +43,12 @@ def malformed_http() -> Refusal:
     )
 
 
+def head_too_large(most: int) -> Refusal:
+    """For headers without an end (RFC 6585, 5)."""
+    message = f"the request's headers are larger than {most} bytes; send less in them"
+    return Refusal(431, RefusalCode.TOO_LARGE, message)
+
+
 def internal_error() -> Refusal:
     """For what nobody foresaw. The log has the cause, under the request's id."""
     message = "something went wrong inside the gateway; its log has the cause under this request's id"
