@@ -133,7 +133,7 @@ def measure_edits(pod_count: int, edits: int, policies: int) -> Figures:
             began = time.time()
             asyncio.run(crowd.write(server, crowd.policies(1, PROVIDER, number + 1)))
             known = revision
-            revision, at = until(lambda known=known: pods.acknowledged(known), "every pod has it", 60)  # type: ignore[misc]
+            revision, at = until(lambda known=known: pods.acknowledged(known), "every pod has it", 60)  # type: ignore[misc]  # mypy does not type a lambda with a default
             took.append(at - began)
             if number % 10 == 9:
                 print(f"  edit {number + 1}/{edits}: p50 {statistics.median(took):.2f} s", flush=True)

@@ -81,7 +81,7 @@ class Setup:
         return str(yaml.safe_dump_all(self.objects()))
 
     def but(self, **changes: object) -> "Setup":
-        return replace(self, **changes)  # type: ignore[arg-type]
+        return replace(self, **changes)  # type: ignore[arg-type]  # a test may give anything
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ async def running(
     snapshot = compiled(setup.objects())
     await provision(snapshot, cache_url, ledger_url)
     stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
-    chosen = Settings(cache_url, ledger_url, **{"cache_read_deadline_s": 1.0, **settings})  # type: ignore[arg-type]
+    chosen = Settings(cache_url, ledger_url, **{"cache_read_deadline_s": 1.0, **settings})  # type: ignore[arg-type]  # a test may give anything
 
     async def load() -> LocalEmbedder:
         return embedder

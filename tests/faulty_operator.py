@@ -48,12 +48,12 @@ def _arm_step(when: str, wanted: str) -> None:
             if armed:
                 _die()
 
-        return stepping  # type: ignore[return-value]
+        return stepping  # type: ignore[return-value]  # it stands in for the step
 
     def armed_steps(self: reconcile.Reconciler) -> object:
-        return tuple((name, around(step) if name == wanted else step) for name, step in original(self))  # type: ignore[arg-type]
+        return tuple((name, around(step) if name == wanted else step) for name, step in original(self))  # type: ignore[arg-type]  # it stands in for the step
 
-    reconcile.Reconciler.steps = property(armed_steps)  # type: ignore[assignment,method-assign]
+    reconcile.Reconciler.steps = property(armed_steps)  # type: ignore[assignment,method-assign]  # it stands in
 
 
 def _arm_call(door: str, name: str) -> None:
@@ -93,7 +93,7 @@ def _arm_clock(seconds: float) -> None:
         jumped = True
         return result
 
-    publish.Publisher.publish = publishing  # type: ignore[assignment,method-assign]
+    publish.Publisher.publish = publishing  # type: ignore[assignment,method-assign]  # it stands in
 
 
 _DOORS: dict[str, type] = {"kube": kube.Kube, "redis": redis_store.RedisStore, "pods": notify.Notifier}

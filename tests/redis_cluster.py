@@ -66,7 +66,7 @@ def redis_cluster(folder: Path) -> Iterator[Cluster]:
             cluster.command(number, "CLUSTER", "MEET", "127.0.0.1", nodes[0].port, buses[0])
         for number in range(4):
             for state in ("cluster_state:ok", "cluster_known_nodes:4"):
-                wait_for(lambda number=number, state=state: cluster.sees(number, state), state)  # type: ignore[misc]
+                wait_for(lambda number=number, state=state: cluster.sees(number, state), state)  # type: ignore[misc]  # mypy does not type a lambda with a default
         cluster.command(3, "CLUSTER", "REPLICATE", cluster.command(2, "CLUSTER", "MYID").decode())
         wait_for(lambda: cluster.command(3, "ROLE")[3] == b"connected", "the replica follows")
         yield cluster

@@ -90,6 +90,6 @@ class Provider:
 
 @contextlib.contextmanager
 def provider(name: str, **settings: object) -> Iterator[Provider]:
-    simulator = create_simulator(SimulatorSettings(name=name, **settings))  # type: ignore[arg-type]
+    simulator = create_simulator(SimulatorSettings(name=name, **settings))  # type: ignore[arg-type]  # a test may give anything
     with served(simulator) as url, httpx.Client() as http:
         yield Provider(name, url, http)

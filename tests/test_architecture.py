@@ -101,9 +101,8 @@ def test_every_ignored_rule_has_a_reason() -> None:
     bare = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for path in SOURCES
-        if path.relative_to(ROOT).parts[0] in CONTAINERS
         for line in path.read_text(encoding="utf-8").splitlines()
-        if re.search(r"# noqa: [A-Z0-9, ]+$", line)
+        if re.search(r"# (noqa: [A-Z0-9, ]+|type: ignore\[[a-z, -]+\])$", line)
     ]
     assert bare == []
 

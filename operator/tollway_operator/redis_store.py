@@ -296,7 +296,7 @@ async def open_store(url: str, role: str) -> AsyncIterator[RedisStore]:
 async def _command(node: Redis, *words: str | int, unless: str = "") -> Any:
     """`unless`: a complaint, as a regular expression, that means that there is nothing to do."""
     try:
-        return await node.execute_command(*words)  # type: ignore[no-untyped-call]
+        return await node.execute_command(*words)  # type: ignore[no-untyped-call]  # the library does not type it
     except ResponseError as exc:
         if unless and re.search(unless, str(exc), re.IGNORECASE):
             return None

@@ -176,7 +176,7 @@ def test_it_tells_what_it_would_bill_and_never_a_key() -> None:
 
 
 def test_latencies_have_the_distribution_that_was_asked_for() -> None:
-    draw = random.Random(1)  # noqa: S311
+    draw = random.Random(1)  # noqa: S311 - not for secrets
     assert {parse_latency("fixed:200ms").draw(draw) for _ in range(3)} == {0.2}
     uniform = [parse_latency("uniform:100ms,400ms").draw(draw) for _ in range(500)]
     assert 0.1 <= min(uniform) < 0.15

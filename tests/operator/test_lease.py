@@ -44,7 +44,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def leadership(api: Api, name: str) -> Leadership:
-    return Leadership(api, "ns", name, lambda: None, LeaseTimes())  # type: ignore[arg-type]
+    return Leadership(api, "ns", name, lambda: None, LeaseTimes())  # type: ignore[arg-type]  # a stand-in that has what is called
 
 
 async def test_the_first_leads_and_the_second_waits_until_it_has_seen_it_silent_for_long(
@@ -69,7 +69,7 @@ async def test_a_renewal_starts_the_wait_again(clock: Callable[[float], None]) -
     await one._seek()
     await two._seek()
     clock(14)
-    await one._renew(one._lease)  # type: ignore[arg-type]
+    await one._renew(one._lease)  # type: ignore[arg-type]  # a stand-in that has what is called
     await two._seek()
     clock(14)
     await two._seek()

@@ -118,7 +118,7 @@ def test_a_secret_may_come_from_the_environment(
 
 
 def test_a_kubernetes_list_and_json_are_read_too(tmp_path: Path) -> None:
-    text = '{"kind": "List", "apiVersion": "v1", "items": [{"apiVersion": "tollway.dev/v1alpha1", "kind": "SemanticCacheIndex", "metadata": {"name": "x"}, "spec": {}}]}'  # noqa: E501
+    text = '{"kind": "List", "apiVersion": "v1", "items": [{"apiVersion": "tollway.dev/v1alpha1", "kind": "SemanticCacheIndex", "metadata": {"name": "x"}, "spec": {}}]}'  # noqa: E501 - one line is what this is about
     (tmp_path / "a.json").write_text(text, encoding="utf-8")
     assert list(gather([tmp_path], {}, "tollway-system").snapshot.indexes) == ["default/x"]
 

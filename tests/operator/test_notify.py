@@ -84,7 +84,7 @@ async def notifying(fleet: Fleet, addresses: list[str]) -> AsyncIterator[Notifie
         port = int(url.rpartition(":")[2])
         async with aiohttp.ClientSession() as session:
             pods = Known(addresses)
-            notifier = Notifier(session, pods, port, POLL_S, Metrics(), lambda: None)  # type: ignore[arg-type]
+            notifier = Notifier(session, pods, port, POLL_S, Metrics(), lambda: None)  # type: ignore[arg-type]  # a stand-in
             running = asyncio.create_task(notifier.run())
             try:
                 yield notifier

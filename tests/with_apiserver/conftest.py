@@ -52,7 +52,7 @@ def apply_definitions(client: httpx.Client) -> None:
         )
         assert reply.is_success, reply.text
         listed = f"/apis/tollway.dev/v1alpha1/{definition['spec']['names']['plural']}"
-        wait_for(lambda url=listed: client.get(url).is_success, f"{listed} is served")  # type: ignore[misc]
+        wait_for(lambda url=listed: client.get(url).is_success, f"{listed} is served")  # type: ignore[misc]  # mypy does not type a lambda with a default
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +80,7 @@ def installation(
     yield installation
     for served, digest in installation.served:
         wait_for(
-            lambda served=served, digest=digest: not witness.not_compiled(served, digest),  # type: ignore[misc]
+            lambda served=served, digest=digest: not witness.not_compiled(served, digest),  # type: ignore[misc]  # mypy does not type a lambda with a default
             f"what a pod ran was compiled from accepted objects: {witness.not_compiled(served, digest)}",
             5,
         )

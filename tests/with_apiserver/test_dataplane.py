@@ -24,7 +24,7 @@ class DataPlane:
 
     @property
     def revision(self) -> str | None:
-        return httpx.get(f"{self.admin_url}/readyz").json()["revision"]  # type: ignore[no-any-return]
+        return httpx.get(f"{self.admin_url}/readyz").json()["revision"]  # type: ignore[no-any-return]  # JSON is anything
 
     def ask(self, prompt: str) -> httpx.Response:
         return httpx.post(f"{self.url}/chat", json={"prompt": prompt}, headers=AUTH, timeout=30)
@@ -122,7 +122,7 @@ def test_a_pod_is_ready_with_its_first_valid_snapshot_and_not_before(
             wait_for(lambda: httpx.get(f"{one.admin_url}/readyz").status_code == 200, "it is ready")
             published = installation.head()
             assert published is not None
-            wait_for(lambda: one.revision == installation.head().revision, "it says which it runs")  # type: ignore[union-attr]
+            wait_for(lambda: one.revision == installation.head().revision, "it says which it runs")  # type: ignore[union-attr]  # there is one by now
             assert f'revision="{one.revision}"' in httpx.get(f"{one.admin_url}/metrics").text
             assert one.ask("What is a fjord?").headers["x-tollway-revision"] == one.revision
 

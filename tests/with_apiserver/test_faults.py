@@ -141,7 +141,7 @@ def test_a_providers_key_that_is_deleted_and_put_back_is_missed_and_used_again(
 
     def key(pod: LightPod) -> str | None:
         (policy,) = pod.live.current().snapshot.policies
-        return policy.models["cheap"].api_key  # type: ignore[index]
+        return policy.models["cheap"].api_key  # type: ignore[index]  # there is one by now
 
     with installation.light_pod("dp-1") as pod, installation.operator():
         installation.apply(*setup.objects())
@@ -330,7 +330,7 @@ def test_an_operator_without_our_kinds_publishes_nothing(
 
 def test_a_namespace_that_is_deleted_takes_its_objects_along(installation: Installation) -> None:
     installation.kubectl("create", "namespace", "team-a")
-    objects = [{**each, "metadata": {**each["metadata"], "namespace": "team-a"}} for each in SETUP.objects()]  # type: ignore[dict-item]
+    objects = [{**each, "metadata": {**each["metadata"], "namespace": "team-a"}} for each in SETUP.objects()]  # type: ignore[dict-item]  # an object of YAML is anything
     with installation.light_pod("dp-1") as pod, installation.operator():
         installation.apply(*objects)
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready", "team-a")

@@ -21,7 +21,7 @@ from tollway_dataplane.ports import Place, Remembered
 
 
 async def command(redis: Redis, *words: str | int) -> None:
-    await redis.execute_command(*words)  # type: ignore[no-untyped-call]
+    await redis.execute_command(*words)  # type: ignore[no-untyped-call]  # the library does not type it
 
 
 PASSWORD = "How do I reset my password?"
@@ -142,7 +142,7 @@ async def test_an_index_of_other_dimensions_is_a_counted_miss(
             *("TYPE", "FLOAT32", "DIM", 1536, "DISTANCE_METRIC", "COSINE"),
         )
         for _ in range(100):
-            facts = await redis.ft(wire.index_name(index)).info()  # type: ignore[no-untyped-call]
+            facts = await redis.ft(wire.index_name(index)).info()  # type: ignore[no-untyped-call]  # the library does not type it
             if int(facts["num_docs"]) == 1:
                 break
             await asyncio.sleep(0.02)

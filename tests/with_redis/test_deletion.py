@@ -35,7 +35,7 @@ class Leads:
 async def test_only_who_leads_deletes(cache_redis: EmbeddedRedis, later: int, left: int) -> None:
     body = manifest("SemanticCacheIndex", "answers", {})
     metadata = {
-        **body["metadata"],  # type: ignore[dict-item]
+        **body["metadata"],  # type: ignore[dict-item]  # an object of YAML is anything
         "namespace": "default", "uid": "u", "resourceVersion": "1", "generation": 1,
         "finalizers": [FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z",
     }  # fmt: skip
@@ -49,7 +49,7 @@ async def test_only_who_leads_deletes(cache_redis: EmbeddedRedis, later: int, le
             client.hset(wire.entry_key(partition, "e"), "body", "x")
             client.hset(wire.vector_key(INDEX, partition, "e"), "partition", partition)
             assert await store.claim(later)
-            deletion = Deletion(kube, store, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]
+            deletion = Deletion(kube, store, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
             if left:
                 with pytest.raises(LeadershipLost):
                     await deletion.settle(held, in_use=False)

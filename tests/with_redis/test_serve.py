@@ -180,7 +180,7 @@ def test_what_it_prints_at_the_start_works_when_pasted(
     with serving(tmp_path, manifests) as served:
         wait_for(lambda: "Ctrl-C stops" in served.process.output, "it has introduced itself")
         (line,) = [line for line in served.process.output.splitlines() if line.strip().startswith("curl ")]
-        reply = subprocess.run(["sh", "-c", f"{line} -s"], capture_output=True, text=True, check=True)  # noqa: S603, S607
+        reply = subprocess.run(["sh", "-c", f"{line} -s"], capture_output=True, text=True, check=True)  # noqa: S603, S607 - the line we printed
         assert '"source":"live"' in reply.stdout
         assert "acme" in served.process.output
         assert "25 USD a day (Europe/Berlin)" in served.process.output

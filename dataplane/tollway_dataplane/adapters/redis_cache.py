@@ -42,7 +42,7 @@ class RedisAnswerCache:
         """The closest entries of the partition. Only index documents of the place's own version are seen."""
         query = f"@partition:{{{place.partition}}}=>[KNN {count} @embedding $vector AS distance]"
         async with _faults("search", self._read_deadline_s):
-            reply = await self._redis.execute_command(  # type: ignore[no-untyped-call]
+            reply = await self._redis.execute_command(  # type: ignore[no-untyped-call]  # the library does not type it
                 "FT.SEARCH", wire.index_name(place.index), query,
                 "PARAMS", 2, "vector", _encoded(vector, place.index.vector_type),
                 "SORTBY", "distance", "RETURN", 2, "distance", "prompt", "LIMIT", 0, count, "DIALECT", 2,
@@ -60,7 +60,7 @@ class RedisAnswerCache:
                 vector_key = wire.vector_key(place.index, place.partition, place.entry)
                 encoded = _encoded(vector, place.index.vector_type)
                 document = {"partition": place.partition, "prompt": prompt, "embedding": encoded}
-                pipeline.hset(vector_key, mapping=document)  # type: ignore[arg-type]
+                pipeline.hset(vector_key, mapping=document)  # type: ignore[arg-type]  # the library forgets that values may be bytes
                 pipeline.pexpire(vector_key, place.index.ttl_ms)
             await pipeline.execute()
 
