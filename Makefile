@@ -49,21 +49,21 @@ check: $(VENV)/ready ## format, lint, types, import contracts, generated files
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports
-	$(BIN)/python tools/generate_model_catalog.py --check
-	$(BIN)/python tools/generate_crds.py --check
-	$(BIN)/python tools/generate_reference.py --check
+	$(BIN)/python -m tools.generate_model_catalog --check
+	$(BIN)/python -m tools.generate_crds --check
+	$(BIN)/python -m tools.generate_reference --check
 
 format: $(VENV)/ready ## rewrite the code in the house format
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
 generate: $(VENV)/ready crds ## rewrite generated files and the golden halves
-	$(BIN)/python tools/generate_model_catalog.py
-	$(BIN)/python tools/generate_reference.py
+	$(BIN)/python -m tools.generate_model_catalog
+	$(BIN)/python -m tools.generate_reference
 	TOLLWAY_REWRITE_GOLDEN=1 $(BIN)/pytest tests/api
 
 crds: $(VENV)/ready ## rewrite deploy/crds/ from the typed models
-	$(BIN)/python tools/generate_crds.py
+	$(BIN)/python -m tools.generate_crds
 
 cluster-tools: $(VENV)/ready ## build Kubernetes' own binaries for the tests, once (ten minutes)
 	$(BIN)/python tools/cluster_tools.py

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tollway_api.crds import walk
+
 JsonObject = dict[str, Any]
 
 
@@ -64,7 +66,7 @@ class Bound:
 
 def bounds_of(spec: JsonObject) -> Iterator[Bound]:
     """All of them, of the fields of a spec."""
-    for path, schema in _fields(spec, ""):
+    for path, schema in walk(spec):
         for word, inside, outside, at, complaint in _cases(schema):
             field = "spec" + (f".{path}" if path else "").replace("[]", "[0]")
             yield Bound(
@@ -74,14 +76,6 @@ def bounds_of(spec: JsonObject) -> Iterator[Bound]:
                 _placed(spec, path, outside),
                 f"{field}{at}: {complaint.replace('FIELD', field)}",
             )
-
-
-def _fields(schema: JsonObject, path: str) -> Iterator[tuple[str, JsonObject]]:
-    yield path, schema
-    for name, child in schema.get("properties", {}).items():
-        yield from _fields(child, f"{path}.{name}".lstrip("."))
-    if "items" in schema:
-        yield from _fields(schema["items"], f"{path}[]")
 
 
 Case = tuple[str, list[Any], Any, str, str]  # the word, values inside, one outside, where, what is said

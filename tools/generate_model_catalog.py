@@ -3,14 +3,15 @@
 Reads the table as a file of the installed distribution: importing LiteLLM takes seconds and is not needed.
 """
 
-import argparse
 import json
 import sys
 from decimal import Decimal
 from importlib.metadata import distribution
 from pathlib import Path
 
-TARGET = Path(__file__).parents[1] / "api" / "tollway_api" / "model_catalog.json"
+from tools.generated import ROOT, write_or_check
+
+TARGET = ROOT / "api" / "tollway_api" / "model_catalog.json"
 TABLE = "litellm/model_prices_and_context_window_backup.json"
 # LiteLLM's modes that answer a chat, and the one that embeds; images, audio and moderation are not routed.
 MODES = {"chat": "chat", "completion": "chat", "responses": "chat", "embedding": "embedding"}
@@ -56,19 +57,5 @@ def generate() -> str:
     return f'{{"source": {source},\n"providers": {json.dumps(providers)},\n"models": {{\n{lines}\n}}}}\n'
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail when the committed file differs")
-    check = parser.parse_args().check
-    wanted = generate()
-    if check and TARGET.read_text(encoding="utf-8") != wanted:
-        print(f"{TARGET.name} is not what the pinned LiteLLM says; run: make generate", file=sys.stderr)
-        return 1
-    if not check:
-        TARGET.write_text(wanted, encoding="utf-8")
-        print(f"wrote {TARGET.name}: {len(json.loads(wanted)['models'])} models")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(__doc__, {TARGET: generate()}, "the pinned LiteLLM says", "generate"))

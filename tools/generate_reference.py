@@ -1,18 +1,16 @@
 """Writes a page for each kind to docs/, from the same definitions as the CRDs; `--check` only compares."""
 
-import argparse
+import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from tollway_api.crds import DEFINITIONS, Definition, custom_resource_definition
+from tollway_api.crds import DEFINITIONS, Definition, JsonSchema, custom_resource_definition, walk
+from tools.generated import ROOT, write_or_check
 
-ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs"
 EXAMPLES = ROOT / "examples"
-Schema = Mapping[str, Any]
 _BOUNDS = {
     "minimum": "≥ {}",
     "maximum": "≤ {}",
@@ -37,7 +35,7 @@ def _page(definition: Definition) -> str:
     names, version = crd["names"], crd["versions"][0]
     schema = version["schema"]["openAPIV3Schema"]
     spec, status = schema["properties"]["spec"], schema["properties"]["status"]
-    rules = list(_rules(spec, ""))
+    rules = list(_rules(spec))
     about = (
         f"{schema['description']} `kubectl get {names['plural']}`, or `{names['shortNames'][0]}` for short; "
         f"`kubectl get tollway` shows all kinds. API version `{crd['group']}/{version['name']}`."
@@ -80,35 +78,34 @@ def _example(kind: str) -> str:
     raise LookupError(f"no {kind} in {EXAMPLES}")
 
 
-def _table(schema: Schema) -> Iterator[str]:
+def _table(schema: JsonSchema) -> Iterator[str]:
+    required = {
+        f"{path}.{name}".removeprefix(".") for path, each in walk(schema) for name in each.get("required", ())
+    }
     yield "| field | type | default | |"
     yield "|---|---|---|---|"
-    for path, field, required in _fields(schema, ""):
-        default = field.get("default", "required" if required else "")
-        shown = f"`{_json(default)}`" if default not in ("required", "", {}, []) else default or ""
-        bounds = "; ".join(text.format(field[name]) for name, text in _BOUNDS.items() if name in field)
-        about = field.get("description", "")
-        yield f"| `{path}` | {_type(field)} | {shown} | {_cell(f'{about} ({bounds})' if bounds else about)} |"
+    for path, field in walk(schema):
+        if path and not path.endswith("[]"):
+            default = _default(field) or ("required" if path in required else "")
+            bounds = "; ".join(text.format(field[name]) for name, text in _BOUNDS.items() if name in field)
+            about = field.get("description", "")
+            yield f"| `{path}` | {_type(field)} | {default} | {_cell(f'{about} ({bounds})' if bounds else about)} |"
 
 
-def _fields(schema: Schema, path: str) -> Iterator[tuple[str, Schema, bool]]:
-    for name, field in schema.get("properties", {}).items():
-        here = f"{path}.{name}".removeprefix(".")
-        yield here, field, name in schema.get("required", ())
-        yield from _fields(field, here)
-        if "items" in field:
-            yield from _fields(field["items"], f"{here}[]")
+def _default(field: JsonSchema) -> str:
+    default = field.get("default")
+    if default is None or default in ("", {}, []):
+        return ""
+    return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
-def _rules(schema: Schema, path: str) -> Iterator[tuple[str, str]]:
-    for rule in schema.get("x-kubernetes-validations", ()):
-        yield f"{path}{rule.get('fieldPath', '')}".removeprefix("."), rule["message"]
-    for name, field in schema.get("properties", {}).items():
-        yield from _rules(field, f"{path}.{name}")
-        yield from _rules(field.get("items", {}), f"{path}.{name}[]")
+def _rules(schema: JsonSchema) -> Iterator[tuple[str, str]]:
+    for path, each in walk(schema):
+        for rule in each.get("x-kubernetes-validations", ()):
+            yield f"{path}{rule.get('fieldPath', '')}".removeprefix("."), rule["message"]
 
 
-def _type(field: Schema) -> str:
+def _type(field: JsonSchema) -> str:
     if "enum" in field:
         return " \\| ".join(f"`{each}`" for each in field["enum"])
     if field["type"] == "array":
@@ -116,28 +113,9 @@ def _type(field: Schema) -> str:
     return str(field["type"])
 
 
-def _json(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value).replace("'", '"')
-
-
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    arguments = parser.parse_args()
-    files = generate()
-    if arguments.check:
-        stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
-        for path in stale:
-            print(f"{path.relative_to(ROOT)} is not what the models say; run: make generate", file=sys.stderr)
-        return int(bool(stale))
-    for path, text in files.items():
-        path.write_text(text)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(__doc__, generate(), "the models say", "generate"))

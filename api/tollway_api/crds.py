@@ -5,7 +5,7 @@ A schema is made structural: references are put in their places, `X | None` beco
 where they belong, on the field that has one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -175,6 +175,15 @@ def structural_schema(model: type[Spec]) -> JsonSchema:
     """The model's JSON schema in the form that Kubernetes takes."""
     schema = model.model_json_schema(by_alias=True)
     return _structural(schema, schema.get("$defs", {}))
+
+
+def walk(schema: JsonSchema, path: str = "") -> Iterator[tuple[str, JsonSchema]]:
+    """A schema and every one below it, by a path such as `limits[].name`."""
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from walk(child, f"{path}.{name}" if path else name)
+    if "items" in schema:
+        yield from walk(schema["items"], f"{path}[]")
 
 
 def without_defaults(schema: JsonSchema) -> JsonSchema:

@@ -1,14 +1,13 @@
 """What every schema of ours must be, by the Kubernetes API conventions; no published linter reads generated YAML."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tollway_api.crds import DEFINITIONS, Definition, custom_resource_definition
+from tollway_api.crds import DEFINITIONS, Definition, custom_resource_definition, walk
 
 JsonSchema = dict[str, Any]
 COMMITTED = Path(__file__).parents[2] / "deploy" / "crds"
@@ -23,24 +22,16 @@ def version_of(definition: Definition) -> JsonSchema:
     return version
 
 
-def fields(schema: JsonSchema, path: str = "") -> Iterator[tuple[str, JsonSchema]]:
-    """Every schema below this one, by its path."""
-    for name, child in schema.get("properties", {}).items():
-        yield f"{path}.{name}", child
-        yield from fields(child, f"{path}.{name}")
-    if "items" in schema:
-        yield f"{path}[]", schema["items"]
-        yield from fields(schema["items"], f"{path}[]")
-
-
 def fields_of(definition: Definition) -> list[tuple[str, JsonSchema]]:
+    """All but the spec and the status themselves."""
     properties = version_of(definition)["schema"]["openAPIV3Schema"]["properties"]
-    return [*fields(properties["spec"], ".spec"), *fields(properties["status"], ".status")]
+    roots = (".spec", ".status")
+    found = [*walk(properties["spec"], ".spec"), *walk(properties["status"], ".status")]
+    return [(path, schema) for path, schema in found if path not in roots]
 
 
 def spec_of(definition: Definition) -> list[tuple[str, JsonSchema]]:
-    spec = version_of(definition)["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    return [(".spec", spec), *fields(spec, ".spec")]
+    return [*walk(version_of(definition)["schema"]["openAPIV3Schema"]["properties"]["spec"], ".spec")]
 
 
 @each_kind
