@@ -92,6 +92,16 @@ def conditions_in(status: bytes) -> list[Condition]:
         return []
 
 
+def says(held: Held, condition: ConditionType) -> bool:
+    """Whether the status that stands says that this is True of the newest generation."""
+    return any(
+        each.type == condition
+        and each.status is ConditionStatus.TRUE
+        and each.observed_generation == held.generation
+        for each in conditions_in(held.status)
+    )
+
+
 def _policy_status(held: Held, view: View) -> RoutingPolicyStatus:
     coverage = view.covering.of(held.identity, held.generation)
     drafts = [*_standing(held, view), _programmed(held, view, coverage)]
@@ -279,12 +289,7 @@ def _revision_shown(held: Held, coverage: Coverage) -> str:
     """Of an object that was programmed before this operator started, the revision that was said then."""
     before = json.loads(held.status or b"{}")
     said = str((before.get("dataPlane") or {}).get("revision") or "")
-    programmed = any(
-        each.type == ConditionType.PROGRAMMED and each.status is ConditionStatus.TRUE
-        for each in conditions_in(held.status)
-        if each.observed_generation == held.generation
-    )
-    return said if said and programmed else coverage.revision
+    return said if said and says(held, ConditionType.PROGRAMMED) else coverage.revision
 
 
 def _limit_status(limit: Limit, usage: Usage) -> LimitStatus:

@@ -16,7 +16,7 @@ from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects, canonical
-from tollway_operator.status import View, conditions_in, status_of
+from tollway_operator.status import View, conditions_in, says, status_of
 
 log = logging.getLogger(__name__)
 
@@ -136,13 +136,7 @@ def _turned(before: list[Condition], after: list[Condition]) -> list[Condition]:
 
 
 def _urgency(held: Held) -> tuple[bool, float]:
-    settled = any(
-        each.type == ConditionType.READY
-        and each.status is ConditionStatus.TRUE
-        and each.observed_generation == held.generation
-        for each in conditions_in(held.status)
-    )
-    return settled, held.looked_at
+    return says(held, ConditionType.READY), held.looked_at
 
 
 def _now() -> str:
