@@ -38,6 +38,16 @@ class Cluster:
     def primaries(self) -> list[int]:
         return [number for number in range(len(self.nodes)) if self.command(number, "ROLE")[0] == b"master"]
 
+    def primaries_by(self, number: int) -> list[int]:
+        """Those that one node takes for primaries, which it learns from the others."""
+        known = self.command(number, "CLUSTER NODES")
+        ports = {
+            int(address.rpartition(":")[2])
+            for address, each in known.items()
+            if each["slots"] and "master" in each["flags"]
+        }
+        return [place for place, node in enumerate(self.nodes) if node.port in ports]
+
     def sees(self, number: int, state: str) -> bool:
         return state in " ".join(
             f"{name}:{value}" for name, value in self.command(number, "CLUSTER INFO").items()

@@ -69,7 +69,7 @@ async def test_a_renewal_starts_the_wait_again(clock: Callable[[float], None]) -
     await one._seek()
     await two._seek()
     clock(14)
-    await one._renew(one._lease)  # type: ignore[arg-type]  # a stand-in that has what is called
+    await one._renew(one._lease)  # type: ignore[arg-type]  # there is one by now
     await two._seek()
     clock(14)
     await two._seek()

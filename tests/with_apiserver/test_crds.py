@@ -273,7 +273,7 @@ def test_whatever_it_takes_the_compiler_reads(admin: httpx.Client, definition: A
     schema = structural_schema(definition.spec)
     taken, refused = [0], [0]
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(objects(schema))
     def run(spec: JsonObject) -> None:
         reply = create(admin, definition.kind, spec)

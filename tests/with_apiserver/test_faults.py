@@ -141,7 +141,7 @@ def test_a_providers_key_that_is_deleted_and_put_back_is_missed_and_used_again(
 
     def key(pod: LightPod) -> str | None:
         (policy,) = pod.live.current().snapshot.policies
-        return policy.models["cheap"].api_key  # type: ignore[index]  # there is one by now
+        return policy.models["cheap"].api_key  # type: ignore[index]  # a ModelName is a str
 
     with installation.light_pod("dp-1") as pod, installation.operator():
         installation.apply(*setup.objects())

@@ -145,7 +145,7 @@ def test_keys_leave_the_operator_as_digests_and_no_secret_is_in_a_status_or_log(
         all_ready(installation)
         snapshot = pod.live.current().snapshot
         assert ACME_KEY not in repr(snapshot.tenants)
-        assert snapshot.policies[0].models["cheap"].api_key == "sk-provider-key"  # type: ignore[index]  # there is one by now
+        assert snapshot.policies[0].models["cheap"].api_key == "sk-provider-key"  # type: ignore[index]  # a ModelName is a str
         statuses = installation.kubectl("get", "tollway", "-A", "-o", "yaml")
         token = installation.kubectl(
             "get", "secret", "-n", NAMESPACE, "tollway-admin-token", "-o", "jsonpath={.data.token}"

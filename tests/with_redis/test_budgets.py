@@ -160,10 +160,7 @@ async def test_two_data_planes_never_overspend_one_limit_together(
     start: Start, setup: Setup, cheap: Provider, ledger_redis: EmbeddedRedis
 ) -> None:
     budget = setup.but(acme={"limits": [limit("fifty", "50", "Requests")]})
-    pair = [
-        await start(budget, ledger_deadline_s=PATIENCE_S),
-        await start(budget, ledger_deadline_s=PATIENCE_S),
-    ]
+    pair = [await start(budget, ledger_deadline_s=PATIENCE_S) for _ in range(2)]
 
     async def ask(number: int) -> int:
         body = json.dumps({"messages": [{"role": "user", "content": f"question {number}"}]}).encode()
@@ -185,10 +182,7 @@ async def test_two_hundred_requests_at_once_never_spend_more_money_than_there_is
     worst = 200 * 600 + 70 * 150
     amount = f"{50 * worst / 1e9:.9f}"
     budget = setup.but(acme={"limits": [limit("money", amount)]})
-    pair = [
-        await start(budget, ledger_deadline_s=PATIENCE_S),
-        await start(budget, ledger_deadline_s=PATIENCE_S),
-    ]
+    pair = [await start(budget, ledger_deadline_s=PATIENCE_S) for _ in range(2)]
 
     async def ask(number: int) -> int:
         reply = await pair[number % 2].ask(f"question {number:03}", max_tokens=200)

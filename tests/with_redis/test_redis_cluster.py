@@ -2,9 +2,7 @@
 are one.
 """
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from redis.exceptions import MovedError
@@ -13,7 +11,6 @@ from tests.dataplanes import Setup, compiled
 from tests.processes import wait_for
 from tests.redis_cluster import Cluster, redis_cluster
 from tollway_api import wire
-from tollway_operator.errors import StoreFault
 from tollway_operator.provision import Step, WarningReason, provision
 from tollway_operator.redis_store import IndexSchema, open_store
 
@@ -120,18 +117,12 @@ async def test_after_a_failover_the_new_primary_is_the_one_that_is_asked(cluster
         cluster.command(3, "CLUSTER", "FAILOVER")
         wait_for(lambda: cluster.primaries == [0, 1, 3], "the replica has taken over")
         wait_for(lambda: cluster.sees(0, "cluster_state:ok"), "the others know")
+        wait_for(
+            lambda: cluster.primaries_by(0) == [0, 1, 3], "and so does the one that is asked which they are"
+        )
         other = compiled(SETUP.but(index={"vector": {"type": "Float16"}}).objects()).indexes[
             "default/answers"
         ]
-        await _patiently(lambda: store.create(other))
+        await store.create(other)
         assert sorted(await store.indexes()) == sorted([NAME, wire.index_name(other)])
         assert [len(each) for each in cluster.indexes()] == [2, 2, 2]
-
-
-async def _patiently(attempt: Callable[[], Awaitable[None]]) -> None:
-    """As the operator's loop tries: servers do not all learn of a failover at once."""
-    for _ in range(50):
-        with contextlib.suppress(StoreFault):
-            return await attempt()
-        await asyncio.sleep(0.1)
-    return await attempt()
