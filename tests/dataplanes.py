@@ -15,7 +15,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tollway_api.catalog import bundled
-from tollway_api.compiler import compile_snapshot
+from tollway_api.compiler import Compilation, compile_snapshot
 from tollway_api.inventory import RawObject, parse_inventory
 from tollway_api.snapshot import Snapshot, encode
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
@@ -29,16 +29,20 @@ ACME_KEY = "acme-test-key"
 BETA_KEY = "beta-test-key"
 
 
-def compiled(manifests: str | list[RawObject]) -> Snapshot:
-    """The snapshot of manifests that have no error."""
+def compilation(manifests: str | list[RawObject]) -> Compilation:
+    """Of manifests that have no error."""
     objects = (
         [each for each in yaml.safe_load_all(manifests) if each] if isinstance(manifests, str) else manifests
     )
     inventory, problems = parse_inventory(objects)
-    compilation = compile_snapshot(inventory, bundled(), "default")
+    made = compile_snapshot(inventory, bundled(), "default")
     assert not problems, problems
-    assert not compilation.problems, compilation.problems
-    return compilation.snapshot
+    assert not made.problems, made.problems
+    return made
+
+
+def compiled(manifests: str | list[RawObject]) -> Snapshot:
+    return compilation(manifests).snapshot
 
 
 def manifest(kind: str, name: str, spec: Mapping[str, object]) -> RawObject:

@@ -7,7 +7,7 @@ Called by the compiler, after every object has passed its own schema.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Final
@@ -15,7 +15,7 @@ from zoneinfo import available_timezones
 
 from tollway_api import semantic_cache_index, wire
 from tollway_api.catalog import ModelCatalog
-from tollway_api.inventory import Inventory
+from tollway_api.inventory import Inventory, Secrets
 from tollway_api.meta import Identity, Resource, SecretKeyRef
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Model, RoutingPolicySpec
@@ -176,10 +176,15 @@ def credentials_exist(policy: PolicyResource, world: World) -> Iterator[Problem]
 
 
 def api_keys_exist(budget: BudgetResource, world: World) -> Iterator[Problem]:
-    for place, api_key in enumerate(budget.spec.api_keys):
+    """A key that is missing beside one that is there, as in a rotation, takes nothing from who has the other."""
+    namespace = budget.identity.namespace
+    values = [
+        secret_value(namespace, each.secret_ref, world.inventory.secrets) for each in budget.spec.api_keys
+    ]
+    for place, (api_key, key) in enumerate(zip(budget.spec.api_keys, values, strict=True)):
         ref = api_key.secret_ref
-        yield from _secret_exists(budget, f"spec.apiKeys[{place}].secretRef", ref, world)
-        key = world.inventory.secrets.get((budget.identity.namespace, ref.name), {}).get(ref.key, "").strip()
+        for missing in _secret_exists(budget, f"spec.apiKeys[{place}].secretRef", ref, world):
+            yield replace(missing, severity=Severity.WARNING if any(values) else Severity.ERROR)
         if key.startswith(wire.DIGEST_PREFIX) and not re.fullmatch(r"sha256:[0-9a-fA-F]{64}", key):
             message = f"Secret {ref.name!r} has a digest that is not sha256: and 64 hex digits"
         elif not re.fullmatch(r"[ -~]{0,512}", key):
@@ -258,6 +263,11 @@ BUDGET_CHECKS: Final[list[Callable[[BudgetResource, World], Iterator[Problem]]]]
 def _is_known(model: Model, catalog: ModelCatalog) -> bool:
     described = model.endpoint or model.pricing or catalog.find(model.model)
     return bool(described) and catalog.provider_of(model.model) is not None
+
+
+def secret_value(namespace: str, ref: SecretKeyRef, secrets: Secrets) -> str:
+    """What the Secret holds there, without blanks around it; empty where there is none."""
+    return secrets.get((namespace, ref.name), {}).get(ref.key, "").strip()
 
 
 def _secret_exists(

@@ -4,8 +4,8 @@ rest goes on. Pure and deterministic: the same inputs give the same bytes, whate
 Called by the operator's reconcile, by `tollway serve` and by `tollway validate`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from tollway_api import checks, semantic_cache_index, wire
@@ -16,7 +16,6 @@ from tollway_api.meta import (
     Identity,
     ModelName,
     Resource,
-    SecretKeyRef,
     Spec,
     TenantName,
     milliseconds,
@@ -56,10 +55,16 @@ SpecT = TypeVar("SpecT", bound=Spec)
 Checks = Sequence[Callable[[Resource[SpecT], World], Iterator[Problem]]]
 
 
+Piece = Policy | Tenant | Index
+
+
 @dataclass(frozen=True, slots=True)
 class Compilation:
+    """`pieces` says what each object that was accepted has become in the snapshot."""
+
     snapshot: Snapshot
     problems: tuple[Problem, ...]
+    pieces: Mapping[Identity, Piece] = field(repr=False)
 
 
 def compile_snapshot(
@@ -74,14 +79,21 @@ def compile_snapshot(
     budgets = _accepted(inventory.budgets, checks.BUDGET_CHECKS, world, problems)
     policies = _unshadowed(policies, problems)
     budgets = _undisputed(budgets, inventory, problems)
+    made_of_budgets = {each.identity: _tenant(each, inventory) for each in budgets}
+    made_of_policies = {each.identity: _policy(each, world) for each in sorted(policies, key=_preference)}
+    made_of_indexes = {each.identity: _index(each) for each in indexes}
     snapshot = Snapshot(
         installation_namespace=installation_namespace,
-        tenants={tenant.name: tenant for tenant in (_tenant(each, inventory) for each in budgets)},
-        policies=tuple(_policy(each, world) for each in sorted(policies, key=_preference)),
-        indexes={index.id: index for index in map(_index, indexes)},
+        tenants={tenant.name: tenant for tenant in made_of_budgets.values()},
+        policies=tuple(made_of_policies.values()),
+        indexes={index.id: index for index in made_of_indexes.values()},
         sources=tuple(_sources([*indexes, *policies, *budgets])),
     )
-    return Compilation(snapshot, tuple(sorted(problems, key=lambda problem: problem.sort_key)))
+    return Compilation(
+        snapshot,
+        tuple(sorted(problems, key=lambda problem: problem.sort_key)),
+        {**made_of_budgets, **made_of_policies, **made_of_indexes},
+    )
 
 
 def _accepted(
@@ -130,7 +142,7 @@ def _undisputed(
         name = _tenant_name(budget)
         digests = _key_digests(budget, inventory)
         name_holder = tenants.get(name)
-        taken = next(((place, keys[digest]) for place, digest in enumerate(digests) if digest in keys), None)
+        taken = next(((place, keys[digest]) for place, digest in digests.items() if digest in keys), None)
         if name_holder is not None:
             message = (
                 f"tenant {name!r} belongs to the older {name_holder.identity}; give this one another name"
@@ -144,7 +156,7 @@ def _undisputed(
             )
         else:
             tenants[name] = budget
-            keys.update(dict.fromkeys(digests, budget))
+            keys.update(dict.fromkeys(digests.values(), budget))
             kept.append(budget)
     return kept
 
@@ -167,7 +179,7 @@ def _index(resource: IndexResource) -> Index:
     return Index(
         namespace=identity.namespace,
         name=identity.name,
-        version=f"{identity.namespace}.{identity.name}.{wire.fingerprint(space)}",
+        version=wire.index_version(identity.path, wire.fingerprint(space)),
         embedding_provider=embedding.provider,
         embedding_model=embedding.model,
         dimensions=embedding.dimensions,
@@ -243,7 +255,9 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
         upstream_id=spec.model.removeprefix(f"{provider}/") if direct else spec.model,
         protocol=Protocol.OPENAI if direct else Protocol.LITELLM,
         endpoint=spec.endpoint or checks.OPENAI_COMPATIBLE.get(provider),
-        api_key=_secret(namespace, spec.credentials_ref, world.inventory) if spec.credentials_ref else None,
+        api_key=checks.secret_value(namespace, spec.credentials_ref, world.inventory.secrets)
+        if spec.credentials_ref
+        else None,
         price=price,
         context_window=window,
         max_output_tokens=output,
@@ -257,7 +271,7 @@ def _tenant(resource: BudgetResource, inventory: Inventory) -> Tenant:
     return Tenant(
         name=_tenant_name(resource),
         namespace=resource.identity.namespace,
-        key_digests=_key_digests(resource, inventory),
+        key_digests=tuple(_key_digests(resource, inventory).values()),
         limits=tuple(map(_limit, spec.limits)),
         alert_threshold_percent=spec.alert_threshold_percent,
         on_exceeded=OnExceeded(
@@ -284,12 +298,9 @@ def _tenant_name(resource: BudgetResource) -> TenantName:
     return TenantName(resource.spec.tenant or resource.identity.name)
 
 
-def _key_digests(resource: BudgetResource, inventory: Inventory) -> tuple[str, ...]:
+def _key_digests(resource: BudgetResource, inventory: Inventory) -> dict[int, str]:
+    """By the place in `apiKeys`. Of those that are there: api_keys_exist has warned of the others."""
     namespace = resource.identity.namespace
     refs = [api_key.secret_ref for api_key in resource.spec.api_keys]
-    return tuple(wire.digest_in_secret(_secret(namespace, ref, inventory)) for ref in refs)
-
-
-def _secret(namespace: str, ref: SecretKeyRef, inventory: Inventory) -> str:
-    """A value that the checks have found to be there."""
-    return inventory.secrets[namespace, ref.name][ref.key].strip()
+    found = {place: checks.secret_value(namespace, ref, inventory.secrets) for place, ref in enumerate(refs)}
+    return {place: wire.digest_in_secret(value) for place, value in found.items() if value}

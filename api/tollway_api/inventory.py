@@ -23,6 +23,7 @@ from tollway_api.tenant_budget import TenantBudgetSpec
 
 RawObject = Mapping[str, object]
 SecretKey = tuple[str, str]  # namespace, name
+Secrets = Mapping[SecretKey, Mapping[str, str]]
 
 _NAME: Final[TypeAdapter[str]] = TypeAdapter(ObjectName)
 
@@ -40,7 +41,7 @@ class Inventory:
     indexes: tuple[Resource[SemanticCacheIndexSpec], ...] = ()
     budgets: tuple[Resource[TenantBudgetSpec], ...] = ()
     policies: tuple[Resource[RoutingPolicySpec], ...] = ()
-    secrets: Mapping[SecretKey, Mapping[str, str]] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=dict)
     unparsed: frozenset[Identity] = frozenset()  # objects that are there, but say nothing we can use
 
 

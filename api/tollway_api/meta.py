@@ -146,8 +146,9 @@ _check_tenant, _tenant_schema = text(
 )
 TenantNameText = Annotated[str, AfterValidator(_check_tenant), WithJsonSchema(_tenant_schema)]
 
+# Printable ASCII but `?` and `#`; not `\s`, of which Python and the API server think differently.
 _check_url, _url_schema = text(
-    r"https?://[A-Za-z0-9._\[\]:-]+(/[^\s?#]*)?",
+    r'https?://[A-Za-z0-9._\[\]:-]+(/[!"$->@-~]*)?',
     'an http or https URL without query or fragment, like "https://api.example.com/v1"',
     maxLength=512,
 )

@@ -17,6 +17,7 @@ _PREFIX: Final = "tollway:1"
 INDEX_PREFIX: Final = f"{_PREFIX}:index:"
 FENCE_KEY: Final = f"{_PREFIX}:fence"  # the latest leadership that wrote here
 DIGEST_PREFIX: Final = "sha256:"
+FINGERPRINT_DIGITS: Final = 12
 
 
 def key_digest(api_key: str) -> str:
@@ -47,7 +48,17 @@ def check_redis_url(url: str) -> str:
 
 def fingerprint(index_parts: tuple[str, ...]) -> str:
     """Names an embedding space: vectors of different fingerprints must never be compared."""
-    return hashlib.sha256("\n".join(index_parts).encode()).hexdigest()[:12]
+    return hashlib.sha256("\n".join(index_parts).encode()).hexdigest()[:FINGERPRINT_DIGITS]
+
+
+def index_version(index_id: str, fingerprint: str) -> str:
+    return f"{index_id.replace('/', '.')}.{fingerprint}"
+
+
+def next_version(version: str) -> str:
+    """Another name for the same embedding space, for where something else bears the first."""
+    index, _, standing = version.rpartition(".")
+    return f"{index}.{fingerprint((standing,))}"
 
 
 def index_name(index: Index) -> str:
@@ -78,9 +89,9 @@ def vector_prefix(index: Index) -> str:
     return f"{_PREFIX}:vector:{index.version}:"
 
 
-def vector_pattern(index_name: str) -> str:
-    """A glob over the keys of an index's vectors."""
-    return f"{_PREFIX}:vector:{index_name.removeprefix(INDEX_PREFIX)}:*"
+def vector_pattern(index_id: str) -> str:
+    """A glob over the keys of the vectors of every version of an index."""
+    return f"{_PREFIX}:vector:{index_id.replace('/', '.')}.{'[0-9a-f]' * FINGERPRINT_DIGITS}:*"
 
 
 def vector_key(index: Index, partition: str, entry: str) -> str:
@@ -92,9 +103,14 @@ def index_tag(index_id: str) -> str:
     return hashlib.sha256(index_id.encode()).hexdigest()[:8]
 
 
+def entry_prefix(index_id: str) -> str:
+    """What the keys of an index's entries begin with."""
+    return f"{_PREFIX}:entry:{{{index_tag(index_id)}"
+
+
 def entry_pattern(index_id: str) -> str:
     """A glob over the keys of an index's entries."""
-    return f"{_PREFIX}:entry:{{{index_tag(index_id)}*"
+    return f"{entry_prefix(index_id)}*"
 
 
 def entry_key(partition: str, entry: str) -> str:
