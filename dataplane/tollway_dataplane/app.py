@@ -84,15 +84,20 @@ async def open_dataplane(
             if any(model.protocol is Protocol.LITELLM for model in models):
                 await litellm.load()
 
-        live = Live(prepare, metrics.process.observe_snapshot, metrics.process.snapshots_rejected.inc)
-        sources: list[SnapshotSource] = [SnapshotFiles(settings.snapshot_dir)]
-        if settings.snapshot_secret:
-            sources.append(await stack.enter_async_context(open_snapshot_secrets(settings.snapshot_secret)))
-        following = Following(live, sources, log)
         cache = RedisAnswerCache(cache_redis, settings.cache_read_deadline_s, settings.cache_write_deadline_s)
         near = LocalNearCache(settings.near_cache_bytes)
         recall = Recall(cache, near, embedder, settings.embed_deadline_s, metrics.cache.observe_store)
         stack.push_async_callback(recall.drain)
+        live = Live(
+            prepare,
+            metrics.process.observe_snapshot,
+            metrics.process.snapshots_rejected.inc,
+            settle=recall.follow,
+        )
+        sources: list[SnapshotSource] = [SnapshotFiles(settings.snapshot_dir)]
+        if settings.snapshot_secret:
+            sources.append(await stack.enter_async_context(open_snapshot_secrets(settings.snapshot_secret)))
+        following = Following(live, sources, log)
         ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, metrics.money.observe_budget)
         stack.push_async_callback(ledger.aclose)
         budgets = Budgets(ledger, metrics.money.unsettled.inc)

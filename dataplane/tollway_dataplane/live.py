@@ -12,13 +12,24 @@ from tollway_dataplane.errors import Refusal, RefusalCode, SnapshotFault
 Prepare = Callable[[Snapshot], Awaitable[None]]
 
 
+async def _nothing(_: Snapshot) -> None:
+    return
+
+
 class Live:
-    """`prepare` makes ready what a snapshot needs, such as a library to load, before any request runs on it."""
+    """`prepare` makes ready what a snapshot needs, such as a library to load, before any request runs on it; `settle`
+    ends what was begun for the one before and must not outlast it.
+    """
 
     def __init__(
-        self, prepare: Prepare, on_accepted: Callable[[str], None], on_rejected: Callable[[], None]
+        self,
+        prepare: Prepare,
+        on_accepted: Callable[[str], None],
+        on_rejected: Callable[[], None],
+        settle: Prepare = _nothing,
     ) -> None:
         self._prepare = prepare
+        self._settle = settle
         self._on_accepted = on_accepted
         self._on_rejected = on_rejected
         self._directory: Directory | None = None
@@ -38,6 +49,8 @@ class Live:
         await self._prepare(decoded)
         revision = snapshot.revision(encoded)
         self._directory = Directory(decoded, revision)
+        # Only then is it said that it runs: who hears that may delete what only the one before had.
+        await self._settle(decoded)
         self.digest, self.order = snapshot.digest(encoded), order
         self._on_accepted(revision)
         return revision

@@ -69,6 +69,8 @@ class NearCache(Protocol):
 
     def put(self, key: str, answer: Remembered) -> None: ...
 
+    def forget(self, prefix: str) -> None: ...
+
 
 class Embedder(Protocol):
     """Turns text into a unit vector. Raises EmbedderFault."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from tollway_api import wire
 from tollway_api.routing_policy import CacheMode
-from tollway_api.snapshot import Index, Policy, Tenant
+from tollway_api.snapshot import Index, Policy, Snapshot, Tenant
 from tollway_dataplane.core.cacheability import bypass_reason
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
@@ -52,6 +52,17 @@ class Recall:
         self._embed_deadline_s = embed_deadline_s
         self._on_store = on_store
         self._stores: set[asyncio.Task[None]] = set()
+        self._indexes: frozenset[str] = frozenset()  # ids of those that are there now
+
+    async def follow(self, snapshot: Snapshot) -> None:
+        """From now on nothing is remembered in an index that is not in the snapshot, also by requests that began before
+        it. Ends when none of that is under way any more, which takes no longer than a store's deadline.
+        """
+        gone, self._indexes = self._indexes - snapshot.indexes.keys(), frozenset(snapshot.indexes)
+        for index_id in gone:
+            self._near.forget(wire.entry_prefix(index_id))
+        if gone:
+            await self.drain()
 
     async def look_up(
         self, request: ChatRequest, tenant: Tenant, policy: Policy, index: Index | None
@@ -86,8 +97,15 @@ class Recall:
         key = wire.entry_key(place.partition, place.entry)
         answer = self._near.get(key, time.time())
         if answer is None and (answer := await self._cache.get(place)) is not None:
-            self._near.put(key, answer)
+            self._keep(place, answer)
         return answer
+
+    def _keep(self, place: Place, answer: Remembered) -> bool:
+        """In this process; whether the index is still there to remember it."""
+        stands = place.index.id in self._indexes
+        if stands:
+            self._near.put(wire.entry_key(place.partition, place.entry), answer)
+        return stands
 
     async def _semantic(self, place: Place, prompt: str, vector: Vector) -> Lookup:
         """The nearest neighbour whose answer may serve; otherwise what speaks against the very nearest."""
@@ -109,7 +127,9 @@ class Recall:
         if place is None or policy.cache is None or policy.cache.mode is CacheMode.READ_ONLY:
             return
         answer = Remembered(body, model, cost_nano, expires_at=time.time() + place.index.ttl_ms / 1_000)
-        self._near.put(wire.entry_key(place.partition, place.entry), answer)
+        if not self._keep(place, answer):
+            self._on_store("IndexGone")
+            return
         if len(self._stores) >= _MOST_PENDING_STORES:
             self._on_store("TooManyPending")
             return

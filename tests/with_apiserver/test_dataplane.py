@@ -7,6 +7,7 @@ from threading import Thread
 
 import httpx
 import pytest
+import redis
 
 from tests.dataplanes import ACME_KEY, Setup
 from tests.installation import NAMESPACE, Installation
@@ -101,6 +102,38 @@ def test_a_change_reaches_every_pod_and_a_request_in_flight_keeps_what_it_began_
                 lambda: installation.get("SemanticCacheIndex", "answers")["status"]["hitRatio"] == "0.33",
                 f"the hit ratio is shown: {status['status']}",
             )
+
+
+def test_a_request_in_flight_leaves_nothing_in_an_index_that_was_deleted_meanwhile(
+    installation: Installation, setup: Setup, cheap: Provider
+) -> None:
+    setup = setup.but(cheap_model={"timeout": "3s"})
+    with (
+        installation.operator(),
+        redis.Redis("127.0.0.1", port=installation.cache.port) as client,
+    ):
+        installation.apply(*setup.objects())
+        installation.until("RoutingPolicy", "chat", "Programmed", "NoDataPlane")
+        with dataplane(installation, "dp-1", "127.0.2.1") as one:
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            assert one.ask("What is a fjord?").headers["x-tollway-source"] == "live"
+            wait_for(lambda: bool(client.keys("tollway:1:[ev]*")), "it is remembered")
+            slow: list[httpx.Response] = []
+            cheap.fail("stall", times=1)  # then the rich model answers
+            asking = Thread(target=lambda: slow.append(one.ask("What is a delta?")))
+            asking.start()
+            wait_for(lambda: cheap.total == 2, "the slow request is under way")
+            installation.kubectl("delete", "sci", "answers", "--timeout=20s")
+            assert asking.is_alive()
+            asking.join()
+            assert slow[0].status_code == 200
+            metrics = httpx.get(f"{one.admin_url}/metrics").text
+            assert 'outcome="IndexGone"' in metrics, "its answer was not kept"
+            assert client.keys("tollway:1:[ev]*") == []
+            installation.apply(*setup.objects())
+            installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+            again = one.ask("What is a fjord?")
+            assert again.headers["x-tollway-source"] == "live", "nothing is remembered of the one before"
 
 
 def test_a_pod_is_ready_with_its_first_valid_snapshot_and_not_before(

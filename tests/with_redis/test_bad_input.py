@@ -1,6 +1,7 @@
 """Bad input gets a clear 4xx in the OpenAI shape, breaks nothing and leaks nothing."""
 
 import asyncio
+import gzip
 import json
 import resource
 from collections.abc import AsyncIterator
@@ -68,6 +69,16 @@ def assert_is_refusal(reply: Reply, status: int) -> None:
         (body(max_tokens=10**12), "max_tokens"),
         (body(max_completion_tokens="many"), "max_completion_tokens"),
         (body(temperature="hot"), "temperature"),
+        (body(temperature=True), "temperature: must be a number, not true or false"),
+        (body(tools="x"), "tools: must be a list, not a text"),
+        (body(stop=5), "stop: must be a text or a list, not a number"),
+        (body(response_format="json"), "response_format"),
+        (body(top_p="x"), "top_p"),
+        (body(logit_bias=[1]), "logit_bias"),
+        (body(seed=1.5), "seed"),
+        (body(messages=[{"role": "user", "content": ""}]), "messages[0].content"),
+        (body(messages=[{"role": "user", "content": None}]), "messages[0].content"),
+        (body(messages=[{"role": "user", "content": []}]), "messages[0].content"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -111,6 +122,21 @@ async def test_two_authorization_headers_are_refused_whatever_they_say(gateway: 
         f"{gateway.url}{CHAT}", data=body(), headers=[*headers, ("content-type", "application/json")]
     ) as response:
         assert response.status == 400
+
+
+async def test_two_content_types_are_refused_whatever_they_say(gateway: Running) -> None:
+    key = ("authorization", f"Bearer {ACME_KEY}")
+    headers = [key, ("content-type", "text/plain"), ("content-type", "application/json")]
+    async with gateway.http.post(f"{gateway.url}{CHAT}", data=body(), headers=headers) as response:
+        reply = Reply(response.status, {}, await response.read())
+    assert_is_refusal(reply, 400)
+    assert "send exactly one" in reply.error["message"]
+
+
+async def test_a_compressed_body_is_a_415_that_says_so(gateway: Running) -> None:
+    reply = await gateway.post(CHAT, gzip.compress(body()), headers={"content-encoding": "gzip"})
+    assert_is_refusal(reply, 415)
+    assert "without Content-Encoding" in reply.error["message"]
 
 
 async def test_a_tenant_named_in_the_body_changes_nothing(gateway: Running) -> None:

@@ -27,6 +27,10 @@ class LocalNearCache:
         if _size(answer) <= self._answers.maxsize:
             self._answers[key] = answer
 
+    def forget(self, prefix: str) -> None:
+        for key in [each for each in self._answers if each.startswith(prefix)]:
+            del self._answers[key]
+
     @property
     def bytes_used(self) -> int:
         return int(self._answers.currsize)

@@ -9,15 +9,11 @@ _MOST_KEY_CHARACTERS = 512
 def api_key_of(request: Incoming) -> str | None:
     """The bearer key, or None when there is none.
 
-    Raises Refusal 400 when there are two, because which one counts must not depend on who reads first, and 401
-    when the header is not a bearer key.
+    Raises Refusal 401 when the header is not a bearer key.
     """
     value = request.headers.get("authorization")
     if value is None:
         return None
-    if "authorization" in request.repeated:
-        message = "more than one Authorization header; send exactly one"
-        raise Refusal(400, RefusalCode.INVALID_REQUEST, message)
     scheme, _, key = value.partition(" ")
     key = key.strip()
     if scheme.lower() != "bearer" or not key or len(key) > _MOST_KEY_CHARACTERS:

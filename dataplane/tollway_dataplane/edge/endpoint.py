@@ -95,6 +95,7 @@ class _Endpoint:
         record = Record(f"{_PROCESS}{next(_NUMBERS):08x}", self._operation)
         try:
             with self._observer.request(record):
+                request.check()
                 return await self._handler(request, record)
         except Refusal as refusal:
             return error_response(refusal, headers_of(record))

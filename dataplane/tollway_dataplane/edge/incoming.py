@@ -4,10 +4,14 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from starlette.types import Receive, Scope
 
 from tollway_dataplane.errors import CallerGone, Refusal, RefusalCode
+
+# Which of two counts must not depend on who reads first.
+_SINGLE: Final = frozenset({"authorization", "content-encoding", "content-type", "host"})
 
 
 class Incoming:
@@ -27,8 +31,17 @@ class Incoming:
             names = [name.decode("latin-1") for name, _ in raw]
             self.repeated = frozenset(name for name in names if names.count(name) > 1)
 
+    def check(self) -> None:
+        """Raises Refusal 400 when what must stand once stands twice (RFC 9110, section 5.3)."""
+        for name in self.repeated & _SINGLE:
+            raise Refusal(400, RefusalCode.INVALID_REQUEST, f"more than one {name} header; send exactly one")
+
     async def read(self, most_bytes: int, deadline_s: float) -> bytes:
         """The body, when it says that it is JSON. Raises Refusal 415, 413 or 408, or CallerGone."""
+        encoding = self.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"", "identity"}:
+            message = f"the body is encoded as {encoding[:64]!r}; send it as it is, without Content-Encoding"
+            raise Refusal(415, RefusalCode.UNSUPPORTED_MEDIA_TYPE, message)
         media_type = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
             message = (

@@ -19,6 +19,25 @@ _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "
 # Understood here, so not among the parameters that are passed on as they are.
 _OWN_FIELDS: Final = frozenset({"model", "messages", "stream", "stream_options"})
 _MOST_OUTPUT_TOKENS: Final = 10_000_000
+_KINDS: Final[Mapping[type, str]] = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    type(None): "null",
+}
+_NUMBER: Final = (int, float)
+# OpenAI's own parameters by the type that JSON must have; each may also be null.
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("tools", "functions", "modalities"), (list,)),
+    **dict.fromkeys(("response_format", "logit_bias", "metadata"), (dict,)),
+    **dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty"), _NUMBER),
+    **dict.fromkeys(("logprobs", "parallel_tool_calls", "store"), (bool,)),
+    **dict.fromkeys(("seed", "top_logprobs"), (int,)),
+    **dict.fromkeys(("user", "reasoning_effort", "service_tier"), (str,)),
+    **dict.fromkeys(("tool_choice", "function_call"), (str, dict)),
+    "stop": (str, list),
+}
 
 
 def parse_json(body: bytes) -> JsonObject:
@@ -125,7 +144,10 @@ def _messages(value: JsonValue) -> list[JsonObject]:
         role = message.get("role")
         if not isinstance(role, str) or role not in _ROLES:
             raise _invalid(f"must be one of {', '.join(sorted(_ROLES))}", f"{field}.role")
-        _check_content(message.get("content"), f"{field}.content")
+        content = message.get("content")
+        _check_content(content, f"{field}.content")
+        if role == "user" and not content:
+            raise _invalid("must not be empty in a message of the user", f"{field}.content")
         messages.append(message)
     return messages
 
@@ -143,15 +165,15 @@ def _check_content(content: JsonValue, field: str) -> None:
 
 
 def _check_parameters(body: JsonObject) -> None:
-    """The few parameters that decide what we do; the rest is between the caller and the provider."""
+    """Types, and the values that decide what we do; the rest is between the caller and the provider."""
     for name in ("max_tokens", "max_completion_tokens"):
         _check_integer(body, name, 1, _MOST_OUTPUT_TOKENS)
     _check_integer(body, "n", 1, 128)
-    temperature = body.get("temperature")
-    if temperature is not None and (
-        isinstance(temperature, bool) or not isinstance(temperature, int | float)
-    ):
-        raise _invalid(f"must be a number, not {_kind(temperature)}", "temperature")
+    for name in body.keys() & _TYPES.keys():
+        # By its own type, since to Python `true` is a number.
+        if (value := body[name]) is not None and type(value) not in _TYPES[name]:
+            wanted = " or ".join(dict.fromkeys(_KINDS.get(each, "a number") for each in _TYPES[name]))
+            raise _invalid(f"must be {wanted}, not {_kind(value)}", name)
 
 
 def _check_integer(body: JsonObject, name: str, least: int, most: int) -> None:
@@ -196,5 +218,4 @@ def _invalid(message: str, param: str | None = None) -> Refusal:
 
 def _kind(value: object) -> str:
     """What JSON calls it."""
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
+    return _KINDS.get(type(value), "a number")
