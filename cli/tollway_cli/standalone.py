@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 from watchfiles import awatch
 
+from tollway_api import snapshot
 from tollway_cli.embedded_redis import EmbeddedRedisError
 from tollway_cli.validate import findings_table, summary
 from tollway_dataplane.app import DataPlane
@@ -64,7 +65,7 @@ class Standalone:
         done = await provision(gathered.snapshot, self._sources.cache_url, self._sources.ledger_url)
         for warning in done.warnings:
             self._console.print("[yellow]warning[/]:", Text(str(warning)))
-        await self._dataplane.live.offer(gathered.encoded)
+        await self._dataplane.live.offer(snapshot.encode(done.snapshot))
         self._runs = gathered
 
     async def follow(self) -> None:
@@ -92,7 +93,8 @@ class Standalone:
         """Runs what the manifests say now, if that can be run."""
         gathered = await asyncio.to_thread(self._sources.gather)
         if gathered.broken or gathered.errors or not gathered.snapshot.policies:
-            why = "" if gathered.findings else f": nothing to serve, {summary(gathered)}"
+            read = ", ".join(map(str, self._sources.manifests))
+            why = "" if gathered.findings else f": nothing to serve in {read}, {summary(gathered)}"
             trouble = "\n".join(map(str, gathered.findings)) + why
             if trouble != self._trouble:
                 if gathered.findings:

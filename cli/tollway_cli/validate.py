@@ -65,6 +65,6 @@ def _problem(finding: Finding) -> dict[str, object]:
         "name": problem.identity.name,
         "field": problem.field,
         "file": str(location.file) if location else None,
-        "line": location.line if location else None,
+        "line": (location.line or None) if location else None,
         "message": problem.message,
     }

@@ -60,7 +60,10 @@ def gather(
     inventory, parse_problems = parse_inventory(manifests.objects, default_namespace)
     compilation = compile_snapshot(inventory, bundled(), installation_namespace)
     unreadable = [problem for _, problem in manifests.unreadable]
-    problems = [*unreadable, *manifests.problems, *parse_problems, *compilation.problems]
+    problems = [*unreadable, *manifests.problems, *parse_problems]
+    if not unreadable:
+        # Otherwise much of what is missing only stands where it could not be read.
+        problems += compilation.problems
     return Gathered(
         snapshot=compilation.snapshot,
         encoded=snapshot.encode(compilation.snapshot),

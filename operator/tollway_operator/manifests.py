@@ -13,13 +13,15 @@ from typing import Final
 
 import yaml
 
-from tollway_api.inventory import RawObject, identify
-from tollway_api.meta import Identity
+from tollway_api.inventory import SPEC_OF_KIND, RawObject, identify
+from tollway_api.meta import GROUP, Identity
 from tollway_api.problems import Problem, ProblemReason
 
 SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 _MOST_BYTES: Final = 16 * 1024 * 1024
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+_OURS: Final = frozenset({*SPEC_OF_KIND, "Secret"})
 
 Lines = Mapping[str, int]  # field path, like `spec.models[0].name`, to line number
 
@@ -27,10 +29,10 @@ Lines = Mapping[str, int]  # field path, like `spec.models[0].name`, to line num
 @dataclass(frozen=True, slots=True)
 class Location:
     file: Path
-    line: int
+    line: int  # from 1 on; 0 for the whole
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        return f"{self.file}:{self.line}" if self.line else str(self.file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,12 @@ def read_manifests(
             message = (
                 "no such file or folder" if not path.exists() else "no *.yaml, *.yml or *.json in this folder"
             )
-            unreadable.append(_unreadable(path, 1, message))
+            unreadable.append(_unreadable(path, 0, message))
         for file in files:
             try:
                 documents += _read(file, default_namespace)
             except (OSError, UnicodeDecodeError) as exc:
-                unreadable.append(_unreadable(file, 1, f"cannot be read: {exc}"))
+                unreadable.append(_unreadable(file, 0, f"cannot be read: {exc}"))
             except _NotAnObject as exc:
                 line = exc.problem_mark.line + 1 if exc.problem_mark else 1
                 unreadable.append(_unreadable(file, line, str(exc.problem)))
@@ -193,6 +195,11 @@ def _documents(file: Path, node: yaml.Node, loader: _Loader, default_namespace: 
             for item in value.value:
                 yield from _documents(file, item, loader, default_namespace)
         return
+    api_version, kind = raw.get("apiVersion"), raw.get("kind")
+    # Of our own what is missing is said more kindly by who types them.
+    ours = kind in _OURS or str(api_version).partition("/")[0] == GROUP
+    if not ours and not (isinstance(api_version, str) and isinstance(kind, str)):
+        raise _NotAnObject(None, None, "a document must say its apiVersion and kind", node.start_mark)
     yield _Document(identify(raw, default_namespace), raw, file, dict(_lines(node, "")))
 
 

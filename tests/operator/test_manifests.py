@@ -68,8 +68,14 @@ def test_a_missing_field_is_shown_at_what_should_hold_it(tmp_path: Path) -> None
         ("a: " + "[" * 3_000 + "]" * 3_000, 1, "nested too deeply"),
         ("a: 0x_\n", 1, "not valid YAML"),
         ("kind: List\nitems: 3\n", 2, "items must be a list"),
+        ("\nspec: {models: []}\n", 2, "a document must say its apiVersion and kind"),
+        ("apiVersion: v1\nkind: 5\n", 1, "a document must say its apiVersion and kind"),
+        (f"{KEYED.partition('---')[0]}---\nkind: [\n", 7, "not valid YAML"),
     ],
-    ids=["indent", "duplicate", "list", "alias", "unclosed", "control", "deep", "number", "items"],
+    ids=[
+        *("indent", "duplicate", "list", "alias", "unclosed", "control", "deep", "number", "items"),
+        *("nameless", "odd", "after another with a mistake"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_named_with_its_line(
     tmp_path: Path, text: str, line: int, words: str
@@ -86,7 +92,7 @@ def test_a_file_that_cannot_be_read_is_named_with_its_line(
 def test_a_path_that_is_not_there_is_said(tmp_path: Path) -> None:
     gathered = gather([tmp_path / "nowhere"], {}, "tollway-system")
     assert gathered.broken
-    assert "no such file or folder" in str(gathered.findings[0])
+    assert str(gathered.findings[0]).startswith(f"{tmp_path}/nowhere: File {tmp_path}/nowhere: no such file")
 
 
 def test_the_second_of_two_definitions_is_the_one_to_mend(tmp_path: Path) -> None:
