@@ -42,6 +42,7 @@ class ConditionReason(StrEnum):
     PENDING = "Pending"  # not decided yet
     NOT_ACCEPTED = "NotAccepted"
     NO_DATA_PLANE = "NoDataPlane"  # no pod is ready
+    DATA_PLANE_UNKNOWN = "DataPlaneUnknown"  # which pods there are could not be asked
     WAITING_FOR_PODS = "WaitingForPods"  # some pods have not acknowledged yet
     REJECTED_BY_POD = "RejectedByPod"  # a pod keeps an older revision
     INDEX_READY = "IndexReady"

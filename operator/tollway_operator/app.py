@@ -53,7 +53,7 @@ async def run_operator(settings: Settings) -> None:
         word_came, usage_changed, done = Signal(), Signal(), Signal()
         leadership = Leadership(kube, settings.namespace, settings.identity, state_changed)
         watches = Watches(kube, objects, settings.watch_namespaces, settings.watch_stale_s, state_changed)
-        pods = Pods(kube, settings.namespace, selector, pods_changed)
+        pods = Pods(kube, settings.namespace, selector, settings.watch_stale_s, pods_changed)
         notifier = Notifier(session, pods, settings.pod_admin_port, settings.pod_poll_s, metrics, word_came)
         usage = UsageReader(ledger, settings.usage_refresh_s, usage_changed)
         parts = Parts(
@@ -65,6 +65,7 @@ async def run_operator(settings: Settings) -> None:
             ledger=ledger,
             publisher=Publisher(kube, settings.namespace),
             admin_token=AdminToken(kube, settings.namespace),
+            pods=pods,
             notifier=notifier,
             deletion=Deletion(kube, cache, leadership, metrics, settings.release_after_s, settings.identity),
             usage=usage,
@@ -76,7 +77,7 @@ async def run_operator(settings: Settings) -> None:
         statuses = StatusWriter(kube, objects, leadership, reconciler.view, metrics, settings.identity)
         state_changed.to(reconciler.wake)
         secrets_changed.to(reconciler.secrets_changed)
-        pods_changed.to(notifier.look)
+        pods_changed.to(notifier.look, statuses.wake)
         word_came.to(statuses.wake, reconciler.pods_answered)
         usage_changed.to(statuses.wake)
         done.to(statuses.wake)

@@ -1,15 +1,16 @@
-"""Which pods run a snapshot that holds a given generation of an object. Pure.
+"""Which pods run a snapshot that holds an object as it is now. Pure.
 
-An object is not asked about the newest snapshot but about the first that held its generation, so that somebody else's
-edit does not make it look unfinished.
+An object is not asked about the newest snapshot but about the first that held what it is compiled to, so that somebody
+else's edit does not make it look unfinished, and a rotated Secret of its own does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from tollway_api.compiler import Piece
 from tollway_api.meta import Identity
 from tollway_api.parts import Head
-from tollway_api.snapshot import Snapshot
+from tollway_operator.objects import Edition
 from tollway_operator.reports import Report
 
 
@@ -17,7 +18,7 @@ from tollway_operator.reports import Report
 class Coverage:
     """Counts ready pods. `trouble` speaks of the first that does not run it."""
 
-    revision: str  # the first that held this generation
+    revision: str  # the first that held it so
     ready: int
     acknowledged: int
     trouble: str = ""
@@ -26,7 +27,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class _First:
-    generation: int
+    edition: Edition
     order: int
     revision: str
 
@@ -37,26 +38,24 @@ class Publications:
     def __init__(self) -> None:
         self._orders: dict[str, int] = {}  # by digest; of one published twice, the later
         self._first: dict[Identity, _First] = {}
+        self._pieces: Mapping[Identity, Piece] = {}
 
-    def note(self, head: Head, snapshot: Snapshot) -> None:
-        if self._orders.get(head.digest) == head.order:
+    def note(
+        self, head: Head, pieces: Mapping[Identity, Piece], editions: Mapping[Identity, Edition]
+    ) -> None:
+        if self._pieces is pieces and self._orders.get(head.digest) == head.order:
             return
         self._orders[head.digest] = head.order
         first = {}
-        for source in snapshot.sources:
-            identity = Identity(source.kind, source.namespace, source.name)
-            before = self._first.get(identity)
-            if before is None or before.generation != source.generation:
-                before = _First(source.generation, head.order, head.revision)
+        for identity, piece in pieces.items():
+            before, edition = self._first.get(identity), editions[identity]
+            if before is None or before.edition != edition or self._pieces[identity] != piece:
+                before = _First(edition, head.order, head.revision)
             first[identity] = before
-        self._first = first
+        self._first, self._pieces = first, pieces
         # Digests from before the oldest one that is still asked for say nothing any more.
         oldest = min((each.order for each in first.values()), default=head.order)
         self._orders = {digest: order for digest, order in self._orders.items() if order >= oldest}
-
-    def holds(self, identity: Identity, generation: int) -> bool:
-        first = self._first.get(identity)
-        return first is not None and first.generation == generation
 
     def coverage(self, reports: Iterable[Report]) -> "Covering":
         return Covering(self._first, self._orders, tuple(reports))
@@ -73,10 +72,10 @@ class Covering:
         self._ready = sorted((each for each in reports if each.pod.ready), key=lambda each: each.pod.name)
         self._known: dict[tuple[int, str], Coverage] = {}
 
-    def of(self, identity: Identity, generation: int) -> Coverage | None:
-        """None while no publication holds this generation."""
+    def of(self, identity: Identity, edition: Edition) -> Coverage | None:
+        """None while no publication holds it."""
         first = self._first.get(identity)
-        if first is None or first.generation != generation:
+        if first is None or first.edition != edition:
             return None
         key = (first.order, first.revision)
         if key not in self._known:

@@ -20,6 +20,7 @@ from tollway_operator.redis_store import RedisStore
 log = logging.getLogger(__name__)
 
 FINALIZER: Final = "tollway.dev/remembered-answers"
+_SAY_AFTER_S: Final = 10.0
 
 
 class Deletion:
@@ -38,6 +39,7 @@ class Deletion:
         self._metrics = metrics
         self._release_after_s = release_after_s
         self._reporter = reporter
+        self._told: set[str] = set()  # uids of which was said that they wait
 
     async def settle(self, held: Held, *, in_use: bool) -> None:
         """Brings the finalizer, and what it stands for, to where they belong. `in_use` while some pod may still write
@@ -55,26 +57,30 @@ class Deletion:
         waited_s = (datetime.now(UTC) - datetime.fromisoformat(held.deleted_at)).total_seconds()
         let_go = held.abandoned or waited_s > self._release_after_s
         if in_use and not let_go:
+            if waited_s > _SAY_AFTER_S:
+                await self._say_once_that_it_waits(held, "some pod still uses it")
             return
         if _deletes(held):
             try:
                 await self._forget(held)
             except StoreFault as fault:
                 if not let_go:
+                    await self._say_once_that_it_waits(held, str(fault))
                     raise
-                await self._warn(held, fault)
+                await self._emit(held, "Abandoned", self._why_let_go(held, fault))
         await self._write(held, [each for each in held.finalizers if each != FINALIZER])
+        self._told.discard(held.uid)
 
     async def _forget(self, held: Held) -> None:
         index_id = held.identity.path
         for name in await self._cache.names():
             if wire.owner_of(name) == index_id:
                 await self._claim()
-                await self._cache.drop(name, with_vectors=True)
+                await self._cache.drop(name)
                 self._metrics.index_operations.labels("delete").inc()
         await self._claim()
-        deleted = await self._cache.forget_entries(index_id)
-        log.info("forgotten", extra={"index": index_id, "entries": deleted})
+        deleted = await self._cache.forget(index_id)
+        log.info("forgotten", extra={"index": index_id, "keys": deleted})
 
     async def _claim(self) -> None:
         """Somebody who slept must not delete what has been remembered anew meanwhile."""
@@ -87,20 +93,31 @@ class Deletion:
         except (Conflict, NotFound):
             return  # it has changed or gone, and its event brings us back
 
-    async def _warn(self, held: Held, fault: StoreFault) -> None:
+    async def _say_once_that_it_waits(self, held: Held, why: str) -> None:
+        if held.uid not in self._told:
+            self._told.add(held.uid)
+            note = (
+                f"What it remembers cannot be deleted: {why}. This is tried again, and given up "
+                f"{self._release_after_s:g} s after the deletion was asked for. To give it up now: kubectl annotate "
+                f"-n {held.identity.namespace} sci {held.identity.name} {ABANDON_ANNOTATION}=true"
+            )
+            await self._emit(held, "DeletionWaits", note)
+
+    @staticmethod
+    def _why_let_go(held: Held, fault: StoreFault) -> str:
         why = (
             f"it has the annotation {ABANDON_ANNOTATION}"
             if held.abandoned
             else "Redis did not come back in time"
         )
-        note = f"What it remembered may still be in Redis, let go because {why}: {fault}"
+        return f"What it remembered may still be in Redis, let go because {why}: {fault}"
+
+    async def _emit(self, held: Held, reason: str, note: str) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        log.warning("let go", extra={"index": held.identity.path, "reason": note})
+        log.warning(reason, extra={"index": held.identity.path, "reason": note})
         # Where its namespace is being deleted as well, no event can be made.
         with suppress(KubeFault):
-            await self._kube.emit(
-                Moment(held.identity, held.uid, True, "Abandoned", note, now, self._reporter)
-            )
+            await self._kube.emit(Moment(held.identity, held.uid, True, reason, note, now, self._reporter))
 
 
 def _deletes(held: Held) -> bool:

@@ -29,11 +29,14 @@ class Health:
         """Why this process should be restarted; "" when all is well."""
         if monotonic() - self.reconciler.ticked_at > self.loop_stale_s:
             return "the reconcile loop hangs"
-        return f"the watch of {self.watches.stale} is silent" if self.watches.stale else ""
+        silent = self.watches.stale or ("Pod" if self.pods.stale else "")
+        return f"the watch of {silent} is silent" if silent else ""
 
     def not_ready(self) -> str:
         """Why it does not know enough yet; "" when it does."""
-        return "" if self.watches.complete else "the watches are not complete yet"
+        if not self.watches.complete:
+            return "the watches are not complete yet"
+        return f"pods are not known: {self.pods.unknown}" if self.pods.unknown else ""
 
     async def measure(self) -> None:
         """Runs for the life of the process."""

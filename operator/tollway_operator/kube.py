@@ -279,13 +279,15 @@ def _stored_lease(lease: Lease) -> StoredLease:
 
 def _pod(pod: Pod, *, deleted: bool = False) -> DataPlanePod:
     metadata, status = pod.metadata or ObjectMeta(), pod.status or PodStatus()
-    ended = bool(metadata.deletionTimestamp) or status.phase in {"Succeeded", "Failed"}
+    ended = status.phase in {"Succeeded", "Failed"}
+    leaves = metadata.deletionTimestamp is not None
+    says_ready = any(each.type == "Ready" and each.status == "True" for each in status.conditions or ())
     containers = status.containerStatuses or ()
     return DataPlanePod(
         uid=metadata.uid or "",
         name=metadata.name or "",
         address=status.podIP or "",
-        ready=any(each.type == "Ready" and each.status == "True" for each in status.conditions or ()),
+        ready=says_ready and not leaves,
         gone=deleted or ended,
         incarnation=",".join(f"{each.containerID}:{each.restartCount}" for each in containers),
     )

@@ -59,6 +59,12 @@ class Notifier:
         """Ready pods, by the revision that they run."""
         return Counter((each.digest or "none")[:12] for each in self.reports.values() if each.pod.ready)
 
+    @property
+    def has_heard_all(self) -> bool:
+        """Whether every ready pod has had its say, if only by giving no answer."""
+        reports = [self.reports.get(pod.uid) for pod in self._pods.running if pod.ready]
+        return all(each is not None and (each.digest or each.trouble) for each in reports)
+
     def announce(self, head: Head, token: str) -> None:
         if (head.digest, token) != (self._head.digest if self._head else "", self._token):
             self._head, self._token = head, token

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tollway_api.inventory import identify, parse_resource
 from tollway_api.meta import Identity, Resource, Spec
@@ -12,6 +12,13 @@ from tollway_api.problems import Problem
 
 # Set on a SemanticCacheIndex to let it go although what it remembers could not be deleted.
 ABANDON_ANNOTATION: Final = "tollway.dev/abandon"
+
+
+class Edition(NamedTuple):
+    """Which object of a name, since one may be deleted and made anew, and which of its specs."""
+
+    uid: str
+    generation: int
 
 
 class News(Enum):
@@ -36,6 +43,10 @@ class Held:
     deleted_at: str  # RFC 3339; "" while it is wanted
     abandoned: bool
     looked_at: float = 0.0  # when its status was last compared with what is known, on the monotonic clock
+
+    @property
+    def edition(self) -> Edition:
+        return Edition(self.uid, self.generation)
 
 
 class Objects:

@@ -9,38 +9,61 @@ from contextlib import aclosing
 from time import monotonic
 from typing import Final
 
-from tollway_operator.errors import KubeFault
+from tollway_operator.errors import Forbidden, KubeFault
 from tollway_operator.kube import Kube
 from tollway_operator.reports import DataPlanePod
 
 log = logging.getLogger(__name__)
 
-# Then the pods are listed anew: a watch whose connection has died without a word is so found out.
-_WATCH_AT_MOST_S: Final = 60.0
 _RETRY_S: Final = 1.0
 
 
 class Pods:
+    """`fault` says why they could not be listed the last time, if they could not. They are listed anew a few times in
+    `stale_after_s`: a watch whose connection has died without a word is so found out.
+    """
+
     def __init__(
-        self, kube: Kube, namespace: str, selector: Mapping[str, str], on_change: Callable[[], None]
+        self,
+        kube: Kube,
+        namespace: str,
+        selector: Mapping[str, str],
+        stale_after_s: float,
+        on_change: Callable[[], None],
     ) -> None:
         self._kube = kube
         self._namespace = namespace
         self._selector = selector
+        self._stale_after_s = stale_after_s
         self._on_change = on_change
         self._known: dict[str, DataPlanePod] = {}
-        self.listed_at: float | None = None
+        self._listed_at: float | None = None
+        self._tried_at = monotonic()
+        self.fault = ""
 
     @property
     def running(self) -> list[DataPlanePod]:
-        """Those with an address that have not ended, by name."""
+        """Those with an address that have not ended, by name; also those about to, which still serve what they have."""
         return sorted(
             (pod for pod in self._known.values() if pod.address and not pod.gone), key=lambda pod: pod.name
         )
 
     @property
     def age_s(self) -> float:
-        return monotonic() - self.listed_at if self.listed_at is not None else float("inf")
+        """Since when they have not been listed."""
+        return monotonic() - self._listed_at if self._listed_at is not None else float("inf")
+
+    @property
+    def stale(self) -> bool:
+        """Whether nothing was heard of the API server for too long, not even a fault other than that it may not be
+        asked.
+        """
+        return monotonic() - self._tried_at > self._stale_after_s
+
+    @property
+    def unknown(self) -> str:
+        """Why it is not known which pods there are; "" when it is."""
+        return "" if self.age_s < self._stale_after_s else self.fault or "they have not been listed yet"
 
     async def run(self) -> None:
         """Runs for the life of the process."""
@@ -49,15 +72,23 @@ class Pods:
                 await self._follow()
             except KubeFault as fault:
                 log.warning("pods cannot be watched", extra={"reason": str(fault)})
+                if not isinstance(fault, Forbidden):
+                    self._tried_at = monotonic()
+                if not self.fault:
+                    self.fault = str(fault)
+                    self._on_change()
                 await asyncio.sleep(max(_RETRY_S, fault.retry_after_s))
 
     async def _follow(self) -> None:
         found, version = await self._kube.pods(self._namespace, self._selector)
+        first, self._listed_at, self.fault = self._listed_at is None, monotonic(), ""
+        self._tried_at = self._listed_at
         self._replace({pod.uid: pod for pod in found})
-        self.listed_at = monotonic()
+        if first and not found:
+            self._on_change()  # that there are none is news as well
         try:
             async with (
-                asyncio.timeout(_WATCH_AT_MOST_S),
+                asyncio.timeout(self._stale_after_s / 4),
                 aclosing(self._kube.watch_pods(self._namespace, self._selector, version)) as changes,
             ):
                 async for pod in changes:

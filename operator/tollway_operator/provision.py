@@ -1,10 +1,11 @@
 """Index versions wanted against index versions found: the difference, and applying it. A version is named by its
 embedding fingerprint, so a wanted one that is found is right as it is, and a new embedding is a new version beside the
-old one. Also says what is wrong with how the servers are set up.
+old one. Where something else bears its name, that is left alone and the version gets another name. Also says what is
+wrong with how the servers are set up.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tollway_api import wire
@@ -14,7 +15,7 @@ from tollway_operator.redis_store import IndexFacts, IndexSchema, RedisStore, Se
 
 class Step(StrEnum):
     CREATE = "Create"
-    REPLACE = "Replace"  # something else bears the name: its index goes, its keys stay
+    REPLACE = "Replace"  # it is to be searched in another way: the index goes, its vectors stay
     UNUSED = "Unused"  # no object asks for it any more; kept, because it may be asked for again
 
 
@@ -42,8 +43,22 @@ class ServerWarning:
         return f"{self.message} ({self.reason})"
 
 
+def beside_others(wanted: Snapshot, found: Mapping[str, IndexFacts]) -> Snapshot:
+    """The same snapshot, but for the index versions whose names something else bears."""
+    indexes = {name: _free(index, found) for name, index in wanted.indexes.items()}
+    return wanted if indexes == wanted.indexes else replace(wanted, indexes=indexes)
+
+
+def _free(index: Index, found: Mapping[str, IndexFacts]) -> Index:
+    while (facts := found.get(wire.index_name(index))) is not None:
+        if facts.schema is not None and facts.schema.takes_the_same_as(IndexSchema.of(index)):
+            break
+        index = replace(index, version=wire.next_version(index.version))
+    return index
+
+
 def plan(wanted: Iterable[Index], found: Mapping[str, IndexFacts]) -> list[Action]:
-    """What to do, in a stable order."""
+    """What to do, in a stable order, for versions that are `beside_others`."""
     actions = []
     names = set()
     for index in sorted(wanted, key=lambda each: each.version):
@@ -60,7 +75,7 @@ async def apply(actions: Iterable[Action], store: RedisStore) -> None:
     """Raises StoreFault; what was done before it stays done, and planning again goes on from there."""
     for action in actions:
         if action.step is Step.REPLACE:
-            await store.drop(action.name, with_vectors=False)
+            await store.drop(action.name)
         if action.index is not None:
             await store.create(action.index)
 
@@ -98,6 +113,9 @@ def server_warnings(cache: ServerFacts, ledger: ServerFacts) -> Iterator[ServerW
 
 @dataclass(frozen=True, slots=True)
 class Provisioned:
+    """`snapshot` is the one to run: the one given, with its index versions as they are called there."""
+
+    snapshot: Snapshot
     actions: tuple[Action, ...]
     warnings: tuple[ServerWarning, ...]
 
@@ -108,6 +126,8 @@ async def provision(wanted: Snapshot, cache_url: str, ledger_url: str) -> Provis
         cache_facts, ledger_facts = await cache.facts(), await ledger.facts()
         actions: list[Action] = []
         if cache_facts.search_module is not None:
-            actions = plan(wanted.indexes.values(), await cache.indexes())
+            found = await cache.indexes()
+            wanted = beside_others(wanted, found)
+            actions = plan(wanted.indexes.values(), found)
             await apply(actions, cache)
-        return Provisioned(tuple(actions), tuple(server_warnings(cache_facts, ledger_facts)))
+        return Provisioned(wanted, tuple(actions), tuple(server_warnings(cache_facts, ledger_facts)))

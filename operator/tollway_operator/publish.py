@@ -1,6 +1,7 @@
 """Hands the snapshot to the data planes: as Secrets, because it holds provider keys. The parts that a head names are
-never written to, and the head is written last and replaces no version but the one that was read, so a reader sees the
-old snapshot or the new one, and a leader that has been overtaken sees a Conflict.
+never written to, and the head is written last, so a reader sees the old snapshot or the new one. Head and parts carry
+the fence of the leadership that wrote them, and each write replaces no version but one whose fence was read, so one
+that has been overtaken changes nothing.
 """
 
 import logging
@@ -15,6 +16,7 @@ from tollway_operator.kube import Kube, StoredSecret
 log = logging.getLogger(__name__)
 
 SECRET_NAME: Final = "tollway-snapshot"  # noqa: S105 - its name
+_FENCE: Final = "fence"
 _LABELS: Final = {"app.kubernetes.io/part-of": "tollway", "app.kubernetes.io/managed-by": "tollway-operator"}
 
 
@@ -44,7 +46,7 @@ class Publisher:
         except snapshot.SnapshotError as exc:
             raise PublishFault(str(exc)) from exc
         for name, part in zip(head.overflow, others, strict=True):
-            await self._write(f"{SECRET_NAME}-{name}", {parts.FIRST_PART: part})
+            await self._write_part(f"{SECRET_NAME}-{name}", part, fence)
         data = {parts.HEAD: parts.encode_head(head), parts.FIRST_PART: first}
         try:
             await self._kube.write_secret(
@@ -69,8 +71,12 @@ class Publisher:
             return False
         return True
 
-    async def _write(self, name: str, data: dict[str, bytes]) -> None:
+    async def _write_part(self, name: str, part: bytes, fence: int) -> None:
         standing = await self._find(name)
+        written_under = standing.data.get(_FENCE, b"") if standing else b""
+        if written_under.isdigit() and int(written_under) > fence:
+            raise LeadershipLost("a later leader has written parts of a snapshot")
+        data = {parts.FIRST_PART: part, _FENCE: str(fence).encode()}
         version = standing.resource_version if standing else None
         await self._kube.write_secret(self._namespace, name, data, _LABELS, version)
 

@@ -15,8 +15,8 @@ from typing import Final
 
 from tollway_api import semantic_cache_index, snapshot
 from tollway_api.catalog import ModelCatalog
-from tollway_api.compiler import Compilation, compile_snapshot
-from tollway_api.inventory import Inventory, SecretKey, inventory_of
+from tollway_api.compiler import Piece, compile_snapshot
+from tollway_api.inventory import SecretKey, inventory_of
 from tollway_api.messages import Lookups
 from tollway_api.meta import Identity, Resource, Spec
 from tollway_api.parts import Head
@@ -29,10 +29,11 @@ from tollway_operator.errors import KubeFault, LeadershipLost, OperatorError, St
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.notify import Notifier
-from tollway_operator.objects import Objects
-from tollway_operator.provision import apply, plan, server_warnings
+from tollway_operator.objects import Edition, Objects
+from tollway_operator.pods import Pods
+from tollway_operator.provision import apply, beside_others, plan, server_warnings
 from tollway_operator.publish import Publisher
-from tollway_operator.redis_store import RedisStore
+from tollway_operator.redis_store import IndexFacts, RedisStore
 from tollway_operator.references import secrets_of
 from tollway_operator.secrets import Secrets
 from tollway_operator.status import StoreView, View
@@ -52,8 +53,9 @@ class Compiled:
     key: tuple[int, int]
     snapshot: Snapshot
     encoded: bytes = field(repr=False)
+    pieces: Mapping[Identity, Piece] = field(repr=False)
     problems: Mapping[Identity, Sequence[Problem]]
-    generations: Mapping[str, int]  # of every object that was looked at, by uid
+    editions: Mapping[Identity, Edition]  # of every object that was looked at
 
 
 Steps = tuple[tuple[str, Callable[[Compiled], Awaitable[None]]], ...]
@@ -71,6 +73,7 @@ class Parts:
     ledger: RedisStore
     publisher: Publisher
     admin_token: AdminToken
+    pods: Pods
     notifier: Notifier
     deletion: Deletion
     usage: UsageReader
@@ -100,6 +103,7 @@ class Reconciler:
         self._store = StoreView()
         self._publications = Publications()
         self._head: Head | None = None
+        self._pods_are_heard = False
         self.ticked_at = monotonic()
         self._on_done = on_done
 
@@ -160,12 +164,12 @@ class Reconciler:
         if not self._parts.watches.complete:
             return
         metrics = self._parts.metrics
-        compiled = self._compiled = await self._compile()
+        self._compiled = await self._compile()
         try:
             # A standby knows what it would publish, and stops here.
             for name, step in self.steps if self._parts.leadership.leads else ():
                 with metrics.step(name):
-                    await step(compiled)
+                    await step(self._compiled)
         finally:
             # What is known by now is said, also where one object's need has kept the run from its end.
             self._on_done()
@@ -176,7 +180,7 @@ class Reconciler:
         """Indexes come first, so that pods find those they are told of; but nobody waits for a Redis that was away."""
         provision, publish = ("provision", self._provision), ("publish", self._publish)
         first = (publish, provision) if self._store.fault else (provision, publish)
-        return (*first, ("delete", self._delete))
+        return (*first, ("notify", self._notify), ("delete", self._delete))
 
     async def _compile(self) -> Compiled:
         parts = self._parts
@@ -190,22 +194,20 @@ class Reconciler:
             return self._compiled
         unparsed = {held.identity: held.parsed for held in wanted if isinstance(held.parsed, tuple)}
         inventory = inventory_of(resources, dict(parts.secrets.values), unparsed)
-        # In a thread: with thousands of objects it takes a second, and the Lease is renewed meanwhile.
+        # In threads: with thousands of objects it takes a second, and the Lease is renewed meanwhile.
         with parts.metrics.step("compile"):
-            compilation, encoded = await asyncio.to_thread(self._compiled_from, inventory)
+            made = await asyncio.to_thread(compile_snapshot, inventory, self._catalog, self._namespace)
         problems: dict[Identity, list[Problem]] = defaultdict(list)
-        for problem in [*compilation.problems, *(each for found in unparsed.values() for each in found)]:
+        for problem in [*made.problems, *(each for found in unparsed.values() for each in found)]:
             problems[problem.identity].append(problem)
         parts.metrics.observe_objects(
             Counter(held.identity.kind for held in wanted),
             Counter(problem.severity for found in problems.values() for problem in found),
         )
-        generations = {held.uid: held.generation for held in wanted}
-        return Compiled(key, compilation.snapshot, encoded, problems, generations)
-
-    def _compiled_from(self, inventory: Inventory) -> tuple[Compilation, bytes]:
-        compilation = compile_snapshot(inventory, self._catalog, self._namespace)
-        return compilation, snapshot.encode(compilation.snapshot)
+        editions = {held.identity: held.edition for held in wanted}
+        compiled = Compiled(key, made.snapshot, b"", made.pieces, problems, editions)
+        with parts.metrics.step("encode"):
+            return await asyncio.to_thread(_encoded_beside, compiled, self._store.indexes)
 
     async def _provision(self, compiled: Compiled) -> None:
         """A Redis that is away delays the cache and nothing else: policies and budgets are published all the same."""
@@ -222,6 +224,7 @@ class Reconciler:
         if cache_facts.search_module is None:
             return StoreView(warnings=warnings, seen=True)
         found = await parts.cache.indexes()
+        compiled = self._compiled = _encoded_beside(compiled, found)
         actions = [each for each in plan(compiled.snapshot.indexes.values(), found) if each.index]
         if actions:
             if not await parts.cache.claim(parts.leadership.fence()):
@@ -235,11 +238,13 @@ class Reconciler:
 
     async def _publish(self, compiled: Compiled) -> None:
         parts = self._parts
-        token = await parts.admin_token.ensure()
         self._head, wrote = await parts.publisher.publish(compiled.encoded, parts.leadership.fence())
         parts.metrics.publishes.inc(wrote)
-        self._publications.note(self._head, compiled.snapshot)
-        parts.notifier.announce(self._head, token)
+        self._publications.note(self._head, compiled.pieces, compiled.editions)
+
+    async def _notify(self, _: Compiled) -> None:
+        if self._head is not None:
+            self._parts.notifier.announce(self._head, await self._parts.admin_token.ensure())
 
     async def _delete(self, _: Compiled) -> None:
         """What one object needs must not keep another from it, so the fault is raised after all have had their turn."""
@@ -250,41 +255,63 @@ class Reconciler:
                 continue
             parts.leadership.fence()
             try:
-                await parts.deletion.settle(
-                    held, in_use=bool(held.deleted_at) and not self._all_acknowledged()
-                )
+                await parts.deletion.settle(held, in_use=bool(held.deleted_at) and not self._all_let_go())
             except (StoreFault, KubeFault) as found:
                 fault = found
         if fault is not None:
             raise fault
 
-    def _all_acknowledged(self) -> bool:
-        """Whether no ready pod can still be writing into an index that the newest snapshot has not."""
+    def _all_let_go(self) -> bool:
+        """Whether no pod can still be writing into an index that the newest snapshot has not: none that is ready, has
+        ever answered, or is still to be asked. One that is about to end finishes its requests first.
+        """
         digest = self._head.digest if self._head else None
-        return all(each.digest == digest for each in self._parts.notifier.reports.values() if each.pod.ready)
+        behind = (each for each in self._parts.notifier.reports.values() if each.digest != digest)
+        return not any(each.pod.ready or each.digest or not each.trouble for each in behind)
 
     def view(self, now: str) -> View | None:
-        """What statuses are made from; None before the first compilation."""
+        """What statuses are made from; None before the first publication, and before the pods have had their say: what
+        they told the last leader stands until then.
+        """
         parts = self._parts
         if self._compiled is None or self._head is None:
             return None
+        self._pods_are_heard |= bool(parts.pods.fault) or (
+            not parts.pods.unknown and parts.notifier.has_heard_all
+        )
+        if not self._pods_are_heard:
+            return None
         reports = parts.notifier.reports.values()
         lookups: dict[str, Lookups] = {}
-        for report in reports:
+        for report in (each for each in reports if each.pod.ready):
             for index_id, seen in report.lookups.items():
                 before = lookups.get(index_id, Lookups(0, 0))
                 lookups[index_id] = Lookups(before.hits + seen.hits, before.total + seen.total)
         return View(
             snapshot=self._compiled.snapshot,
             problems=self._compiled.problems,
-            generations=self._compiled.generations,
+            editions=self._compiled.editions,
             covering=self._publications.coverage(reports),
+            pods_unknown=parts.pods.unknown,
             store=self._store,
             usage=parts.usage.usage,
             usage_fault=parts.usage.fault,
             lookups=lookups,
             now=now,
         )
+
+
+def _encoded_beside(compiled: Compiled, found: Mapping[str, IndexFacts]) -> Compiled:
+    """Encoded, with its index versions as they can be called in this Redis."""
+    wanted = beside_others(compiled.snapshot, found)
+    if wanted is compiled.snapshot:
+        return replace(compiled, encoded=compiled.encoded or snapshot.encode(wanted))
+    indexes = {
+        Identity(semantic_cache_index.KIND, each.namespace, each.name): each
+        for each in wanted.indexes.values()
+    }
+    pieces = {**compiled.pieces, **indexes}
+    return replace(compiled, snapshot=wanted, encoded=snapshot.encode(wanted), pieces=pieces)
 
 
 def _secrets_of(resources: Sequence[Resource[Spec]]) -> set[SecretKey]:

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import chain, count
 from typing import Any, Final
@@ -37,13 +37,17 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class IndexSchema:
-    """What decides which vectors an index takes and finds."""
+    """What decides which vectors an index of ours takes and finds."""
 
     prefix: str
     algorithm: str
     type: str
     dimensions: int
     metric: str
+
+    def takes_the_same_as(self, other: "IndexSchema") -> bool:
+        """Whether the vectors of one can be those of the other; how they are searched may differ."""
+        return replace(self, algorithm=other.algorithm) == other
 
     @classmethod
     def of(cls, index: Index) -> "IndexSchema":
@@ -119,6 +123,8 @@ class RedisStore:
     def __init__(self, redis: Redis, role: str) -> None:
         self._redis = redis
         self._role = role
+        options = redis.connection_pool.connection_kwargs
+        self._address = options.get("path") or f"{options.get('host')}:{options.get('port')}"
         self._primaries: dict[str, Redis] = {}  # by address
 
     async def facts(self) -> ServerFacts:
@@ -170,22 +176,20 @@ class RedisStore:
         async with self._faults("list its indexes", _LOOK_S):
             return {name for node in await self._searched() for name in await _names(node)}
 
-    async def drop(self, name: str, *, with_vectors: bool) -> None:
-        """Raises StoreFault. `with_vectors` also deletes what is indexed."""
-        if with_vectors:
-            # Before the index goes, so that its name stands until nothing is left. The module would do it, too, but
-            # not on a shard.
-            await self._delete(wire.vector_pattern(name), f"delete the vectors of index {name}")
+    async def drop(self, name: str) -> None:
+        """The index alone; what it has indexed stays. Raises StoreFault."""
         async with self._faults(f"drop index {name}"):
             for node in await self._searched():
                 if found := (await _names(node)).get(name):
                     await _command(node.redis, "FT.DROPINDEX", found, unless="no such index|unknown index")
 
-    async def forget_entries(self, index_id: str) -> int:
-        """Deletes the remembered answers of an index, and says how many. Raises StoreFault; what is deleted by then
-        stays so.
+    async def forget(self, index_id: str) -> int:
+        """Deletes the remembered answers of an index and the vectors of all its versions, and says how many keys that
+        were. By their names, so that also those are found which no index knows any more. Raises StoreFault; what is
+        deleted by then stays so.
         """
-        return await self._delete(wire.entry_pattern(index_id), f"delete the entries of {index_id}")
+        patterns = (wire.vector_pattern(index_id), wire.entry_pattern(index_id))
+        return sum([await self._delete(each, f"delete what {index_id} remembers") for each in patterns])
 
     async def _delete(self, pattern: str, attempted: str) -> int:
         deleted = 0
@@ -273,7 +277,7 @@ class RedisStore:
         except ResponseError as exc:
             raise StoreFault(f"the {self._role} Redis would not {attempted}: {exc}") from exc
         except (RedisError, OSError, TimeoutError) as exc:
-            message = f"could not reach the {self._role} Redis to {attempted}: {type(exc).__name__}"
+            message = f"could not reach the {self._role} Redis at {self._address} to {attempted}: {type(exc).__name__}"
             raise StoreFault(message) from exc
 
 
@@ -305,22 +309,22 @@ async def _command(node: Redis, *words: str | int, unless: str = "") -> Any:
 
 async def _names(node: _Node) -> dict[str, str]:
     """What our indexes are called on one server. Names that hash elsewhere since slots were moved are of no use."""
-    listed = [_text(name) for name in await _command(node.redis, "FT._LIST")]
+    # Without the module there are none.
+    listed = map(_text, await _command(node.redis, "FT._LIST", unless="unknown command") or ())
     ours = [name for name in listed if name.startswith(wire.INDEX_PREFIX) and node.has(name)]
     return {wire.name_of_all_shards(name): name for name in ours}
 
 
 async def _facts(node: Redis) -> ServerFacts:
-    server = await node.info("server")
-    config = await node.config_get("maxmemory*", "appendonly")
-    modules = await node.module_list()
-    versions = {_text(module[b"name"]): int(module[b"ver"]) for module in map(_pairs, modules)}
+    """From INFO alone, because managed servers forbid CONFIG and MODULE."""
+    info = await node.info("everything")
+    versions = {str(module["name"]): int(module["ver"]) for module in info.get("modules", ())}
     return ServerFacts(
-        version=str(server["redis_version"]),
+        version=str(info["redis_version"]),
         search_module=versions.get("search"),
-        max_memory=int(config["maxmemory"] or 0),
-        eviction=str(config["maxmemory-policy"]),
-        append_only=config["appendonly"] == "yes",
+        max_memory=int(info["maxmemory"]),
+        eviction=str(info["maxmemory_policy"]),
+        append_only=bool(info["aof_enabled"]),
     )
 
 
@@ -349,20 +353,27 @@ def _sums(holds: Mapping[bytes, bytes]) -> dict[str, int]:
 
 
 def _schema(facts: Mapping[bytes, Any]) -> IndexSchema | None:
-    """What FT.INFO says of our one vector field."""
+    """What FT.INFO says; None unless it has the fields that ours have, and takes all that bears its prefix."""
     definition = _pairs(facts.get(b"index_definition", []))
-    prefixes = definition.get(b"prefixes") or [b""]
-    for attribute in facts.get(b"attributes", []):
-        field = _pairs(attribute)
-        if field.get(b"identifier") == b"embedding":
-            return IndexSchema(
-                prefix=_text(prefixes[0]),
-                algorithm=_text(field.get(b"algorithm", b"")),
-                type=_text(field.get(b"data_type", b"")),
-                dimensions=int(field.get(b"dim", 0)),
-                metric=_text(field.get(b"distance_metric", b"")),
-            )
-    return None
+    prefixes = definition.get(b"prefixes") or []
+    fields = {_pairs(each).get(b"identifier"): each for each in facts.get(b"attributes", [])}
+    if (
+        fields.keys() != {b"partition", b"embedding"}
+        or definition.get(b"key_type") != b"HASH"
+        or len(prefixes) != 1
+        or b"filter" in definition
+    ):
+        return None
+    partition, embedding = _pairs(fields[b"partition"]), _pairs(fields[b"embedding"])
+    if partition.get(b"type") != b"TAG" or b"CASESENSITIVE" not in fields[b"partition"]:
+        return None
+    return IndexSchema(
+        prefix=_text(prefixes[0]),
+        algorithm=_text(embedding.get(b"algorithm", b"")),
+        type=_text(embedding.get(b"data_type", b"")),
+        dimensions=int(embedding.get(b"dim", 0)),
+        metric=_text(embedding.get(b"distance_metric", b"")),
+    )
 
 
 def _pairs(flat: Any) -> dict[Any, Any]:

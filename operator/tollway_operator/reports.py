@@ -13,8 +13,8 @@ class DataPlanePod:
     uid: str
     name: str
     address: str  # "" before it has one
-    ready: bool
-    gone: bool  # it has ended, or is about to
+    ready: bool  # and not about to end
+    gone: bool
     incarnation: str  # changes when its container is another
 
 

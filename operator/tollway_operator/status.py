@@ -24,7 +24,7 @@ from tollway_api.snapshot import Index, Limit, Snapshot, Tenant
 from tollway_api.tenant_budget import LimitStatus, TenantBudgetSpec, TenantBudgetStatus, Unit
 from tollway_api.windows import Usage
 from tollway_operator.coverage import Coverage, Covering
-from tollway_operator.objects import Held
+from tollway_operator.objects import Edition, Held
 from tollway_operator.provision import ServerWarning, WarningReason
 from tollway_operator.redis_store import IndexFacts
 
@@ -49,8 +49,9 @@ class View:
 
     snapshot: Snapshot
     problems: Mapping[Identity, Sequence[Problem]]
-    generations: Mapping[str, int]  # of every object that was compiled, or refused, by uid
+    editions: Mapping[Identity, Edition]  # of every object that was compiled, or refused
     covering: Covering
+    pods_unknown: str  # why it is not known which pods there are
     store: StoreView
     usage: Mapping[TenantName, Sequence[Usage]]
     usage_fault: str
@@ -58,8 +59,8 @@ class View:
     now: str  # RFC 3339
 
     def speaks_of(self, held: Held) -> bool:
-        """Whether this generation of the object has been looked at."""
-        return not held.deleted_at and self.generations.get(held.uid) == held.generation
+        """Whether the object has been looked at as it is now."""
+        return not held.deleted_at and self.editions.get(held.identity) == held.edition
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,10 @@ def says(held: Held, condition: ConditionType) -> bool:
 
 
 def _policy_status(held: Held, view: View) -> RoutingPolicyStatus:
-    coverage = view.covering.of(held.identity, held.generation)
+    coverage = view.covering.of(held.identity, held.edition)
     drafts = [*_standing(held, view), _programmed(held, view, coverage)]
     plane = DataPlaneStatus()
-    if coverage is not None:
+    if coverage is not None and not view.pods_unknown:
         plane = DataPlaneStatus.model_construct(
             revision=_revision_shown(held, coverage), acknowledged=coverage.acknowledged, ready=coverage.ready
         )
@@ -114,7 +115,7 @@ def _policy_status(held: Held, view: View) -> RoutingPolicyStatus:
 
 
 def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
-    coverage = view.covering.of(held.identity, held.generation)
+    coverage = view.covering.of(held.identity, held.edition)
     drafts = [*_standing(held, view), _programmed(held, view, coverage)]
     spec = held.parsed.spec if isinstance(held.parsed, Resource) else None
     name = TenantName((spec.tenant if isinstance(spec, TenantBudgetSpec) else None) or held.identity.name)
@@ -133,19 +134,20 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
 
 
 def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
-    coverage = view.covering.of(held.identity, held.generation)
+    coverage = view.covering.of(held.identity, held.edition)
     index = view.snapshot.indexes.get(held.identity.path) if coverage is not None else None
     drafts = [*_standing(held, view), _index_ready(index, view.store), _programmed(held, view, coverage)]
     versions = []
     for name, facts in sorted(view.store.indexes.items()):
-        if wire.owner_of(name) == held.identity.path:
+        # One without a schema that we know is somebody else's, whatever its name.
+        if wire.owner_of(name) == held.identity.path and facts.schema is not None:
             version = name.removeprefix(wire.INDEX_PREFIX)
             active = index is not None and version == index.version
             versions.append(
                 VersionStatus.model_construct(
                     name=version,
                     fingerprint=version.rpartition(".")[2],
-                    dimensions=facts.schema.dimensions if facts.schema else 1,
+                    dimensions=facts.schema.dimensions,
                     state=VersionState.ACTIVE if active else VersionState.DRAINING,
                     entries=facts.entries,
                     memory_bytes=facts.memory_bytes,
@@ -194,6 +196,9 @@ def _programmed(held: Held, view: View, coverage: Coverage | None) -> _Draft:
         return draft(ConditionStatus.FALSE, ConditionReason.NOT_ACCEPTED, message)
     if coverage is None:
         return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")
+    if view.pods_unknown:
+        message = f"Published, but which pods there are is not known: {view.pods_unknown}"
+        return draft(ConditionStatus.UNKNOWN, ConditionReason.DATA_PLANE_UNKNOWN, message)
     if not coverage.ready:
         message = "Published, but no data-plane pod is ready."
         return draft(ConditionStatus.FALSE, ConditionReason.NO_DATA_PLANE, message)

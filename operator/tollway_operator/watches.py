@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Final
 
 from tollway_api.inventory import SPEC_OF_KIND
-from tollway_operator.errors import KubeFault
+from tollway_operator.errors import Forbidden, KubeFault
 from tollway_operator.kube import Kube
 from tollway_operator.objects import Objects
 
@@ -78,9 +78,10 @@ class Watches:
             listed = await self._kube.versions(kind, self._namespaces)
         except KubeFault as fault:
             log.warning("cannot be listed", extra={"kind": kind, "reason": str(fault)})
-            # Without the API server no watch is fresh, and restarting would not help: it is not our fault.
-            at_least = monotonic() - self._stale_after_s / 2
-            self._agreed = {each: max(at, at_least) for each, at in self._agreed.items()}
+            if not isinstance(fault, Forbidden):
+                # Without the API server no watch is fresh, and restarting would not help: it is not our fault.
+                at_least = monotonic() - self._stale_after_s / 2
+                self._agreed = {each: max(at, at_least) for each, at in self._agreed.items()}
             await asyncio.sleep(max(1.0, fault.retry_after_s))
             return False
         known = self._objects.of_kind(kind)

@@ -1,15 +1,19 @@
 """Which pods count for which object."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from tests.dataplanes import Setup, compiled
+from tests.dataplanes import Setup, compilation
+from tollway_api.compiler import Piece
 from tollway_api.meta import Identity
 from tollway_api.parts import Head
-from tollway_api.snapshot import Snapshot
+from tollway_api.snapshot import Tenant
 from tollway_operator.coverage import Coverage, Publications
+from tollway_operator.objects import Edition
 from tollway_operator.reports import DataPlanePod, Report
 
-SNAPSHOT = compiled(Setup("http://a/v1", "http://b/v1").objects())
+PIECES = compilation(Setup("http://a/v1", "http://b/v1").objects()).pieces
+EDITIONS = {identity: Edition(f"uid of {identity}", 1) for identity in PIECES}
 CHAT = Identity("RoutingPolicy", "default", "chat")
 ACME = Identity("TenantBudget", "default", "acme")
 
@@ -25,59 +29,76 @@ def pod(
     return Report(known, digest * 64 if digest else None, trouble, rejected)
 
 
-def edited(snapshot: Snapshot, identity: Identity, generation: int) -> Snapshot:
-    sources = tuple(
-        replace(each, generation=generation)
-        if (each.kind, each.name) == (identity.kind, identity.name)
-        else each
-        for each in snapshot.sources
-    )
-    return replace(snapshot, sources=sources)
+def edited(identity: Identity, generation: int) -> Mapping[Identity, Edition]:
+    return {**EDITIONS, identity: EDITIONS[identity]._replace(generation=generation)}
 
 
 def test_what_is_not_published_is_not_covered() -> None:
     publications = Publications()
-    assert publications.coverage([]).of(CHAT, 1) is None
-    publications.note(head("1", 1), SNAPSHOT)
-    assert publications.coverage([]).of(CHAT, 2) is None
-    assert publications.coverage([]).of(CHAT, 1) == Coverage("1" * 12, 0, 0)
+    assert publications.coverage([]).of(CHAT, EDITIONS[CHAT]) is None
+    publications.note(head("1", 1), PIECES, EDITIONS)
+    assert publications.coverage([]).of(CHAT, edited(CHAT, 2)[CHAT]) is None
+    assert publications.coverage([]).of(CHAT, EDITIONS[CHAT]) == Coverage("1" * 12, 0, 0)
 
 
 def test_ready_pods_count_and_the_one_that_said_no_is_named_first() -> None:
     publications = Publications()
-    publications.note(head("1", 1), SNAPSHOT)
+    publications.note(head("1", 1), PIECES, EDITIONS)
     reports = [
         pod("a", "1"),
         pod("b", None),
         pod("c", "0", "it rejected 111: no", rejected=True),
         pod("d", None, ready=False),
     ]
-    covered = publications.coverage(reports).of(CHAT, 1)
+    covered = publications.coverage(reports).of(CHAT, EDITIONS[CHAT])
     assert covered == Coverage("1" * 12, 3, 1, "c: it rejected 111: no", rejected=True)
 
 
 def test_an_edit_is_asked_for_only_by_the_object_that_was_edited() -> None:
     publications = Publications()
-    publications.note(head("1", 1), SNAPSHOT)
-    publications.note(head("2", 2), edited(SNAPSHOT, CHAT, 2))
+    publications.note(head("1", 1), PIECES, EDITIONS)
+    publications.note(head("2", 2), dict(PIECES), edited(CHAT, 2))
     covering = publications.coverage([pod("a", "1"), pod("b", "2")])
-    assert covering.of(CHAT, 2) == Coverage("2" * 12, 2, 1, "a: has not answered yet")
-    assert covering.of(ACME, 1) == Coverage("1" * 12, 2, 2)
+    assert covering.of(CHAT, edited(CHAT, 2)[CHAT]) == Coverage("2" * 12, 2, 1, "a: has not answered yet")
+    assert covering.of(ACME, EDITIONS[ACME]) == Coverage("1" * 12, 2, 2)
+
+
+def test_another_object_of_the_same_name_and_generation_is_not_the_one_before() -> None:
+    publications = Publications()
+    publications.note(head("1", 1), PIECES, EDITIONS)
+    anew = EDITIONS | {CHAT: Edition("another", 1)}
+    publications.note(head("2", 2), dict(PIECES), anew)
+    covering = publications.coverage([pod("a", "1"), pod("b", "2")])
+    assert covering.of(CHAT, EDITIONS[CHAT]) is None
+    assert covering.of(CHAT, anew[CHAT]) == Coverage("2" * 12, 2, 1, "a: has not answered yet")
+
+
+def test_what_has_become_something_else_without_an_edit_is_asked_for_as_well() -> None:
+    """As when a Secret that it names is rotated."""
+    tenant = PIECES[ACME]
+    assert isinstance(tenant, Tenant)
+    publications = Publications()
+    publications.note(head("1", 1), PIECES, EDITIONS)
+    rotated: dict[Identity, Piece] = {**PIECES, ACME: replace(tenant, key_digests=("0" * 64,))}
+    publications.note(head("2", 2), rotated, EDITIONS)
+    covering = publications.coverage([pod("a", "1"), pod("b", "2")])
+    assert covering.of(ACME, EDITIONS[ACME]) == Coverage("2" * 12, 2, 1, "a: has not answered yet")
+    assert covering.of(CHAT, EDITIONS[CHAT]) == Coverage("1" * 12, 2, 2)
 
 
 def test_a_pod_with_a_snapshot_that_nobody_knows_runs_nothing_of_ours() -> None:
     publications = Publications()
-    publications.note(head("1", 1), SNAPSHOT)
-    covered = publications.coverage([pod("a", "9")]).of(CHAT, 1)
+    publications.note(head("1", 1), PIECES, EDITIONS)
+    covered = publications.coverage([pod("a", "9")]).of(CHAT, EDITIONS[CHAT])
     assert covered is not None
     assert covered.acknowledged == 0
 
 
 def test_an_edit_that_is_taken_back_is_a_publication_of_its_own() -> None:
     publications = Publications()
-    publications.note(head("1", 1), SNAPSHOT)
-    publications.note(head("2", 2), edited(SNAPSHOT, CHAT, 2))
-    publications.note(head("1", 3), edited(SNAPSHOT, CHAT, 3))
-    covered = publications.coverage([pod("a", "1"), pod("b", "2")]).of(CHAT, 3)
+    publications.note(head("1", 1), PIECES, EDITIONS)
+    publications.note(head("2", 2), dict(PIECES), edited(CHAT, 2))
+    publications.note(head("1", 3), dict(PIECES), edited(CHAT, 3))
+    covered = publications.coverage([pod("a", "1"), pod("b", "2")]).of(CHAT, edited(CHAT, 3)[CHAT])
     assert covered is not None
     assert (covered.acknowledged, covered.ready) == (1, 2)

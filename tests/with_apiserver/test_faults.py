@@ -75,7 +75,7 @@ def test_killed_at_any_step_its_successor_converges_and_nothing_is_left_twice(
             ]
 
 
-@pytest.mark.parametrize("point", ["redis.drop", "redis.forget_entries", "kube.set_finalizers"])
+@pytest.mark.parametrize("point", ["redis.drop", "redis.forget", "kube.set_finalizers"])
 def test_killed_while_it_deletes_an_index_its_successor_leaves_nothing_behind(
     installation: Installation, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

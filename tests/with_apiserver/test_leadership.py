@@ -8,6 +8,7 @@ import httpx
 
 from tests.dataplanes import Setup
 from tests.installation import Installation
+from tests.pod_faults import Fault
 from tests.processes import wait_for
 
 SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
@@ -33,6 +34,31 @@ def test_a_standby_knows_everything_writes_nothing_and_takes_over_when_the_leade
             wait_for(lambda: leads(two.url), "the standby leads", 6)
             installation.apply(*EDITED.objects())
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+
+
+def test_a_successor_says_nothing_of_pods_before_they_have_had_their_say(installation: Installation) -> None:
+    fault = Fault()
+    with installation.light_pod("dp-1", wrap=fault):
+        with installation.operator("op-1"):
+            installation.apply(*SETUP.objects())
+            for kind, name in (
+                ("RoutingPolicy", "chat"),
+                ("TenantBudget", "acme"),
+                ("SemanticCacheIndex", "answers"),
+            ):
+                installation.until(kind, name, "Ready", "Ready")
+        before = installation.get("RoutingPolicy", "chat")["metadata"]["resourceVersion"]
+        installation.kubectl("delete", "events", "--all")
+        fault.kind = "dawdles"
+        with installation.operator("op-2") as two:
+            wait_for(lambda: two.logged('"acknowledged"'), "the pod has answered the successor")
+            installation.apply(*SETUP.but(acme={"alertThresholdPercent": 50}).objects())
+            installation.until("TenantBudget", "acme", "Ready", "Ready")
+        assert installation.get("RoutingPolicy", "chat")["metadata"]["resourceVersion"] == before
+        told = installation.kubectl(
+            "get", "events", "-o", "name", "--field-selector", "involvedObject.name=chat"
+        )
+        assert told == ""
 
 
 def test_a_leader_that_is_killed_is_succeeded_when_its_lease_has_run_out(installation: Installation) -> None:

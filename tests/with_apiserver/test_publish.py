@@ -17,7 +17,7 @@ from tollway_api.snapshot import Source
 from tollway_dataplane.adapters.snapshot_secrets import SnapshotSecrets
 from tollway_dataplane.errors import SnapshotFault
 from tollway_operator.errors import LeadershipLost, PublishFault
-from tollway_operator.kube import Kube, open_kube
+from tollway_operator.kube import Kube, StoredSecret, open_kube
 from tollway_operator.publish import Publisher
 
 
@@ -65,7 +65,7 @@ async def test_who_reads_while_it_is_written_sees_one_of_the_two(kube: Kube, rea
 
     async def read() -> None:
         nonlocal mixed
-        while len(seen) < 40:
+        while len(seen) < 25:
             head = await reader.head()
             assert head is not None
             try:
@@ -91,6 +91,32 @@ async def test_an_overtaken_leader_is_refused_whatever_it_believes(kube: Kube) -
     assert head.fence == 6
     with pytest.raises(LeadershipLost, match="a later leader has published"):
         await publisher.publish(b"by the first, late", 5)
+
+
+async def test_a_leader_that_sleeps_between_its_parts_harms_nothing_of_its_successors(
+    kube: Kube, reader: SnapshotSecrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = Publisher(kube, NAMESPACE), Publisher(kube, NAMESPACE)
+    await old.publish(large(0), 5)
+    find, asleep = kube.secret, False
+
+    async def found_asleep(namespace: str, name: str) -> StoredSecret:
+        """The one who asks for the head sleeps before he goes on to the parts."""
+        nonlocal asleep
+        found = await find(namespace, name)
+        if name == "tollway-snapshot" and not asleep:
+            asleep = True
+            for seed in (1, 2, 3):
+                await new.publish(large(seed), 6)
+        return found
+
+    monkeypatch.setattr(kube, "secret", found_asleep)
+    with pytest.raises(LeadershipLost, match="a later leader has written parts"):
+        await old.publish(large(9), 5)
+    head = await reader.head()
+    assert head is not None
+    assert head.fence == 6
+    assert await reader.encoded(head) == large(3)
 
 
 async def test_a_write_in_between_is_a_conflict(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,9 @@
 import httpx
 import redis
 
-from tests.dataplanes import Setup, compiled, manifest
+from tests.dataplanes import Setup, compiled, manifest, secret
 from tests.installation import Installation
+from tests.pod_faults import Fault
 from tests.processes import wait_for
 from tollway_api import wire
 from tollway_api.meta import TenantName
@@ -89,6 +90,10 @@ def test_a_redis_without_vector_search_is_said_and_costs_the_index_alone(install
         installation.until("SemanticCacheIndex", "answers", "Ready", "SearchModuleMissing")
         installation.until("SemanticCacheIndex", "answers", "RedisSound", "SearchModuleMissing")
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
+            client.hset(wire.entry_key(wire.index_tag("default/answers") + "0" * 24, "e"), "body", "x")
+            installation.kubectl("delete", "sci", "answers", "--timeout=30s")
+            assert client.keys("tollway:1:[ev]*") == []
 
 
 def test_a_redis_that_is_away_delays_the_index_and_nothing_else(
@@ -143,19 +148,56 @@ def test_a_flushed_redis_gets_its_index_again_and_versions_are_told_apart(instal
         wait_for(lambda: states() == ["Active", "Draining"], "both versions are there")
 
 
-def test_a_foreign_index_under_our_name_is_replaced(installation: Installation) -> None:
+def test_a_foreign_index_under_our_name_is_left_alone_and_another_version_made(
+    installation: Installation,
+) -> None:
     index = compiled(SETUP.objects()).indexes["default/answers"]
+    beside = wire.next_version(index.version)
     with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
         client.execute_command(
-            *("FT.CREATE", wire.index_name(index), "ON", "HASH", "PREFIX", 1, "other:", "SCHEMA"),
-            *("embedding", "VECTOR", "FLAT", 6, "TYPE", "FLOAT32", "DIM", 1536, "DISTANCE_METRIC", "L2"),
+            *("FT.CREATE", wire.index_name(index), "ON", "HASH", "PREFIX", 1, wire.vector_prefix(index)),
+            *("SCHEMA", "embedding", "VECTOR"),
+            *("FLAT", 6, "TYPE", "FLOAT32", "DIM", index.dimensions, "DISTANCE_METRIC", "COSINE"),
         )
-        with installation.light_pod("dp-1"), installation.operator() as operator:
-            installation.apply(*SETUP.objects())
-            installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
-            assert 'index_operations_total{operation="replace"} 1.0' in operator.metrics()
-            info = client.execute_command("FT.INFO", wire.index_name(index))
-            assert b"384" in str(info).encode()
+        with installation.light_pod("dp-1") as pod:
+            with installation.operator("op-1"):
+                installation.apply(*SETUP.objects())
+                installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+                status = installation.get("SemanticCacheIndex", "answers")["status"]
+                assert status["activeVersion"] == beside
+                assert [each["name"] for each in status["versions"]] == [beside], "only ours are told of"
+                assert pod.live.current().snapshot.indexes["default/answers"].version == beside
+                assert b"partition" not in client.execute_command("FT.INFO", wire.index_name(index)), (
+                    "as it was"
+                )
+            with installation.operator("op-2"):
+                installation.apply(*SETUP.but(policy={"priority": 3}).objects())
+                installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+                assert pod.live.current().snapshot.indexes["default/answers"].version == beside, (
+                    "and so it stays"
+                )
+                installation.kubectl("delete", "sci", "answers", "--timeout=30s")
+                assert client.execute_command("FT._LIST") == [], "its name is one of ours"
+
+
+def test_one_of_two_keys_that_is_missing_is_said_and_the_other_goes_on(installation: Installation) -> None:
+    two = SETUP.but(acme={"apiKeys": [{"secretRef": {"name": "acme"}}, {"secretRef": {"name": "next"}}]})
+    fault = Fault()
+    with installation.light_pod("dp-1", wrap=fault) as pod, installation.operator():
+        installation.apply(*two.objects())
+        said = installation.until("TenantBudget", "acme", "ResolvedRefs", "MissingSecret")
+        assert "no Secret 'next'" in said["message"]
+        installation.until("TenantBudget", "acme", "Programmed", "Programmed")
+        assert installation.condition("TenantBudget", "acme", "Ready")["reason"] == "MissingSecret"
+        assert len(pod.live.current().snapshot.tenants[TenantName("acme")].key_digests) == 1
+        # What a Secret brings is no edit, and pods must run it all the same.
+        fault.kind = "breaks"
+        installation.apply(secret("next", "the-next-key"))
+        installation.until("TenantBudget", "acme", "ResolvedRefs", "Resolved")
+        installation.until("TenantBudget", "acme", "Programmed", "WaitingForPods")
+        fault.kind = ""
+        installation.until("TenantBudget", "acme", "Ready", "Ready")
+        assert len(pod.live.current().snapshot.tenants[TenantName("acme")].key_digests) == 2
 
 
 def remember(installation: Installation, client: redis.Redis) -> None:
@@ -236,6 +278,9 @@ def test_deletion_waits_for_redis_until_it_is_told_not_to(
         installation.apply(*SETUP.but(acme={"alertThresholdPercent": 50}).objects()[2:3])
         installation.until("TenantBudget", "acme", "Ready", "Ready")
         assert installation.get("SemanticCacheIndex", "answers")["metadata"]["deletionTimestamp"]
+        told = installation.kubectl("get", "events", "--field-selector", "reason=DeletionWaits")
+        assert "could not reach the cache Redis" in told
+        assert "kubectl annotate -n default sci answers tollway.dev/abandon=true" in told
         assert "tollway.dev/abandon" in installation.kubectl("explain", "sci.spec.deletionPolicy")
         installation.kubectl("annotate", "sci", "answers", "tollway.dev/abandon=true")
         wait_for(lambda: not installation.get("SemanticCacheIndex", "answers"), "it is let go")

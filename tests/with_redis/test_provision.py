@@ -1,13 +1,14 @@
 """Index versions on a real Redis, and what is said of how it is set up."""
 
 import pytest
+import redis
 
 from tests.dataplanes import Setup, compiled
 from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator.errors import StoreFault
-from tollway_operator.provision import Step, WarningReason, plan, provision
-from tollway_operator.redis_store import IndexFacts, IndexSchema, ServerFacts, open_store
+from tollway_operator.provision import Step, WarningReason, provision
+from tollway_operator.redis_store import IndexSchema, ServerFacts, open_store
 
 SETUP = Setup("http://a/v1", "http://b/v1")
 WANTED = compiled(SETUP.objects())
@@ -55,14 +56,52 @@ async def test_a_flushed_redis_gets_its_indexes_again(
 ) -> None:
     assert await steps(cache_redis, ledger_redis) == [Step.CREATE]
     async with open_store(cache_redis.url, "cache") as store:
-        await store.drop(NAME, with_vectors=True)
+        await store.drop(NAME)
     assert await steps(cache_redis, ledger_redis) == [Step.CREATE]
 
 
-def test_what_bears_our_name_with_another_schema_is_replaced() -> None:
-    foreign = IndexSchema(wire.vector_prefix(INDEX), "HNSW", "FLOAT32", 1536, "COSINE")
-    for schema in (foreign, None):
-        assert [action.step for action in plan([INDEX], {NAME: IndexFacts(schema, 0, 0)})] == [Step.REPLACE]
+FOREIGN = {
+    "no partitions": ["embedding", "VECTOR", "HNSW", 6, "TYPE", "FLOAT32", "DIM", 384, "DISTANCE_METRIC", "COSINE"],
+    "other dimensions": [
+        *("partition", "TAG", "CASESENSITIVE"),
+        *("embedding", "VECTOR", "HNSW", 6, "TYPE", "FLOAT32", "DIM", 1536, "DISTANCE_METRIC", "COSINE"),
+    ],
+    "partitions in any case": [
+        *("partition", "TAG"),
+        *("embedding", "VECTOR", "HNSW", 6, "TYPE", "FLOAT32", "DIM", 384, "DISTANCE_METRIC", "COSINE"),
+    ],
+    "no vectors": ["title", "TEXT"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", FOREIGN.values(), ids=FOREIGN)
+async def test_what_bears_our_name_and_is_not_ours_is_left_alone_and_another_version_made(
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis, words: list[str | int]
+) -> None:
+    prefix = wire.vector_prefix(INDEX)
+    with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
+        create = ["FT.CREATE", NAME, "ON", "HASH", "PREFIX", 1, prefix, "SCHEMA", *words]
+        client.execute_command(*create)
+    done = await provision(WANTED, cache_redis.url, ledger_redis.url)
+    beside = done.snapshot.indexes[INDEX.id]
+    assert beside.version == wire.next_version(INDEX.version) != INDEX.version
+    assert [(each.step, each.name) for each in done.actions] == [
+        (Step.CREATE, wire.index_name(beside)),
+        (Step.UNUSED, NAME),
+    ]
+    assert wire.owner_of(wire.index_name(beside)) == INDEX.id
+    again = await provision(WANTED, cache_redis.url, ledger_redis.url)
+    assert again.snapshot == done.snapshot
+    assert [each.step for each in again.actions] == [Step.UNUSED]
+
+
+async def test_another_way_to_search_the_same_vectors_keeps_them(
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+) -> None:
+    await provision(WANTED, cache_redis.url, ledger_redis.url)
+    flat = compiled(SETUP.but(index={"vector": {"algorithm": "Flat"}}).objects())
+    done = await provision(flat, cache_redis.url, ledger_redis.url)
+    assert [(each.step, each.name) for each in done.actions] == [(Step.REPLACE, NAME)]
 
 
 async def test_the_embedded_servers_leave_nothing_to_warn_of(
@@ -86,6 +125,31 @@ async def test_a_redis_that_is_away_is_an_operational_fault(fault_redis: Embedde
     fault_redis.kill()
     with pytest.raises(StoreFault, match="could not reach the cache Redis"):
         await provision(WANTED, fault_redis.url, fault_redis.url)
+
+
+async def test_a_server_that_forbids_to_ask_how_it_is_set_up_is_known_all_the_same(
+    fault_redis: EmbeddedRedis,
+) -> None:
+    """As managed ones do."""
+    with redis.Redis("127.0.0.1", port=fault_redis.port) as client:
+        client.execute_command("ACL", "SETUSER", "default", "-config", "-module")
+        async with open_store(fault_redis.url, "cache") as store:
+            facts = await store.facts()
+    assert facts.search_module is not None
+    assert (facts.eviction, facts.max_memory > 0) == ("allkeys-lru", True)
+
+
+async def test_a_server_without_search_has_nothing_to_drop_and_keys_to_forget(
+    ledger_redis: EmbeddedRedis,
+) -> None:
+    partition = wire.index_tag(INDEX.id) + f"{1:024x}"
+    with redis.Redis("127.0.0.1", port=ledger_redis.port) as client:
+        client.hset(wire.entry_key(partition, "e"), "body", "x")
+        client.hset(wire.vector_key(INDEX, partition, "e"), "partition", partition)
+        async with open_store(ledger_redis.url, "cache") as store:
+            assert await store.names() == set()
+            await store.drop(NAME)
+            assert await store.forget(INDEX.id) == 2
 
 
 def test_facts_are_plain_values() -> None:

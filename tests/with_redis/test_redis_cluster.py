@@ -68,8 +68,8 @@ async def test_entries_of_all_shards_are_counted_and_deleted(cluster: Cluster) -
         assert facts.memory_bytes > 0
         per_shard = [cluster.command(number, "DBSIZE") for number in cluster.primaries]
         assert all(size > 0 for size in per_shard), per_shard
-        await store.drop(NAME, with_vectors=True)
-        assert await store.forget_entries(INDEX.id) == 60
+        await store.drop(NAME)
+        assert await store.forget(INDEX.id) == 120, "as many vectors as entries"
         assert await store.indexes() == {}
     assert [cluster.command(number, "DBSIZE") for number in cluster.primaries] == [0, 0, 0]
 
@@ -83,7 +83,7 @@ async def test_what_was_dropped_from_some_shards_is_still_found_and_dropped_from
     async with open_store(cluster.url, "cache") as store:
         assert await store.indexes() == {}, "it is not whole"
         assert await store.names() == {NAME}
-        await store.drop(NAME, with_vectors=True)
+        await store.drop(NAME)
         assert await store.names() == set()
 
 
