@@ -187,6 +187,8 @@ def api_server(folder: Path, binaries: Mapping[str, Path]) -> Iterator[ApiServer
             f"--secure-port={controllers}",
             f"--service-account-private-key-file={folder}/sa.key",
             f"--root-ca-file={server.ca}",
+            # Of some forty, those that tests are about: each has its own caches to keep up.
+            "--controllers=namespace-controller,serviceaccount-controller",
         )
         with server.client() as client:
             account = "/api/v1/namespaces/default/serviceaccounts/default"

@@ -78,12 +78,14 @@ def started(
 
 
 def wait_for(met: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
+    """Looks often at first, and then less: what is asked needs the processor as well."""
+    deadline, pause_s = time.monotonic() + seconds, 0.02
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
             if met():
                 return
-        time.sleep(0.05)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, 0.2)
     raise AssertionError(f"not within {seconds} seconds: {what}")
 
 
