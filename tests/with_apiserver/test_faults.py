@@ -263,7 +263,7 @@ def busy(installation: Installation) -> Iterator[None]:
                 plain = stack.enter_context(socket.create_connection((place.hostname, place.port)))
                 sitting = stack.enter_context(context.wrap_socket(plain, server_hostname=place.hostname))
                 sitting.sendall(request.encode())
-                sitting.settimeout(0.5)
+                sitting.settimeout(2.0)
                 try:
                     sitting.recv(1)  # an answer: somebody else has the seat just now
                 except TimeoutError:
