@@ -209,6 +209,11 @@ def test_the_admin_port_takes_notifications_from_who_knows_the_token_alone(
             for valid in (token, "another-token"):
                 reply = httpx.post(url, content=body, headers={"authorization": f"Bearer {valid}"})
                 assert reply.status_code == 409
+            one.ask("What is a fjord?")
+            wait_for(lambda: '"tenant":"acme"' in one.process.output, "the request is logged")
+            for place in (one.process.output, httpx.get(f"{one.admin_url}/metrics").text):
+                for private in (token, "another-token", ACME_KEY, "fjord"):
+                    assert private not in place
 
 
 def test_a_damaged_snapshot_is_refused_and_the_last_good_one_stays(

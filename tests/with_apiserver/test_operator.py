@@ -1,5 +1,6 @@
 """From `kubectl apply` to every pod acknowledged, on a real API server, and what `kubectl` shows of it."""
 
+import base64
 import time
 
 import pytest
@@ -134,25 +135,38 @@ def test_deleting_adding_again_renaming_and_editing_twice_all_end_right(installa
         assert policy.route.word_threshold == 30
 
 
-def test_keys_leave_the_operator_as_digests_and_no_secret_is_in_a_status_or_log(
+def test_keys_leave_the_operator_as_digests_and_no_secret_is_read_unnamed_or_told_of(
     installation: Installation,
 ) -> None:
-    setup = SETUP.but(
-        cheap_model={"credentialsRef": {"name": "provider"}}, others=(secret("provider", "sk-provider-key"),)
-    )
+    others = (secret("provider", "sk-provider-key"), secret("unnamed", "nobody-names-it"))
+    setup = SETUP.but(cheap_model={"credentialsRef": {"name": "provider"}}, others=others)
+    since = installation.server.audit_log.stat().st_size
     with installation.light_pod("dp-1") as pod, installation.operator() as operator:
         installation.apply(*setup.objects())
         all_ready(installation)
         snapshot = pod.live.current().snapshot
         assert ACME_KEY not in repr(snapshot.tenants)
         assert snapshot.policies[0].models["cheap"].api_key == "sk-provider-key"  # type: ignore[index]  # a ModelName is a str
-        statuses = installation.kubectl("get", "tollway", "-A", "-o", "yaml")
-        token = installation.kubectl(
-            "get", "secret", "-n", NAMESPACE, "tollway-admin-token", "-o", "jsonpath={.data.token}"
+        told = (
+            installation.kubectl("get", "tollway,events", "-A", "-o", "yaml"),
+            operator.process.output,
+            operator.metrics(),
         )
-        for place in (statuses, operator.process.output, operator.metrics()):
-            for private in (ACME_KEY, "sk-provider-key", token):
-                assert private not in place
+    encoded = installation.kubectl(
+        "get", "secret", "-n", NAMESPACE, "tollway-admin-token", "-o", "jsonpath={.data.token}"
+    )
+    token = base64.b64decode(encoded).decode()
+    assert len(token) > 20
+    for place in told:
+        for private in (ACME_KEY, "sk-provider-key", token, encoded):
+            assert private not in place
+    read = {
+        (each.namespace, each.name)
+        for each in installation.server.audited(since, "tollway-operator")
+        if each.resource == "secrets" and each.verb != "create"
+    }
+    ours = {(NAMESPACE, "tollway-snapshot"), (NAMESPACE, "tollway-admin-token")}
+    assert read == {("default", "acme"), ("default", "beta"), ("default", "provider"), *ours}
 
 
 def test_nothing_is_written_while_nothing_changes(installation: Installation) -> None:
