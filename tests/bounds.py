@@ -37,7 +37,7 @@ PATTERNS = {
     ),
     r"^[A-Za-z0-9]([A-Za-z0-9._:/-]{0,126}[A-Za-z0-9])?$": _NAME,
     r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$": _NAME,
-    r'^https?://[A-Za-z0-9._\[\]:-]+(/[!"$->@-~]*)?$': Shape(
+    r'^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!"$->@-~]*)?$': Shape(
         lambda length: "http://a/".ljust(length, "a"), "ftp://a"
     ),
     r"^[A-Za-z][A-Za-z0-9_+/-]*$": _NAME,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Final
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from tollway_api import semantic_cache_index, wire
@@ -165,6 +166,19 @@ def endpoints_are_known(policy: PolicyResource, world: World) -> Iterator[Proble
             yield Problem(policy.identity, f"spec.models[{place}].endpoint", ProblemReason.INVALID, message)
 
 
+def endpoints_are_addresses(policy: PolicyResource, _: World) -> Iterator[Problem]:
+    """What no pattern says: a port's size, and how an IPv6 address is written."""
+    for place, model in enumerate(policy.spec.models):
+        try:
+            parts = urlsplit(model.endpoint or "http://host")
+            usable = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            message = f"{model.endpoint!r} has no host and port that can be connected to"
+            yield Problem(policy.identity, f"spec.models[{place}].endpoint", ProblemReason.INVALID, message)
+
+
 def credentials_exist(policy: PolicyResource, world: World) -> Iterator[Problem]:
     for place, model in enumerate(policy.spec.models):
         if model.credentials_ref is not None:
@@ -250,6 +264,7 @@ POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]]
     models_are_known,
     prices_are_known,
     endpoints_are_known,
+    endpoints_are_addresses,
     credentials_exist,
 ]
 BUDGET_CHECKS: Final[list[Callable[[BudgetResource, World], Iterator[Problem]]]] = [

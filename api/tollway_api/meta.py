@@ -148,7 +148,7 @@ TenantNameText = Annotated[str, AfterValidator(_check_tenant), WithJsonSchema(_t
 
 # Printable ASCII but `?` and `#`; not `\s`, of which Python and the API server think differently.
 _check_url, _url_schema = text(
-    r'https?://[A-Za-z0-9._\[\]:-]+(/[!"$->@-~]*)?',
+    r'https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!"$->@-~]*)?',
     'an http or https URL without query or fragment, like "https://api.example.com/v1"',
     maxLength=512,
 )

@@ -84,9 +84,13 @@ def owner_of(index_name: str) -> str:
     return f"{namespace}/{name}"
 
 
+def prefix_of_vectors(index_name: str) -> str:
+    """What the keys begin with that the index of this RediSearch name takes in."""
+    return f"{_PREFIX}:vector:{index_name.removeprefix(INDEX_PREFIX)}:"
+
+
 def vector_prefix(index: Index) -> str:
-    """What the keys of the index version's vectors begin with."""
-    return f"{_PREFIX}:vector:{index.version}:"
+    return prefix_of_vectors(index_name(index))
 
 
 def vector_pattern(index_id: str) -> str:

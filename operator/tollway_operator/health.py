@@ -36,7 +36,7 @@ class Health:
         """Why it does not know enough yet; "" when it does."""
         if not self.watches.complete:
             return "the watches are not complete yet"
-        return f"pods are not known: {self.pods.unknown}" if self.pods.unknown else ""
+        return "" if self.pods.known else f"pods are not known: {self.pods.fault or 'not listed yet'}"
 
     async def measure(self) -> None:
         """Runs for the life of the process."""

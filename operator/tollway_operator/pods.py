@@ -38,7 +38,8 @@ class Pods:
         self._on_change = on_change
         self._known: dict[str, DataPlanePod] = {}
         self._listed_at: float | None = None
-        self._tried_at = monotonic()
+        self._began_at = self._tried_at = monotonic()
+        self._forbidden = False
         self.fault = ""
 
     @property
@@ -61,9 +62,17 @@ class Pods:
         return monotonic() - self._tried_at > self._stale_after_s
 
     @property
+    def known(self) -> bool:
+        return self.age_s < self._stale_after_s
+
+    @property
     def unknown(self) -> str:
-        """Why it is not known which pods there are; "" when it is."""
-        return "" if self.age_s < self._stale_after_s else self.fault or "they have not been listed yet"
+        """Why it is not known which pods there are, where that is not soon mended by asking again; "" otherwise."""
+        return self.fault if not self.known and (self._forbidden or self._late) else ""
+
+    @property
+    def _late(self) -> bool:
+        return monotonic() - self._began_at > self._stale_after_s
 
     async def run(self) -> None:
         """Runs for the life of the process."""
@@ -72,10 +81,11 @@ class Pods:
                 await self._follow()
             except KubeFault as fault:
                 log.warning("pods cannot be watched", extra={"reason": str(fault)})
-                if not isinstance(fault, Forbidden):
+                self._forbidden = isinstance(fault, Forbidden)
+                if not self._forbidden:
                     self._tried_at = monotonic()
-                if not self.fault:
-                    self.fault = str(fault)
+                before, self.fault = self.unknown, str(fault)
+                if self.unknown and not before:
                     self._on_change()
                 await asyncio.sleep(max(_RETRY_S, fault.retry_after_s))
 

@@ -276,10 +276,8 @@ class Reconciler:
         parts = self._parts
         if self._compiled is None or self._head is None:
             return None
-        self._pods_are_heard |= bool(parts.pods.fault) or (
-            not parts.pods.unknown and parts.notifier.has_heard_all
-        )
-        if not self._pods_are_heard:
+        self._pods_are_heard |= parts.pods.known and parts.notifier.has_heard_all
+        if not self._pods_are_heard and not parts.pods.unknown:
             return None
         reports = parts.notifier.reports.values()
         lookups: dict[str, Lookups] = {}

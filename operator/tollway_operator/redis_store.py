@@ -39,7 +39,6 @@ return 1
 class IndexSchema:
     """What decides which vectors an index of ours takes and finds."""
 
-    prefix: str
     algorithm: str
     type: str
     dimensions: int
@@ -52,7 +51,6 @@ class IndexSchema:
     @classmethod
     def of(cls, index: Index) -> "IndexSchema":
         return cls(
-            prefix=wire.vector_prefix(index),
             algorithm=index.algorithm.upper(),
             type=index.vector_type.upper(),
             dimensions=index.dimensions,
@@ -135,16 +133,8 @@ class RedisStore:
 
     async def indexes(self) -> dict[str, IndexFacts]:
         """Our indexes by name: those that are on every node. Raises StoreFault."""
-        found: list[dict[str, IndexFacts]] = []
         async with self._faults("list its indexes", _LOOK_S):
-            for node in await self._searched():
-                names = await _names(node)
-                found.append(
-                    {
-                        index: _index_facts(await _command(node.redis, "FT.INFO", name))
-                        for index, name in names.items()
-                    }
-                )
+            found = [await _facts_of_indexes(node) for node in await self._searched()]
         first, *others = found
         return {
             name: reduce(_together, (other[name] for other in others), facts)
@@ -172,9 +162,13 @@ class RedisStore:
                     await _command(node.redis, "FT.CREATE", node.own(name), *words, unless="already exists")
 
     async def names(self) -> set[str]:
-        """Our indexes, also those that are on some nodes only. Raises StoreFault."""
+        """Our indexes, also those that are on some nodes only; none that only bears the name. Raises StoreFault."""
+        found: set[str] = set()
         async with self._faults("list its indexes", _LOOK_S):
-            return {name for node in await self._searched() for name in await _names(node)}
+            for node in await self._searched():
+                facts = await _facts_of_indexes(node)
+                found |= {name for name, each in facts.items() if each.schema is not None}
+        return found
 
     async def drop(self, name: str) -> None:
         """The index alone; what it has indexed stays. Raises StoreFault."""
@@ -328,14 +322,21 @@ async def _facts(node: Redis) -> ServerFacts:
     )
 
 
-def _index_facts(info: list[Any]) -> IndexFacts:
+async def _facts_of_indexes(node: _Node) -> dict[str, IndexFacts]:
+    return {
+        index: _index_facts(index, await _command(node.redis, "FT.INFO", name))
+        for index, name in (await _names(node)).items()
+    }
+
+
+def _index_facts(name: str, info: list[Any]) -> IndexFacts:
     facts = _pairs(info)
     memory = sum(
         float(value) * 1_048_576
         for name, value in facts.items()
         if name.endswith(b"_sz_mb") and name != b"total_index_memory_sz_mb"
     )
-    return IndexFacts(_schema(facts), int(facts.get(b"num_docs", 0)), int(memory))
+    return IndexFacts(_schema(name, facts), int(facts.get(b"num_docs", 0)), int(memory))
 
 
 def _together(one: IndexFacts, other: IndexFacts) -> IndexFacts:
@@ -352,15 +353,15 @@ def _sums(holds: Mapping[bytes, bytes]) -> dict[str, int]:
     return _amounts({name: amount for name, amount in holds.items() if name.startswith(b"=")})
 
 
-def _schema(facts: Mapping[bytes, Any]) -> IndexSchema | None:
-    """What FT.INFO says; None unless it has the fields that ours have, and takes all that bears its prefix."""
+def _schema(name: str, facts: Mapping[bytes, Any]) -> IndexSchema | None:
+    """What FT.INFO says; None unless it has the fields that ours have, and takes what is for an index of its name."""
     definition = _pairs(facts.get(b"index_definition", []))
     prefixes = definition.get(b"prefixes") or []
     fields = {_pairs(each).get(b"identifier"): each for each in facts.get(b"attributes", [])}
     if (
         fields.keys() != {b"partition", b"embedding"}
         or definition.get(b"key_type") != b"HASH"
-        or len(prefixes) != 1
+        or list(map(_text, prefixes)) != [wire.prefix_of_vectors(name)]
         or b"filter" in definition
     ):
         return None
@@ -368,7 +369,6 @@ def _schema(facts: Mapping[bytes, Any]) -> IndexSchema | None:
     if partition.get(b"type") != b"TAG" or b"CASESENSITIVE" not in fields[b"partition"]:
         return None
     return IndexSchema(
-        prefix=_text(prefixes[0]),
         algorithm=_text(embedding.get(b"algorithm", b"")),
         type=_text(embedding.get(b"data_type", b"")),
         dimensions=int(embedding.get(b"dim", 0)),

@@ -71,14 +71,19 @@ FOREIGN = {
         *("embedding", "VECTOR", "HNSW", 6, "TYPE", "FLOAT32", "DIM", 384, "DISTANCE_METRIC", "COSINE"),
     ],
     "no vectors": ["title", "TEXT"],
+    "another prefix": None,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("words", FOREIGN.values(), ids=FOREIGN)
 async def test_what_bears_our_name_and_is_not_ours_is_left_alone_and_another_version_made(
-    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis, words: list[str | int]
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis, words: list[str | int] | None
 ) -> None:
-    prefix = wire.vector_prefix(INDEX)
+    prefix = wire.vector_prefix(INDEX) if words else "other:"
+    words = words or [
+        *("partition", "TAG", "CASESENSITIVE"),
+        *("embedding", "VECTOR", "HNSW", 6, "TYPE", "FLOAT32", "DIM", 384, "DISTANCE_METRIC", "COSINE"),
+    ]
     with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
         create = ["FT.CREATE", NAME, "ON", "HASH", "PREFIX", 1, prefix, "SCHEMA", *words]
         client.execute_command(*create)
