@@ -4,6 +4,7 @@ its clock jumps. Run as a process by the tests of what is left behind.
     before:STEP, after:STEP, hang:STEP    a step of the loop
     DOOR.CALL                             after a call of the operator's doors to the world has been answered
     clock:SECONDS                         once it has published, wall clocks are off by so much
+    travel:BYTES                          so many are the most that a snapshot may take
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 
+from tollway_api import parts
 from tollway_operator import (
     __main__,
     deletion,
@@ -96,6 +98,10 @@ def _arm_clock(seconds: float) -> None:
     publish.Publisher.publish = publishing  # type: ignore[assignment,method-assign]  # it stands in
 
 
+def _arm_travel(most: int) -> None:
+    parts.MOST_PART_BYTES, parts.MOST_PARTS = most, 1  # type: ignore[misc]  # they stand in
+
+
 _DOORS: dict[str, type] = {"kube": kube.Kube, "redis": redis_store.RedisStore, "pods": notify.Notifier}
 
 
@@ -103,6 +109,8 @@ def main() -> None:
     first, _, second = _POINT.replace(".", ":").partition(":")
     if first == "clock":
         _arm_clock(float(second))
+    elif first == "travel":
+        _arm_travel(int(second))
     elif first in _DOORS:
         _arm_call(first, second)
     else:

@@ -24,6 +24,7 @@ class Publisher:
     def __init__(self, kube: Kube, namespace: str) -> None:
         self._kube = kube
         self._namespace = namespace
+        self._swept = False
 
     async def publish(self, encoded: bytes, fence: int) -> tuple[Head, bool]:
         """What stands afterwards, and whether it had to be written. Looks at what is there every time, so that one
@@ -37,7 +38,9 @@ class Publisher:
             raise LeadershipLost(f"a later leader has published revision {standing.revision}")
         whole = standing is not None and await self._holds(found, standing, encoded)
         if standing is not None and whole and standing.fence == fence:
+            await self._sweep(standing, fence)
             return standing, False
+        self._swept = False
         slot = parts.SLOTS[1] if standing is not None and standing.slot == parts.SLOTS[0] else parts.SLOTS[0]
         # Later than whatever stood before, also where that has been deleted.
         order = max(standing.order + 1 if standing else 0, time.time_ns() // 1_000_000)
@@ -70,6 +73,18 @@ class Publisher:
             log.warning("the published snapshot is damaged", extra={"revision": head.revision})
             return False
         return True
+
+    async def _sweep(self, head: Head, fence: int) -> None:
+        """Empties the parts that no head names any more, since they hold provider keys. Not before the next look,
+        because somebody may still be reading them.
+        """
+        numbers = range(1, parts.MOST_PARTS)
+        names = {parts.overflow_name(slot, number) for slot in parts.SLOTS for number in numbers}
+        for name in () if self._swept else sorted(names - set(head.overflow)):
+            found = await self._find(f"{SECRET_NAME}-{name}")
+            if found is not None and found.data.get(parts.FIRST_PART):
+                await self._write_part(f"{SECRET_NAME}-{name}", b"", fence)
+        self._swept = True
 
     async def _write_part(self, name: str, part: bytes, fence: int) -> None:
         standing = await self._find(name)

@@ -25,7 +25,7 @@ from tollway_api.snapshot import Snapshot
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.coverage import Publications
 from tollway_operator.deletion import Deletion
-from tollway_operator.errors import KubeFault, LeadershipLost, OperatorError, StoreFault
+from tollway_operator.errors import KubeFault, LeadershipLost, OperatorError, PublishFault, StoreFault
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.notify import Notifier
@@ -103,6 +103,7 @@ class Reconciler:
         self._store = StoreView()
         self._publications = Publications()
         self._head: Head | None = None
+        self._publish_fault = ""
         self._pods_are_heard = False
         self.ticked_at = monotonic()
         self._on_done = on_done
@@ -238,7 +239,12 @@ class Reconciler:
 
     async def _publish(self, compiled: Compiled) -> None:
         parts = self._parts
-        self._head, wrote = await parts.publisher.publish(compiled.encoded, parts.leadership.fence())
+        try:
+            self._head, wrote = await parts.publisher.publish(compiled.encoded, parts.leadership.fence())
+        except PublishFault as fault:
+            self._publish_fault = str(fault)
+            raise
+        self._publish_fault = ""
         parts.metrics.publishes.inc(wrote)
         self._publications.note(self._head, compiled.pieces, compiled.editions)
 
@@ -274,10 +280,10 @@ class Reconciler:
         they told the last leader stands until then.
         """
         parts = self._parts
-        if self._compiled is None or self._head is None:
+        if self._compiled is None or (self._head is None and not self._publish_fault):
             return None
         self._pods_are_heard |= parts.pods.known and parts.notifier.has_heard_all
-        if not self._pods_are_heard and not parts.pods.unknown:
+        if not (self._pods_are_heard or parts.pods.unknown or self._publish_fault):
             return None
         reports = parts.notifier.reports.values()
         lookups: dict[str, Lookups] = {}
@@ -290,6 +296,7 @@ class Reconciler:
             problems=self._compiled.problems,
             editions=self._compiled.editions,
             covering=self._publications.coverage(reports),
+            publish_fault=self._publish_fault,
             pods_unknown=parts.pods.unknown,
             store=self._store,
             usage=parts.usage.usage,

@@ -211,8 +211,10 @@ class RedisStore:
                     return bool(await node.redis.eval(_CLAIM, 1, wire.FENCE_KEY, fence))
         return False
 
-    async def spending(self, tenants: Sequence[Tenant]) -> tuple[int, list[Spending]]:
-        """The ledger's time in milliseconds, and of each tenant what it recorded. Raises StoreFault."""
+    async def spending(self, tenants: Sequence[Tenant]) -> tuple[int, list[Spending | None]]:
+        """The ledger's time in milliseconds, and of each tenant what it recorded; None where somebody has damaged that.
+        Raises StoreFault.
+        """
         async with self._faults("read what was spent"):
             seconds, micros = await self._redis.time()
             pipeline = self._redis.pipeline(transaction=False)
@@ -222,9 +224,7 @@ class RedisStore:
                 pipeline.hgetall(holds)
             replies = await pipeline.execute()
         pairs = zip(replies[::2], replies[1::2], strict=True)
-        return seconds * 1_000 + micros // 1_000, [
-            Spending(_amounts(spent), _sums(holds)) for spent, holds in pairs
-        ]
+        return seconds * 1_000 + micros // 1_000, [_spending(spent, holds) for spent, holds in pairs]
 
     async def _nodes(self) -> list[_Node]:
         """Every server that holds keys."""
@@ -270,6 +270,11 @@ class RedisStore:
                 yield
         except ResponseError as exc:
             raise StoreFault(f"the {self._role} Redis would not {attempted}: {exc}") from exc
+        except (ValueError, LookupError, TypeError) as exc:
+            message = (
+                f"the {self._role} Redis was asked to {attempted}, and its answer makes no sense: {exc!r}"
+            )
+            raise StoreFault(message) from exc
         except (RedisError, OSError, TimeoutError) as exc:
             message = f"could not reach the {self._role} Redis at {self._address} to {attempted}: {type(exc).__name__}"
             raise StoreFault(message) from exc
@@ -344,13 +349,17 @@ def _together(one: IndexFacts, other: IndexFacts) -> IndexFacts:
     return IndexFacts(schema, one.entries + other.entries, one.memory_bytes + other.memory_bytes)
 
 
+def _spending(spent: Mapping[bytes, bytes], holds: Mapping[bytes, bytes]) -> Spending | None:
+    """Of the standing holds the sums by limit; the single holds are left out."""
+    sums = {name: amount for name, amount in holds.items() if name.startswith(b"=")}
+    try:
+        return Spending(_amounts(spent), _amounts(sums))
+    except ValueError:
+        return None
+
+
 def _amounts(hash_: Mapping[bytes, bytes]) -> dict[str, int]:
     return {_text(name): int(amount) for name, amount in hash_.items()}
-
-
-def _sums(holds: Mapping[bytes, bytes]) -> dict[str, int]:
-    """Of the standing holds, their sums by limit; the single holds are left out."""
-    return _amounts({name: amount for name, amount in holds.items() if name.startswith(b"=")})
 
 
 def _schema(name: str, facts: Mapping[bytes, Any]) -> IndexSchema | None:

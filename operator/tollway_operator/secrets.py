@@ -43,10 +43,8 @@ class Secrets:
         while True:
             await asyncio.sleep(1.0)
             now = monotonic()
-            due = [key for key, at in self._read_at.items() if now - at > self._patience(key)]
-            due.sort(key=lambda key: (key in self.values, self._read_at[key]))
             changed = False
-            for key in due[:_PER_SECOND]:
+            for key in self._turns_of(now):
                 try:
                     changed |= await self._read(key)
                 except KubeFault as fault:
@@ -55,6 +53,18 @@ class Secrets:
                     break
             if changed:
                 self._on_change()
+
+    def _turns_of(self, now: float) -> list[SecretKey]:
+        """Those that are due, the longest unread first. Half of the turns are for those that are there, so that
+        nobody's missing Secrets keep another's rotated key from being found.
+        """
+        due = [key for key, at in self._read_at.items() if now - at > self._patience(key)]
+        due.sort(key=lambda key: self._read_at[key])
+        there = [key for key in due if key in self.values]
+        missing = [key for key in due if key not in self.values]
+        most_there = max(_PER_SECOND // 2, _PER_SECOND - len(missing))
+        turns = there[:most_there]
+        return turns + missing[: _PER_SECOND - len(turns)]
 
     def _patience(self, key: SecretKey) -> float:
         return self._refresh_s if key in self.values else min(_MISSING_EVERY_S, self._refresh_s)

@@ -30,6 +30,7 @@ from tollway_operator.redis_store import IndexFacts
 
 _UNRESOLVED: Final = frozenset({ProblemReason.UNKNOWN_REFERENCE, ProblemReason.MISSING_SECRET})
 _CONDITIONS: Final = TypeAdapter(list[Condition])
+_PROGRAMMED: Final = "Every ready pod runs it."
 _MOST_MESSAGE: Final = 2_000
 
 
@@ -51,6 +52,7 @@ class View:
     problems: Mapping[Identity, Sequence[Problem]]
     editions: Mapping[Identity, Edition]  # of every object that was compiled, or refused
     covering: Covering
+    publish_fault: str  # why nothing newer can be published
     pods_unknown: str  # why it is not known which pods there are
     store: StoreView
     usage: Mapping[TenantName, Sequence[Usage]]
@@ -194,6 +196,12 @@ def _programmed(held: Held, view: View, coverage: Coverage | None) -> _Draft:
     if any(each.severity is Severity.ERROR for each in view.problems.get(held.identity, ())):
         message = "Left out of what pods run, until it is mended."
         return draft(ConditionStatus.FALSE, ConditionReason.NOT_ACCEPTED, message)
+    if coverage is None and view.publish_fault:
+        if says(held, ConditionType.PROGRAMMED):  # as an earlier leader has published it
+            return draft(ConditionStatus.TRUE, ConditionReason.PROGRAMMED, _PROGRAMMED)
+        return draft(
+            ConditionStatus.FALSE, ConditionReason.NOT_PUBLISHED, f"Not published: {view.publish_fault}."
+        )
     if coverage is None:
         return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")
     if view.pods_unknown:
@@ -203,7 +211,7 @@ def _programmed(held: Held, view: View, coverage: Coverage | None) -> _Draft:
         message = "Published, but no data-plane pod is ready."
         return draft(ConditionStatus.FALSE, ConditionReason.NO_DATA_PLANE, message)
     if coverage.acknowledged == coverage.ready:
-        return draft(ConditionStatus.TRUE, ConditionReason.PROGRAMMED, "Every ready pod runs it.")
+        return draft(ConditionStatus.TRUE, ConditionReason.PROGRAMMED, _PROGRAMMED)
     counts = f"{coverage.acknowledged}/{coverage.ready} pods on {coverage.revision}; {coverage.trouble}"
     reason = ConditionReason.REJECTED_BY_POD if coverage.rejected else ConditionReason.WAITING_FOR_PODS
     return draft(ConditionStatus.FALSE, reason, counts)
@@ -271,9 +279,7 @@ def _conditions(
     """`beside` are conditions that Ready does not depend on."""
     failing = next((each for each in drafts if each.status is ConditionStatus.FALSE), None)
     failing = failing or next((each for each in drafts if each.status is not ConditionStatus.TRUE), None)
-    ready = _Draft(
-        ConditionType.READY, ConditionStatus.TRUE, ConditionReason.READY, "Every ready pod runs it."
-    )
+    ready = _Draft(ConditionType.READY, ConditionStatus.TRUE, ConditionReason.READY, _PROGRAMMED)
     if failing is not None:
         ready = _Draft(ConditionType.READY, failing.status, failing.reason, failing.message)
     made = [

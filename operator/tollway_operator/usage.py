@@ -17,7 +17,9 @@ _AT_ONCE: Final = 500
 
 
 class UsageReader:
-    """`usage` by tenant, in the order of its limits; `fault` says why it is not known."""
+    """`usage` by tenant, in the order of its limits, of those whose account makes sense; `fault` says why it is not
+    known of any.
+    """
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class UsageReader:
             some = tenants[start : start + _AT_ONCE]
             now_ms, spending = await self._ledger.spending(some)
             for tenant, each in zip(some, spending, strict=True):
-                found[tenant.name] = usage_of(tenant.limits, each.spent, each.held, now_ms)
+                if each is not None:
+                    found[tenant.name] = usage_of(tenant.limits, each.spent, each.held, now_ms)
             await asyncio.sleep(0)
         return found

@@ -13,7 +13,7 @@ import pytest
 import redis
 import yaml
 
-from tests.dataplanes import Setup, compiled, secret
+from tests.dataplanes import Setup, compiled, manifest, secret
 from tests.installation import NAMESPACE, Installation, LightPod
 from tests.processes import wait_for
 from tests.proxies import proxy
@@ -156,7 +156,10 @@ def test_a_providers_key_that_is_deleted_and_put_back_is_missed_and_used_again(
         installation.apply(secret("provider", "sk-second"))
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         wait_for(lambda: key(pod) == "sk-second", "the pod has the new key")
-        # Rotated in place, which no event tells us of.
+        # Rotated in place, which no event tells us of, while somebody misses more than can be looked for at once.
+        missing_keys = [{"secretRef": {"name": f"missing-{number}"}} for number in range(64)]
+        installation.apply(manifest("TenantBudget", "greedy", {"apiKeys": missing_keys}))
+        installation.until("TenantBudget", "greedy", "ResolvedRefs", "MissingSecret")
         installation.apply(secret("provider", "sk-third"))
         wait_for(lambda: key(pod) == "sk-third", "and the next one")
 

@@ -83,6 +83,27 @@ async def test_who_reads_while_it_is_written_sees_one_of_the_two(kube: Kube, rea
     assert mixed < 20
 
 
+async def test_parts_that_nobody_needs_any_more_are_emptied_once_nobody_reads_them(
+    kube: Kube, reader: SnapshotSecrets
+) -> None:
+    publisher = Publisher(kube, NAMESPACE)
+    for seed in range(2):
+        await publisher.publish(large(seed), 1)
+
+    async def filled() -> list[str]:
+        names = [parts.overflow_name(slot, number) for slot in parts.SLOTS for number in (1, 2)]
+        found = {name: await kube.secret(NAMESPACE, f"tollway-snapshot-{name}") for name in names}
+        return [name for name, each in found.items() if each.data[parts.FIRST_PART]]
+
+    assert await filled() == ["a-1", "a-2", "b-1", "b-2"]
+    small, _ = await publisher.publish(b"small", 1)
+    assert await filled() == ["a-1", "a-2", "b-1", "b-2"], "somebody may be reading them"
+    assert await publisher.publish(b"small", 1) == (small, False)
+    assert await filled() == []
+    assert await reader.head() == small
+    assert await reader.encoded(small) == b"small"
+
+
 async def test_an_overtaken_leader_is_refused_whatever_it_believes(kube: Kube) -> None:
     publisher = Publisher(kube, NAMESPACE)
     await publisher.publish(b"by the first", 5)

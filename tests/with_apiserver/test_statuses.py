@@ -1,6 +1,7 @@
 """What budgets and indexes say of themselves: read from the real Redis."""
 
 import httpx
+import pytest
 import redis
 
 from tests.dataplanes import Setup, compiled, manifest, secret
@@ -62,6 +63,43 @@ MISTAKES = (
     ("ledger", "maxmemory-policy", ("allkeys-lru", "noeviction"), "LedgerMayEvict", "set noeviction"),
     ("ledger", "appendonly", ("no", "yes"), "LedgerNotPersistent", "set appendonly yes"),
 )
+
+
+def test_an_account_that_somebody_has_damaged_is_its_own_tenants_trouble(installation: Installation) -> None:
+    damaged, _, _ = wire.ledger_keys(TenantName("acme"))
+    setup = SETUP.but(beta={"limits": LIMITS})
+    with (
+        installation.light_pod("dp-1"),
+        installation.operator(),
+        redis.Redis("127.0.0.1", port=installation.ledger.port) as client,
+    ):
+        client.hset(damaged, "money:1", "a lot")
+        installation.apply(*setup.objects())
+        installation.until("TenantBudget", "beta", "WithinBudget", "WithinBudget")
+        said = installation.until("TenantBudget", "acme", "WithinBudget", "Pending")
+        assert said["status"] == "Unknown"
+        client.delete(damaged)
+        installation.until("TenantBudget", "acme", "WithinBudget", "WithinBudget")
+
+
+def test_a_snapshot_that_is_too_large_is_told_of_and_what_runs_stays(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAULT_POINT", "travel:64")
+    with installation.light_pod("dp-1") as pod:
+        installation.apply(*SETUP.objects())
+        with installation.operator("op-1", "tests.faulty_operator"):
+            said = installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
+            assert (said["status"], "64 is the most" in said["message"]) == ("False", True)
+            installation.until("RoutingPolicy", "chat", "Ready", "NotPublished")
+        with installation.operator("op-2"):
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        runs = pod.revision
+        with installation.operator("op-3", "tests.faulty_operator"):
+            installation.apply(*SETUP.but(acme={"alertThresholdPercent": 50}).objects())
+            installation.until("TenantBudget", "acme", "Programmed", "NotPublished")
+            assert installation.condition("RoutingPolicy", "chat", "Programmed")["status"] == "True"
+            assert pod.revision == runs
 
 
 def test_how_redis_is_set_up_is_said_and_not_held_against_the_index(installation: Installation) -> None:

@@ -144,6 +144,20 @@ async def test_a_server_that_forbids_to_ask_how_it_is_set_up_is_known_all_the_sa
     assert (facts.eviction, facts.max_memory > 0) == ("allkeys-lru", True)
 
 
+async def test_a_server_that_answers_oddly_is_an_operational_fault(
+    cache_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def says_little(*_: object) -> dict[str, str]:
+        return {"redis_version": "0"}
+
+    async with open_store(cache_redis.url, "cache") as store:
+        monkeypatch.setattr("redis.asyncio.Redis.info", says_little)
+        with pytest.raises(
+            StoreFault, match=r"the cache Redis .* its answer makes no sense: KeyError\('maxmemory'\)"
+        ):
+            await store.facts()
+
+
 async def test_a_server_without_search_has_nothing_to_drop_and_keys_to_forget(
     ledger_redis: EmbeddedRedis,
 ) -> None:
