@@ -3,7 +3,7 @@
 import asyncio
 
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Fault:
@@ -16,6 +16,9 @@ class Fault:
         async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
             reply: Response | None = None
             match self.kind:
+                case "stammers":
+                    await app(scope, receive, _in_pieces(send))
+                    return
                 case "hangs":
                     await asyncio.sleep(3600)
                 case "dawdles":
@@ -32,3 +35,16 @@ class Fault:
             await (reply or app)(scope, receive, send)
 
         return faulty
+
+
+def _in_pieces(send: Send) -> Send:
+    async def stammering(message: Message) -> None:
+        body = message.get("body", b"")
+        if message["type"] != "http.response.body" or len(body) < 2:
+            await send(message)
+            return
+        await send({**message, "body": body[:1], "more_body": True})
+        await asyncio.sleep(0.1)
+        await send({**message, "body": body[1:]})
+
+    return stammering

@@ -1,7 +1,9 @@
-"""The token by which pods know the operator, in a Secret of the installation's namespace. Made when it is absent, since
-manifests hold no random values. To rotate it, write a second key, wait until pods have it, and remove the first.
+"""The token by which pods know the operator, in a Secret of the installation's namespace. Made when there is none that
+can be sent, since manifests hold no random values. To rotate it, write a second key, wait until pods have it, and
+remove the first.
 """
 
+import re
 import secrets
 from typing import Final
 
@@ -9,6 +11,7 @@ from tollway_operator.errors import Conflict, NotFound
 from tollway_operator.kube import Kube
 
 SECRET_NAME: Final = "tollway-admin-token"  # noqa: S105 - its name
+_SENDABLE: Final = re.compile(rb"[!-~]{1,512}")
 _LABELS: Final = {"app.kubernetes.io/part-of": "tollway", "app.kubernetes.io/managed-by": "tollway-operator"}
 
 
@@ -23,9 +26,9 @@ class AdminToken:
             found = await self._kube.secret(self._namespace, SECRET_NAME)
         except NotFound:
             found = None
-        tokens = [value.decode().strip() for _, value in sorted(found.data.items())] if found else []
-        if usable := [token for token in tokens if token]:
-            return usable[0]
+        tokens = [value.strip() for _, value in sorted(found.data.items())] if found else []
+        if usable := [token for token in tokens if _SENDABLE.fullmatch(token)]:
+            return usable[0].decode()
         token = secrets.token_urlsafe(32)
         version = found.resource_version if found else None
         try:

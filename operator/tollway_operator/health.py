@@ -35,7 +35,7 @@ class Health:
     def not_ready(self) -> str:
         """Why it does not know enough yet; "" when it does."""
         if not self.watches.complete:
-            return "the watches are not complete yet"
+            return f"the watches are not complete yet: {self.watches.fault or 'they are being read'}"
         return "" if self.pods.known else f"pods are not known: {self.pods.fault or 'not listed yet'}"
 
     async def measure(self) -> None:

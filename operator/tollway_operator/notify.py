@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 32
 _DEADLINE_S: Final = 5.0
+_MOST_ANSWER_BYTES: Final = 4 * 1_048_576
 _LONGEST_PAUSE_S: Final = 15.0
 
 
@@ -153,7 +154,11 @@ class Notifier:
             async with self._session.post(
                 url, data=body, headers=headers, timeout=aiohttp.ClientTimeout(_DEADLINE_S)
             ) as response:
-                answer = await response.content.read(1_048_576)
+                answer = b""
+                async for piece in response.content.iter_any():
+                    answer += piece
+                    if len(answer) > _MOST_ANSWER_BYTES:
+                        return Report(pod, trouble=f"its answer is larger than {_MOST_ANSWER_BYTES} bytes")
                 if response.status not in {200, 409}:
                     return Report(pod, trouble=f"it answered {response.status}")
             state = messages.POD_STATE.validate_json(answer)

@@ -25,6 +25,7 @@ class Publisher:
         self._kube = kube
         self._namespace = namespace
         self._swept = False
+        self._order = 0  # of the last one that was written
 
     async def publish(self, encoded: bytes, fence: int) -> tuple[Head, bool]:
         """What stands afterwards, and whether it had to be written. Looks at what is there every time, so that one
@@ -42,8 +43,9 @@ class Publisher:
             return standing, False
         self._swept = False
         slot = parts.SLOTS[1] if standing is not None and standing.slot == parts.SLOTS[0] else parts.SLOTS[0]
-        # Later than whatever stood before, also where that has been deleted.
-        order = max(standing.order + 1 if standing else 0, time.time_ns() // 1_000_000)
+        # Later than whatever stood before, also where that has been deleted and the clock has jumped back.
+        before = max(self._order, standing.order if standing else 0)
+        order = max(before + 1, time.time_ns() // 1_000_000)
         try:
             head, (first, *others) = parts.split(encoded, order, fence, slot)
         except snapshot.SnapshotError as exc:
@@ -57,6 +59,7 @@ class Publisher:
             )
         except Conflict as conflict:
             raise LeadershipLost("the snapshot was written by somebody else meanwhile") from conflict
+        self._order = order
         size = sum(map(len, (first, *others)))
         log.info("published", extra={"revision": head.revision, "parts": head.parts, "bytes": size})
         return head, True

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Final
@@ -103,6 +104,7 @@ class Reconciler:
         self._store = StoreView()
         self._publications = Publications()
         self._head: Head | None = None
+        self._published: Snapshot | None = None
         self._publish_fault = ""
         self._pods_are_heard = False
         self.ticked_at = monotonic()
@@ -156,7 +158,11 @@ class Reconciler:
                     log.warning("trying again", extra={"reason": str(error), "pause_s": pause_s})
                 else:  # a border: a mistake of ours in one run must not end the operator
                     log.exception("unforeseen; trying again")
-                await asyncio.sleep(max(pause_s, asked_s))
+                # What one object waits for must not keep another's news waiting for longer than a moment.
+                await asyncio.sleep(max(_FIRST_PAUSE_S, asked_s))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await self._wake.wait()
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
                 self.wake()
 
@@ -212,8 +218,11 @@ class Reconciler:
 
     async def _provision(self, compiled: Compiled) -> None:
         """A Redis that is away delays the cache and nothing else: policies and budgets are published all the same."""
+        was_away = bool(self._store.fault)
         try:
             self._store = await self._provisioned(compiled)
+            if was_away:
+                self.wake()  # it was published before it was known how index versions can be called
         except StoreFault as fault:
             log.warning("indexes could not be provisioned", extra={"reason": str(fault)})
             self._store = replace(self._store, fault=str(fault))
@@ -246,6 +255,7 @@ class Reconciler:
             raise
         self._publish_fault = ""
         parts.metrics.publishes.inc(wrote)
+        self._published = compiled.snapshot
         self._publications.note(self._head, compiled.pieces, compiled.editions)
 
     async def _notify(self, _: Compiled) -> None:
@@ -292,7 +302,7 @@ class Reconciler:
                 before = lookups.get(index_id, Lookups(0, 0))
                 lookups[index_id] = Lookups(before.hits + seen.hits, before.total + seen.total)
         return View(
-            snapshot=self._compiled.snapshot,
+            snapshot=self._published or self._compiled.snapshot,
             problems=self._compiled.problems,
             editions=self._compiled.editions,
             covering=self._publications.coverage(reports),

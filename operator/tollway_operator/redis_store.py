@@ -222,7 +222,10 @@ class RedisStore:
                 spent, holds, _ = wire.ledger_keys(tenant.name)
                 pipeline.hgetall(spent)
                 pipeline.hgetall(holds)
-            replies = await pipeline.execute()
+            # One tenant's account may be damaged in any way, and then it alone is not known.
+            replies = await pipeline.execute(raise_on_error=False)
+            if replies and all(isinstance(reply, ResponseError) for reply in replies):
+                raise replies[0]
         pairs = zip(replies[::2], replies[1::2], strict=True)
         return seconds * 1_000 + micros // 1_000, [_spending(spent, holds) for spent, holds in pairs]
 
@@ -349,8 +352,10 @@ def _together(one: IndexFacts, other: IndexFacts) -> IndexFacts:
     return IndexFacts(schema, one.entries + other.entries, one.memory_bytes + other.memory_bytes)
 
 
-def _spending(spent: Mapping[bytes, bytes], holds: Mapping[bytes, bytes]) -> Spending | None:
+def _spending(spent: Any, holds: Any) -> Spending | None:
     """Of the standing holds the sums by limit; the single holds are left out."""
+    if isinstance(spent, ResponseError) or isinstance(holds, ResponseError):
+        return None
     sums = {name: amount for name, amount in holds.items() if name.startswith(b"=")}
     try:
         return Spending(_amounts(spent), _amounts(sums))

@@ -40,6 +40,7 @@ class Watches:
         self._on_news = on_news
         self._begun_anew = asyncio.Event()
         self.complete = False
+        self.fault = ""  # why a kind could not be listed the last time
         self._agreed: dict[str, float] = dict.fromkeys(SPEC_OF_KIND, monotonic())
 
     @property
@@ -77,13 +78,15 @@ class Watches:
         try:
             listed = await self._kube.versions(kind, self._namespaces)
         except KubeFault as fault:
-            log.warning("cannot be listed", extra={"kind": kind, "reason": str(fault)})
+            self.fault = str(fault)
+            log.warning("cannot be listed", extra={"kind": kind, "reason": self.fault})
             if not isinstance(fault, Forbidden):
                 # Without the API server no watch is fresh, and restarting would not help: it is not our fault.
                 at_least = monotonic() - self._stale_after_s / 2
                 self._agreed = {each: max(at, at_least) for each, at in self._agreed.items()}
             await asyncio.sleep(max(1.0, fault.retry_after_s))
             return False
+        self.fault = ""
         known = self._objects.of_kind(kind)
         if gone := [uid for uid in before.keys() - listed.keys() if uid in known]:
             log.info("deleted unheard", extra={"kind": kind, "objects": len(gone)})

@@ -123,7 +123,7 @@ async def test_a_hundred_pods_are_told_a_bounded_number_at_a_time() -> None:
     async with notifying(fleet, ["127.0.0.1"] * 100) as notifier:
         notifier.announce(head(1), "token")
         await until(lambda: notifier.by_revision[head(1).revision] == 100)
-        assert fleet.most_at_once == 32
+        assert 16 < fleet.most_at_once <= 32
         assert len(fleet.told) == 100, "each is told once"
         assert counted(notifier, "acks") == 100
 

@@ -13,6 +13,8 @@ from tests.installation import MANIFESTS, NAMESPACE, Installation
 from tests.processes import wait_for
 
 SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
+# A token of two lines is none, so that one is made.
+UNSENDABLE = '{"data": {"token": "dHdvCmxpbmVz"}}'
 Permission = tuple[str, str, str]  # API group, resource with its subresource, verb
 
 
@@ -73,9 +75,7 @@ def test_roles_grant_what_is_used_and_no_more(
             ("SemanticCacheIndex", "answers"),
         ):
             installation.until(kind, name, "Ready", "Ready")
-        installation.kubectl(
-            "patch", "secret", "-n", NAMESPACE, "tollway-admin-token", "-p", '{"data": null}'
-        )
+        installation.kubectl("patch", "secret", "-n", NAMESPACE, "tollway-admin-token", "-p", UNSENDABLE)
         installation.apply(*SETUP.but(policy={"priority": 3}).objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         installation.kubectl("delete", "sci", "answers", "--timeout=30s")

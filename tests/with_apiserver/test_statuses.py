@@ -1,5 +1,7 @@
 """What budgets and indexes say of themselves: read from the real Redis."""
 
+import time
+
 import httpx
 import pytest
 import redis
@@ -78,6 +80,12 @@ def test_an_account_that_somebody_has_damaged_is_its_own_tenants_trouble(install
         installation.until("TenantBudget", "beta", "WithinBudget", "WithinBudget")
         said = installation.until("TenantBudget", "acme", "WithinBudget", "Pending")
         assert said["status"] == "Unknown"
+        client.delete(damaged)
+        installation.until("TenantBudget", "acme", "WithinBudget", "WithinBudget")
+        client.delete(damaged)
+        client.set(damaged, "no hash at all")
+        installation.until("TenantBudget", "acme", "WithinBudget", "Pending")
+        installation.until("TenantBudget", "beta", "WithinBudget", "WithinBudget")
         client.delete(damaged)
         installation.until("TenantBudget", "acme", "WithinBudget", "WithinBudget")
 
@@ -219,6 +227,26 @@ def test_a_foreign_index_under_our_name_is_left_alone_and_another_version_made(
                 assert left == [wire.index_name(index).encode()], "what is not ours stays"
 
 
+def test_a_redis_that_comes_back_with_a_foreign_index_is_not_said_to_be_run_before_it_is(
+    installation: Installation, fault_redis: EmbeddedRedis
+) -> None:
+    """What is published while it is away is published anew, with another name for the version."""
+    index = compiled(SETUP.objects()).indexes["default/answers"]
+    installation.cache = fault_redis
+    fault_redis.kill()
+    with installation.light_pod("dp-1") as pod, installation.operator(resync_s="15"):
+        installation.apply(*SETUP.objects())
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        assert pod.live.current().snapshot.indexes["default/answers"].version == index.version
+        fault_redis.start()
+        with redis.Redis("127.0.0.1", port=fault_redis.port) as client:
+            client.execute_command("FT.CREATE", wire.index_name(index), "SCHEMA", "title", "TEXT")
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        status = installation.get("SemanticCacheIndex", "answers")["status"]
+        assert status["activeVersion"] == pod.live.current().snapshot.indexes["default/answers"].version
+        assert status["activeVersion"] == wire.next_version(index.version)
+
+
 def test_one_of_two_keys_that_is_missing_is_said_and_the_other_goes_on(installation: Installation) -> None:
     two = SETUP.but(acme={"apiKeys": [{"secretRef": {"name": "acme"}}, {"secretRef": {"name": "next"}}]})
     fault = Fault()
@@ -314,8 +342,13 @@ def test_deletion_waits_for_redis_until_it_is_told_not_to(
         wrong = manifest("RoutingPolicy", "wrong", {"models": [{"name": "a", "model": "no-such-model"}]})
         installation.apply(wrong)
         installation.until("RoutingPolicy", "wrong", "Accepted", "UnknownModel")
+        time.sleep(8)  # by now the pauses between tries are longer than an edit may take
         installation.apply(*SETUP.but(acme={"alertThresholdPercent": 50}).objects()[2:3])
-        installation.until("TenantBudget", "acme", "Ready", "Ready")
+        wait_for(
+            lambda: installation.condition("TenantBudget", "acme", "Ready").get("reason") == "Ready",
+            "soon",
+            5,
+        )
         assert installation.get("SemanticCacheIndex", "answers")["metadata"]["deletionTimestamp"]
         told = installation.kubectl("get", "events", "--field-selector", "reason=DeletionWaits")
         assert "could not reach the cache Redis" in told
