@@ -18,7 +18,6 @@ from tollway_api import semantic_cache_index, snapshot
 from tollway_api.catalog import ModelCatalog
 from tollway_api.compiler import Piece, compile_snapshot
 from tollway_api.inventory import SecretKey, inventory_of
-from tollway_api.messages import Lookups
 from tollway_api.meta import Identity, Resource, Spec
 from tollway_api.parts import Head
 from tollway_api.problems import Problem
@@ -36,6 +35,7 @@ from tollway_operator.provision import apply, beside_others, plan, server_warnin
 from tollway_operator.publish import Publisher
 from tollway_operator.redis_store import IndexFacts, RedisStore
 from tollway_operator.references import secrets_of
+from tollway_operator.reports import lookups_of
 from tollway_operator.secrets import Secrets
 from tollway_operator.status import StoreView, View
 from tollway_operator.usage import UsageReader
@@ -296,11 +296,6 @@ class Reconciler:
         if not (self._pods_are_heard or parts.pods.unknown or self._publish_fault):
             return None
         reports = parts.notifier.reports.values()
-        lookups: dict[str, Lookups] = {}
-        for report in (each for each in reports if each.pod.ready):
-            for index_id, seen in report.lookups.items():
-                before = lookups.get(index_id, Lookups(0, 0))
-                lookups[index_id] = Lookups(before.hits + seen.hits, before.total + seen.total)
         return View(
             snapshot=self._published or self._compiled.snapshot,
             problems=self._compiled.problems,
@@ -311,7 +306,7 @@ class Reconciler:
             store=self._store,
             usage=parts.usage.usage,
             usage_fault=parts.usage.fault,
-            lookups=lookups,
+            lookups=lookups_of(reports),
             now=now,
         )
 

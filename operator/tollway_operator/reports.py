@@ -1,5 +1,6 @@
 """What is known of a data-plane pod: what the API server says of it, and what it said last itself. Pure data."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,3 +30,13 @@ class Report:
     lookups: dict[str, Lookups] = field(default_factory=dict)
     next_at: float = 0.0
     pause_s: float = FIRST_PAUSE_S
+
+
+def lookups_of(reports: Iterable[Report]) -> dict[str, Lookups]:
+    """What all ready pods together have asked of each index, by its id."""
+    sums: dict[str, Lookups] = {}
+    for report in reports:
+        for index_id, seen in report.lookups.items() if report.pod.ready else ():
+            before = sums.get(index_id, Lookups(0, 0))
+            sums[index_id] = Lookups(before.hits + seen.hits, before.total + seen.total)
+    return sums

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 from tests.dataplanes import Setup, compilation
 from tollway_api.compiler import Piece
+from tollway_api.messages import Lookups
 from tollway_api.meta import Identity
 from tollway_api.parts import Head
 from tollway_api.snapshot import Tenant
 from tollway_operator.coverage import Coverage, Publications
 from tollway_operator.objects import Edition
-from tollway_operator.reports import DataPlanePod, Report
+from tollway_operator.reports import DataPlanePod, Report, lookups_of
 
 PIECES = compilation(Setup("http://a/v1", "http://b/v1").objects()).pieces
 EDITIONS = {identity: Edition(f"uid of {identity}", 1) for identity in PIECES}
@@ -102,3 +103,11 @@ def test_an_edit_that_is_taken_back_is_a_publication_of_its_own() -> None:
     covered = publications.coverage([pod("a", "1"), pod("b", "2")]).of(CHAT, edited(CHAT, 3)[CHAT])
     assert covered is not None
     assert (covered.acknowledged, covered.ready) == (1, 2)
+
+
+def test_lookups_are_those_of_ready_pods() -> None:
+    def asked(name: str, *, hits: int, ready: bool = True) -> Report:
+        return replace(pod(name, "1", ready=ready), lookups={"default/answers": Lookups(hits, 10)})
+
+    reports = [asked("a", hits=1), asked("b", hits=2), asked("c", hits=9, ready=False), pod("d", "1")]
+    assert lookups_of(reports) == {"default/answers": Lookups(3, 20)}

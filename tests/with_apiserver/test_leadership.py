@@ -5,11 +5,13 @@ import signal
 import time
 
 import httpx
+import redis
 
 from tests.dataplanes import Setup
 from tests.installation import Installation
 from tests.pod_faults import Fault
 from tests.processes import wait_for
+from tollway_api import wire
 
 SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
 EDITED = SETUP.but(policy={"priority": 7})
@@ -100,6 +102,20 @@ def test_a_leader_that_slept_through_its_succession_is_refused(installation: Ins
             requests = installation.server.audited(since, "tollway-operator")
             writers = {each.credential for each in requests if each.writes and each.status < 300}
             assert len(writers) == 1, "the successor alone wrote"
+
+
+def test_a_redis_that_a_later_leader_has_written_to_is_left_alone(installation: Installation) -> None:
+    installation.apply(*SETUP.objects())
+    with redis.Redis("127.0.0.1", port=installation.cache.port) as client, installation.light_pod("dp-1"):
+        client.set(wire.FENCE_KEY, 10**12)
+        try:
+            with installation.operator() as overtaken:
+                assert overtaken.process.process.wait(20) != 0
+                assert overtaken.logged("a later leader has written to the cache Redis")
+            assert client.execute_command("FT._LIST") == []
+            assert client.keys("tollway:1:*") == [wire.FENCE_KEY.encode()]
+        finally:
+            client.delete(wire.FENCE_KEY)
 
 
 def test_a_lease_that_somebody_deletes_is_taken_again(installation: Installation) -> None:
