@@ -41,6 +41,7 @@ class ConditionReason(StrEnum):
     READY = "Ready"
     PENDING = "Pending"  # not decided yet
     NOT_ACCEPTED = "NotAccepted"
+    NOT_RESOLVED = "NotResolved"  # left out for want of what it names
     NOT_PUBLISHED = "NotPublished"  # the snapshot that holds it cannot travel
     NO_DATA_PLANE = "NoDataPlane"  # no pod is ready
     DATA_PLANE_UNKNOWN = "DataPlaneUnknown"  # which pods there are could not be asked

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 import aiohttp
@@ -15,6 +15,7 @@ from tollway_api.catalog import bundled
 from tollway_operator.admin import serving
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.deletion import Deletion
+from tollway_operator.errors import StoreFault
 from tollway_operator.handlers import Watchers, watch_kinds
 from tollway_operator.health import Health
 from tollway_operator.kube import open_kube
@@ -51,7 +52,17 @@ async def run_operator(settings: Settings) -> None:
 
         state_changed, secrets_changed, pods_changed = Signal(), Signal(), Signal()
         word_came, usage_changed, done = Signal(), Signal(), Signal()
-        leadership = Leadership(kube, settings.namespace, settings.identity, state_changed)
+        publisher = Publisher(kube, settings.namespace)
+
+        async def standing_fence() -> int:
+            fence = await publisher.standing_fence()
+            with suppress(StoreFault):  # a Redis that is away delays nobody's election
+                fence = max(fence, await cache.standing_fence())
+            return fence
+
+        leadership = Leadership(
+            kube, settings.namespace, settings.identity, standing_fence, on_acquired=state_changed
+        )
         watches = Watches(kube, objects, settings.watch_namespaces, settings.watch_stale_s, state_changed)
         pods = Pods(kube, settings.namespace, selector, settings.watch_stale_s, pods_changed)
         notifier = Notifier(session, pods, settings.pod_admin_port, settings.pod_poll_s, metrics, word_came)
@@ -63,7 +74,7 @@ async def run_operator(settings: Settings) -> None:
             leadership=leadership,
             cache=cache,
             ledger=ledger,
-            publisher=Publisher(kube, settings.namespace),
+            publisher=publisher,
             admin_token=AdminToken(kube, settings.namespace),
             pods=pods,
             notifier=notifier,

@@ -99,11 +99,9 @@ class Kube:
                     found[metadata["uid"]] = int(metadata["resourceVersion"])
         return found
 
-    async def apply_status(
-        self, identity: Identity, uid: str, resource_version: str, status: Mapping[str, Any]
-    ) -> str:
+    async def apply_status(self, identity: Identity, resource_version: str, status: Mapping[str, Any]) -> str:
         """Server-side apply of the whole status; returns the new resource version. Raises KubeFault: Conflict when the
-        object has changed since it was seen.
+        object has changed since it was seen, or is another one.
         """
         body = {
             "apiVersion": API_VERSION,
@@ -111,7 +109,6 @@ class Kube:
             "metadata": {
                 "name": identity.name,
                 "namespace": identity.namespace,
-                "uid": uid,
                 "resourceVersion": resource_version,
             },
             "status": status,

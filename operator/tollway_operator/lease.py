@@ -5,7 +5,7 @@ successor's election is refused.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,19 +30,21 @@ class LeaseTimes:
 
 
 class Leadership:
-    """`run` seeks it and keeps it; `fence` proves it."""
+    """`run` seeks it and keeps it; `fence` proves it. `standing_fence` is the largest under which anything stands."""
 
     def __init__(
         self,
         kube: Kube,
         namespace: str,
         identity: str,
+        standing_fence: Callable[[], Awaitable[int]],
         on_acquired: Callable[[], None],
         times: LeaseTimes = LeaseTimes(),
     ) -> None:
         self._kube = kube
         self._namespace = namespace
         self._identity = identity
+        self._standing_fence = standing_fence
         self._on_acquired = on_acquired
         self._times = times
         self._lease: StoredLease | None = None  # ours
@@ -83,7 +85,7 @@ class Leadership:
         try:
             found = await self._kube.lease(self._namespace, LEASE_NAME)
         except NotFound:
-            found = StoredLease("", "", _first_fence(), self._times.duration, "")
+            found = StoredLease("", "", await self._first_fence(), self._times.duration, "")
         if found.resource_version != self._seen:
             self._seen, self._seen_since = found.resource_version, monotonic()
         # Another's clock is not ours, so what counts is how long we have seen it unchanged.
@@ -99,6 +101,12 @@ class Leadership:
         log.info("leads", extra={"fence": self._lease.transitions})
         self._on_acquired()
 
+    async def _first_fence(self) -> int:
+        """More than any fence before, also where the Lease of an earlier installation has been deleted while what it
+        wrote stands: by what is written there, and, where that cannot be read, by the minutes since the epoch.
+        """
+        return max(int(time() // 60), await self._standing_fence())
+
     async def _renew(self, lease: StoredLease) -> None:
         asked = monotonic()
         wanted = replace(lease, renewed=_now())
@@ -113,13 +121,6 @@ class Leadership:
                     freed = replace(self._lease, holder="", renewed=_now())
                     await self._kube.write_lease(self._namespace, LEASE_NAME, freed, None)
         self._lease = None
-
-
-def _first_fence() -> int:
-    """Minutes since the epoch: more than any fence before, also where the Lease of an earlier installation has been
-    deleted while what it wrote to Redis and to the snapshot stands.
-    """
-    return int(time() // 60)
 
 
 def _now() -> str:

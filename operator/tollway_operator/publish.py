@@ -27,6 +27,11 @@ class Publisher:
         self._swept = False
         self._order = 0  # of the last one that was written
 
+    async def standing_fence(self) -> int:
+        """Under which the snapshot that stands was written; 0 where there is none. Raises KubeFault."""
+        standing = _head_of(await self._find(SECRET_NAME))
+        return standing.fence if standing is not None else 0
+
     async def publish(self, encoded: bytes, fence: int) -> tuple[Head, bool]:
         """What stands afterwards, and whether it had to be written. Looks at what is there every time, so that one
         damaged or deleted by hand is made good.

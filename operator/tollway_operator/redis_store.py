@@ -203,6 +203,14 @@ class RedisStore:
                     break
         return deleted
 
+    async def standing_fence(self) -> int:
+        """Under which was written here last; 0 where that never was. Raises StoreFault."""
+        async with self._faults("read its fence", _LOOK_S):
+            for node in await self._nodes():
+                if node.has(wire.FENCE_KEY):
+                    return int(await node.redis.get(wire.FENCE_KEY) or 0)
+        return 0
+
     async def claim(self, fence: int) -> bool:
         """Whether this leadership may write: no later one has claimed. Raises StoreFault."""
         async with self._faults("claim it"):

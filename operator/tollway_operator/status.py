@@ -193,25 +193,26 @@ def _programmed(held: Held, view: View, coverage: Coverage | None) -> _Draft:
     def draft(status: ConditionStatus, reason: ConditionReason, message: str) -> _Draft:
         return _Draft(ConditionType.PROGRAMMED, status, reason, message)
 
-    if any(each.severity is Severity.ERROR for each in view.problems.get(held.identity, ())):
-        message = "Left out of what pods run, until it is mended."
-        return draft(ConditionStatus.FALSE, ConditionReason.NOT_ACCEPTED, message)
-    if coverage is None and view.publish_fault:
-        if says(held, ConditionType.PROGRAMMED):  # as an earlier leader has published it
-            return draft(ConditionStatus.TRUE, ConditionReason.PROGRAMMED, _PROGRAMMED)
-        return draft(
-            ConditionStatus.FALSE, ConditionReason.NOT_PUBLISHED, f"Not published: {view.publish_fault}."
-        )
-    if coverage is None:
+    errors = [each for each in view.problems.get(held.identity, ()) if each.severity is Severity.ERROR]
+    if errors:
+        unresolved = all(each.reason in _UNRESOLVED for each in errors)
+        reason = ConditionReason.NOT_RESOLVED if unresolved else ConditionReason.NOT_ACCEPTED
+        until = "what it names is there" if unresolved else "it is mended"
+        return draft(ConditionStatus.FALSE, reason, f"Left out of what pods run, until {until}.")
+    if coverage is None and not view.publish_fault:
         return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")
+    if coverage is None and not says(held, ConditionType.PROGRAMMED):
+        message = f"Not published: {view.publish_fault}."
+        return draft(ConditionStatus.FALSE, ConditionReason.NOT_PUBLISHED, message)
     if view.pods_unknown:
         message = f"Published, but which pods there are is not known: {view.pods_unknown}"
         return draft(ConditionStatus.UNKNOWN, ConditionReason.DATA_PLANE_UNKNOWN, message)
+    # Without a coverage an earlier leader has published it, and all ready pods have told that one.
+    if coverage is None or (coverage.ready and coverage.acknowledged == coverage.ready):
+        return draft(ConditionStatus.TRUE, ConditionReason.PROGRAMMED, _PROGRAMMED)
     if not coverage.ready:
         message = "Published, but no data-plane pod is ready."
         return draft(ConditionStatus.FALSE, ConditionReason.NO_DATA_PLANE, message)
-    if coverage.acknowledged == coverage.ready:
-        return draft(ConditionStatus.TRUE, ConditionReason.PROGRAMMED, _PROGRAMMED)
     counts = f"{coverage.acknowledged}/{coverage.ready} pods on {coverage.revision}; {coverage.trouble}"
     reason = ConditionReason.REJECTED_BY_POD if coverage.rejected else ConditionReason.WAITING_FOR_PODS
     return draft(ConditionStatus.FALSE, reason, counts)

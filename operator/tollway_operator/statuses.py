@@ -100,7 +100,7 @@ class StatusWriter:
         if encoded == before:
             return
         self._leadership.fence()
-        version = await self._kube.apply_status(held.identity, held.uid, held.resource_version, status)
+        version = await self._kube.apply_status(held.identity, held.resource_version, status)
         self._metrics.status_writes.inc()
         # As if its event had come already, so that nothing is written twice.
         if held.uid == getattr(self._objects.get(held.identity), "uid", None):

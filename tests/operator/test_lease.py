@@ -43,8 +43,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return forward
 
 
-def leadership(api: Api, name: str) -> Leadership:
-    return Leadership(api, "ns", name, lambda: None, LeaseTimes())  # type: ignore[arg-type]  # a stand-in that has what is called
+def leadership(api: Api, name: str, standing: int = 0) -> Leadership:
+    async def standing_fence() -> int:
+        return standing
+
+    return Leadership(api, "ns", name, standing_fence, lambda: None, LeaseTimes())  # type: ignore[arg-type]  # a stand-in that has what is called
+
+
+async def test_a_new_lease_has_a_fence_above_what_stands_although_that_was_written_under_a_wrong_clock() -> (
+    None
+):
+    one = leadership(Api(), "one", standing=10**9)
+    await one._seek()
+    assert one.fence() == 10**9 + 1
 
 
 async def test_the_first_leads_and_the_second_waits_until_it_has_seen_it_silent_for_long(

@@ -31,7 +31,7 @@ class Api:
     def __init__(self) -> None:
         self.written: list[dict[str, Any]] = []
 
-    async def apply_status(self, _identity: object, _uid: str, _version: str, status: dict[str, Any]) -> str:
+    async def apply_status(self, _identity: object, _version: str, status: dict[str, Any]) -> str:
         self.written.append(status)
         return "2"
 

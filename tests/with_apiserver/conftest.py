@@ -1,7 +1,7 @@
 """One API server for the folder; each test has a namespace of its own."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -13,6 +13,7 @@ from tests.installation import Installation
 from tests.processes import wait_for
 from tests.witness import Witness, witnessing
 from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_operator.kube import Kube, open_kube
 from tools.cluster_tools import BuildError, find
 
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
@@ -86,3 +87,12 @@ def installation(
         )
     assert witness.broken() == []
     installation.clear()
+
+
+@pytest.fixture
+async def kube(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
+    """The operator's door, with its own rights."""
+    token = installation.token("tollway-operator")
+    monkeypatch.setenv("KUBECONFIG", str(installation.server.kubeconfig("publisher", token)))
+    async with open_kube() as opened:
+        yield opened

@@ -17,20 +17,12 @@ from tollway_api.snapshot import Source
 from tollway_dataplane.adapters.snapshot_secrets import SnapshotSecrets
 from tollway_dataplane.errors import SnapshotFault
 from tollway_operator.errors import LeadershipLost, PublishFault
-from tollway_operator.kube import Kube, StoredSecret, open_kube
+from tollway_operator.kube import Kube, StoredSecret
 from tollway_operator.publish import Publisher
 
 
 def large(seed: int) -> bytes:
     return random.Random(seed).randbytes(2_000_000)  # noqa: S311 - the same in every run
-
-
-@pytest.fixture
-async def kube(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kube]:
-    token = installation.token("tollway-operator")
-    monkeypatch.setenv("KUBECONFIG", str(installation.server.kubeconfig("publisher", token)))
-    async with open_kube() as opened:
-        yield opened
 
 
 @pytest.fixture

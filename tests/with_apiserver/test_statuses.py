@@ -11,10 +11,12 @@ from tests.installation import Installation
 from tests.pod_faults import Fault
 from tests.processes import wait_for
 from tollway_api import wire
-from tollway_api.meta import TenantName
+from tollway_api.meta import Identity, TenantName
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
+from tollway_operator.errors import Conflict
+from tollway_operator.kube import Kube
 
 LIMITS = [
     {"name": "money", "unit": "USD", "amount": "1.00"},
@@ -108,6 +110,28 @@ def test_a_snapshot_that_is_too_large_is_told_of_and_what_runs_stays(
             installation.until("TenantBudget", "acme", "Programmed", "NotPublished")
             assert installation.condition("RoutingPolicy", "chat", "Programmed")["status"] == "True"
             assert pod.revision == runs
+
+
+async def test_a_status_is_written_to_the_object_that_was_seen_and_to_no_other(
+    installation: Installation, kube: Kube
+) -> None:
+    installation.apply(*SETUP.objects())
+    identity, status = Identity("RoutingPolicy", "default", "chat"), {"dataPlane": {"ready": 1}}
+
+    def version() -> str:
+        return str(installation.get("RoutingPolicy", "chat")["metadata"]["resourceVersion"])
+
+    before = version()
+    assert await kube.apply_status(identity, before, status) == version()
+    with pytest.raises(Conflict):
+        await kube.apply_status(identity, before, {})
+    assert installation.get("RoutingPolicy", "chat")["status"]["dataPlane"]["ready"] == 1
+    edited = version()
+    installation.delete("RoutingPolicy", "chat")
+    installation.apply(*SETUP.objects())
+    with pytest.raises(Conflict):
+        await kube.apply_status(identity, edited, status)
+    assert "status" not in installation.get("RoutingPolicy", "chat")
 
 
 def test_how_redis_is_set_up_is_said_and_not_held_against_the_index(installation: Installation) -> None:
