@@ -24,7 +24,7 @@ class Publisher:
     def __init__(self, kube: Kube, namespace: str) -> None:
         self._kube = kube
         self._namespace = namespace
-        self._swept = False
+        self._swept = False  # whether no part is left that no head names
         self._order = 0  # of the last one that was written
 
     async def standing_fence(self) -> int:
@@ -46,7 +46,6 @@ class Publisher:
         if standing is not None and whole and standing.fence == fence:
             await self._sweep(standing, fence)
             return standing, False
-        self._swept = False
         slot = parts.SLOTS[1] if standing is not None and standing.slot == parts.SLOTS[0] else parts.SLOTS[0]
         # Later than whatever stood before, also where that has been deleted and the clock has jumped back.
         before = max(self._order, standing.order if standing else 0)
@@ -65,6 +64,7 @@ class Publisher:
         except Conflict as conflict:
             raise LeadershipLost("the snapshot was written by somebody else meanwhile") from conflict
         self._order = order
+        self._swept &= head.parts == 1 and (standing is None or standing.parts == 1)
         size = sum(map(len, (first, *others)))
         log.info("published", extra={"revision": head.revision, "parts": head.parts, "bytes": size})
         return head, True
