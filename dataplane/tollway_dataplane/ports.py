@@ -106,6 +106,12 @@ class UpstreamCall:
     timeout_s: float  # for the whole answer, or for a stream's first chunk
     idle_s: float = 0.0  # most between two chunks of a stream
 
+    @property
+    def stream_options(self) -> JsonObject:
+        """The caller's, and the usage that we need ourselves."""
+        given = self.fields.get("stream_options")
+        return {**(given if isinstance(given, dict) else {}), "include_usage": True}
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:

@@ -87,9 +87,10 @@ class Service:
         return await _begun(self._replay(answer, request, record)) if request.stream else Whole(answer.body)
 
     def _remember(self, lookup: Lookup, job: Job, body: bytes) -> None:
-        """Only answers to the whole question, by a model that the policy would choose again."""
+        """Only answers to the whole question, and of the model that was asked for where one was by name."""
         record = job.record
-        if record.source is Source.LIVE and not record.reduced:
+        stood_in = not job.request.wants_auto and record.model != job.model
+        if record.source is Source.LIVE and not record.reduced and not stood_in:
             self._recall.remember(lookup, job.policy, body, record.model, record.cost_nano)
 
     async def _replay(

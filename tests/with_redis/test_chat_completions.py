@@ -169,6 +169,8 @@ async def test_every_field_reaches_the_provider_and_unknown_ones_too(
     assert body["logit_bias"] == {"50256": -100}
     assert body["brand_new"] == {"deep": [1, None]}
     assert body["model"] == "gpt-4o-mini"
+    await gateway.ask(PASSWORD, stream=True, stream_options={"include_obfuscation": False})
+    assert cheap.last_body()["stream_options"] == {"include_obfuscation": False, "include_usage": True}
 
 
 async def test_the_answer_is_bounded_by_what_was_held(gateway: Running, cheap: Provider) -> None:

@@ -25,6 +25,7 @@ PROMPT = "Which day comes after Monday?"
         ("reset", "Connection"),
         ("cut", "Connection"),
         ("context-length", "ContextOverflow"),
+        ("hollow", "ServerError"),
     ],
 )
 async def test_the_next_model_answers_when_the_first_fails(
@@ -40,7 +41,18 @@ async def test_the_next_model_answers_when_the_first_fails(
     assert fallbacks == {(("from", "cheap"), ("to", "rich"), ("trigger", trigger)): 1}
 
 
-@pytest.mark.parametrize("fault", ["rate-limit", "server-error", "reset"])
+async def test_who_stood_in_for_a_model_that_was_asked_for_is_not_remembered_as_it(
+    gateway: Running, rich: Provider
+) -> None:
+    rich.fail("server-error", times=1)
+    stood_in = await gateway.ask(PROMPT, model="rich")
+    assert stood_in.headers["x-tollway-model"] == "cheap"
+    again = await gateway.ask(PROMPT, model="rich")
+    assert (again.source, again.headers["x-tollway-model"]) == ("live", "rich")
+    assert (await gateway.ask(PROMPT, model="rich")).source == "exact"
+
+
+@pytest.mark.parametrize("fault", ["rate-limit", "server-error", "reset", "hollow"])
 async def test_a_stream_falls_back_before_its_first_byte(
     gateway: Running, cheap: Provider, fault: str
 ) -> None:

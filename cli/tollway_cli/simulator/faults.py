@@ -16,6 +16,7 @@ class FaultKind(StrEnum):
     RESET = "reset"  # the connection is reset without a reply
     STALL = "stall"  # the reply begins and then nothing comes
     CUT = "cut"  # a stream breaks off in the middle
+    HOLLOW = "hollow"  # 200, with an error inside
 
 
 STATUS: Final = {
@@ -23,11 +24,13 @@ STATUS: Final = {
     FaultKind.SERVER_ERROR: 500,
     FaultKind.UNAVAILABLE: 503,
     FaultKind.CONTEXT_LENGTH: 400,
+    FaultKind.HOLLOW: 200,
 }
 MESSAGE: Final = {
     FaultKind.RATE_LIMIT: "Rate limit reached for requests. Please try again in 1s.",
     FaultKind.SERVER_ERROR: "The server had an error while processing your request.",
     FaultKind.UNAVAILABLE: "The engine is currently overloaded, please try again later.",
+    FaultKind.HOLLOW: "Something went wrong.",
 }
 RETRY_AFTER_S: Final = 1
 

@@ -50,7 +50,7 @@ class LiteLLMUpstream:
         arguments = {
             **_arguments(call),
             "stream": True,
-            "stream_options": {"include_usage": True},
+            "stream_options": call.stream_options,
             "timeout": call.idle_s,  # the library's own, which is also between chunks
         }
         async with self._faults(), asyncio.timeout(call.timeout_s):
@@ -122,7 +122,9 @@ _TRANSLATED: Final = frozenset(
 
 def _arguments(call: UpstreamCall) -> dict[str, Any]:
     """No retries below us: the plan of attempts is the only loop."""
-    extra = {name: value for name, value in call.fields.items() if name not in _TRANSLATED}
+    extra = {
+        name: value for name, value in call.fields.items() if name not in {*_TRANSLATED, "stream_options"}
+    }
     return {
         **{name: value for name, value in call.fields.items() if name in _TRANSLATED},
         **({"extra_body": extra} if extra else {}),

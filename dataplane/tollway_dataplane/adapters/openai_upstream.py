@@ -14,7 +14,7 @@ from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import is_whole, text_of, usage_of
 from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.errors import UpstreamFault
-from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
+from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 
 # Of an error page, this much is read.
 _MOST_ERROR_BYTES: Final = 64 * 1024
@@ -48,11 +48,13 @@ class OpenAIUpstream:
         except _HTTP_ERRORS as exc:
             raise _translated(exc) from exc
         completion = _parsed(body)
+        if completion.get("error") or (call.operation is Operation.CHAT and not completion.get("choices")):
+            raise _fault(200, body, None)
         return Completion(body, usage_of(completion), is_whole(completion), text_of(completion))
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
-        fields = {**call.fields, "stream": True, "stream_options": {"include_usage": True}}
+        fields = {**call.fields, "stream": True, "stream_options": call.stream_options}
         timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT_S, sock_read=call.idle_s)
         try:
             async with self._request(call, fields, timeout) as response:

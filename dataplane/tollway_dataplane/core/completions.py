@@ -4,12 +4,14 @@ how a stream and a completion turn into each other.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeGuard
 
 from tollway_dataplane.core.facts import JsonObject, JsonValue, Usage
 
 # The reasons with which a model ends by itself; "length" and "content_filter" are cut short.
 _WHOLE: Final = frozenset({"stop"})
+# No answer is larger; a count that is would be a mistake, and more than the ledger can add up.
+_MOST_TOKENS: Final = 100_000_000
 
 
 def usage_of(completion: JsonObject) -> Usage | None:
@@ -18,9 +20,13 @@ def usage_of(completion: JsonObject) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-    if not isinstance(prompt, int) or not isinstance(answer, int) or prompt < 0 or answer < 0:
+    if not _is_count(prompt) or not _is_count(answer):
         return None
     return Usage(prompt, answer)
+
+
+def _is_count(value: JsonValue) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
 
 
 def is_whole(completion: JsonObject) -> bool:

@@ -11,7 +11,7 @@ from tollway_dataplane.core.facts import JsonObject, JsonValue
 # What a provider adds around each message and around the whole, generously.
 TOKENS_PER_MESSAGE: Final = 8
 TOKENS_PER_REQUEST: Final = 16
-# No common vision model bills more for one image at full detail.
+# Most models bill less for one image at full detail; for those that bill more see ARCHITECTURE.md, "Budgets".
 TOKENS_PER_IMAGE: Final = 3_000
 BYTES_PER_TOKEN: Final = 4
 

@@ -27,13 +27,14 @@ _KINDS: Final[Mapping[type, str]] = {
     type(None): "null",
 }
 _NUMBER: Final = (int, float)
+_WHOLE: Final = ("seed", "top_logprobs")
 # OpenAI's own parameters by the type that JSON must have; each may also be null.
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     **dict.fromkeys(("tools", "functions", "modalities"), (list,)),
     **dict.fromkeys(("response_format", "logit_bias", "metadata"), (dict,)),
     **dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty"), _NUMBER),
     **dict.fromkeys(("logprobs", "parallel_tool_calls", "store"), (bool,)),
-    **dict.fromkeys(("seed", "top_logprobs"), (int,)),
+    **dict.fromkeys(_WHOLE, (int,)),
     **dict.fromkeys(("user", "reasoning_effort", "service_tier"), (str,)),
     **dict.fromkeys(("tool_choice", "function_call"), (str, dict)),
     "stop": (str, list),
@@ -61,13 +62,17 @@ def parse_chat(body: JsonObject, headers: Mapping[str, str], request_id: str) ->
     if not isinstance(options, dict):
         raise _invalid(f"must be an object, not {_kind(options)}", "stream_options")
     _check_parameters(body)
+    stream = _boolean(body, "stream")
+    parameters = {name: value for name, value in body.items() if name not in _OWN_FIELDS}
+    if stream and (others := {name: value for name, value in options.items() if name != "include_usage"}):
+        parameters["stream_options"] = others
     return ChatRequest(
         request_id=request_id,
         model=_model(body, AUTO),
         messages=messages,
-        parameters={name: value for name, value in body.items() if name not in _OWN_FIELDS},
+        parameters=parameters,
         prompt=_plain_prompt(messages),
-        stream=_boolean(body, "stream"),
+        stream=stream,
         include_usage=_boolean(options, "include_usage", "stream_options.include_usage"),
         headers=headers,
     )
@@ -172,7 +177,8 @@ def _check_parameters(body: JsonObject) -> None:
     for name in body.keys() & _TYPES.keys():
         # By its own type, since to Python `true` is a number.
         if (value := body[name]) is not None and type(value) not in _TYPES[name]:
-            wanted = " or ".join(dict.fromkeys(_KINDS.get(each, "a number") for each in _TYPES[name]))
+            named = {**_KINDS, int: "a whole number", float: "a number"}
+            wanted = " or ".join(named[each] for each in _TYPES[name] if each is not int or name in _WHOLE)
             raise _invalid(f"must be {wanted}, not {_kind(value)}", name)
 
 
