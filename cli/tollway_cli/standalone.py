@@ -3,7 +3,7 @@ changes nothing, and what Redis has lost is made again. Used by `tollway serve`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -83,18 +83,18 @@ class Standalone:
         )
         async for changed in changes:
             try:
-                await (self._take() if changed else self._restore())
+                await (self._take({Path(path).name for _, path in changed}) if changed else self._restore())
             except (OperatorError, SnapshotFault, EmbeddedRedisError) as fault:
                 self._say_once(f"{fault}; what runs keeps serving")
             except Exception as error:  # noqa: BLE001 - a border: whatever it is must not end the following
                 self._say_once(f"unforeseen {type(error).__name__}: {error}; what runs keeps serving")
 
-    async def _take(self) -> None:
-        """Runs what the manifests say now, if that can be run."""
+    async def _take(self, changed: Iterable[str]) -> None:
+        """Runs what the manifests say now, if that can be run. `changed` are the names of the files that did."""
         gathered = await asyncio.to_thread(self._sources.gather)
         if gathered.broken or gathered.errors or not gathered.snapshot.policies:
-            read = ", ".join(map(str, self._sources.manifests))
-            why = "" if gathered.findings else f": nothing to serve in {read}, {summary(gathered)}"
+            names = ", ".join(sorted(changed))
+            why = "" if gathered.findings else f": without {names} as it was nothing is to be served"
             trouble = "\n".join(map(str, gathered.findings)) + why
             if trouble != self._trouble:
                 if gathered.findings:

@@ -4,10 +4,10 @@ import argparse
 import asyncio
 import os
 import sys
-from dataclasses import fields
 
 import uvloop
 
+from tollway_api.environment import described
 from tollway_dataplane.app import open_dataplane
 from tollway_dataplane.background import running
 from tollway_dataplane.errors import SnapshotFault
@@ -29,11 +29,10 @@ async def run(settings: Settings) -> None:
 
 
 def main() -> None:
-    names = "\n".join(f"  TOLLWAY_{field.name.upper()}" for field in fields(Settings))
     parser = argparse.ArgumentParser(
         prog="tollway-dataplane",
         description="Serves LLM requests by the snapshot in TOLLWAY_SNAPSHOT_DIR or TOLLWAY_SNAPSHOT_SECRET.\n"
-        "Settings, from the environment:\n" + names,
+        "Settings, from the environment:\n" + described(Settings),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()

@@ -44,22 +44,34 @@ AddressText = Annotated[Address, BeforeValidator(_address)]
 class Settings:
     """Seconds and bytes; every field is an environment variable: `TOLLWAY_` and its name in capitals."""
 
-    cache_redis_url: RedisUrl
-    ledger_redis_url: RedisUrl
-    snapshot_dir: Path = Path("/etc/tollway/snapshot")  # where its Secrets are mounted
-    snapshot_secret: str = ""  # namespace/name, to read it from the Kubernetes API as well
-    admin_token_dir: Path = Path("/etc/tollway/admin-token")  # each file holds a token that is valid
-    listen: AddressText = Address("0.0.0.0", 8080)  # noqa: S104 - a pod's own address is not known beforehand
-    admin_listen: AddressText = Address("0.0.0.0", 8081)  # noqa: S104 - nor here
-    cache_read_deadline_s: float = 0.05
-    cache_write_deadline_s: float = 0.5
-    ledger_deadline_s: float = 0.25
-    embed_deadline_s: float = 0.5
-    near_cache_bytes: int = 64 * 1024 * 1024
-    most_body_bytes: int = 8 * 1024 * 1024
-    body_deadline_s: float = 30.0
-    drain_s: float = 60.0
-    snapshot_poll_s: float = 15.0
+    cache_redis_url: Annotated[RedisUrl, "URL of the Redis that remembers answers; required."]
+    ledger_redis_url: Annotated[RedisUrl, "URL of the Redis that counts what is spent. Default: the cache's."]
+    snapshot_dir: Annotated[Path, "Folder in which the Secret of the snapshot is mounted."] = Path(
+        "/etc/tollway/snapshot"
+    )
+    snapshot_secret: Annotated[
+        str, "namespace/name of that Secret, to read the newest from the Kubernetes API as well."
+    ] = ""
+    admin_token_dir: Annotated[
+        Path, "Folder of the admin tokens: each file in it holds one that is valid."
+    ] = Path("/etc/tollway/admin-token")
+    listen: Annotated[AddressText, "Address of the public port."] = Address("0.0.0.0", 8080)  # noqa: S104 - a pod's own address is not known beforehand
+    admin_listen: Annotated[AddressText, "Address of probes and metrics."] = Address("0.0.0.0", 8081)  # noqa: S104 - nor here
+    cache_read_deadline_s: Annotated[
+        float, "Seconds that one look into the cache may take; a slower one is a miss."
+    ] = 0.05
+    cache_write_deadline_s: Annotated[
+        float, "Seconds that remembering an answer may take, behind the reply."
+    ] = 0.5
+    ledger_deadline_s: Annotated[float, "Seconds that one call of the ledger may take."] = 0.25
+    embed_deadline_s: Annotated[
+        float, "Seconds that embedding a prompt may take; a slower one is a miss."
+    ] = 0.5
+    near_cache_bytes: Annotated[int, "Bytes of answers kept in this process."] = 64 * 1024 * 1024
+    most_body_bytes: Annotated[int, "Bytes that a request's body may have."] = 8 * 1024 * 1024
+    body_deadline_s: Annotated[float, "Seconds in which a body must have arrived."] = 30.0
+    drain_s: Annotated[float, "Seconds that requests under way have to end after SIGTERM."] = 60.0
+    snapshot_poll_s: Annotated[float, "Seconds between two looks for a newer snapshot."] = 15.0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":

@@ -5,22 +5,21 @@ import asyncio
 import logging
 import os
 import sys
-from dataclasses import fields
 
 import kopf
 
+from tollway_api.environment import described
 from tollway_operator.app import run_operator
 from tollway_operator.errors import OperatorError
 from tollway_operator.settings import Settings, SettingsError
 
 
 def main() -> None:
-    names = "\n".join(f"  TOLLWAY_{field.name.upper()}" for field in fields(Settings))
     parser = argparse.ArgumentParser(
         prog="tollway-operator",
         description="Watches RoutingPolicies, TenantBudgets and SemanticCacheIndexes, compiles them into one snapshot, "
         "provisions index versions in Redis, gets the snapshot to every data-plane pod, and says in each status "
-        "which pods run it.\nSettings, from the environment:\n" + names,
+        "which pods run it.\nSettings, from the environment:\n" + described(Settings),
         epilog="It finds the cluster by KUBECONFIG, or by the pod it runs in. Of several replicas one leads.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

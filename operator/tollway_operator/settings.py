@@ -30,26 +30,40 @@ Seconds = Annotated[float, Field(gt=0)]
 class Settings:
     """Every field is an environment variable: `TOLLWAY_` and its name in capitals. Times are seconds."""
 
-    cache_redis_url: RedisUrl
-    ledger_redis_url: RedisUrl
-    namespace: str = "tollway-system"  # the installation's: its policies govern all tenants
-    watch_namespaces: Names = ()  # separated by commas; empty: all
-    identity: str = field(default_factory=socket.gethostname)  # this replica's, in the Lease
-    pod_selector: str = "app.kubernetes.io/name=tollway,app.kubernetes.io/component=dataplane"
-    pod_admin_port: Port = 8081
-    listen_host: str = "0.0.0.0"  # noqa: S104 - a pod's own address is not known beforehand
-    listen_port: Port = 8082  # probes and metrics
-    debounce_s: Seconds = 0.1
-    resync_s: Seconds = 30.0  # the whole state is looked at again
-    secret_refresh_s: Seconds = 30.0
-    usage_refresh_s: Seconds = 5.0
-    pod_poll_s: Seconds = 15.0
-    watch_stale_s: Seconds = (
-        240.0  # a watch that knows less than the API server for so long fails the liveness probe
+    cache_redis_url: Annotated[RedisUrl, "URL of the Redis that remembers answers; required."]
+    ledger_redis_url: Annotated[RedisUrl, "URL of the Redis that counts what is spent. Default: the cache's."]
+    namespace: Annotated[
+        str,
+        "The installation's namespace: its policies govern all tenants, and the snapshot is written there.",
+    ] = "tollway-system"
+    watch_namespaces: Annotated[
+        Names, "Namespaces to watch, separated by commas; all where there is none."
+    ] = ()
+    identity: Annotated[str, "This replica's name in the Lease. Default: the host's."] = field(
+        default_factory=socket.gethostname
     )
-    # So does a loop that hangs: longer than a run over the largest installation, with a Redis at its deadlines.
-    loop_stale_s: Seconds = 180.0
-    release_after_s: Seconds = 600.0  # a deleted index is let go although Redis is gone
+    pod_selector: Annotated[str, "Labels of the data-plane pods."] = (
+        "app.kubernetes.io/name=tollway,app.kubernetes.io/component=dataplane"
+    )
+    pod_admin_port: Annotated[Port, "Port on which pods are told of a snapshot."] = 8081
+    listen_host: Annotated[str, "Address of probes and metrics."] = "0.0.0.0"  # noqa: S104 - a pod's own address is not known beforehand
+    listen_port: Annotated[Port, "Port of probes and metrics."] = 8082
+    debounce_s: Annotated[Seconds, "Seconds for which changes are gathered into one run."] = 0.1
+    resync_s: Annotated[Seconds, "Seconds after which the whole state is looked at again."] = 30.0
+    secret_refresh_s: Annotated[Seconds, "Seconds after which a Secret that is named is read again."] = 30.0
+    usage_refresh_s: Annotated[Seconds, "Seconds between two looks at what was spent."] = 5.0
+    pod_poll_s: Annotated[Seconds, "Seconds after which a pod is asked again what it runs."] = 15.0
+    watch_stale_s: Annotated[
+        Seconds,
+        "Seconds for which a watch may know less than the API server before the liveness probe fails.",
+    ] = 240.0
+    # Longer than a run over the largest installation, with a Redis at its deadlines.
+    loop_stale_s: Annotated[
+        Seconds, "Seconds for which a run of the loop may hang before the liveness probe fails."
+    ] = 180.0
+    release_after_s: Annotated[
+        Seconds, "Seconds after which a deleted index is let go although its Redis is gone."
+    ] = 600.0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":

@@ -155,6 +155,16 @@ async def test_a_caller_can_opt_out_of_the_cache(gateway: Running, directive: st
         assert reply.headers["x-tollway-cache-reason"] == "OptedOut"
 
 
+async def test_what_one_of_two_headers_says_is_heard(gateway: Running) -> None:
+    await gateway.ask(PASSWORD)
+    body = json.dumps({"messages": [{"role": "user", "content": PASSWORD}]}).encode()
+    known = [("authorization", f"Bearer {ACME_KEY}"), ("content-type", "application/json")]
+    twice = [("cache-control", "no-cache"), ("cache-control", "max-age=1")]
+    url = f"{gateway.url}/v1/chat/completions"
+    async with gateway.http.post(url, data=body, headers=[*known, *twice]) as reply:
+        assert reply.headers["x-tollway-cache-reason"] == "OptedOut"
+
+
 async def test_a_truncated_answer_is_not_remembered(gateway: Running) -> None:
     assert (await gateway.ask(PASSWORD, max_tokens=3)).source == "live"
     assert (await gateway.ask(PASSWORD, max_tokens=3)).source == "live"

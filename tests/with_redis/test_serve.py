@@ -77,7 +77,10 @@ def test_a_change_takes_effect_without_a_restart_and_a_bad_one_changes_nothing(
         file.write_text("a: " + "[" * 3_000, encoding="utf-8")
         wait_for(lambda: served.process.output.count("change refused") >= 3, "deep YAML is reported")
         file.write_text("", encoding="utf-8")
-        wait_for(lambda: "nothing to serve" in served.process.output, "an emptied file changes nothing")
+        wait_for(
+            lambda: "without all.yaml" in served.process.output,
+            "an emptied file changes nothing",
+        )
         file.write_text(good, encoding="utf-8")
         wait_for(lambda: "mended" in served.process.output, "that it is mended is said")
         assert served.revision() == before

@@ -2,14 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import openai
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
 
 from tests.conftest import Start
 from tests.dataplanes import ACME_KEY, Running, Setup, until
-from tests.servers import Provider, provider
+from tests.servers import Provider, provider, served
 from tollway_cli.simulator.answers import answer_for
 
 PROMPT = "What is a lighthouse?"
@@ -181,3 +185,26 @@ async def test_a_snapshot_swap_breaks_no_stream_that_is_under_way(
     assert text == answer_for("slow", "gpt-4o-mini", "What is a delta?")
     reply = await gateway.ask("What is an estuary?", ACME_KEY)
     assert reply.content == answer_for("rich", "gpt-4o-mini", "What is an estuary?")
+
+
+async def murmuring(_: Request) -> StreamingResponse:
+    """A provider that goes on giving signs of life, and no answer."""
+
+    async def events() -> AsyncIterator[bytes]:
+        yield b'data: {"choices": [{"index": 0, "delta": {"content": "A"}}]}\n\n'
+        while True:
+            yield b": still here\n\n"
+            await asyncio.sleep(0.05)
+
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
+async def test_signs_of_life_are_no_answer_and_keep_no_stream_open(start: Start, rich: Provider) -> None:
+    app = Starlette(routes=[Route("/v1/chat/completions", murmuring, methods=["POST"])])
+    with served(app) as url:
+        gateway = await start(Setup(f"{url}/v1", rich.endpoint).but(cheap_model={"timeout": "500ms"}))
+        body = json.dumps({"messages": [{"role": "user", "content": PROMPT}], "stream": True}).encode()
+        async with asyncio.timeout(20):
+            reply = await gateway.post("/v1/chat/completions", body)
+        assert b'"content": "A"' in reply.body
+        assert b"the provider broke the stream off" in reply.body

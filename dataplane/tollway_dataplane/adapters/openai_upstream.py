@@ -2,6 +2,7 @@
 came; only what we must know is read from them.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Final
@@ -61,7 +62,7 @@ class OpenAIUpstream:
                 await _check(response)
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES), None)
-                async with aclosing(_chunks(response)) as chunks:
+                async with aclosing(_chunks(response, call.idle_s)) as chunks:
                     yield chunks
         except _HTTP_ERRORS as exc:
             raise _translated(exc) from exc
@@ -85,10 +86,17 @@ async def _check(response: aiohttp.ClientResponse) -> None:
         raise _fault(response.status, error, response.headers.get("retry-after"))
 
 
-async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[Chunk, None]:
-    """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk."""
+async def _chunks(response: aiohttp.ClientResponse, idle_s: float) -> AsyncGenerator[Chunk, None]:
+    """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk. Signs of life
+    that are no chunk keep nobody waiting for longer than silence would.
+    """
+    events = _event_data(response.content)
     try:
-        async for data in _event_data(response.content):
+        while True:
+            async with asyncio.timeout(idle_s):
+                data = await anext(events, None)
+            if data is None:
+                return
             event = _parsed(data)
             if "error" in event:
                 raise _fault(response.status, data, None)

@@ -15,7 +15,9 @@ _SINGLE: Final = frozenset({"authorization", "content-encoding", "content-type",
 
 
 class Incoming:
-    """`headers` by lower-case names; of a repeated one the last, and its name is in `repeated`."""
+    """`headers` by lower-case names. What is repeated is joined by commas (RFC 9110, section 5.3), and its name is in
+    `repeated`.
+    """
 
     __slots__ = ("headers", "method", "path", "path_parameters", "receive", "repeated")
 
@@ -28,8 +30,11 @@ class Incoming:
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
         self.repeated: frozenset[str] = frozenset()
         if len(self.headers) != len(raw):
-            names = [name.decode("latin-1") for name, _ in raw]
-            self.repeated = frozenset(name for name in names if names.count(name) > 1)
+            values: dict[str, list[str]] = {}
+            for name, value in raw:
+                values.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+            self.headers = {name: ", ".join(each) for name, each in values.items()}
+            self.repeated = frozenset(name for name, each in values.items() if len(each) > 1)
 
     def check(self) -> None:
         """Raises Refusal 400 when what must stand once stands twice (RFC 9110, section 5.3)."""
