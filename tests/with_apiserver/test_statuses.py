@@ -257,14 +257,14 @@ def test_a_redis_that_comes_back_with_a_foreign_index_is_not_said_to_be_run_befo
     """What is published while it is away is published anew, with another name for the version."""
     index = compiled(SETUP.objects()).indexes["default/answers"]
     installation.cache = fault_redis
-    fault_redis.kill()
+    with redis.Redis("127.0.0.1", port=fault_redis.port) as client:
+        client.execute_command("FT.CREATE", wire.index_name(index), "SCHEMA", "title", "TEXT")
+    fault_redis.pause()
     with installation.light_pod("dp-1") as pod, installation.operator(resync_s="15"):
         installation.apply(*SETUP.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         assert pod.live.current().snapshot.indexes["default/answers"].version == index.version
-        fault_redis.start()
-        with redis.Redis("127.0.0.1", port=fault_redis.port) as client:
-            client.execute_command("FT.CREATE", wire.index_name(index), "SCHEMA", "title", "TEXT")
+        fault_redis.resume()
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
         status = installation.get("SemanticCacheIndex", "answers")["status"]
         assert status["activeVersion"] == pod.live.current().snapshot.indexes["default/answers"].version
