@@ -26,7 +26,7 @@ from tollway_api.windows import Usage
 from tollway_operator.coverage import Coverage, Covering
 from tollway_operator.objects import Edition, Held
 from tollway_operator.provision import ServerWarning, WarningReason
-from tollway_operator.redis_store import IndexFacts
+from tollway_operator.redis_store import IndexFacts, IndexSchema
 
 _UNRESOLVED: Final = frozenset({ProblemReason.UNKNOWN_REFERENCE, ProblemReason.MISSING_SECRET})
 _CONDITIONS: Final = TypeAdapter(list[Condition])
@@ -229,7 +229,8 @@ def _index_ready(index: Index | None, store: StoreView) -> _Draft:
     for warning in store.warnings:
         if warning.reason is WarningReason.SEARCH_MODULE_MISSING:
             return draft(ConditionStatus.FALSE, warning.reason, warning.message)
-    if wire.index_name(index) in store.indexes:
+    found = store.indexes.get(wire.index_name(index))
+    if found is not None and found.schema == IndexSchema.of(index):
         message = f"Version {index.version} takes vectors of {index.dimensions} dimensions."
         return draft(ConditionStatus.TRUE, ConditionReason.INDEX_READY, message)
     return draft(ConditionStatus.FALSE, ConditionReason.PENDING, f"Version {index.version} is being made.")
