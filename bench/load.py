@@ -41,6 +41,6 @@ def burst(
 
 
 def _percentile(text: str, percent: int) -> float:
-    match = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s)$", text, flags=re.MULTILINE)
+    match = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s)\s*$", text, flags=re.MULTILINE)
     assert match is not None, text
     return float(match[1]) * _UNITS[match[2]]
