@@ -118,13 +118,12 @@ _TRANSLATED: Final = frozenset(
         "thinking tools top_k top_logprobs top_p user verbosity web_search_options"
     ).split()
 )
+_NOT_EXTRA: Final = _TRANSLATED | {"stream_options"}  # which go with streaming
 
 
 def _arguments(call: UpstreamCall) -> dict[str, Any]:
     """No retries below us: the plan of attempts is the only loop."""
-    extra = {
-        name: value for name, value in call.fields.items() if name not in {*_TRANSLATED, "stream_options"}
-    }
+    extra = {name: value for name, value in call.fields.items() if name not in _NOT_EXTRA}
     return {
         **{name: value for name, value in call.fields.items() if name in _TRANSLATED},
         **({"extra_body": extra} if extra else {}),
