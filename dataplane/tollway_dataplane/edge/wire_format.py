@@ -19,25 +19,18 @@ _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "
 # Understood here, so not among the parameters that are passed on as they are.
 _OWN_FIELDS: Final = frozenset({"model", "messages", "stream", "stream_options"})
 _MOST_OUTPUT_TOKENS: Final = 10_000_000
-_KINDS: Final[Mapping[type, str]] = {
-    dict: "an object",
-    list: "a list",
-    str: "a text",
-    bool: "true or false",
-    type(None): "null",
-}
-_NUMBER: Final = (int, float)
-_WHOLE: Final = ("seed", "top_logprobs")
-# OpenAI's own parameters by the type that JSON must have; each may also be null.
-_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    **dict.fromkeys(("tools", "functions", "modalities"), (list,)),
-    **dict.fromkeys(("response_format", "logit_bias", "metadata"), (dict,)),
-    **dict.fromkeys(("temperature", "top_p", "presence_penalty", "frequency_penalty"), _NUMBER),
-    **dict.fromkeys(("logprobs", "parallel_tool_calls", "store"), (bool,)),
-    **dict.fromkeys(_WHOLE, (int,)),
-    **dict.fromkeys(("user", "reasoning_effort", "service_tier"), (str,)),
-    **dict.fromkeys(("tool_choice", "function_call"), (str, dict)),
-    "stop": (str, list),
+# OpenAI's own parameters: the types that JSON may have there besides null, and how a person would say it.
+_TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    **dict.fromkeys(("tools", "functions", "modalities"), ((list,), "a list")),
+    **dict.fromkeys(("response_format", "logit_bias", "metadata"), ((dict,), "an object")),
+    **dict.fromkeys(
+        ("temperature", "top_p", "presence_penalty", "frequency_penalty"), ((int, float), "a number")
+    ),
+    **dict.fromkeys(("logprobs", "parallel_tool_calls", "store"), ((bool,), "true or false")),
+    **dict.fromkeys(("seed", "top_logprobs"), ((int,), "a whole number")),
+    **dict.fromkeys(("user", "reasoning_effort", "service_tier"), ((str,), "a text")),
+    **dict.fromkeys(("tool_choice", "function_call"), ((str, dict), "a text or an object")),
+    "stop": ((str, list), "a text or a list"),
 }
 
 
@@ -175,10 +168,9 @@ def _check_parameters(body: JsonObject) -> None:
         _check_integer(body, name, 1, _MOST_OUTPUT_TOKENS)
     _check_integer(body, "n", 1, 128)
     for name in body.keys() & _TYPES.keys():
+        types, wanted = _TYPES[name]
         # By its own type, since to Python `true` is a number.
-        if (value := body[name]) is not None and type(value) not in _TYPES[name]:
-            named = {**_KINDS, int: "a whole number", float: "a number"}
-            wanted = " or ".join(named[each] for each in _TYPES[name] if each is not int or name in _WHOLE)
+        if (value := body[name]) is not None and type(value) not in types:
             raise _invalid(f"must be {wanted}, not {_kind(value)}", name)
 
 
@@ -224,4 +216,5 @@ def _invalid(message: str, param: str | None = None) -> Refusal:
 
 def _kind(value: object) -> str:
     """What JSON calls it."""
-    return _KINDS.get(type(value), "a number")
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
