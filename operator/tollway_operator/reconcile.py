@@ -315,7 +315,7 @@ def _encoded_beside(compiled: Compiled, found: Mapping[str, IndexFacts]) -> Comp
     """Encoded, with its index versions as they can be called in this Redis."""
     wanted = beside_others(compiled.snapshot, found)
     if wanted is compiled.snapshot:
-        return replace(compiled, encoded=compiled.encoded or snapshot.encode(wanted))
+        return compiled if compiled.encoded else replace(compiled, encoded=snapshot.encode(wanted))
     indexes = {
         Identity(semantic_cache_index.KIND, each.namespace, each.name): each
         for each in wanted.indexes.values()
