@@ -115,6 +115,15 @@ class Installation:
     ) -> dict[str, Any]:
         return until_reason(lambda: self.get(kind, name, namespace), type_, reason, 30)
 
+    def until_ready(self) -> None:
+        """Of what `Setup` describes one of each kind."""
+        for kind, name in (
+            ("RoutingPolicy", "chat"),
+            ("TenantBudget", "acme"),
+            ("SemanticCacheIndex", "answers"),
+        ):
+            self.until(kind, name, "Ready", "Ready")
+
     def head(self) -> Head | None:
         reply = self.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-snapshot")
         return parts.decode_head(_data(reply.json())[parts.HEAD]) if reply.is_success else None

@@ -56,12 +56,7 @@ def test_killed_at_any_step_its_successor_converges_and_nothing_is_left_twice(
             assert victim.process.process.wait(20) == -9
         expire_lease(installation)
         with installation.operator("op-2"):
-            for kind, name in (
-                ("RoutingPolicy", "chat"),
-                ("TenantBudget", "acme"),
-                ("SemanticCacheIndex", "answers"),
-            ):
-                installation.until(kind, name, "Ready", "Ready")
+            installation.until_ready()
             head = installation.head()
             assert head is not None
             assert pod.revision == head.revision

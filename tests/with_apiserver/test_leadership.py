@@ -43,12 +43,7 @@ def test_a_successor_says_nothing_of_pods_before_they_have_had_their_say(install
     with installation.light_pod("dp-1", wrap=fault):
         with installation.operator("op-1"):
             installation.apply(*SETUP.objects())
-            for kind, name in (
-                ("RoutingPolicy", "chat"),
-                ("TenantBudget", "acme"),
-                ("SemanticCacheIndex", "answers"),
-            ):
-                installation.until(kind, name, "Ready", "Ready")
+            installation.until_ready()
         before = installation.get("RoutingPolicy", "chat")["metadata"]["resourceVersion"]
         installation.kubectl("delete", "events", "--all")
         fault.kind = "dawdles"

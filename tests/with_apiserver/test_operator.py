@@ -13,11 +13,6 @@ SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
 KINDS = (("RoutingPolicy", "chat"), ("TenantBudget", "acme"), ("SemanticCacheIndex", "answers"))
 
 
-def all_ready(installation: Installation) -> None:
-    for kind, name in KINDS:
-        installation.until(kind, name, "Ready", "Ready")
-
-
 def test_what_is_applied_is_programmed_in_every_pod_and_kubectl_tells_so(installation: Installation) -> None:
     with (
         installation.light_pod("dp-1") as one,
@@ -51,7 +46,7 @@ def test_applying_again_shows_no_difference_and_the_operator_owns_the_status_alo
 ) -> None:
     with installation.light_pod("dp-1"), installation.operator():
         installation.kubectl.apply(*SETUP.objects())
-        all_ready(installation)
+        installation.until_ready()
         folder = installation.folder / "applied.yaml"
         folder.write_text(SETUP.yaml(), encoding="utf-8")
         assert installation.kubectl("diff", "-f", str(folder)) == ""
@@ -71,7 +66,7 @@ def test_applying_again_shows_no_difference_and_the_operator_owns_the_status_alo
 def test_a_mistake_in_one_object_is_its_own_and_mending_it_is_enough(installation: Installation) -> None:
     with installation.light_pod("dp-1") as pod, installation.operator():
         installation.apply(*SETUP.objects())
-        all_ready(installation)
+        installation.until_ready()
         good = pod.revision
         unknown = manifest("RoutingPolicy", "wrong", {"models": [{"name": "a", "model": "no-such-model"}]})
         keyless = manifest("TenantBudget", "keyless", {"apiKeys": [{"secretRef": {"name": "absent"}}]})
@@ -87,7 +82,7 @@ def test_a_mistake_in_one_object_is_its_own_and_mending_it_is_enough(installatio
         assert installation.condition("TenantBudget", "keyless", "Accepted")["status"] == "True"
         conflict = installation.until("TenantBudget", "twin", "Accepted", "Conflict")
         assert "TenantBudget default/acme" in conflict["message"]
-        all_ready(installation)
+        installation.until_ready()
         assert pod.revision == good, "nothing that works has changed"
 
         installation.apply(secret("absent", "a-key-at-last"))
@@ -112,7 +107,7 @@ def test_an_index_with_a_mistake_costs_its_policies_the_cache_and_says_so(instal
 def test_deleting_adding_again_renaming_and_editing_twice_all_end_right(installation: Installation) -> None:
     with installation.light_pod("dp-1") as pod, installation.operator():
         installation.apply(*SETUP.objects())
-        all_ready(installation)
+        installation.until_ready()
         first = pod.revision
         installation.kubectl("delete", "tb", "beta", "--wait=true")
         wait_for(lambda: pod.revision != first, "the pod runs without beta")
@@ -143,7 +138,7 @@ def test_keys_leave_the_operator_as_digests_and_no_secret_is_read_unnamed_or_tol
     since = installation.server.audit_log.stat().st_size
     with installation.light_pod("dp-1") as pod, installation.operator() as operator:
         installation.apply(*setup.objects())
-        all_ready(installation)
+        installation.until_ready()
         snapshot = pod.live.current().snapshot
         assert ACME_KEY not in repr(snapshot.tenants)
         assert snapshot.policies[0].models["cheap"].api_key == "sk-provider-key"  # type: ignore[index]  # a ModelName is a str
@@ -174,7 +169,7 @@ def test_nothing_is_written_while_nothing_changes(installation: Installation) ->
     """Over a minute, by the API server's own record."""
     with installation.light_pod("dp-1"), installation.operator() as operator:
         installation.apply(*SETUP.objects())
-        all_ready(installation)
+        installation.until_ready()
         time.sleep(3)
         since = installation.server.audit_log.stat().st_size
         time.sleep(60)
@@ -189,7 +184,7 @@ def test_a_snapshot_that_somebody_damages_is_refused_and_made_good(
 ) -> None:
     with installation.light_pod("dp-1") as pod, installation.operator():
         installation.apply(*SETUP.objects())
-        all_ready(installation)
+        installation.until_ready()
         before, head = pod.revision, installation.head()
         assert head is not None
         if damage == "deleted":

@@ -69,12 +69,7 @@ def test_roles_grant_what_is_used_and_no_more(
     since = log.stat().st_size if log.exists() else 0
     with installation.light_pod("dp-1") as pod, installation.operator(**settings):
         installation.apply(*SETUP.objects())
-        for kind, name in (
-            ("RoutingPolicy", "chat"),
-            ("TenantBudget", "acme"),
-            ("SemanticCacheIndex", "answers"),
-        ):
-            installation.until(kind, name, "Ready", "Ready")
+        installation.until_ready()
         installation.kubectl("patch", "secret", "-n", NAMESPACE, "tollway-admin-token", "-p", UNSENDABLE)
         installation.apply(*SETUP.but(policy={"priority": 3}).objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
