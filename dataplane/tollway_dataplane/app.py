@@ -98,7 +98,7 @@ async def open_dataplane(
         if settings.snapshot_secret:
             sources.append(await stack.enter_async_context(open_snapshot_secrets(settings.snapshot_secret)))
         following = Following(live, sources, log)
-        ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, metrics.money.observe_budget)
+        ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, metrics.money.utilization.observe)
         stack.push_async_callback(ledger.aclose)
         budgets = Budgets(ledger, metrics.money.unsettled.inc)
         service = Service(live, recall, Dispatch(upstreams, budgets), observer)

@@ -2,13 +2,16 @@
 alerts are built on them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from tollway_api.messages import Lookups
-from tollway_api.snapshot import NANO_PER_USD, Tenant
+from tollway_api.meta import TenantName
+from tollway_api.snapshot import NANO_PER_USD, Limit, Tenant
 from tollway_dataplane.core.decision import CacheOutcome, outcome_of
 from tollway_dataplane.record import Record
 
@@ -145,16 +148,11 @@ class MoneyMetrics:
             ["tenant", "model", "direction"],
             registry=registry,
         )
-        utilization = Gauge(
-            "ai_budget_utilization_ratio",
-            "Used and held, as a share of the limit.",
-            ["tenant", "limit"],
-            registry=registry,
-        )
         self._cost = _Children(cost.labels)
         self._saved = _Children(saved.labels)
         self._tokens = _Children(tokens.labels)
-        self._utilization = _Children(utilization.labels)
+        self.utilization = Utilization()
+        registry.register(self.utilization)
         self.unsettled = Counter(
             "tollway_ledger_unsettled_total",
             "Settlements the ledger did not take at once.",
@@ -170,10 +168,25 @@ class MoneyMetrics:
             self._tokens[record.tenant, record.model, "prompt"].inc(record.usage.prompt_tokens)
             self._tokens[record.tenant, record.model, "completion"].inc(record.usage.completion_tokens)
 
-    def observe_budget(self, tenant: Tenant, used: Sequence[int], held: Sequence[int]) -> None:
-        for limit, spent, reserved in zip(tenant.limits, used, held, strict=True):
-            share = (spent + reserved) / limit.amount if limit.amount else 1.0
-            self._utilization[tenant.name, limit.name].set(share)
+
+class Utilization(Collector):
+    """Told by the ledger twice a request and asked by Prometheus now and then, so the sums are made when asked."""
+
+    def __init__(self) -> None:
+        self._latest: dict[TenantName, tuple[Sequence[Limit], Sequence[int]]] = {}
+
+    def observe(self, tenant: Tenant, taken: Sequence[int]) -> None:
+        """`taken`: what is used and what is held of each limit, one after the other."""
+        self._latest[tenant.name] = tenant.limits, taken
+
+    def collect(self) -> Iterator[Metric]:
+        name, help_text = "ai_budget_utilization_ratio", "Used and held, as a share of the limit."
+        family = GaugeMetricFamily(name, help_text, labels=["tenant", "limit"])
+        for tenant, (limits, taken) in self._latest.copy().items():
+            for limit, used, held in zip(limits, taken[::2], taken[1::2], strict=True):
+                share = (used + held) / limit.amount if limit.amount else 1.0
+                family.add_metric([tenant, limit.name], share)
+        yield family
 
 
 class UpstreamMetrics:

@@ -30,8 +30,10 @@ async def open_upstream(max_connections: int = 1_000) -> AsyncIterator["OpenAIUp
     """The upstream with its connection pool, which lives as long as the process."""
     connector = aiohttp.TCPConnector(limit=max_connections, ttl_dns_cache=30)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
+    # What a provider sets as a cookie in one tenant's reply is not for another tenant's request.
+    no_cookies = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, read_bufsize=256 * 1024
+        connector=connector, timeout=timeout, read_bufsize=256 * 1024, cookie_jar=no_cookies
     ) as session:
         yield OpenAIUpstream(session)
 

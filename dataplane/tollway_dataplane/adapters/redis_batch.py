@@ -5,8 +5,10 @@ An idle caller waits for nobody; under load most of a call's cost is shared.
 import asyncio
 from collections.abc import Sequence
 
+import hiredis
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, ResponseError
 
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
 
@@ -53,12 +55,35 @@ class ScriptBatch:
         """One reply, or exception, per call."""
         if not self._sha:
             self._sha = str(await self._redis.script_load(self._script))
-        pipeline = self._redis.pipeline(transaction=False)
-        for keys, *words in calls:
-            pipeline.evalsha(self._sha, int(keys), *words)
-        replies: list[object] = await pipeline.execute(raise_on_error=False)
+        replies = await self._exchange([_packed("EVALSHA", self._sha, *words) for words in calls])
         # Redis forgets its scripts when it restarts. None of the calls has run then, so they may run again.
         if replies and all(isinstance(reply, NoScriptError) for reply in replies):
             self._sha = ""
             return await self._round_trip(calls)
         return replies
+
+    async def _exchange(self, commands: Sequence[bytes]) -> Sequence[object]:
+        """What the client's pipeline does, which takes several times as long: it packs each word in Python."""
+        pool = self._redis.connection_pool
+        connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]  # the library does not type it
+        try:
+            await connection.send_packed_command(commands)
+            return [await _reply(connection) for _ in commands]
+        except BaseException:
+            # There may be replies that nobody has read, and the next call must not take them for its own.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
+
+
+def _packed(*words: str | int) -> bytes:
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # the stub wants a single word
+    return packed
+
+
+async def _reply(connection: AbstractConnection) -> object:
+    try:
+        return await connection.read_response()
+    except ResponseError as exc:
+        return exc

@@ -13,14 +13,15 @@ REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError, asyncio.IncompleteRead
 
 
 def connect(url: str, deadline_s: float, max_connections: int = 64) -> Redis:
-    """A client that never waits longer than `deadline_s` for a connection or an answer, and never retries by
-    itself: a retried script could count twice, and a cache that needs a second try is slower than a miss.
+    """A client that never waits longer than `deadline_s` for a connection, and never retries by itself: a retried
+    script could count twice, and a cache that needs a second try is slower than a miss. Whoever calls bounds the
+    call as a whole; the library would set a timer for each of a pipeline's replies.
     """
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections,
         timeout=deadline_s,
-        socket_timeout=deadline_s,
+        socket_timeout=None,
         socket_connect_timeout=deadline_s,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,

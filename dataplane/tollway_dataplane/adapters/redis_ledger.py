@@ -27,15 +27,15 @@ EXTEND_EVERY_S: Final = 15.0
 _MOST_PENDING: Final = 100_000
 _SCRIPT: Final = resources.files(__package__).joinpath("ledger.lua").read_text("utf-8")
 
-Observe = Callable[[Tenant, Sequence[int], Sequence[int]], None]
+Observe = Callable[[Tenant, Sequence[int]], None]
 
 
-def _unobserved(_tenant: Tenant, _used: Sequence[int], _held: Sequence[int]) -> None:
+def _unobserved(_tenant: Tenant, _taken: Sequence[int]) -> None:
     """Nobody asked."""
 
 
 class RedisLedger:
-    """`observe` hears what is used and held of each limit whenever the ledger says."""
+    """`observe` hears what is used and what is held of each limit, one after the other, whenever the ledger says."""
 
     def __init__(self, redis: Redis, deadline_s: float, observe: Observe = _unobserved) -> None:
         self._script = ScriptBatch(redis, _SCRIPT, deadline_s)
@@ -50,7 +50,7 @@ class RedisLedger:
             number, used, held, wait_ms = (int(value) for value in values)
             return Denied(tenant.limits[number - 1], used, held, max(1, -(-wait_ms // 1_000)))
         self._standing[hold_id] = tenant
-        self._report(tenant, values)
+        self._observe(tenant, [int(value) for value in values])
         return None
 
     async def settle(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> None:
@@ -60,7 +60,7 @@ class RedisLedger:
         except LedgerFault:
             self._pending.append((tenant, hold_id, amounts))
             raise
-        self._report(tenant, values)
+        self._observe(tenant, [int(value) for value in values])
 
     async def settle_pending(self) -> None:
         """Settles again what could not be settled. What Redis had taken without saying so then counts twice: too much
@@ -88,10 +88,6 @@ class RedisLedger:
         """Settles what is left to settle, if the ledger is there; otherwise holds expire and usage is lost."""
         with suppress(LedgerFault):
             await self.settle_pending()
-
-    def _report(self, tenant: Tenant, values: Sequence[object]) -> None:
-        numbers = [int(value) for value in values if isinstance(value, bytes | int)]
-        self._observe(tenant, numbers[::2], numbers[1::2])
 
     async def _run(
         self, operation: str, tenant: Tenant, hold_id: str, amounts: Sequence[int]

@@ -10,6 +10,7 @@ from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
 from tollway_dataplane.metrics import ProcessMetrics
 
 _EVERY_S: Final = 5.0
+_DEADLINE_S: Final = 2.0
 
 
 async def watch_memory(clients: Mapping[str, Redis], metrics: ProcessMetrics) -> None:
@@ -17,7 +18,8 @@ async def watch_memory(clients: Mapping[str, Redis], metrics: ProcessMetrics) ->
     while True:
         for role, redis in clients.items():
             try:
-                memory = await redis.info("memory")
+                async with asyncio.timeout(_DEADLINE_S):
+                    memory = await redis.info("memory")
             except REDIS_ERRORS:
                 continue
             metrics.redis_memory.labels(role).set(memory["used_memory"])

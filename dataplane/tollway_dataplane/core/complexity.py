@@ -11,7 +11,7 @@ _WORD: Final = re.compile(r"\w+(?:['’-]\w+)*")
 
 def classify(prompt: str, route: Route) -> RouteReason:
     """SIMPLE, or what makes the prompt complex."""
-    if len(prompt.split()) > route.word_threshold:
+    if len(prompt.split(maxsplit=route.word_threshold)) > route.word_threshold:
         return RouteReason.MANY_WORDS
     if not {word.casefold() for word in _WORD.findall(prompt)}.isdisjoint(route.keywords):
         return RouteReason.KEYWORD
