@@ -1,6 +1,6 @@
-"""A connection of uvicorn's, with three manners of ours: what is no HTTP gets an error in our shape, an offer to speak
-another protocol is declined without losing the request, and whoever never finishes a request's head, in time or in
-size, is let go.
+"""A connection of uvicorn's, with four manners of ours: what is no HTTP gets an error in our shape, an offer to speak
+another protocol is declined without losing the request, whoever never finishes a request's head, in time or in size, is
+let go, and a reply's head and body leave together.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class Connection(HttpToolsProtocol):
         self._head_size = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn has streams here, and never anything else
-        super().connection_made(transport)
+        super().connection_made(_OneWrite(transport, self.loop))
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -70,3 +70,32 @@ class Connection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+class _OneWrite(asyncio.Transport):
+    """What uvicorn does with its transport, and what it writes in one turn of the event loop as one system call: the
+    reply's head and its body would take two, and so would their reading.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._waiting: list[bytes] = []
+        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
+        self.is_closing = transport.is_closing  # type: ignore[method-assign]
+        self.pause_reading = transport.pause_reading  # type: ignore[method-assign]
+        self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._transport.write(b"".join(waiting))

@@ -25,11 +25,11 @@ class EmbeddingService:
         self._upstreams = upstreams
         self._budgets = budgets
 
-    async def embed(self, request: EmbeddingsRequest, api_key: str | None, record: Record) -> bytes:
+    async def embed(self, request: EmbeddingsRequest, caller: str | None, record: Record) -> bytes:
         """The provider's list of embeddings, as JSON. Raises Refusal."""
         directory = self._live.current()
         record.revision = directory.revision
-        tenant = directory.authenticate(api_key)
+        tenant = directory.authenticate(caller)
         record.tenant = tenant.name
         policy = directory.match(tenant, request.model, request.headers)
         record.policy = policy.id

@@ -47,11 +47,11 @@ class Service:
         self._dispatch = dispatch
         self._observer = observer
 
-    async def chat(self, request: ChatRequest, api_key: str | None, record: Record) -> Whole | Stream:
+    async def chat(self, request: ChatRequest, caller: str | None, record: Record) -> Whole | Stream:
         """Raises Refusal for everything the caller is to be told instead of an answer."""
         directory = self._live.current()  # once: the whole request runs on this snapshot
         record.revision = directory.revision
-        tenant = directory.authenticate(api_key)
+        tenant = directory.authenticate(caller)
         record.tenant = tenant.name
         policy = directory.match(tenant, request.model, request.headers)
         record.policy = policy.id

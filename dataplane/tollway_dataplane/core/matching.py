@@ -8,7 +8,6 @@ from functools import cached_property
 
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Match, Policy, Snapshot, Tenant
-from tollway_api.wire import key_digest
 from tollway_dataplane.errors import Refusal, RefusalCode
 
 
@@ -38,15 +37,15 @@ class Directory:
             for namespace in namespaces
         }
 
-    def authenticate(self, api_key: str | None) -> Tenant:
-        """The tenant a key belongs to. Keys are compared as digests.
+    def authenticate(self, digest: str | None) -> Tenant:
+        """The tenant whose key has this digest; None when no key was sent.
 
         Raises Refusal 401 for a missing or unknown key.
         """
-        if not api_key:
+        if digest is None:
             message = 'no API key; send the header "Authorization: Bearer <your key>"'
             raise Refusal(401, RefusalCode.INVALID_API_KEY, message)
-        tenant = self._tenant_of_digest.get(key_digest(api_key))
+        tenant = self._tenant_of_digest.get(digest)
         if tenant is None:
             message = "unknown API key; check it, or ask whoever runs this gateway for a TenantBudget with it"
             raise Refusal(401, RefusalCode.INVALID_API_KEY, message)

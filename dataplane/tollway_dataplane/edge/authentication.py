@@ -1,13 +1,16 @@
-"""The API key out of a request's headers. What a key means is decided by `core.matching`."""
+"""Who calls, by a request's headers: the digest of its API key, which itself goes no further than here. What a digest
+means is decided by `core.matching`.
+"""
 
+from tollway_api.wire import key_digest
 from tollway_dataplane.edge.incoming import Incoming
 from tollway_dataplane.errors import Refusal, RefusalCode
 
 _MOST_KEY_CHARACTERS = 512
 
 
-def api_key_of(request: Incoming) -> str | None:
-    """The bearer key, or None when there is none.
+def key_digest_of(request: Incoming) -> str | None:
+    """The bearer key's digest, or None when there is no key.
 
     Raises Refusal 401 when the header is not a bearer key.
     """
@@ -19,4 +22,4 @@ def api_key_of(request: Incoming) -> str | None:
     if scheme.lower() != "bearer" or not key or len(key) > _MOST_KEY_CHARACTERS:
         message = 'the Authorization header must read "Bearer <your key>"'
         raise Refusal(401, RefusalCode.INVALID_API_KEY, message)
-    return key
+    return key_digest(key)

@@ -27,7 +27,7 @@ _SOURCES: Final = {Source.EXACT: "cache", Source.SEMANTIC: "cache"}
 
 def chat_route(edge: Edge, service: Service) -> Route:
     async def handle(request: Incoming, record: Record) -> ASGIApp:
-        api_key = edge.api_key(request, record)
+        caller = edge.caller(request, record)
         body = await edge.json_body(request)
         chat, claimed = parse_prompt(body, request.headers, record.request_id)
         if claimed is not None and claimed != record.tenant:
@@ -37,7 +37,7 @@ def chat_route(edge: Edge, service: Service) -> Route:
             raise Refusal(403, RefusalCode.FORBIDDEN, message, "tenant_id")
         try:
             with CallerWatch(request.receive):
-                reply = await service.chat(chat, api_key, record)
+                reply = await service.chat(chat, caller, record)
         except Refusal as refusal:
             return _polite(refusal, record)
         assert isinstance(reply, Whole)  # noqa: S101 - the request did not ask for a stream

@@ -16,12 +16,12 @@ from tollway_dataplane.service import Service, Whole
 
 def chat_completions_route(edge: Edge, service: Service) -> Route:
     async def handle(request: Incoming, record: Record) -> ASGIApp:
-        api_key = edge.api_key(request, record)
+        caller = edge.caller(request, record)
         body = await edge.json_body(request)
         chat = parse_chat(body, request.headers, record.request_id)
         record.streaming = chat.stream
         with CallerWatch(request.receive):
-            reply = await service.chat(chat, api_key, record)
+            reply = await service.chat(chat, caller, record)
         headers = headers_of(record)
         if isinstance(reply, Whole):
             return JsonReply(reply.body, headers)

@@ -15,11 +15,11 @@ from tollway_dataplane.record import Record
 
 def embeddings_route(edge: Edge, service: EmbeddingService) -> Route:
     async def handle(request: Incoming, record: Record) -> ASGIApp:
-        api_key = edge.api_key(request, record)
+        caller = edge.caller(request, record)
         body = await edge.json_body(request)
         embeddings = parse_embeddings(body, request.headers, record.request_id)
         with CallerWatch(request.receive):
-            reply = await service.embed(embeddings, api_key, record)
+            reply = await service.embed(embeddings, caller, record)
         return JsonReply(reply, headers_of(record))
 
     return edge.route("POST", "/v1/embeddings", "embeddings", handle)

@@ -5,7 +5,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from tollway_api.tenant_budget import AUTO
-from tollway_dataplane.edge.authentication import api_key_of
+from tollway_dataplane.edge.authentication import key_digest_of
 from tollway_dataplane.edge.endpoint import Edge
 from tollway_dataplane.edge.incoming import Incoming
 from tollway_dataplane.edge.replies import JsonReply
@@ -18,7 +18,7 @@ from tollway_dataplane.record import Record
 def models_routes(edge: Edge, live: Live) -> list[Route]:
     def names(request: Incoming, record: Record) -> list[str]:
         directory = live.current()
-        tenant = directory.authenticate(api_key_of(request))
+        tenant = directory.authenticate(key_digest_of(request))
         record.revision, record.tenant = directory.revision, tenant.name
         policies = directory.policies_for(tenant)
         own = {name for policy in policies if policy.route.allow_explicit_model for name in policy.models}

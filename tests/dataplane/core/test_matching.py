@@ -3,6 +3,7 @@
 import pytest
 
 from tests.dataplanes import compiled
+from tollway_api.wire import key_digest
 from tollway_dataplane.core.matching import Directory
 from tollway_dataplane.errors import Refusal
 
@@ -34,7 +35,7 @@ stringData: {{api-key: key-of-{name}}}
 
 def matched(manifests: str, name: str, model: str = "auto", **headers: str) -> str:
     directory = Directory(compiled(manifests), "r")
-    found = directory.authenticate(f"key-of-{name}")
+    found = directory.authenticate(key_digest(f"key-of-{name}"))
     return directory.match(
         found, model, {key.replace("_", "-"): value for key, value in headers.items()}
     ).name
