@@ -21,6 +21,7 @@ from tollway_dataplane.background import running
 from tollway_dataplane.logs import json_log
 from tollway_dataplane.server import Site, listen, serve, settle_heap, stop_on_signals
 from tollway_dataplane.settings import Address, Settings
+from tollway_operator.provision import provision
 
 
 class ServeError(Exception):
@@ -63,6 +64,8 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
             console.print(findings_table(gathered.findings))
         if gathered.broken or not gathered.snapshot.policies:
             raise ServeError(f"nothing to serve: {summary(gathered)}")
+        # First of all, so that a Redis that is not there is said at once and by nobody else.
+        await provision(gathered.snapshot, servers.cache_url, servers.ledger_url)
         log = await stack.enter_async_context(json_log(_log_file(options, stack)))
         dataplane = await stack.enter_async_context(open_dataplane(settings, log))
         standalone = Standalone(sources, dataplane, console, servers.keep_running)

@@ -82,7 +82,12 @@ class Budgets:
 
 
 def refusal(tenant: Tenant, denied: Denied) -> Refusal:
-    """The polite 429: the tenant's own message, the limit's name, and when to come back."""
+    """The polite 429: the tenant's own message, the limit's name, and when to come back, or that it is no use."""
     message = f"{tenant.on_exceeded.message} (limit {denied.limit.name!r})"
+    if denied.asked > denied.limit.amount:
+        message = (
+            f"this request alone could take more than limit {denied.limit.name!r} ever allows; "
+            "send a smaller max_tokens or a shorter prompt"
+        )
     headers = {"retry-after": str(denied.retry_after_s), "x-tollway-limit": denied.limit.name}
     return Refusal(429, RefusalCode.BUDGET_EXCEEDED, message, headers=headers)

@@ -71,6 +71,8 @@ def assert_is_refusal(reply: Reply, status: int) -> None:
         (body(temperature="hot"), "temperature"),
         (body(temperature=True), "temperature: must be a number, not true or false"),
         (body(tools="x"), "tools: must be a list, not a text"),
+        (body(tools=[1]), "tools[0]: must be an object, not a number"),
+        (body(stop=["a", 1]), "stop[1]: must be a text, not a number"),
         (body(stop=5), "stop: must be a text or a list, not a number"),
         (body(response_format="json"), "response_format"),
         (body(top_p="x"), "top_p"),

@@ -107,7 +107,11 @@ async def test_a_request_that_could_cost_more_than_is_left_is_refused_before_it_
     start: Start, setup: Setup, cheap: Provider
 ) -> None:
     gateway = await start(setup.but(acme={"limits": [limit("money", "0.001")]}))
-    assert (await gateway.ask("one")).status == 429, "16,384 tokens of answer could cost a cent"
+    reply = await gateway.ask("one")
+    assert reply.status == 429, "16,384 tokens of answer could cost a cent"
+    assert (
+        "could take more than limit 'money' ever allows; send a smaller max_tokens" in reply.error["message"]
+    )
     assert cheap.total == 0
     assert (await gateway.ask("one", max_tokens=500)).status == 200
     assert cheap.last_body()["max_tokens"] == 500

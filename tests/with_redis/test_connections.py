@@ -43,6 +43,7 @@ def head(*lines: str, key: str = ACME_KEY) -> bytes:
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n",
         b"BREW / HTTP/1.1\r\n\r\n",
         b"GET /v1/models HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
+        b"GET /v1/models HTTP/1.1\r\nConnection: close\r\n\r\n",
     ],
 )
 async def test_what_is_no_http_gets_an_error_in_our_shape(gateway: Running, sent: bytes) -> None:

@@ -48,7 +48,8 @@ class RedisLedger:
         status, *values = await self._run("hold", tenant, hold_id, amounts)
         if status == b"denied":
             number, used, held, wait_ms = (int(value) for value in values)
-            return Denied(tenant.limits[number - 1], used, held, max(1, -(-wait_ms // 1_000)))
+            limit, asked = tenant.limits[number - 1], amounts[number - 1]
+            return Denied(limit, asked, used, held, max(1, -(-wait_ms // 1_000)))
         self._standing[hold_id] = tenant
         self._observe(tenant, [int(value) for value in values])
         return None

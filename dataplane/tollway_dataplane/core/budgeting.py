@@ -17,6 +17,7 @@ class Denied:
     """A limit has no room for the request."""
 
     limit: Limit
+    asked: int  # what the request may take at most
     used: int
     held: int
     retry_after_s: int

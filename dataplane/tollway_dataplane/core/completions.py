@@ -33,7 +33,10 @@ def is_whole(completion: JsonObject) -> bool:
     """Whether every choice ended by itself with text alone, so that it can be given again."""
     choices = _choices(completion)
     return bool(choices) and all(
-        choice.get("finish_reason") in _WHOLE and _is_plain(choice.get("message")) for choice in choices
+        choice.get("finish_reason") in _WHOLE
+        and _is_plain(choice.get("message"))
+        and not choice.get("logprobs")  # a stream made of it could not give them back
+        for choice in choices
     )
 
 

@@ -7,11 +7,16 @@ from tollway_api.snapshot import Route
 from tollway_dataplane.core.decision import RouteReason
 
 _WORD: Final = re.compile(r"\w+(?:['’-]\w+)*")
+# What is longer has no blanks where words end, and looking for keywords in it would take long.
+_LONGEST_WORD: Final = 1_000
 
 
 def classify(prompt: str, route: Route) -> RouteReason:
     """SIMPLE, or what makes the prompt complex."""
-    if len(prompt.split(maxsplit=route.word_threshold)) > route.word_threshold:
+    if (
+        len(prompt) > _LONGEST_WORD * max(1, route.word_threshold)
+        or len(prompt.split(maxsplit=route.word_threshold)) > route.word_threshold
+    ):
         return RouteReason.MANY_WORDS
     if not {word.casefold() for word in _WORD.findall(prompt)}.isdisjoint(route.keywords):
         return RouteReason.KEYWORD

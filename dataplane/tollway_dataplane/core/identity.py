@@ -3,7 +3,6 @@ one partition are ever compared by meaning; two requests of different partitions
 """
 
 import hashlib
-import re
 import unicodedata
 from typing import Final
 
@@ -43,7 +42,7 @@ def normalise(prompt: str) -> str:
     text = unicodedata.normalize("NFC", prompt).replace("\r\n", "\n").strip()
     # Most prompts have no runs of blanks, and asking is cheaper than replacing every single blank by itself.
     has_runs = "\n" not in text and ("  " in text or "\t" in text)
-    return re.sub(r"[ \t]+", " ", text) if has_runs else text
+    return " ".join(filter(None, text.replace("\t", " ").split(" "))) if has_runs else text
 
 
 def entry_of(prompt: str) -> str:

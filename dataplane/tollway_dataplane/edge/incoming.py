@@ -19,11 +19,12 @@ class Incoming:
     `repeated`.
     """
 
-    __slots__ = ("headers", "method", "path", "path_parameters", "receive", "repeated")
+    __slots__ = ("headers", "http_version", "method", "path", "path_parameters", "receive", "repeated")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         raw: Sequence[tuple[bytes, bytes]] = scope["headers"]
         self.receive = receive
+        self.http_version: str = scope["http_version"]
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.path_parameters: Mapping[str, str] = scope.get("path_params", {})
@@ -37,7 +38,11 @@ class Incoming:
             self.repeated = frozenset(name for name, each in values.items() if len(each) > 1)
 
     def check(self) -> None:
-        """Raises Refusal 400 when what must stand once stands twice (RFC 9110, section 5.3)."""
+        """Raises Refusal 400 when what must stand once stands twice (RFC 9110, section 5.3), or the host not at all
+        (RFC 9112, section 3.2).
+        """
+        if "host" not in self.headers and self.http_version == "1.1":
+            raise Refusal(400, RefusalCode.INVALID_REQUEST, "no Host header; HTTP/1.1 requires one")
         for name in self.repeated & _SINGLE:
             raise Refusal(400, RefusalCode.INVALID_REQUEST, f"more than one {name} header; send exactly one")
 

@@ -32,6 +32,11 @@ _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     **dict.fromkeys(("tool_choice", "function_call"), ((str, dict), "a text or an object")),
     "stop": ((str, list), "a text or a list"),
 }
+# And of those that may be lists, what their elements are.
+_ELEMENTS: Final[Mapping[str, tuple[type, str]]] = {
+    **dict.fromkeys(("tools", "functions"), (dict, "an object")),
+    **dict.fromkeys(("modalities", "stop"), (str, "a text")),
+}
 
 
 def parse_json(body: bytes) -> JsonObject:
@@ -174,6 +179,11 @@ def _check_parameters(body: JsonObject) -> None:
         # By its own type, since to Python `true` is a number.
         if (value := body[name]) is not None and type(value) not in types:
             raise _invalid(f"must be {wanted}, not {_kind(value)}", name)
+        if isinstance(value, list) and name in _ELEMENTS:
+            element, wanted = _ELEMENTS[name]
+            for place, each in enumerate(value):
+                if not isinstance(each, element):
+                    raise _invalid(f"must be {wanted}, not {_kind(each)}", f"{name}[{place}]")
 
 
 def _check_integer(body: JsonObject, name: str, least: int, most: int) -> None:

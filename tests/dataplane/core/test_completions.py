@@ -1,9 +1,9 @@
-"""What a provider says of its usage."""
+"""What is understood of a provider's completions."""
 
 import pytest
 
-from tollway_dataplane.core.completions import usage_of
-from tollway_dataplane.core.facts import JsonValue, Usage
+from tollway_dataplane.core.completions import is_whole, usage_of
+from tollway_dataplane.core.facts import JsonObject, JsonValue, Usage
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,18 @@ def test_a_count_that_makes_no_sense_is_none(
     prompt: JsonValue, answer: JsonValue, usage: Usage | None
 ) -> None:
     assert usage_of({"usage": {"prompt_tokens": prompt, "completion_tokens": answer}}) == usage
+
+
+@pytest.mark.parametrize(
+    ("more", "whole"),
+    [
+        ({}, True),
+        ({"logprobs": None}, True),
+        ({"logprobs": {"content": []}}, False),
+        ({"finish_reason": "length"}, False),
+        ({"message": {"role": "assistant", "content": "Hi", "tool_calls": [{}]}}, False),
+    ],
+)
+def test_only_an_answer_that_can_be_given_again_is_whole(more: JsonObject, *, whole: bool) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop", **more}
+    assert is_whole({"choices": [choice]}) is whole

@@ -29,6 +29,7 @@ def request(prompt: str, model: str = "auto", **more: Any) -> ChatRequest:
         ("Compare: A, B", RouteReason.KEYWORD),
         ("The comparer analyzed it", RouteReason.SIMPLE),
         ("", RouteReason.SIMPLE),
+        ("a-" * 100_000, RouteReason.MANY_WORDS),
     ],
 )
 def test_many_words_and_some_words_make_a_prompt_hard(prompt: str, reason: RouteReason) -> None:
