@@ -27,7 +27,7 @@ from starlette.types import ASGIApp
 from tests.apiserver import ApiServer
 from tests.conditions import condition_in, until_reason
 from tests.kubectl import Kubectl
-from tests.processes import Process, free_port, started, wait_for
+from tests.processes import Process, forked, free_port, wait_for
 from tests.servers import served
 from tollway_api import parts
 from tollway_api.crds import DEFINITIONS
@@ -163,7 +163,7 @@ class Installation:
             **{f"TOLLWAY_{key.upper()}": value for key, value in settings.items()},
         }
         log = self.folder / f"{name}-{time.monotonic_ns()}.log"
-        with started(log, module, env=env) as process:
+        with forked(log, module, env) as process:
             operator = Operator(process, f"http://127.0.0.1:{port}")
             try:
                 yield operator
