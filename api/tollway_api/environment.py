@@ -1,12 +1,50 @@
-"""Settings that a process is told by its environment, as `--help` shows them. A settings class is a dataclass whose
-fields say in their annotation, as a text, what they are for.
+"""Settings that a process is told by its environment, and how `--help` shows them. A settings class is a dataclass
+whose fields say in their annotation, as a text, what they are for; its variables are `TOLLWAY_` and their names in
+capitals.
 """
 
 import textwrap
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
-_WIDTH = 100
+from pydantic import AfterValidator, TypeAdapter, ValidationError
+
+from tollway_api.wire import check_redis_url
+
+_WIDTH: Final = 100
+
+S = TypeVar("S")
+
+RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
+
+
+class SettingsError(Exception):
+    """A variable is missing or makes no sense; the message names it."""
+
+
+def settings_from(environ: Mapping[str, str], settings: type[S]) -> S:
+    """Both planes know two Redis, and count where they remember unless told otherwise. Raises SettingsError."""
+    given = {
+        field.name: text
+        for field in fields(settings)  # type: ignore[arg-type]  # a dataclass, by this module's rule
+        if (text := environ.get(_variable(field.name)))
+    }
+    if "cache_redis_url" not in given:
+        raise SettingsError("TOLLWAY_CACHE_REDIS_URL is not set; write it like redis://redis-cache:6379/0")
+    given.setdefault("ledger_redis_url", given["cache_redis_url"])
+    try:
+        return TypeAdapter(settings).validate_python(given)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        name = _variable(str(first["loc"][0]))
+        # A URL may hold a password, so that one is not repeated.
+        given_value = "" if name.endswith("_URL") else f" {first['input']!r}:"
+        raise SettingsError(f"{name} is{given_value} {first['msg']}") from exc
+
+
+def _variable(name: str) -> str:
+    return f"TOLLWAY_{name.upper()}"
 
 
 def described(settings: type) -> str:
@@ -17,7 +55,7 @@ def described(settings: type) -> str:
         words = [each for each in getattr(hints[field.name], "__metadata__", ()) if isinstance(each, str)]
         text = f"{' '.join(words)} {_default(field)}"
         body = textwrap.fill(text, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
-        entries.append(f"  TOLLWAY_{field.name.upper()}\n{body}")
+        entries.append(f"  {_variable(field.name)}\n{body}")
     return "\n".join(entries)
 
 

@@ -7,13 +7,13 @@ import sys
 
 import uvloop
 
-from tollway_api.environment import described
+from tollway_api.environment import SettingsError, described, settings_from
 from tollway_dataplane.app import open_dataplane
 from tollway_dataplane.background import running
 from tollway_dataplane.errors import SnapshotFault
 from tollway_dataplane.logs import json_log
 from tollway_dataplane.server import ListenError, Site, listen, serve, settle_heap, stop_on_signals
-from tollway_dataplane.settings import Settings, SettingsError
+from tollway_dataplane.settings import Settings
 
 
 async def run(settings: Settings) -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     )
     parser.parse_args()
     try:
-        uvloop.run(run(Settings.from_env(os.environ)))
+        uvloop.run(run(settings_from(os.environ, Settings)))
     except (SettingsError, ListenError, SnapshotFault) as error:
         sys.exit(f"tollway-dataplane: {error}")
 

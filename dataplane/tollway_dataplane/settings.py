@@ -1,17 +1,12 @@
 """What a data plane is told at start, from the environment. `tollway serve` builds the same by hand."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator
 
-from tollway_api.wire import check_redis_url
-
-
-class SettingsError(Exception):
-    """A variable is missing or makes no sense; the message names it."""
+from tollway_api.environment import RedisUrl
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,6 @@ def _address(value: object) -> object:
     return Address.parse(value) if isinstance(value, str) else value
 
 
-RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
 AddressText = Annotated[Address, BeforeValidator(_address)]
 
 
@@ -72,29 +66,6 @@ class Settings:
     body_deadline_s: Annotated[float, "Seconds in which a body must have arrived."] = 30.0
     drain_s: Annotated[float, "Seconds that requests under way have to end after SIGTERM."] = 60.0
     snapshot_poll_s: Annotated[float, "Seconds between two looks for a newer snapshot."] = 15.0
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
-        """Raises SettingsError."""
-        given = {
-            field.name: text
-            for field in fields(cls)
-            if (text := environ.get(f"TOLLWAY_{field.name.upper()}"))
-        }
-        if "cache_redis_url" not in given:
-            raise SettingsError("TOLLWAY_CACHE_REDIS_URL is not set; write it like redis://127.0.0.1:6379/0")
-        given.setdefault("ledger_redis_url", given["cache_redis_url"])
-        try:
-            return _ADAPTER.validate_python(given)
-        except ValidationError as exc:
-            first = exc.errors()[0]
-            name = f"TOLLWAY_{str(first['loc'][0]).upper()}"
-            # A URL may hold a password, so that one is not repeated.
-            given_value = "" if name.endswith("_URL") else f" {first['input']!r}:"
-            raise SettingsError(f"{name} is{given_value} {first['msg']}") from exc
-
-
-_ADAPTER: Final = TypeAdapter(Settings)
 
 
 def read_tokens(folder: Path) -> list[str]:

@@ -8,10 +8,10 @@ import sys
 
 import kopf
 
-from tollway_api.environment import described
+from tollway_api.environment import SettingsError, described, settings_from
 from tollway_operator.app import run_operator
 from tollway_operator.errors import OperatorError
-from tollway_operator.settings import Settings, SettingsError
+from tollway_operator.settings import Settings
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     for chatty in ("httpx2", "kopf.objects"):  # a line for every request, and one for every event
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        asyncio.run(run_operator(Settings.from_env(os.environ)))
+        asyncio.run(run_operator(settings_from(os.environ, Settings)))
     except (SettingsError, OperatorError) as error:
         sys.exit(f"tollway-operator: {error}")
 

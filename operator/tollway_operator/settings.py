@@ -1,17 +1,12 @@
 """What the operator is told at start, from the environment."""
 
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Annotated, Final
+from dataclasses import dataclass, field
+from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field
 
-from tollway_api.wire import check_redis_url
-
-
-class SettingsError(Exception):
-    """A variable is missing or makes no sense; the message names it."""
+from tollway_api.environment import RedisUrl
 
 
 def _names(value: object) -> object:
@@ -20,7 +15,6 @@ def _names(value: object) -> object:
     )
 
 
-RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -64,26 +58,3 @@ class Settings:
     release_after_s: Annotated[
         Seconds, "Seconds after which a deleted index is let go although its Redis is gone."
     ] = 600.0
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
-        """Raises SettingsError."""
-        given = {
-            each.name: text for each in fields(cls) if (text := environ.get(f"TOLLWAY_{each.name.upper()}"))
-        }
-        if "cache_redis_url" not in given:
-            raise SettingsError(
-                "TOLLWAY_CACHE_REDIS_URL is not set; write it like redis://redis-cache:6379/0"
-            )
-        given.setdefault("ledger_redis_url", given["cache_redis_url"])
-        try:
-            return _ADAPTER.validate_python(given)
-        except ValidationError as exc:
-            first = exc.errors()[0]
-            name = f"TOLLWAY_{str(first['loc'][0]).upper()}"
-            # A URL may hold a password, so that one is not repeated.
-            given_value = "" if name.endswith("_URL") else f" {first['input']!r}:"
-            raise SettingsError(f"{name} is{given_value} {first['msg']}") from exc
-
-
-_ADAPTER: Final = TypeAdapter(Settings)
