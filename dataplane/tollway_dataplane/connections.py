@@ -73,20 +73,17 @@ class Connection(HttpToolsProtocol):
 
 
 class _OneWrite(asyncio.Transport):
-    """What uvicorn does with its transport, and what it writes in one turn of the event loop as one system call: the
-    reply's head and its body would take two, and so would their reading.
+    """What uvicorn needs of its transport, and what it writes in one turn of the event loop as one system call: a
+    reply's head and its body would take two, and so would reading them.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
         self._transport = transport
         self._loop = loop
-        self._waiting: list[bytes] = []
-        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
-        self.is_closing = transport.is_closing  # type: ignore[method-assign]
-        self.pause_reading = transport.pause_reading  # type: ignore[method-assign]
-        self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
+        self._waiting: list[bytes | bytearray | memoryview] = []
 
-    def write(self, data: bytes) -> None:  # type: ignore[override]
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self._waiting:
             self._loop.call_soon(self._flush)
         self._waiting.append(data)
@@ -94,6 +91,18 @@ class _OneWrite(asyncio.Transport):
     def close(self) -> None:
         self._flush()
         self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._transport.get_extra_info(name, default)
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
 
     def _flush(self) -> None:
         if self._waiting:
