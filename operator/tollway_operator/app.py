@@ -93,12 +93,20 @@ async def run_operator(settings: Settings) -> None:
         usage_changed.to(statuses.wake)
         done.to(statuses.wake)
 
-        watchers, watching = Watchers(state_changed, statuses.wake, watches.began_anew), asyncio.Event()
+        watchers = Watchers(state_changed, statuses.wake, watches.began_anew)
+        watching, stop = asyncio.Event(), asyncio.Event()
         health = Health(reconciler, watches, pods, notifier, leadership, metrics, settings.loop_stale_s)
         port = serving(settings.listen_host, settings.listen_port, metrics, health.trouble, health.not_ready)
         await stack.enter_async_context(port)
         await _until_first_ends(
-            watch_kinds(objects, watchers, settings.watch_namespaces, settings.identity, watching),
+            watch_kinds(
+                objects,
+                watchers,
+                settings.watch_namespaces,
+                settings.identity,
+                lambda: kube.has_kinds(settings.watch_namespaces),
+                watching,
+            ),
             leadership.run(),
             watches.run(),
             parts.secrets.run(),
@@ -108,17 +116,24 @@ async def run_operator(settings: Settings) -> None:
             reconciler.run(),
             statuses.run(),
             health.measure(),
-            _until_signalled(watching),
+            _take_signals(watching, stop),
+            _until_told(stop),
         )
 
 
-async def _until_signalled(kopf_is_ready: asyncio.Event) -> None:
-    """kopf takes the signals for itself, and then waits five seconds for our loops to end; so they are taken back."""
-    stop = asyncio.Event()
-    await kopf_is_ready.wait()
-    await asyncio.sleep(_SIGNALS_AFTER_S)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def _take_signals(kopf_is_ready: asyncio.Event, stop: asyncio.Event) -> None:
+    """kopf takes the signals for itself whenever it begins, and then waits five seconds for our loops to end; so they
+    are taken back.
+    """
+    while True:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await kopf_is_ready.wait()
+        kopf_is_ready.clear()
+        await asyncio.sleep(_SIGNALS_AFTER_S)
+
+
+async def _until_told(stop: asyncio.Event) -> None:
     await stop.wait()
     log.info("stops")
 

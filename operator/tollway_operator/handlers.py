@@ -5,16 +5,21 @@ through before it is full, and takes time with the square of the objects to fill
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import kopf
+from kopf._cogs.clients.errors import APINotFoundError  # it has no public name
 
 from tollway_api.crds import DEFINITIONS
 from tollway_api.meta import GROUP, VERSION
 from tollway_operator.objects import News, Objects
 
+log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_S = 1.0
 _REQUEST_S = 30.0
 _CONNECT_S = 5.0
 _WATCH_S = 300
@@ -32,19 +37,35 @@ class Watchers:
 
 
 async def watch_kinds(
-    objects: Objects, watchers: Watchers, namespaces: Sequence[str], identity: str, ready: asyncio.Event
+    objects: Objects,
+    watchers: Watchers,
+    namespaces: Sequence[str],
+    identity: str,
+    has_kinds: Callable[[], Awaitable[bool]],
+    ready: asyncio.Event,
 ) -> None:
-    """Runs for the life of the process; of no namespaces all are watched. `ready` is set once it has begun."""
-    await kopf.operator(
-        # Otherwise it asks for the user's name, and in a container the user has none.
-        identity=cast("Any", identity),
-        registry=_handlers(objects, watchers),
-        settings=_settings(namespaced=bool(namespaces)),
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-        standalone=True,
-        ready_flag=ready,
-    )
+    """Runs for the life of the process; of no namespaces all are watched. `ready` is set whenever it has begun."""
+    while True:
+        # Of listed namespaces kopf looks for the kinds only once, and watches nothing when they are not there yet.
+        while not await has_kinds():
+            log.warning("our kinds are not defined; apply deploy/crds/")
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        try:
+            await kopf.operator(
+                # Otherwise it asks for the user's name, and in a container the user has none.
+                identity=cast("Any", identity),
+                registry=_handlers(objects, watchers),
+                settings=_settings(namespaced=bool(namespaces)),
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                standalone=True,
+                ready_flag=ready,
+            )
+        except APINotFoundError:
+            # A kind was removed, and kopf began its watch anew before it had heard of that, or could not hear.
+            log.warning("a kind is gone; watching begins anew")
+        else:
+            return
 
 
 def _handlers(objects: Objects, watchers: Watchers) -> kopf.OperatorRegistry:

@@ -99,6 +99,19 @@ class Kube:
                     found[metadata["uid"]] = int(metadata["resourceVersion"])
         return found
 
+    async def has_kinds(self, namespaces: Sequence[str]) -> bool:
+        """Whether all kinds are defined, as far as can be told."""
+        try:
+            async with _faults("look for our kinds"):
+                for kind in _KINDS.values():
+                    async for _ in self._client.list(kind, namespace=[*namespaces, "*"][0], chunk_size=1):
+                        break
+        except NotFound:
+            return False
+        except KubeFault:
+            return True
+        return True
+
     async def apply_status(self, identity: Identity, resource_version: str, status: Mapping[str, Any]) -> str:
         """Server-side apply of the whole status; returns the new resource version. Raises KubeFault: Conflict when the
         object has changed since it was seen, or is another one.

@@ -288,10 +288,13 @@ def test_an_api_server_that_has_no_time_for_us_is_asked_again_later(installation
         assert operator.process.process.poll() is None
 
 
+@pytest.mark.parametrize("namespaces", ["", f"default,{NAMESPACE}"], ids=["all namespaces", "listed ones"])
 def test_kinds_that_are_removed_and_put_back_work_again(
-    installation: Installation, admin: httpx.Client
+    installation: Installation, admin: httpx.Client, namespaces: str
 ) -> None:
-    with installation.light_pod("dp-1") as pod, installation.operator() as operator:
+    """An operator of listed namespaces may not watch their definitions."""
+    watched = {"watch_namespaces": namespaces} if namespaces else {}
+    with installation.light_pod("dp-1") as pod, installation.operator(**watched) as operator:
         installation.apply(*SETUP.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         for path in CRDS.glob("*.yaml"):
@@ -302,7 +305,7 @@ def test_kinds_that_are_removed_and_put_back_work_again(
         installation.apply(*SETUP.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
-        assert operator.process.process.poll() is None
+        assert operator.process.stop() == 0, "and it was the same process all the time"
 
 
 def test_an_operator_without_our_kinds_publishes_nothing(
