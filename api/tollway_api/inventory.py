@@ -6,6 +6,7 @@ Called by the operator and by `tollway serve` and `validate`, before the compile
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -204,6 +205,11 @@ def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
+# Who writes a key where a reference to it belongs, or a password into a URL, shall not find it in logs and statuses.
+_SECRETIVE: Final = frozenset({"apiKeys", "credentialsRef"})
+_CREDENTIALS: Final = re.compile(r"//[^/@\s]*@")
+
+
 def _explain(identity: Identity, spec_type: type[Spec], details: ErrorDetails) -> Problem:
     """One of pydantic's errors in words that say how to mend it."""
     location = details["loc"]
@@ -220,7 +226,10 @@ def _explain(identity: Identity, spec_type: type[Spec], details: ErrorDetails) -
         case "value_error":
             message = str(context["error"])
         case _:
-            message = f"{_lower_first(details['msg'])} (it is {_short(details['input'])})"
+            message = _lower_first(details["msg"])
+            if _SECRETIVE.isdisjoint(location):
+                message += f" (it is {_short(details['input'])})"
+    message = _CREDENTIALS.sub("//…@", message)
     return Problem(identity, _path(location), ProblemReason.INVALID, message)
 
 

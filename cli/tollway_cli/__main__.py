@@ -88,7 +88,7 @@ def serve(
     ] = Path(".tollway"),
     installation_namespace: Namespace = "tollway-system",
     drain: Annotated[
-        float, typer.Option(min=0, help="Seconds that requests under way may take at the end.")
+        float, typer.Option(min=0, max=86_400, help="Seconds that requests under way may take at the end.")
     ] = 30.0,
     log: Annotated[
         str | None, typer.Option(metavar="FILE", help='Where requests are logged; "-" is standard output.')

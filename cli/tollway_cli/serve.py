@@ -5,7 +5,7 @@ Redis, provisions the index versions, serves, and follows the files (`standalone
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -126,6 +126,13 @@ def _log_file(options: ServeOptions, stack: AsyncExitStack) -> TextIO:
     if options.log_file is None:
         return sys.stdout
     try:
-        return stack.enter_context(options.log_file.open("a"))
+        file = options.log_file.open("a")
     except OSError as error:
         raise ServeError(f"--log {options.log_file}: {error.strerror}") from error
+    stack.callback(_close, file)
+    return file
+
+
+def _close(file: TextIO) -> None:
+    with suppress(OSError):  # what could not be written is lost already
+        file.close()

@@ -56,6 +56,7 @@ class Standalone:
         self._keep_redis = keep_redis
         self._runs: Gathered | None = None
         self._trouble = ""  # the last one said, so that it is said once
+        self._changed: set[str] = set()  # names of files that have not been looked at yet
 
     async def run(self, gathered: Gathered) -> None:
         """Provisions and swaps in.
@@ -71,19 +72,25 @@ class Standalone:
     async def follow(self) -> None:
         """Runs until cancelled. Nothing that a file holds or a Redis does may end it."""
         folders = {path if path.is_dir() else path.parent for path in self._sources.manifests}
-        own = str(self._sources.data_dir.absolute())
+        own = self._sources.data_dir.absolute()
         changes = awatch(
             *folders,
             # By any name: a mounted ConfigMap changes by a link called `..data`.
-            watch_filter=lambda _, name: not name.startswith(own),
+            watch_filter=lambda _, name: not Path(name).is_relative_to(own),
             debounce=_DEBOUNCE_MS,
             step=50,
             rust_timeout=_LOOK_AGAIN_MS,
             yield_on_timeout=True,
         )
         async for changed in changes:
+            # What a Redis or a disk was in the way of is tried again.
+            self._changed |= {Path(path).name for _, path in changed}
             try:
-                await (self._take({Path(path).name for _, path in changed}) if changed else self._restore())
+                if not changed:
+                    await self._restore()
+                if self._changed:
+                    await self._take(self._changed)
+                    self._changed = set()
             except (OperatorError, SnapshotFault, EmbeddedRedisError) as fault:
                 self._say_once(f"{fault}; what runs keeps serving")
             except Exception as error:  # noqa: BLE001 - a border: whatever it is must not end the following

@@ -84,9 +84,16 @@ async def open_dataplane(
             if any(model.protocol is Protocol.LITELLM for model in models):
                 await litellm.load()
 
-        cache = RedisAnswerCache(cache_redis, settings.cache_read_deadline_s, settings.cache_write_deadline_s)
+        cache = RedisAnswerCache(cache_redis, settings.cache_write_deadline_s)
         near = LocalNearCache(settings.near_cache_bytes)
-        recall = Recall(cache, near, embedder, settings.embed_deadline_s, metrics.cache.observe_store)
+        recall = Recall(
+            cache,
+            near,
+            embedder,
+            settings.cache_read_deadline_s,
+            settings.embed_deadline_s,
+            metrics.cache.observe_store,
+        )
         stack.push_async_callback(recall.drain)
         live = Live(
             prepare,

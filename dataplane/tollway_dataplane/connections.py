@@ -92,6 +92,10 @@ class _OneWrite(asyncio.Transport):
         self._flush()
         self._transport.close()
 
+    def abort(self) -> None:
+        self._waiting.clear()
+        self._transport.abort()
+
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 

@@ -11,13 +11,13 @@ from typing import Final
 from tollway_api.meta import ModelName
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Policy, Protocol, Tenant
-from tollway_api.tenant_budget import ExceededAction
+from tollway_api.tenant_budget import ExceededAction, Unit
 from tollway_dataplane.budgets import Budgets, Exceeded, Hold, refusal
 from tollway_dataplane.core.attempts import Attempt, next_attempts, plan
 from tollway_dataplane.core.budgeting import output_bound, worst_case
 from tollway_dataplane.core.decision import RouteReason, Source
 from tollway_dataplane.core.facts import NO_USAGE, ChatRequest, JsonObject, JsonValue, Usage
-from tollway_dataplane.core.pricing import cost
+from tollway_dataplane.core.pricing import FREE, cost
 from tollway_dataplane.core.tokens import estimate, estimate_text
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, Upstream, UpstreamCall
@@ -119,7 +119,12 @@ class Dispatch:
         record, exceeding = job.record, job.tenant.on_exceeded
         record.limit = exceeded.denied.limit.name
         model = job.policy.models.get(exceeding.model) if exceeding.model else None
-        if exceeding.action is ExceededAction.REJECT or model is None or record.source is Source.DEGRADED:
+        # What costs money must be in the way of a limit that counts it: nothing else would ever stop it.
+        bounded = (
+            model is None or model.price == FREE or any(limit.unit is Unit.USD for limit in job.tenant.limits)
+        )
+        again = record.source is Source.DEGRADED
+        if exceeding.action is ExceededAction.REJECT or model is None or not bounded or again:
             raise refusal(job.tenant, exceeded.denied)
         record.source, record.route_reason = Source.DEGRADED, RouteReason.DEGRADED
         return [Attempt(model, job.request.messages)]
@@ -173,7 +178,7 @@ def abandoned_usage(attempt: Attempt, worst: Usage, seconds: float) -> Usage:
 def _fields(request: ChatRequest, attempt: Attempt) -> JsonObject:
     """The body to send: everything the caller sent, and the bound on the answer that the hold covers."""
     fields: dict[str, JsonValue] = {**request.parameters, "messages": list(attempt.messages)}
-    bound = output_bound(request, attempt.model)
+    bound = output_bound(request, attempt.messages, attempt.model)
     if request.output_limit is None:
         fields[_bound_name(attempt.model.upstream_id)] = bound
     else:

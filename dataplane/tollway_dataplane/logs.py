@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import BinaryIO, Final, TextIO, cast
 
@@ -68,5 +68,7 @@ class _Lines:
     def flush(self) -> None:
         if self._waiting:
             waiting, self._waiting = self._waiting, []
-            self._file.write(b"\n".join([*waiting, b""]))
-            self._file.flush()
+            # On a full disk these lines are lost, and nothing else is: neither memory nor the next ones.
+            with suppress(OSError):
+                self._file.write(b"\n".join([*waiting, b""]))
+                self._file.flush()

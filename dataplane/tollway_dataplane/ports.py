@@ -53,11 +53,13 @@ class SnapshotSource(Protocol):
 
 
 class AnswerCache(Protocol):
-    """Remembers answers. Every method raises CacheFault, and none takes longer than its deadline."""
+    """Remembers answers. Every method raises CacheFault, and none takes longer than it is given, in seconds."""
 
-    async def get(self, place: Place) -> Remembered | None: ...
+    async def get(self, place: Place, within_s: float) -> Remembered | None: ...
 
-    async def nearest(self, place: Place, vector: Vector, count: int) -> Sequence[Neighbour]: ...
+    async def nearest(
+        self, place: Place, vector: Vector, count: int, within_s: float
+    ) -> Sequence[Neighbour]: ...
 
     async def put(self, place: Place, prompt: str, vector: Vector | None, answer: Remembered) -> None: ...
 

@@ -4,7 +4,8 @@ of the cache or of the embedder is a miss, never a failed request.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,18 +38,36 @@ class Lookup:
     vector: Vector | None = field(default=None, repr=False)
 
 
+class _Patience:
+    """How long one look-up may wait for the cache, over all that it asks of it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left_s = seconds
+
+    @contextmanager
+    def spend(self) -> Iterator[float]:
+        """The seconds that are left; what the body takes is taken from them."""
+        began = time.perf_counter()
+        try:
+            yield max(0.0, self._left_s)
+        finally:
+            self._left_s -= time.perf_counter() - began
+
+
 class Recall:
     def __init__(
         self,
         cache: AnswerCache,
         near: NearCache,
         embedder: Embedder,
+        read_deadline_s: float,
         embed_deadline_s: float,
         on_store: Callable[[str], None],
     ) -> None:
         self._cache = cache
         self._near = near
         self._embedder = embedder
+        self._read_deadline_s = read_deadline_s
         self._embed_deadline_s = embed_deadline_s
         self._on_store = on_store
         self._stores: set[asyncio.Task[None]] = set()
@@ -74,8 +93,9 @@ class Recall:
             return Lookup(CacheReason.NO_CACHE)
         prompt = normalise(request.prompt)
         place = Place(index, partition_of(request, tenant, policy, index), entry_of(prompt))
+        patience = _Patience(self._read_deadline_s)
         try:
-            answer = await self._exact(place)
+            answer = await self._exact(place, patience)
             if answer is not None:
                 return Lookup(CacheReason.EXACT, answer, place=place, prompt=prompt)
             if len(prompt) > MOST_CHARACTERS:
@@ -89,15 +109,18 @@ class Recall:
         except (EmbedderFault, TimeoutError):
             return Lookup(CacheReason.EMBEDDER_UNAVAILABLE, place=place, prompt=prompt)
         try:
-            return await self._semantic(place, prompt, vector)
+            return await self._semantic(place, prompt, vector, patience)
         except CacheFault as fault:
             return Lookup(CacheReason(fault.reason), place=place, prompt=prompt, vector=vector)
 
-    async def _exact(self, place: Place) -> Remembered | None:
+    async def _exact(self, place: Place, patience: "_Patience") -> Remembered | None:
         key = wire.entry_key(place.partition, place.entry)
         answer = self._near.get(key, time.time())
-        if answer is None and (answer := await self._cache.get(place)) is not None:
-            self._keep(place, answer)
+        if answer is None:
+            with patience.spend() as within_s:
+                answer = await self._cache.get(place, within_s)
+            if answer is not None:
+                self._keep(place, answer)
         return answer
 
     def _keep(self, place: Place, answer: Remembered) -> bool:
@@ -107,14 +130,18 @@ class Recall:
             self._near.put(wire.entry_key(place.partition, place.entry), answer)
         return stands
 
-    async def _semantic(self, place: Place, prompt: str, vector: Vector) -> Lookup:
+    async def _semantic(self, place: Place, prompt: str, vector: Vector, patience: "_Patience") -> Lookup:
         """The nearest neighbour whose answer may serve; otherwise what speaks against the very nearest."""
-        neighbours = await self._cache.nearest(place, vector, CANDIDATES)
+        with patience.spend() as within_s:
+            neighbours = await self._cache.nearest(place, vector, CANDIDATES, within_s)
         refused: Lookup | None = None
         for neighbour in neighbours:
             reason = verify(prompt, neighbour.prompt, neighbour.similarity, place.index)
             if reason is CacheReason.SEMANTIC:
-                answer = await self._cache.get(Place(place.index, place.partition, neighbour.entry))
+                with patience.spend() as within_s:
+                    answer = await self._cache.get(
+                        Place(place.index, place.partition, neighbour.entry), within_s
+                    )
                 if answer is not None:
                     return Lookup(reason, answer, neighbour.similarity, place, prompt, vector)
                 reason = CacheReason.ENTRY_GONE

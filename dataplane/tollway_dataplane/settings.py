@@ -52,7 +52,8 @@ class Settings:
     listen: Annotated[AddressText, "Address of the public port."] = Address("0.0.0.0", 8080)  # noqa: S104 - a pod's own address is not known beforehand
     admin_listen: Annotated[AddressText, "Address of probes and metrics."] = Address("0.0.0.0", 8081)  # noqa: S104 - nor here
     cache_read_deadline_s: Annotated[
-        float, "Seconds that one look into the cache may take; a slower one is a miss."
+        float,
+        "Seconds that a request may wait for the cache, over all it asks of it; a slower one is a miss.",
     ] = 0.05
     cache_write_deadline_s: Annotated[
         float, "Seconds that remembering an answer may take, behind the reply."

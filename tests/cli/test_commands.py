@@ -120,3 +120,26 @@ def test_an_unknown_environment_is_said_by_name() -> None:
     assert "TOLLWAY_CACHE_REDIS_URL is not set" in done.stderr
     done = run("tollway_dataplane", env={"TOLLWAY_CACHE_REDIS_URL": "redis://x", "TOLLWAY_LISTEN": "nowhere"})
     assert "TOLLWAY_LISTEN" in done.stderr
+
+
+def test_validate_does_not_show_what_may_be_a_secret(tmp_path: Path) -> None:
+    text = BAD.replace(
+        "model: gpt-4o-mni", "model: gpt-4o, endpoint: 'https://me:secret-1@x/v1', credentialsRef: secret-2"
+    )
+    text += """---
+apiVersion: tollway.dev/v1alpha1
+kind: TenantBudget
+metadata: {name: acme}
+spec: {apiKeys: [secret-3]}
+"""
+    (tmp_path / "bad.yaml").write_text(text, encoding="utf-8")
+    done = run("tollway_cli", "validate", str(tmp_path), "--output", "json")
+    assert len(json.loads(done.stdout)["problems"]) == 3
+    assert "secret-" not in done.stdout + done.stderr
+
+
+def test_a_drain_without_end_is_refused() -> None:
+    done = run("tollway_cli", "serve", "--manifests", str(EXAMPLES), "--drain", "inf")
+    assert done.returncode == 2
+    assert "--drain" in done.stderr
+    assert "Traceback" not in done.stderr

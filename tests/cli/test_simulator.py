@@ -200,3 +200,13 @@ def test_the_command_serves_it_until_it_is_told_to_stop(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "Kinds:" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_command_breaks_connections_as_well(tmp_path: Path) -> None:
+    port = free_port()
+    with started(tmp_path / "simulate.log", "tollway_cli", "simulate", "--listen", f"127.0.0.1:{port}"):
+        url = f"http://127.0.0.1:{port}/v1/chat/completions"
+        body = {"model": "gpt-4o", "messages": MESSAGES}
+        wait_for(lambda: httpx.post(url, json=body).status_code == 200, "it answers")
+        with pytest.raises(httpx.TransportError):
+            httpx.post(url, json=body, headers={"x-simulate-fault": "reset"})

@@ -89,6 +89,16 @@ async def test_a_degraded_request_still_fits_the_money_or_is_refused(start: Star
     assert (reply.status, reply.headers["x-tollway-limit"]) == (429, "money")
 
 
+async def test_a_model_that_costs_money_stands_in_only_where_money_is_counted(
+    start: Start, setup: Setup, rich: Provider
+) -> None:
+    degrade = {"action": "Degrade", "model": "rich"}
+    gateway = await start(setup.but(acme={"limits": [limit("few", "1", "Requests")], "onExceeded": degrade}))
+    assert (await gateway.ask("one")).status == 200
+    assert (await gateway.ask("two")).status == 429
+    assert rich.total == 0
+
+
 async def test_money_is_held_at_its_worst_and_settled_to_what_was_used(
     start: Start, setup: Setup, ledger_redis: EmbeddedRedis
 ) -> None:

@@ -101,7 +101,7 @@ async def test_a_full_cache_with_eviction_goes_on_storing(
     client = connect(fault_redis.url, 2.0)
     await client.config_set("maxmemory", int((await client.info("memory"))["used_memory"]) + 500_000)
     for number in range(200):
-        await RedisAnswerCache(client, 2.0, 2.0).put(Place(index, "p", str(number)), "prompt", None, answer)
+        await RedisAnswerCache(client, 2.0).put(Place(index, "p", str(number)), "prompt", None, answer)
     assert int((await client.info("stats"))["evicted_keys"]) > 0
     await client.aclose()
     await gateway.ask(PASSWORD)
@@ -213,15 +213,28 @@ async def test_the_nearest_neighbours_are_sought_in_the_partition_alone(
 ) -> None:
     index = gateway.snapshot.indexes["default/answers"]
     client = connect(cache_redis.url, 2.0)
-    cache = RedisAnswerCache(client, 2.0, 2.0)
+    cache = RedisAnswerCache(client, 2.0)
     vector = np.zeros(384, dtype=np.float32)
     vector[0] = 1.0
     answer = Remembered(b"{}", "cheap", 1, time.time() + 60)
     for partition in ("a" * 32, "b" * 32):
         await cache.put(Place(index, partition, "e" * 32), f"prompt of {partition[0]}", vector, answer)
-    (found,) = await cache.nearest(Place(index, "a" * 32, ""), vector, 5)
+    (found,) = await cache.nearest(Place(index, "a" * 32, ""), vector, 5, 2.0)
     assert (found.prompt, round(found.similarity, 4)) == ("prompt of a", 1.0)
-    assert await cache.nearest(Place(index, "c" * 32, ""), vector, 5) == []
+    assert await cache.nearest(Place(index, "c" * 32, ""), vector, 5, 2.0) == []
     with pytest.raises(CacheFault, match="CacheWrongDimension"):
-        await cache.nearest(Place(index, "a" * 32, ""), vector[:100], 5)
+        await cache.nearest(Place(index, "a" * 32, ""), vector[:100], 5, 2.0)
     await client.aclose()
+
+
+async def test_an_entry_that_somebody_else_wrote_is_a_miss(
+    start: Start, setup: Setup, cache_redis: EmbeddedRedis
+) -> None:
+    gateway = await start(setup, near_cache_bytes=0)
+    await gateway.ask(PASSWORD)
+    await gateway.stored()
+    async with Redis.from_url(cache_redis.url) as redis:
+        (entry,) = [key async for key in redis.scan_iter("tollway:1:entry:*")]
+        await redis.hset(entry, "cost_nano", "much")
+    reply = await gateway.ask(PASSWORD)
+    assert (reply.status, reply.headers["x-tollway-cache-reason"]) == (200, "CacheKeyCollision")

@@ -196,3 +196,31 @@ def test_one_redis_url_serves_both_roles_and_is_warned_of(
         assert served.ask("What is a fjord?").status_code == 200
         assert children_of(served.process.process.pid) == []
         assert "LedgerMayEvict" in served.process.output
+
+
+def test_a_change_that_a_redis_was_in_the_way_of_is_taken_when_it_is_back(
+    tmp_path: Path, manifests: Path, fault_redis: EmbeddedRedis
+) -> None:
+    with serving(tmp_path, manifests, "--redis", fault_redis.url) as served:
+        before, file = served.revision(), manifests / "all.yaml"
+        fault_redis.kill()
+        file.write_text(file.read_text(encoding="utf-8").replace("openai/gpt-4o-mini", "openai/gpt-4o"))
+        wait_for(lambda: "trouble" in served.process.output, "it says what is in the way")
+        fault_redis.start()
+        wait_for(lambda: served.revision() != before, "it is taken", 30)
+
+
+def test_manifests_beside_the_data_are_followed(tmp_path: Path, manifests: Path) -> None:
+    beside = manifests.rename(tmp_path / "data-manifests")
+    with serving(tmp_path, beside) as served:
+        before, file = served.revision(), beside / "all.yaml"
+        file.write_text(file.read_text(encoding="utf-8").replace("openai/gpt-4o-mini", "openai/gpt-4o"))
+        wait_for(lambda: served.revision() != before, "it is taken")
+
+
+def test_a_full_disk_costs_log_lines_and_nothing_else(tmp_path: Path, manifests: Path) -> None:
+    with serving(tmp_path, manifests, "--log", "/dev/full") as served:
+        for _ in range(3):
+            assert served.ask("What is a fjord?").status_code == 200
+        assert served.process.stop() == 0
+    assert "Traceback" not in served.process.output

@@ -208,3 +208,44 @@ async def test_signs_of_life_are_no_answer_and_keep_no_stream_open(start: Start,
             reply = await gateway.post("/v1/chat/completions", body)
         assert b'"content": "A"' in reply.body
         assert b"the provider broke the stream off" in reply.body
+
+
+def sending(*lines: str) -> Starlette:
+    """A provider that always streams the same."""
+
+    async def chat(_: Request) -> StreamingResponse:
+        return StreamingResponse(iter([f"{line}\n\n" for line in lines]), media_type="text/event-stream")
+
+    return Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
+
+
+def event(content: str, finish_reason: str | None = None) -> str:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}
+    return "data: " + json.dumps({"id": "x", "object": "chat.completion.chunk", "choices": [choice]})
+
+
+async def test_an_answer_that_is_finished_needs_no_last_word(start: Start, setup: Setup) -> None:
+    with served(sending(event("A lamp."), event("", "stop"))) as url:
+        gateway = await start(setup.but(cheap=f"{url}/v1"))
+        text, reasons, _ = await collect(gateway.acme, PROMPT, usage=False)
+    assert (text, reasons) == ("A lamp.", ["stop"])
+
+
+@pytest.mark.parametrize("before", [[], [event("A lamp.")]], ids=["first", "later"])
+async def test_an_event_that_never_ends_is_the_providers_fault_and_is_not_logged(
+    start: Start, setup: Setup, before: list[str]
+) -> None:
+    with served(sending(*before, event("secret " * 200_000))) as url:
+        gateway = await start(setup.but(cheap=f"{url}/v1", policy={"fallback": {"maxFallbacks": 0}}))
+        with pytest.raises(openai.APIError) as caught:
+            await collect(gateway.acme, PROMPT, usage=False)
+    assert ("broke the stream off" if before else "unavailable") in str(caught.value)
+    assert b"secret" not in gateway.log.getvalue()
+
+
+async def test_an_empty_answer_is_not_remembered(start: Start, setup: Setup) -> None:
+    with served(sending(event("", "stop"), "data: [DONE]")) as url:
+        gateway = await start(setup.but(cheap=f"{url}/v1"))
+        await collect(gateway.acme, PROMPT, usage=False)
+        await collect(gateway.acme, PROMPT, usage=False)
+    assert await gateway.lookups("Exact") == 0

@@ -9,18 +9,20 @@ from typing import Final
 
 import aiohttp
 import orjson
+from aiohttp.http_exceptions import HttpProcessingError
 
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_dataplane.core.attempts import trigger_of
-from tollway_dataplane.core.completions import is_whole, text_of, usage_of
+from tollway_dataplane.core.completions import is_finished, is_whole, text_of, usage_of
 from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 
 # Of an error page, this much is read.
 _MOST_ERROR_BYTES: Final = 64 * 1024
-# What a call may raise; aiohttp's own timeout is a TimeoutError, and so an OSError.
-_HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError)
+# What a call may raise; aiohttp's own timeout is a TimeoutError, and so an OSError. The last is for what is no HTTP,
+# and for a line of a stream that never ends.
+_HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, HttpProcessingError)
 _DONE: Final = b"[DONE]"
 _CONNECT_TIMEOUT_S: Final = 10.0
 
@@ -81,6 +83,10 @@ class OpenAIUpstream:
         return self._session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
 
 
+class _BrokenOff(UpstreamFault):
+    """A stream ended that had not said so."""
+
+
 async def _check(response: aiohttp.ClientResponse) -> None:
     """Raises UpstreamFault for every status but 200."""
     if response.status != 200:
@@ -92,14 +98,20 @@ async def _chunks(response: aiohttp.ClientResponse, idle_s: float) -> AsyncGener
     """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk. Signs of life
     that are no chunk keep nobody waiting for longer than silence would.
     """
-    events = _event_data(response.content)
+    events, finished = _event_data(response.content), False
     try:
         while True:
-            async with asyncio.timeout(idle_s):
-                data = await anext(events, None)
+            try:
+                async with asyncio.timeout(idle_s):
+                    data = await anext(events, None)
+            except _BrokenOff:
+                if finished:  # the answer is whole, and only the word for it is missing
+                    return
+                raise
             if data is None:
                 return
             event = _parsed(data)
+            finished = finished or is_finished(event)
             if "error" in event:
                 raise _fault(response.status, data, None)
             yield Chunk(data, event)
@@ -108,14 +120,14 @@ async def _chunks(response: aiohttp.ClientResponse, idle_s: float) -> AsyncGener
 
 
 async def _event_data(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """The data of each server-sent event up to `[DONE]`. Raises UpstreamFault when the stream ends before it."""
+    """The data of each server-sent event up to `[DONE]`. Raises _BrokenOff when the stream ends before it."""
     async for line in stream:
         if line.startswith(b"data:"):
             data = line[5:].strip()
             if data == _DONE:
                 return
             yield data
-    raise UpstreamFault(FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True)
+    raise _BrokenOff(FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True)
 
 
 def _parsed(data: bytes) -> JsonObject:

@@ -24,24 +24,26 @@ _FIELDS: Final = ("body", "model", "cost_nano", "expires_at")
 class RedisAnswerCache:
     """Deadlines are seconds for one call, waiting for a connection included."""
 
-    def __init__(self, redis: Redis, read_deadline_s: float, write_deadline_s: float) -> None:
+    def __init__(self, redis: Redis, write_deadline_s: float) -> None:
         self._redis = redis
-        self._read_deadline_s = read_deadline_s
         self._write_deadline_s = write_deadline_s
 
-    async def get(self, place: Place) -> Remembered | None:
+    async def get(self, place: Place, within_s: float) -> Remembered | None:
         key = wire.entry_key(place.partition, place.entry)
-        async with _faults("get", self._read_deadline_s):
+        async with _faults("get", within_s):
             values = cast("list[bytes | None]", await self._redis.hmget(key, list(_FIELDS)))
         body, model, cost, expires_at = values
         if body is None or model is None:
             return None
-        return Remembered(body, model.decode(), int(cost or 0), float(expires_at or 0))
+        try:
+            return Remembered(body, model.decode(), int(cost or 0), float(expires_at or 0))
+        except ValueError as exc:
+            raise CacheFault(CacheReason.CACHE_KEY_COLLISION, "get") from exc
 
-    async def nearest(self, place: Place, vector: Vector, count: int) -> Sequence[Neighbour]:
+    async def nearest(self, place: Place, vector: Vector, count: int, within_s: float) -> Sequence[Neighbour]:
         """The closest entries of the partition. Only index documents of the place's own version are seen."""
         query = f"@partition:{{{place.partition}}}=>[KNN {count} @embedding $vector AS distance]"
-        async with _faults("search", self._read_deadline_s):
+        async with _faults("search", within_s):
             reply = await self._redis.execute_command(  # type: ignore[no-untyped-call]  # the library does not type it
                 "FT.SEARCH", wire.index_name(place.index), query,
                 "PARAMS", 2, "vector", _encoded(vector, place.index.vector_type),

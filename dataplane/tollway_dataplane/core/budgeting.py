@@ -9,7 +9,7 @@ from tollway_api.snapshot import Limit, Model, Price
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.core.facts import ChatRequest, JsonObject, Usage
 from tollway_dataplane.core.pricing import cost
-from tollway_dataplane.core.tokens import most_tokens
+from tollway_dataplane.core.tokens import cautious_tokens, most_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,22 @@ class Denied:
 
 
 def worst_case(request: ChatRequest, messages: Sequence[JsonObject], model: Model) -> Usage:
-    """More tokens than the request can use: every byte of the prompt, and the whole bound on the answer."""
-    tools = [request.parameters.get(name) for name in ("tools", "functions", "response_format")]
-    prompt = most_tokens(list(messages), tools)
-    return Usage(prompt, output_bound(request, model) * request.choices, estimated=True)
+    """More tokens than the request can use: every byte of what is sent, since a provider may read any field of it as
+    part of the prompt, and the whole bound on the answer.
+    """
+    prompt = most_tokens(messages, request.parameters)
+    return Usage(prompt, output_bound(request, messages, model) * request.choices, estimated=True)
 
 
-def output_bound(request: ChatRequest, model: Model) -> int:
-    """Most tokens of one choice: the caller's bound within the model's."""
+def output_bound(request: ChatRequest, messages: Sequence[JsonObject], model: Model) -> int:
+    """Most tokens of one choice: the caller's bound within the model's. Of a caller who gave none, what the prompt
+    leaves of the context window, since many providers refuse a bound that cannot be reached.
+    """
     limit = request.output_limit
-    return model.max_output_tokens if limit is None else min(limit, model.max_output_tokens)
+    if limit is not None:
+        return min(limit, model.max_output_tokens)
+    room = model.context_window - cautious_tokens(messages, request.parameters)
+    return min(model.max_output_tokens, room) if room > 0 else model.max_output_tokens
 
 
 def amounts(limits: Sequence[Limit], usage: Usage, price: Price, requests: int = 1) -> list[int]:

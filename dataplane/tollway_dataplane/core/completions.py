@@ -32,12 +32,17 @@ def _is_count(value: JsonValue) -> TypeGuard[int]:
 def is_whole(completion: JsonObject) -> bool:
     """Whether every choice ended by itself with text alone, so that it can be given again."""
     choices = _choices(completion)
-    return bool(choices) and all(
+    return bool(text_of(completion)) and all(
         choice.get("finish_reason") in _WHOLE
         and _is_plain(choice.get("message"))
         and not choice.get("logprobs")  # a stream made of it could not give them back
         for choice in choices
     )
+
+
+def is_finished(chunk: JsonObject) -> bool:
+    """Whether a chunk of a stream is the last one of some choice."""
+    return any(choice.get("finish_reason") for choice in _choices(chunk))
 
 
 def text_of(completion: JsonObject) -> str:
@@ -97,7 +102,7 @@ class Assembly:
 
     @property
     def whole(self) -> bool:
-        return self.plain and self.finish_reason in _WHOLE
+        return self.plain and self.finish_reason in _WHOLE and any(self.text)
 
     def completion(self) -> JsonObject:
         """The `chat.completion` object that a request without streaming would have got."""

@@ -38,11 +38,9 @@ class ChatRequest:
 
     @property
     def output_limit(self) -> int | None:
-        """The caller's own bound on an answer's tokens, under either of its names."""
-        for name in ("max_completion_tokens", "max_tokens"):
-            if isinstance(value := self.parameters.get(name), int):
-                return value
-        return None
+        """The caller's own bound on an answer's tokens; the smaller one of who sent it under both of its names."""
+        bounds = (self.parameters.get(name) for name in ("max_completion_tokens", "max_tokens"))
+        return min((each for each in bounds if isinstance(each, int)), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Final
 from tollway_api.snapshot import NANO_PER_USD, PICO_PER_NANO, Price
 from tollway_dataplane.core.facts import Usage
 
+FREE: Final = Price(0, 0)
 _DIGITS: Final = 9
 
 

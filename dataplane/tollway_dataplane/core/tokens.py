@@ -4,6 +4,7 @@ bytes.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from tollway_dataplane.core.facts import JsonObject, JsonValue
@@ -14,16 +15,22 @@ TOKENS_PER_REQUEST: Final = 16
 # Most models bill less for one image at full detail; for those that bill more see ARCHITECTURE.md, "Budgets".
 TOKENS_PER_IMAGE: Final = 3_000
 BYTES_PER_TOKEN: Final = 4
+FEWEST_BYTES_PER_TOKEN: Final = 2.5
 
 
-def most_tokens(messages: list[JsonObject], tools: JsonValue) -> int:
+def most_tokens(messages: Sequence[JsonObject], parameters: JsonValue) -> int:
     """More than the provider can count for this prompt."""
-    total = TOKENS_PER_REQUEST + _bytes(tools)
+    total = TOKENS_PER_REQUEST + _bytes(parameters)
     for message in messages:
         total += TOKENS_PER_MESSAGE
         for name, value in message.items():
             total += _content_bytes(value) if name == "content" else _bytes(value)
     return total
+
+
+def cautious_tokens(messages: Sequence[JsonObject], parameters: JsonValue) -> int:
+    """More than a tokenizer counts for nearly all text of people: for what must fit beside it."""
+    return math.ceil(most_tokens(messages, parameters) / FEWEST_BYTES_PER_TOKEN)
 
 
 def estimate(message: JsonObject) -> int:

@@ -112,7 +112,7 @@ def test_a_reduced_chat_keeps_system_prompts_and_newest_turns_within_the_target(
     assert len(kept) <= 1 or kept[0]["role"] != "tool"
 
 
-@given(st.text())
+@given(st.text(min_size=1))
 def test_a_replayed_stream_puts_together_to_what_was_remembered(text: str) -> None:
     usage: JsonObject = {"prompt_tokens": 3, "completion_tokens": 4}
     completion: JsonObject = {

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_api.snapshot import Calendar, Limit, Price, Rolling
+from tollway_api.meta import ModelName
+from tollway_api.snapshot import Calendar, Limit, Model, Price, Protocol, Rolling
 from tollway_api.tenant_budget import Unit
-from tollway_dataplane.core.budgeting import amounts
-from tollway_dataplane.core.facts import Usage
+from tollway_dataplane.core.budgeting import amounts, output_bound, worst_case
+from tollway_dataplane.core.facts import ChatRequest, JsonValue, Usage
 from tollway_dataplane.core.pricing import as_usd, cost
 from tollway_dataplane.core.tokens import most_tokens
 
@@ -46,5 +47,44 @@ def test_money_is_shown_as_decimal_dollars(nano: int, text: str) -> None:
 )
 def test_a_prompt_never_has_more_tokens_than_the_bound(messages: list[dict[str, str]]) -> None:
     """A byte-level tokenizer's worst case is a token a byte."""
-    most = most_tokens(list(messages), None)
+    most = most_tokens(messages, None)
     assert most >= sum(len(message["content"].encode("utf-8", "surrogatepass")) + 4 for message in messages)
+
+
+MODEL = Model(
+    name=ModelName("m"),
+    upstream_id="m",
+    protocol=Protocol.OPENAI,
+    endpoint=None,
+    api_key=None,
+    price=Price(1, 1),
+    context_window=8_192,
+    max_output_tokens=8_192,
+    timeout_ms=1_000,
+)
+
+
+def chat(content: str, **parameters: JsonValue) -> ChatRequest:
+    return ChatRequest("r", "m", [{"role": "user", "content": content}], parameters)
+
+
+def test_every_field_that_is_sent_may_be_part_of_the_prompt() -> None:
+    request = chat("Hi", documents=[{"text": "word " * 10_000}])
+    assert worst_case(request, request.messages, MODEL).prompt_tokens > 50_000
+
+
+@pytest.mark.parametrize(
+    ("request_", "least", "most"),
+    [
+        (chat("Hi"), 8_000, 8_191),
+        (chat("word " * 4_000), 100, 8_192 - 4_000),
+        (chat("word " * 9_000), 8_192, 8_192),  # it does not fit at all, which the provider shall say
+        (chat("Hi", max_tokens=50), 50, 50),
+        (chat("Hi", max_tokens=5, max_completion_tokens=3_000), 5, 5),
+        (chat("Hi", max_tokens=50_000), 8_192, 8_192),
+    ],
+)
+def test_an_answer_is_bounded_by_its_caller_or_by_what_fits_beside_the_prompt(
+    request_: ChatRequest, least: int, most: int
+) -> None:
+    assert least <= output_bound(request_, request_.messages, MODEL) <= most

@@ -31,6 +31,7 @@ def test_a_count_that_makes_no_sense_is_none(
         ({"logprobs": None}, True),
         ({"logprobs": {"content": []}}, False),
         ({"finish_reason": "length"}, False),
+        ({"message": {"role": "assistant", "content": ""}}, False),
         ({"message": {"role": "assistant", "content": "Hi", "tool_calls": [{}]}}, False),
     ],
 )

@@ -34,6 +34,9 @@ def partition(request: ChatRequest) -> str:
             replace(REQUEST, messages=[{"role": "system", "content": "Be brief!"}, USER]), id="system prompt"
         ),
         pytest.param(replace(REQUEST, messages=[*REQUEST.messages, USER]), id="an earlier turn"),
+        pytest.param(
+            replace(REQUEST, messages=[REQUEST.messages[0], {**USER, "name": "Bob"}]), id="a person's name"
+        ),
         pytest.param(replace(REQUEST, parameters={"temperature": 0.2}), id="temperature"),
         pytest.param(replace(REQUEST, parameters={"response_format": {"type": "json_object"}}), id="format"),
         pytest.param(replace(REQUEST, parameters={"max_tokens": 5}), id="length"),
