@@ -152,7 +152,8 @@ class OnExceeded(Spec):
     )
     model: ModelNameText | None = Field(
         default=None,
-        description="Degrade: a model of the governing policy to use instead. Absent: Reject.",
+        description="Degrade: a model of the governing policy to use instead; one that costs money only beside a "
+        "limit in USD. Absent: Reject.",
     )
 
     @model_validator(mode="after")
