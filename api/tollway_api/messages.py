@@ -6,12 +6,14 @@ which one it runs.
 It wants `Authorization: Bearer <admin token>`.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic import TypeAdapter
 
 PATH: Final = "/snapshot"
+_SENDABLE: Final = re.compile(rb"[!-~]{1,512}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +40,9 @@ class PodState:
 
 NOTIFY: Final = TypeAdapter(Notify)
 POD_STATE: Final = TypeAdapter(PodState)
+
+
+def admin_token(value: bytes) -> str | None:
+    """The admin token that is kept as this value; None for what no header can carry."""
+    token = value.strip()
+    return token.decode() if _SENDABLE.fullmatch(token) else None

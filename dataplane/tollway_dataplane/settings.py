@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from tollway_api.environment import RedisUrl
+from tollway_api.messages import admin_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,10 @@ class Settings:
 
 
 def read_tokens(folder: Path) -> list[str]:
-    """The valid admin tokens: two while they are rotated. None where there are none, and then nobody is let in."""
+    """The valid admin tokens: two while they are rotated. None where there are none, and then nobody is let in. What
+    the operator could not send is passed over, so that it keeps nobody from being known by another.
+    """
     if not folder.is_dir():
         return []
-    files = (file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith("."))
-    return [token for file in files if (token := file.read_text(encoding="utf-8").strip())]
+    values = (file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file())
+    return [token for token in map(admin_token, values) if token]

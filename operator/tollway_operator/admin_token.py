@@ -3,15 +3,14 @@ can be sent, since manifests hold no random values. To rotate it, write a second
 remove the first.
 """
 
-import re
 import secrets
 from typing import Final
 
+from tollway_api.messages import admin_token
 from tollway_operator.errors import Conflict, NotFound
 from tollway_operator.kube import Kube
 
 SECRET_NAME: Final = "tollway-admin-token"  # noqa: S105 - its name
-_SENDABLE: Final = re.compile(rb"[!-~]{1,512}")
 _LABELS: Final = {"app.kubernetes.io/part-of": "tollway", "app.kubernetes.io/managed-by": "tollway-operator"}
 
 
@@ -26,9 +25,9 @@ class AdminToken:
             found = await self._kube.secret(self._namespace, SECRET_NAME)
         except NotFound:
             found = None
-        tokens = [value.strip() for _, value in sorted(found.data.items())] if found else []
-        if usable := [token for token in tokens if _SENDABLE.fullmatch(token)]:
-            return usable[0].decode()
+        values = [value for _, value in sorted(found.data.items())] if found else []
+        if usable := [token for token in map(admin_token, values) if token]:
+            return usable[0]
         token = secrets.token_urlsafe(32)
         version = found.resource_version if found else None
         try:
