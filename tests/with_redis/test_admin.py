@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +82,27 @@ async def test_probes_tell_ready_from_draining(gateway: Running) -> None:
     gateway.dataplane.draining.set()
     assert (await get(gateway, "/readyz"))[0] == 503
     assert (await get(gateway, "/livez"))[0] == 200
+
+
+async def test_a_notification_without_an_end_is_refused_while_it_is_read(
+    start: Start, setup: Setup, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("t")
+    gateway = await start(setup, admin_token_dir=tmp_path)
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 200_000_000:
+            yield b" " * 65_536
+            sent += 65_536
+
+    headers = {"authorization": "Bearer t", "content-type": "application/json"}
+    async with gateway.http.post(
+        f"{gateway.admin_url}/snapshot", data=endless(), headers=headers
+    ) as response:
+        assert response.status == 413
+    assert sent < 20_000_000, "what the sockets take before anybody reads"
 
 
 async def test_a_snapshot_that_does_not_load_changes_nothing(gateway: Running) -> None:

@@ -5,6 +5,7 @@ port; what changes anything wants the admin token as well, because not every clu
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -16,10 +17,14 @@ from starlette.routing import Route
 
 from tollway_api import messages
 from tollway_api.messages import Lookups, PodState
+from tollway_dataplane.edge.incoming import Incoming
+from tollway_dataplane.errors import CallerGone, Refusal
 from tollway_dataplane.following import Following
 from tollway_dataplane.live import Live
+from tollway_dataplane.observe import CLIENT_CLOSED_REQUEST
 
-_MOST_BODY_BYTES = 4_096
+_MOST_BODY_BYTES: Final = 4_096
+_BODY_DEADLINE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,13 @@ def create_admin_app(admin: Admin) -> Starlette:
     async def snapshot(request: Request) -> Response:
         if not admin.knows(request.headers.get("authorization", "")):
             return PlainTextResponse("the admin token is missing or wrong", 401)
-        if int(request.headers.get("content-length", "0")) > _MOST_BODY_BYTES:
-            return PlainTextResponse("too large for a notification", 413)
         try:
-            notify = messages.NOTIFY.validate_json(await request.body())
+            body = await Incoming(request.scope, request.receive).read(_MOST_BODY_BYTES, _BODY_DEADLINE_S)
+            notify = messages.NOTIFY.validate_json(body)
+        except Refusal as refusal:
+            return PlainTextResponse(refusal.message, refusal.status, refusal.headers)
+        except CallerGone:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
         except ValidationError:
             return PlainTextResponse("not a notification; it reads {revision, digest}", 400)
         if notify.digest != admin.live.digest:
