@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from tollway_api import wire
 from tollway_api.snapshot import Calendar, Limit, Rolling
 from tollway_api.tenant_budget import CalendarPeriod
 
@@ -89,11 +90,11 @@ def usage_of(
     now = datetime.fromtimestamp(now_ms / 1_000, UTC)
     found = []
     for limit in limits:
-        bounds = window_bounds(limit, now)
+        bounds, counted_as = window_bounds(limit, now), wire.counted_as(limit)
         used = 0
         for name, amount in spent.items():
             of, _, start = name.rpartition("|")
-            if of == limit.name and bounds.counts(int(start), now_ms):
+            if of == counted_as and bounds.counts(int(start), now_ms):
                 used += amount
-        found.append(Usage(used, holds.get(f"={limit.name}", 0), bounds.end_ms))
+        found.append(Usage(used, holds.get(f"={counted_as}", 0), bounds.end_ms))
     return found

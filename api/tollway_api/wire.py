@@ -1,4 +1,4 @@
-"""What both planes must agree on outside the snapshot: the names of Redis keys and indexes, and how an API
+"""What both planes must agree on outside the snapshot: the names of Redis keys, indexes and limits, and how an API
 key becomes a digest. Every key carries the schema version, so that a later layout never meets this one.
 
 All keys of one cache partition carry one hash tag, and so do all ledger keys of one tenant: a Redis Cluster
@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import Index
+from tollway_api.snapshot import Index, Limit
 
 _PREFIX: Final = "tollway:1"
 INDEX_PREFIX: Final = f"{_PREFIX}:index:"
@@ -126,3 +126,10 @@ def ledger_keys(tenant: TenantName) -> tuple[str, str, str]:
     """The tenant's spend, the holds of requests under way, and when each hold expires."""
     base = f"{_PREFIX}:ledger:{{{tenant}}}"
     return f"{base}:spent", f"{base}:holds", f"{base}:expiry"
+
+
+def counted_as(limit: Limit) -> str:
+    """What the ledger calls a limit: its unit belongs to it, so that dollars spent never pass for tokens. It has no space,
+    no `|` and no `=`, which the ledger puts between names and amounts.
+    """
+    return f"{limit.name}:{limit.unit}"

@@ -89,19 +89,20 @@ def test_usage_is_what_the_ledger_counts_within_the_window() -> None:
     minute = 60_000
     now_ms = 1_000 * minute + 5
     spent = {
-        f"x|{999 * minute}": 3,
-        f"x|{940 * minute}": 4,
-        f"x|{939 * minute}": 50,
-        f"xx|{999 * minute}": 60,
+        f"x:USD|{999 * minute}": 3,
+        f"x:USD|{940 * minute}": 4,
+        f"x:USD|{939 * minute}": 50,
+        f"xx:USD|{999 * minute}": 60,
+        f"x:Tokens|{999 * minute}": 70,
     }
     rolling = limit(Rolling(60 * minute))
-    assert usage_of([rolling], spent, {"=x": 7, "=xx": 8}, now_ms) == [Usage(7, 7, 0)]
+    assert usage_of([rolling], spent, {"=x:USD": 7, "=xx:USD": 8, "=x:Tokens": 9}, now_ms) == [Usage(7, 7, 0)]
 
 
 def test_usage_of_a_calendar_window_says_when_it_ends() -> None:
     now_ms = int(moment("2026-03-10T12:30").timestamp() * 1_000)
     start, before = now_ms - 30 * 60_000, now_ms - 90 * 60_000
     hourly = limit(Calendar(CalendarPeriod.HOUR, "UTC"))
-    assert usage_of([hourly], {f"x|{start}": 3, f"x|{before}": 4}, {}, now_ms) == [
+    assert usage_of([hourly], {f"x:USD|{start}": 3, f"x:USD|{before}": 4}, {}, now_ms) == [
         Usage(3, 0, start + 3_600_000)
     ]

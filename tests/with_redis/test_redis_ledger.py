@@ -81,6 +81,16 @@ async def test_all_limits_have_room_or_nothing_is_held(ledger: RedisLedger) -> N
     assert await ledger.hold(acme, "b", [100, 10]) is None
 
 
+async def test_what_was_counted_in_one_unit_never_counts_in_another(ledger: RedisLedger) -> None:
+    dollars, tokens = (Limit("a-1", unit, 100, HOUR) for unit in (Unit.USD, Unit.TOKENS))
+    await ledger.settle(tenant(dollars), "a", [100])
+    assert await ledger.hold(tenant(tokens), "b", [60]) is None
+    assert await ledger.hold(tenant(tokens), "c", [41]) is not None, "what is held in its own unit counts"
+    assert await ledger.hold(tenant(dollars), "d", [1]) is not None, "and nothing is forgotten"
+    await ledger.settle(tenant(tokens), "b", [40])
+    assert await ledger.hold(tenant(tokens), "c", [60]) is None
+
+
 async def test_holding_again_under_one_id_replaces_the_hold(ledger: RedisLedger) -> None:
     acme = tenant(limit(100))
     assert await ledger.hold(acme, "a", [50]) is None
@@ -103,7 +113,7 @@ async def test_amounts_stay_exact_up_to_the_largest_budget(ledger: RedisLedger, 
     await ledger.settle(acme, "a", [most - 1])
     assert await ledger.hold(acme, "b", [2]) is not None
     assert await ledger.hold(acme, "b", [1]) is None
-    assert int(await redis.hget("tollway:1:ledger:{acme}:holds", "=one") or 0) == 1
+    assert int(await redis.hget("tollway:1:ledger:{acme}:holds", "=one:Tokens") or 0) == 1
 
 
 async def test_a_hold_whose_pod_is_gone_comes_back_by_itself(

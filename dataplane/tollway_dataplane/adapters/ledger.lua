@@ -1,4 +1,5 @@
--- The ledger: one atomic decision over all limits of one tenant. Redis's clock is the only clock.
+-- The ledger: one atomic decision over all limits of one tenant. Redis's clock is the only clock. A <limit> is what
+-- `counted_as` in wire.py calls it.
 --
 -- KEYS  1 spent   hash  "<limit>|<bucket start ms>" -> amount used
 --       2 holds   hash  "<hold id>" -> "<limit>=<amount> ...";  "=<limit>" -> sum of all standing holds

@@ -137,7 +137,7 @@ class _Windows:
         now = datetime.fromtimestamp(now_ms / 1_000, UTC)
         bounds = [window_bounds(limit, now) for limit in tenant.limits]
         words = " ".join(
-            f"{limit.name} {limit.amount} {each.bucket_ms} {each.length_ms} {each.start_ms} {each.end_ms}"
+            f"{wire.counted_as(limit)} {limit.amount} {each.bucket_ms} {each.length_ms} {each.start_ms} {each.end_ms}"
             for limit, each in zip(tenant.limits, bounds, strict=True)
         )
         calendar = [each for each in bounds if each.bucket_ms == 0]
