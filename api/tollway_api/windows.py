@@ -2,7 +2,9 @@
 bounds and the operator reports by them, so the two never disagree. Amounts are integers: nano-USD, tokens or requests.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,6 +17,8 @@ from tollway_api.tenant_budget import CalendarPeriod
 # A rolling window is counted in this many buckets; a bucket is dropped only when all of it has left the window, so
 # spending is never under-counted, and over-counted for at most one bucket's length.
 ROLLING_BUCKETS: Final = 60
+_MOST: Final = 2**53  # the ledger's script counts in doubles, which are exact up to here
+_DIGITS: Final = re.compile(rb"\d{1,16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +85,39 @@ class Usage:
     resets_ms: int
 
 
-def usage_of(
-    limits: Iterable[Limit], spent: Mapping[str, int], holds: Mapping[str, int], now_ms: int
-) -> list[Usage]:
-    """Reads the ledger's two hashes as its script does: `spent` by `<limit>|<bucket start ms>`, and of `holds` the
-    sums, by `=<limit>`.
-    """
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the ledger has recorded of a tenant, as it stands in Redis; `ledger.lua` says how."""
+
+    spent: Mapping[bytes, bytes]
+    holds: Mapping[bytes, bytes]
+    expired: Collection[bytes]  # ids of holds that count no more, though the ledger has not yet removed them
+
+
+def usage_of(limits: Iterable[Limit], account: Account, now_ms: int) -> list[Usage]:
+    """Reads an account as the ledger's script does. Raises ValueError where somebody has damaged it."""
     now = datetime.fromtimestamp(now_ms / 1_000, UTC)
+    spent = []
+    for field, amount in account.spent.items():
+        name, _, start = field.rpartition(b"|")
+        spent.append((name, _count(start), _count(amount)))
+    given_back = Counter[bytes]()
+    for hold in account.expired:
+        for part in account.holds.get(hold, b"").split():
+            name, _, amount = part.rpartition(b"=")
+            given_back[name] += _count(amount)
     found = []
     for limit in limits:
-        bounds, counted_as = window_bounds(limit, now), wire.counted_as(limit)
-        used = 0
-        for name, amount in spent.items():
-            of, _, start = name.rpartition("|")
-            if of == counted_as and bounds.counts(int(start), now_ms):
-                used += amount
-        found.append(Usage(used, holds.get(f"={counted_as}", 0), bounds.end_ms))
+        bounds, counted_as = window_bounds(limit, now), wire.counted_as(limit).encode()
+        used = sum(amount for of, start, amount in spent if of == counted_as and bounds.counts(start, now_ms))
+        held = _count(account.holds.get(b"=" + counted_as, b"0")) - given_back[counted_as]
+        if used + held > _MOST:
+            raise ValueError(f"{counted_as!r} amounts to more than can be counted")
+        found.append(Usage(used, max(0, held), bounds.end_ms))
     return found
+
+
+def _count(text: bytes) -> int:
+    if not _DIGITS.fullmatch(text) or (count := int(text)) > _MOST:
+        raise ValueError(f"{text[:64]!r} is nothing that the ledger counts")
+    return count

@@ -129,7 +129,7 @@ def ledger_keys(tenant: TenantName) -> tuple[str, str, str]:
 
 
 def counted_as(limit: Limit) -> str:
-    """What the ledger calls a limit: its unit belongs to it, so that dollars spent never pass for tokens. It has no space,
-    no `|` and no `=`, which the ledger puts between names and amounts.
+    """What the ledger calls a limit: its unit belongs to it, so that dollars spent never pass for tokens. It has no
+    space, no `|` and no `=`, which the ledger puts between names and amounts.
     """
     return f"{limit.name}:{limit.unit}"

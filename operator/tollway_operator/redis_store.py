@@ -20,6 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 from tollway_api import wire
 from tollway_api.semantic_cache_index import VectorAlgorithm
 from tollway_api.snapshot import Index, Tenant
+from tollway_api.windows import Account
 from tollway_operator.errors import StoreFault
 
 _DEADLINE_S: Final = 10.0
@@ -77,14 +78,6 @@ class ServerFacts:
             self.eviction == "allkeys-lru",
             self.append_only,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """What the ledger recorded of a tenant, as `usage_of` reads it."""
-
-    spent: Mapping[str, int]
-    held: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,23 +212,26 @@ class RedisStore:
                     return bool(await node.redis.eval(_CLAIM, 1, wire.FENCE_KEY, fence))
         return False
 
-    async def spending(self, tenants: Sequence[Tenant]) -> tuple[int, list[Spending | None]]:
-        """The ledger's time in milliseconds, and of each tenant what it recorded; None where somebody has damaged that.
-        Raises StoreFault.
+    async def accounts(self, tenants: Sequence[Tenant]) -> tuple[int, list[Account | None]]:
+        """The ledger's time in milliseconds, and of each tenant what it recorded; None where somebody has put something
+        else there. Raises StoreFault.
         """
         async with self._faults("read what was spent"):
             seconds, micros = await self._redis.time()
+            now_ms = seconds * 1_000 + micros // 1_000
             pipeline = self._redis.pipeline(transaction=False)
             for tenant in tenants:
-                spent, holds, _ = wire.ledger_keys(tenant.name)
-                pipeline.hgetall(spent)
+                spent, holds, expiry = wire.ledger_keys(tenant.name)
+                # First which have expired: one that is removed meanwhile is then in no sum either.
+                pipeline.zrangebyscore(expiry, "-inf", now_ms)
                 pipeline.hgetall(holds)
+                pipeline.hgetall(spent)
             # One tenant's account may be damaged in any way, and then it alone is not known.
             replies = await pipeline.execute(raise_on_error=False)
             if replies and all(isinstance(reply, ResponseError) for reply in replies):
                 raise replies[0]
-        pairs = zip(replies[::2], replies[1::2], strict=True)
-        return seconds * 1_000 + micros // 1_000, [_spending(spent, holds) for spent, holds in pairs]
+        parts = zip(replies[::3], replies[1::3], replies[2::3], strict=True)
+        return now_ms, [_account(*each) for each in parts]
 
     async def _nodes(self) -> list[_Node]:
         """Every server that holds keys."""
@@ -360,19 +356,9 @@ def _together(one: IndexFacts, other: IndexFacts) -> IndexFacts:
     return IndexFacts(schema, one.entries + other.entries, one.memory_bytes + other.memory_bytes)
 
 
-def _spending(spent: Any, holds: Any) -> Spending | None:
-    """Of the standing holds the sums by limit; the single holds are left out."""
-    if isinstance(spent, ResponseError) or isinstance(holds, ResponseError):
-        return None
-    sums = {name: amount for name, amount in holds.items() if name.startswith(b"=")}
-    try:
-        return Spending(_amounts(spent), _amounts(sums))
-    except ValueError:
-        return None
-
-
-def _amounts(hash_: Mapping[bytes, bytes]) -> dict[str, int]:
-    return {_text(name): int(amount) for name, amount in hash_.items()}
+def _account(expired: Any, holds: Any, spent: Any) -> Account | None:
+    damaged = any(isinstance(reply, ResponseError) for reply in (expired, holds, spent))
+    return None if damaged else Account(spent, holds, expired)
 
 
 def _schema(name: str, facts: Mapping[bytes, Any]) -> IndexSchema | None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from tollway_api.meta import TenantName
@@ -52,9 +53,10 @@ class UsageReader:
         found: dict[TenantName, list[Usage]] = {}
         for start in range(0, len(tenants), _AT_ONCE):
             some = tenants[start : start + _AT_ONCE]
-            now_ms, spending = await self._ledger.spending(some)
-            for tenant, each in zip(some, spending, strict=True):
-                if each is not None:
-                    found[tenant.name] = usage_of(tenant.limits, each.spent, each.held, now_ms)
+            now_ms, accounts = await self._ledger.accounts(some)
+            for tenant, account in zip(some, accounts, strict=True):
+                if account is not None:
+                    with suppress(ValueError):
+                        found[tenant.name] = usage_of(tenant.limits, account, now_ms)
             await asyncio.sleep(0)
         return found

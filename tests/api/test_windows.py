@@ -1,5 +1,6 @@
 """Over which time a limit counts, and what is used of it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from tollway_api.snapshot import Calendar, Limit, Rolling
 from tollway_api.tenant_budget import CalendarPeriod, Unit
-from tollway_api.windows import Usage, usage_of, window_bounds
+from tollway_api.windows import Account, Usage, usage_of, window_bounds
 
 BERLIN = "Europe/Berlin"
 
@@ -85,24 +86,60 @@ def test_a_rolling_window_is_counted_in_sixtieths_but_never_less_than_a_second()
     assert window_bounds(limit(Rolling(5_000)), now).bucket_ms == 1_000
 
 
+MINUTE = 60_000
+NOW = 1_000 * MINUTE + 5
+ROLLING = limit(Rolling(60 * MINUTE))
+
+
+def account(
+    spent: Mapping[str, int | str], holds: Mapping[str, int | str] | None = None, *expired: str
+) -> Account:
+    def stored(each: Mapping[str, int | str]) -> dict[bytes, bytes]:
+        return {name.encode(): str(value).encode() for name, value in each.items()}
+
+    return Account(stored(spent), stored(holds or {}), [each.encode() for each in expired])
+
+
 def test_usage_is_what_the_ledger_counts_within_the_window() -> None:
-    minute = 60_000
-    now_ms = 1_000 * minute + 5
     spent = {
-        f"x:USD|{999 * minute}": 3,
-        f"x:USD|{940 * minute}": 4,
-        f"x:USD|{939 * minute}": 50,
-        f"xx:USD|{999 * minute}": 60,
-        f"x:Tokens|{999 * minute}": 70,
+        f"x:USD|{999 * MINUTE}": 3,
+        f"x:USD|{940 * MINUTE}": 4,
+        f"x:USD|{939 * MINUTE}": 50,
+        f"xx:USD|{999 * MINUTE}": 60,
+        f"x:Tokens|{999 * MINUTE}": 70,
     }
-    rolling = limit(Rolling(60 * minute))
-    assert usage_of([rolling], spent, {"=x:USD": 7, "=xx:USD": 8, "=x:Tokens": 9}, now_ms) == [Usage(7, 7, 0)]
+    recorded = account(spent, {"=x:USD": 7, "=xx:USD": 8, "=x:Tokens": 9})
+    assert usage_of([ROLLING], recorded, NOW) == [Usage(7, 7, 0)]
+
+
+def test_a_hold_whose_time_has_run_out_is_held_no_more() -> None:
+    holds: dict[str, int | str] = {"a": "x:USD=5 y:Tokens=9", "b": "x:USD=2", "=x:USD": 7, "=y:Tokens": 9}
+    assert usage_of([ROLLING], account({}, holds, "a", "freed meanwhile"), NOW) == [Usage(0, 2, 0)]
+
+
+DAMAGED = {
+    "a time that is no number": account({"x:USD|soon": 5}),
+    "a time before all times": account({"x:USD|-1": 5}),
+    "no time": account({"x:USD": 5}),
+    "an amount that is no number": account({f"x:USD|{NOW}": "a lot"}),
+    "a negative amount": account({f"x:USD|{NOW}": -5}),
+    "a large amount": account({f"x:USD|{NOW}": 2**63}),
+    "a monstrous amount": account({f"x:USD|{NOW}": "9" * 5_000}),
+    "a large sum": account({f"x:USD|{NOW}": 2**52, f"x:USD|{NOW - 1}": 2**52, f"x:USD|{NOW - 2}": 1}),
+    "a negative sum of holds": account({}, {"=x:USD": -1}),
+    "a dead hold of no number": account({}, {"=x:USD": 7, "a": "x:USD=all"}, "a"),
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED)
+def test_what_the_ledger_cannot_have_counted_is_an_error(damaged: Account) -> None:
+    with pytest.raises(ValueError, match="count"):
+        usage_of([ROLLING], damaged, NOW)
 
 
 def test_usage_of_a_calendar_window_says_when_it_ends() -> None:
     now_ms = int(moment("2026-03-10T12:30").timestamp() * 1_000)
     start, before = now_ms - 30 * 60_000, now_ms - 90 * 60_000
     hourly = limit(Calendar(CalendarPeriod.HOUR, "UTC"))
-    assert usage_of([hourly], {f"x:USD|{start}": 3, f"x:USD|{before}": 4}, {}, now_ms) == [
-        Usage(3, 0, start + 3_600_000)
-    ]
+    recorded = account({f"x:USD|{start}": 3, f"x:USD|{before}": 4})
+    assert usage_of([hourly], recorded, now_ms) == [Usage(3, 0, start + 3_600_000)]

@@ -1,0 +1,77 @@
+"""What the operator reads of what data planes have counted, on a real Redis."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.dataplanes import Setup, compiled, until
+from tollway_api import wire
+from tollway_api.meta import TenantName
+from tollway_api.windows import Usage
+from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_dataplane.adapters.redis_client import connect
+from tollway_dataplane.adapters.redis_ledger import RedisLedger
+from tollway_dataplane.background import running
+from tollway_operator.redis_store import open_store
+from tollway_operator.usage import UsageReader
+
+ACME, BETA = TenantName("acme"), TenantName("beta")
+LIMITS = {"limits": [{"name": "main", "unit": "Requests", "amount": "10", "window": {"rolling": "1h"}}]}
+SNAPSHOT = compiled(Setup("http://a/v1", "http://b/v1", acme=LIMITS, beta=LIMITS).objects())
+
+
+@pytest.fixture
+async def reader(ledger_redis: EmbeddedRedis) -> AsyncIterator[UsageReader]:
+    async with open_store(ledger_redis.url, "ledger") as store:
+        reader = UsageReader(store, 0.02, lambda: None)
+        async with running(reader.run(lambda: SNAPSHOT)):
+            yield reader
+
+
+@pytest.fixture
+async def redis(ledger_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
+    client = connect(ledger_redis.url, 2.0)
+    yield client
+    await client.aclose()
+
+
+def shown(reader: UsageReader, tenant: TenantName) -> tuple[int, int]:
+    """Used and held."""
+    (usage,) = reader.usage.get(tenant, [Usage(-1, -1, 0)])
+    return usage.used, usage.held
+
+
+async def test_what_a_data_plane_counts_is_what_is_read(reader: UsageReader, redis: Redis) -> None:
+    ledger = RedisLedger(redis, 2.0)
+    await ledger.settle(SNAPSHOT.tenants[ACME], "a", [3])
+    await ledger.hold(SNAPSHOT.tenants[ACME], "b", [2])
+    await until(lambda: shown(reader, ACME) == (3, 2))
+    assert shown(reader, BETA) == (0, 0)
+
+
+async def test_a_hold_that_the_ledger_would_give_back_is_not_shown(reader: UsageReader, redis: Redis) -> None:
+    ledger, acme = RedisLedger(redis, 2.0), SNAPSHOT.tenants[ACME]
+    await ledger.hold(acme, "stands", [2])
+    await ledger.hold(acme, "dead", [5])
+    await until(lambda: shown(reader, ACME) == (0, 7))
+    _, holds, expiry = wire.ledger_keys(ACME)
+    await redis.zadd(expiry, {"dead": 1})
+    await until(lambda: shown(reader, ACME) == (0, 2))
+    assert await redis.hexists(holds, "dead"), "the next request removes it"
+    await ledger.hold(acme, "next", [1])
+    await until(lambda: shown(reader, ACME) == (0, 3))
+
+
+@pytest.mark.parametrize(("bucket", "amount"), [("soon", "5"), ("now", "-5"), ("now", "9" * 19)])
+async def test_an_account_that_somebody_has_damaged_is_not_known_and_all_others_are(
+    reader: UsageReader, redis: Redis, bucket: str, amount: str
+) -> None:
+    await until(lambda: reader.usage.keys() == {ACME, BETA})
+    spent, _, _ = wire.ledger_keys(ACME)
+    field = f"{wire.counted_as(SNAPSHOT.tenants[ACME].limits[0])}|"
+    await redis.hset(spent, field + bucket.replace("now", str(int(time.time() * 1_000))), amount)
+    await until(lambda: reader.usage.keys() == {BETA})
+    await redis.delete(spent)
+    await until(lambda: reader.usage.keys() == {ACME, BETA})
