@@ -80,6 +80,7 @@ class Usage:
     for a window that rolls.
     """
 
+    limit: Limit
     used: int
     held: int
     resets_ms: int
@@ -113,7 +114,7 @@ def usage_of(limits: Iterable[Limit], account: Account, now_ms: int) -> list[Usa
         held = _count(account.holds.get(b"=" + counted_as, b"0")) - given_back[counted_as]
         if used + held > _MOST:
             raise ValueError(f"{counted_as!r} amounts to more than can be counted")
-        found.append(Usage(used, max(0, held), bounds.end_ms))
+        found.append(Usage(limit, used, max(0, held), bounds.end_ms))
     return found
 
 

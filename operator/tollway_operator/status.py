@@ -122,11 +122,9 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
     spec = held.parsed.spec if isinstance(held.parsed, Resource) else None
     name = TenantName((spec.tenant if isinstance(spec, TenantBudgetSpec) else None) or held.identity.name)
     tenant = view.snapshot.tenants.get(name) if coverage is not None else None
-    usage = view.usage.get(name) if tenant is not None else None
-    limits: list[LimitStatus] = []
-    if tenant is not None and usage is not None and len(usage) == len(tenant.limits):
-        limits = list(map(_limit_status, tenant.limits, usage))
-    within = _within_budget(tenant, limits, view)
+    usage = _usage_of(tenant, view) if tenant is not None else []
+    limits = list(map(_limit_status, usage))
+    within = _within_budget(tenant, usage, view)
     return TenantBudgetStatus.model_construct(
         conditions=_conditions(held, drafts, view, beside=[within]),
         tenant=name,
@@ -252,7 +250,15 @@ def _redis_sound(store: StoreView) -> _Draft:
     return _Draft(kind, ConditionStatus.TRUE, ConditionReason.REDIS_SOUND, message)
 
 
-def _within_budget(tenant: Tenant | None, limits: Sequence[LimitStatus], view: View) -> _Draft:
+def _usage_of(tenant: Tenant, view: View) -> list[Usage]:
+    """In the order of its limits; none while one of them is not as it was when usage was read last."""
+    read = {usage.limit: usage for usage in view.usage.get(tenant.name, ())}
+    return [read[limit] for limit in tenant.limits] if read.keys() >= set(tenant.limits) else []
+
+
+def _within_budget(tenant: Tenant | None, usage: Sequence[Usage], view: View) -> _Draft:
+    """By what is used: what is held may come back, and the next request has room again."""
+
     def draft(status: ConditionStatus, reason: ConditionReason, message: str) -> _Draft:
         return _Draft(ConditionType.WITHIN_BUDGET, status, reason, message)
 
@@ -262,17 +268,18 @@ def _within_budget(tenant: Tenant | None, limits: Sequence[LimitStatus], view: V
         return draft(ConditionStatus.TRUE, ConditionReason.WITHIN_BUDGET, "It has no limits.")
     if view.usage_fault:
         return draft(ConditionStatus.UNKNOWN, ConditionReason.USAGE_UNKNOWN, view.usage_fault)
-    if not limits:
+    if not usage:
         return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not counted yet.")
-    fullest = max(limits, key=lambda limit: limit.percent)
-    if fullest.percent >= 100:
-        until = f" until {fullest.resets_at}" if fullest.resets_at else ""
-        message = f"Limit {fullest.name} is used up{until}."
+    fullest = max(usage, key=_percent_used)
+    percent = _percent_used(fullest)
+    if percent >= 100:
+        until = f" until {_moment(fullest.resets_ms)}" if fullest.resets_ms else ""
+        message = f"Limit {fullest.limit.name} is used up{until}."
         return draft(ConditionStatus.FALSE, ConditionReason.BUDGET_EXCEEDED, message)
-    if fullest.percent >= tenant.alert_threshold_percent:
-        message = f"Limit {fullest.name} is above {tenant.alert_threshold_percent} %."
+    if percent >= tenant.alert_threshold_percent:
+        message = f"Limit {fullest.limit.name} is above {tenant.alert_threshold_percent} %."
         return draft(ConditionStatus.TRUE, ConditionReason.BUDGET_ALERT, message)
-    return draft(ConditionStatus.TRUE, ConditionReason.WITHIN_BUDGET, "Every limit has room.")
+    return draft(ConditionStatus.TRUE, ConditionReason.WITHIN_BUDGET, "No limit is used up.")
 
 
 def _conditions(
@@ -305,21 +312,29 @@ def _revision_shown(held: Held, coverage: Coverage) -> str:
     return said if said and says(held, ConditionType.PROGRAMMED) else coverage.revision
 
 
-def _limit_status(limit: Limit, usage: Usage) -> LimitStatus:
-    unit, amount = limit.unit, limit.amount
-    taken = usage.used + usage.held
-    resets_at = None
-    if usage.resets_ms:
-        resets_at = datetime.fromtimestamp(usage.resets_ms / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _limit_status(usage: Usage) -> LimitStatus:
+    limit, taken = usage.limit, usage.used + usage.held
     return LimitStatus.model_construct(
         name=limit.name,
-        unit=unit,
-        used=_amount(usage.used, unit),
-        held=_amount(usage.held, unit),
-        remaining=_amount(max(0, amount - taken), unit),
-        percent=100 * taken // amount if amount else 100,
-        resets_at=resets_at,
+        unit=limit.unit,
+        used=_amount(usage.used, limit.unit),
+        held=_amount(usage.held, limit.unit),
+        remaining=_amount(max(0, limit.amount - taken), limit.unit),
+        percent=_percent(taken, limit),
+        resets_at=_moment(usage.resets_ms) if usage.resets_ms else None,
     )
+
+
+def _percent_used(usage: Usage) -> int:
+    return _percent(usage.used, usage.limit)
+
+
+def _percent(count: int, limit: Limit) -> int:
+    return 100 * count // limit.amount if limit.amount else 100
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _amount(count: int, unit: Unit) -> str:

@@ -18,7 +18,7 @@ _AT_ONCE: Final = 500
 
 
 class UsageReader:
-    """`usage` by tenant, in the order of its limits, of those whose account makes sense; `fault` says why it is not
+    """`usage` by tenant, of those whose account makes sense, for the limits they had then; `fault` says why it is not
     known of any.
     """
 

@@ -109,12 +109,12 @@ def test_usage_is_what_the_ledger_counts_within_the_window() -> None:
         f"x:Tokens|{999 * MINUTE}": 70,
     }
     recorded = account(spent, {"=x:USD": 7, "=xx:USD": 8, "=x:Tokens": 9})
-    assert usage_of([ROLLING], recorded, NOW) == [Usage(7, 7, 0)]
+    assert usage_of([ROLLING], recorded, NOW) == [Usage(ROLLING, 7, 7, 0)]
 
 
 def test_a_hold_whose_time_has_run_out_is_held_no_more() -> None:
     holds: dict[str, int | str] = {"a": "x:USD=5 y:Tokens=9", "b": "x:USD=2", "=x:USD": 7, "=y:Tokens": 9}
-    assert usage_of([ROLLING], account({}, holds, "a", "freed meanwhile"), NOW) == [Usage(0, 2, 0)]
+    assert usage_of([ROLLING], account({}, holds, "a", "freed meanwhile"), NOW) == [Usage(ROLLING, 0, 2, 0)]
 
 
 DAMAGED = {
@@ -142,4 +142,4 @@ def test_usage_of_a_calendar_window_says_when_it_ends() -> None:
     start, before = now_ms - 30 * 60_000, now_ms - 90 * 60_000
     hourly = limit(Calendar(CalendarPeriod.HOUR, "UTC"))
     recorded = account({f"x:USD|{start}": 3, f"x:USD|{before}": 4})
-    assert usage_of([hourly], recorded, now_ms) == [Usage(3, 0, start + 3_600_000)]
+    assert usage_of([hourly], recorded, now_ms) == [Usage(hourly, 3, 0, start + 3_600_000)]

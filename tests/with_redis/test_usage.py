@@ -9,7 +9,6 @@ from redis.asyncio import Redis
 from tests.dataplanes import Setup, compiled, until
 from tollway_api import wire
 from tollway_api.meta import TenantName
-from tollway_api.windows import Usage
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
@@ -37,31 +36,30 @@ async def redis(ledger_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-def shown(reader: UsageReader, tenant: TenantName) -> tuple[int, int]:
-    """Used and held."""
-    (usage,) = reader.usage.get(tenant, [Usage(-1, -1, 0)])
-    return usage.used, usage.held
+def shown(reader: UsageReader, tenant: TenantName) -> list[tuple[int, int]]:
+    """Used and held of each limit."""
+    return [(each.used, each.held) for each in reader.usage.get(tenant, ())]
 
 
 async def test_what_a_data_plane_counts_is_what_is_read(reader: UsageReader, redis: Redis) -> None:
     ledger = RedisLedger(redis, 2.0)
     await ledger.settle(SNAPSHOT.tenants[ACME], "a", [3])
     await ledger.hold(SNAPSHOT.tenants[ACME], "b", [2])
-    await until(lambda: shown(reader, ACME) == (3, 2))
-    assert shown(reader, BETA) == (0, 0)
+    await until(lambda: shown(reader, ACME) == [(3, 2)])
+    assert shown(reader, BETA) == [(0, 0)]
 
 
 async def test_a_hold_that_the_ledger_would_give_back_is_not_shown(reader: UsageReader, redis: Redis) -> None:
     ledger, acme = RedisLedger(redis, 2.0), SNAPSHOT.tenants[ACME]
     await ledger.hold(acme, "stands", [2])
     await ledger.hold(acme, "dead", [5])
-    await until(lambda: shown(reader, ACME) == (0, 7))
+    await until(lambda: shown(reader, ACME) == [(0, 7)])
     _, holds, expiry = wire.ledger_keys(ACME)
     await redis.zadd(expiry, {"dead": 1})
-    await until(lambda: shown(reader, ACME) == (0, 2))
+    await until(lambda: shown(reader, ACME) == [(0, 2)])
     assert await redis.hexists(holds, "dead"), "the next request removes it"
     await ledger.hold(acme, "next", [1])
-    await until(lambda: shown(reader, ACME) == (0, 3))
+    await until(lambda: shown(reader, ACME) == [(0, 3)])
 
 
 @pytest.mark.parametrize(("bucket", "amount"), [("soon", "5"), ("now", "-5"), ("now", "9" * 19)])
