@@ -34,8 +34,9 @@ def status(limits: Sequence[object], usage: Sequence[Usage]) -> dict[str, Any]:
     manifests = setup(*limits).objects()
     made, objects = compilation(manifests), Objects()
     for number, each in enumerate(manifests[:4]):
-        metadata = {**each["metadata"], "namespace": "default", "uid": f"{number}", "generation": 1}
-        objects.put({**each, "metadata": {**metadata, "resourceVersion": "1"}})
+        metadata: Any = each["metadata"]
+        more = {"namespace": "default", "uid": f"{number}", "generation": 1, "resourceVersion": "1"}
+        objects.put({**each, "metadata": {**metadata, **more}})
     held = objects.get(ACME)
     assert held is not None
     editions = {each.identity: each.edition for each in objects}

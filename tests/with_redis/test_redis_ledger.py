@@ -210,6 +210,25 @@ async def test_a_rolling_window_forgets_only_what_has_left_it(ledger: RedisLedge
     assert await ledger.hold(acme, "b", [1]) is None, "as the refusal said"
 
 
+async def test_a_hold_of_which_nobody_heard_is_freed_when_the_ledger_is_back(
+    fault_redis: EmbeddedRedis,
+) -> None:
+    client = connect(fault_redis.url, 0.5)
+    ledger = RedisLedger(client, 0.5)
+    acme = tenant(limit(100))
+    assert await ledger.hold(acme, "a", [0]) is None  # so that the script is known there
+    fault_redis.pause()
+    with pytest.raises(LedgerFault):
+        await ledger.hold(acme, "b", [100])
+    fault_redis.resume()
+    denied = await ledger.hold(acme, "c", [100])
+    assert denied is None or denied.held == 100, "the paused server may have got it, or not"
+    await ledger.settle(acme, "c", [0])
+    await ledger.settle_pending()
+    assert await ledger.hold(acme, "d", [100]) is None
+    await client.aclose()
+
+
 async def test_a_settlement_that_the_ledger_did_not_take_is_made_up_for(fault_redis: EmbeddedRedis) -> None:
     client = connect(fault_redis.url, 0.5)
     ledger = RedisLedger(client, 0.5)

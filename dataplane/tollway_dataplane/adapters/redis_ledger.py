@@ -25,6 +25,7 @@ from tollway_dataplane.errors import LedgerFault
 HOLD_LIFE_MS: Final = 45_000
 EXTEND_EVERY_S: Final = 15.0
 _MOST_PENDING: Final = 100_000
+_MOST_UNSURE: Final = 1_000
 _SCRIPT: Final = resources.files(__package__).joinpath("ledger.lua").read_text("utf-8")
 
 Observe = Callable[[Tenant, Sequence[int]], None]
@@ -45,7 +46,14 @@ class RedisLedger:
         self._pending: deque[tuple[Tenant, str, Sequence[int]]] = deque(maxlen=_MOST_PENDING)
 
     async def hold(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
-        status, *values = await self._run("hold", tenant, hold_id, amounts)
+        try:
+            status, *values = await self._run("hold", tenant, hold_id, amounts)
+        except LedgerFault:
+            # It may have been made all the same, and would stand in others' way until it comes back by itself. Never
+            # so many that what was really used is forgotten for them.
+            if len(self._pending) < _MOST_UNSURE:
+                self._pending.append((tenant, hold_id, [0] * len(amounts)))
+            raise
         if status == b"denied":
             number, used, held, wait_ms = (int(value) for value in values)
             limit, asked = tenant.limits[number - 1], amounts[number - 1]
