@@ -19,15 +19,15 @@ class AdminToken:
         self._kube = kube
         self._namespace = namespace
 
-    async def ensure(self) -> str:
-        """The one to use: of several, that under the first key. Raises KubeFault."""
+    async def ensure(self) -> list[str]:
+        """All that are valid, which are two while they are rotated. Raises KubeFault."""
         try:
             found = await self._kube.secret(self._namespace, SECRET_NAME)
         except NotFound:
             found = None
         values = [value for _, value in sorted(found.data.items())] if found else []
         if usable := [token for token in map(admin_token, values) if token]:
-            return usable[0]
+            return usable
         token = secrets.token_urlsafe(32)
         version = found.resource_version if found else None
         try:
@@ -36,4 +36,4 @@ class AdminToken:
             )
         except Conflict:
             return await self.ensure()
-        return token
+        return [token]

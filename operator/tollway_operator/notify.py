@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
@@ -28,6 +28,7 @@ _AT_ONCE: Final = 32
 _DEADLINE_S: Final = 5.0
 _MOST_ANSWER_BYTES: Final = 4 * 1_048_576
 _LONGEST_PAUSE_S: Final = 15.0
+_STRANGER: Final = "it answered 401: it knows none of the admin tokens"
 
 
 class Notifier:
@@ -52,7 +53,7 @@ class Notifier:
         self._under_way: set[str] = set()
         self._wake = asyncio.Event()
         self._head: Head | None = None
-        self._token = ""
+        self._tokens: Sequence[str] = ()
         self.reports: dict[str, Report] = {}
 
     @property
@@ -66,9 +67,10 @@ class Notifier:
         reports = [self.reports.get(pod.uid) for pod in self._pods.running if pod.ready]
         return all(each is not None and (each.digest or each.trouble) for each in reports)
 
-    def announce(self, head: Head, token: str) -> None:
-        if (head.digest, token) != (self._head.digest if self._head else "", self._token):
-            self._head, self._token = head, token
+    def announce(self, head: Head, tokens: Sequence[str]) -> None:
+        """`tokens` are tried in turn: while they are rotated a pod may know only some of them."""
+        if (head.digest, tokens) != (self._head.digest if self._head else "", self._tokens):
+            self._head, self._tokens = head, tokens
             for uid, report in self.reports.items():
                 self.reports[uid] = replace(report, next_at=0.0, pause_s=FIRST_PAUSE_S)
             self._wake.set()
@@ -115,7 +117,10 @@ class Notifier:
     async def _contact(self, pod: DataPlanePod, head: Head) -> None:
         async with self._turns:
             head = self._head or head  # there may be a newer one by the time of its turn
-            said = await self._ask(pod, head, self._token)
+            said = Report(pod, trouble=_STRANGER)
+            for token in tuple(self._tokens):
+                if said.trouble == _STRANGER:
+                    said = await self._ask(pod, head, token)
         self._under_way.discard(pod.uid)
         self._note(said, head)
         self._wake.set()
@@ -159,6 +164,8 @@ class Notifier:
                     answer += piece
                     if len(answer) > _MOST_ANSWER_BYTES:
                         return Report(pod, trouble=f"its answer is larger than {_MOST_ANSWER_BYTES} bytes")
+                if response.status == 401:
+                    return Report(pod, trouble=_STRANGER)
                 if response.status not in {200, 409}:
                     return Report(pod, trouble=f"it answered {response.status}")
             state = messages.POD_STATE.validate_json(answer)

@@ -100,10 +100,10 @@ def counted(notifier: Notifier, what: str) -> float | None:
 async def test_a_pod_that_hangs_holds_nobody_else_up() -> None:
     fleet = Fleet(takes_s={"127.0.0.2": 60.0})
     async with notifying(fleet, ["127.0.0.1", "127.0.0.2"]) as notifier:
-        notifier.announce(head(1), "token")
+        notifier.announce(head(1), ["token"])
         await until(lambda: fleet.heard("127.0.0.1", 1) and fleet.heard("127.0.0.2", 1))
         began = time.monotonic()
-        notifier.announce(head(2), "token")
+        notifier.announce(head(2), ["token"])
         await until(lambda: notifier.by_revision[head(2).revision] == 1)
         assert time.monotonic() - began < 1.0
 
@@ -111,9 +111,9 @@ async def test_a_pod_that_hangs_holds_nobody_else_up() -> None:
 async def test_what_is_published_while_a_pod_answers_reaches_it_as_soon_as_it_has() -> None:
     fleet = Fleet(takes_s={"127.0.0.1": 0.3})
     async with notifying(fleet, ["127.0.0.1"]) as notifier:
-        notifier.announce(head(1), "token")
+        notifier.announce(head(1), ["token"])
         await until(lambda: fleet.heard("127.0.0.1", 1))
-        notifier.announce(head(2), "token")
+        notifier.announce(head(2), ["token"])
         await until(lambda: notifier.by_revision[head(2).revision] == 1)
         assert fleet.told[-1][0] - fleet.told[0][0] < 1.0
 
@@ -121,7 +121,7 @@ async def test_what_is_published_while_a_pod_answers_reaches_it_as_soon_as_it_ha
 async def test_a_hundred_pods_are_told_a_bounded_number_at_a_time() -> None:
     fleet = Fleet()
     async with notifying(fleet, ["127.0.0.1"] * 100) as notifier:
-        notifier.announce(head(1), "token")
+        notifier.announce(head(1), ["token"])
         await until(lambda: notifier.by_revision[head(1).revision] == 100)
         assert 16 < fleet.most_at_once <= 32
         assert len(fleet.told) == 100, "each is told once"
@@ -131,7 +131,7 @@ async def test_a_hundred_pods_are_told_a_bounded_number_at_a_time() -> None:
 async def test_one_that_refuses_is_asked_again_after_pauses_that_grow_and_are_not_the_same_for_all() -> None:
     fleet = Fleet(refuses=6)
     async with notifying(fleet, ["127.0.0.1", "127.0.0.2"]) as notifier:
-        notifier.announce(head(1), "token")
+        notifier.announce(head(1), ["token"])
         await until(lambda: notifier.by_revision[head(1).revision] == 2)
         assert counted(notifier, "nacks") == 2, "a refusal that is repeated is counted once"
     pauses = [
@@ -150,20 +150,28 @@ async def test_a_pod_that_was_known_before_there_was_anything_to_tell_is_told_th
     async with notifying(fleet, ["127.0.0.1"]) as notifier:
         await asyncio.sleep(0.1)
         assert fleet.told == []
-        notifier.announce(head(1), "token")
+        notifier.announce(head(1), ["token"])
         await until(lambda: notifier.by_revision[head(1).revision] == 1)
 
 
 async def test_an_answer_that_is_lost_does_not_unsay_what_the_pod_runs() -> None:
     fleet = Fleet()
     async with notifying(fleet, ["127.0.0.1"]) as notifier:
-        notifier.announce(head(1), "token")
+        notifier.announce(head(1), ["token"])
         await until(lambda: notifier.by_revision[head(1).revision] == 1)
         fleet.breaks = 1
-        notifier.announce(head(2), "token")
+        notifier.announce(head(2), ["token"])
         await until(lambda: fleet.heard("127.0.0.1", 2))
         await asyncio.sleep(0.1)
         assert notifier.by_revision[head(1).revision] == 1, "it ran that, and nothing says that it does not"
         (report,) = notifier.reports.values()
-        assert report.trouble == "it answered 401"
+        assert report.trouble == "it answered 401: it knows none of the admin tokens"
         await until(lambda: notifier.by_revision[head(2).revision] == 1)
+
+
+async def test_a_pod_that_knows_only_the_older_of_two_tokens_is_told_with_that() -> None:
+    fleet = Fleet(breaks=1)
+    async with notifying(fleet, ["127.0.0.1"]) as notifier:
+        notifier.announce(head(1), ["newer", "older"])
+        await until(lambda: notifier.by_revision[head(1).revision] == 1)
+        assert len(fleet.told) == 2
