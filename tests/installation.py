@@ -275,6 +275,31 @@ class Installation:
         accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"
         wait_for(lambda: self.admin.get(accounts).is_success, "the namespace is usable")
 
+    @contextlib.contextmanager
+    def listed_namespaces(self, *namespaces: str) -> Iterator[None]:
+        """The operator may see these alone."""
+        self.kubectl("delete", "-f", str(MANIFESTS / "rbac-cluster.yaml"))
+        self.kubectl("apply", "-f", str(MANIFESTS / "rbac-listed.yaml"))
+        for namespace in namespaces:
+            self.let_watch(namespace)
+        try:
+            yield
+        finally:
+            for namespace in namespaces:
+                self.kubectl(
+                    "delete",
+                    "-n",
+                    namespace,
+                    "--ignore-not-found",
+                    "-f",
+                    str(MANIFESTS / "rbac-namespace.yaml"),
+                )
+            self.kubectl("delete", "-f", str(MANIFESTS / "rbac-listed.yaml"))
+            self.prepare()
+
+    def let_watch(self, namespace: str) -> None:
+        self.kubectl("apply", "-n", namespace, "-f", str(MANIFESTS / "rbac-namespace.yaml"))
+
     def _patch(self, url: str, body: Mapping[str, Any]) -> None:
         """As `kubectl apply --server-side`, without the half second of a processor that kubectl takes."""
         reply = self.admin.patch(

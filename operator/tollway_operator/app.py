@@ -21,6 +21,7 @@ from tollway_operator.health import Health
 from tollway_operator.kube import open_kube
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
+from tollway_operator.namespaces import Namespaces
 from tollway_operator.notify import Notifier
 from tollway_operator.objects import Objects
 from tollway_operator.pods import Pods
@@ -63,7 +64,8 @@ async def run_operator(settings: Settings) -> None:
         leadership = Leadership(
             kube, settings.namespace, settings.identity, standing_fence, on_acquired=state_changed
         )
-        watches = Watches(kube, objects, settings.watch_namespaces, settings.watch_stale_s, state_changed)
+        namespaces = Namespaces(kube, objects, settings.watch_namespaces, state_changed)
+        watches = Watches(kube, objects, namespaces, settings.watch_stale_s, state_changed)
         pods = Pods(kube, settings.namespace, selector, settings.watch_stale_s, pods_changed)
         notifier = Notifier(session, pods, settings.pod_admin_port, settings.pod_poll_s, metrics, word_came)
         usage = UsageReader(ledger, settings.usage_refresh_s, usage_changed)
@@ -99,15 +101,9 @@ async def run_operator(settings: Settings) -> None:
         port = serving(settings.listen_host, settings.listen_port, metrics, health.trouble, health.not_ready)
         await stack.enter_async_context(port)
         await _until_first_ends(
-            watch_kinds(
-                objects,
-                watchers,
-                settings.watch_namespaces,
-                settings.identity,
-                lambda: kube.has_kinds(settings.watch_namespaces),
-                watching,
-            ),
+            watch_kinds(objects, watchers, namespaces, settings.identity, kube.has_kinds, watching),
             leadership.run(),
+            namespaces.run(),
             watches.run(),
             parts.secrets.run(),
             pods.run(),

@@ -6,15 +6,17 @@ through before it is full, and takes time with the square of the objects to fill
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import kopf
-from kopf._cogs.clients.errors import APINotFoundError  # it has no public name
+from kopf._cogs.clients.errors import APINotFoundError  # neither has a public name
+from kopf._cogs.structs.references import Insights, NamespaceName
 
 from tollway_api.crds import DEFINITIONS
 from tollway_api.meta import GROUP, VERSION
+from tollway_operator.namespaces import Namespaces
 from tollway_operator.objects import News, Objects
 
 log = logging.getLogger(__name__)
@@ -39,33 +41,54 @@ class Watchers:
 async def watch_kinds(
     objects: Objects,
     watchers: Watchers,
-    namespaces: Sequence[str],
+    namespaces: Namespaces,
     identity: str,
-    has_kinds: Callable[[], Awaitable[bool]],
+    has_kinds: Callable[[str], Awaitable[bool]],
     ready: asyncio.Event,
 ) -> None:
-    """Runs for the life of the process; of no namespaces all are watched. `ready` is set whenever it has begun."""
+    """Runs for the life of the process. `ready` is set whenever it has begun."""
     while True:
+        watched = await namespaces.other_than(())
         # Of listed namespaces kopf looks for the kinds only once, and watches nothing when they are not there yet.
-        while not await has_kinds():
+        if not await has_kinds(watched[0]):
             log.warning("our kinds are not defined; apply deploy/crds/")
             await asyncio.sleep(_LOOK_AGAIN_S)
+            continue
+        insights = Insights()
+        follower = asyncio.create_task(_follow(namespaces, insights))
         try:
             await kopf.operator(
                 # Otherwise it asks for the user's name, and in a container the user has none.
                 identity=cast("Any", identity),
                 registry=_handlers(objects, watchers),
-                settings=_settings(namespaced=bool(namespaces)),
-                clusterwide=not namespaces,
-                namespaces=namespaces,
+                settings=_settings(namespaced=bool(namespaces.listed)),
+                clusterwide=not namespaces.listed,
+                namespaces=watched if namespaces.listed else (),
                 standalone=True,
                 ready_flag=ready,
+                insights=insights,
             )
         except APINotFoundError:
             # A kind was removed, and kopf began its watch anew before it had heard of that, or could not hear.
             log.warning("a kind is gone; watching begins anew")
         else:
             return
+        finally:
+            follower.cancel()
+
+
+async def _follow(namespaces: Namespaces, insights: Insights) -> None:
+    """Has kopf watch the listed namespaces as they come and go, as it would do itself if it might list and watch all
+    that there are.
+    """
+    await insights.ready_namespaces.wait()  # until then kopf writes there
+    while namespaces.listed:
+        watched = namespaces.watchable
+        async with insights.revised:
+            insights.namespaces.clear()
+            insights.namespaces.update(NamespaceName(each) for each in watched)
+            insights.revised.notify_all()
+        await namespaces.other_than(watched)
 
 
 def _handlers(objects: Objects, watchers: Watchers) -> kopf.OperatorRegistry:

@@ -7,6 +7,7 @@ import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, Final, NoReturn, cast
 
 import httpx2
@@ -18,7 +19,7 @@ from lightkube.models.coordination_v1 import LeaseSpec
 from lightkube.models.core_v1 import ObjectReference, PodStatus
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.coordination_v1 import Lease
-from lightkube.resources.core_v1 import Pod, Secret
+from lightkube.resources.core_v1 import Namespace, Pod, Secret
 from lightkube.resources.events_v1 import Event
 from lightkube.types import PatchType
 
@@ -66,6 +67,14 @@ class Moment:
     reporter: str
 
 
+class Presence(Enum):
+    """What there is of a namespace."""
+
+    STANDS = auto()  # as far as can be told
+    LEAVES = auto()  # it is being deleted, which nothing can stop
+    GONE = auto()
+
+
 class Kube:
     """Make one with `open_kube`."""
 
@@ -90,27 +99,58 @@ class Kube:
             return _stored(await self._client.replace(secret))
 
     async def versions(self, kind: str, namespaces: Sequence[str]) -> dict[str, int]:
-        """What there is of a kind: resource version by uid. Raises KubeFault."""
+        """What there is of a kind: resource version by uid. Raises KubeFault; Forbidden among them."""
         found: dict[str, int] = {}
         async with _faults(f"list {kind}"):
-            for namespace in namespaces or ("*",):
+            for namespace in namespaces:
                 async for each in self._client.list(_KINDS[kind], namespace=namespace, chunk_size=_PAGE):
                     metadata = each["metadata"]
                     found[metadata["uid"]] = int(metadata["resourceVersion"])
         return found
 
-    async def has_kinds(self, namespaces: Sequence[str]) -> bool:
+    async def bodies(self, kind: str, namespace: str) -> list[Mapping[str, Any]]:
+        """Where there are few. Raises KubeFault; Forbidden among them."""
+        async with _faults(f"list {kind} in {namespace}"):
+            listing = self._client.list(_KINDS[kind], namespace=namespace, chunk_size=_PAGE)
+            return [cast("Mapping[str, Any]", each) async for each in listing]
+
+    async def has_kinds(self, namespace: str) -> bool:
         """Whether all kinds are defined, as far as can be told."""
         try:
-            async with _faults("look for our kinds"):
-                for kind in _KINDS.values():
-                    async for _ in self._client.list(kind, namespace=[*namespaces, "*"][0], chunk_size=1):
-                        break
+            await self._list_each_kind(namespace)
         except NotFound:
             return False
         except KubeFault:
             return True
         return True
+
+    async def may_list(self, namespace: str) -> bool:
+        """Whether our role allows it, as far as can be told."""
+        try:
+            await self._list_each_kind(namespace)
+        except Forbidden:
+            return False
+        except KubeFault:
+            return True
+        return True
+
+    async def _list_each_kind(self, namespace: str) -> None:
+        async with _faults("look for our kinds"):
+            for kind in _KINDS.values():
+                async for _ in self._client.list(kind, namespace=namespace, chunk_size=1):
+                    break
+
+    async def presence(self, namespace: str) -> Presence:
+        """A namespace that may not be looked at counts as standing. Raises KubeFault."""
+        try:
+            async with _faults(f"read Namespace {namespace}"):
+                found = await self._client.get(Namespace, namespace)
+        except NotFound:
+            return Presence.GONE
+        except Forbidden:
+            return Presence.STANDS
+        leaves = found.metadata is not None and found.metadata.deletionTimestamp is not None
+        return Presence.LEAVES if leaves else Presence.STANDS
 
     async def apply_status(self, identity: Identity, resource_version: str, status: Mapping[str, Any]) -> str:
         """Server-side apply of the whole status; returns the new resource version. Raises KubeFault: Conflict when the

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
@@ -13,6 +13,7 @@ from tollway_api.problems import Problem
 
 # Set on a SemanticCacheIndex to let it go although what it remembers could not be deleted.
 ABANDON_ANNOTATION: Final = "tollway.dev/abandon"
+EVERYWHERE: Final = "*"  # in place of a namespace's name, as the API's clients have it
 
 
 class Edition(NamedTuple):
@@ -115,6 +116,14 @@ class Objects:
             del self._held[identity]
         self.revision += len(gone)
 
+    def put_all(self, kind: str, namespace: str, bodies: Sequence[Mapping[str, Any]]) -> None:
+        """Takes all that there is of a kind in a namespace; what else was known there is gone."""
+        for body in bodies:
+            self.put(body)
+        there = {str(body["metadata"]["uid"]) for body in bodies}
+        known = self.of_kind(kind, [namespace])
+        self.forget(known.keys() - there)
+
     def __iter__(self) -> Iterator[Held]:
         return iter(list(self._held.values()))
 
@@ -124,9 +133,14 @@ class Objects:
     def get(self, identity: Identity) -> Held | None:
         return self._held.get(identity)
 
-    def of_kind(self, kind: str) -> dict[str, int]:
+    def of_kind(self, kind: str, namespaces: Collection[str]) -> dict[str, int]:
         """Resource version by uid."""
-        return {each.uid: int(each.resource_version) for each in self if each.identity.kind == kind}
+        return {
+            each.uid: int(each.resource_version)
+            for each in self
+            if each.identity.kind == kind
+            and (EVERYWHERE in namespaces or each.identity.namespace in namespaces)
+        }
 
 
 def canonical(status: Mapping[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ found here as well: what was known before a list was asked for, and is not in it
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 from tollway_api.inventory import SPEC_OF_KIND
 from tollway_operator.errors import Forbidden, KubeFault
 from tollway_operator.kube import Kube
+from tollway_operator.namespaces import Namespaces
 from tollway_operator.objects import Objects
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class Watches:
         self,
         kube: Kube,
         objects: Objects,
-        namespaces: Sequence[str],
+        namespaces: Namespaces,
         stale_after_s: float,
         on_news: Callable[[], None],
     ) -> None:
@@ -74,9 +75,11 @@ class Watches:
 
     async def _agrees(self, kind: str) -> bool:
         """Whether everything listed has come over the watch, in that version or a later one."""
-        asked, before = monotonic(), self._objects.of_kind(kind)
+        asked = monotonic()
         try:
-            listed = await self._kube.versions(kind, self._namespaces)
+            namespaces = await self._namespaces.standing()
+            before = self._objects.of_kind(kind, namespaces)
+            listed = await self._kube.versions(kind, namespaces)
         except KubeFault as fault:
             self.fault = str(fault)
             log.warning("cannot be listed", extra={"kind": kind, "reason": self.fault})
@@ -87,7 +90,7 @@ class Watches:
             await asyncio.sleep(max(1.0, fault.retry_after_s))
             return False
         self.fault = ""
-        known = self._objects.of_kind(kind)
+        known = self._objects.of_kind(kind, namespaces)
         if gone := [uid for uid in before.keys() - listed.keys() if uid in known]:
             log.info("deleted unheard", extra={"kind": kind, "objects": len(gone)})
             self._objects.forget(gone)

@@ -57,3 +57,20 @@ def test_what_is_gone_is_dropped_unless_another_has_its_name() -> None:
     assert len(objects) == 1
     objects.drop(later(uid="u-2"))
     assert len(objects) == 0
+
+
+def test_what_a_list_of_one_namespace_does_not_have_is_gone_from_there_and_from_nowhere_else() -> None:
+    objects = Objects()
+    for number, (namespace, name) in enumerate([("a", "left"), ("a", "gone"), ("b", "elsewhere")]):
+        objects.put(later(uid=f"u-{number}", namespace=namespace, name=name))
+    objects.put_all(BODY["kind"], "a", [later(uid="u-0", namespace="a", name="left", resourceVersion="12")])
+    assert {(each.identity.name, each.resource_version) for each in objects} == {
+        ("left", "12"),
+        ("elsewhere", "11"),
+    }
+    revision = objects.revision
+    objects.put_all(BODY["kind"], "c", [])
+    assert objects.revision == revision
+    objects.put_all(BODY["kind"], "a", [])
+    assert [each.identity.name for each in objects] == ["elsewhere"]
+    assert objects.revision > revision

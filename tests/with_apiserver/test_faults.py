@@ -333,13 +333,63 @@ def test_an_operator_without_our_kinds_publishes_nothing(
         apply_definitions(admin)
 
 
+def within(namespace: str) -> list[dict[str, object]]:
+    return [{**each, "metadata": {**each["metadata"], "namespace": namespace}} for each in SETUP.objects()]  # type: ignore[dict-item]  # an object of YAML is anything
+
+
 def test_a_namespace_that_is_deleted_takes_its_objects_along(installation: Installation) -> None:
     installation.kubectl("create", "namespace", "team-a")
-    objects = [{**each, "metadata": {**each["metadata"], "namespace": "team-a"}} for each in SETUP.objects()]  # type: ignore[dict-item]  # an object of YAML is anything
     with installation.light_pod("dp-1") as pod, installation.operator():
-        installation.apply(*objects)
+        installation.apply(*within("team-a"))
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready", "team-a")
         installation.kubectl("delete", "namespace", "team-a", "--timeout=60s")
         wait_for(lambda: not pod.live.current().snapshot.tenants, "its tenants are gone")
         with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
             assert client.execute_command("FT._LIST") == []
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["while it runs", "while it is away"])
+def test_a_listed_namespace_that_is_deleted_is_let_go_although_the_role_in_it_goes_first(
+    installation: Installation, *, away: bool
+) -> None:
+    listed = ("team-b", "default", NAMESPACE)
+    settings = {"watch_namespaces": ",".join(listed), "watch_stale_s": "15"}
+
+    def delete() -> None:
+        installation.kubectl("delete", "rolebinding", "-n", "team-b", "tollway-operator-watch")
+        installation.kubectl("delete", "namespace", "team-b", "--wait=false")
+
+    installation.kubectl("create", "namespace", "team-b")
+    with (
+        ExitStack() as stack,
+        installation.listed_namespaces(*listed),
+        installation.light_pod("dp-1") as pod,
+        redis.Redis("127.0.0.1", port=installation.cache.port) as client,
+    ):
+        operator = stack.enter_context(installation.operator("op-1", **settings))
+        installation.apply(*within("team-b"))
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready", "team-b")
+        if away:
+            assert operator.process.stop() == 0
+            delete()
+            expire_lease(installation)
+            operator = stack.enter_context(installation.operator("op-2", **settings))
+        else:
+            delete()
+        installation.kubectl("wait", "--for=delete", "namespace/team-b", "--timeout=60s")
+        wait_for(lambda: not pod.live.current().snapshot.tenants, "its tenants are gone")
+        assert client.execute_command("FT._LIST") == []
+        time.sleep(18)  # longer than a watch may be silent
+        assert httpx.get(f"{operator.url}/livez").status_code == 200
+        assert httpx.get(f"{operator.url}/readyz").status_code == 200
+        installation.apply(*SETUP.objects())
+        installation.until_ready()
+        installation.kubectl("create", "namespace", "team-b")
+        time.sleep(6)
+        assert httpx.get(f"{operator.url}/livez").status_code == 200, "although its role is late"
+        assert not operator.logged("failed; will retry"), "of which kopf would end"
+        installation.let_watch("team-b")
+        installation.apply(*(each for each in within("team-b") if each["kind"] == "SemanticCacheIndex"))
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready", "team-b")
+        installation.kubectl("delete", "namespace", "team-b", "--timeout=60s")
+        assert operator.process.stop() == 0, "and it was the same process all the time"

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.dataplanes import Setup, manifest
-from tests.installation import Installation, Operator
+from tests.installation import NAMESPACE, Installation, Operator
 from tests.processes import wait_for
 from tests.proxies import proxy
 
@@ -15,6 +15,10 @@ SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
 
 def lives(operator: Operator) -> str:
     return httpx.get(f"{operator.url}/livez").text
+
+
+def readiness(operator: Operator) -> str:
+    return httpx.get(f"{operator.url}/readyz").text
 
 
 def test_a_watch_that_tells_nothing_any_more_fails_the_probe(installation: Installation) -> None:
@@ -45,6 +49,20 @@ def test_an_api_server_that_is_away_does_not_fail_the_probe(installation: Instal
             while time.monotonic() < deadline:
                 assert lives(operator) == "ok"
                 time.sleep(0.5)
+
+
+def test_a_listed_namespace_in_which_the_role_is_missing_is_named_until_it_is_there(
+    installation: Installation,
+) -> None:
+    with (
+        installation.listed_namespaces("default"),
+        installation.operator(watch_namespaces=f"default,{NAMESPACE}", watch_stale_s="15") as operator,
+    ):
+        wait_for(lambda: f'in the namespace "{NAMESPACE}"' in readiness(operator), "it is named")
+        assert "403" in readiness(operator)
+        wait_for(lambda: lives(operator) != "ok", "nor is that all right for ever", 30)
+        installation.let_watch(NAMESPACE)
+        wait_for(lambda: lives(operator) == readiness(operator) == "ok", "and then all is", 20)
 
 
 @pytest.mark.parametrize("point", ["hang:publish"])

@@ -47,24 +47,24 @@ def used(installation: Installation, since: int, account: str) -> set[Permission
 @pytest.fixture(params=["every namespace", "listed namespaces"])
 def watching(
     request: pytest.FixtureRequest, installation: Installation
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """The file that grants it, and the operator's settings."""
+) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+    """The files that grant it, and the operator's settings."""
     if request.param == "every namespace":
-        yield "rbac-cluster.yaml", {}
+        yield ("rbac-cluster.yaml",), {}
         return
-    cluster, namespaces = str(MANIFESTS / "rbac-cluster.yaml"), ("default", NAMESPACE)
-    installation.kubectl("delete", "-f", cluster)
-    for namespace in namespaces:
-        installation.kubectl("apply", "-n", namespace, "-f", str(MANIFESTS / "rbac-namespace.yaml"))
-    yield "rbac-namespace.yaml", {"watch_namespaces": ",".join(namespaces)}
-    for namespace in namespaces:
-        installation.kubectl("delete", "-n", namespace, "-f", str(MANIFESTS / "rbac-namespace.yaml"))
+    namespaces = ("default", NAMESPACE)
+    with installation.listed_namespaces(*namespaces):
+        # One of them is not made yet, and nothing is asked there that would be refused.
+        yield (
+            ("rbac-namespace.yaml", "rbac-listed.yaml"),
+            {"watch_namespaces": ",".join((*namespaces, "team-later"))},
+        )
 
 
 def test_roles_grant_what_is_used_and_no_more(
-    installation: Installation, watching: tuple[str, dict[str, str]]
+    installation: Installation, watching: tuple[tuple[str, ...], dict[str, str]]
 ) -> None:
-    file, settings = watching
+    files, settings = watching
     log = installation.server.audit_log
     since = log.stat().st_size if log.exists() else 0
     with installation.light_pod("dp-1") as pod, installation.operator(**settings):
@@ -76,7 +76,7 @@ def test_roles_grant_what_is_used_and_no_more(
         installation.kubectl("delete", "sci", "answers", "--timeout=30s")
         wait_for(lambda: not pod.live.current().snapshot.indexes, "the index is gone")
     for account in ("tollway-operator", "tollway-dataplane"):
-        may, did = granted(account, "rbac.yaml", file), used(installation, since, account)
+        may, did = granted(account, "rbac.yaml", *files), used(installation, since, account)
         assert may
         assert may - did == set(), "granted and not used"
         assert did - may == set(), "used and not granted"
