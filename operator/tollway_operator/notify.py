@@ -115,13 +115,15 @@ class Notifier:
         self._on_change()
 
     async def _contact(self, pod: DataPlanePod, head: Head) -> None:
-        async with self._turns:
-            head = self._head or head  # there may be a newer one by the time of its turn
-            said = Report(pod, trouble=_STRANGER)
-            for token in tuple(self._tokens):
-                if said.trouble == _STRANGER:
-                    said = await self._ask(pod, head, token)
-        self._under_way.discard(pod.uid)
+        try:
+            async with self._turns:
+                head = self._head or head  # there may be a newer one by the time of its turn
+                said = Report(pod, trouble=_STRANGER)
+                for token in tuple(self._tokens):
+                    if said.trouble == _STRANGER:
+                        said = await self._ask(pod, head, token)
+        finally:
+            self._under_way.discard(pod.uid)
         self._note(said, head)
         self._wake.set()
 
