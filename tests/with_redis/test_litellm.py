@@ -78,6 +78,31 @@ async def test_its_failures_fall_back_like_any_other(
     assert (cheap.total, rich.total) == (1, 1), "LiteLLM must not retry by itself"
 
 
+async def test_a_stream_that_ends_without_a_reason_is_broken_and_not_remembered(
+    claude: Running, cheap: Provider
+) -> None:
+    cheap.fail("short")
+    broken = await claude.ask(PROMPT, stream=True)
+    assert broken.headers["x-tollway-model"] == "cheap"
+    assert b"broke the stream off" in broken.body
+    assert b"[DONE]" not in broken.body
+    assert b'"finish_reason":"stop"' not in broken.body
+    cheap.fail()
+    again = await claude.ask(PROMPT)
+    assert (again.source, again.content) == ("live", answer_for("cheap", MODEL, PROMPT))
+    assert (await claude.ask(PROMPT)).source == "exact"
+
+
+async def test_a_stream_that_ends_before_it_began_falls_back(
+    claude: Running, cheap: Provider, rich: Provider
+) -> None:
+    cheap.fail("empty")
+    reply = await claude.ask(PROMPT, stream=True)
+    assert reply.headers["x-tollway-model"] == "rich"
+    assert reply.body.endswith(b"[DONE]\n\n")
+    assert (cheap.total, rich.total) == (1, 1)
+
+
 async def test_a_provider_that_refuses_our_key_is_told_apart(
     start: Start, setup: Setup, rich: Provider
 ) -> None:

@@ -225,7 +225,7 @@ class _Reply:
             gone.cancel()
             self._ledger.in_flight -= 1
         self._ledger.ended(outcome)
-        if self._streaming and outcome in {"disconnected", FaultKind.CUT}:
+        if self._streaming and outcome in {"disconnected", FaultKind.CUT, FaultKind.SHORT}:
             self._ledger.billed(self._answer.model, self._answer.prompt_tokens, self._sent_tokens)
         if outcome == "ok":
             self._ledger.billed(
@@ -262,9 +262,12 @@ class _Reply:
         if self._fault is FaultKind.STALL:
             await asyncio.sleep(_STALL_S)
         pace = 1 / self._settings.tokens_per_second if self._settings.tokens_per_second else 0.0
-        for event, is_token in self._shape.events(self._answer):
+        for event, is_token in () if self._fault is FaultKind.EMPTY else self._shape.events(self._answer):
             if is_token:
-                if self._fault is FaultKind.CUT and self._sent_tokens >= len(self._answer.pieces) // 2:
+                half_sent = self._sent_tokens >= len(self._answer.pieces) // 2
+                if self._fault is FaultKind.SHORT and half_sent:
+                    break
+                if self._fault is FaultKind.CUT and half_sent:
                     await asyncio.sleep(0.01)  # lets what was sent leave before the connection breaks
                     break_connection(scope, reset=False)
                     return

@@ -16,6 +16,8 @@ class FaultKind(StrEnum):
     RESET = "reset"  # the connection is reset without a reply
     STALL = "stall"  # the reply begins and then nothing comes
     CUT = "cut"  # a stream breaks off in the middle
+    SHORT = "short"  # a stream ends in the middle, as if that were all
+    EMPTY = "empty"  # a stream ends before its first event
     HOLLOW = "hollow"  # 200, with an error inside
 
 

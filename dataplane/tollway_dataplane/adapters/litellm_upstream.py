@@ -41,8 +41,10 @@ class LiteLLMUpstream:
         async with self._faults(), asyncio.timeout(call.timeout_s):
             response = await function(**_arguments(call))
         completion: JsonObject = response.model_dump(mode="json", exclude_none=True)
-        body = orjson.dumps(completion)
-        return Completion(body, usage_of(completion), is_whole(completion), text_of(completion))
+        text = text_of(completion)
+        # An answer without a word is passed on, but nobody wants to be given it again.
+        complete = bool(text) and is_whole(completion)
+        return Completion(orjson.dumps(completion), usage_of(completion), complete, text)
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
@@ -66,6 +68,10 @@ class LiteLLMUpstream:
                     part = await anext(response, None)
                 if part is None:
                     return
+                if _is_made_up(part, response):
+                    raise UpstreamFault(
+                        FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True
+                    )
                 event: JsonObject = part.model_dump(mode="json", exclude_none=True)
                 yield Chunk(orjson.dumps(event), event)
 
@@ -134,6 +140,18 @@ def _arguments(call: UpstreamCall) -> dict[str, Any]:
         "num_retries": 0,
         "max_retries": 0,
     }
+
+
+def _is_made_up(part: Any, response: Any) -> bool:
+    """Whether LiteLLM ends the stream in the provider's name. It says "stop" wherever a stream ends, also where the
+    provider gave no reason, because its answer broke off in the middle or never began.
+    """
+    ends = any(choice.finish_reason for choice in part.choices)
+    reasons = (
+        getattr(response, name, "unknown")
+        for name in ("received_finish_reason", "intermittent_finish_reason")
+    )
+    return ends and not any(reasons)
 
 
 def _retry_after(exc: Exception) -> float | None:

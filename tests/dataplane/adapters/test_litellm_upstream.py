@@ -1,0 +1,87 @@
+"""LiteLLM itself, against servers that answer what a test wants them to."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tests.servers import served
+from tollway_api.meta import ModelName
+from tollway_api.snapshot import Model, Price, Protocol
+from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
+from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.ports import Completion, Operation, UpstreamCall
+
+# LiteLLM and what it imports warn about themselves.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
+]
+
+ANTHROPIC: JsonObject = {
+    "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-haiku-4-5",
+    "content": [{"type": "text", "text": "Yes."}], "stop_reason": "end_turn", "stop_sequence": None,
+    "usage": {"input_tokens": 3, "output_tokens": 2},
+}  # fmt: skip
+
+
+@dataclass
+class Fake:
+    """A provider that gives one reply to everything and keeps what it was sent."""
+
+    url: str = ""
+    status: int = 200
+    reply: JsonObject = field(default_factory=lambda: dict(ANTHROPIC))
+    bodies: list[JsonObject] = field(default_factory=list)
+
+    async def answer(self, request: Request) -> Response:
+        self.bodies.append(orjson.loads(await request.body()))
+        return Response(orjson.dumps(self.reply), self.status, media_type="application/json")
+
+    async def complete(self, upstream: LiteLLMUpstream, model: str, **fields: object) -> Completion:
+        return await upstream.complete(self.call(model, fields))
+
+    def call(self, model: str, fields: Mapping[str, object]) -> UpstreamCall:
+        chosen = Model(
+            name=ModelName("m"),
+            upstream_id=model,
+            protocol=Protocol.LITELLM,
+            endpoint=self.url,
+            api_key="sk-test",
+            price=Price(1, 1),
+            context_window=10_000,
+            max_output_tokens=100,
+            timeout_ms=5_000,
+        )
+        body = {"messages": [{"role": "user", "content": "Hello?"}], "max_tokens": 10, **fields}
+        return UpstreamCall(chosen, Operation.CHAT, orjson.loads(orjson.dumps(body)), 5.0, 5.0)
+
+
+@pytest.fixture
+def fake() -> Iterator[Fake]:
+    fake = Fake()
+    app = Starlette(routes=[Route("/{path:path}", fake.answer, methods=["POST"])])
+    with served(app) as url:
+        fake.url = url
+        yield fake
+
+
+@pytest.fixture
+async def upstream() -> LiteLLMUpstream:
+    upstream = LiteLLMUpstream()
+    await upstream.load()
+    return upstream
+
+
+@pytest.mark.parametrize(("text", "complete"), [("Yes.", True), ("", False)])
+async def test_an_answer_without_a_word_is_not_one_to_remember(
+    upstream: LiteLLMUpstream, fake: Fake, text: str, complete: bool
+) -> None:
+    fake.reply = {**ANTHROPIC, "content": [{"type": "text", "text": text}]}
+    completion = await fake.complete(upstream, "anthropic/claude-haiku-4-5")
+    assert (completion.answer_text, completion.complete) == (text, complete)
