@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from tollway_api.routing_policy import FallbackTrigger
+from tollway_api.snapshot import Model
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import is_whole, text_of, usage_of
 from tollway_dataplane.core.facts import JsonObject
@@ -38,8 +39,9 @@ class LiteLLMUpstream:
         function = (
             self._litellm.aembedding if call.operation is Operation.EMBEDDINGS else self._litellm.acompletion
         )
+        arguments = _arguments(self._litellm, call)
         async with self._faults(), asyncio.timeout(call.timeout_s):
-            response = await function(**_arguments(call))
+            response = await function(**arguments)
         completion: JsonObject = response.model_dump(mode="json", exclude_none=True)
         text = text_of(completion)
         # An answer without a word is passed on, but nobody wants to be given it again.
@@ -50,7 +52,7 @@ class LiteLLMUpstream:
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
         await self.load()
         arguments = {
-            **_arguments(call),
+            **_arguments(self._litellm, call),
             "stream": True,
             "stream_options": call.stream_options,
             "timeout": call.idle_s,  # the library's own, which is also between chunks
@@ -108,30 +110,36 @@ def _import_litellm() -> Any:
     litellm.telemetry = False
     litellm.disable_aiohttp_transport = True  # httpx closes with the process; its sessions complain
     litellm.suppress_debug_info = True
-    # Unknown parameters reach the provider; ones that LiteLLM knows a provider not to have are left out.
+    # What LiteLLM knows a provider not to have is left out, so that a request may fall back to any provider.
     litellm.drop_params = True
     return litellm
 
 
 # The fields of OpenAI's requests, and a few of other providers', which LiteLLM translates. LiteLLM's own arguments are
-# in the same namespace, and one of them would send our key to the caller's server: so any other field goes into the
-# provider's body, where LiteLLM has a way for it, and nowhere else.
+# in the same namespace, and one of them would send our key to the caller's server: so no other field is an argument.
 _TRANSLATED: Final = frozenset(
     (
-        "audio dimensions encoding_format frequency_penalty function_call functions input logit_bias logprobs "
-        "max_completion_tokens max_tokens messages modalities n parallel_tool_calls prediction presence_penalty "
-        "reasoning_effort response_format safety_identifier seed service_tier stop store temperature tool_choice "
-        "thinking tools top_k top_logprobs top_p user verbosity web_search_options"
+        "audio dimensions encoding_format frequency_penalty function_call functions input input_type logit_bias "
+        "logprobs max_completion_tokens max_tokens messages modalities n parallel_tool_calls prediction "
+        "presence_penalty reasoning_effort response_format safety_identifier seed service_tier stop store temperature "
+        "thinking tool_choice tools top_k top_logprobs top_p user verbosity web_search_options"
     ).split()
 )
 _NOT_EXTRA: Final = _TRANSLATED | {"stream_options"}  # which go with streaming
 
 
-def _arguments(call: UpstreamCall) -> dict[str, Any]:
+def _arguments(litellm: Any, call: UpstreamCall) -> dict[str, Any]:
     """No retries below us: the plan of attempts is the only loop."""
+    fields = {name: value for name, value in call.fields.items() if name in _TRANSLATED}
     extra = {name: value for name, value in call.fields.items() if name not in _NOT_EXTRA}
+    # In another shape than OpenAI's, what we do not know may be a second name for what the budget's hold covers: the
+    # bound on the answer, or more of a prompt. So it stays here, as does what LiteLLM knows a provider not to have.
+    if not _speaks_openai(litellm, call.model):
+        metadata, extra = extra.get("metadata"), {}
+        if isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
+            fields.setdefault("user", metadata["user_id"])  # which is all that Anthropic's metadata may hold
     return {
-        **{name: value for name, value in call.fields.items() if name in _TRANSLATED},
+        **fields,
         **({"extra_body": extra} if extra else {}),
         "model": call.model.upstream_id,
         "api_base": call.model.endpoint,
@@ -140,6 +148,19 @@ def _arguments(call: UpstreamCall) -> dict[str, Any]:
         "num_retries": 0,
         "max_retries": 0,
     }
+
+
+def _speaks_openai(litellm: Any, model: Model) -> bool:
+    """Whether the provider's requests are OpenAI's, so that there is one name for everything. Azure AI's may be, or
+    Anthropic's.
+    """
+    try:
+        _, provider, _, _ = litellm.get_llm_provider(model.upstream_id, api_base=model.endpoint)
+    except litellm.exceptions.BadRequestError as exc:
+        message = "LiteLLM does not know the model's provider"
+        raise UpstreamFault(FallbackTrigger.SERVER_ERROR, None, message) from exc
+    known = {"azure", "mistral", *litellm.openai_compatible_providers} - {"azure_ai"}
+    return provider in known
 
 
 def _is_made_up(part: Any, response: Any) -> bool:
