@@ -147,6 +147,8 @@ def _arguments(litellm: Any, call: UpstreamCall) -> dict[str, Any]:
         "timeout": call.timeout_s,
         "num_retries": 0,
         "max_retries": 0,
+        # Otherwise it looks among the tools for servers that it would call by itself, with a library we do not have.
+        **({"_skip_mcp_handler": True} if call.operation is Operation.CHAT else {}),
     }
 
 

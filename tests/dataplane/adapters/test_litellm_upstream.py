@@ -150,3 +150,16 @@ async def test_a_provider_that_litellm_does_not_know_is_not_the_callers_fault(
     with pytest.raises(UpstreamFault) as caught:
         await fake.complete(upstream, "nobody/knows-it")
     assert caught.value.trigger is FallbackTrigger.SERVER_ERROR
+
+
+async def test_tools_reach_a_provider_and_its_call_comes_back(upstream: LiteLLMUpstream, fake: Fake) -> None:
+    call: JsonObject = {"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {"word": "delta"}}
+    fake.reply = {**ANTHROPIC, "content": [call], "stop_reason": "tool_use"}
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+    completion = await fake.complete(upstream, "anthropic/claude-haiku-4-5", tools=[tool], tool_choice="auto")
+    (body,) = fake.bodies
+    schema = {"type": "object", "properties": {}}
+    assert body["tools"] == [{"name": "look_up", "input_schema": schema, "type": "custom"}]
+    (choice,) = orjson.loads(completion.body)["choices"]
+    assert choice["message"]["tool_calls"][0]["function"]["name"] == "look_up"
+    assert not completion.complete
