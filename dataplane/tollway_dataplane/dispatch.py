@@ -199,6 +199,8 @@ def provider_refusal(fault: UpstreamFault | None) -> Refusal:
     if fault is not None and fault.trigger is FallbackTrigger.CONTEXT_OVERFLOW:
         message = f"the prompt is too long for every model that may answer: {fault.message}"
         return Refusal(400, RefusalCode.CONTEXT_LENGTH_EXCEEDED, message, "messages")
+    if fault is not None and fault.trigger is None and fault.status is None:  # refused before it was asked
+        return Refusal(400, RefusalCode.INVALID_REQUEST, fault.message)
     if fault is not None and fault.trigger is None and fault.status is not None and 400 <= fault.status < 500:
         if fault.status in {401, 403}:
             message = "the provider refused this gateway's credentials; tell whoever runs it"

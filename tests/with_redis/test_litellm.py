@@ -116,6 +116,40 @@ async def test_a_provider_that_refuses_our_key_is_told_apart(
         assert (await gateway.ask(PROMPT)).error["code"] == "provider_refused"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("web_search_options", 5),
+        ("tools", [{}]),
+        ("response_format", {"type": "json_schema"}),
+        ("messages", [{"role": "user", "content": [{"type": "a-secret-type", "x": 1}]}]),
+        ("messages", [{"role": "tool", "content": "a-secret-answer"}]),
+    ],
+    ids=["web_search_options", "tools", "response_format", "content", "tool message"],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_litellm_cannot_make_sense_of_is_the_callers_to_mend(
+    claude: Running, cheap: Provider, rich: Provider, field: str, value: object, stream: bool
+) -> None:
+    reply = await claude.ask(PROMPT, more={field: value, "stream": stream})
+    assert reply.status == 400, reply.body
+    assert (reply.error["code"], reply.error["type"]) == ("invalid_request", "invalid_request_error")
+    assert field in reply.error["message"]
+    assert "secret" not in reply.error["message"]
+    assert (cheap.total, rich.total) == (0, 0), "another model would not help"
+
+
+async def test_a_picture_that_cannot_be_fetched_is_the_callers_to_mend(
+    claude: Running, cheap: Provider, rich: Provider
+) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "http://127.0.0.1:9/a-secret.png"}}
+    reply = await claude.ask(PROMPT, more={"messages": [{"role": "user", "content": [picture]}]})
+    assert (reply.status, reply.error["code"]) == (400, "invalid_request")
+    assert "data: URL" in reply.error["message"]
+    assert "secret" not in reply.error["message"]
+    assert (cheap.total, rich.total) == (0, 0)
+
+
 async def test_no_field_of_a_caller_is_an_argument_of_litellm(claude: Running, cheap: Provider) -> None:
     """LiteLLM would send our key to `base_url`, or answer with `mock_response` and call nobody."""
     hostile = {

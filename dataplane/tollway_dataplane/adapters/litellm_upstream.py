@@ -6,8 +6,9 @@ connections live in its globals, as long as the process.
 import asyncio
 import importlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -39,8 +40,9 @@ class LiteLLMUpstream:
         function = (
             self._litellm.aembedding if call.operation is Operation.EMBEDDINGS else self._litellm.acompletion
         )
-        arguments = _arguments(self._litellm, call)
-        async with self._faults(), asyncio.timeout(call.timeout_s):
+        asking = _Asking()
+        arguments = _arguments(self._litellm, call, asking)
+        async with self._faults(call, asking), asyncio.timeout(call.timeout_s):
             response = await function(**arguments)
         completion: JsonObject = response.model_dump(mode="json", exclude_none=True)
         text = text_of(completion)
@@ -51,22 +53,25 @@ class LiteLLMUpstream:
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
         await self.load()
+        asking = _Asking()
         arguments = {
-            **_arguments(self._litellm, call),
+            **_arguments(self._litellm, call, asking),
             "stream": True,
             "stream_options": call.stream_options,
             "timeout": call.idle_s,  # the library's own, which is also between chunks
         }
-        async with self._faults(), asyncio.timeout(call.timeout_s):
+        async with self._faults(call, asking), asyncio.timeout(call.timeout_s):
             response = await self._litellm.acompletion(**arguments)
-        async with aclosing(response), aclosing(self._chunks(response, call.idle_s)) as chunks:
+        async with aclosing(response), aclosing(self._chunks(response, call, asking)) as chunks:
             yield chunks
 
-    async def _chunks(self, response: Any, idle_s: float) -> AsyncGenerator[Chunk, None]:
+    async def _chunks(
+        self, response: Any, call: UpstreamCall, asking: "_Asking"
+    ) -> AsyncGenerator[Chunk, None]:
         """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk."""
-        async with self._faults():
+        async with self._faults(call, asking):
             while True:
-                async with asyncio.timeout(idle_s):
+                async with asyncio.timeout(call.idle_s):
                     part = await anext(response, None)
                 if part is None:
                     return
@@ -78,29 +83,75 @@ class LiteLLMUpstream:
                 yield Chunk(orjson.dumps(event), event)
 
     @asynccontextmanager
-    async def _faults(self) -> AsyncIterator[None]:
-        """LiteLLM's exceptions as ours. All of them carry the status they stand for."""
-        errors = self._litellm.exceptions
+    async def _faults(self, call: UpstreamCall, asking: "_Asking") -> AsyncIterator[None]:
+        """LiteLLM's exceptions as ours."""
+        root = self._litellm.exceptions.openai.OpenAIError  # of all of its own
         try:
             yield
-        except TimeoutError as exc:
-            raise UpstreamFault(
-                FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True
-            ) from exc
-        except errors.Timeout as exc:
-            raise UpstreamFault(
-                FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True
-            ) from exc
-        except errors.ContextWindowExceededError as exc:
-            raise UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long") from exc
-        except errors.APIConnectionError as exc:
-            raise UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect") from exc
-        except errors.openai.OpenAIError as exc:  # the root of all of its own
-            status = int(getattr(exc, "status_code", None) or 500)
-            # What follows the first line may be a traceback of its own.
-            message = str(getattr(exc, "message", exc)).partition("\n")[0][:500]
-            message = message.removeprefix(f"litellm.{type(exc).__name__}: ")
-            raise UpstreamFault(trigger_of(status, "", message), status, message, _retry_after(exc)) from exc
+        except (TimeoutError, root, *_SLIPS) as exc:
+            unasked = None if asking.begun else self._unasked(exc, call)
+            raise unasked or self._translated(exc) from exc
+
+    def _unasked(self, exc: Exception, call: UpstreamCall) -> UpstreamFault | None:
+        """What it means that LiteLLM failed before it asked the provider: mostly that it does not know what to make of
+        the request, which no other attempt would change. None when that is not it.
+        """
+        bad_request = isinstance(exc, self._litellm.exceptions.BadRequestError)
+        if not bad_request and not any(map(_is_slip, (exc, exc.__cause__ or exc.__context__))):
+            return None
+        if any(words in str(exc).lower() for words in _SETUP_WORDS):
+            return UpstreamFault(FallbackTrigger.SERVER_ERROR, None, "the model is not set up")
+        if isinstance(exc, self._litellm.ImageFetchError):
+            message = (
+                "a picture could not be fetched from its address; send the picture itself, as a data: URL"
+            )
+            return UpstreamFault(None, None, message)
+        fields = ", ".join(name for name in _STRUCTURED if call.fields.get(name) is not None)
+        message = f"the model {call.model.name} cannot be given this request; check the types and names in: {fields}"
+        return UpstreamFault(None, None, message)
+
+    def _translated(self, exc: Exception) -> UpstreamFault:
+        """All of LiteLLM's own carry the status they stand for."""
+        errors = self._litellm.exceptions
+        if isinstance(exc, TimeoutError | errors.Timeout):
+            return UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True)
+        if isinstance(exc, errors.ContextWindowExceededError):
+            return UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long")
+        if isinstance(exc, errors.APIConnectionError):
+            return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect")
+        if isinstance(exc, _SLIPS):
+            message = "the provider's answer was not understood"
+            return UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, message, may_have_run=True)
+        status = int(getattr(exc, "status_code", None) or 500)
+        # What follows the first line may be a traceback of its own.
+        message = str(getattr(exc, "message", exc)).partition("\n")[0][:500]
+        message = message.removeprefix(f"litellm.{type(exc).__name__}: ")
+        return UpstreamFault(trigger_of(status, "", message), status, message, _retry_after(exc))
+
+
+@dataclass(slots=True)
+class _Asking:
+    """Whether LiteLLM has begun to ask the provider, which it tells whom it is to log to."""
+
+    begun: bool = False
+
+    def note(self, details: Mapping[str, object]) -> None:
+        self.begun = self.begun or details.get("log_event_type") == "pre_api_call"
+
+
+# What code raises that trusted its input.
+_SLIPS: Final = (TypeError, ValueError, LookupError, AttributeError)
+# What LiteLLM says when it misses something of ours.
+_SETUP_WORDS: Final = ("api key", "api_key", "api_base", "base url", "credentials", "environment variable")
+# The fields of a request that are more than a number or a text.
+_STRUCTURED: Final = (
+    "messages input tools tool_choice functions function_call response_format stop logit_bias modalities audio "
+    "prediction thinking web_search_options"
+).split()
+
+
+def _is_slip(exc: BaseException | None) -> bool:
+    return isinstance(exc, _SLIPS) or type(exc) is Exception
 
 
 def _import_litellm() -> Any:
@@ -128,7 +179,7 @@ _TRANSLATED: Final = frozenset(
 _NOT_EXTRA: Final = _TRANSLATED | {"stream_options"}  # which go with streaming
 
 
-def _arguments(litellm: Any, call: UpstreamCall) -> dict[str, Any]:
+def _arguments(litellm: Any, call: UpstreamCall, asking: _Asking) -> dict[str, Any]:
     """No retries below us: the plan of attempts is the only loop."""
     fields = {name: value for name, value in call.fields.items() if name in _TRANSLATED}
     extra = {name: value for name, value in call.fields.items() if name not in _NOT_EXTRA}
@@ -147,6 +198,7 @@ def _arguments(litellm: Any, call: UpstreamCall) -> dict[str, Any]:
         "timeout": call.timeout_s,
         "num_retries": 0,
         "max_retries": 0,
+        "logger_fn": asking.note,
         # Otherwise it looks among the tools for servers that it would call by itself, with a library we do not have.
         **({"_skip_mcp_handler": True} if call.operation is Operation.CHAT else {}),
     }

@@ -1,7 +1,7 @@
 """LiteLLM itself, against servers that answer what a test wants them to."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 import pytest
@@ -163,3 +163,27 @@ async def test_tools_reach_a_provider_and_its_call_comes_back(upstream: LiteLLMU
     (choice,) = orjson.loads(completion.body)["choices"]
     assert choice["message"]["tool_calls"][0]["function"]["name"] == "look_up"
     assert not completion.complete
+
+
+@pytest.mark.parametrize(
+    "reply", [{"nonsense": 1}, {**ANTHROPIC, "content": 5}, {**ANTHROPIC, "usage": "much"}]
+)
+async def test_a_nonsensical_answer_is_the_providers_fault(
+    upstream: LiteLLMUpstream, fake: Fake, reply: JsonObject
+) -> None:
+    fake.reply = reply
+    with pytest.raises(UpstreamFault) as caught:
+        await fake.complete(upstream, "anthropic/claude-haiku-4-5")
+    assert caught.value.trigger is not None
+
+
+async def test_a_key_that_is_missing_is_not_the_callers_fault(
+    upstream: LiteLLMUpstream, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    call = fake.call("gemini/gemini-2.5-flash", {})
+    with pytest.raises(UpstreamFault) as caught:
+        await upstream.complete(replace(call, model=replace(call.model, api_key=None)))
+    assert caught.value.trigger is FallbackTrigger.SERVER_ERROR
+    assert not fake.bodies
