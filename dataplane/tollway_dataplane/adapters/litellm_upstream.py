@@ -5,6 +5,7 @@ connections live in its globals, as long as the process.
 
 import asyncio
 import importlib
+import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -158,12 +159,24 @@ def _import_litellm() -> Any:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     litellm: Any = importlib.import_module("litellm")
     importlib.import_module("litellm.exceptions")
+    _silence()
     litellm.telemetry = False
     litellm.disable_aiohttp_transport = True  # httpx closes with the process; its sessions complain
     litellm.suppress_debug_info = True
     # What LiteLLM knows a provider not to have is left out, so that a request may fall back to any provider.
     litellm.drop_params = True
     return litellm
+
+
+def _silence() -> None:
+    """It logs requests where they surprise it, and no log may hold a prompt or an answer. What matters of its failures
+    is in ours.
+    """
+    for name in ("litellm", "LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.CRITICAL + 1)  # loggers below it ask for this one's level, too
+        logger.handlers = [logging.NullHandler()]
+        logger.propagate = False
 
 
 # The fields of OpenAI's requests, and a few of other providers', which LiteLLM translates. LiteLLM's own arguments are

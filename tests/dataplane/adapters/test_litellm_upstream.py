@@ -1,5 +1,8 @@
 """LiteLLM itself, against servers that answer what a test wants them to."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -187,3 +190,39 @@ async def test_a_key_that_is_missing_is_not_the_callers_fault(
         await upstream.complete(replace(call, model=replace(call.model, api_key=None)))
     assert caught.value.trigger is FallbackTrigger.SERVER_ERROR
     assert not fake.bodies
+
+
+SAYS_NOTHING = """
+import asyncio, contextlib, logging, sys
+from tests.dataplane.adapters.test_litellm_upstream import Fake
+from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
+from tollway_dataplane.errors import UpstreamFault
+
+async def main():
+    logging.basicConfig(level=logging.DEBUG, stream=sys.stdout) if "loud" in sys.argv else None
+    upstream, fake = LiteLLMUpstream(), Fake("http://127.0.0.1:9")
+    picture = {"type": "image_url", "image_url": {"url": "http://127.0.0.1:9/a-secret.png"}}
+    bad = [
+        {"messages": [{"role": "user", "content": [picture]}]},
+        {"messages": [{"role": "user", "content": [{"type": "a-secret"}]}]},
+        {"web_search_options": "a-secret"},
+    ]
+    for fields in bad:
+        with contextlib.suppress(UpstreamFault):
+            await fake.complete(upstream, "anthropic/claude-haiku-4-5", **fields)
+    print("done")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "loud", [[], ["loud"]], ids=["as it is", "with a root logger that prints everything"]
+)
+def test_nothing_of_a_request_is_logged(loud: list[str]) -> None:
+    """In a process of its own, since a logger keeps the standard error that it was made with."""
+    environ = {**os.environ, "LITELLM_LOG": "DEBUG"} if loud else None
+    command = [sys.executable, "-W", "ignore", "-c", SAYS_NOTHING, *loud]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environ)  # noqa: S603 - our own program
+    assert "done" in ended.stdout, ended.stderr
+    assert "secret" not in ended.stdout + ended.stderr
