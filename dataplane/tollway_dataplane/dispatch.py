@@ -18,6 +18,7 @@ from tollway_dataplane.core.budgeting import output_bound, worst_case
 from tollway_dataplane.core.decision import RouteReason, Source
 from tollway_dataplane.core.facts import NO_USAGE, ChatRequest, JsonObject, JsonValue, Usage
 from tollway_dataplane.core.pricing import FREE, cost
+from tollway_dataplane.core.redaction import without_secrets
 from tollway_dataplane.core.tokens import estimate, estimate_text
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, Upstream, UpstreamCall
@@ -194,18 +195,29 @@ def _bound_name(upstream_id: str) -> str:
     return "max_completion_tokens" if bare.startswith(("o1", "o3", "o4", "gpt-5")) else "max_tokens"
 
 
+# Of a provider's replies, those that are about what the caller sent; others are between it and whoever runs us.
+_ABOUT_THE_REQUEST: Final = frozenset({400, 413, 415, 422})
+# Those with which it refuses our account, our key, or the model that a policy names.
+_ABOUT_US: Final = frozenset({401, 402, 403, 404})
+
+
 def provider_refusal(fault: UpstreamFault | None) -> Refusal:
     """What the caller is told when the last attempt failed."""
     if fault is not None and fault.trigger is FallbackTrigger.CONTEXT_OVERFLOW:
-        message = f"the prompt is too long for every model that may answer: {fault.message}"
+        sentence = without_secrets(fault.message)
+        message = f"the prompt is too long for every model that may answer: {sentence}"
         return Refusal(400, RefusalCode.CONTEXT_LENGTH_EXCEEDED, message, "messages")
-    if fault is not None and fault.trigger is None and fault.status is None:  # refused before it was asked
-        return Refusal(400, RefusalCode.INVALID_REQUEST, fault.message)
-    if fault is not None and fault.trigger is None and fault.status is not None and 400 <= fault.status < 500:
-        if fault.status in {401, 403}:
-            message = "the provider refused this gateway's credentials; tell whoever runs it"
-            return Refusal(502, RefusalCode.PROVIDER_REFUSED, message)
-        return Refusal(fault.status, RefusalCode.INVALID_REQUEST, f"the provider refused: {fault.message}")
+    if fault is not None and fault.status in _ABOUT_US:
+        message = "the provider refuses this gateway's account or the model it asks for; tell whoever runs it"
+        return Refusal(502, RefusalCode.PROVIDER_REFUSED, message)
+    if fault is not None and fault.trigger is None:
+        if fault.status is None:  # it was not even asked
+            return Refusal(400, RefusalCode.INVALID_REQUEST, fault.message)
+        if fault.status in _ABOUT_THE_REQUEST:
+            message = f"the provider refused: {without_secrets(fault.message)}"
+            return Refusal(fault.status, RefusalCode.INVALID_REQUEST, message)
+        message = f"the provider refused with status {fault.status}; tell whoever runs this gateway"
+        return Refusal(502, RefusalCode.PROVIDER_REFUSED, message)
     message = "every model that may answer is unavailable right now; please try again in a moment"
     wait = max(1, round(fault.retry_after_s)) if fault is not None and fault.retry_after_s else 5
     return Refusal(503, RefusalCode.PROVIDERS_UNAVAILABLE, message, headers={"retry-after": str(wait)})

@@ -26,6 +26,8 @@ PROMPT = "Which day comes after Monday?"
         ("cut", "Connection"),
         ("context-length", "ContextOverflow"),
         ("hollow", "ServerError"),
+        ("no-credit", "ServerError"),
+        ("no-model", "ServerError"),
     ],
 )
 async def test_the_next_model_answers_when_the_first_fails(
@@ -127,6 +129,30 @@ async def test_a_request_that_is_itself_wrong_is_not_tried_again(
         assert reply.status == 502
         assert reply.error["code"] == "provider_refused"
         assert rich.total == 0
+
+
+@pytest.mark.parametrize("fault", ["no-credit", "no-model"])
+async def test_what_a_provider_says_of_our_account_is_not_for_the_caller(
+    gateway: Running, cheap: Provider, rich: Provider, fault: str
+) -> None:
+    cheap.fail(fault)
+    rich.fail(fault)
+    reply = await gateway.ask(PROMPT)
+    assert (reply.status, reply.error["code"]) == (502, "provider_refused")
+    assert "tell whoever runs it" in reply.error["message"]
+    assert b"SECRET" not in reply.body
+    assert b"sk-" not in reply.body
+
+
+async def test_what_a_provider_says_of_the_request_reaches_the_caller_without_our_key(
+    gateway: Running, cheap: Provider, rich: Provider
+) -> None:
+    cheap.fail("bad-request")
+    reply = await gateway.ask(PROMPT)
+    assert (reply.status, reply.error["code"]) == (400, "invalid_request")
+    expected = "the provider refused: The seed is not supported for [removed] with key [removed]."
+    assert reply.error["message"].removesuffix(".") == expected.removesuffix(".")
+    assert rich.total == 0
 
 
 async def test_a_trigger_that_the_policy_leaves_out_is_not_fallen_back_on(

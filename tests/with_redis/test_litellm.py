@@ -62,6 +62,8 @@ async def test_a_stream_comes_through_litellm_and_is_remembered(claude: Running)
         ("server-error", "ServerError"),
         ("unavailable", "ServerError"),
         ("context-length", "ContextOverflow"),
+        ("no-credit", "ServerError"),
+        ("no-model", "ServerError"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -137,6 +139,16 @@ async def test_what_litellm_cannot_make_sense_of_is_the_callers_to_mend(
     assert field in reply.error["message"]
     assert "secret" not in reply.error["message"]
     assert (cheap.total, rich.total) == (0, 0), "another model would not help"
+
+
+async def test_the_providers_own_words_reach_the_caller_and_litellms_do_not(
+    claude: Running, cheap: Provider
+) -> None:
+    cheap.fail("bad-request")
+    reply = await claude.ask(PROMPT)
+    assert (reply.status, reply.error["code"]) == (400, "invalid_request")
+    assert reply.error["message"].startswith("the provider refused: The seed is not supported for [removed]")
+    assert "Exception" not in reply.error["message"]
 
 
 async def test_a_picture_that_cannot_be_fetched_is_the_callers_to_mend(

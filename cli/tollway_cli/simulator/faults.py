@@ -13,6 +13,9 @@ class FaultKind(StrEnum):
     SERVER_ERROR = "server-error"  # 500
     UNAVAILABLE = "unavailable"  # 503
     CONTEXT_LENGTH = "context-length"  # 400 in the provider's own words
+    BAD_REQUEST = "bad-request"  # 400 for something only the provider knows, in words that repeat a key
+    NO_CREDIT = "no-credit"  # 402 in words that repeat a key and an account
+    NO_MODEL = "no-model"  # 404
     RESET = "reset"  # the connection is reset without a reply
     STALL = "stall"  # the reply begins and then nothing comes
     CUT = "cut"  # a stream breaks off in the middle
@@ -26,12 +29,18 @@ STATUS: Final = {
     FaultKind.SERVER_ERROR: 500,
     FaultKind.UNAVAILABLE: 503,
     FaultKind.CONTEXT_LENGTH: 400,
+    FaultKind.BAD_REQUEST: 400,
+    FaultKind.NO_CREDIT: 402,
+    FaultKind.NO_MODEL: 404,
     FaultKind.HOLLOW: 200,
 }
 MESSAGE: Final = {
     FaultKind.RATE_LIMIT: "Rate limit reached for requests. Please try again in 1s.",
     FaultKind.SERVER_ERROR: "The server had an error while processing your request.",
     FaultKind.UNAVAILABLE: "The engine is currently overloaded, please try again later.",
+    FaultKind.BAD_REQUEST: "The seed is not supported for org-SECRET123 with key sk-abc123.",
+    FaultKind.NO_CREDIT: "Insufficient credits for organisation org-SECRET123, key sk-abc123.",
+    FaultKind.NO_MODEL: "The model does not exist or organisation org-SECRET123 has no access to it.",
     FaultKind.HOLLOW: "Something went wrong.",
 }
 RETRY_AFTER_S: Final = 1

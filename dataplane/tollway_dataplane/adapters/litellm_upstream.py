@@ -5,6 +5,7 @@ connections live in its globals, as long as the process.
 
 import asyncio
 import importlib
+import json
 import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -120,13 +121,11 @@ class LiteLLMUpstream:
             return UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long")
         if isinstance(exc, errors.APIConnectionError):
             return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect")
-        if isinstance(exc, _SLIPS):
+        if isinstance(exc, _SLIPS) or any(words in str(exc) for words in _NONSENSE_WORDS):
             message = "the provider's answer was not understood"
             return UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, message, may_have_run=True)
         status = int(getattr(exc, "status_code", None) or 500)
-        # What follows the first line may be a traceback of its own.
-        message = str(getattr(exc, "message", exc)).partition("\n")[0][:500]
-        message = message.removeprefix(f"litellm.{type(exc).__name__}: ")
+        message = _sentence(str(getattr(exc, "message", exc)))
         return UpstreamFault(trigger_of(status, "", message), status, message, _retry_after(exc))
 
 
@@ -144,6 +143,9 @@ class _Asking:
 _SLIPS: Final = (TypeError, ValueError, LookupError, AttributeError)
 # What LiteLLM says when it misses something of ours.
 _SETUP_WORDS: Final = ("api key", "api_key", "api_base", "base url", "credentials", "environment variable")
+# What it says, with a 4xx, when it could not read the provider's answer.
+_NONSENSE_WORDS: Final = ("Error converting to valid response", "Unable to get json response")
+_NO_SENTENCE: Final = "an error without an explanation"
 # The fields of a request that are more than a number or a text.
 _STRUCTURED: Final = (
     "messages input tools tool_choice functions function_call response_format stop logit_bias modalities audio "
@@ -240,6 +242,23 @@ def _is_made_up(part: Any, response: Any) -> bool:
         for name in ("received_finish_reason", "intermittent_finish_reason")
     )
     return ends and not any(reasons)
+
+
+def _sentence(text: str) -> str:
+    """The provider's own in what LiteLLM makes of its reply: `litellm.BadRequestError: AnthropicException - {JSON}`, or
+    a sentence in place of the JSON. Anything else is LiteLLM's, for whoever runs its proxy.
+    """
+    _, found, said = text.partition("Exception")
+    said = said.partition("- ")[2].strip()
+    if said.startswith("{"):
+        try:
+            value = json.JSONDecoder().raw_decode(said)[0]
+        except json.JSONDecodeError:
+            return _NO_SENTENCE
+        error = value.get("error", value)
+        said = str(error.get("message") or "") if isinstance(error, dict) else str(error)
+    said = said.partition("\n")[0][:500]
+    return said if found and said and "litellm" not in said.lower() else _NO_SENTENCE
 
 
 def _retry_after(exc: Exception) -> float | None:

@@ -76,6 +76,9 @@ def trigger_of(status: int, code: str, message: str) -> FallbackTrigger | None:
         return FallbackTrigger.CONTEXT_OVERFLOW
     if status == 400 and any(words in message.lower() for words in _OVERFLOW_WORDS):
         return FallbackTrigger.CONTEXT_OVERFLOW
-    if status >= 500:
+    if status >= 500 or status in {
+        402,
+        404,
+    }:  # no money or no such model there says nothing of another provider
         return FallbackTrigger.SERVER_ERROR
     return _STATUS_TRIGGERS.get(status)

@@ -169,15 +169,54 @@ async def test_tools_reach_a_provider_and_its_call_comes_back(upstream: LiteLLMU
 
 
 @pytest.mark.parametrize(
-    "reply", [{"nonsense": 1}, {**ANTHROPIC, "content": 5}, {**ANTHROPIC, "usage": "much"}]
+    ("model", "reply"),
+    [
+        ("anthropic/claude-haiku-4-5", {"nonsense": 1}),
+        ("anthropic/claude-haiku-4-5", {**ANTHROPIC, "content": 5}),
+        ("anthropic/claude-haiku-4-5", {**ANTHROPIC, "usage": "much"}),
+        ("gemini/gemini-2.5-flash", {"candidates": GEMINI["candidates"]}),
+    ],
 )
 async def test_a_nonsensical_answer_is_the_providers_fault(
-    upstream: LiteLLMUpstream, fake: Fake, reply: JsonObject
+    upstream: LiteLLMUpstream, fake: Fake, model: str, reply: JsonObject
 ) -> None:
     fake.reply = reply
     with pytest.raises(UpstreamFault) as caught:
-        await fake.complete(upstream, "anthropic/claude-haiku-4-5")
+        await fake.complete(upstream, model)
     assert caught.value.trigger is not None
+
+
+@pytest.mark.parametrize(
+    ("model", "reply"),
+    [
+        (
+            "anthropic/claude-haiku-4-5",
+            {"type": "error", "error": {"type": "x", "message": "top_p: too large"}},
+        ),
+        ("gemini/gemini-2.5-flash", {"error": {"code": 400, "message": "top_p: too large", "status": "X"}}),
+        ("azure/gpt-4o", {"error": {"message": "top_p: too large", "type": "x", "code": None}}),
+        ("mistral/mistral-small-latest", {"object": "error", "message": "top_p: too large"}),
+        ("cohere_chat/command-r", {"message": "top_p: too large"}),
+    ],
+)
+async def test_a_providers_sentence_is_taken_out_of_what_litellm_makes_of_it(
+    upstream: LiteLLMUpstream, fake: Fake, model: str, reply: JsonObject
+) -> None:
+    fake.status, fake.reply = 400, reply
+    with pytest.raises(UpstreamFault) as caught:
+        await fake.complete(upstream, model)
+    fault = caught.value
+    assert (fault.trigger, fault.status, fault.message) == (None, 400, "top_p: too large")
+
+
+@pytest.mark.parametrize("reply", [{}, {"error": {}}, {"error": "litellm.SecretError: see the proxy log"}])
+async def test_an_error_without_a_sentence_is_told_without_litellms(
+    upstream: LiteLLMUpstream, fake: Fake, reply: JsonObject
+) -> None:
+    fake.status, fake.reply = 400, reply
+    with pytest.raises(UpstreamFault) as caught:
+        await fake.complete(upstream, "anthropic/claude-haiku-4-5")
+    assert caught.value.message == "an error without an explanation"
 
 
 async def test_a_key_that_is_missing_is_not_the_callers_fault(

@@ -55,7 +55,8 @@ def test_the_plan_is_the_first_model_and_then_the_order(
         (413, "", "", FallbackTrigger.CONTEXT_OVERFLOW),
         (400, "", "bad temperature", None),
         (401, "", "", None),
-        (404, "", "", None),
+        (402, "", "Insufficient credits", FallbackTrigger.SERVER_ERROR),
+        (404, "", "no such model", FallbackTrigger.SERVER_ERROR),
         (422, "", "", None),
     ],
 )

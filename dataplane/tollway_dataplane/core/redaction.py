@@ -1,0 +1,24 @@
+"""What a provider says about a request goes on to the caller; what in it looks like a key or the name of somebody's
+account does not, because providers like to repeat both. Pure; `dispatch` calls it.
+"""
+
+import re
+from typing import Final
+
+REMOVED: Final = "[removed]"
+_SECRETS: Final = re.compile(
+    r"""
+    \b(?:sk|pk|rk|gsk|xai|hf|ak|pplx|nvapi|ghp)[-_][\w*.…-]{3,}       # keys by their prefix, masked ones too
+    | \b(?:org|proj|acct|org(?:anization)?_id|account_id)[-_:=][\w-]{6,}  # accounts by theirs
+    | \b(?:AIza|AKIA|ASIA|eyJ)[\w*.-]{8,}                                # Google's, AWS's, and signed tokens
+    | \bBearer\s+[\w.~+/=-]+
+    | \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b                    # ids of organisations and projects
+    | \b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{24,}\b                 # what no word of a sentence looks like
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def without_secrets(sentence: str) -> str:
+    """The sentence with everything out of it that looks like a key or an account's id."""
+    return _SECRETS.sub(REMOVED, sentence)

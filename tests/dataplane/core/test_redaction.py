@@ -1,0 +1,41 @@
+"""What of a provider's sentence reaches a caller."""
+
+import pytest
+
+from tollway_dataplane.core.redaction import REMOVED, without_secrets
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-abc…",
+        "sk-proj-4f9a8b7c6d",
+        "sk-ant-api03-xyz_ABC",
+        "sk-ab*******************yz",
+        "gsk_A1b2C3d4",
+        "org-SECRET123",
+        "proj_a1B2c3D4",
+        "AIzaSyA-1234567890",
+        "AKIAIOSFODNN7EXAMPLE",
+        "Bearer abc.def",
+        "8f14e45f-ceea-467f-a0e6-5d2d7c5d9b1a",
+        "0123456789abcdef0123456789abcdef",
+    ],
+)
+def test_what_looks_like_a_key_or_an_account_is_taken_out(secret: str) -> None:
+    assert without_secrets(f"Not allowed for {secret}, sorry") == f"Not allowed for {REMOVED}, sorry"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "max_tokens: 9000 > 8192, which is the maximum number of output tokens for claude-3-5-haiku-20241022",
+        "messages.0.content: tool_call_id 'call_1' has no response",
+        "Unsupported value: 'temperature' does not support 0.2 with gpt-5-mini-2025-08-07.",
+        "Invalid schema for response_format 'answer': additionalProperties must be false",
+        "this is an org-level setting of the organization",
+        "You asked for the task-force of 2024",
+    ],
+)
+def test_what_helps_a_caller_stays(sentence: str) -> None:
+    assert without_secrets(sentence) == sentence
