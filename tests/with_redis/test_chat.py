@@ -58,7 +58,7 @@ async def test_a_used_up_budget_answers_politely(start: Start, setup: Setup) -> 
 
 
 async def test_a_degraded_answer_says_so(start: Start, setup: Setup) -> None:
-    limits = [{"name": "few", "unit": "Requests", "amount": "1"}]
+    limits = [{"name": "few", "unit": "Requests", "amount": "1"}, {"name": "money", "amount": "5.00"}]
     gateway = await start(
         setup.but(acme={"limits": limits, "onExceeded": {"action": "Degrade", "model": "rich"}})
     )

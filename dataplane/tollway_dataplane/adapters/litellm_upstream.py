@@ -47,10 +47,8 @@ class LiteLLMUpstream:
         async with self._faults(call, asking), asyncio.timeout(call.timeout_s):
             response = await function(**arguments)
         completion: JsonObject = response.model_dump(mode="json", exclude_none=True)
-        text = text_of(completion)
-        # An answer without a word is passed on, but nobody wants to be given it again.
-        complete = bool(text) and is_whole(completion)
-        return Completion(orjson.dumps(completion), usage_of(completion), complete, text)
+        body = orjson.dumps(completion)
+        return Completion(body, usage_of(completion), is_whole(completion), text_of(completion))
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:

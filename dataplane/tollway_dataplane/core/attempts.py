@@ -17,6 +17,9 @@ from tollway_dataplane.core.tokens import estimate
 _SHRINK: Final = 0.5
 
 _STATUS_TRIGGERS: Final = {
+    # No money or no such model there: which says nothing of another provider.
+    402: FallbackTrigger.SERVER_ERROR,
+    404: FallbackTrigger.SERVER_ERROR,
     408: FallbackTrigger.TIMEOUT,
     409: FallbackTrigger.SERVER_ERROR,
     413: FallbackTrigger.CONTEXT_OVERFLOW,
@@ -76,9 +79,6 @@ def trigger_of(status: int, code: str, message: str) -> FallbackTrigger | None:
         return FallbackTrigger.CONTEXT_OVERFLOW
     if status == 400 and any(words in message.lower() for words in _OVERFLOW_WORDS):
         return FallbackTrigger.CONTEXT_OVERFLOW
-    if status >= 500 or status in {
-        402,
-        404,
-    }:  # no money or no such model there says nothing of another provider
+    if status >= 500:
         return FallbackTrigger.SERVER_ERROR
     return _STATUS_TRIGGERS.get(status)
