@@ -90,7 +90,7 @@ async def run_operator(settings: Settings) -> None:
         statuses = StatusWriter(kube, objects, leadership, reconciler.view, metrics, settings.identity)
         state_changed.to(reconciler.wake)
         secrets_changed.to(reconciler.secrets_changed)
-        pods_changed.to(notifier.look, statuses.wake)
+        pods_changed.to(notifier.look, statuses.wake, reconciler.pods_answered)
         word_came.to(statuses.wake, reconciler.pods_answered)
         usage_changed.to(statuses.wake)
         done.to(statuses.wake)

@@ -41,9 +41,9 @@ class Deletion:
         self._reporter = reporter
         self._told: set[str] = set()  # uids of which was said that they wait
 
-    async def settle(self, held: Held, *, in_use: bool) -> None:
-        """Brings the finalizer, and what it stands for, to where they belong. `in_use` while some pod may still write
-        into the index. Raises KubeFault, StoreFault and LeadershipLost.
+    async def settle(self, held: Held, why_in_use: str) -> None:
+        """Brings the finalizer, and what it stands for, to where they belong. `why_in_use` says why some pod may still
+        write into the index, once that is deleted; "" when none can. Raises KubeFault, StoreFault and LeadershipLost.
         """
         if held.identity.kind != semantic_cache_index.KIND:
             return
@@ -56,9 +56,9 @@ class Deletion:
             return
         waited_s = (datetime.now(UTC) - datetime.fromisoformat(held.deleted_at)).total_seconds()
         let_go = held.abandoned or waited_s > self._release_after_s
-        if in_use and not let_go:
+        if why_in_use and not let_go:
             if waited_s > _SAY_AFTER_S:
-                await self._say_once_that_it_waits(held, "some pod still uses it")
+                await self._say_once_that_it_waits(held, why_in_use)
             return
         if _deletes(held):
             try:

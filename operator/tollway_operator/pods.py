@@ -91,11 +91,11 @@ class Pods:
 
     async def _follow(self) -> None:
         found, version = await self._kube.pods(self._namespace, self._selector)
-        first, self._listed_at, self.fault = self._listed_at is None, monotonic(), ""
+        before, self._listed_at, self.fault = self.known, monotonic(), ""
         self._tried_at = self._listed_at
         self._replace({pod.uid: pod for pod in found})
-        if first and not found:
-            self._on_change()  # that there are none is news as well
+        if not before:
+            self._on_change()  # that they are known is news as well, also where there are none
         try:
             async with (
                 asyncio.timeout(self._stale_after_s / 4),

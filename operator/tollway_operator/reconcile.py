@@ -35,7 +35,7 @@ from tollway_operator.provision import apply, beside_others, plan, server_warnin
 from tollway_operator.publish import Publisher
 from tollway_operator.redis_store import IndexFacts, RedisStore
 from tollway_operator.references import secrets_of
-from tollway_operator.reports import lookups_of
+from tollway_operator.reports import lookups_of, why_in_use
 from tollway_operator.secrets import Secrets
 from tollway_operator.status import StoreView, View
 from tollway_operator.usage import UsageReader
@@ -119,7 +119,7 @@ class Reconciler:
         self.wake()
 
     def pods_answered(self) -> None:
-        """A deletion may be waiting for the last pod to let go."""
+        """Or are known again: a deletion may be waiting for the last of them to let go."""
         if any(held.deleted_at for held in self._parts.objects):
             self.wake()
 
@@ -265,25 +265,28 @@ class Reconciler:
     async def _delete(self, _: Compiled) -> None:
         """What one object needs must not keep another from it, so the fault is raised after all have had their turn."""
         parts = self._parts
+        used = self._why_in_use()
         fault: OperatorError | None = None
         for held in parts.objects:
             if held.identity.kind != semantic_cache_index.KIND:
                 continue
             parts.leadership.fence()
             try:
-                await parts.deletion.settle(held, in_use=bool(held.deleted_at) and not self._all_let_go())
+                await parts.deletion.settle(held, used)
             except (StoreFault, KubeFault) as found:
                 fault = found
         if fault is not None:
             raise fault
 
-    def _all_let_go(self) -> bool:
-        """Whether no pod can still be writing into an index that the newest snapshot has not: none that is ready, has
-        ever answered, or is still to be asked. One that is about to end finishes its requests first.
+    def _why_in_use(self) -> str:
+        """Of an index that is deleted: why some pod may still write into it, or "". Nobody knows before it is known
+        which pods there are.
         """
+        pods = self._parts.pods
+        if not pods.known:
+            return f"which pods still use it is not known{f': {pods.fault}' if pods.fault else ''}"
         digest = self._head.digest if self._head else None
-        behind = (each for each in self._parts.notifier.reports.values() if each.digest != digest)
-        return not any(each.pod.ready or each.digest or not each.trouble for each in behind)
+        return why_in_use(pods.running, self._parts.notifier.reports, digest)
 
     def view(self, now: str) -> View | None:
         """What statuses are made from; None before the first publication, and before the pods have had their say: what

@@ -1,6 +1,6 @@
 """What is known of a data-plane pod: what the API server says of it, and what it said last itself. Pure data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,6 +30,19 @@ class Report:
     lookups: dict[str, Lookups] = field(default_factory=dict)
     next_at: float = 0.0
     pause_s: float = FIRST_PAUSE_S
+
+
+def why_in_use(pods: Iterable[DataPlanePod], reports: Mapping[str, Report], digest: str | None) -> str:
+    """Why a pod may still be writing into an index that the newest snapshot has not; "" when none can: none that is
+    ready, has ever answered, or is still to be asked. One that is about to end finishes its requests first.
+    """
+    for pod in pods:
+        report = reports.get(pod.uid)
+        if report is None:
+            return f"{pod.name} has not been asked yet"
+        if report.digest != digest and (pod.ready or report.digest or not report.trouble):
+            return f"{pod.name} still uses it"
+    return ""
 
 
 def lookups_of(reports: Iterable[Report]) -> dict[str, Lookups]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pytest
+
 from tests.dataplanes import Setup, compilation
 from tollway_api.compiler import Piece
 from tollway_api.messages import Lookups
@@ -11,7 +13,7 @@ from tollway_api.parts import Head
 from tollway_api.snapshot import Tenant
 from tollway_operator.coverage import Coverage, Publications
 from tollway_operator.objects import Edition
-from tollway_operator.reports import DataPlanePod, Report, lookups_of
+from tollway_operator.reports import DataPlanePod, Report, lookups_of, why_in_use
 
 PIECES = compilation(Setup("http://a/v1", "http://b/v1").objects()).pieces
 EDITIONS = {identity: Edition(f"uid of {identity}", 1) for identity in PIECES}
@@ -111,3 +113,28 @@ def test_lookups_are_those_of_ready_pods() -> None:
 
     reports = [asked("a", hits=1), asked("b", hits=2), asked("c", hits=9, ready=False), pod("d", "1")]
     assert lookups_of(reports) == {"default/answers": Lookups(3, 20)}
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (pod("a", "1"), ""),
+        (pod("a", "0"), "a still uses it"),
+        (pod("a", "0", ready=False), "a still uses it"),
+        (pod("a", None), "a still uses it"),
+        (pod("a", None, "it did not answer", ready=False), ""),
+        (None, "a has not been asked yet"),
+    ],
+    ids=[
+        "runs the newest",
+        "runs another",
+        "ends with another",
+        "is being asked",
+        "never answered",
+        "is new",
+    ],
+)
+def test_what_is_deleted_is_in_use_until_every_pod_there_is_has_let_go(said: Report | None, why: str) -> None:
+    reports = {} if said is None else {"a": said}
+    there = said.pod if said is not None else pod("a", None).pod
+    assert why_in_use([there], reports, "1" * 64) == why

@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 
 import httpx
+import redis
 
 from tests.dataplanes import Setup
 from tests.installation import NAMESPACE, Installation
@@ -109,11 +111,43 @@ def test_another_object_of_the_same_name_is_not_programmed_before_pods_run_it(
         installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
 
 
-def test_pods_that_cannot_be_listed_are_unknown_and_not_missing(installation: Installation) -> None:
+def hide_pods(installation: Installation) -> None:
+    """The operator may not ask which there are."""
     role = json.loads(installation.kubectl("get", "role", "-n", NAMESPACE, "tollway-operator", "-o", "json"))
     rules = {"rules": [rule for rule in role["rules"] if rule["resources"] != ["pods"]]}
     patch = ("patch", "role", "-n", NAMESPACE, "tollway-operator", "--type=merge", "-p", json.dumps(rules))
     installation.kubectl(*patch)
+
+
+def test_an_index_that_is_deleted_while_pods_are_not_known_is_kept_until_they_are(
+    installation: Installation,
+) -> None:
+    with (
+        installation.light_pod("dp-a") as pod,
+        redis.Redis("127.0.0.1", port=installation.cache.port) as client,
+    ):
+        with installation.operator("op-1"):
+            installation.apply(*SETUP.objects())
+            installation.until_ready()
+        hide_pods(installation)
+        try:
+            with installation.operator("op-2", resync_s="60") as operator:
+                wait_for(lambda: operator.logged("leads"), "it leads", 20)
+                installation.kubectl("delete", "sci", "answers", "--wait=false")
+                wait_for(lambda: operator.logged("published"), "it is not in the newest snapshot")
+                time.sleep(3)
+                assert pod.live.current().snapshot.indexes, "the pod still runs it"
+                assert installation.get("SemanticCacheIndex", "answers")
+                assert len(client.execute_command("FT._LIST")) == 1
+                installation.prepare()
+                wait_for(lambda: not installation.get("SemanticCacheIndex", "answers"), "then it goes")
+                assert not pod.live.current().snapshot.indexes
+        finally:
+            installation.prepare()
+
+
+def test_pods_that_cannot_be_listed_are_unknown_and_not_missing(installation: Installation) -> None:
+    hide_pods(installation)
     try:
         with installation.light_pod("dp-a"), installation.operator(watch_stale_s="4") as operator:
             installation.apply(*SETUP.objects())

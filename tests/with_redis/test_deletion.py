@@ -52,8 +52,8 @@ async def test_only_who_leads_deletes(cache_redis: EmbeddedRedis, later: int, le
             deletion = Deletion(kube, store, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
             if left:
                 with pytest.raises(LeadershipLost):
-                    await deletion.settle(held, in_use=False)
+                    await deletion.settle(held, why_in_use="")
             else:
-                await deletion.settle(held, in_use=False)
+                await deletion.settle(held, why_in_use="")
             assert len(client.keys("tollway:1:[ev]*")) + len(await store.names()) == left
             assert kube.finalizers == (None if left else [])
