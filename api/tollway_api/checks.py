@@ -290,7 +290,11 @@ def _secret_exists(
 ) -> Iterator[Problem]:
     namespace = owner.identity.namespace
     secret = world.inventory.secrets.get((namespace, ref.name))
-    if secret is None:
+    why = world.inventory.unreadable.get((namespace, ref.name))
+    if secret is None and why is not None:
+        message = f"Secret {ref.name!r} in namespace {namespace!r} {why}"
+        yield Problem(owner.identity, f"{field}.name", ProblemReason.UNREADABLE_SECRET, message)
+    elif secret is None:
         message = f"no Secret {ref.name!r} in namespace {namespace!r}; create it, or correct the name"
         yield Problem(owner.identity, f"{field}.name", ProblemReason.MISSING_SECRET, message)
     elif not secret.get(ref.key, "").strip():

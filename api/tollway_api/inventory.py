@@ -44,6 +44,9 @@ class Inventory:
     policies: tuple[Resource[RoutingPolicySpec], ...] = ()
     secrets: Secrets = field(default_factory=dict)
     unparsed: frozenset[Identity] = frozenset()  # objects that are there, but say nothing we can use
+    unreadable: Mapping[SecretKey, str] = field(
+        default_factory=dict
+    )  # Secrets that may be there; why nobody knows
 
 
 def parse_inventory(
@@ -92,6 +95,7 @@ def inventory_of(
     resources: Iterable[Resource[Spec]],
     secrets: Mapping[SecretKey, Mapping[str, str]],
     unparsed: Iterable[Identity],
+    unreadable: Mapping[SecretKey, str] | None = None,
 ) -> Inventory:
     """Resources sorted by kind, with what they may refer to."""
     indexes: list[Resource[SemanticCacheIndexSpec]] = []
@@ -106,7 +110,9 @@ def inventory_of(
                 budgets.append(Resource(identity, generation, created, budget))
             case RoutingPolicySpec() as policy:
                 policies.append(Resource(identity, generation, created, policy))
-    return Inventory(tuple(indexes), tuple(budgets), tuple(policies), secrets, frozenset(unparsed))
+    return Inventory(
+        tuple(indexes), tuple(budgets), tuple(policies), secrets, frozenset(unparsed), unreadable or {}
+    )
 
 
 def parse_resource(identity: Identity, raw: RawObject) -> Resource[Spec] | tuple[Problem, ...]:

@@ -200,7 +200,9 @@ class Reconciler:
         if self._compiled is not None and self._compiled.key == key:
             return self._compiled
         unparsed = {held.identity: held.parsed for held in wanted if isinstance(held.parsed, tuple)}
-        inventory = inventory_of(resources, dict(parts.secrets.values), unparsed)
+        inventory = inventory_of(
+            resources, dict(parts.secrets.values), unparsed, dict(parts.secrets.unreadable)
+        )
         # In threads: with thousands of objects it takes a second, and the Lease is renewed meanwhile.
         with parts.metrics.step("compile"):
             made = await asyncio.to_thread(compile_snapshot, inventory, self._catalog, self._namespace)

@@ -1,5 +1,6 @@
 """The Secrets that objects name, read one by one, because a watch would need to see all of them. A missing one is
-looked for often; one that is there is read again in turn, at a bounded rate, so that a rotated key is found.
+looked for often; one that is there is read again in turn, at a bounded rate, so that a rotated key is found. One that
+cannot be read is not taken for missing: what it said last stands.
 """
 
 import asyncio
@@ -17,40 +18,47 @@ log = logging.getLogger(__name__)
 _AT_ONCE: Final = 16
 _MISSING_EVERY_S: Final = 2.0
 _PER_SECOND: Final = 20
+_PATIENT_S: Final = 60.0
 
 
 class Secrets:
-    """`values` holds what was found; what is not in it is not there."""
+    """`values` holds what was found. What is not in it is not there, or it is in `unreadable`, which says why."""
 
     def __init__(self, kube: Kube, refresh_s: float, on_change: Callable[[], None]) -> None:
         self._kube = kube
         self._refresh_s = refresh_s
         self._on_change = on_change
         self._read_at: dict[SecretKey, float] = {}
+        self._wanted_since: dict[SecretKey, float] = {}  # those never read
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self.values: dict[SecretKey, Mapping[str, str]] = {}
+        self.unreadable: dict[SecretKey, str] = {}
 
     async def want(self, wanted: Iterable[SecretKey]) -> None:
-        """Reads those never read, and forgets those no longer wanted. Raises KubeFault when one cannot be told."""
+        """Reads those never read, and forgets those no longer wanted. Raises KubeFault when one cannot be told yet."""
         keep = set(wanted)
-        for gone in self._read_at.keys() - keep:
-            del self._read_at[gone]
-            self.values.pop(gone, None)
-        await asyncio.gather(*(self._read(key) for key in keep - self._read_at.keys()))
+        for gone in (self._read_at.keys() | self._wanted_since.keys()) - keep:
+            for known in (self._read_at, self._wanted_since, self.values, self.unreadable):
+                known.pop(gone, None)
+        await asyncio.gather(*(self._read_first(key) for key in keep - self._read_at.keys()))
 
     async def run(self) -> None:
         """Runs for the life of the process."""
         while True:
             await asyncio.sleep(1.0)
-            now = monotonic()
             changed = False
-            for key in self._turns_of(now):
+            for key in self._turns_of(monotonic()):
+                before = self._known(key)
+                self._read_at[key] = (
+                    monotonic()
+                )  # also of one that fails, so that it is not in the others' way
                 try:
-                    changed |= await self._read(key)
+                    await self._read(key)
                 except KubeFault as fault:
-                    log.warning("a Secret cannot be read", extra={"reason": str(fault)})
                     await asyncio.sleep(max(1.0, fault.retry_after_s))
                     break
+                finally:
+                    changed |= self._known(key) != before
             if changed:
                 self._on_change()
 
@@ -69,22 +77,41 @@ class Secrets:
     def _patience(self, key: SecretKey) -> float:
         return self._refresh_s if key in self.values else min(_MISSING_EVERY_S, self._refresh_s)
 
-    async def _read(self, key: SecretKey) -> bool:
-        """Whether it says something else than before."""
-        namespace, name = key
-        async with self._turns:
-            try:
-                data = (await self._kube.secret(namespace, name)).data
-                found = {field: value.decode(errors="replace") for field, value in data.items()}
-            except NotFound:
-                found = None
-            except Forbidden as fault:
-                log.warning("a Secret may not be read", extra={"reason": str(fault)})
-                found = None
+    def _known(self, key: SecretKey) -> tuple[Mapping[str, str] | None, str]:
+        return self.values.get(key), self.unreadable.get(key, "")
+
+    async def _read_first(self, key: SecretKey) -> None:
+        """An API server that has no time is waited for a while, since what is not known would be left out of what pods
+        run; but nobody's Secret holds up everybody for longer. Raises KubeFault.
+        """
+        since = self._wanted_since.setdefault(key, monotonic())
+        try:
+            await self._read(key)
+        except KubeFault:
+            if monotonic() - since < _PATIENT_S:
+                raise
+        self._wanted_since.pop(key, None)
         self._read_at[key] = monotonic()
-        before = self.values.get(key)
-        if found is None:
+
+    async def _read(self, key: SecretKey) -> None:
+        """Raises KubeFault; of what it may not read it only takes note."""
+        namespace, name = key
+        try:
+            async with self._turns:
+                data = (await self._kube.secret(namespace, name)).data
+        except NotFound:
             self.values.pop(key, None)
+            self.unreadable.pop(key, None)
+        except Forbidden as fault:
+            self._note(key, f"may not be read: {fault}")
+        except KubeFault as fault:
+            self._note(key, f"could not be read: {fault}")
+            raise
         else:
-            self.values[key] = found
-        return found != before
+            self.values[key] = {field: value.decode(errors="replace") for field, value in data.items()}
+            self.unreadable.pop(key, None)
+
+    def _note(self, key: SecretKey, why: str) -> None:
+        if self.unreadable.get(key) != why:
+            log.warning("a Secret cannot be read", extra={"secret": "/".join(key), "reason": why})
+        self.unreadable[key] = why

@@ -28,7 +28,9 @@ from tollway_operator.objects import Edition, Held
 from tollway_operator.provision import ServerWarning, WarningReason
 from tollway_operator.redis_store import IndexFacts, IndexSchema
 
-_UNRESOLVED: Final = frozenset({ProblemReason.UNKNOWN_REFERENCE, ProblemReason.MISSING_SECRET})
+_UNRESOLVED: Final = frozenset(
+    {ProblemReason.UNKNOWN_REFERENCE, ProblemReason.MISSING_SECRET, ProblemReason.UNREADABLE_SECRET}
+)
 _CONDITIONS: Final = TypeAdapter(list[Condition])
 _PROGRAMMED: Final = "Every ready pod runs it."
 _MOST_MESSAGE: Final = 2_000

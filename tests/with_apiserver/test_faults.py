@@ -1,6 +1,7 @@
 """The world fails at every place it can, on the real parts, and all ends right."""
 
 import contextlib
+import json
 import socket
 import ssl
 import time
@@ -157,6 +158,31 @@ def test_a_providers_key_that_is_deleted_and_put_back_is_missed_and_used_again(
         installation.until("TenantBudget", "greedy", "ResolvedRefs", "MissingSecret")
         installation.apply(secret("provider", "sk-third"))
         wait_for(lambda: key(pod) == "sk-third", "and the next one")
+
+
+def test_a_role_that_loses_secrets_takes_nothing_from_anybody_and_is_named_to_who_comes_new(
+    installation: Installation,
+) -> None:
+    role = json.loads(installation.kubectl("get", "clusterrole", "tollway-operator", "-o", "json"))
+    rules = {"rules": [rule for rule in role["rules"] if rule["resources"] != ["secrets"]]}
+    with installation.light_pod("dp-1") as pod, installation.operator() as operator:
+        installation.apply(*SETUP.objects())
+        installation.until_ready()
+        before = pod.revision
+        patch = ("patch", "clusterrole", "tollway-operator", "--type=merge", "-p", json.dumps(rules))
+        try:
+            installation.kubectl(*patch)
+            wait_for(lambda: operator.logged("a Secret cannot be read"), "it is refused")
+            key = {"apiKeys": [{"secretRef": {"name": "late"}}]}
+            installation.apply(secret("late", "late-key"), manifest("TenantBudget", "late", key))
+            said = installation.until("TenantBudget", "late", "ResolvedRefs", "UnreadableSecret")
+            assert "Secret 'late' in namespace 'default' may not be read: " in said["message"]
+            installation.until("TenantBudget", "late", "Programmed", "NotResolved")
+            assert pod.revision == before
+            assert installation.condition("TenantBudget", "acme", "Ready")["status"] == "True"
+        finally:
+            installation.prepare()
+        installation.until("TenantBudget", "late", "Ready", "Ready")
 
 
 def test_an_api_server_that_is_killed_and_comes_back_is_caught_up_with(installation: Installation) -> None:
