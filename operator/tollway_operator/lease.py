@@ -85,27 +85,28 @@ class Leadership:
         try:
             found = await self._kube.lease(self._namespace, LEASE_NAME)
         except NotFound:
-            found = StoredLease("", "", await self._first_fence(), self._times.duration, "")
+            # Where what stands cannot be read, the minutes since the epoch are more than any fence before.
+            found = StoredLease("", "", int(time() // 60), self._times.duration, "")
         if found.resource_version != self._seen:
             self._seen, self._seen_since = found.resource_version, monotonic()
         # Another's clock is not ours, so what counts is how long we have seen it unchanged.
         expired = monotonic() - self._seen_since > (found.duration_s or self._times.duration)
         if found.holder and not expired:
             return
+        fence = await self._next_fence(found)
         asked = monotonic()
-        wanted = StoredLease(
-            self._identity, _now(), found.transitions + 1, self._times.duration, found.resource_version
-        )
+        wanted = StoredLease(self._identity, _now(), fence, self._times.duration, found.resource_version)
         self._lease = await self._kube.write_lease(self._namespace, LEASE_NAME, wanted, _now())
         self._renewed = asked
         log.info("leads", extra={"fence": self._lease.transitions})
         self._on_acquired()
 
-    async def _first_fence(self) -> int:
-        """More than any fence before, also where the Lease of an earlier installation has been deleted while what it
-        wrote stands: by what is written there, and, where that cannot be read, by the minutes since the epoch.
+    async def _next_fence(self, found: StoredLease) -> int:
+        """More than any fence before, which is not the Lease's to say alone: it may have been deleted, or restored from
+        a backup, or what stands may have been written by hand. Behind that, every leader there will ever be would be
+        told that a later one has written.
         """
-        return max(int(time() // 60), await self._standing_fence())
+        return max(found.transitions, await self._standing_fence()) + 1
 
     async def _renew(self, lease: StoredLease) -> None:
         asked = monotonic()

@@ -8,7 +8,7 @@ import logging
 import time
 from typing import Final
 
-from tollway_api import parts, snapshot
+from tollway_api import parts, snapshot, wire
 from tollway_api.parts import Head
 from tollway_operator.errors import Conflict, LeadershipLost, NotFound, PublishFault
 from tollway_operator.kube import Kube, StoredSecret
@@ -30,7 +30,7 @@ class Publisher:
     async def standing_fence(self) -> int:
         """Under which the snapshot that stands was written; 0 where there is none. Raises KubeFault."""
         standing = _head_of(await self._find(SECRET_NAME))
-        return standing.fence if standing is not None else 0
+        return standing.fence if standing is not None and standing.fence <= wire.MOST_FENCE else 0
 
     async def publish(self, encoded: bytes, fence: int) -> tuple[Head, bool]:
         """What stands afterwards, and whether it had to be written. Looks at what is there every time, so that one
@@ -40,7 +40,7 @@ class Publisher:
         """
         found = await self._find(SECRET_NAME)
         standing = _head_of(found)
-        if standing is not None and standing.fence > fence:
+        if standing is not None and _is_later(standing.fence, fence):
             raise LeadershipLost(f"a later leader has published revision {standing.revision}")
         whole = standing is not None and await self._holds(found, standing, encoded)
         if standing is not None and whole and standing.fence == fence:
@@ -97,7 +97,7 @@ class Publisher:
     async def _write_part(self, name: str, part: bytes, fence: int) -> None:
         standing = await self._find(name)
         written_under = standing.data.get(_FENCE, b"") if standing else b""
-        if written_under.isdigit() and int(written_under) > fence:
+        if written_under.isdigit() and _is_later(int(written_under), fence):
             raise LeadershipLost("a later leader has written parts of a snapshot")
         data = {parts.FIRST_PART: part, _FENCE: str(fence).encode()}
         version = standing.resource_version if standing else None
@@ -108,6 +108,10 @@ class Publisher:
             return await self._kube.secret(self._namespace, name)
         except NotFound:
             return None
+
+
+def _is_later(standing: int, fence: int) -> bool:
+    return fence < standing <= wire.MOST_FENCE
 
 
 def _head_of(found: StoredSecret | None) -> Head | None:

@@ -30,7 +30,7 @@ _FIRST_KEY: Final = 3  # in what COMMAND INFO says of a command: the place of it
 # Later leaderships have larger fences; one that has been overtaken is told so.
 _CLAIM: Final = """
 local standing = tonumber(redis.call('GET', KEYS[1]) or 0)
-if standing > tonumber(ARGV[1]) then return 0 end
+if standing > tonumber(ARGV[1]) and standing <= tonumber(ARGV[2]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
 return 1
 """
@@ -201,7 +201,8 @@ class RedisStore:
         async with self._faults("read its fence", _LOOK_S):
             for node in await self._nodes():
                 if node.has(wire.FENCE_KEY):
-                    return int(await node.redis.get(wire.FENCE_KEY) or 0)
+                    standing = int(await node.redis.get(wire.FENCE_KEY) or 0)
+                    return standing if standing <= wire.MOST_FENCE else 0
         return 0
 
     async def claim(self, fence: int) -> bool:
@@ -209,7 +210,7 @@ class RedisStore:
         async with self._faults("claim it"):
             for node in await self._nodes():
                 if node.has(wire.FENCE_KEY):
-                    return bool(await node.redis.eval(_CLAIM, 1, wire.FENCE_KEY, fence))
+                    return bool(await node.redis.eval(_CLAIM, 1, wire.FENCE_KEY, fence, wire.MOST_FENCE))
         return False
 
     async def accounts(self, tenants: Sequence[Tenant]) -> tuple[int, list[Account | None]]:

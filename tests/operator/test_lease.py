@@ -58,6 +58,19 @@ async def test_a_new_lease_has_a_fence_above_what_stands_although_that_was_writt
     assert one.fence() == 10**9 + 1
 
 
+async def test_a_lease_that_is_behind_what_stands_is_taken_with_a_fence_above_it() -> None:
+    """As where somebody has edited the snapshot by hand, or restored the Lease alone."""
+    api = Api()
+    one = leadership(api, "one")
+    await one._seek()
+    first_fence = one.fence()
+    await one._release()
+    raised = first_fence + 1_000
+    two = leadership(api, "two", standing=raised)
+    await two._seek()
+    assert two.fence() == raised + 1
+
+
 async def test_the_first_leads_and_the_second_waits_until_it_has_seen_it_silent_for_long(
     clock: Callable[[float], None],
 ) -> None:

@@ -3,15 +3,17 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
 import httpx
+import pytest
 import redis
 
 from tests.dataplanes import Setup
 from tests.installation import Installation
 from tests.pod_faults import Fault
 from tests.processes import wait_for
-from tollway_api import wire
+from tollway_api import parts, wire
 
 SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
 EDITED = SETUP.but(policy={"priority": 7})
@@ -103,7 +105,7 @@ def test_a_redis_that_a_later_leader_has_written_to_is_left_alone(installation: 
     with redis.Redis("127.0.0.1", port=installation.cache.port) as client, installation.light_pod("dp-1"):
         with installation.operator() as overtaken:
             wait_for(lambda: leads(overtaken.url), "it leads")
-            client.set(wire.FENCE_KEY, 10**12)
+            client.set(wire.FENCE_KEY, 10**9)
             installation.apply(*SETUP.objects())
             assert overtaken.process.process.wait(20) != 0
             assert overtaken.logged("a later leader has written to the cache Redis")
@@ -119,7 +121,42 @@ def test_a_lease_that_somebody_deletes_is_taken_again(installation: Installation
             installation.kubectl("delete", "lease", "-n", "tollway-system", "tollway-operator")
         # As if its clock had been far ahead.
         with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
-            client.set(wire.FENCE_KEY, 10**12)
+            client.set(wire.FENCE_KEY, 10**9)
+        with installation.operator("op-2"):
+            installation.apply(*EDITED.objects())
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+
+
+def test_a_fence_that_no_leader_can_have_had_is_nobodys(installation: Installation) -> None:
+    with installation.light_pod("dp-1"), redis.Redis("127.0.0.1", port=installation.cache.port) as client:
+        client.set(wire.FENCE_KEY, 10**12)
+        with installation.operator("op-1"):
+            installation.apply(*SETUP.objects())
+            installation.until_ready()
+            head = installation.head()
+            assert head is not None
+            beyond = replace(head, fence=2**31)
+            installation.write_snapshot({parts.HEAD: parts.encode_head(beyond)})
+            wait_for(lambda: installation.head() != beyond, "it is made good")
+        with installation.operator("op-2"):
+            installation.apply(*EDITED.objects())
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+
+
+@pytest.mark.parametrize("more", [1_000, 10**9])
+def test_a_snapshot_whose_fence_was_raised_by_hand_ends_one_leader_and_not_its_successor(
+    installation: Installation, more: int
+) -> None:
+    with installation.light_pod("dp-1"):
+        with installation.operator("op-1") as one:
+            installation.apply(*SETUP.objects())
+            installation.until_ready()
+            head = installation.head()
+            assert head is not None
+            raised = replace(head, fence=head.fence + more)
+            installation.write_snapshot({parts.HEAD: parts.encode_head(raised)})
+            assert one.process.process.wait(20) != 0
+            assert one.logged("a later leader has published")
         with installation.operator("op-2"):
             installation.apply(*EDITED.objects())
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
