@@ -24,10 +24,16 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Lookups:
-    """Cache lookups of one index since the pod started, bypasses aside."""
+    """Cache lookups of one index since the pod started, bypasses aside. What cannot have been counted is refused with a
+    ValueError, also where a pod says it, since it would go into a status.
+    """
 
     hits: int
     total: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hits <= self.total < 2**63:
+            raise ValueError("hits are at least 0 and at most the total, which has 63 bits")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from tests.dataplanes import until
 from tests.servers import served
 from tollway_api import messages
-from tollway_api.messages import PodState
+from tollway_api.messages import Lookups, PodState
 from tollway_api.parts import Head
 from tollway_operator.metrics import Metrics
 from tollway_operator.notify import Notifier
@@ -38,6 +38,7 @@ class Fleet:
     takes_s: dict[str, float] = field(default_factory=dict)  # by name of the pod's host
     refuses: int = 0
     breaks: int = 0
+    lookups: str = '{"hits": 0, "total": 0}'
     told: list[tuple[float, str, int]] = field(default_factory=list)  # when, by whom, which
     at_once: int = 0
     most_at_once: int = 0
@@ -59,7 +60,12 @@ class Fleet:
             if self.refuses:
                 self.refuses -= 1
                 return Response(orjson.dumps({"revision": None, "digest": None, "rejected": "no"}), 409)
-            return Response(messages.POD_STATE.dump_json(PodState(notify.revision, notify.digest)))
+            state = messages.POD_STATE.dump_python(PodState(notify.revision, notify.digest), mode="json")
+            # As text, since no honest pod can say all of it.
+            lookups = f'"lookups": {{"default/answers": {self.lookups}}}}}'
+            return Response(
+                orjson.dumps({**state, "lookups": {}}).replace(b'"lookups":{}}', lookups.encode())
+            )
 
         return Starlette(routes=[Route(messages.PATH, snapshot, methods=["POST"])])
 
@@ -152,6 +158,25 @@ async def test_a_pod_that_was_known_before_there_was_anything_to_tell_is_told_th
         assert fleet.told == []
         notifier.announce(head(1), ["token"])
         await until(lambda: notifier.by_revision[head(1).revision] == 1)
+
+
+@pytest.mark.parametrize(
+    ("hits", "total"), [("-5", "1"), ("2", "1"), ("1", f"{2**63}"), ("1", "1" + "0" * 400)]
+)
+async def test_lookups_that_nobody_can_have_counted_make_no_sense_and_change_nothing(
+    hits: str, total: str
+) -> None:
+    fleet = Fleet()
+    async with notifying(fleet, ["127.0.0.1"]) as notifier:
+        fleet.lookups = '{"hits": 1, "total": 2}'
+        notifier.announce(head(1), "token")
+        await until(lambda: notifier.by_revision[head(1).revision] == 1)
+        fleet.lookups = f'{{"hits": {hits}, "total": {total}}}'
+        notifier.announce(head(2), "token")
+        await until(lambda: any(each.trouble for each in notifier.reports.values()))
+        (report,) = notifier.reports.values()
+        assert report.trouble == "its answer makes no sense"
+        assert report.lookups == {"default/answers": Lookups(1, 2)}
 
 
 async def test_an_answer_that_is_lost_does_not_unsay_what_the_pod_runs() -> None:
