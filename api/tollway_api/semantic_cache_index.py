@@ -19,6 +19,8 @@ from tollway_api.meta import (
 )
 
 KIND: Final = "SemanticCacheIndex"
+# A version is called after its index: a namespace of 63 characters, a name of 253 and a fingerprint of 12, with dots.
+_MOST_VERSION: Final = 63 + 253 + 12 + 2
 
 
 class EmbeddingProvider(StrEnum):
@@ -141,7 +143,9 @@ class VersionState(StrEnum):
 class VersionStatus(Spec):
     """One index version in Redis: vectors of one embedding fingerprint."""
 
-    name: str = Field(max_length=128, description="The version's name, which is its index's in Redis.")
+    name: str = Field(
+        max_length=_MOST_VERSION, description="The version's name, which is its index's in Redis."
+    )
     fingerprint: str = Field(max_length=64, description="Names the embedding space.")
     dimensions: int = Field(ge=1, description="Length of its vectors.")
     state: VersionState = Field(description="Whether lookups use it.")
@@ -153,7 +157,9 @@ class SemanticCacheIndexStatus(Spec):
     conditions: Conditions = Field(
         default=[], description="What is true of this index.", json_schema_extra=CONDITIONS_SCHEMA
     )
-    active_version: str = Field(default="", max_length=128, description="The version that lookups use.")
+    active_version: str = Field(
+        default="", max_length=_MOST_VERSION, description="The version that lookups use."
+    )
     versions: Annotated[list[VersionStatus], Field(max_length=16)] = Field(
         default=[], description="The versions in Redis.", json_schema_extra=MAP_BY_NAME
     )

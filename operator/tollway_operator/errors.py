@@ -5,7 +5,8 @@
     ├── KubeFault         the Kubernetes API did not do what it was asked
     │   ├── NotFound      there is no such object
     │   ├── Forbidden     this operator's role does not allow it
-    │   └── Conflict      the object has changed since it was read
+    │   ├── Conflict      the object has changed since it was read
+    │   └── Invalid       the API server will not take this, however often it is asked
     ├── PublishFault      the snapshot cannot travel
     └── LeadershipLost    another replica leads: this process must write nothing more, and ends
 
@@ -39,6 +40,10 @@ class Forbidden(KubeFault):
 
 class Conflict(KubeFault):
     """Somebody was faster, or it exists already."""
+
+
+class Invalid(KubeFault):
+    """What was written breaks a rule of the object's kind."""
 
 
 class PublishFault(OperatorError):  # noqa: N818 - see StoreFault

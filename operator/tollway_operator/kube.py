@@ -25,7 +25,7 @@ from lightkube.types import PatchType
 
 from tollway_api.crds import DEFINITIONS
 from tollway_api.meta import API_VERSION, GROUP, VERSION, Identity
-from tollway_operator.errors import Conflict, Forbidden, KubeFault, NotFound
+from tollway_operator.errors import Conflict, Forbidden, Invalid, KubeFault, NotFound
 from tollway_operator.reports import DataPlanePod
 
 FIELD_MANAGER: Final = "tollway-operator"
@@ -154,7 +154,7 @@ class Kube:
 
     async def apply_status(self, identity: Identity, resource_version: str, status: Mapping[str, Any]) -> str:
         """Server-side apply of the whole status; returns the new resource version. Raises KubeFault: Conflict when the
-        object has changed since it was seen, or is another one.
+        object has changed since it was seen, or is another one; Invalid when its kind has no room for what is said.
         """
         body = {
             "apiVersion": API_VERSION,
@@ -306,6 +306,8 @@ def _raise(attempted: str, exc: Exception) -> NoReturn:
             raise Forbidden(message) from exc
         case 409:
             raise Conflict(message) from exc
+        case 422:
+            raise Invalid(message) from exc
     response: httpx2.Response | None = getattr(exc, "response", None)
     wait = response.headers.get("retry-after", "") if response is not None else ""
     raise KubeFault(message, float(wait) if wait.isdigit() else 0.0) from exc

@@ -1,9 +1,11 @@
 """Writes the statuses that have changed, to `/status` only, and an Event for each condition that has turned. What is
 written is computed from the whole state by `status`; an object that changes meanwhile is a Conflict, and its turn comes
-again with its event.
+again with its event. A status that the API server says is not valid is not tried again before something else is to
+be said, so that it takes no time from others'.
 """
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -11,7 +13,7 @@ from time import monotonic
 from typing import Any, Final
 
 from tollway_api.conditions import Condition, ConditionStatus, ConditionType
-from tollway_operator.errors import Conflict, KubeFault, LeadershipLost, NotFound
+from tollway_operator.errors import Conflict, Invalid, KubeFault, LeadershipLost, NotFound
 from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
@@ -97,10 +99,15 @@ class StatusWriter:
 
     async def _write(self, held: Held, status: dict[str, Any]) -> None:
         encoded, before = canonical(status), held.status
-        if encoded == before:
+        if encoded == before or (held.refused and held.refused == _timeless(status)):
             return
         self._leadership.fence()
-        version = await self._kube.apply_status(held.identity, held.resource_version, status)
+        try:
+            version = await self._kube.apply_status(held.identity, held.resource_version, status)
+        except Invalid as fault:
+            held.refused = _timeless(status)
+            log.warning("a status is refused", extra={"object": str(held.identity), "reason": str(fault)})
+            return
         self._metrics.status_writes.inc()
         # As if its event had come already, so that nothing is written twice.
         if held.uid == getattr(self._objects.get(held.identity), "uid", None):
@@ -133,6 +140,15 @@ def _turned(before: list[Condition], after: list[Condition]) -> list[Condition]:
             or (each.type == ConditionType.READY and each.status is ConditionStatus.TRUE)
         )
     ]
+
+
+def _timeless(status: dict[str, Any]) -> bytes:
+    """What it says, without since when: of an object that has none yet, that is always now."""
+    conditions = [
+        {name: value for name, value in each.items() if name != "lastTransitionTime"}
+        for each in status["conditions"]
+    ]
+    return hashlib.sha256(canonical({**status, "conditions": conditions})).digest()
 
 
 def _urgency(held: Held) -> tuple[bool, float]:

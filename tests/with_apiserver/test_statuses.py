@@ -218,6 +218,19 @@ def test_a_flushed_redis_gets_its_index_again_and_versions_are_told_apart(instal
         wait_for(lambda: states() == ["Active", "Draining"], "both versions are there")
 
 
+def test_the_longest_name_that_is_admitted_has_a_status(installation: Installation) -> None:
+    namespace, name = "n" * 63, ".".join(["a" * 63] * 3) + "." + "a" * 61
+    installation.kubectl("create", "namespace", namespace)
+    index = manifest("SemanticCacheIndex", name, {})
+    with installation.light_pod("dp-1"), installation.operator():
+        installation.apply({**index, "metadata": {"name": name, "namespace": namespace}})
+        installation.until("SemanticCacheIndex", name, "Ready", "Ready", namespace)
+        status = installation.get("SemanticCacheIndex", name, namespace)["status"]
+        assert status["activeVersion"].startswith(f"{namespace}.{name}.")
+        assert [each["name"] for each in status["versions"]] == [status["activeVersion"]]
+        installation.kubectl("delete", "namespace", namespace, "--timeout=60s")
+
+
 def test_a_foreign_index_under_our_name_is_left_alone_and_another_version_made(
     installation: Installation,
 ) -> None:
