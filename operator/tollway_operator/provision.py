@@ -57,6 +57,11 @@ def _free(index: Index, found: Mapping[str, IndexFacts]) -> Index:
     return index
 
 
+def stands(found: IndexFacts, index: Index) -> bool:
+    """Whether what is found is the index version that is wanted, as it is wanted."""
+    return found.schema is not None and found.schema.is_as(IndexSchema.of(index))
+
+
 def plan(wanted: Iterable[Index], found: Mapping[str, IndexFacts]) -> list[Action]:
     """What to do, in a stable order, for versions that are `beside_others`."""
     actions = []
@@ -66,7 +71,7 @@ def plan(wanted: Iterable[Index], found: Mapping[str, IndexFacts]) -> list[Actio
         names.add(name)
         if name not in found:
             actions.append(Action(Step.CREATE, name, index))
-        elif found[name].schema != IndexSchema.of(index):
+        elif not stands(found[name], index):
             actions.append(Action(Step.REPLACE, name, index))
     return actions + [Action(Step.UNUSED, name) for name in sorted(set(found) - names)]
 

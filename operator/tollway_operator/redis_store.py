@@ -38,16 +38,24 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class IndexSchema:
-    """What decides which vectors an index of ours takes and finds."""
+    """What decides which vectors an index of ours takes, and how it finds them."""
 
-    algorithm: str
+    algorithm: str  # "" where nodes search in different ways
     type: str
     dimensions: int
     metric: str
+    m: int | None = None  # of HNSW alone; None also where the server does not tell
+    ef_construction: int | None = None
 
     def takes_the_same_as(self, other: "IndexSchema") -> bool:
         """Whether the vectors of one can be those of the other; how they are searched may differ."""
-        return replace(self, algorithm=other.algorithm) == other
+        return (self.type, self.dimensions, self.metric) == (other.type, other.dimensions, other.metric)
+
+    def is_as(self, wanted: "IndexSchema") -> bool:
+        """Whether it need not be made anew, as far as is told."""
+        m = wanted.m if self.m is None else self.m
+        ef_construction = wanted.ef_construction if self.ef_construction is None else self.ef_construction
+        return replace(self, m=m, ef_construction=ef_construction) == wanted
 
     @classmethod
     def of(cls, index: Index) -> "IndexSchema":
@@ -56,6 +64,8 @@ class IndexSchema:
             type=index.vector_type.upper(),
             dimensions=index.dimensions,
             metric=index.metric.upper(),
+            m=index.m if index.algorithm is VectorAlgorithm.HNSW else None,
+            ef_construction=index.ef_construction if index.algorithm is VectorAlgorithm.HNSW else None,
         )
 
 
@@ -82,7 +92,9 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True)
 class IndexFacts:
-    """One index in Redis, over all nodes. `schema` is None when it is not one that we make, or nodes differ."""
+    """One index in Redis, over all nodes. `schema` is None when it is not one that we make, or nodes take different
+    vectors.
+    """
 
     schema: IndexSchema | None
     entries: int
@@ -353,7 +365,11 @@ def _index_facts(name: str, info: list[Any]) -> IndexFacts:
 
 
 def _together(one: IndexFacts, other: IndexFacts) -> IndexFacts:
-    schema = one.schema if one.schema == other.schema else None
+    schema = one.schema
+    if schema is None or other.schema is None or not schema.takes_the_same_as(other.schema):
+        schema = None
+    elif schema != other.schema:
+        schema = replace(schema, algorithm="")  # as where somebody has died while it was made anew
     return IndexFacts(schema, one.entries + other.entries, one.memory_bytes + other.memory_bytes)
 
 
@@ -382,6 +398,8 @@ def _schema(name: str, facts: Mapping[bytes, Any]) -> IndexSchema | None:
         type=_text(embedding.get(b"data_type", b"")),
         dimensions=int(embedding.get(b"dim", 0)),
         metric=_text(embedding.get(b"distance_metric", b"")),
+        m=int(embedding[b"M"]) if b"M" in embedding else None,
+        ef_construction=int(embedding[b"ef_construction"]) if b"ef_construction" in embedding else None,
     )
 
 

@@ -25,8 +25,8 @@ from tollway_api.tenant_budget import LimitStatus, TenantBudgetSpec, TenantBudge
 from tollway_api.windows import Usage
 from tollway_operator.coverage import Coverage, Covering
 from tollway_operator.objects import Edition, Held
-from tollway_operator.provision import ServerWarning, WarningReason
-from tollway_operator.redis_store import IndexFacts, IndexSchema
+from tollway_operator.provision import ServerWarning, WarningReason, stands
+from tollway_operator.redis_store import IndexFacts
 
 _UNRESOLVED: Final = frozenset(
     {ProblemReason.UNKNOWN_REFERENCE, ProblemReason.MISSING_SECRET, ProblemReason.UNREADABLE_SECRET}
@@ -230,7 +230,7 @@ def _index_ready(index: Index | None, store: StoreView) -> _Draft:
         if warning.reason is WarningReason.SEARCH_MODULE_MISSING:
             return draft(ConditionStatus.FALSE, warning.reason, warning.message)
     found = store.indexes.get(wire.index_name(index))
-    if found is not None and found.schema == IndexSchema.of(index):
+    if found is not None and stands(found, index):
         message = f"Version {index.version} takes vectors of {index.dimensions} dimensions."
         return draft(ConditionStatus.TRUE, ConditionReason.INDEX_READY, message)
     return draft(ConditionStatus.FALSE, ConditionReason.PENDING, f"Version {index.version} is being made.")

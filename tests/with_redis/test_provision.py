@@ -1,5 +1,8 @@
 """Index versions on a real Redis, and what is said of how it is set up."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 import redis
 
@@ -27,6 +30,18 @@ async def test_an_index_version_is_created_once(
     assert await steps(cache_redis, ledger_redis) == []
     async with open_store(cache_redis.url, "cache") as store:
         assert (await store.indexes())[NAME].schema == IndexSchema.of(INDEX)
+
+
+@pytest.mark.parametrize("m", [2, 512])
+@pytest.mark.parametrize("ef_construction", [2, 4_096])
+async def test_the_bounds_of_how_it_is_searched_are_what_the_server_says(
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis, m: int, ef_construction: int
+) -> None:
+    """Otherwise it would be made anew at every look."""
+    vector = {"m": m, "efConstruction": ef_construction, "initialCapacity": 10}
+    wanted = compiled(SETUP.but(index={"vector": vector}).objects())
+    await provision(wanted, cache_redis.url, ledger_redis.url)
+    assert (await provision(wanted, cache_redis.url, ledger_redis.url)).actions == ()
 
 
 @pytest.mark.parametrize("algorithm", ["HNSW", "Flat"])
@@ -100,13 +115,37 @@ async def test_what_bears_our_name_and_is_not_ours_is_left_alone_and_another_ver
     assert [each.step for each in again.actions] == [Step.UNUSED]
 
 
+@pytest.mark.parametrize(
+    "vector", [{"algorithm": "Flat"}, {"m": 64}, {"efConstruction": 500}], ids=["Flat", "m", "efConstruction"]
+)
 async def test_another_way_to_search_the_same_vectors_keeps_them(
-    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis, vector: dict[str, object]
 ) -> None:
     await provision(WANTED, cache_redis.url, ledger_redis.url)
-    flat = compiled(SETUP.but(index={"vector": {"algorithm": "Flat"}}).objects())
-    done = await provision(flat, cache_redis.url, ledger_redis.url)
+    partition = wire.index_tag(INDEX.id) + "0" * 24
+    with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
+        one = {"partition": partition, "embedding": b"\0" * 1536}
+        client.hset(wire.vector_key(INDEX, partition, "e"), mapping=one)
+    other = compiled(SETUP.but(index={"vector": vector}).objects())
+    done = await provision(other, cache_redis.url, ledger_redis.url)
     assert [(each.step, each.name) for each in done.actions] == [(Step.REPLACE, NAME)]
+    assert (await provision(other, cache_redis.url, ledger_redis.url)).actions == ()
+    async with open_store(cache_redis.url, "cache") as store:
+        facts = (await store.indexes())[NAME]
+        for _ in range(500):
+            if facts.entries == 1:
+                break
+            await asyncio.sleep(0.01)
+            facts = (await store.indexes())[NAME]
+    assert facts.entries == 1, "it is found again"
+    assert facts.schema == IndexSchema.of(other.indexes[INDEX.id])
+
+
+def test_a_server_that_does_not_tell_how_it_searches_is_taken_at_its_word() -> None:
+    wanted = IndexSchema.of(INDEX)
+    assert replace(wanted, m=None, ef_construction=None).is_as(wanted)
+    assert not replace(wanted, m=17, ef_construction=None).is_as(wanted)
+    assert not replace(wanted, algorithm="").is_as(wanted)
 
 
 async def test_the_embedded_servers_leave_nothing_to_warn_of(

@@ -94,6 +94,20 @@ async def test_a_shard_that_lost_its_index_gets_it_again(cluster: Cluster) -> No
     assert [len(each) for each in cluster.indexes()] == [1, 1, 1]
 
 
+async def test_shards_that_search_in_different_ways_are_made_alike(cluster: Cluster) -> None:
+    """As where an operator has died while it made the index anew."""
+    await provision(WANTED, cluster.url, cluster.url)
+    ((name,), _, _) = cluster.indexes()
+    cluster.command(0, "FT.DROPINDEX", name.decode())
+    other = compiled(SETUP.but(index={"vector": {"m": 64}}).objects())
+    done = await provision(other, cluster.url, cluster.url)
+    assert [action.step for action in done.actions] == [Step.CREATE], "it is there by half"
+    done = await provision(other, cluster.url, cluster.url)
+    assert [action.step for action in done.actions] == [Step.REPLACE]
+    assert done.snapshot == other, "under the same name"
+    assert (await provision(other, cluster.url, cluster.url)).actions == ()
+
+
 async def test_one_shard_that_is_set_up_wrongly_is_warned_of(cluster: Cluster) -> None:
     cluster.command(1, "CONFIG", "SET", "maxmemory-policy", "noeviction")
     try:
