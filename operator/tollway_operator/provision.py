@@ -31,6 +31,7 @@ class WarningReason(StrEnum):
     REDIS_NO_MEMORY_LIMIT = "RedisNoMemoryLimit"
     LEDGER_MAY_EVICT = "LedgerMayEvict"
     LEDGER_NOT_PERSISTENT = "LedgerNotPersistent"
+    LEDGER_UNAVAILABLE = "LedgerUnavailable"
     SEARCH_MODULE_MISSING = "SearchModuleMissing"
 
 
@@ -87,6 +88,11 @@ async def apply(actions: Iterable[Action], store: RedisStore) -> None:
 
 def server_warnings(cache: ServerFacts, ledger: ServerFacts) -> Iterator[ServerWarning]:
     """What will go wrong one day, in sentences a person can act on."""
+    yield from cache_warnings(cache)
+    yield from ledger_warnings(ledger)
+
+
+def cache_warnings(cache: ServerFacts) -> Iterator[ServerWarning]:
     if cache.search_module is None:
         message = (
             "the cache Redis has no vector search, so only exact hits are possible; "
@@ -102,6 +108,9 @@ def server_warnings(cache: ServerFacts, ledger: ServerFacts) -> Iterator[ServerW
             "set allkeys-lru, so that old answers make room"
         )
         yield ServerWarning(WarningReason.REDIS_EVICTION_POLICY, message)
+
+
+def ledger_warnings(ledger: ServerFacts) -> Iterator[ServerWarning]:
     if ledger.max_memory and ledger.eviction != "noeviction":
         message = (
             f"the ledger Redis has maxmemory-policy {ledger.eviction} and may forget what was spent; "

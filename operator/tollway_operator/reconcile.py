@@ -31,7 +31,15 @@ from tollway_operator.metrics import Metrics
 from tollway_operator.notify import Notifier
 from tollway_operator.objects import Edition, Objects
 from tollway_operator.pods import Pods
-from tollway_operator.provision import apply, beside_others, plan, server_warnings
+from tollway_operator.provision import (
+    ServerWarning,
+    WarningReason,
+    apply,
+    beside_others,
+    cache_warnings,
+    ledger_warnings,
+    plan,
+)
 from tollway_operator.publish import Publisher
 from tollway_operator.redis_store import IndexFacts, RedisStore
 from tollway_operator.references import secrets_of
@@ -187,7 +195,7 @@ class Reconciler:
         """Indexes come first, so that pods find those they are told of; but nobody waits for a Redis that was away."""
         provision, publish = ("provision", self._provision), ("publish", self._publish)
         first = (publish, provision) if self._store.fault else (provision, publish)
-        return (*first, ("notify", self._notify), ("delete", self._delete))
+        return (*first, ("notify", self._notify), ("look", self._look_at_ledger), ("delete", self._delete))
 
     async def _compile(self) -> Compiled:
         parts = self._parts
@@ -231,10 +239,10 @@ class Reconciler:
 
     async def _provisioned(self, compiled: Compiled) -> StoreView:
         parts = self._parts
-        cache_facts, ledger_facts = await parts.cache.facts(), await parts.ledger.facts()
-        warnings = tuple(server_warnings(cache_facts, ledger_facts))
-        if cache_facts.search_module is None:
-            return StoreView(warnings=warnings, seen=True)
+        facts = await parts.cache.facts()
+        ledger, warnings = self._store.ledger_warnings, tuple(cache_warnings(facts))
+        if facts.search_module is None:
+            return StoreView(warnings=warnings, seen=True, ledger_warnings=ledger)
         found = await parts.cache.indexes()
         compiled = self._compiled = _encoded_beside(compiled, found)
         actions = [each for each in plan(compiled.snapshot.indexes.values(), found) if each.index]
@@ -246,7 +254,16 @@ class Reconciler:
                 log.info("index", extra={"step": action.step, "index": action.name})
                 parts.metrics.index_operations.labels(action.step.lower()).inc()
             found = await parts.cache.indexes()
-        return StoreView(found, warnings, seen=True)
+        return StoreView(found, warnings, seen=True, ledger_warnings=ledger)
+
+    async def _look_at_ledger(self, _: Compiled) -> None:
+        """A ledger that is away is said to be, and keeps nothing else waiting."""
+        try:
+            warnings = tuple(ledger_warnings(await self._parts.ledger.facts()))
+        except StoreFault as fault:
+            log.warning("the ledger could not be looked at", extra={"reason": str(fault)})
+            warnings = (ServerWarning(WarningReason.LEDGER_UNAVAILABLE, str(fault)),)
+        self._store = replace(self._store, ledger_warnings=warnings)
 
     async def _publish(self, compiled: Compiled) -> None:
         parts = self._parts

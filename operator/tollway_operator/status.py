@@ -38,12 +38,15 @@ _MOST_MESSAGE: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class StoreView:
-    """The cache Redis as it was seen last. `fault` says why that was not possible."""
+    """The cache Redis as it was seen last, and what is wrong with the ledger's, which no index waits for. `fault` says
+    why the cache could not be seen.
+    """
 
     indexes: Mapping[str, IndexFacts] = field(default_factory=dict)
     warnings: tuple[ServerWarning, ...] = ()
     fault: str = ""
     seen: bool = False
+    ledger_warnings: tuple[ServerWarning, ...] | None = None  # None before it has been looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,15 +242,15 @@ def _index_ready(index: Index | None, store: StoreView) -> _Draft:
 def _redis_sound(store: StoreView) -> _Draft:
     """How Redis is set up: what will go wrong one day, which is why it is no part of Ready."""
     kind = ConditionType.REDIS_SOUND
-    if not store.seen:
+    if not store.seen or store.ledger_warnings is None:
         return _Draft(
             kind, ConditionStatus.UNKNOWN, ConditionReason.PENDING, store.fault or "Not looked at yet."
         )
     if store.fault:
         return _Draft(kind, ConditionStatus.UNKNOWN, ConditionReason.STORE_UNAVAILABLE, store.fault)
-    if store.warnings:
-        message = " ".join(f"{_upper_first(each.message)}." for each in store.warnings)
-        return _Draft(kind, ConditionStatus.FALSE, store.warnings[0].reason, message)
+    if warnings := (*store.warnings, *store.ledger_warnings):
+        message = " ".join(f"{_upper_first(each.message)}." for each in warnings)
+        return _Draft(kind, ConditionStatus.FALSE, warnings[0].reason, message)
     message = "It evicts old answers within a memory limit, and the ledger keeps everything."
     return _Draft(kind, ConditionStatus.TRUE, ConditionReason.REDIS_SOUND, message)
 

@@ -182,6 +182,29 @@ def test_a_redis_that_is_away_delays_the_index_and_nothing_else(
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
 
 
+def test_a_ledger_that_is_away_is_said_and_no_index_waits_for_it(
+    installation: Installation, fault_redis: EmbeddedRedis
+) -> None:
+    installation.ledger = fault_redis
+    with (
+        installation.light_pod("dp-1"),
+        installation.operator(),
+        redis.Redis("127.0.0.1", port=installation.cache.port) as client,
+    ):
+        installation.apply(*SETUP.objects())
+        installation.until_ready()
+        fault_redis.kill()
+        said = installation.until("SemanticCacheIndex", "answers", "RedisSound", "LedgerUnavailable")
+        assert "ould not reach the ledger Redis" in said["message"]
+        assert installation.condition("SemanticCacheIndex", "answers", "Ready")["status"] == "True"
+        installation.apply(manifest("SemanticCacheIndex", "fresh", {}))
+        installation.until("SemanticCacheIndex", "fresh", "Ready", "Ready")
+        client.flushall()
+        wait_for(lambda: len(client.execute_command("FT._LIST")) == 2, "they are made again")
+        fault_redis.start()  # it is set up as a cache, which is said again
+        installation.until("SemanticCacheIndex", "answers", "RedisSound", "LedgerMayEvict")
+
+
 def test_a_redis_that_hangs_holds_up_nobody_for_long(
     installation: Installation, fault_redis: EmbeddedRedis
 ) -> None:
