@@ -32,6 +32,7 @@ FIELD_MANAGER: Final = "tollway-operator"
 _DEADLINE_S: Final = 10.0
 _PAGE: Final = 500
 _WATCH_S: Final = 300
+_MOST_NOTE_BYTES: Final = 1024
 _KINDS: Final = {
     definition.kind: create_namespaced_resource(GROUP, VERSION, definition.kind, definition.plural)
     for definition in DEFINITIONS
@@ -198,11 +199,13 @@ class Kube:
         """Raises KubeFault."""
         identity = moment.identity
         event = Event(
-            metadata=ObjectMeta(generateName=f"{identity.name[:200]}-", namespace=identity.namespace),
+            metadata=ObjectMeta(
+                generateName=f"{identity.name[:200].rstrip('.-')}-", namespace=identity.namespace
+            ),
             eventTime=cast("Any", moment.at),
             action="Reconcile",
             reason=moment.reason,
-            note=moment.note[:1024],
+            note=_within(moment.note, _MOST_NOTE_BYTES),
             type="Warning" if moment.warning else "Normal",
             regarding=ObjectReference(
                 apiVersion=API_VERSION,
@@ -311,6 +314,11 @@ def _raise(attempted: str, exc: Exception) -> NoReturn:
     response: httpx2.Response | None = getattr(exc, "response", None)
     wait = response.headers.get("retry-after", "") if response is not None else ""
     raise KubeFault(message, float(wait) if wait.isdigit() else 0.0) from exc
+
+
+def _within(text: str, most_bytes: int) -> str:
+    """Cut where it is too long, between two characters."""
+    return text.encode()[:most_bytes].decode(errors="ignore")
 
 
 def _stored(secret: Secret) -> StoredSecret:
