@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
 
-from tollway_api.conditions import Condition, ConditionStatus, ConditionType
+from tollway_api.conditions import Condition, ConditionReason, ConditionStatus, ConditionType
 from tollway_operator.errors import Conflict, Invalid, KubeFault, LeadershipLost, NotFound
 from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
@@ -116,7 +116,8 @@ class StatusWriter:
             await self._tell(held, turned)
 
     async def _tell(self, held: Held, condition: Condition) -> None:
-        warning = condition.status is not ConditionStatus.TRUE
+        alert = condition.reason == ConditionReason.BUDGET_ALERT
+        warning = alert or condition.status is not ConditionStatus.TRUE
         note = f"{condition.type} is {condition.status}: {condition.message}"
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         moment = Moment(held.identity, held.uid, warning, condition.reason, note, now, self._reporter)
@@ -129,17 +130,27 @@ class StatusWriter:
 
 
 def _turned(before: list[Condition], after: list[Condition]) -> list[Condition]:
-    """What is worth an Event: Ready in both directions, and whatever says no."""
-    known = {each.type: (each.status, each.reason) for each in before}
-    return [
-        each
-        for each in after
-        if known.get(each.type) != (each.status, each.reason)
-        and (
-            (each.status is ConditionStatus.FALSE and each.type != ConditionType.READY)
-            or (each.type == ConditionType.READY and each.status is ConditionStatus.TRUE)
-        )
-    ]
+    """What is worth an Event."""
+    known = {each.type: each for each in before}
+    return [each for each in after if _is_news(known.get(each.type), each)]
+
+
+def _is_news(before: Condition | None, now: Condition) -> bool:
+    """Whatever says no; Ready and WithinBudget, which nothing else speaks for, also when they are no longer known and
+    when they are well again; and a budget that is nearly used up. What only waits for its turn is no news.
+    """
+    if before is not None and (before.status, before.reason) == (now.status, now.reason):
+        return False
+    is_ready = now.type == ConditionType.READY
+    if now.status is ConditionStatus.FALSE:
+        return not is_ready  # what it sums up has said it
+    if not is_ready and now.type != ConditionType.WITHIN_BUDGET:
+        return False
+    was_told = before is not None and before.reason != ConditionReason.PENDING
+    turned = before is not None and before.status is not now.status
+    if now.status is ConditionStatus.UNKNOWN:
+        return now.reason != ConditionReason.PENDING and (turned or not was_told)
+    return is_ready or now.reason == ConditionReason.BUDGET_ALERT or (was_told and turned)
 
 
 def _timeless(status: dict[str, Any]) -> bytes:

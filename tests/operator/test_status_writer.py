@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from tests.dataplanes import Setup
-from tollway_api.conditions import ConditionStatus
+from tollway_api.conditions import Condition, ConditionStatus, ConditionType
 from tollway_api.snapshot import Snapshot
 from tollway_operator.coverage import Publications
 from tollway_operator.errors import Invalid, LeadershipLost
+from tollway_operator.kube import Moment
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects
 from tollway_operator.status import StoreView, View, conditions_in
-from tollway_operator.statuses import StatusWriter
+from tollway_operator.statuses import StatusWriter, _turned
 
 
 class Leads:
@@ -31,6 +32,7 @@ class Leads:
 class Api:
     def __init__(self) -> None:
         self.written: list[dict[str, Any]] = []
+        self.emitted: list[Moment] = []
         self.takes = True
 
     async def apply_status(self, _identity: object, _version: str, status: dict[str, Any]) -> str:
@@ -39,8 +41,8 @@ class Api:
             raise Invalid("too long")
         return "2"
 
-    async def emit(self, _: object) -> None:
-        return
+    async def emit(self, moment: Moment) -> None:
+        self.emitted.append(moment)
 
 
 def index(version: str = "1") -> dict[str, Any]:
@@ -112,3 +114,72 @@ async def test_a_status_that_is_refused_is_not_written_again_before_it_says_some
     api.takes = True
     await writer.write_changed()
     assert len(api.written) == 3
+
+
+R, W, P = ConditionType.READY, ConditionType.WITHIN_BUDGET, ConditionType.PROGRAMMED
+YES, NO, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+TURNS: list[
+    tuple[str, ConditionType, tuple[ConditionStatus, str] | None, tuple[ConditionStatus, str], bool]
+] = [
+    ("ready at last", R, (UNKNOWN, "Pending"), (YES, "Ready"), True),
+    ("ready from the start", R, None, (YES, "Ready"), True),
+    ("ready as before", R, (YES, "Ready"), (YES, "Ready"), False),
+    ("not looked at yet", R, None, (UNKNOWN, "Pending"), False),
+    ("edited", R, (YES, "Ready"), (UNKNOWN, "Pending"), False),
+    ("Redis goes away", R, (YES, "Ready"), (UNKNOWN, "StoreUnavailable"), True),
+    ("and then the pods", R, (UNKNOWN, "StoreUnavailable"), (UNKNOWN, "DataPlaneUnknown"), False),
+    ("away from the start", R, (UNKNOWN, "Pending"), (UNKNOWN, "StoreUnavailable"), True),
+    ("no longer ready", R, (YES, "Ready"), (NO, "WaitingForPods"), False),
+    ("because of pods", P, (YES, "Programmed"), (NO, "WaitingForPods"), True),
+    ("of another kind", P, (NO, "WaitingForPods"), (NO, "RejectedByPod"), True),
+    ("they have it", P, (NO, "WaitingForPods"), (YES, "Programmed"), False),
+    ("within from the start", W, (UNKNOWN, "Pending"), (YES, "WithinBudget"), False),
+    ("nearly used up", W, (YES, "WithinBudget"), (YES, "BudgetAlert"), True),
+    ("nearly from the start", W, None, (YES, "BudgetAlert"), True),
+    ("used up", W, (YES, "BudgetAlert"), (NO, "BudgetExceeded"), True),
+    ("there is room again", W, (NO, "BudgetExceeded"), (YES, "WithinBudget"), True),
+    ("a little room", W, (NO, "BudgetExceeded"), (YES, "BudgetAlert"), True),
+    ("more room", W, (YES, "BudgetAlert"), (YES, "WithinBudget"), False),
+    ("the ledger goes away", W, (YES, "WithinBudget"), (UNKNOWN, "UsageUnknown"), True),
+    ("and comes back", W, (UNKNOWN, "UsageUnknown"), (YES, "WithinBudget"), True),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "now", "told"), [each[1:] for each in TURNS], ids=[e[0] for e in TURNS]
+)
+def test_a_turn_is_told_once(
+    kind: ConditionType,
+    before: tuple[ConditionStatus, str] | None,
+    now: tuple[ConditionStatus, str],
+    *,
+    told: bool,
+) -> None:
+    def conditions(said: tuple[ConditionStatus, str] | None) -> list[Condition]:
+        since = "2026-01-01T00:00:00Z"
+        return [
+            Condition.model_construct(
+                type=kind,
+                status=status,
+                observed_generation=1,
+                last_transition_time=since,
+                reason=reason,
+                message="",
+            )
+            for status, reason in ([said] if said else [])
+        ]
+
+    assert len(_turned(conditions(before), conditions(now))) == told
+
+
+async def test_a_budget_alert_is_a_warning_although_its_condition_is_true() -> None:
+    objects, api = Objects(), Api()
+    objects.put(index())
+    (held,) = objects
+    writer = StatusWriter(api, objects, Leads(), lambda _: None, Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    for reason, warns in (("BudgetAlert", True), ("WithinBudget", False)):
+        condition = Condition.model_construct(
+            type=W, status=YES, observed_generation=1, last_transition_time="t", reason=reason, message="m"
+        )
+        await writer._tell(held, condition)
+        assert api.emitted[-1].warning is warns

@@ -214,6 +214,8 @@ def test_a_redis_that_hangs_holds_up_nobody_for_long(
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
         fault_redis.pause()
         installation.until("SemanticCacheIndex", "answers", "IndexReady", "StoreUnavailable")
+        told = ("get", "events", "--field-selector", "involvedObject.name=answers")
+        wait_for(lambda: "Ready is Unknown: " in installation.kubectl(*told), "it is an Event")
         before = pod.revision
         installation.apply(*SETUP.but(policy={"priority": 7}).objects())
         # At most the run that is under way is waited for.
