@@ -26,7 +26,7 @@ def _decimal(length: int) -> str:
 
 _NAME = Shape(lambda length: "a" * length, "a b")
 PATTERNS = {
-    r"^([0-9]{1,6}(ms|s|m|h))+$": Shape(
+    r"^([0-9]{1,6}(ms|s|m)|[0-9]{1,5}h)+$": Shape(
         lambda length: ("1" * (length % 2) + "1s" * length)[-length:], "1 day"
     ),
     r"^[0-9]{1,9}(\.[0-9]{1,9})?$": Shape(_decimal, "1e9"),

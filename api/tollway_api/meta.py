@@ -45,6 +45,15 @@ def rules(*triples: tuple[str, str, str]) -> JsonDict:
     }
 
 
+# With so many hours as fit into the length, the sum still fits into the nanoseconds that a Go duration counts.
+_DURATION: Final = "([0-9]{1,6}(ms|s|m)|[0-9]{1,5}h)+"
+
+
+def of_duration(field: str, comparison: str) -> str:
+    """A rule over a duration, of which nothing is said when it is none, since its pattern has said that."""
+    return f"!self.{field}.matches('^{_DURATION}$') || duration(self.{field}) {comparison}"
+
+
 # How Kubernetes merges a list: by a key of its items, as a set, or as a whole.
 MAP_BY_NAME: Final[JsonDict] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 SET: Final[JsonDict] = {"x-kubernetes-list-type": "set"}
@@ -101,7 +110,7 @@ def text(pattern: str, accepts: str, **schema: str | int) -> tuple[Callable[[str
 
 
 _check_duration, _duration_schema = text(
-    r"([0-9]{1,6}(ms|s|m|h))+", 'a duration; write it like "500ms", "30s", "1h30m" or "24h"', maxLength=32
+    _DURATION, 'a duration; write it like "500ms", "30s", "1h30m" or "24h"', maxLength=32
 )
 Duration = Annotated[str, AfterValidator(_check_duration), WithJsonSchema(_duration_schema)]
 

@@ -20,6 +20,7 @@ from tollway_api.meta import (
     TenantNameText,
     Url,
     milliseconds,
+    of_duration,
     rules,
 )
 
@@ -98,7 +99,7 @@ class Model(Spec):
                 "name",
                 "a model cannot be named auto: callers write it to let the router choose",
             ),
-            ("duration(self.timeout) >= duration('100ms')", "timeout", "timeout must be at least 100ms"),
+            (of_duration("timeout", ">= duration('100ms')"), "timeout", "timeout must be at least 100ms"),
         )
     )
 
@@ -154,7 +155,7 @@ class Route(Spec):
 class Fallback(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules(
-            ("duration(self.deadline) >= duration('100ms')", "deadline", "deadline must be at least 100ms")
+            (of_duration("deadline", ">= duration('100ms')"), "deadline", "deadline must be at least 100ms")
         )
     )
 

@@ -15,6 +15,7 @@ from tollway_api.meta import (
     Ratio,
     Spec,
     milliseconds,
+    of_duration,
     rules,
 )
 
@@ -111,7 +112,7 @@ class Match(Spec):
 
 class SemanticCacheIndexSpec(Spec):
     model_config = ConfigDict(
-        json_schema_extra=rules(("duration(self.ttl) >= duration('1s')", "ttl", "ttl must be at least 1s"))
+        json_schema_extra=rules((of_duration("ttl", ">= duration('1s')"), "ttl", "ttl must be at least 1s"))
     )
 
     embedding: Embedding = Field(default=Embedding(), description="How prompts become vectors.")

@@ -19,6 +19,7 @@ from tollway_api.meta import (
     Spec,
     TenantNameText,
     milliseconds,
+    of_duration,
     rules,
     text,
 )
@@ -58,6 +59,10 @@ _check_time_zone, _time_zone_schema = text(
 TimeZone = Annotated[str, AfterValidator(_check_time_zone), WithJsonSchema(_time_zone_schema)]
 
 
+_LEAST_ROLLING: Final = ">= duration('1s')"
+_MOST_ROLLING: Final = "<= duration('8784h')"
+
+
 class Window(Spec):
     """The stretch of time over which a limit counts: exactly one of its two fields."""
 
@@ -69,12 +74,12 @@ class Window(Spec):
                 'give exactly one of rolling (like "24h") and calendar (like "Day")',
             ),
             (
-                "!has(self.rolling) || duration(self.rolling) >= duration('1s')",
+                f"!has(self.rolling) || {of_duration('rolling', _LEAST_ROLLING)}",
                 "rolling",
                 "rolling must be at least 1s",
             ),
             (
-                "!has(self.rolling) || duration(self.rolling) <= duration('8784h')",
+                f"!has(self.rolling) || {of_duration('rolling', _MOST_ROLLING)}",
                 "rolling",
                 "rolling must be at most 8784h (366 days)",
             ),

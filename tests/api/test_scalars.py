@@ -22,7 +22,7 @@ def test_money_is_never_a_float(text: str, expected: int) -> None:
     assert scaled(text, 10**9) == expected
 
 
-@pytest.mark.parametrize("ttl", ["", "5", "1d", "-1s", "1.5h", "1h 30m"])
+@pytest.mark.parametrize("ttl", ["", "5", "1d", "-1s", "1.5h", "1h 30m", "100000h", "999999h999999h999999h"])
 def test_what_is_no_duration_is_refused_with_an_example(ttl: str) -> None:
     raw = {
         "apiVersion": "tollway.dev/v1alpha1",

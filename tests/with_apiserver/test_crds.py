@@ -4,7 +4,7 @@ the compiler reads.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -65,6 +65,34 @@ def test_the_smallest_object_is_taken_and_shows_what_will_run(admin: httpx.Clien
                 "threshold": "0.95", "strictThreshold": "0.98", "checks": ["Numbers", "Negation", "Keywords"],
             }  # fmt: skip
             assert (spec["vector"]["m"], spec["vector"]["efConstruction"]) == (16, 200)
+
+
+DURATIONS = [
+    ("SemanticCacheIndex", lambda text: {"ttl": text}, "spec.ttl"),
+    ("RoutingPolicy", lambda text: model(timeout=text), "spec.models[0].timeout"),
+    ("RoutingPolicy", lambda text: {**POLICY, "fallback": {"deadline": text}}, "spec.fallback.deadline"),
+]
+
+
+@pytest.mark.parametrize(("kind", "spec", "field"), DURATIONS, ids=[each[2] for each in DURATIONS])
+def test_every_duration_that_is_taken_is_one_and_of_another_its_own_field_speaks_alone(
+    admin: httpx.Client, kind: str, spec: Callable[[str], JsonObject], field: str
+) -> None:
+    longest = "99999h" * 5 + "9h"
+    assert create(admin, kind, spec(longest)).status_code == 201
+    for wrong in ("100000h", "999999h999999h999999h", "1 day"):
+        reply = create(admin, kind, spec(wrong))
+        assert reply.status_code == 422
+        (cause,) = reply.json()["details"]["causes"]
+        assert cause["field"] == field
+        assert "should match" in cause["message"]
+
+
+def test_of_a_window_that_is_no_duration_its_own_field_speaks_alone(admin: httpx.Client) -> None:
+    reply = create(admin, "TenantBudget", limit(window={"rolling": "999999h999999h999999h"}))
+    (cause,) = reply.json()["details"]["causes"]
+    assert cause["field"] == "spec.limits[0].window.rolling"
+    assert "should match" in cause["message"]
 
 
 RULES = [
