@@ -23,6 +23,7 @@ class Coverage:
     acknowledged: int
     trouble: str = ""
     rejected: bool = False
+    inherited: bool = False  # it stood already when this leadership began, and since when is not known here
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class _First:
     edition: Edition
     order: int
     revision: str
+    inherited: bool
 
 
 class Publications:
@@ -41,8 +43,14 @@ class Publications:
         self._pieces: Mapping[Identity, Piece] = {}
 
     def note(
-        self, head: Head, pieces: Mapping[Identity, Piece], editions: Mapping[Identity, Edition]
+        self,
+        head: Head,
+        pieces: Mapping[Identity, Piece],
+        editions: Mapping[Identity, Edition],
+        found: str | None = None,
     ) -> None:
+        """`found` is the digest of what stood when this leadership began."""
+        inherited = not self._orders and head.digest == found
         if self._pieces is pieces and self._orders.get(head.digest) == head.order:
             return
         self._orders[head.digest] = head.order
@@ -50,7 +58,7 @@ class Publications:
         for identity, piece in pieces.items():
             before, edition = self._first.get(identity), editions[identity]
             if before is None or before.edition != edition or self._pieces[identity] != piece:
-                before = _First(edition, head.order, head.revision)
+                before = _First(edition, head.order, head.revision, inherited)
             first[identity] = before
         self._first, self._pieces = first, pieces
         # Digests from before the oldest one that is still asked for say nothing any more.
@@ -86,8 +94,10 @@ class Covering:
         behind = [each for each in self._ready if self._orders.get(each.digest or "", -1) < first.order]
         acknowledged = len(self._ready) - len(behind)
         if not behind:
-            return Coverage(first.revision, len(self._ready), acknowledged)
+            return Coverage(first.revision, len(self._ready), acknowledged, inherited=first.inherited)
         # One that said no comes before one that has said nothing yet.
         worst = next((each for each in behind if each.rejected), behind[0])
         trouble = f"{worst.pod.name}: {worst.trouble or 'has not answered yet'}"
-        return Coverage(first.revision, len(self._ready), acknowledged, trouble, worst.rejected)
+        return Coverage(
+            first.revision, len(self._ready), acknowledged, trouble, worst.rejected, first.inherited
+        )

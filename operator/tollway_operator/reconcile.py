@@ -275,7 +275,7 @@ class Reconciler:
         self._publish_fault = ""
         parts.metrics.publishes.inc(wrote)
         self._published = compiled.snapshot
-        self._publications.note(self._head, compiled.pieces, compiled.editions)
+        self._publications.note(self._head, compiled.pieces, compiled.editions, parts.publisher.found)
 
     async def _notify(self, _: Compiled) -> None:
         if self._head is not None:

@@ -311,7 +311,9 @@ def _conditions(
 
 
 def _revision_shown(held: Held, coverage: Coverage) -> str:
-    """Of an object that was programmed before this operator started, the revision that was said then."""
+    """Of an object that an earlier leader has published as it is, the revision that was said then."""
+    if not coverage.inherited:
+        return coverage.revision
     before = json.loads(held.status or b"{}")
     said = str((before.get("dataPlane") or {}).get("revision") or "")
     return said if said and says(held, ConditionType.PROGRAMMED) else coverage.revision

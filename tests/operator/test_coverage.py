@@ -10,10 +10,11 @@ from tollway_api.compiler import Piece
 from tollway_api.messages import Lookups
 from tollway_api.meta import Identity
 from tollway_api.parts import Head
-from tollway_api.snapshot import Tenant
+from tollway_api.snapshot import Policy, Tenant
 from tollway_operator.coverage import Coverage, Publications
-from tollway_operator.objects import Edition
+from tollway_operator.objects import Edition, Held, Objects
 from tollway_operator.reports import DataPlanePod, Report, lookups_of, why_in_use
+from tollway_operator.status import _revision_shown
 
 PIECES = compilation(Setup("http://a/v1", "http://b/v1").objects()).pieces
 EDITIONS = {identity: Edition(f"uid of {identity}", 1) for identity in PIECES}
@@ -30,6 +31,16 @@ def pod(
 ) -> Report:
     known = DataPlanePod(name, name, "10.0.0.1", ready, gone=False, incarnation="")
     return Report(known, digest * 64 if digest else None, trouble, rejected)
+
+
+def held_with(status: dict[str, object]) -> Held:
+    """The policy, as the API server has it."""
+    body = Setup("http://a/v1", "http://b/v1").objects()[1]
+    metadata = {"name": "chat", "namespace": "default", "uid": "u", "resourceVersion": "1", "generation": 1}
+    objects = Objects()
+    objects.put({**body, "metadata": metadata, "status": status})
+    (held,) = objects
+    return held
 
 
 def edited(identity: Identity, generation: int) -> Mapping[Identity, Edition]:
@@ -87,6 +98,50 @@ def test_what_has_become_something_else_without_an_edit_is_asked_for_as_well() -
     covering = publications.coverage([pod("a", "1"), pod("b", "2")])
     assert covering.of(ACME, EDITIONS[ACME]) == Coverage("2" * 12, 2, 1, "a: has not answered yet")
     assert covering.of(CHAT, EDITIONS[CHAT]) == Coverage("1" * 12, 2, 2)
+
+
+def test_what_a_leader_finds_is_inherited_and_what_it_publishes_is_not() -> None:
+    publications = Publications()
+    publications.note(head("1", 1), PIECES, EDITIONS, head("1", 1).digest)
+    publications.note(head("2", 2), dict(PIECES), edited(CHAT, 2), head("1", 1).digest)
+    covering = publications.coverage([pod("a", "2")])
+    assert covering.of(ACME, EDITIONS[ACME]) == Coverage("1" * 12, 1, 1, inherited=True)
+    assert covering.of(CHAT, edited(CHAT, 2)[CHAT]) == Coverage("2" * 12, 1, 1)
+    publications = Publications()
+    publications.note(head("2", 2), PIECES, EDITIONS, head("1", 1).digest)
+    assert publications.coverage([]).of(CHAT, EDITIONS[CHAT]) == Coverage("2" * 12, 0, 0)
+
+
+@pytest.mark.parametrize(("rotated", "shown"), [(False, "9" * 12), (True, "2" * 12)])
+def test_the_revision_that_is_shown_is_the_first_that_held_what_an_object_is_now(
+    *, rotated: bool, shown: str
+) -> None:
+    """What an earlier leader has said stands, until something that the object names becomes something else."""
+    policy = PIECES[CHAT]
+    assert isinstance(policy, Policy)
+    publications = Publications()
+    publications.note(head("1", 1), PIECES, EDITIONS, head("1", 1).digest)
+    if rotated:
+        changed = replace(policy, priority=5)
+        publications.note(head("2", 2), {**PIECES, CHAT: changed}, EDITIONS, head("1", 1).digest)
+    held = held_with(
+        {
+            "conditions": [
+                {
+                    "type": "Programmed",
+                    "status": "True",
+                    "observedGeneration": 1,
+                    "lastTransitionTime": "2026-01-01T00:00:00Z",
+                    "reason": "Programmed",
+                    "message": "",
+                }
+            ],
+            "dataPlane": {"revision": "9" * 12, "acknowledged": 1, "ready": 1},
+        }
+    )
+    coverage = publications.coverage([pod("a", "2" if rotated else "1")]).of(CHAT, EDITIONS[CHAT])
+    assert coverage is not None
+    assert _revision_shown(held, coverage) == shown
 
 
 def test_a_pod_with_a_snapshot_that_nobody_knows_runs_nothing_of_ours() -> None:

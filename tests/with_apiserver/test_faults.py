@@ -159,6 +159,11 @@ def test_a_providers_key_that_is_deleted_and_put_back_is_missed_and_used_again(
         installation.apply(secret("provider", "sk-third"))
         wait_for(lambda: key(pod) == "sk-third", "and the next one")
 
+        def shown() -> object:
+            return installation.get("RoutingPolicy", "chat")["status"]["dataPlane"]["revision"]
+
+        wait_for(lambda: shown() == pod.revision, "which is said to be the one that it runs", 10)
+
 
 def test_a_role_that_loses_secrets_takes_nothing_from_anybody_and_is_named_to_who_comes_new(
     installation: Installation,
