@@ -40,6 +40,7 @@ class Publications:
     def __init__(self) -> None:
         self._orders: dict[str, int] = {}  # by digest; of one published twice, the later
         self._first: dict[Identity, _First] = {}
+        self._without: dict[Identity, _First] = {}  # of what is left out, the first that had it not
         self._pieces: Mapping[Identity, Piece] = {}
 
     def note(
@@ -60,22 +61,33 @@ class Publications:
             if before is None or before.edition != edition or self._pieces[identity] != piece:
                 before = _First(edition, head.order, head.revision, inherited)
             first[identity] = before
-        self._first, self._pieces = first, pieces
+        left_out = {
+            identity: self._without.get(identity)
+            or _First(editions[identity], head.order, head.revision, inherited)
+            for identity in editions.keys() - pieces.keys()
+        }
+        self._first, self._without, self._pieces = first, left_out, pieces
         # Digests from before the oldest one that is still asked for say nothing any more.
-        oldest = min((each.order for each in first.values()), default=head.order)
+        asked_for = (*first.values(), *left_out.values())
+        oldest = min((each.order for each in asked_for), default=head.order)
         self._orders = {digest: order for digest, order in self._orders.items() if order >= oldest}
 
     def coverage(self, reports: Iterable[Report]) -> "Covering":
-        return Covering(self._first, self._orders, tuple(reports))
+        return Covering(self._first, self._without, self._orders, tuple(reports))
 
 
 class Covering:
     """The answers for one moment; objects that share a publication share the work."""
 
     def __init__(
-        self, first: dict[Identity, _First], orders: dict[str, int], reports: tuple[Report, ...]
+        self,
+        first: dict[Identity, _First],
+        without: dict[Identity, _First],
+        orders: dict[str, int],
+        reports: tuple[Report, ...],
     ) -> None:
         self._first = first
+        self._without = without
         self._orders = orders
         self._ready = sorted((each for each in reports if each.pod.ready), key=lambda each: each.pod.name)
         self._known: dict[tuple[int, str], Coverage] = {}
@@ -85,6 +97,14 @@ class Covering:
         first = self._first.get(identity)
         if first is None or first.edition != edition:
             return None
+        return self._counted(first)
+
+    def without(self, identity: Identity) -> Coverage | None:
+        """Who runs what it is left out of; None while what was published last may hold it."""
+        first = self._without.get(identity)
+        return self._counted(first) if first is not None else None
+
+    def _counted(self, first: _First) -> Coverage:
         key = (first.order, first.revision)
         if key not in self._known:
             self._known[key] = self._count(first)

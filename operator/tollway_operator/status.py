@@ -201,7 +201,7 @@ def _programmed(held: Held, view: View, coverage: Coverage | None) -> _Draft:
         unresolved = all(each.reason in _UNRESOLVED for each in errors)
         reason = ConditionReason.NOT_RESOLVED if unresolved else ConditionReason.NOT_ACCEPTED
         until = "what it names is there" if unresolved else "it is mended"
-        return draft(ConditionStatus.FALSE, reason, f"Left out of what pods run, until {until}.")
+        return draft(ConditionStatus.FALSE, reason, _left_out(held, view, until))
     if coverage is None and not view.publish_fault:
         return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")
     if coverage is None and not says(held, ConditionType.PROGRAMMED):
@@ -219,6 +219,20 @@ def _programmed(held: Held, view: View, coverage: Coverage | None) -> _Draft:
     counts = f"{coverage.acknowledged}/{coverage.ready} pods on {coverage.revision}; {coverage.trouble}"
     reason = ConditionReason.REJECTED_BY_POD if coverage.rejected else ConditionReason.WAITING_FOR_PODS
     return draft(ConditionStatus.FALSE, reason, counts)
+
+
+def _left_out(held: Held, view: View, until: str) -> str:
+    """A pod that has not heard of it yet goes on as it was."""
+    coverage = view.covering.without(held.identity)
+    if coverage is None:
+        why = f"not published: {view.publish_fault}" if view.publish_fault else "not published yet"
+        return f"To be left out of what pods run, until {until}; {why}."
+    if view.pods_unknown:
+        return f"Left out of what is published, until {until}; which pods run that is not known: {view.pods_unknown}"
+    if coverage.acknowledged < coverage.ready:
+        counts = f"{coverage.acknowledged}/{coverage.ready} pods on {coverage.revision}; {coverage.trouble}"
+        return f"Left out of what is published, until {until}; {counts}"
+    return f"Left out of what pods run, until {until}."
 
 
 def _index_ready(index: Index | None, store: StoreView) -> _Draft:

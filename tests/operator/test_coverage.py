@@ -144,6 +144,22 @@ def test_the_revision_that_is_shown_is_the_first_that_held_what_an_object_is_now
     assert _revision_shown(held, coverage) == shown
 
 
+def test_what_is_left_out_is_asked_of_the_first_snapshot_without_it() -> None:
+    publications = Publications()
+    publications.note(head("1", 1), PIECES, EDITIONS)
+    assert publications.coverage([pod("a", "1")]).without(CHAT) is None, "it is there"
+    rest = {identity: piece for identity, piece in PIECES.items() if identity != CHAT}
+    publications.note(head("2", 2), rest, edited(CHAT, 2))
+    publications.note(head("3", 3), dict(rest), edited(CHAT, 3))
+    covering = publications.coverage([pod("a", "1", "it answered 500"), pod("b", "2")])
+    assert covering.without(CHAT) == Coverage("2" * 12, 2, 1, "a: it answered 500")
+    publications.note(head("4", 4), PIECES, edited(CHAT, 4))
+    assert publications.coverage([]).without(CHAT) is None, "it is back"
+    gone = {identity: edition for identity, edition in EDITIONS.items() if identity != CHAT}
+    publications.note(head("5", 5), rest, gone)
+    assert publications.coverage([]).without(CHAT) is None, "nobody asks for it"
+
+
 def test_a_pod_with_a_snapshot_that_nobody_knows_runs_nothing_of_ours() -> None:
     publications = Publications()
     publications.note(head("1", 1), PIECES, EDITIONS)

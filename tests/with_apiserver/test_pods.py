@@ -81,6 +81,28 @@ def test_somebody_elses_edit_leaves_what_is_programmed_alone(installation: Insta
         assert installation.get("RoutingPolicy", "chat")["metadata"]["resourceVersion"] == settled
 
 
+def test_what_breaks_is_not_said_to_be_left_out_while_a_pod_still_runs_it(installation: Installation) -> None:
+    fault = Fault()
+    with running(installation, fault):
+        installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
+        fault.kind = "breaks"
+        broken = {"fallback": {"order": ["no-such-model"]}}
+        installation.apply(*SETUP.but(policy=broken).objects())
+
+        def said() -> str:
+            return str(installation.condition("RoutingPolicy", "chat", "Programmed").get("message"))
+
+        wait_for(lambda: "dp-b: it answered 500" in said(), "who still runs it")
+        head = installation.head()
+        assert head is not None
+        assert said().startswith(
+            "Left out of what is published, until what it names is there; "
+            f"1/2 pods on {head.revision}; dp-b: "
+        )
+        fault.kind = ""
+        wait_for(lambda: said() == "Left out of what pods run, until what it names is there.", "then nobody")
+
+
 def test_a_pod_that_is_replaced_must_acknowledge_itself(installation: Installation) -> None:
     fault = Fault()
     with installation.light_pod("dp-a"), installation.operator():
