@@ -95,11 +95,16 @@ async def open_dataplane(
             metrics.cache.observe_store,
         )
         stack.push_async_callback(recall.drain)
+
+        async def settle(snapshot: Snapshot) -> None:
+            metrics.cache.follow(snapshot.indexes)
+            await recall.follow(snapshot)
+
         live = Live(
             prepare,
             metrics.process.observe_snapshot,
             metrics.process.snapshots_rejected.inc,
-            settle=recall.follow,
+            settle,
         )
         sources: list[SnapshotSource] = [SnapshotFiles(settings.snapshot_dir)]
         if settings.snapshot_secret:

@@ -2,7 +2,7 @@
 alerts are built on them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics
@@ -95,7 +95,8 @@ class CacheMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._hits = 0
         self._looked_up = 0
-        self.by_index: dict[str, Lookups] = {}
+        self.by_index: dict[str, Lookups] = {}  # of those that are there
+        self._indexes: frozenset[str] = frozenset()
         hit_ratio = Gauge(
             "ai_cache_hit_ratio",
             "Share of cache lookups answered, since start; bypasses aside.",
@@ -117,6 +118,12 @@ class CacheMetrics:
             registry=registry,
         )
 
+    def follow(self, indexes: Iterable[str]) -> None:
+        """From now on these are there. One that goes takes its count along: a later one of its name is another."""
+        self._indexes = frozenset(indexes)
+        for gone in self.by_index.keys() - self._indexes:
+            del self.by_index[gone]
+
     def observe(self, record: Record) -> None:
         if record.cache_reason is None:
             return
@@ -125,7 +132,7 @@ class CacheMetrics:
         if outcome is not CacheOutcome.BYPASS:
             self._looked_up += 1
             self._hits += outcome is CacheOutcome.HIT
-            if record.index:
+            if record.index in self._indexes:
                 before = self.by_index.get(record.index, Lookups(0, 0))
                 hits = before.hits + (outcome is CacheOutcome.HIT)
                 self.by_index[record.index] = Lookups(hits, before.total + 1)

@@ -3,14 +3,19 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Start
-from tests.dataplanes import Running, Setup, until
+from tests.dataplanes import Running, Setup, compiled, until
 from tests.servers import Provider
+from tollway_api.messages import Lookups
+from tollway_api.snapshot import encode
+from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.errors import SnapshotFault
+from tollway_dataplane.record import Record
 
 FIXED_NAMES = {
     "ai_cache_hit_ratio", "ai_cache_lookups_total", "ai_cache_hit_accuracy", "ai_request_duration_seconds",
@@ -50,6 +55,27 @@ async def test_what_happened_is_counted(start: Start, setup: Setup, cheap: Provi
     assert metrics["redis_memory_usage_bytes"][(("role", "cache"),)] > 100_000
     assert metrics["redis_memory_max_bytes"][(("role", "cache"),)] == 256 * 1024 * 1024
     assert metrics["tollway_snapshot_info"] == {(("revision", str(gateway.dataplane.live.revision)),): 1}
+
+
+async def test_an_index_that_goes_takes_its_count_along(start: Start, setup: Setup) -> None:
+    """A later one of its name begins anew, and a request that began before it went counts for neither."""
+    gateway = await start(setup)
+    counted = gateway.dataplane.metrics.cache.by_index
+    await gateway.ask("What is a fjord?")
+    await gateway.ask("What is a fjord?")
+    assert counted == {"default/answers": Lookups(1, 2)}
+    await gateway.swap(setup.but(acme={"alertThresholdPercent": 50}))
+    assert counted == {"default/answers": Lookups(1, 2)}, "somebody else's edit"
+    without = compiled(setup.but(policy={"cache": None}).objects())
+    await gateway.dataplane.live.offer(encode(replace(without, indexes={})))
+    assert counted == {}
+    late = Record("r", "chat", cache_reason=CacheReason.EXACT, index="default/answers")
+    gateway.dataplane.metrics.cache.observe(late)
+    assert counted == {}
+    await gateway.swap(setup)
+    await gateway.ask("What is a fjord?")
+    assert list(counted) == ["default/answers"]
+    assert counted["default/answers"].total == 1
 
 
 async def test_a_stalled_event_loop_shows_in_the_lag_metric(gateway: Running) -> None:
