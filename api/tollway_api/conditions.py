@@ -50,6 +50,7 @@ class ConditionReason(StrEnum):
     INDEX_READY = "IndexReady"
     REDIS_SOUND = "RedisSound"
     STORE_UNAVAILABLE = "StoreUnavailable"  # Redis did not answer
+    INDEX_REFUSED = "IndexRefused"  # Redis would not make it
     WITHIN_BUDGET = "WithinBudget"
     BUDGET_ALERT = "BudgetAlert"  # above the alert threshold
     BUDGET_EXCEEDED = "BudgetExceeded"

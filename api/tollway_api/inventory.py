@@ -44,9 +44,8 @@ class Inventory:
     policies: tuple[Resource[RoutingPolicySpec], ...] = ()
     secrets: Secrets = field(default_factory=dict)
     unparsed: frozenset[Identity] = frozenset()  # objects that are there, but say nothing we can use
-    unreadable: Mapping[SecretKey, str] = field(
-        default_factory=dict
-    )  # Secrets that may be there; why nobody knows
+    # Of Secrets that may be there: why nobody knows.
+    unreadable: Mapping[SecretKey, str] = field(default_factory=dict)
 
 
 def parse_inventory(

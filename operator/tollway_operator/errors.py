@@ -2,6 +2,7 @@
 
     OperatorError
     ├── StoreFault        Redis did not do what it was asked
+    │   └── StoreRefusal  it answered, and would not
     ├── KubeFault         the Kubernetes API did not do what it was asked
     │   ├── NotFound      there is no such object
     │   ├── Forbidden     this operator's role does not allow it
@@ -20,6 +21,10 @@ class OperatorError(Exception):
 
 class StoreFault(OperatorError):  # noqa: N818 - named for what it is in this house: an operational fault
     """The message names the server's role and what was attempted, never its password."""
+
+
+class StoreRefusal(StoreFault):
+    """The message says why, in Redis's words."""
 
 
 class KubeFault(OperatorError):  # noqa: N818 - see StoreFault

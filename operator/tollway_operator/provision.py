@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from tollway_api import wire
 from tollway_api.snapshot import Index, Snapshot
+from tollway_operator.errors import StoreFault, StoreRefusal
 from tollway_operator.redis_store import IndexFacts, IndexSchema, RedisStore, ServerFacts, open_store
 
 
@@ -77,13 +78,20 @@ def plan(wanted: Iterable[Index], found: Mapping[str, IndexFacts]) -> list[Actio
     return actions + [Action(Step.UNUSED, name) for name in sorted(set(found) - names)]
 
 
-async def apply(actions: Iterable[Action], store: RedisStore) -> None:
-    """Raises StoreFault; what was done before it stays done, and planning again goes on from there."""
+async def apply(actions: Iterable[Action], store: RedisStore) -> dict[str, str]:
+    """Those that Redis would not make, by name, and why; the others are made all the same. Raises StoreFault when it
+    does not answer; what was done before stays done, and planning again goes on from there.
+    """
+    refused = {}
     for action in actions:
-        if action.step is Step.REPLACE:
-            await store.drop(action.name)
-        if action.index is not None:
-            await store.create(action.index)
+        try:
+            if action.step is Step.REPLACE:
+                await store.drop(action.name)
+            if action.index is not None:
+                await store.create(action.index)
+        except StoreRefusal as refusal:
+            refused[action.name] = str(refusal)
+    return refused
 
 
 def server_warnings(cache: ServerFacts, ledger: ServerFacts) -> Iterator[ServerWarning]:
@@ -143,5 +151,6 @@ async def provision(wanted: Snapshot, cache_url: str, ledger_url: str) -> Provis
             found = await cache.indexes()
             wanted = beside_others(wanted, found)
             actions = plan(wanted.indexes.values(), found)
-            await apply(actions, cache)
+            for why in (await apply(actions, cache)).values():
+                raise StoreFault(why)
         return Provisioned(wanted, tuple(actions), tuple(server_warnings(cache_facts, ledger_facts)))

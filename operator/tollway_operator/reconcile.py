@@ -246,15 +246,19 @@ class Reconciler:
         found = await parts.cache.indexes()
         compiled = self._compiled = _encoded_beside(compiled, found)
         actions = [each for each in plan(compiled.snapshot.indexes.values(), found) if each.index]
+        refused: dict[str, str] = {}
         if actions:
             if not await parts.cache.claim(parts.leadership.fence()):
                 raise LeadershipLost("a later leader has written to the cache Redis")
-            await apply(actions, parts.cache)
+            refused = await apply(actions, parts.cache)
             for action in actions:
-                log.info("index", extra={"step": action.step, "index": action.name})
-                parts.metrics.index_operations.labels(action.step.lower()).inc()
+                log.info(
+                    "index",
+                    extra={"step": action.step, "index": action.name, "refused": refused.get(action.name)},
+                )
+                parts.metrics.index_operations.labels(action.step.lower()).inc(action.name not in refused)
             found = await parts.cache.indexes()
-        return StoreView(found, warnings, seen=True, ledger_warnings=ledger)
+        return StoreView(found, warnings, seen=True, ledger_warnings=ledger, refused=refused)
 
     async def _look_at_ledger(self, _: Compiled) -> None:
         """A ledger that is away is said to be, and keeps nothing else waiting."""

@@ -21,7 +21,7 @@ from tollway_api import wire
 from tollway_api.semantic_cache_index import VectorAlgorithm
 from tollway_api.snapshot import Index, Tenant
 from tollway_api.windows import Account
-from tollway_operator.errors import StoreFault
+from tollway_operator.errors import StoreFault, StoreRefusal
 
 _DEADLINE_S: Final = 10.0
 _LOOK_S: Final = 3.0  # for what only looks, and so takes no time where all is well
@@ -148,7 +148,7 @@ class RedisStore:
         }
 
     async def create(self, index: Index) -> None:
-        """Where it is there already it stays as it is. Raises StoreFault."""
+        """Where it is there already it stays as it is. Raises StoreFault; StoreRefusal among them."""
         parameters: list[str | int] = [
             *("TYPE", index.vector_type.upper(), "DIM", index.dimensions),
             *("DISTANCE_METRIC", index.metric.upper(), "INITIAL_CAP", index.initial_capacity),
@@ -289,7 +289,7 @@ class RedisStore:
             async with asyncio.timeout(deadline_s):
                 yield
         except ResponseError as exc:
-            raise StoreFault(f"the {self._role} Redis would not {attempted}: {exc}") from exc
+            raise StoreRefusal(f"the {self._role} Redis would not {attempted}: {exc}") from exc
         except (ValueError, LookupError, TypeError) as exc:
             message = (
                 f"the {self._role} Redis was asked to {attempted}, and its answer makes no sense: {exc!r}"

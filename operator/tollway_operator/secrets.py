@@ -49,9 +49,8 @@ class Secrets:
             changed = False
             for key in self._turns_of(monotonic()):
                 before = self._known(key)
-                self._read_at[key] = (
-                    monotonic()
-                )  # also of one that fails, so that it is not in the others' way
+                # Also of one that fails, so that it is not in the others' way.
+                self._read_at[key] = monotonic()
                 try:
                     await self._read(key)
                 except KubeFault as fault:

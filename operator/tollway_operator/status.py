@@ -47,6 +47,7 @@ class StoreView:
     fault: str = ""
     seen: bool = False
     ledger_warnings: tuple[ServerWarning, ...] | None = None  # None before it has been looked at
+    refused: Mapping[str, str] = field(default_factory=dict)  # why it would not make an index, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +251,8 @@ def _index_ready(index: Index | None, store: StoreView) -> _Draft:
     if found is not None and stands(found, index):
         message = f"Version {index.version} takes vectors of {index.dimensions} dimensions."
         return draft(ConditionStatus.TRUE, ConditionReason.INDEX_READY, message)
+    if why := store.refused.get(wire.index_name(index)):
+        return draft(ConditionStatus.FALSE, ConditionReason.INDEX_REFUSED, f"{_upper_first(why)}.")
     return draft(ConditionStatus.FALSE, ConditionReason.PENDING, f"Version {index.version} is being made.")
 
 

@@ -243,6 +243,20 @@ def test_a_flushed_redis_gets_its_index_again_and_versions_are_told_apart(instal
         wait_for(lambda: states() == ["Active", "Draining"], "both versions are there")
 
 
+def test_an_index_that_redis_would_not_make_says_why_and_is_nobody_elses_trouble(
+    installation: Installation,
+) -> None:
+    large = {"m": 512, "initialCapacity": 10_000_000}
+    with installation.light_pod("dp-1"), installation.operator():
+        installation.apply(manifest("SemanticCacheIndex", "aaa", {"vector": large}))
+        installation.until("SemanticCacheIndex", "aaa", "IndexReady", "IndexRefused")
+        assert (
+            "initial capacity" in installation.condition("SemanticCacheIndex", "aaa", "IndexReady")["message"]
+        )
+        installation.apply(*SETUP.objects())
+        installation.until_ready()
+
+
 def test_the_longest_name_that_is_admitted_has_a_status(installation: Installation) -> None:
     namespace, name = "n" * 63, ".".join(["a" * 63] * 3) + "." + "a" * 61
     installation.kubectl("create", "namespace", namespace)

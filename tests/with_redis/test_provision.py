@@ -213,3 +213,14 @@ async def test_a_server_without_search_has_nothing_to_drop_and_keys_to_forget(
 def test_facts_are_plain_values() -> None:
     facts = ServerFacts("8.2.3", 21005, 1, "allkeys-lru", append_only=True)
     assert facts.search_module == 21005
+
+
+async def test_an_index_that_redis_would_not_make_keeps_no_other_from_being_made(
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+) -> None:
+    large = replace(INDEX, name="aaa", m=512, initial_capacity=10_000_000)
+    wanted = replace(WANTED, indexes={large.id: large, INDEX.id: INDEX})
+    with pytest.raises(StoreFault, match="would not create index version"):
+        await provision(wanted, cache_redis.url, ledger_redis.url)
+    async with open_store(cache_redis.url, "cache") as store:
+        assert set(await store.indexes()) == {NAME}
