@@ -100,12 +100,7 @@ async def open_dataplane(
             metrics.cache.follow(snapshot.indexes)
             await recall.follow(snapshot)
 
-        live = Live(
-            prepare,
-            metrics.process.observe_snapshot,
-            metrics.process.snapshots_rejected.inc,
-            settle,
-        )
+        live = Live(prepare, metrics.process.observe_snapshot, metrics.process.snapshots_rejected.inc, settle)
         sources: list[SnapshotSource] = [SnapshotFiles(settings.snapshot_dir)]
         if settings.snapshot_secret:
             sources.append(await stack.enter_async_context(open_snapshot_secrets(settings.snapshot_secret)))
