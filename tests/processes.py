@@ -21,7 +21,7 @@ from tollway_dataplane.settings import Address
 # Below those that the system gives to connections, so that none takes one before whom it is meant for.
 _PORTS = range(15_000, 32_000)
 _LOADED = multiprocessing.get_context("forkserver")
-_LOADED.set_forkserver_preload(["tests.processes", "tollway_operator.app"])
+_LOADED.set_forkserver_preload(["tests.processes", "tollway_operator.app", "tollway_dataplane.app"])
 
 
 def free_port() -> int:
@@ -80,8 +80,8 @@ def started(
 
 @contextlib.contextmanager
 def forked(log: Path, module: str, env: Mapping[str, str]) -> Iterator[Process]:
-    """The same of a process that has loaded the operator's libraries already: that takes a second, and tests begin it a
-    hundred times.
+    """The same of a process that has loaded both planes' libraries already: that takes a second, and tests begin them
+    a hundred times.
     """
     process = _LOADED.Process(target=_run_module, args=(log, module, {**os.environ, **env}))
     log.touch()

@@ -11,7 +11,7 @@ import redis
 
 from tests.dataplanes import ACME_KEY, Setup
 from tests.installation import NAMESPACE, Installation
-from tests.processes import Process, started, wait_for
+from tests.processes import Process, forked, wait_for
 from tests.servers import Provider
 from tollway_api import messages, parts
 from tollway_api.messages import Notify
@@ -61,7 +61,7 @@ def process(installation: Installation, name: str, address: str, **settings: str
         "TOLLWAY_CACHE_READ_DEADLINE_S": "1",
         **{f"TOLLWAY_{key.upper()}": value for key, value in settings.items()},
     }
-    with started(installation.folder / f"{name}.log", "tollway_dataplane", env=env) as process:
+    with forked(installation.folder / f"{name}.log", "tollway_dataplane", env) as process:
         running = DataPlane(process, f"http://{address}:{port + 1}", f"http://{address}:{port}")
         wait_for(lambda: httpx.get(f"{running.admin_url}/livez").status_code == 200, "it lives")
         yield running
