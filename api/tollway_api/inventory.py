@@ -6,7 +6,6 @@ Called by the operator and by `tollway serve` and `validate`, before the compile
 
 import base64
 import binascii
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -211,8 +210,7 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 
 # Who writes a key where a reference to it belongs, or a password into a URL, shall not find it in logs and statuses.
-_SECRETIVE: Final = frozenset({"apiKeys", "credentialsRef"})
-_CREDENTIALS: Final = re.compile(r"//[^/@\s]*@")
+_SECRETIVE: Final = frozenset({"apiKeys", "credentialsRef", "endpoint"})
 
 
 def _explain(identity: Identity, spec_type: type[Spec], details: ErrorDetails) -> Problem:
@@ -230,11 +228,13 @@ def _explain(identity: Identity, spec_type: type[Spec], details: ErrorDetails) -
             message = f'must be text; put it in quotes: "{details["input"]}"'
         case "value_error":
             message = str(context["error"])
+            _, found, wanted = message.rpartition(" is not ")
+            if found and not _SECRETIVE.isdisjoint(location):
+                message = f"is not {wanted}"
         case _:
             message = _lower_first(details["msg"])
             if _SECRETIVE.isdisjoint(location):
                 message += f" (it is {_short(details['input'])})"
-    message = _CREDENTIALS.sub("//…@", message)
     return Problem(identity, _path(location), ProblemReason.INVALID, message)
 
 

@@ -69,6 +69,7 @@ class Dispatch:
         deadline = clock() + job.policy.fallback.deadline_ms / 1_000
         attempts = plan(job.policy, job.model, job.request.messages)
         fault: UpstreamFault | None = None
+        key: str | None = None  # of the model that failed last
         made = 0
         while attempts and clock() < deadline:
             attempt, *rest = attempts
@@ -83,7 +84,7 @@ class Dispatch:
             try:
                 return await self._try(job, attempt, hold, deadline - clock())
             except UpstreamFault as failed:
-                fault = failed
+                fault, key = failed, attempt.model.api_key
                 job.record.attempts.append(AttemptNote(attempt.model.name, failed.trigger or "Refused"))
                 await self._settle_failed(job, hold, attempt, failed)
                 attempts = next_attempts(job.policy, attempt, failed.trigger, rest, made)
@@ -98,7 +99,7 @@ class Dispatch:
                 job.record.attempts.append(AttemptNote(attempt.model.name, "Unforeseen"))
                 await self._budgets.settle(hold, estimated_usage(attempt, ""), answered=False)
                 raise
-        raise provider_refusal(fault)
+        raise provider_refusal(fault, key)
 
     async def settle(self, job: Job, hold: Hold, attempt: Attempt, usage: Usage, outcome: str = "ok") -> None:
         """Notes and counts what an attempt really used."""
@@ -184,7 +185,7 @@ def _fields(request: ChatRequest, attempt: Attempt) -> JsonObject:
         fields[_bound_name(attempt.model.upstream_id)] = bound
     else:
         for name in ("max_tokens", "max_completion_tokens"):
-            if name in fields:
+            if fields.get(name) is not None:
                 fields[name] = bound
     return fields
 
@@ -201,10 +202,10 @@ _ABOUT_THE_REQUEST: Final = frozenset({400, 413, 415, 422})
 _ABOUT_US: Final = frozenset({401, 402, 403, 404})
 
 
-def provider_refusal(fault: UpstreamFault | None) -> Refusal:
-    """What the caller is told when the last attempt failed."""
+def provider_refusal(fault: UpstreamFault | None, key: str | None) -> Refusal:
+    """What the caller is told when the last attempt failed, which was made with this key of ours."""
     if fault is not None and fault.trigger is FallbackTrigger.CONTEXT_OVERFLOW:
-        sentence = without_secrets(fault.message)
+        sentence = without_secrets(fault.message, key)
         message = f"the prompt is too long for every model that may answer: {sentence}"
         return Refusal(400, RefusalCode.CONTEXT_LENGTH_EXCEEDED, message, "messages")
     if fault is not None and fault.status in _ABOUT_US:
@@ -214,7 +215,7 @@ def provider_refusal(fault: UpstreamFault | None) -> Refusal:
         if fault.status is None:  # it was not even asked
             return Refusal(400, RefusalCode.INVALID_REQUEST, fault.message)
         if fault.status in _ABOUT_THE_REQUEST:
-            message = f"the provider refused: {without_secrets(fault.message)}"
+            message = f"the provider refused: {without_secrets(fault.message, key)}"
             return Refusal(fault.status, RefusalCode.INVALID_REQUEST, message)
         message = f"the provider refused with status {fault.status}; tell whoever runs this gateway"
         return Refusal(502, RefusalCode.PROVIDER_REFUSED, message)

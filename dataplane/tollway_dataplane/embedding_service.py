@@ -55,7 +55,7 @@ class EmbeddingService:
             record.source = Source.LIVE
         except UpstreamFault as fault:
             used, outcome = (worst if fault.may_have_run else NO_USAGE), fault.trigger or "Refused"
-            raise provider_refusal(fault) from fault
+            raise provider_refusal(fault, model.api_key) from fault
         finally:
             record.attempts.append(AttemptNote(name, outcome))
             record.usage, record.cost_nano = used, cost(used, model.price)

@@ -109,6 +109,11 @@ class UpstreamCall:
     idle_s: float = 0.0  # most between two chunks of a stream
 
     @property
+    def choices(self) -> int:
+        count = self.fields.get("n")
+        return count if isinstance(count, int) else 1
+
+    @property
     def stream_options(self) -> JsonObject:
         """The caller's, and the usage that we need ourselves."""
         given = self.fields.get("stream_options")

@@ -128,7 +128,7 @@ class Service:
         with contextlib.suppress(UpstreamFault):
             await opened.closing.aclose()
         ended = job.record.ended
-        usage = assembly.usage or estimated_usage(opened.attempt, "".join(assembly.text))
+        usage = assembly.usage or estimated_usage(opened.attempt, "".join(assembly.written))
         await self._dispatch.settle(
             job, opened.hold, opened.attempt, usage, "ok" if ended == "whole" else ended
         )

@@ -124,7 +124,8 @@ def test_an_unknown_environment_is_said_by_name() -> None:
 
 def test_validate_does_not_show_what_may_be_a_secret(tmp_path: Path) -> None:
     text = BAD.replace(
-        "model: gpt-4o-mni", "model: gpt-4o, endpoint: 'https://me:secret-1@x/v1', credentialsRef: secret-2"
+        "model: gpt-4o-mni",
+        "model: gpt-4o, endpoint: 'https://me:pa/secret-1@x/v1?k=secret-4', credentialsRef: {name: Secret-2_x}",
     )
     text += """---
 apiVersion: tollway.dev/v1alpha1

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
 
 from tests.dataplanes import Setup, compiled
+from tollway_api import wire
 from tollway_api.meta import ModelName, TenantName
 from tollway_api.snapshot import Calendar, Limit, Model, OnExceeded, Price, Protocol, Rolling, Tenant
 from tollway_api.tenant_budget import AUTO, CalendarPeriod, ExceededAction, LedgerUnavailable, Unit
@@ -226,6 +228,27 @@ async def test_a_hold_of_which_nobody_heard_is_freed_when_the_ledger_is_back(
     await ledger.settle(acme, "c", [0])
     await ledger.settle_pending()
     assert await ledger.hold(acme, "d", [100]) is None
+    await client.aclose()
+
+
+async def test_a_damaged_account_keeps_no_other_from_being_settled(fault_redis: EmbeddedRedis) -> None:
+    client = connect(fault_redis.url, 0.5)
+    ledger = RedisLedger(client, 0.5)
+    acme = tenant(limit(100))
+    beta = replace(acme, name=TenantName("beta"))
+    fault_redis.pause()
+    for each in (acme, beta):
+        with pytest.raises(LedgerFault):
+            await ledger.settle(each, "a", [60])
+    fault_redis.resume()
+    spent = wire.ledger_keys(acme.name)[0]
+    await client.delete(spent)
+    await client.set(spent, "damaged")
+    with pytest.raises(LedgerFault):
+        await ledger.settle_pending()
+    denied = await ledger.hold(beta, "b", [41])
+    assert denied is not None
+    assert denied.used >= 60
     await client.aclose()
 
 

@@ -231,6 +231,15 @@ async def test_an_answer_that_is_finished_needs_no_last_word(start: Start, setup
     assert (text, reasons) == ("A lamp.", ["stop"])
 
 
+async def test_an_answer_of_which_one_choice_is_not_finished_is_broken(start: Start, setup: Setup) -> None:
+    with served(sending(event("A lamp."), event("", "stop"))) as url:
+        gateway = await start(setup.but(cheap=f"{url}/v1"))
+        body = {"messages": [{"role": "user", "content": PROMPT}], "stream": True, "n": 2}
+        reply = await gateway.post("/v1/chat/completions", json.dumps(body).encode())
+    assert b"[DONE]" not in reply.body
+    assert b"broke the stream off" in reply.body
+
+
 @pytest.mark.parametrize("before", [[], [event("A lamp.")]], ids=["first", "later"])
 async def test_an_event_that_never_ends_is_the_providers_fault_and_is_not_logged(
     start: Start, setup: Setup, before: list[str]

@@ -17,8 +17,8 @@ import orjson
 
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Model
-from tollway_dataplane.core.attempts import trigger_of
-from tollway_dataplane.core.completions import is_whole, text_of, usage_of
+from tollway_dataplane.core.attempts import seconds_of, trigger_of
+from tollway_dataplane.core.completions import is_whole, usage_of, written_in
 from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
@@ -48,7 +48,7 @@ class LiteLLMUpstream:
             response = await function(**arguments)
         completion: JsonObject = response.model_dump(mode="json", exclude_none=True)
         body = orjson.dumps(completion)
-        return Completion(body, usage_of(completion), is_whole(completion), text_of(completion))
+        return Completion(body, usage_of(completion), is_whole(completion), written_in(completion))
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
@@ -90,7 +90,7 @@ class LiteLLMUpstream:
             yield
         except (TimeoutError, root, *_SLIPS) as exc:
             unasked = None if asking.begun else self._unasked(exc, call)
-            raise unasked or self._translated(exc) from exc
+            raise unasked or self._translated(exc, asking) from exc
 
     def _unasked(self, exc: Exception, call: UpstreamCall) -> UpstreamFault | None:
         """What it means that LiteLLM failed before it asked the provider: mostly that it does not know what to make of
@@ -110,7 +110,7 @@ class LiteLLMUpstream:
         message = f"the model {call.model.name} cannot be given this request; check the types and names in: {fields}"
         return UpstreamFault(None, None, message)
 
-    def _translated(self, exc: Exception) -> UpstreamFault:
+    def _translated(self, exc: Exception, asking: "_Asking") -> UpstreamFault:
         """All of LiteLLM's own carry the status they stand for."""
         errors = self._litellm.exceptions
         if isinstance(exc, TimeoutError | errors.Timeout):
@@ -118,7 +118,12 @@ class LiteLLMUpstream:
         if isinstance(exc, errors.ContextWindowExceededError):
             return UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long")
         if isinstance(exc, errors.APIConnectionError):
-            return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect")
+            if _never_connected(exc):
+                return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect")
+            # Which is also what it calls an answer that it could not read.
+            return UpstreamFault(
+                FallbackTrigger.CONNECTION, None, "the connection broke", may_have_run=asking.begun
+            )
         if isinstance(exc, _SLIPS) or any(words in str(exc) for words in _NONSENSE_WORDS):
             message = "the provider's answer was not understood"
             return UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, message, may_have_run=True)
@@ -151,6 +156,14 @@ _STRUCTURED: Final = (
 ).split()
 
 
+def _never_connected(exc: BaseException) -> bool:
+    """By what lies under it, whose classes are of a library that is LiteLLM's business."""
+    cause = exc.__cause__ or exc.__context__
+    return type(exc).__name__ in {"ConnectError", "ConnectTimeout"} or (
+        cause is not None and _never_connected(cause)
+    )
+
+
 def _is_slip(exc: BaseException | None) -> bool:
     return isinstance(exc, _SLIPS) or type(exc) is Exception
 
@@ -163,6 +176,9 @@ def _import_litellm() -> Any:
     litellm.telemetry = False
     litellm.disable_aiohttp_transport = True  # httpx closes with the process; its sessions complain
     litellm.suppress_debug_info = True
+    litellm.disable_hf_tokenizer_download = (
+        True  # it would fetch one on the event loop, to count what nobody asked for
+    )
     # What LiteLLM knows a provider not to have is left out, so that a request may fall back to any provider.
     litellm.drop_params = True
     return litellm
@@ -190,6 +206,7 @@ _TRANSLATED: Final = frozenset(
     ).split()
 )
 _NOT_EXTRA: Final = _TRANSLATED | {"stream_options"}  # which go with streaming
+_BOUNDS: Final = ("max_completion_tokens", "max_tokens")
 
 
 def _arguments(litellm: Any, call: UpstreamCall, asking: _Asking) -> dict[str, Any]:
@@ -198,7 +215,10 @@ def _arguments(litellm: Any, call: UpstreamCall, asking: _Asking) -> dict[str, A
     extra = {name: value for name, value in call.fields.items() if name not in _NOT_EXTRA}
     # In another shape than OpenAI's, what we do not know may be a second name for what the budget's hold covers: the
     # bound on the answer, or more of a prompt. So it stays here, as does what LiteLLM knows a provider not to have.
-    if not _speaks_openai(litellm, call.model):
+    provider = _provider_of(litellm, call.model)
+    if call.operation is Operation.CHAT:
+        fields |= _bound_as_known(litellm, call.model, provider, fields)
+    if provider not in _in_openais_shape(litellm):
         metadata, extra = extra.get("metadata"), {}
         if isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
             fields.setdefault("user", metadata["user_id"])  # which is all that Anthropic's metadata may hold
@@ -217,17 +237,32 @@ def _arguments(litellm: Any, call: UpstreamCall, asking: _Asking) -> dict[str, A
     }
 
 
-def _speaks_openai(litellm: Any, model: Model) -> bool:
-    """Whether the provider's requests are OpenAI's, so that there is one name for everything. Azure AI's may be, or
-    Anthropic's.
-    """
+def _provider_of(litellm: Any, model: Model) -> str:
     try:
         _, provider, _, _ = litellm.get_llm_provider(model.upstream_id, api_base=model.endpoint)
     except litellm.exceptions.BadRequestError as exc:
         message = "LiteLLM does not know the model's provider"
         raise UpstreamFault(FallbackTrigger.SERVER_ERROR, None, message) from exc
-    known = {"azure", "mistral", *litellm.openai_compatible_providers} - {"azure_ai"}
-    return provider in known
+    return str(provider)
+
+
+def _in_openais_shape(litellm: Any) -> set[str]:
+    """Providers whose requests are OpenAI's, so that there is one name for everything. Azure AI's may be, or
+    Anthropic's.
+    """
+    return {"azure", "mistral", *litellm.openai_compatible_providers} - {"azure_ai"}
+
+
+def _bound_as_known(litellm: Any, model: Model, provider: str, fields: JsonObject) -> dict[str, Any]:
+    """The bound on the answer under a name that reaches the provider: LiteLLM leaves out what it does not know one to
+    have, and the hold would cover too little.
+    """
+    bounds = [value for name in _BOUNDS if isinstance(value := fields.get(name), int)]
+    supported = litellm.get_supported_openai_params(model.upstream_id, custom_llm_provider=provider) or []
+    if not bounds or any(name in supported and fields.get(name) is not None for name in _BOUNDS):
+        return {}
+    named: dict[str, Any] = {**dict.fromkeys(_BOUNDS), "max_tokens": min(bounds)}
+    return named if "max_tokens" in supported else {**named, "allowed_openai_params": ["max_tokens"]}
 
 
 def _is_made_up(part: Any, response: Any) -> bool:
@@ -247,7 +282,7 @@ def _sentence(text: str) -> str:
     a sentence in place of the JSON. Anything else is LiteLLM's, for whoever runs its proxy.
     """
     _, found, said = text.partition("Exception")
-    said = said.partition("- ")[2].strip()
+    said = said.partition("- ")[2].strip().removeprefix("b'").removesuffix("'")
     if said.startswith("{"):
         try:
             value = json.JSONDecoder().raw_decode(said)[0]
@@ -261,5 +296,4 @@ def _sentence(text: str) -> str:
 
 def _retry_after(exc: Exception) -> float | None:
     response = getattr(exc, "response", None)
-    value = response.headers.get("retry-after", "") if response is not None else ""
-    return float(value) if value.replace(".", "", 1).isdigit() else None
+    return seconds_of(response.headers.get("retry-after")) if response is not None else None

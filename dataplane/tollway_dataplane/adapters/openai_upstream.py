@@ -12,9 +12,9 @@ import orjson
 from aiohttp.http_exceptions import HttpProcessingError
 
 from tollway_api.routing_policy import FallbackTrigger
-from tollway_dataplane.core.attempts import trigger_of
-from tollway_dataplane.core.completions import is_finished, is_whole, text_of, usage_of
-from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.core.attempts import seconds_of, trigger_of
+from tollway_dataplane.core.completions import finished_choices, is_whole, usage_of, written_in
+from tollway_dataplane.core.facts import JsonObject, JsonValue
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 
@@ -55,7 +55,7 @@ class OpenAIUpstream:
         completion = _parsed(body)
         if completion.get("error") or (call.operation is Operation.CHAT and not completion.get("choices")):
             raise _fault(200, body, None)
-        return Completion(body, usage_of(completion), is_whole(completion), text_of(completion))
+        return Completion(body, usage_of(completion), is_whole(completion), written_in(completion))
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
@@ -66,7 +66,7 @@ class OpenAIUpstream:
                 await _check(response)
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES), None)
-                async with aclosing(_chunks(response, call.idle_s)) as chunks:
+                async with aclosing(_chunks(response, call)) as chunks:
                     yield chunks
         except _HTTP_ERRORS as exc:
             raise _translated(exc) from exc
@@ -94,24 +94,24 @@ async def _check(response: aiohttp.ClientResponse) -> None:
         raise _fault(response.status, error, response.headers.get("retry-after"))
 
 
-async def _chunks(response: aiohttp.ClientResponse, idle_s: float) -> AsyncGenerator[Chunk, None]:
+async def _chunks(response: aiohttp.ClientResponse, call: UpstreamCall) -> AsyncGenerator[Chunk, None]:
     """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk. Signs of life
     that are no chunk keep nobody waiting for longer than silence would.
     """
-    events, finished = _event_data(response.content), False
+    events, finished = _event_data(response.content), set[JsonValue]()
     try:
         while True:
             try:
-                async with asyncio.timeout(idle_s):
+                async with asyncio.timeout(call.idle_s):
                     data = await anext(events, None)
             except _BrokenOff:
-                if finished:  # the answer is whole, and only the word for it is missing
+                if len(finished) >= call.choices:  # the answer is whole, and only the word for it is missing
                     return
                 raise
             if data is None:
                 return
             event = _parsed(data)
-            finished = finished or is_finished(event)
+            finished |= finished_choices(event)
             if "error" in event:
                 raise _fault(response.status, data, None)
             yield Chunk(data, event)
@@ -148,7 +148,7 @@ def _fault(status: int, body: bytes, retry_after: str | None) -> UpstreamFault:
         code, message = str(error.get("code") or ""), str(error.get("message") or "")
     except (orjson.JSONDecodeError, AttributeError):
         message = "an error without an explanation"
-    wait = float(retry_after) if retry_after and retry_after.replace(".", "", 1).isdigit() else None
+    wait = seconds_of(retry_after)
     # Success with an error inside is the provider's confusion, not the request's.
     known = status if status >= 400 else 502
     return UpstreamFault(trigger_of(known, code, message), status, message[:500], wait)

@@ -10,8 +10,6 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
 
-from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
-
 Words = Sequence[str | int]
 
 
@@ -40,7 +38,7 @@ class ScriptBatch:
             try:
                 async with asyncio.timeout(self._deadline_s):
                     replies = await self._round_trip([words for words, _ in batch])
-            except REDIS_ERRORS as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever it is, nobody may wait for ever
                 replies = [exc] * len(batch)
             for (_, future), reply in zip(batch, replies, strict=True):
                 if future.done():

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from tollway_api import wire
 from tollway_api.meta import TenantName
@@ -73,11 +74,21 @@ class RedisLedger:
 
     async def settle_pending(self) -> None:
         """Settles again what could not be settled. What Redis had taken without saying so then counts twice: too much
-        rather than too little. Raises LedgerFault.
+        rather than too little. Raises LedgerFault; a tenant whose account is damaged keeps no other waiting.
         """
-        while self._pending:
-            await self._run("settle", *self._pending[0])
-            self._pending.popleft()
+        fault: LedgerFault | None = None
+        for _ in range(len(self._pending)):
+            try:
+                await self._run("settle", *self._pending[0])
+            except LedgerFault as found:
+                fault = found
+                if not isinstance(found.__cause__, ResponseError):
+                    break
+                self._pending.rotate(-1)
+            else:
+                self._pending.popleft()
+        if fault is not None:
+            raise fault
 
     async def keep_holds(self) -> None:
         """Runs for the life of the process: extends the holds of requests still under way, and settles what is left

@@ -2,6 +2,7 @@
 one attempt and `maxFallbacks` more.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -82,3 +83,8 @@ def trigger_of(status: int, code: str, message: str) -> FallbackTrigger | None:
     if status >= 500:
         return FallbackTrigger.SERVER_ERROR
     return _STATUS_TRIGGERS.get(status)
+
+
+def seconds_of(retry_after: str | None) -> float | None:
+    """Of a Retry-After header that gives seconds (RFC 9110, section 10.2.3); None for a date, or more than days."""
+    return float(retry_after) if retry_after and re.fullmatch(r"\d{1,6}(\.\d{1,9})?", retry_after) else None

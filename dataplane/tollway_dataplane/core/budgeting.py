@@ -9,7 +9,7 @@ from tollway_api.snapshot import Limit, Model, Price
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.core.facts import ChatRequest, JsonObject, Usage
 from tollway_dataplane.core.pricing import cost
-from tollway_dataplane.core.tokens import cautious_tokens, most_tokens
+from tollway_dataplane.core.tokens import most_tokens, tokens_that_fit_beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,9 @@ def output_bound(request: ChatRequest, messages: Sequence[JsonObject], model: Mo
     limit = request.output_limit
     if limit is not None:
         return min(limit, model.max_output_tokens)
-    room = model.context_window - cautious_tokens(messages, request.parameters)
+    most, likely = tokens_that_fit_beside(messages, request.parameters, model.context_window)
+    # An answer that is cut short is worse than a prompt that turns out too long, which the next attempt mends.
+    room = max(most, likely // 2)
     return min(model.max_output_tokens, room) if room > 0 else model.max_output_tokens
 
 

@@ -40,9 +40,22 @@ def is_whole(completion: JsonObject) -> bool:
     )
 
 
-def is_finished(chunk: JsonObject) -> bool:
-    """Whether a chunk of a stream is the last one of some choice."""
-    return any(choice.get("finish_reason") for choice in _choices(chunk))
+def finished_choices(chunk: JsonObject) -> set[JsonValue]:
+    """Indexes of the choices of which a stream's chunk is the last."""
+    return {choice.get("index", 0) for choice in _choices(chunk) if choice.get("finish_reason")}
+
+
+def written_in(completion: JsonObject) -> str:
+    """All that a model has written, in every choice, calls of tools included: for who must count it."""
+    messages = [choice.get("message") for choice in _choices(completion)]
+    return "".join(_written(message) for message in messages if isinstance(message, dict))
+
+
+def _written(message: JsonObject) -> str:
+    """Of a message, or of a piece of one."""
+    values = (message.get(name) for name in ("content", "refusal", "reasoning_content"))
+    calls = [each for name in ("tool_calls", "function_call") if (each := message.get(name))]
+    return "".join([*(each for each in values if isinstance(each, str)), *map(str, calls)])
 
 
 def text_of(completion: JsonObject) -> str:
@@ -75,6 +88,7 @@ class Assembly:
     """
 
     text: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)  # in every choice, calls of tools included
     usage: Usage | None = None
     finish_reason: str | None = None
     plain: bool = True
@@ -88,6 +102,8 @@ class Assembly:
             self.usage, self.raw_usage = usage, chunk["usage"]
         for choice in _choices(chunk):
             delta = choice.get("delta")
+            if isinstance(delta, dict):
+                self.written.append(_written(delta))
             if not isinstance(delta, dict) or choice.get("index", 0) != 0:
                 self.plain = False
                 continue

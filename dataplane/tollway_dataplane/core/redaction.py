@@ -8,8 +8,8 @@ from typing import Final
 REMOVED: Final = "[removed]"
 _SECRETS: Final = re.compile(
     r"""
-    \b(?:sk|pk|rk|gsk|xai|hf|ak|pplx|nvapi|ghp)[-_][\w*.…-]{3,}       # keys by their prefix, masked ones too
-    | \b(?:org|proj|acct|org(?:anization)?_id|account_id)[-_:=][\w-]{6,}  # accounts by theirs
+    \b(?:sk|pk|rk|gsk|xai|hf|ak|pplx|nvapi|ghp|fw|r8|tgp)[-_][\w*.…-]{3,}       # keys by their prefix, masked ones too
+    | \b(?:org|proj|acct?|user|org(?:anization)?_id|account_id)[-_:=][\w-]{6,}  # accounts by theirs
     | \b(?:AIza|AKIA|ASIA|eyJ)[\w*.-]{8,}                                # Google's, AWS's, and signed tokens
     | \bBearer\s+[\w.~+/=-]+
     | \b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b                    # ids of organisations and projects
@@ -19,6 +19,6 @@ _SECRETS: Final = re.compile(
 )
 
 
-def without_secrets(sentence: str) -> str:
-    """The sentence with everything out of it that looks like a key or an account's id."""
-    return _SECRETS.sub(REMOVED, sentence)
+def without_secrets(sentence: str, key: str | None = None) -> str:
+    """The sentence with our own key out of it, and everything that looks like a key or an account's id."""
+    return _SECRETS.sub(REMOVED, sentence.replace(key, REMOVED) if key else sentence)

@@ -28,9 +28,12 @@ def most_tokens(messages: Sequence[JsonObject], parameters: JsonValue) -> int:
     return total
 
 
-def cautious_tokens(messages: Sequence[JsonObject], parameters: JsonValue) -> int:
-    """More than a tokenizer counts for nearly all text of people: for what must fit beside it."""
-    return math.ceil(most_tokens(messages, parameters) / FEWEST_BYTES_PER_TOKEN)
+def tokens_that_fit_beside(
+    messages: Sequence[JsonObject], parameters: JsonValue, window: int
+) -> tuple[int, int]:
+    """What a prompt leaves of a context window: surely, for nearly all text of people, and about, for English."""
+    size = most_tokens(messages, parameters)
+    return window - math.ceil(size / FEWEST_BYTES_PER_TOKEN), window - math.ceil(size / BYTES_PER_TOKEN)
 
 
 def estimate(message: JsonObject) -> int:

@@ -265,3 +265,14 @@ def test_nothing_of_a_request_is_logged(loud: list[str]) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environ)  # noqa: S603 - our own program
     assert "done" in ended.stdout, ended.stderr
     assert "secret" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("model", ["zai/glm-4.5", "v0/v0-1.5-lg", "hyperbolic/Qwen/Qwen3-235B-A22B"])
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+async def test_the_bound_on_an_answer_reaches_every_provider_under_a_name_it_knows(
+    upstream: LiteLLMUpstream, fake: Fake, model: str, name: str
+) -> None:
+    fake.reply = OPENAI
+    await fake.complete(upstream, model, **{"max_tokens": None, name: 5})
+    (body,) = fake.bodies
+    assert [body[each] for each in ("max_tokens", "max_completion_tokens") if body.get(each)] == [5]

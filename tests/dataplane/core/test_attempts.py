@@ -8,7 +8,7 @@ from tests.dataplanes import Setup, compiled
 from tollway_api.meta import ModelName
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Policy
-from tollway_dataplane.core.attempts import next_attempts, plan, trigger_of
+from tollway_dataplane.core.attempts import next_attempts, plan, seconds_of, trigger_of
 from tollway_dataplane.core.completions import Assembly, chunks_of, text_of
 from tollway_dataplane.core.context import reduce_context
 from tollway_dataplane.core.facts import JsonObject
@@ -126,3 +126,18 @@ def test_a_replayed_stream_puts_together_to_what_was_remembered(text: str) -> No
     assert assembly.whole
     assert assembly.completion() == completion
     assert text_of(assembly.completion()) == text
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("3", 3.0),
+        ("0.5", 0.5),
+        (None, None),
+        ("soon", None),
+        ("9" * 400, None),
+        ("Wed, 21 Oct 2026", None),
+    ],
+)
+def test_how_long_a_provider_wants_to_be_left_alone(header: str | None, seconds: float | None) -> None:
+    assert seconds_of(header) == seconds

@@ -77,7 +77,8 @@ def test_every_field_that_is_sent_may_be_part_of_the_prompt() -> None:
     ("request_", "least", "most"),
     [
         (chat("Hi"), 8_000, 8_191),
-        (chat("word " * 4_000), 100, 8_192 - 4_000),
+        (chat("word " * 4_000), 1_000, 8_192 - 4_000),
+        (chat("word " * 4_085), 1_000, 8_192 - 4_000),
         (chat("word " * 9_000), 8_192, 8_192),  # it does not fit at all, which the provider shall say
         (chat("Hi", max_tokens=50), 50, 50),
         (chat("Hi", max_tokens=5, max_completion_tokens=3_000), 5, 5),

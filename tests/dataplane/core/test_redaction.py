@@ -39,3 +39,7 @@ def test_what_looks_like_a_key_or_an_account_is_taken_out(secret: str) -> None:
 )
 def test_what_helps_a_caller_stays(sentence: str) -> None:
     assert without_secrets(sentence) == sentence
+
+
+def test_our_own_key_is_taken_out_whatever_it_looks_like() -> None:
+    assert without_secrets("no such key: plain words", "plain words") == f"no such key: {REMOVED}"
