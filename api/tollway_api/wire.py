@@ -17,7 +17,7 @@ _PREFIX: Final = "tollway:1"
 INDEX_PREFIX: Final = f"{_PREFIX}:index:"
 FENCE_KEY: Final = f"{_PREFIX}:fence"  # the latest leadership that wrote here
 # A Lease counts in 32 bits, and one more must fit. What is above was written by no leader, so it refuses none.
-MOST_FENCE: Final = 2**31 - 2
+MOST_FENCE: Final = 2**30
 DIGEST_PREFIX: Final = "sha256:"
 FINGERPRINT_DIGITS: Final = 12
 

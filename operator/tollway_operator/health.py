@@ -36,6 +36,8 @@ class Health:
         """Why it does not know enough yet; "" when it does."""
         if not self.watches.complete:
             return f"the watches are not complete yet: {self.watches.fault or 'they are being read'}"
+        if self.watches.undefined:
+            return f"{self.watches.undefined} is not defined, so nothing is watched; apply deploy/crds/"
         return "" if self.pods.known else f"pods are not known: {self.pods.fault or 'not listed yet'}"
 
     async def measure(self) -> None:

@@ -29,7 +29,7 @@ _SCAN_COUNT: Final = 500
 _FIRST_KEY: Final = 3  # in what COMMAND INFO says of a command: the place of its first key, 0 for none
 # Later leaderships have larger fences; one that has been overtaken is told so.
 _CLAIM: Final = """
-local standing = tonumber(redis.call('GET', KEYS[1]) or 0)
+local standing = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
 if standing > tonumber(ARGV[1]) and standing <= tonumber(ARGV[2]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
 return 1

@@ -15,6 +15,7 @@ from tollway_operator.redis_store import RedisStore
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 500
+_SOON_S: Final = 0.1
 
 
 class UsageReader:
@@ -33,23 +34,29 @@ class UsageReader:
         self._on_change = on_change
         self.usage: dict[TenantName, list[Usage]] = {}
         self.fault = ""
+        self.has_read = False  # of what is compiled
 
     async def run(self, current: Callable[[], Snapshot | None]) -> None:
         """Runs for the life of the process, over the tenants of the current snapshot."""
         while True:
-            before = (self.usage, self.fault)
+            snapshot = current()
+            if snapshot is None:
+                await asyncio.sleep(_SOON_S)
+                continue
+            before = (self.usage, self.fault, self.has_read)
             try:
-                self.usage, self.fault = await self._read(current()), ""
+                self.usage, self.fault = await self._read(snapshot), ""
+                self.has_read = True
             except StoreFault as fault:
                 self.fault = str(fault)
                 if self.fault != before[1]:
                     log.warning("what was spent is not known", extra={"reason": self.fault})
-            if (self.usage, self.fault) != before:
+            if (self.usage, self.fault, self.has_read) != before:
                 self._on_change()
             await asyncio.sleep(self._every_s)
 
-    async def _read(self, snapshot: Snapshot | None) -> dict[TenantName, list[Usage]]:
-        tenants = [each for each in snapshot.tenants.values() if each.limits] if snapshot is not None else []
+    async def _read(self, snapshot: Snapshot) -> dict[TenantName, list[Usage]]:
+        tenants = [each for each in snapshot.tenants.values() if each.limits]
         found: dict[TenantName, list[Usage]] = {}
         for start in range(0, len(tenants), _AT_ONCE):
             some = tenants[start : start + _AT_ONCE]

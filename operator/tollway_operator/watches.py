@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Final
 
 from tollway_api.inventory import SPEC_OF_KIND
-from tollway_operator.errors import Forbidden, KubeFault
+from tollway_operator.errors import Forbidden, KubeFault, NotFound
 from tollway_operator.kube import Kube
 from tollway_operator.namespaces import Namespaces
 from tollway_operator.objects import Objects
@@ -42,6 +42,7 @@ class Watches:
         self._begun_anew = asyncio.Event()
         self.complete = False
         self.fault = ""  # why a kind could not be listed the last time
+        self.undefined = ""  # a kind whose definition is gone
         self._agreed: dict[str, float] = dict.fromkeys(SPEC_OF_KIND, monotonic())
 
     @property
@@ -82,6 +83,8 @@ class Watches:
             listed = await self._kube.versions(kind, namespaces)
         except KubeFault as fault:
             self.fault = str(fault)
+            if isinstance(fault, NotFound):
+                self.undefined = kind
             log.warning("cannot be listed", extra={"kind": kind, "reason": self.fault})
             if not isinstance(fault, Forbidden):
                 # Without the API server no watch is fresh, and restarting would not help: it is not our fault.
@@ -90,6 +93,8 @@ class Watches:
             await asyncio.sleep(max(1.0, fault.retry_after_s))
             return False
         self.fault = ""
+        if self.undefined == kind:
+            self.undefined = ""
         known = self._objects.of_kind(kind, namespaces)
         if gone := [uid for uid in before.keys() - listed.keys() if uid in known]:
             log.info("deleted unheard", extra={"kind": kind, "objects": len(gone)})

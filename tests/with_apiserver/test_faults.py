@@ -324,14 +324,15 @@ def test_kinds_that_are_removed_and_put_back_work_again(
     installation: Installation, admin: httpx.Client, namespaces: str
 ) -> None:
     """An operator of listed namespaces may not watch their definitions."""
-    watched = {"watch_namespaces": namespaces} if namespaces else {}
-    with installation.light_pod("dp-1") as pod, installation.operator(**watched) as operator:
+    settings = {"watch_stale_s": "8", **({"watch_namespaces": namespaces} if namespaces else {})}
+    with installation.light_pod("dp-1") as pod, installation.operator(**settings) as operator:
         installation.apply(*SETUP.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         for path in CRDS.glob("*.yaml"):
             name = yaml.safe_load(path.read_text(encoding="utf-8"))["metadata"]["name"]
             installation.kubectl("delete", "crd", name, "--timeout=30s")
         wait_for(lambda: not pod.live.current().snapshot.policies, "what was deleted is not served")
+        wait_for(lambda: "is not defined" in httpx.get(f"{operator.url}/readyz").text, "/readyz says it")
         apply_definitions(admin)
         installation.apply(*SETUP.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")

@@ -127,9 +127,10 @@ def test_a_lease_that_somebody_deletes_is_taken_again(installation: Installation
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
 
 
-def test_a_fence_that_no_leader_can_have_had_is_nobodys(installation: Installation) -> None:
+@pytest.mark.parametrize("fence", ["none", 2**31 - 2, 10**12])
+def test_a_fence_that_no_leader_can_have_had_is_nobodys(installation: Installation, fence: str | int) -> None:
     with installation.light_pod("dp-1"), redis.Redis("127.0.0.1", port=installation.cache.port) as client:
-        client.set(wire.FENCE_KEY, 10**12)
+        client.set(wire.FENCE_KEY, fence)
         with installation.operator("op-1"):
             installation.apply(*SETUP.objects())
             installation.until_ready()

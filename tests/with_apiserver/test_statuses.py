@@ -1,11 +1,13 @@
 """What budgets and indexes say of themselves: read from the real Redis."""
 
+import asyncio
 import time
 
 import httpx
 import pytest
 import redis
 
+from tests.conditions import condition_in
 from tests.dataplanes import Setup, compiled, manifest, secret
 from tests.installation import Installation
 from tests.pod_faults import Fault
@@ -59,6 +61,17 @@ async def test_a_budget_shows_what_is_used_held_and_left_and_when_it_is_exceeded
         assert exceeded["message"].startswith("Limit money is used up until ")
         assert installation.condition("TenantBudget", "acme", "Ready")["status"] == "True"
     await client.aclose()
+
+    def said() -> tuple[object, ...]:
+        found = installation.get("TenantBudget", "acme")
+        return found["status"]["limits"], condition_in(found, "WithinBudget")
+
+    before = said()
+    with installation.operator("op-2", usage_refresh_s="5") as successor:
+        wait_for(lambda: "tollway_operator_leads 1" in successor.metrics(), "it leads")
+        for _ in range(20):
+            await asyncio.sleep(0.2)
+            assert said() == before, "a successor unsays nothing"
 
 
 MISTAKES = (
