@@ -321,8 +321,10 @@ class Reconciler:
         self._pods_are_heard |= parts.pods.known and parts.notifier.has_heard_all
         if not (self._pods_are_heard or parts.pods.unknown or self._publish_fault):
             return None
-        if not (parts.usage.has_read or parts.usage.fault) or self._store.ledger_warnings is None:
-            return None  # what the last leader has said stands until then
+        # What the last leader has said stands until the ledger has been looked at, which no failed publication comes to.
+        looked = self._store.ledger_warnings is not None or self._publish_fault
+        if not (looked and (parts.usage.has_read or parts.usage.fault)):
+            return None
         reports = parts.notifier.reports.values()
         return View(
             snapshot=self._published or self._compiled.snapshot,
