@@ -321,7 +321,7 @@ class Reconciler:
         self._pods_are_heard |= parts.pods.known and parts.notifier.has_heard_all
         if not (self._pods_are_heard or parts.pods.unknown or self._publish_fault):
             return None
-        # What the last leader has said stands until the ledger has been looked at, which no failed publication comes to.
+        # What the last leader has said stands until the ledger has been looked at, which a failed publication prevents.
         looked = self._store.ledger_warnings is not None or self._publish_fault
         if not (looked and (parts.usage.has_read or parts.usage.fault)):
             return None

@@ -385,7 +385,7 @@ def test_a_listed_namespace_that_is_deleted_is_let_go_although_the_role_in_it_go
     installation: Installation, *, away: bool
 ) -> None:
     listed = ("team-b", "default", NAMESPACE)
-    settings = {"watch_namespaces": ",".join(listed), "watch_stale_s": "15"}
+    settings = {"watch_namespaces": ",".join(listed), "watch_stale_s": "10"}
 
     def delete() -> None:
         installation.kubectl("delete", "rolebinding", "-n", "team-b", "tollway-operator-watch")
@@ -411,7 +411,7 @@ def test_a_listed_namespace_that_is_deleted_is_let_go_although_the_role_in_it_go
         installation.kubectl("wait", "--for=delete", "namespace/team-b", "--timeout=60s")
         wait_for(lambda: not pod.live.current().snapshot.tenants, "its tenants are gone")
         assert client.execute_command("FT._LIST") == []
-        time.sleep(18)  # longer than a watch may be silent
+        time.sleep(12)  # longer than a watch may be silent
         assert httpx.get(f"{operator.url}/livez").status_code == 200
         assert httpx.get(f"{operator.url}/readyz").status_code == 200
         installation.apply(*SETUP.objects())
