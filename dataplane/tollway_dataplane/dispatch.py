@@ -14,9 +14,9 @@ from tollway_api.snapshot import Policy, Protocol, Tenant
 from tollway_api.tenant_budget import ExceededAction, Unit
 from tollway_dataplane.budgets import Budgets, Exceeded, Hold, refusal
 from tollway_dataplane.core.attempts import Attempt, next_attempts, plan
-from tollway_dataplane.core.budgeting import output_bound, worst_case
+from tollway_dataplane.core.budgeting import worst_case
 from tollway_dataplane.core.decision import RouteReason, Source
-from tollway_dataplane.core.facts import NO_USAGE, ChatRequest, JsonObject, JsonValue, Usage
+from tollway_dataplane.core.facts import NO_USAGE, OUTPUT_LIMITS, ChatRequest, JsonObject, JsonValue, Usage
 from tollway_dataplane.core.pricing import FREE, cost
 from tollway_dataplane.core.redaction import without_secrets
 from tollway_dataplane.core.tokens import estimate, estimate_text
@@ -121,12 +121,15 @@ class Dispatch:
         record, exceeding = job.record, job.tenant.on_exceeded
         record.limit = exceeded.denied.limit.name
         model = job.policy.models.get(exceeding.model) if exceeding.model else None
-        # What costs money must be in the way of a limit that counts it: nothing else would ever stop it.
-        bounded = (
-            model is None or model.price == FREE or any(limit.unit is Unit.USD for limit in job.tenant.limits)
-        )
         again = record.source is Source.DEGRADED
-        if exceeding.action is ExceededAction.REJECT or model is None or not bounded or again:
+        # What costs money must be in the way of a limit that counts it: nothing else would ever stop it.
+        counts_money = any(limit.unit is Unit.USD for limit in job.tenant.limits)
+        if (
+            exceeding.action is ExceededAction.REJECT
+            or model is None
+            or again
+            or not (model.price == FREE or counts_money)
+        ):
             raise refusal(job.tenant, exceeded.denied)
         record.source, record.route_reason = Source.DEGRADED, RouteReason.DEGRADED
         return [Attempt(model, job.request.messages)]
@@ -135,7 +138,7 @@ class Dispatch:
         model = attempt.model
         upstream = self._upstreams[model.protocol]
         timeout_s = min(model.timeout_ms / 1_000, seconds_left)
-        fields = _fields(job.request, attempt)
+        fields = _fields(job.request, attempt, hold.worst.completion_tokens // job.request.choices)
         call = UpstreamCall(model, Operation.CHAT, fields, timeout_s, idle_s=model.timeout_ms / 1_000)
         if not job.request.stream:
             completion = await upstream.complete(call)
@@ -177,14 +180,13 @@ def abandoned_usage(attempt: Attempt, worst: Usage, seconds: float) -> Usage:
     return Usage(sum(map(estimate, attempt.messages)), written, estimated=True)
 
 
-def _fields(request: ChatRequest, attempt: Attempt) -> JsonObject:
-    """The body to send: everything the caller sent, and the bound on the answer that the hold covers."""
+def _fields(request: ChatRequest, attempt: Attempt, bound: int) -> JsonObject:
+    """The body to send: everything the caller sent, and the bound on each answer that the hold covers."""
     fields: dict[str, JsonValue] = {**request.parameters, "messages": list(attempt.messages)}
-    bound = output_bound(request, attempt.messages, attempt.model)
     if request.output_limit is None:
         fields[_bound_name(attempt.model.upstream_id)] = bound
     else:
-        for name in ("max_tokens", "max_completion_tokens"):
+        for name in OUTPUT_LIMITS:
             if fields.get(name) is not None:
                 fields[name] = bound
     return fields

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tollway_api.parts import Head
 from tollway_api.snapshot import Index, Model, Tenant
 from tollway_dataplane.core.budgeting import Denied
-from tollway_dataplane.core.facts import JsonObject, Usage
+from tollway_dataplane.core.facts import JsonObject, Usage, choices_in
 
 Vector = npt.NDArray[np.float32]
 
@@ -110,8 +110,7 @@ class UpstreamCall:
 
     @property
     def choices(self) -> int:
-        count = self.fields.get("n")
-        return count if isinstance(count, int) else 1
+        return choices_in(self.fields)
 
     @property
     def stream_options(self) -> JsonObject:

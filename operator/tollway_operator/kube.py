@@ -117,29 +117,22 @@ class Kube:
 
     async def has_kinds(self, namespace: str) -> bool:
         """Whether all kinds are defined, as far as can be told."""
-        try:
-            await self._list_each_kind(namespace)
-        except NotFound:
-            return False
-        except KubeFault:
-            return True
-        return True
+        return await self._may_expect_lists(namespace, NotFound)
 
     async def may_list(self, namespace: str) -> bool:
         """Whether our role allows it, as far as can be told."""
-        try:
-            await self._list_each_kind(namespace)
-        except Forbidden:
-            return False
-        except KubeFault:
-            return True
-        return True
+        return await self._may_expect_lists(namespace, Forbidden)
 
-    async def _list_each_kind(self, namespace: str) -> None:
-        async with _faults("look for our kinds"):
-            for kind in _KINDS.values():
-                async for _ in self._client.list(kind, namespace=namespace, chunk_size=1):
-                    break
+    async def _may_expect_lists(self, namespace: str, unless: type[KubeFault]) -> bool:
+        """Of each kind, unless the API server says so; another fault says nothing of that."""
+        try:
+            async with _faults("look for our kinds"):
+                for kind in _KINDS.values():
+                    async for _ in self._client.list(kind, namespace=namespace, chunk_size=1):
+                        break
+        except KubeFault as fault:
+            return not isinstance(fault, unless)
+        return True
 
     async def presence(self, namespace: str) -> Presence:
         """A namespace that may not be looked at counts as standing. Raises KubeFault."""

@@ -19,7 +19,7 @@ from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Model
 from tollway_dataplane.core.attempts import seconds_of, trigger_of
 from tollway_dataplane.core.completions import is_whole, usage_of, written_in
-from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.core.facts import OUTPUT_LIMITS, JsonObject
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 
@@ -176,9 +176,8 @@ def _import_litellm() -> Any:
     litellm.telemetry = False
     litellm.disable_aiohttp_transport = True  # httpx closes with the process; its sessions complain
     litellm.suppress_debug_info = True
-    litellm.disable_hf_tokenizer_download = (
-        True  # it would fetch one on the event loop, to count what nobody asked for
-    )
+    # It would fetch a tokenizer on the event loop, to count what nobody asked for.
+    litellm.disable_hf_tokenizer_download = True
     # What LiteLLM knows a provider not to have is left out, so that a request may fall back to any provider.
     litellm.drop_params = True
     return litellm
@@ -206,7 +205,6 @@ _TRANSLATED: Final = frozenset(
     ).split()
 )
 _NOT_EXTRA: Final = _TRANSLATED | {"stream_options"}  # which go with streaming
-_BOUNDS: Final = ("max_completion_tokens", "max_tokens")
 
 
 def _arguments(litellm: Any, call: UpstreamCall, asking: _Asking) -> dict[str, Any]:
@@ -257,11 +255,11 @@ def _bound_as_known(litellm: Any, model: Model, provider: str, fields: JsonObjec
     """The bound on the answer under a name that reaches the provider: LiteLLM leaves out what it does not know one to
     have, and the hold would cover too little.
     """
-    bounds = [value for name in _BOUNDS if isinstance(value := fields.get(name), int)]
+    bounds = [value for name in OUTPUT_LIMITS if isinstance(value := fields.get(name), int)]
     supported = litellm.get_supported_openai_params(model.upstream_id, custom_llm_provider=provider) or []
-    if not bounds or any(name in supported and fields.get(name) is not None for name in _BOUNDS):
+    if not bounds or any(name in supported and fields.get(name) is not None for name in OUTPUT_LIMITS):
         return {}
-    named: dict[str, Any] = {**dict.fromkeys(_BOUNDS), "max_tokens": min(bounds)}
+    named: dict[str, Any] = {**dict.fromkeys(OUTPUT_LIMITS), "max_tokens": min(bounds)}
     return named if "max_tokens" in supported else {**named, "allowed_openai_params": ["max_tokens"]}
 
 

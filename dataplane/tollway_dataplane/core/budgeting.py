@@ -28,17 +28,17 @@ def worst_case(request: ChatRequest, messages: Sequence[JsonObject], model: Mode
     part of the prompt, and the whole bound on the answer.
     """
     prompt = most_tokens(messages, request.parameters)
-    return Usage(prompt, output_bound(request, messages, model) * request.choices, estimated=True)
+    return Usage(prompt, _output_bound(request, prompt, model) * request.choices, estimated=True)
 
 
-def output_bound(request: ChatRequest, messages: Sequence[JsonObject], model: Model) -> int:
+def _output_bound(request: ChatRequest, prompt_bytes: int, model: Model) -> int:
     """Most tokens of one choice: the caller's bound within the model's. Of a caller who gave none, what the prompt
     leaves of the context window, since many providers refuse a bound that cannot be reached.
     """
     limit = request.output_limit
     if limit is not None:
         return min(limit, model.max_output_tokens)
-    most, likely = tokens_that_fit_beside(messages, request.parameters, model.context_window)
+    most, likely = tokens_that_fit_beside(prompt_bytes, model.context_window)
     # An answer that is cut short is worse than a prompt that turns out too long, which the next attempt mends.
     room = max(most, likely // 2)
     return min(model.max_output_tokens, room) if room > 0 else model.max_output_tokens

@@ -11,7 +11,16 @@ from tollway_api.tenant_budget import AUTO
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 JsonObject = Mapping[str, JsonValue]
 
+# OpenAI's two names for a bound on an answer's tokens, the older first.
+OUTPUT_LIMITS: Final = ("max_tokens", "max_completion_tokens")
+
 NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+def choices_in(fields: JsonObject) -> int:
+    """How many answers a request asks for."""
+    count = fields.get("n")
+    return count if isinstance(count, int) else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +42,12 @@ class ChatRequest:
 
     @property
     def choices(self) -> int:
-        count = self.parameters.get("n")
-        return count if isinstance(count, int) else 1
+        return choices_in(self.parameters)
 
     @property
     def output_limit(self) -> int | None:
         """The caller's own bound on an answer's tokens; the smaller one of who sent it under both of its names."""
-        bounds = (self.parameters.get(name) for name in ("max_completion_tokens", "max_tokens"))
+        bounds = (self.parameters.get(name) for name in OUTPUT_LIMITS)
         return min((each for each in bounds if isinstance(each, int)), default=None)
 
 

@@ -29,9 +29,8 @@ def partition_of(request: ChatRequest, tenant: Tenant, policy: Policy, index: In
         policy.id,
         wanted,
         request.messages[:-1],
-        {
-            name: value for name, value in request.messages[-1].items() if name != "content"
-        },  # who asks, for one
+        # Beside its content: who asks, for one.
+        {name: value for name, value in request.messages[-1].items() if name != "content"},
         {name: value for name, value in request.parameters.items() if name not in IRRELEVANT_PARAMETERS},
     ]
     canonical = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)

@@ -28,12 +28,10 @@ def most_tokens(messages: Sequence[JsonObject], parameters: JsonValue) -> int:
     return total
 
 
-def tokens_that_fit_beside(
-    messages: Sequence[JsonObject], parameters: JsonValue, window: int
-) -> tuple[int, int]:
+def tokens_that_fit_beside(prompt_bytes: int, window: int) -> tuple[int, int]:
     """What a prompt leaves of a context window: surely, for nearly all text of people, and about, for English."""
-    size = most_tokens(messages, parameters)
-    return window - math.ceil(size / FEWEST_BYTES_PER_TOKEN), window - math.ceil(size / BYTES_PER_TOKEN)
+    surely = window - math.ceil(prompt_bytes / FEWEST_BYTES_PER_TOKEN)
+    return surely, window - math.ceil(prompt_bytes / BYTES_PER_TOKEN)
 
 
 def estimate(message: JsonObject) -> int:

@@ -8,7 +8,7 @@ from typing import Final
 import orjson
 
 from tollway_api.tenant_budget import AUTO
-from tollway_dataplane.core.facts import ChatRequest, EmbeddingsRequest, JsonObject, JsonValue
+from tollway_dataplane.core.facts import OUTPUT_LIMITS, ChatRequest, EmbeddingsRequest, JsonObject, JsonValue
 from tollway_dataplane.errors import Refusal, RefusalCode
 
 MOST_MESSAGES: Final = 2_048
@@ -171,7 +171,7 @@ def _check_content(content: JsonValue, field: str) -> None:
 
 def _check_parameters(body: JsonObject) -> None:
     """Types, and the values that decide what we do; the rest is between the caller and the provider."""
-    for name in ("max_tokens", "max_completion_tokens"):
+    for name in OUTPUT_LIMITS:
         _check_integer(body, name, 1, _MOST_OUTPUT_TOKENS)
     _check_integer(body, "n", 1, 128)
     for name in body.keys() & _TYPES.keys():

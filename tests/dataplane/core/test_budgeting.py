@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import Calendar, Limit, Model, Price, Protocol, Rolling
 from tollway_api.tenant_budget import Unit
-from tollway_dataplane.core.budgeting import amounts, output_bound, worst_case
+from tollway_dataplane.core.budgeting import amounts, worst_case
 from tollway_dataplane.core.facts import ChatRequest, JsonValue, Usage
 from tollway_dataplane.core.pricing import as_usd, cost
 from tollway_dataplane.core.tokens import most_tokens
@@ -88,4 +88,4 @@ def test_every_field_that_is_sent_may_be_part_of_the_prompt() -> None:
 def test_an_answer_is_bounded_by_its_caller_or_by_what_fits_beside_the_prompt(
     request_: ChatRequest, least: int, most: int
 ) -> None:
-    assert least <= output_bound(request_, request_.messages, MODEL) <= most
+    assert least <= worst_case(request_, request_.messages, MODEL).completion_tokens <= most
