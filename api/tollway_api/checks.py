@@ -289,15 +289,16 @@ def _secret_exists(
     owner: PolicyResource | BudgetResource, field: str, ref: SecretKeyRef, world: World
 ) -> Iterator[Problem]:
     namespace = owner.identity.namespace
+    if secret_value(namespace, ref, world.inventory.secrets):
+        return
     secret = world.inventory.secrets.get((namespace, ref.name))
-    why = world.inventory.unreadable.get((namespace, ref.name))
-    if secret is None and why is not None:
+    if why := world.inventory.unreadable.get((namespace, ref.name)):
         message = f"Secret {ref.name!r} in namespace {namespace!r} {why}"
         yield Problem(owner.identity, f"{field}.name", ProblemReason.UNREADABLE_SECRET, message)
     elif secret is None:
         message = f"no Secret {ref.name!r} in namespace {namespace!r}; create it, or correct the name"
         yield Problem(owner.identity, f"{field}.name", ProblemReason.MISSING_SECRET, message)
-    elif not secret.get(ref.key, "").strip():
+    else:
         others = [key for key, value in secret.items() if value.strip()]
         message = f"Secret {ref.name!r} has nothing under {ref.key!r}{_hint(ref.key, others)}"
         yield Problem(owner.identity, f"{field}.key", ProblemReason.MISSING_SECRET, message)

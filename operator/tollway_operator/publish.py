@@ -10,6 +10,7 @@ from typing import Final
 
 from tollway_api import parts, snapshot, wire
 from tollway_api.parts import Head
+from tollway_api.snapshot import Snapshot
 from tollway_operator.errors import Conflict, LeadershipLost, NotFound, PublishFault
 from tollway_operator.kube import Kube, StoredSecret
 
@@ -34,6 +35,14 @@ class Publisher:
         standing = _head_of(await self._find(SECRET_NAME))
         return standing.fence if standing is not None and standing.fence <= wire.MOST_FENCE else 0
 
+    async def standing(self) -> Snapshot | None:
+        """What was published last; None where nothing is whole. Raises KubeFault."""
+        encoded = await self._content(await self._find(SECRET_NAME))
+        try:
+            return snapshot.decode(encoded) if encoded is not None else None
+        except snapshot.SnapshotError:
+            return None
+
     async def publish(self, encoded: bytes, fence: int) -> tuple[Head, bool]:
         """What stands afterwards, and whether it had to be written. Looks at what is there every time, so that one
         damaged or deleted by hand is made good.
@@ -46,7 +55,8 @@ class Publisher:
             self._looked, self.found = True, standing.digest if standing is not None else None
         if standing is not None and _is_later(standing.fence, fence):
             raise LeadershipLost(f"a later leader has published revision {standing.revision}")
-        whole = standing is not None and await self._holds(found, standing, encoded)
+        same = standing is not None and standing.digest == snapshot.digest(encoded)
+        whole = same and await self._content(found) is not None
         if standing is not None and whole and standing.fence == fence:
             await self._sweep(standing, fence)
             return standing, False
@@ -73,18 +83,19 @@ class Publisher:
         log.info("published", extra={"revision": head.revision, "parts": head.parts, "bytes": size})
         return head, True
 
-    async def _holds(self, found: StoredSecret | None, head: Head, encoded: bytes) -> bool:
-        """Whether what stands is whole, and just that."""
-        if found is None or head.digest != snapshot.digest(encoded):
-            return False
-        others = [await self._find(f"{SECRET_NAME}-{name}") for name in head.overflow]
-        pieces = [found, *others]
+    async def _content(self, found: StoredSecret | None) -> bytes | None:
+        """The encoded snapshot of which this is the first Secret; None where there is none, or not the whole."""
+        head = _head_of(found)
+        if head is None:
+            return None
+        pieces = [found, *[await self._find(f"{SECRET_NAME}-{name}") for name in head.overflow]]
         try:
-            parts.join(head, [each.data.get(parts.FIRST_PART, b"") if each else b"" for each in pieces])
+            return parts.join(
+                head, [each.data.get(parts.FIRST_PART, b"") if each else b"" for each in pieces]
+            )
         except snapshot.SnapshotError:
             log.warning("the published snapshot is damaged", extra={"revision": head.revision})
-            return False
-        return True
+            return None
 
     async def _sweep(self, head: Head, fence: int) -> None:
         """Empties the parts that no head names any more, since they hold provider keys. Not before the next look,

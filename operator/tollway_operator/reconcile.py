@@ -42,7 +42,7 @@ from tollway_operator.provision import (
 )
 from tollway_operator.publish import Publisher
 from tollway_operator.redis_store import IndexFacts, RedisStore
-from tollway_operator.references import secrets_of
+from tollway_operator.references import secrets_of, values_in
 from tollway_operator.reports import lookups_of, why_in_use
 from tollway_operator.secrets import Secrets
 from tollway_operator.status import StoreView, View
@@ -207,6 +207,8 @@ class Reconciler:
             await parts.secrets.want(_secrets_of(resources))
         if self._compiled is not None and self._compiled.key == key:
             return self._compiled
+        if parts.secrets.unknown and (standing := await parts.publisher.standing()) is not None:
+            parts.secrets.recall(values_in(standing, resources))
         unparsed = {held.identity: held.parsed for held in wanted if isinstance(held.parsed, tuple)}
         inventory = inventory_of(
             resources, dict(parts.secrets.values), unparsed, dict(parts.secrets.unreadable)

@@ -1,6 +1,6 @@
 """The Secrets that objects name, read one by one, because a watch would need to see all of them. A missing one is
 looked for often; one that is there is read again in turn, at a bounded rate, so that a rotated key is found. One that
-cannot be read is not taken for missing: what it said last stands.
+cannot be read is not taken for missing: what it said last stands, also if that was to an operator before this one.
 """
 
 import asyncio
@@ -41,6 +41,16 @@ class Secrets:
             for known in (self._read_at, self._wanted_since, self.values, self.unreadable):
                 known.pop(gone, None)
         await asyncio.gather(*(self._read_first(key) for key in keep - self._read_at.keys()))
+
+    @property
+    def unknown(self) -> frozenset[SecretKey]:
+        """Those that cannot be read, and never could by this process."""
+        return frozenset(self.unreadable.keys() - self.values.keys())
+
+    def recall(self, values: Mapping[SecretKey, Mapping[str, str]]) -> None:
+        """What was known before this process of those that it cannot read."""
+        for key in self.unknown & values.keys():
+            self.values[key] = values[key]
 
     async def run(self) -> None:
         """Runs for the life of the process."""

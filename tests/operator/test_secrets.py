@@ -1,16 +1,19 @@
 """What is known of the Secrets that objects name, whatever the API server answers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from tests.dataplanes import Setup
+from tests.dataplanes import ACME_KEY, Setup, manifest, secret
 from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import inventory_of, parse_inventory
 from tollway_api.problems import ProblemReason
+from tollway_api.snapshot import encode
 from tollway_operator.errors import Forbidden, KubeFault, NotFound
 from tollway_operator.kube import StoredSecret
+from tollway_operator.references import values_in
 from tollway_operator.secrets import Secrets
 
 KEY = ("default", "acme")
@@ -101,3 +104,48 @@ async def test_one_that_cannot_be_told_holds_everybody_up_for_a_minute_and_no_lo
     assert secrets.unreadable == {KEY: "could not be read: 429"}
     await secrets.want([])
     assert secrets.unreadable == {}
+
+
+def test_what_was_published_says_what_stood_in_the_secrets_of_objects_that_are_as_they_were() -> None:
+    model = {"credentialsRef": {"name": "provider", "key": "token"}}
+    setup = Setup(
+        "http://a/v1",
+        "http://b/v1",
+        cheap_model=model,
+        acme={"apiKeys": [{"secretRef": {"name": "acme"}}, {"secretRef": {"name": "acme", "key": "second"}}]},
+        others=(
+            {**secret("provider", ""), "stringData": {"token": "sk-secret"}},
+            manifest("TenantBudget", "late", {"apiKeys": [{"secretRef": {"name": "absent"}}]}),
+        ),
+    )
+    keys = {**secret("acme", ""), "stringData": {"api-key": ACME_KEY, "second": "other"}}
+    objects = [keys if each == secret("acme", ACME_KEY) else each for each in setup.objects()]
+    parsed, _ = parse_inventory(objects)
+    resources = [*parsed.indexes, *parsed.budgets, *parsed.policies]
+    published = compile_snapshot(parsed, bundled(), "default").snapshot
+    recalled = values_in(published, resources)
+    assert recalled.keys() == {("default", "acme"), ("default", "beta"), ("default", "provider")}
+    assert recalled["default", "acme"].keys() == {"api-key", "second"}
+    again = compile_snapshot(inventory_of(resources, recalled, {}), bundled(), "default")
+    assert encode(again.snapshot) == encode(published)
+
+    edited = [replace(each, generation=each.generation + 1) for each in resources]
+    assert values_in(published, edited) == {}
+
+
+async def test_what_is_recalled_stands_in_for_what_may_not_be_read_and_for_nothing_else(
+    api: Api, secrets: Secrets
+) -> None:
+    api.says = NotFound("404")
+    await secrets.want([KEY])
+    secrets.recall({KEY: {"api-key": "old"}})
+    assert (secrets.values, secrets.unknown) == ({}, frozenset())
+    api.says = Forbidden("403")
+    await secrets._read(KEY)
+    assert secrets.unknown == {KEY}
+    secrets.recall({KEY: {"api-key": "old"}, ("default", "nobody's"): {"api-key": "old"}})
+    assert (secrets.values, secrets.unknown) == ({KEY: {"api-key": "old"}}, frozenset())
+    api.says = "new"
+    await secrets._read(KEY)
+    secrets.recall({KEY: {"api-key": "old"}})
+    assert secrets.values == {KEY: {"api-key": "new"}}

@@ -170,12 +170,13 @@ def test_a_role_that_loses_secrets_takes_nothing_from_anybody_and_is_named_to_wh
 ) -> None:
     role = json.loads(installation.kubectl("get", "clusterrole", "tollway-operator", "-o", "json"))
     rules = {"rules": [rule for rule in role["rules"] if rule["resources"] != ["secrets"]]}
-    with installation.light_pod("dp-1") as pod, installation.operator() as operator:
-        installation.apply(*SETUP.objects())
-        installation.until_ready()
-        before = pod.revision
-        patch = ("patch", "clusterrole", "tollway-operator", "--type=merge", "-p", json.dumps(rules))
-        try:
+    patch = ("patch", "clusterrole", "tollway-operator", "--type=merge", "-p", json.dumps(rules))
+    with contextlib.ExitStack() as stack, installation.light_pod("dp-1") as pod:
+        stack.callback(installation.prepare)
+        with installation.operator() as operator:
+            installation.apply(*SETUP.objects())
+            installation.until_ready()
+            before = pod.revision
             installation.kubectl(*patch)
             wait_for(lambda: operator.logged("a Secret cannot be read"), "it is refused")
             key = {"apiKeys": [{"secretRef": {"name": "late"}}]}
@@ -185,9 +186,18 @@ def test_a_role_that_loses_secrets_takes_nothing_from_anybody_and_is_named_to_wh
             installation.until("TenantBudget", "late", "Programmed", "NotResolved")
             assert pod.revision == before
             assert installation.condition("TenantBudget", "acme", "Ready")["status"] == "True"
-        finally:
+        # One that was never able to read them goes on from what was published.
+        with installation.operator():
+            installation.apply(manifest("SemanticCacheIndex", "more", {}))
+            installation.until("SemanticCacheIndex", "more", "Ready", "Ready")
+            running = pod.live.current().snapshot
+            assert "default/more" in running.indexes
+            assert {name: len(each.key_digests) for name, each in running.tenants.items()} == {
+                "acme": 1,
+                "beta": 1,
+            }
             installation.prepare()
-        installation.until("TenantBudget", "late", "Ready", "Ready")
+            installation.until("TenantBudget", "late", "Ready", "Ready")
 
 
 def test_an_api_server_that_is_killed_and_comes_back_is_caught_up_with(installation: Installation) -> None:
