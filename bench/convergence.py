@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -103,6 +103,10 @@ def light_pods(installation: Installation, count: int) -> Iterator[Pods]:
         yield pods
 
 
+def alone(log: Path, module: str, env: Mapping[str, str]) -> AbstractContextManager[Process]:
+    return started(log, module, env=env)
+
+
 @contextmanager
 def fresh_installation(title: str) -> Iterator[Installation]:
     """An API server of its own, with Redis and our kinds and roles."""
@@ -113,7 +117,8 @@ def fresh_installation(title: str) -> Iterator[Installation]:
         cache, ledger = stack.enter_context(redis_servers(folder))
         admin = stack.enter_context(server.client())
         apply_definitions(admin)
-        installation = Installation(server, admin, folder, cache, ledger)
+        # A process of its own: one that is forked has the memory of what forked it.
+        installation = Installation(server, admin, folder, cache, ledger, process=alone)
         installation.prepare()
         yield installation
 

@@ -5,6 +5,7 @@ Run as a process by `bench.convergence`; prints a line of JSON for every acknowl
 
 import argparse
 import asyncio
+import io
 import json
 import time
 from collections.abc import Sequence
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import lightkube
 import prometheus_client
-import structlog
 from lightkube.config.kubeconfig import KubeConfig
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +22,7 @@ from tollway_dataplane.adapters.snapshot_secrets import SnapshotSecrets
 from tollway_dataplane.edge.admin import Admin, create_admin_app
 from tollway_dataplane.following import Following
 from tollway_dataplane.live import Live
+from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.server import Site, listen, serve, stop_on_signals
 from tollway_dataplane.settings import Address, read_tokens
 
@@ -61,7 +62,7 @@ def _pod(address: str, port: int, client: lightkube.AsyncClient, secret: str, to
 
     live = Live(prepare, lambda _: None, lambda: None)
     namespace, _, name = secret.partition("/")
-    following = Following(live, [SnapshotSecrets(client, namespace, name)], structlog.get_logger())
+    following = Following(live, [SnapshotSecrets(client, namespace, name)], JsonLog(io.BytesIO()))
     registry = prometheus_client.CollectorRegistry()
     admin = Admin(live, following, registry, {}, lambda: False, current)
     return Site(Telling(create_admin_app(admin), live, address), listen(Address(address, port)))
@@ -86,7 +87,6 @@ def main() -> None:
     parser.add_argument("secret", help="namespace/name of the snapshot's")
     parser.add_argument("tokens", type=Path, help="a folder of admin tokens")
     arguments = parser.parse_args()
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     asyncio.run(run(arguments.count, arguments.port, arguments.secret, arguments.tokens))
 
 

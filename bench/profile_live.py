@@ -18,7 +18,7 @@ from tests.dataplanes import ACME_KEY
 SECONDS = 8
 # A sample belongs to the first part that one of its frames names, from the innermost outwards.
 PARTS = {
-    "log line and metrics": ("structlog/", "observe.py", "metrics.py", "logs.py", "prometheus_client/"),
+    "log line and metrics": ("observe.py", "metrics.py", "logs.py", "prometheus_client/"),
     "ledger, over redis-py": (
         "redis/",
         "redis_batch.py",

@@ -6,6 +6,7 @@ requests. Either is made known as a Pod, whose status the test writes, since the
 import asyncio
 import base64
 import contextlib
+import io
 import json
 import sys
 import time
@@ -17,7 +18,6 @@ from typing import Any
 import httpx
 import lightkube
 import prometheus_client
-import structlog
 import yaml
 from lightkube.config.kubeconfig import KubeConfig
 from starlette.applications import Starlette
@@ -27,7 +27,7 @@ from starlette.types import ASGIApp
 from tests.apiserver import ApiServer
 from tests.conditions import condition_in, until_reason
 from tests.kubectl import Kubectl
-from tests.processes import Process, forked, free_port, wait_for
+from tests.processes import Process, ProcessOf, forked, free_port, wait_for
 from tests.servers import served
 from tollway_api import parts
 from tollway_api.crds import DEFINITIONS
@@ -38,6 +38,7 @@ from tollway_dataplane.adapters.snapshot_secrets import SnapshotSecrets
 from tollway_dataplane.edge.admin import Admin, create_admin_app
 from tollway_dataplane.following import Following
 from tollway_dataplane.live import Live
+from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.settings import read_tokens
 
 NAMESPACE = "tollway-system"
@@ -76,6 +77,7 @@ class Installation:
     ledger: EmbeddedRedis
     admin_port: int = field(default_factory=free_port)
     api_url: str | None = None  # where the operator finds the API server, when it is not there itself
+    process: ProcessOf = forked  # how the operator is begun
     served: list[tuple[Snapshot, str]] = field(default_factory=list)  # what light pods ran, with its digest
     _pods: int = 0
 
@@ -163,7 +165,7 @@ class Installation:
             **{f"TOLLWAY_{key.upper()}": value for key, value in settings.items()},
         }
         log = self.folder / f"{name}-{time.monotonic_ns()}.log"
-        with forked(log, module, env) as process:
+        with self.process(log, module, env) as process:
             operator = Operator(process, f"http://127.0.0.1:{port}")
             try:
                 yield operator
@@ -218,7 +220,7 @@ class Installation:
                 await client.close()
 
             following = Following(
-                live, [SnapshotSecrets(client, NAMESPACE, "tollway-snapshot")], structlog.get_logger()
+                live, [SnapshotSecrets(client, NAMESPACE, "tollway-snapshot")], JsonLog(io.BytesIO())
             )
             registry = prometheus_client.CollectorRegistry()
             admin = Admin(live, following, registry, {}, lambda: False, current_tokens)

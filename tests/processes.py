@@ -78,6 +78,9 @@ def started(
             yield Process(process, log)
 
 
+ProcessOf = Callable[[Path, str, Mapping[str, str]], contextlib.AbstractContextManager[Process]]
+
+
 @contextlib.contextmanager
 def forked(log: Path, module: str, env: Mapping[str, str]) -> Iterator[Process]:
     """The same of a process that has loaded both planes' libraries already: that takes a second, and tests begin them

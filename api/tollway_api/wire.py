@@ -7,6 +7,7 @@ keeps each group on one shard.
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -104,6 +105,7 @@ def vector_key(index: Index, partition: str, entry: str) -> str:
     return f"{vector_prefix(index)}{{{partition}}}:{entry}"
 
 
+@lru_cache(maxsize=1_024)
 def index_tag(index_id: str) -> str:
     """What the partitions of an index begin with, so that its entries are found when it is deleted."""
     return hashlib.sha256(index_id.encode()).hexdigest()[:8]

@@ -10,7 +10,6 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
-from structlog.typing import FilteringBoundLogger
 
 from tollway_api.snapshot import Protocol, Snapshot
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
@@ -35,6 +34,7 @@ from tollway_dataplane.edge.models import models_routes
 from tollway_dataplane.embedding_service import EmbeddingService
 from tollway_dataplane.following import Following
 from tollway_dataplane.live import Live
+from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.metrics import Metrics
 from tollway_dataplane.observe import Observer
 from tollway_dataplane.ports import SnapshotSource, Upstream
@@ -60,7 +60,7 @@ class DataPlane:
 @asynccontextmanager
 async def open_dataplane(
     settings: Settings,
-    log: FilteringBoundLogger,
+    log: JsonLog,
     load_embedder: Callable[[], Awaitable[LocalEmbedder]] = LocalEmbedder.load,
 ) -> AsyncIterator[DataPlane]:
     """Everything but the first snapshot, which the caller offers to `live` or lets `following` find."""

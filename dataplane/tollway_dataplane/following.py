@@ -6,10 +6,9 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from structlog.typing import FilteringBoundLogger
-
 from tollway_dataplane.errors import SnapshotFault
 from tollway_dataplane.live import Live
+from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.ports import SnapshotSource
 
 _UNTIL_FIRST_S = 1.0
@@ -18,7 +17,7 @@ _UNTIL_FIRST_S = 1.0
 class Following:
     """`rejected` says why the newest snapshot is not the one that runs, and is empty when it is."""
 
-    def __init__(self, live: Live, sources: Sequence[SnapshotSource], log: FilteringBoundLogger) -> None:
+    def __init__(self, live: Live, sources: Sequence[SnapshotSource], log: JsonLog) -> None:
         self._live = live
         self._sources = sources
         self._log = log

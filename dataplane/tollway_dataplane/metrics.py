@@ -79,10 +79,9 @@ class Metrics:
         in_flight = Gauge("tollway_requests_in_flight", "Requests under way.", registry=registry)
         in_flight.set_function(lambda: self.in_flight)
 
-    def observe(self, record: Record) -> None:
-        """Counts one finished request."""
+    def observe(self, record: Record, seconds: float) -> None:
+        """Counts one finished request, and how long it took."""
         source = record.source.value if record.source else "none"
-        seconds = record.elapsed_ms() / 1_000
         self._duration[record.operation, source, str(record.status)].observe(seconds)
         if record.refusal:
             self._refusals.labels(record.refusal).inc()

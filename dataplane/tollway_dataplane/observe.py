@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from structlog.typing import FilteringBoundLogger
-
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.errors import CallerGone, Refusal, RefusalCode
+from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.metrics import Metrics
 from tollway_dataplane.record import Record
 
@@ -17,7 +16,7 @@ CLIENT_CLOSED_REQUEST: Final = 499
 
 
 class Observer:
-    def __init__(self, metrics: Metrics, log: FilteringBoundLogger) -> None:
+    def __init__(self, metrics: Metrics, log: JsonLog) -> None:
         self._metrics = metrics
         self._log = log
 
@@ -53,8 +52,9 @@ class Observer:
                 record.status, record.refusal = 500, RefusalCode.INTERNAL
 
     def _finish(self, record: Record) -> None:
+        elapsed_ms = record.elapsed_ms()
         self._metrics.in_flight -= 1
-        self._metrics.observe(record)
+        self._metrics.observe(record, elapsed_ms / 1_000)
         self._log.info(
             "request",
             request_id=record.request_id,
@@ -78,6 +78,6 @@ class Observer:
             saved_usd=as_usd(record.saved_nano),
             stream=record.streaming,
             ended=record.ended,
-            ms=record.elapsed_ms(),
+            ms=elapsed_ms,
             stages_ms=record.marks,
         )

@@ -4,8 +4,6 @@ from tollway_api.snapshot import Policy
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
 
-_TOOL_PARAMETERS = ("tools", "functions")
-
 
 def bypass_reason(request: ChatRequest, policy: Policy) -> CacheReason | None:
     """Why the cache must not be asked; None when it may be."""
@@ -14,7 +12,7 @@ def bypass_reason(request: ChatRequest, policy: Policy) -> CacheReason | None:
     directives = request.headers.get("cache-control", "").lower()
     if "no-cache" in directives or "no-store" in directives:
         return CacheReason.OPTED_OUT
-    if any(request.parameters.get(name) for name in _TOOL_PARAMETERS):
+    if request.parameters.get("tools") or request.parameters.get("functions"):
         return CacheReason.HAS_TOOLS
     if request.prompt is None:
         return CacheReason.NOT_PLAIN_TEXT

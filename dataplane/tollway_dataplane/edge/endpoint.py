@@ -11,7 +11,6 @@ from typing import Final
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
-from structlog.typing import FilteringBoundLogger
 
 from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.edge.authentication import key_digest_of
@@ -22,6 +21,7 @@ from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_json
 from tollway_dataplane.errors import CallerGone, Refusal
 from tollway_dataplane.live import Live
+from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.observe import CLIENT_CLOSED_REQUEST, Observer
 from tollway_dataplane.record import Record
 
@@ -43,7 +43,7 @@ class Bounds:
 class Edge:
     """Turns handlers into routes."""
 
-    def __init__(self, live: Live, bounds: Bounds, observer: Observer, log: FilteringBoundLogger) -> None:
+    def __init__(self, live: Live, bounds: Bounds, observer: Observer, log: JsonLog) -> None:
         self._live = live
         self._bounds = bounds
         self._observer = observer
@@ -73,9 +73,7 @@ class Edge:
 
 
 class _Endpoint:
-    def __init__(
-        self, operation: str, handler: Handler, observer: Observer, log: FilteringBoundLogger
-    ) -> None:
+    def __init__(self, operation: str, handler: Handler, observer: Observer, log: JsonLog) -> None:
         self._operation = operation
         self._handler = handler
         self._observer = observer
