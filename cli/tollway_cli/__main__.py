@@ -2,6 +2,7 @@
 sentence and a status, never a traceback.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Coroutine
@@ -218,7 +219,14 @@ def _fail(message: str) -> NoReturn:
 
 
 def main() -> None:
-    app()
+    try:
+        app()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # Python would try to write the rest once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _fail(f"{error.filename or 'standard output'} cannot be written: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The commands' manners: help, exit statuses, and one sentence for a user's mistake."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -144,3 +146,14 @@ def test_a_drain_without_end_is_refused() -> None:
     assert done.returncode == 2
     assert "--drain" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["validate"], ["validate", "--output", "json"]], ids="-".join)
+def test_a_full_disk_is_a_sentence(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "tollway_cli", *arguments, str(EXAMPLES)]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    message = "tollway: standard output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, message)
