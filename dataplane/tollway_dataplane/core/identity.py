@@ -16,7 +16,10 @@ from tollway_dataplane.core.facts import ChatRequest
 # Parameters that say who asks or how to deliver, and so cannot change what the right answer is. A parameter
 # that is not in this list divides the cache: unknown ones are safe, at the price of a miss.
 IRRELEVANT_PARAMETERS: Final = frozenset(
-    {"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store", "user"}
+    {
+        *("metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
+        *("safety_identifier", "service_tier", "store", "user"),
+    }
 )
 
 

@@ -1,15 +1,17 @@
 """What divides the cache, and what must not."""
 
 from dataclasses import replace
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 
 from tests.dataplanes import Setup, compiled
 from tollway_api.snapshot import Index
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.identity import entry_of, normalise, partition_of
+from tollway_dataplane.core.identity import IRRELEVANT_PARAMETERS, entry_of, normalise, partition_of
 
 SETUP = Setup("http://a/v1", "http://b/v1")
 SNAPSHOT = compiled(SETUP.objects())
@@ -62,6 +64,34 @@ def test_what_changes_the_right_answer_divides_the_cache(other: ChatRequest) -> 
 )
 def test_what_cannot_change_it_does_not(other: ChatRequest) -> None:
     assert partition(other) == partition(REQUEST)
+
+
+# The parameters of OpenAI's chat API that divide the cache: whoever adds one here has thought about it.
+DIVIDING = frozenset(
+    {
+        *("audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs"),
+        *("max_completion_tokens", "max_tokens", "modalities", "moderation", "n", "parallel_tool_calls"),
+        *("prediction", "presence_penalty", "reasoning_effort", "response_format", "seed", "stop"),
+        *("temperature", "tool_choice", "tools", "top_logprobs", "top_p", "verbosity", "web_search_options"),
+    }
+)
+# Those that are no parameters here: they have a part of their own in the partition, or only say how to deliver.
+NO_PARAMETERS = frozenset({"messages", "model", "stream", "stream_options"})
+
+
+def test_every_parameter_of_openais_api_divides_the_cache_or_is_declared_irrelevant() -> None:
+    fields = get_type_hints(CompletionCreateParamsStreaming).keys()
+    assert fields == DIVIDING | IRRELEVANT_PARAMETERS | NO_PARAMETERS
+
+
+@pytest.mark.parametrize("name", sorted(DIVIDING))
+def test_each_that_divides_it_does(name: str) -> None:
+    assert len({partition(replace(REQUEST, parameters={name: value})) for value in (0, 1)}) == 2
+
+
+@pytest.mark.parametrize("name", sorted(IRRELEVANT_PARAMETERS))
+def test_each_that_is_irrelevant_does_not(name: str) -> None:
+    assert partition(replace(REQUEST, parameters={name: "any"})) == partition(REQUEST)
 
 
 def test_tenants_share_only_an_index_that_says_so() -> None:
