@@ -3,6 +3,7 @@ sentence and a status, never a traceback.
 """
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Coroutine
@@ -219,6 +220,9 @@ def _fail(message: str) -> NoReturn:
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names may hold what no encoding has
     try:
         app()
     except OSError as error:

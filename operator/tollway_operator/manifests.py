@@ -197,7 +197,7 @@ def _documents(file: Path, node: yaml.Node, loader: _Loader, default_namespace: 
         return
     api_version, kind = raw.get("apiVersion"), raw.get("kind")
     # Of our own what is missing is said more kindly by who types them.
-    ours = kind in _OURS or str(api_version).partition("/")[0] == GROUP
+    ours = (isinstance(kind, str) and kind in _OURS) or str(api_version).partition("/")[0] == GROUP
     if not ours and not (isinstance(api_version, str) and isinstance(kind, str)):
         raise _NotAnObject(None, None, "a document must say its apiVersion and kind", node.start_mark)
     yield _Document(identify(raw, default_namespace), raw, file, dict(_lines(node, "")))

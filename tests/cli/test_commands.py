@@ -148,6 +148,14 @@ def test_a_drain_without_end_is_refused() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_name_that_no_encoding_has_is_shown_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text(BAD.replace("name: chat", r'name: "a\ud83d"'), encoding="utf-8")
+    for more in ([], ["--output", "json"]):
+        done = run("tollway_cli", "validate", str(tmp_path), *more)
+        assert (done.returncode, done.stderr) == (1, "")
+        assert r"a\ud83d" in done.stdout
+
+
 @pytest.mark.parametrize("arguments", [["validate"], ["validate", "--output", "json"]], ids="-".join)
 def test_a_full_disk_is_a_sentence(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "tollway_cli", *arguments, str(EXAMPLES)]

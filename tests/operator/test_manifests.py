@@ -153,6 +153,8 @@ def test_only_our_own_reasons_are_given(tmp_path: Path) -> None:
         ("apiKeys:", "alertThresholdPercent: true, apiKeys:", "alertThresholdPercent"),
         ("spec: {apiKeys: [{secretRef: {name: key}}]}", "spec: false", "spec"),
         ("kind: TenantBudget\n", "", "kind: is required; one of"),
+        ("kind: TenantBudget\n", "kind: [TenantBudget]\n", "unknown kind"),
+        ("kind: TenantBudget\n", "kind: {}\n", "unknown kind"),
     ],
 )
 def test_what_looks_right_and_is_not_is_said(tmp_path: Path, old: str, new: str, words: str) -> None:

@@ -25,6 +25,7 @@ async def command(redis: Redis, *words: str | int) -> None:
 
 
 PASSWORD = "How do I reset my password?"
+PARAPHRASE = "How can I reset my password?"
 
 
 async def test_a_cache_that_is_down_is_a_counted_miss(
@@ -39,6 +40,43 @@ async def test_a_cache_that_is_down_is_a_counted_miss(
     await gateway.stored()
     stores = (await gateway.metrics())["tollway_cache_stores_total"]
     assert stores == {(("outcome", "CacheUnavailable"),): 1}
+
+
+async def test_what_has_expired_and_is_not_swept_up_yet_is_a_miss(
+    start: Start, setup: Setup, fault_redis: EmbeddedRedis
+) -> None:
+    gateway = await start(setup, cache_url=fault_redis.url)
+    await gateway.ask(PASSWORD)
+    await gateway.stored()
+    async with Redis.from_url(fault_redis.url) as redis:
+        async for key in redis.scan_iter("*:vector:*"):
+            await redis.pexpire(key, 1)
+    await asyncio.sleep(0.02)
+    reply = await gateway.ask(PARAPHRASE)
+    assert (reply.status, reply.headers["x-tollway-cache-reason"]) == (200, "NoNeighbour")
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        (("*:vector:*", "prompt", b"\xff\xfe"), "CacheUnavailable"),
+        (("*:entry:*", "body", b"not json"), "CacheKeyCollision"),
+        (("*:entry:*", "expires_at", b"soon"), "CacheKeyCollision"),
+    ],
+)
+async def test_what_somebody_else_has_written_is_a_miss(
+    start: Start, setup: Setup, fault_redis: EmbeddedRedis, written: tuple[str, str, bytes], reason: str
+) -> None:
+    pattern, field, value = written
+    gateway = await start(setup, cache_url=fault_redis.url)
+    await gateway.ask(PASSWORD)
+    await gateway.stored()
+    async with Redis.from_url(fault_redis.url) as redis:
+        async for key in redis.scan_iter(pattern):
+            await redis.hset(key, field, value)
+    reply = await gateway.ask(PARAPHRASE)
+    assert (reply.status, reply.source) == (200, "live")
+    assert reply.headers["x-tollway-cache-reason"] == reason
 
 
 async def test_this_process_still_knows_its_own_answers_while_the_cache_is_down(

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.conftest import Start
 from tests.dataplanes import Running, Setup
 from tests.servers import Provider
@@ -67,11 +69,12 @@ async def test_a_degraded_answer_says_so(start: Start, setup: Setup) -> None:
     assert (reply.status, reply.json["source"], reply.json["model"]) == (200, "degraded", "rich")
 
 
+@pytest.mark.parametrize("fault", ["server-error", "no-credit", "no-model"])
 async def test_an_outage_answers_politely_with_a_503(
-    gateway: Running, cheap: Provider, rich: Provider
+    gateway: Running, cheap: Provider, rich: Provider, fault: str
 ) -> None:
-    cheap.fail("server-error")
-    rich.fail("server-error")
+    cheap.fail(fault)
+    rich.fail(fault)
     reply = await gateway.post("/chat", body())
     assert (reply.status, reply.json["source"]) == (503, "unavailable")
     assert "try again" in str(reply.json["content"])

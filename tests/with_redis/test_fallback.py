@@ -98,6 +98,24 @@ async def test_there_are_never_more_attempts_than_the_policy_allows(
         assert cheap.total + rich.total == 1 + most
 
 
+async def test_a_fallback_that_does_not_fit_the_budget_is_passed_over(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider
+) -> None:
+    free = {"input": "0", "output": "0"}
+    models = [
+        {"name": "cheap", "model": "openai/gpt-4o-mini", "endpoint": cheap.endpoint},
+        {"name": "dear", "model": "openai/gpt-4o", "endpoint": rich.endpoint, "maxOutputTokens": 16_000},
+        {"name": "free", "model": "openai/gpt-4o-mini", "endpoint": rich.endpoint, "pricing": free},
+    ]
+    limits = [{"name": "money", "amount": "0.02"}]
+    order = {"route": {"simpleModel": "cheap"}, "fallback": {"order": ["cheap", "dear", "free"]}}
+    gateway = await start(setup.but(policy={"models": models, **order}, acme={"limits": limits}))
+    cheap.fail("server-error")
+    reply = await gateway.ask(PROMPT)
+    assert (reply.status, reply.headers["x-tollway-model"]) == (200, "free")
+    assert (cheap.total, rich.total) == (1, 1)
+
+
 async def test_when_every_attempt_failed_the_caller_is_told_politely(
     gateway: Running, cheap: Provider, rich: Provider
 ) -> None:

@@ -80,6 +80,20 @@ async def test_its_failures_fall_back_like_any_other(
     assert (cheap.total, rich.total) == (1, 1), "LiteLLM must not retry by itself"
 
 
+@pytest.mark.parametrize("fault", ["cut", "reset"])
+async def test_a_connection_that_breaks_is_tried_once_and_its_prompt_counted(
+    claude: Running, cheap: Provider, rich: Provider, fault: str
+) -> None:
+    cheap.fail(fault)
+    reply = await claude.ask(PROMPT)
+    assert (reply.status, reply.headers["x-tollway-model"]) == (200, "rich")
+    assert (cheap.total, rich.total) == (1, 1), "LiteLLM must not retry by itself"
+    fallbacks = (await claude.metrics())["ai_fallback_count_total"]
+    assert fallbacks == {(("from", "cheap"), ("to", "rich"), ("trigger", "Connection")): 1}
+    without = float((await claude.ask(PROMPT, model="rich")).headers["x-tollway-cost-usd"])
+    assert float(reply.headers["x-tollway-cost-usd"]) > without, "who broke off may bill for the prompt"
+
+
 async def test_a_stream_that_ends_without_a_reason_is_broken_and_not_remembered(
     claude: Running, cheap: Provider
 ) -> None:

@@ -117,10 +117,10 @@ class LiteLLMUpstream:
             return UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True)
         if isinstance(exc, errors.ContextWindowExceededError):
             return UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long")
-        if isinstance(exc, errors.APIConnectionError):
-            if _never_connected(exc):
-                return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect")
-            # Which is also what it calls an answer that it could not read.
+        if _lies_under(exc, _UNCONNECTED):
+            return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect")
+        # An APIConnectionError is also what it calls an answer that it could not read.
+        if isinstance(exc, errors.APIConnectionError) or _lies_under(exc, _BROKEN_OFF):
             return UpstreamFault(
                 FallbackTrigger.CONNECTION, None, "the connection broke", may_have_run=asking.begun
             )
@@ -156,12 +156,22 @@ _STRUCTURED: Final = (
 ).split()
 
 
-def _never_connected(exc: BaseException) -> bool:
-    """By what lies under it, whose classes are of a library that is LiteLLM's business."""
+# By name, since they are of a library that is LiteLLM's business.
+_UNCONNECTED: Final = frozenset({"ConnectError", "ConnectTimeout"})
+_BROKEN_OFF: Final = frozenset({"RemoteProtocolError", "ReadError", "WriteError", "CloseError"})
+
+
+def _lies_under(exc: BaseException, names: frozenset[str]) -> bool:
+    """Whether one of these has led to it."""
     cause = exc.__cause__ or exc.__context__
-    return type(exc).__name__ in {"ConnectError", "ConnectTimeout"} or (
-        cause is not None and _never_connected(cause)
-    )
+    return type(exc).__name__ in names or (cause is not None and _lies_under(cause, names))
+
+
+async def _not_again(*_: object, **__: object) -> None:
+    """Instead of LiteLLM's second try on a connection that broke, which nobody counts. Called where the exception is
+    handled, which goes on.
+    """
+    raise  # noqa: PLE0704 - see above
 
 
 def _is_slip(exc: BaseException | None) -> bool:
@@ -180,6 +190,8 @@ def _import_litellm() -> Any:
     litellm.disable_hf_tokenizer_download = True
     # What LiteLLM knows a provider not to have is left out, so that a request may fall back to any provider.
     litellm.drop_params = True
+    handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
+    handler.single_connection_post_request = _not_again
     return litellm
 
 

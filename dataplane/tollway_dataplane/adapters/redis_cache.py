@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final, cast
 
 import numpy as np
+import orjson
 from redis.asyncio import Redis
 from redis.exceptions import BusyLoadingError, OutOfMemoryError, ResponseError
 
@@ -36,6 +37,7 @@ class RedisAnswerCache:
         if body is None or model is None:
             return None
         try:
+            orjson.loads(body)  # what somebody else has written there is nobody's answer
             return Remembered(body, model.decode(), int(cost or 0), float(expires_at or 0))
         except ValueError as exc:
             raise CacheFault(CacheReason.CACHE_KEY_COLLISION, "get") from exc
@@ -72,18 +74,26 @@ def _encoded(vector: Vector, vector_type: VectorType) -> bytes:
 
 
 def _neighbours(reply: object) -> list[Neighbour]:
-    """RediSearch's flat reply: a count, then a key and its fields for each document."""
+    """RediSearch's flat reply: a count, then a key and its fields for each document. Of one that has expired, and is
+    not swept up yet, there is nil in their place.
+    """
     if not isinstance(reply, list):
         raise CacheFault(CacheReason.CACHE_UNAVAILABLE, f"search: unexpected {type(reply).__name__}")
-    found = []
-    for key, fields in zip(reply[1::2], reply[2::2], strict=True):
-        values = dict(zip(fields[::2], fields[1::2], strict=True))
-        # An entry that expired between search and reply comes without its fields.
-        if b"prompt" in values and b"distance" in values:
-            entry = key.decode().rpartition(":")[2]
-            similarity = 1.0 - float(values[b"distance"])
-            found.append(Neighbour(entry, values[b"prompt"].decode("utf-8", "surrogatepass"), similarity))
-    return found
+    try:
+        documents = zip(reply[1::2], reply[2::2], strict=True)
+        found = [_neighbour(key, fields) for key, fields in documents if fields]
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise CacheFault(CacheReason.CACHE_UNAVAILABLE, "search: a reply that makes no sense") from exc
+    return [each for each in found if each is not None]
+
+
+def _neighbour(key: bytes, fields: list[bytes]) -> Neighbour | None:
+    """None for an entry that has expired meanwhile, and lacks what was in it."""
+    values = dict(zip(fields[::2], fields[1::2], strict=True))
+    if b"prompt" not in values or b"distance" not in values:
+        return None
+    prompt = values[b"prompt"].decode("utf-8", "surrogatepass")
+    return Neighbour(key.decode().rpartition(":")[2], prompt, 1.0 - float(values[b"distance"]))
 
 
 @asynccontextmanager

@@ -33,16 +33,16 @@ def is_whole(completion: JsonObject) -> bool:
     """Whether every choice ended by itself with text alone, so that it can be given again."""
     choices = _choices(completion)
     return bool(text_of(completion)) and all(
-        choice.get("finish_reason") in _WHOLE
+        str(choice.get("finish_reason")) in _WHOLE
         and _is_plain(choice.get("message"))
         and not choice.get("logprobs")  # a stream made of it could not give them back
         for choice in choices
     )
 
 
-def finished_choices(chunk: JsonObject) -> set[JsonValue]:
-    """Indexes of the choices of which a stream's chunk is the last."""
-    return {choice.get("index", 0) for choice in _choices(chunk) if choice.get("finish_reason")}
+def finished_choices(chunk: JsonObject) -> set[str]:
+    """Indexes, whatever a provider has there, of the choices of which a stream's chunk is the last."""
+    return {str(choice.get("index", 0)) for choice in _choices(chunk) if choice.get("finish_reason")}
 
 
 def written_in(completion: JsonObject) -> str:

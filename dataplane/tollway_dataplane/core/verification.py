@@ -5,6 +5,7 @@ Pure; called with the nearest neighbours of one partition.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
@@ -45,10 +46,19 @@ _FUNCTION_WORDS: Final = frozenset(
 
 # Words that say how the next content word stands to the rest: "from Paris" is not "to Paris", "and" is not "or".
 _LINKS: Final = frozenset(
-    "to from into onto with without by for and or than before after over under between against".split()
+    (
+        "to from into onto in on at of as with without by for and or than before after over under between against"
+    ).split()
 )
+# Words that are others with a capital: who speaks Polish need not polish.
+_CAPITONYMS: Final = frozenset(
+    "polish march may august turkey china chile japan jersey lent job mercury mars pole scone nice reading".split()
+)
+# Punctuation that is more than how a sentence is built; what Unicode calls symbols and marks comes to it.
+_OPERATORS: Final = frozenset("#%&*/@[]{}|_\\")
 
 _WORD: Final = re.compile(r"[^\W_]+(?:[.,:/'’-][^\W_]+)*(?:\+\+|#)?")
+_FLAG: Final = re.compile(r"(?<!\S)--?[^\W_][\w-]*")
 _AMOUNT: Final = re.compile(r"[$€£¥₹%°]|\d")
 
 
@@ -96,17 +106,30 @@ def _keywords(text: str) -> tuple[str, ...]:
     not "euros to dollars". Any further word on either side makes another question: "price" of "gold".
     """
     stems = (_stem(word) for word in _words(text) if not _is_function_word(word))
-    return tuple(dict.fromkeys([*stems, *_capital_words(text)]))
+    return (*dict.fromkeys([*stems, *_capital_words(text)]), *_signs(text))
 
 
 def _capital_words(text: str) -> tuple[str, ...]:
-    """Short words whose capitals make them names: "US" is not "us", "IT" is not "it"."""
+    """Words whose capitals make them others: "US" is not "us", "IT" is not "it", "Polish" is not "polish"."""
     if text.isupper():
         return ()
     found = (match.group() for match in _WORD.finditer(text))
-    return tuple(
-        word for word in found if len(word) > 1 and word.isupper() and _is_function_word(word.casefold())
-    )
+    return tuple(word for word in found if word != word.casefold() and _is_other_with_capital(word))
+
+
+def _is_other_with_capital(word: str) -> bool:
+    small = word.casefold()
+    return small in _CAPITONYMS or (len(word) > 1 and word.isupper() and _is_function_word(small))
+
+
+def _signs(text: str) -> list[str]:
+    """In order, pictures, operators, and the marks that are vowels and tones in many scripts, of which an encoder knows
+    few. Then flags, whose case counts.
+    """
+    return [
+        *(char for char in text if char in _OPERATORS or unicodedata.category(char)[0] in "SM"),
+        *_FLAG.findall(text),
+    ]
 
 
 def _links(text: str) -> dict[str, set[str]]:
@@ -120,6 +143,8 @@ def _links(text: str) -> dict[str, set[str]]:
             if last:
                 links.setdefault(_stem(word), set()).add(last)
             last = ""
+    if last:
+        links[""] = {last}  # "the slot I put it in"
     return links
 
 

@@ -48,11 +48,14 @@ def chat_route(edge: Edge, service: Service) -> Route:
 
 
 def _polite(refusal: Refusal, record: Record) -> JsonReply:
-    """The two refusals that are no fault of the caller's, as answers."""
-    record.status, record.refusal = refusal.status, refusal.code
+    """The refusals that are no fault of the caller's, as answers: a used-up budget, and that nobody could answer, for
+    whatever reason.
+    """
+    unavailable = refusal.code in {RefusalCode.PROVIDERS_UNAVAILABLE, RefusalCode.PROVIDER_REFUSED}
+    record.status, record.refusal = 503 if unavailable else refusal.status, refusal.code
     if refusal.code is RefusalCode.BUDGET_EXCEEDED:
         return _reply(refusal.message, "budget_limit", record, refusal)
-    if refusal.code is RefusalCode.PROVIDERS_UNAVAILABLE:
+    if unavailable:
         return _reply(UNAVAILABLE, "unavailable", record, refusal)
     raise refusal
 

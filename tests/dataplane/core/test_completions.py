@@ -57,4 +57,4 @@ def test_all_that_was_written_is_counted() -> None:
 
 def test_a_choice_is_finished_when_it_says_so() -> None:
     choices: list[JsonObject] = [{"index": 0, "finish_reason": "stop"}, {"index": 1, "finish_reason": None}]
-    assert finished_choices({"choices": choices}) == {0}
+    assert finished_choices({"choices": choices}) == {"0"}

@@ -62,6 +62,16 @@ def test_other_wordings_of_one_question_pass(index: Index, one: str, other: str)
         ("What is C?", "What is C#?", CacheReason.KEYWORDS_DIFFER),
         ("Who leads in the US?", "Who leads us?", CacheReason.KEYWORDS_DIFFER),
         ("Help me with IT", "Help me with it", CacheReason.KEYWORDS_DIFFER),
+        ("Do you speak Polish?", "Do you speak polish?", CacheReason.KEYWORDS_DIFFER),
+        ("Rate this: 👍", "Rate this: 👎", CacheReason.KEYWORDS_DIFFER),
+        ("What is ∑?", "What is ∏?", CacheReason.KEYWORDS_DIFFER),
+        ("मूल क्या है?", "मेल क्या है?", CacheReason.KEYWORDS_DIFFER),
+        ("เสือคืออะไร", "เสื้อคืออะไร", CacheReason.KEYWORDS_DIFFER),
+        ("What does ls -a do?", "What does ls -A do?", CacheReason.KEYWORDS_DIFFER),
+        ("What does chmod +x do?", "What does chmod -x do?", CacheReason.KEYWORDS_DIFFER),
+        ("What does a ** b do?", "What does a * b do?", CacheReason.KEYWORDS_DIFFER),
+        ("Does [a-z] match?", "Does [^a-z] match?", CacheReason.KEYWORDS_DIFFER),
+        ("Where do I put the key in?", "Where do I put the key on?", CacheReason.RELATIONS_DIFFER),
     ],
 )
 def test_prompts_that_differ_in_a_fact_never_share_an_answer(
