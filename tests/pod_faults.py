@@ -24,7 +24,7 @@ class Fault:
                 case "dawdles":
                     await asyncio.sleep(3)
                 case "rejects":
-                    state = {"revision": "0" * 12, "digest": "0" * 64, "rejected": "no room for it"}
+                    state = {"revision": "0" * 12, "digest": "0" * 64, "rejected": "no room\x1b for it\ufffe"}
                     reply = JSONResponse(state, 409)
                 case "lies":
                     reply = JSONResponse({"revision": "0" * 12, "digest": "0" * 64})

@@ -182,8 +182,12 @@ def endpoints_are_addresses(policy: PolicyResource, _: World) -> Iterator[Proble
 def credentials_exist(policy: PolicyResource, world: World) -> Iterator[Problem]:
     for place, model in enumerate(policy.spec.models):
         if model.credentials_ref is not None:
-            field = f"spec.models[{place}].credentialsRef"
-            yield from _secret_exists(policy, field, model.credentials_ref, world)
+            field, ref = f"spec.models[{place}].credentialsRef", model.credentials_ref
+            yield from _secret_exists(policy, field, ref, world)
+            value = secret_value(policy.identity.namespace, ref, world.inventory.secrets)
+            if value.startswith(wire.DIGEST_PREFIX):
+                message = f"Secret {ref.name!r} has only a digest under {ref.key!r}, which no provider takes"
+                yield Problem(policy.identity, f"{field}.key", ProblemReason.MISSING_SECRET, message)
 
 
 # --- TenantBudget ------------------------------------------------------------------------------------------
@@ -289,10 +293,18 @@ def _secret_exists(
     owner: PolicyResource | BudgetResource, field: str, ref: SecretKeyRef, world: World
 ) -> Iterator[Problem]:
     namespace = owner.identity.namespace
-    if secret_value(namespace, ref, world.inventory.secrets):
+    if namespace == world.installation_namespace and ref.name.startswith(wire.OWN_SECRETS):
+        message = f"Secret {ref.name!r} is Tollway's own; name one of yours"
+        yield Problem(owner.identity, f"{field}.name", ProblemReason.INVALID, message)
         return
     secret = world.inventory.secrets.get((namespace, ref.name))
-    if why := world.inventory.unreadable.get((namespace, ref.name)):
+    why = world.inventory.unreadable.get((namespace, ref.name))
+    if secret_value(namespace, ref, world.inventory.secrets):
+        if why:
+            message = f"Secret {ref.name!r} in namespace {namespace!r} {why}; what it held before goes on"
+            reason, severity = ProblemReason.STALE_SECRET, Severity.WARNING
+            yield Problem(owner.identity, f"{field}.name", reason, message, severity)
+    elif why:
         message = f"Secret {ref.name!r} in namespace {namespace!r} {why}"
         yield Problem(owner.identity, f"{field}.name", ProblemReason.UNREADABLE_SECRET, message)
     elif secret is None:

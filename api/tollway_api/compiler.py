@@ -262,6 +262,7 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
         context_window=window,
         max_output_tokens=output,
         timeout_ms=milliseconds(spec.timeout),
+        api_key_from=spec.credentials_ref.place if spec.credentials_ref else "",
     )
 
 
@@ -271,7 +272,12 @@ def _tenant(resource: BudgetResource, inventory: Inventory) -> Tenant:
     return Tenant(
         name=_tenant_name(resource),
         namespace=resource.identity.namespace,
-        key_digests=tuple(_key_digests(resource, inventory).values()),
+        key_digests=dict(
+            sorted(
+                (spec.api_keys[place].secret_ref.place, digest)
+                for place, digest in _key_digests(resource, inventory).items()
+            )
+        ),
         limits=tuple(map(_limit, spec.limits)),
         alert_threshold_percent=spec.alert_threshold_percent,
         on_exceeded=OnExceeded(

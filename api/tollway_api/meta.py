@@ -178,6 +178,11 @@ class SecretKeyRef(Spec):
         default="api-key", min_length=1, max_length=253, description="Which of the Secret's keys to read."
     )
 
+    @property
+    def place(self) -> str:
+        """Within the namespace: "name/key"."""
+        return f"{self.name}/{self.key}"
+
 
 _UNIT_MILLISECONDS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 

@@ -23,6 +23,7 @@ class ProblemReason(StrEnum):
     UNKNOWN_REFERENCE = "UnknownReference"  # names an object or a model that is not there
     MISSING_SECRET = "MissingSecret"  # noqa: S105 - a reason, not a password
     UNREADABLE_SECRET = "UnreadableSecret"  # noqa: S105 - a reason, not a password
+    STALE_SECRET = "StaleSecret"  # noqa: S105 - a reason; what it held when it could be read goes on
     CONFLICT = "Conflict"  # an older object already claims this
     UNKNOWN_MODEL = "UnknownModel"  # neither the catalogue nor the user says what this model is
     UNKNOWN_PRICE = "UnknownPrice"  # nobody says what this model costs

@@ -65,6 +65,7 @@ class Model:
     context_window: int  # tokens
     max_output_tokens: int
     timeout_ms: int
+    api_key_from: str = ""  # where its key stands: "Secret's name/key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class OnExceeded:
 class Tenant:
     name: TenantName
     namespace: str
-    key_digests: tuple[str, ...]  # SHA-256, lower-case hex
+    key_digests: dict[str, str]  # SHA-256 in lower-case hex, by where each key stands: "Secret's name/key"
     limits: tuple[Limit, ...]
     alert_threshold_percent: int
     on_exceeded: OnExceeded

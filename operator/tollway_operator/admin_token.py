@@ -6,11 +6,12 @@ remove the first.
 import secrets
 from typing import Final
 
+from tollway_api import wire
 from tollway_api.messages import admin_token
 from tollway_operator.errors import Conflict, NotFound
 from tollway_operator.kube import Kube
 
-SECRET_NAME: Final = "tollway-admin-token"  # noqa: S105 - its name
+SECRET_NAME: Final = wire.ADMIN_TOKEN_SECRET
 _LABELS: Final = {"app.kubernetes.io/part-of": "tollway", "app.kubernetes.io/managed-by": "tollway-operator"}
 
 

@@ -302,7 +302,7 @@ def _raise(attempted: str, exc: Exception) -> NoReturn:
             raise Forbidden(message) from exc
         case 409:
             raise Conflict(message) from exc
-        case 422:
+        case 400 | 422:
             raise Invalid(message) from exc
     response: httpx2.Response | None = getattr(exc, "response", None)
     wait = response.headers.get("retry-after", "") if response is not None else ""

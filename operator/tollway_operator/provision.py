@@ -7,11 +7,14 @@ wrong with how the servers are set up.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from tollway_api import wire
 from tollway_api.snapshot import Index, Snapshot
 from tollway_operator.errors import StoreFault, StoreRefusal
 from tollway_operator.redis_store import IndexFacts, IndexSchema, RedisStore, ServerFacts, open_store
+
+_MOST_OTHERS: Final = 16  # that bear an index version's name
 
 
 class Step(StrEnum):
@@ -56,6 +59,23 @@ def _free(index: Index, found: Mapping[str, IndexFacts]) -> Index:
         if facts.schema is not None and facts.schema.takes_the_same_as(IndexSchema.of(index)):
             break
         index = replace(index, version=wire.next_version(index.version))
+    return index
+
+
+def as_published(wanted: Snapshot, published: Mapping[str, Index]) -> Snapshot:
+    """The same snapshot with its index versions as they are called in what was published, where they are the same: for
+    as long as nobody can look at what else there is.
+    """
+    indexes = {name: _as_before(index, published.get(name)) for name, index in wanted.indexes.items()}
+    return wanted if indexes == wanted.indexes else replace(wanted, indexes=indexes)
+
+
+def _as_before(index: Index, before: Index | None) -> Index:
+    name = index
+    for _ in range(_MOST_OTHERS):
+        if before is not None and before.version == name.version:
+            return name
+        name = replace(name, version=wire.next_version(name.version))
     return index
 
 

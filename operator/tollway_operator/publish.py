@@ -16,7 +16,7 @@ from tollway_operator.kube import Kube, StoredSecret
 
 log = logging.getLogger(__name__)
 
-SECRET_NAME: Final = "tollway-snapshot"  # noqa: S105 - its name
+SECRET_NAME: Final = wire.SNAPSHOT_SECRET
 _FENCE: Final = "fence"
 _LABELS: Final = {"app.kubernetes.io/part-of": "tollway", "app.kubernetes.io/managed-by": "tollway-operator"}
 
@@ -36,12 +36,17 @@ class Publisher:
         return standing.fence if standing is not None and standing.fence <= wire.MOST_FENCE else 0
 
     async def standing(self) -> Snapshot | None:
-        """What was published last; None where nothing is whole. Raises KubeFault."""
-        encoded = await self._content(await self._find(SECRET_NAME))
-        try:
-            return snapshot.decode(encoded) if encoded is not None else None
-        except snapshot.SnapshotError:
+        """What was published last; None where nothing was. Raises KubeFault, and PublishFault where it is damaged."""
+        found = await self._find(SECRET_NAME)
+        if found is None:
             return None
+        encoded = await self._content(found)
+        try:
+            if encoded is not None:
+                return snapshot.decode(encoded)
+        except snapshot.SnapshotError as exc:
+            raise PublishFault(str(exc)) from exc
+        raise PublishFault(f"Secret {SECRET_NAME} is damaged")
 
     async def publish(self, encoded: bytes, fence: int) -> tuple[Head, bool]:
         """What stands afterwards, and whether it had to be written. Looks at what is there every time, so that one

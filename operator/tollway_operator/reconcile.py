@@ -21,11 +21,19 @@ from tollway_api.inventory import SecretKey, inventory_of
 from tollway_api.meta import Identity, Resource, Spec
 from tollway_api.parts import Head
 from tollway_api.problems import Problem
-from tollway_api.snapshot import Snapshot
+from tollway_api.snapshot import Index, Snapshot
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.coverage import Publications
 from tollway_operator.deletion import Deletion
-from tollway_operator.errors import KubeFault, LeadershipLost, OperatorError, PublishFault, StoreFault
+from tollway_operator.errors import (
+    Forbidden,
+    Invalid,
+    KubeFault,
+    LeadershipLost,
+    OperatorError,
+    PublishFault,
+    StoreFault,
+)
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.notify import Notifier
@@ -35,13 +43,14 @@ from tollway_operator.provision import (
     ServerWarning,
     WarningReason,
     apply,
+    as_published,
     beside_others,
     cache_warnings,
     ledger_warnings,
     plan,
 )
 from tollway_operator.publish import Publisher
-from tollway_operator.redis_store import IndexFacts, RedisStore
+from tollway_operator.redis_store import RedisStore
 from tollway_operator.references import secrets_of, values_in
 from tollway_operator.reports import lookups_of, why_in_use
 from tollway_operator.secrets import Secrets
@@ -113,6 +122,9 @@ class Reconciler:
         self._publications = Publications()
         self._head: Head | None = None
         self._published: Snapshot | None = None
+        self._published_indexes: Mapping[
+            str, Index
+        ] = {}  # by an earlier operator, where Redis was away at our start
         self._publish_fault = ""
         self._pods_are_heard = False
         self.ticked_at = monotonic()
@@ -207,8 +219,13 @@ class Reconciler:
             await parts.secrets.want(_secrets_of(resources))
         if self._compiled is not None and self._compiled.key == key:
             return self._compiled
-        if parts.secrets.unknown and (standing := await parts.publisher.standing()) is not None:
-            parts.secrets.recall(values_in(standing, resources))
+        # A process that begins knows what the one before it has published.
+        if (
+            self._compiled is None
+            and parts.secrets.unknown
+            and (standing := await parts.publisher.standing())
+        ):
+            parts.secrets.recall(values_in(standing))
         unparsed = {held.identity: held.parsed for held in wanted if isinstance(held.parsed, tuple)}
         inventory = inventory_of(
             resources, dict(parts.secrets.values), unparsed, dict(parts.secrets.unreadable)
@@ -226,7 +243,13 @@ class Reconciler:
         editions = {held.identity: held.edition for held in wanted}
         compiled = Compiled(key, made.snapshot, b"", made.pieces, problems, editions)
         with parts.metrics.step("encode"):
-            return await asyncio.to_thread(_encoded_beside, compiled, self._store.indexes)
+            return await asyncio.to_thread(self._encoded, compiled)
+
+    def _encoded(self, compiled: Compiled) -> Compiled:
+        """With its index versions as they can be called in this Redis, as far as it is known."""
+        if self._store.seen:
+            return _encoded_as(beside_others(compiled.snapshot, self._store.indexes), compiled)
+        return _encoded_as(as_published(compiled.snapshot, self._published_indexes), compiled)
 
     async def _provision(self, compiled: Compiled) -> None:
         """A Redis that is away delays the cache and nothing else: policies and budgets are published all the same."""
@@ -237,7 +260,12 @@ class Reconciler:
                 self.wake()  # it was published before it was known how index versions can be called
         except StoreFault as fault:
             log.warning("indexes could not be provisioned", extra={"reason": str(fault)})
+            if not (self._store.seen or self._store.fault):
+                with suppress(PublishFault):  # where what stands is damaged, nobody knows better
+                    standing = await self._parts.publisher.standing()
+                    self._published_indexes = standing.indexes if standing is not None else {}
             self._store = replace(self._store, fault=str(fault))
+            self._compiled = self._encoded(compiled)
 
     async def _provisioned(self, compiled: Compiled) -> StoreView:
         parts = self._parts
@@ -246,7 +274,7 @@ class Reconciler:
         if facts.search_module is None:
             return StoreView(warnings=warnings, seen=True, ledger_warnings=ledger)
         found = await parts.cache.indexes()
-        compiled = self._compiled = _encoded_beside(compiled, found)
+        compiled = self._compiled = _encoded_as(beside_others(compiled.snapshot, found), compiled)
         actions = [each for each in plan(compiled.snapshot.indexes.values(), found) if each.index]
         refused: dict[str, str] = {}
         if actions:
@@ -275,7 +303,7 @@ class Reconciler:
         parts = self._parts
         try:
             self._head, wrote = await parts.publisher.publish(compiled.encoded, parts.leadership.fence())
-        except PublishFault as fault:
+        except (PublishFault, Forbidden, Invalid) as fault:  # which do not pass by themselves
             self._publish_fault = str(fault)
             raise
         self._publish_fault = ""
@@ -343,9 +371,8 @@ class Reconciler:
         )
 
 
-def _encoded_beside(compiled: Compiled, found: Mapping[str, IndexFacts]) -> Compiled:
-    """Encoded, with its index versions as they can be called in this Redis."""
-    wanted = beside_others(compiled.snapshot, found)
+def _encoded_as(wanted: Snapshot, compiled: Compiled) -> Compiled:
+    """What was compiled, with the index versions of another snapshot of it."""
     if wanted is compiled.snapshot:
         return compiled if compiled.encoded else replace(compiled, encoded=snapshot.encode(wanted))
     indexes = {

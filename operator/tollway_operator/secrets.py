@@ -114,7 +114,8 @@ class Secrets:
         except Forbidden as fault:
             self._note(key, f"may not be read: {fault}")
         except KubeFault as fault:
-            self._note(key, f"could not be read: {fault}")
+            if key not in self.values:
+                self._note(key, f"could not be read: {fault}")
             raise
         else:
             self.values[key] = {field: value.decode(errors="replace") for field, value in data.items()}

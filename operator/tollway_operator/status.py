@@ -32,6 +32,7 @@ _UNRESOLVED: Final = frozenset(
     {ProblemReason.UNKNOWN_REFERENCE, ProblemReason.MISSING_SECRET, ProblemReason.UNREADABLE_SECRET}
 )
 _CONDITIONS: Final = TypeAdapter(list[Condition])
+_VERSIONS: Final = TypeAdapter(list[VersionStatus])
 _PROGRAMMED: Final = "Every ready pod runs it."
 _MOST_MESSAGE: Final = 2_000
 
@@ -143,8 +144,19 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     coverage = view.covering.of(held.identity, held.edition)
     index = view.snapshot.indexes.get(held.identity.path) if coverage is not None else None
     drafts = [*_standing(held, view), _index_ready(index, view.store), _programmed(held, view, coverage)]
+    versions = _versions(held, index, view.store) if view.store.seen else _versions_said(held)
+    seen = view.lookups.get(held.identity.path)
+    return SemanticCacheIndexStatus.model_construct(
+        conditions=_conditions(held, drafts, view, beside=[_redis_sound(view.store)]),
+        active_version=index.version if index else "",
+        versions=versions[:16],
+        hit_ratio=f"{seen.hits / seen.total:.2f}" if seen and seen.total else "",
+    )
+
+
+def _versions(held: Held, index: Index | None, store: StoreView) -> list[VersionStatus]:
     versions = []
-    for name, facts in sorted(view.store.indexes.items()):
+    for name, facts in sorted(store.indexes.items()):
         # One without a schema that we know is somebody else's, whatever its name.
         if wire.owner_of(name) == held.identity.path and facts.schema is not None:
             version = name.removeprefix(wire.INDEX_PREFIX)
@@ -159,13 +171,15 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
                     memory_bytes=facts.memory_bytes,
                 )
             )
-    seen = view.lookups.get(held.identity.path)
-    return SemanticCacheIndexStatus.model_construct(
-        conditions=_conditions(held, drafts, view, beside=[_redis_sound(view.store)]),
-        active_version=index.version if index else "",
-        versions=versions[:16],
-        hit_ratio=f"{seen.hits / seen.total:.2f}" if seen and seen.total else "",
-    )
+    return versions
+
+
+def _versions_said(held: Held) -> list[VersionStatus]:
+    """What an operator before this one has seen."""
+    try:
+        return _VERSIONS.validate_python(json.loads(held.status or b"{}").get("versions") or [])
+    except (ValidationError, ValueError, AttributeError):
+        return []
 
 
 def _standing(held: Held, view: View) -> list[_Draft]:
@@ -177,7 +191,10 @@ def _standing(held: Held, view: View) -> list[_Draft]:
     errors = [
         problem for problem in problems if problem not in unresolved and problem.severity is Severity.ERROR
     ]
-    warnings = [problem for problem in problems if problem not in unresolved and problem not in errors]
+    stale = [problem for problem in problems if problem.reason is ProblemReason.STALE_SECRET]
+    warnings = [
+        each for each in problems if each not in unresolved and each not in errors and each not in stale
+    ]
     accepted = _Draft(
         ConditionType.ACCEPTED, true, ConditionReason.ACCEPTED, _sentences(warnings) or "It is valid."
     )
@@ -185,8 +202,9 @@ def _standing(held: Held, view: View) -> list[_Draft]:
         accepted = _Draft(ConditionType.ACCEPTED, ConditionStatus.FALSE, errors[0].reason, _sentences(errors))
     if not has_references:
         return [accepted]
-    message = "Everything it names is there."
-    resolved = _Draft(ConditionType.RESOLVED_REFS, true, ConditionReason.RESOLVED, message)
+    message = _sentences(stale) or "Everything it names is there."
+    found = ProblemReason.STALE_SECRET if stale else ConditionReason.RESOLVED
+    resolved = _Draft(ConditionType.RESOLVED_REFS, true, found, message)
     if unresolved:
         reason = unresolved[0].reason
         resolved = _Draft(ConditionType.RESOLVED_REFS, ConditionStatus.FALSE, reason, _sentences(unresolved))
@@ -240,10 +258,10 @@ def _index_ready(index: Index | None, store: StoreView) -> _Draft:
     def draft(status: ConditionStatus, reason: ConditionReason | WarningReason, message: str) -> _Draft:
         return _Draft(ConditionType.INDEX_READY, status, reason, message)
 
-    if index is None or not store.seen:
-        return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, store.fault or "Not provisioned yet.")
     if store.fault:
         return draft(ConditionStatus.UNKNOWN, ConditionReason.STORE_UNAVAILABLE, store.fault)
+    if index is None or not store.seen:
+        return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not provisioned yet.")
     for warning in store.warnings:
         if warning.reason is WarningReason.SEARCH_MODULE_MISSING:
             return draft(ConditionStatus.FALSE, warning.reason, warning.message)
@@ -259,12 +277,10 @@ def _index_ready(index: Index | None, store: StoreView) -> _Draft:
 def _redis_sound(store: StoreView) -> _Draft:
     """How Redis is set up: what will go wrong one day, which is why it is no part of Ready."""
     kind = ConditionType.REDIS_SOUND
-    if not store.seen or store.ledger_warnings is None:
-        return _Draft(
-            kind, ConditionStatus.UNKNOWN, ConditionReason.PENDING, store.fault or "Not looked at yet."
-        )
     if store.fault:
         return _Draft(kind, ConditionStatus.UNKNOWN, ConditionReason.STORE_UNAVAILABLE, store.fault)
+    if not store.seen or store.ledger_warnings is None:
+        return _Draft(kind, ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not looked at yet.")
     if warnings := (*store.warnings, *store.ledger_warnings):
         message = " ".join(f"{_upper_first(each.message)}." for each in warnings)
         return _Draft(kind, ConditionStatus.FALSE, warnings[0].reason, message)
@@ -320,7 +336,7 @@ def _conditions(
             observed_generation=held.generation,
             last_transition_time=view.now,
             reason=each.reason,
-            message=_shortened(each.message, _MOST_MESSAGE),
+            message=_shortened(_printable(each.message), _MOST_MESSAGE),
         )
         for each in (*drafts, *beside, ready)
     ]
@@ -378,6 +394,11 @@ def _sentences(problems: Iterable[Problem]) -> str:
 
 def _upper_first(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _printable(text: str) -> str:
+    """What a pod says, for one, may hold what the API server refuses, or what a terminal obeys."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def _shortened(text: str, most: int) -> str:

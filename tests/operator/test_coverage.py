@@ -93,7 +93,7 @@ def test_what_has_become_something_else_without_an_edit_is_asked_for_as_well() -
     assert isinstance(tenant, Tenant)
     publications = Publications()
     publications.note(head("1", 1), PIECES, EDITIONS)
-    rotated: dict[Identity, Piece] = {**PIECES, ACME: replace(tenant, key_digests=("0" * 64,))}
+    rotated: dict[Identity, Piece] = {**PIECES, ACME: replace(tenant, key_digests={"acme/api-key": "0" * 64})}
     publications.note(head("2", 2), rotated, EDITIONS)
     covering = publications.coverage([pod("a", "1"), pod("b", "2")])
     assert covering.of(ACME, EDITIONS[ACME]) == Coverage("2" * 12, 2, 1, "a: has not answered yet")

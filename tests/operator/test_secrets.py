@@ -1,16 +1,16 @@
 """What is known of the Secrets that objects name, whatever the API server answers."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
-from tests.dataplanes import ACME_KEY, Setup, manifest, secret
+from tests.dataplanes import ACME_KEY, BETA_KEY, Setup, secret
 from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import inventory_of, parse_inventory
 from tollway_api.problems import ProblemReason
-from tollway_api.snapshot import encode
+from tollway_api.snapshot import decode, encode
+from tollway_api.wire import key_digest
 from tollway_operator.errors import Forbidden, KubeFault, NotFound
 from tollway_operator.kube import StoredSecret
 from tollway_operator.references import values_in
@@ -106,31 +106,45 @@ async def test_one_that_cannot_be_told_holds_everybody_up_for_a_minute_and_no_lo
     assert secrets.unreadable == {}
 
 
-def test_what_was_published_says_what_stood_in_the_secrets_of_objects_that_are_as_they_were() -> None:
-    model = {"credentialsRef": {"name": "provider", "key": "token"}}
+def test_what_was_published_says_what_stood_in_each_secret() -> None:
+    keys = [{"secretRef": {"name": "absent"}}, {"secretRef": {"name": "acme", "key": "second"}}]
     setup = Setup(
         "http://a/v1",
         "http://b/v1",
-        cheap_model=model,
-        acme={"apiKeys": [{"secretRef": {"name": "acme"}}, {"secretRef": {"name": "acme", "key": "second"}}]},
-        others=(
-            {**secret("provider", ""), "stringData": {"token": "sk-secret"}},
-            manifest("TenantBudget", "late", {"apiKeys": [{"secretRef": {"name": "absent"}}]}),
-        ),
+        cheap_model={"credentialsRef": {"name": "provider", "key": "token"}},
+        rich_model={"credentialsRef": {"name": "acme", "key": "second"}},
+        acme={"apiKeys": keys},
+        others=({**secret("provider", ""), "stringData": {"token": "sk-secret"}},),
     )
-    keys = {**secret("acme", ""), "stringData": {"api-key": ACME_KEY, "second": "other"}}
-    objects = [keys if each == secret("acme", ACME_KEY) else each for each in setup.objects()]
+    both = {**secret("acme", ""), "stringData": {"api-key": ACME_KEY, "second": "other"}}
+    objects = [both if each == secret("acme", ACME_KEY) else each for each in setup.objects()]
     parsed, _ = parse_inventory(objects)
-    resources = [*parsed.indexes, *parsed.budgets, *parsed.policies]
     published = compile_snapshot(parsed, bundled(), "default").snapshot
-    recalled = values_in(published, resources)
-    assert recalled.keys() == {("default", "acme"), ("default", "beta"), ("default", "provider")}
-    assert recalled["default", "acme"].keys() == {"api-key", "second"}
-    again = compile_snapshot(inventory_of(resources, recalled, {}), bundled(), "default")
+    recalled = values_in(decode(encode(published)))
+    # By where they stand, not by their order; and what a provider is to have is no digest.
+    assert recalled == {
+        ("default", "acme"): {"second": "other"},
+        ("default", "beta"): {"api-key": f"sha256:{key_digest(BETA_KEY)}"},
+        ("default", "provider"): {"token": "sk-secret"},
+    }
+    resources = [*parsed.indexes, *parsed.budgets, *parsed.policies]
+    unreadable = dict.fromkeys(recalled, "may not be read")
+    again = compile_snapshot(inventory_of(resources, recalled, {}, unreadable), bundled(), "default")
     assert encode(again.snapshot) == encode(published)
+    told = {
+        problem.identity.name for problem in again.problems if problem.reason is ProblemReason.STALE_SECRET
+    }
+    assert told == {"acme", "beta", "chat"}
 
-    edited = [replace(each, generation=each.generation + 1) for each in resources]
-    assert values_in(published, edited) == {}
+
+def test_a_digest_is_no_key_for_a_provider_and_our_own_secrets_are_nobodys_reference() -> None:
+    for own, said in ((False, "has only a digest"), (True, "is Tollway's own")):
+        name = "tollway-snapshot" if own else "provider"
+        setup = Setup("http://a/v1", "http://b/v1", cheap_model={"credentialsRef": {"name": name}})
+        parsed, _ = parse_inventory([*setup.objects(), secret(name, f"sha256:{key_digest('any')}")])
+        made = compile_snapshot(parsed, bundled(), "default")
+        assert not made.snapshot.policies
+        assert any(said in problem.message for problem in made.problems)
 
 
 async def test_what_is_recalled_stands_in_for_what_may_not_be_read_and_for_nothing_else(

@@ -20,6 +20,7 @@ from tests.processes import wait_for
 from tests.proxies import proxy
 from tests.with_apiserver.conftest import CRDS, apply_definitions
 from tollway_api import wire
+from tollway_api.meta import TenantName
 
 SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
 EDITED = SETUP.but(policy={"priority": 7})
@@ -168,17 +169,15 @@ def test_a_providers_key_that_is_deleted_and_put_back_is_missed_and_used_again(
 def test_a_role_that_loses_secrets_takes_nothing_from_anybody_and_is_named_to_who_comes_new(
     installation: Installation,
 ) -> None:
-    role = json.loads(installation.kubectl("get", "clusterrole", "tollway-operator", "-o", "json"))
-    rules = {"rules": [rule for rule in role["rules"] if rule["resources"] != ["secrets"]]}
-    patch = ("patch", "clusterrole", "tollway-operator", "--type=merge", "-p", json.dumps(rules))
-    with contextlib.ExitStack() as stack, installation.light_pod("dp-1") as pod:
+    with ExitStack() as stack, installation.light_pod("dp-1") as pod:
         stack.callback(installation.prepare)
         with installation.operator() as operator:
             installation.apply(*SETUP.objects())
             installation.until_ready()
             before = pod.revision
-            installation.kubectl(*patch)
+            forbid_secrets(installation)
             wait_for(lambda: operator.logged("a Secret cannot be read"), "it is refused")
+            installation.until("TenantBudget", "acme", "ResolvedRefs", "StaleSecret")
             key = {"apiKeys": [{"secretRef": {"name": "late"}}]}
             installation.apply(secret("late", "late-key"), manifest("TenantBudget", "late", key))
             said = installation.until("TenantBudget", "late", "ResolvedRefs", "UnreadableSecret")
@@ -186,18 +185,34 @@ def test_a_role_that_loses_secrets_takes_nothing_from_anybody_and_is_named_to_wh
             installation.until("TenantBudget", "late", "Programmed", "NotResolved")
             assert pod.revision == before
             assert installation.condition("TenantBudget", "acme", "Ready")["status"] == "True"
-        # One that was never able to read them goes on from what was published.
+        # One that was never able to read them goes on from what was published, and from no more than that: a key that
+        # another Secret held is not taken for the one that is named now.
+        installation.kubectl("delete", "tb", "beta")
+        swapped = {"apiKeys": [{"secretRef": {"name": "beta-new"}}]}
+        installation.apply(secret("beta-new", "new-key"), manifest("TenantBudget", "beta", swapped))
+        same = {"apiKeys": [{"secretRef": {"name": "acme"}}], "alertThresholdPercent": 70}
+        installation.apply(manifest("TenantBudget", "acme", same))
         with installation.operator():
             installation.apply(manifest("SemanticCacheIndex", "more", {}))
             installation.until("SemanticCacheIndex", "more", "Ready", "Ready")
             running = pod.live.current().snapshot
             assert "default/more" in running.indexes
-            assert {name: len(each.key_digests) for name, each in running.tenants.items()} == {
-                "acme": 1,
-                "beta": 1,
-            }
+            assert {name: len(each.key_digests) for name, each in running.tenants.items()} == {"acme": 1}
+            assert running.tenants[TenantName("acme")].alert_threshold_percent == 70
+            said = installation.until("TenantBudget", "acme", "ResolvedRefs", "StaleSecret")
+            assert said["status"] == "True"
+            assert "what it held before goes on" in said["message"]
+            installation.until("TenantBudget", "beta", "ResolvedRefs", "UnreadableSecret")
             installation.prepare()
-            installation.until("TenantBudget", "late", "Ready", "Ready")
+            for name in ("late", "beta"):
+                installation.until("TenantBudget", name, "Ready", "Ready")
+            installation.until("TenantBudget", "acme", "ResolvedRefs", "Resolved")
+
+
+def forbid_secrets(installation: Installation) -> None:
+    role = json.loads(installation.kubectl("get", "clusterrole", "tollway-operator", "-o", "json"))
+    rules = {"rules": [rule for rule in role["rules"] if rule["resources"] != ["secrets"]]}
+    installation.kubectl("patch", "clusterrole", "tollway-operator", "--type=merge", "-p", json.dumps(rules))
 
 
 def test_an_api_server_that_is_killed_and_comes_back_is_caught_up_with(installation: Installation) -> None:

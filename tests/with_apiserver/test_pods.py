@@ -29,7 +29,7 @@ def running(installation: Installation, fault: Fault) -> Iterator[None]:
 
 FAULTS = (
     ("hangs", "WaitingForPods", "dp-b: it did not answer (TimeoutError)"),
-    ("rejects", "RejectedByPod", "no room for it"),
+    ("rejects", "RejectedByPod", "no room\ufffd for it\ufffd"),
     ("lies", "RejectedByPod", "dp-b: it acknowledged, but runs 000000000000"),
     ("babbles", "WaitingForPods", "dp-b: its answer makes no sense"),
     ("breaks", "WaitingForPods", "dp-b: it answered 500"),

@@ -33,6 +33,23 @@ async def reader(installation: Installation) -> AsyncIterator[SnapshotSecrets]:
     await client.close()
 
 
+def test_a_snapshot_that_may_not_be_written_is_told_to_whoever_waits_for_it(
+    installation: Installation,
+) -> None:
+    setup = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
+    with installation.light_pod("dp-1"), installation.operator():
+        installation.apply(*setup.objects())
+        installation.until_ready()
+        fix = ("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", '{"immutable": true}')
+        installation.kubectl(*fix)
+        installation.apply(*setup.but(policy={"priority": 4}).objects())
+        said = installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
+        assert "immutable" in said["message"]
+        assert installation.condition("TenantBudget", "acme", "Ready")["status"] == "True"
+        installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-snapshot")
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+
+
 async def test_parts_alternate_and_what_stands_is_left_alone(kube: Kube, reader: SnapshotSecrets) -> None:
     publisher = Publisher(kube, NAMESPACE)
     slots = []
@@ -171,7 +188,10 @@ async def test_ten_thousand_tenants_travel_in_a_fraction_of_what_may(
     names = [TenantName(f"tenant-{number}") for number in range(10_000)]
     many = replace(
         few,
-        tenants={name: replace(acme, name=name, key_digests=(wire.key_digest(name),)) for name in names},
+        tenants={
+            name: replace(acme, name=name, key_digests={"key/api-key": wire.key_digest(name)})
+            for name in names
+        },
         sources=(*few.sources, *(Source("TenantBudget", "default", name, 1) for name in names)),
     )
     encoded = snapshot.encode(many)

@@ -188,7 +188,7 @@ def test_a_redis_that_is_away_delays_the_index_and_nothing_else(
         installation.apply(*SETUP.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         installation.until("TenantBudget", "acme", "Ready", "Ready")
-        away = installation.until("SemanticCacheIndex", "answers", "IndexReady", "Pending")
+        away = installation.until("SemanticCacheIndex", "answers", "IndexReady", "StoreUnavailable")
         assert away["status"] == "Unknown"
         assert "could not reach the cache Redis" in away["message"]
         fault_redis.start()
@@ -325,15 +325,28 @@ def test_a_redis_that_comes_back_with_a_foreign_index_is_not_said_to_be_run_befo
     with redis.Redis("127.0.0.1", port=fault_redis.port) as client:
         client.execute_command("FT.CREATE", wire.index_name(index), "SCHEMA", "title", "TEXT")
     fault_redis.pause()
-    with installation.light_pod("dp-1") as pod, installation.operator(resync_s="15"):
-        installation.apply(*SETUP.objects())
-        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
-        assert pod.live.current().snapshot.indexes["default/answers"].version == index.version
+    with installation.light_pod("dp-1") as pod:
+        with installation.operator("op-1", resync_s="15"):
+            installation.apply(*SETUP.objects())
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            assert pod.live.current().snapshot.indexes["default/answers"].version == index.version
+            fault_redis.resume()
+            installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+            status = installation.get("SemanticCacheIndex", "answers")["status"]
+            assert status["activeVersion"] == pod.live.current().snapshot.indexes["default/answers"].version
+            assert status["activeVersion"] == wire.next_version(index.version)
+        # Who begins while it is away goes on from the name that was published.
+        fault_redis.pause()
+        with installation.operator("op-2"):
+            installation.apply(*SETUP.but(policy={"priority": 3}).objects())
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            installation.until("SemanticCacheIndex", "answers", "IndexReady", "StoreUnavailable")
+            said = installation.get("SemanticCacheIndex", "answers")["status"]
+            assert [each["name"] for each in said["versions"]] == [status["activeVersion"]]
+            assert {
+                digested.indexes["default/answers"].version for digested, _ in installation.served[-2:]
+            } == {wire.next_version(index.version)}
         fault_redis.resume()
-        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
-        status = installation.get("SemanticCacheIndex", "answers")["status"]
-        assert status["activeVersion"] == pod.live.current().snapshot.indexes["default/answers"].version
-        assert status["activeVersion"] == wire.next_version(index.version)
 
 
 def test_one_of_two_keys_that_is_missing_is_said_and_the_other_goes_on(installation: Installation) -> None:

@@ -33,7 +33,7 @@ def tenant(*limits: Limit) -> Tenant:
     return Tenant(
         name=TenantName("acme"),
         namespace="default",
-        key_digests=(),
+        key_digests={},
         limits=limits,
         alert_threshold_percent=80,
         on_exceeded=OnExceeded(ExceededAction.REJECT, "no", None),

@@ -20,7 +20,11 @@ class Directory:
 
     @cached_property
     def _tenant_of_digest(self) -> Mapping[str, Tenant]:
-        return {digest: tenant for tenant in self.snapshot.tenants.values() for digest in tenant.key_digests}
+        return {
+            digest: tenant
+            for tenant in self.snapshot.tenants.values()
+            for digest in tenant.key_digests.values()
+        }
 
     @cached_property
     def _policies_of_namespace(self) -> Mapping[str, tuple[Policy, ...]]:
