@@ -20,6 +20,8 @@ import lightkube
 import prometheus_client
 import yaml
 from lightkube.config.kubeconfig import KubeConfig
+from lightkube.core.decoders import decode_object
+from lightkube.resources.core_v1 import Secret
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
@@ -66,6 +68,10 @@ class LightPod:
     def refresh(self) -> None:
         """What it does by itself now and then."""
         asyncio.run_coroutine_threadsafe(self.following.refresh(), self.loop).result(20)
+
+
+# The first one of a kind is not safe from threads, such as those of two light pods: msgspec ends the process.
+decode_object(b"{}", Secret)
 
 
 @dataclass

@@ -5,8 +5,9 @@ through before it is full, and takes time with the square of the objects to fill
 """
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -119,11 +120,21 @@ def _handlers(objects: Objects, watchers: Watchers) -> kopf.OperatorRegistry:
     return registry
 
 
+class _Backoffs:
+    """Seconds between kopf's attempts at a request: short, so that it is soon back when the API server is, and without
+    an end, at which it would end as a whole.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain((1.0, 1.0, 2.0), itertools.repeat(3.0))
+
+
 def _settings(*, namespaced: bool) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False  # Events are our own, on transitions
     settings.networking.request_timeout = _REQUEST_S
     settings.networking.connect_timeout = _CONNECT_S
+    settings.networking.error_backoffs = _Backoffs()
     settings.watching.server_timeout = _WATCH_S
     settings.watching.chunk_size = _PAGE
     settings.queueing.idle_timeout = _IDLE_S

@@ -19,6 +19,11 @@ from tools.cluster_tools import BuildError, find
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Together with one at a time for each process, this keeps all of them busy to the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """Skipped, loudly, where its binaries cannot be built; in CI that is a failure."""

@@ -298,6 +298,7 @@ def objects(schema: JsonObject) -> st.SearchStrategy[Any]:
     return st.text(min_size=schema.get("minLength", 0), max_size=min(longest, 40))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.kind)
 def test_whatever_it_takes_the_compiler_reads(admin: httpx.Client, definition: Any) -> None:
     schema = structural_schema(definition.spec)

@@ -215,6 +215,7 @@ def forbid_secrets(installation: Installation) -> None:
     installation.kubectl("patch", "clusterrole", "tollway-operator", "--type=merge", "-p", json.dumps(rules))
 
 
+@pytest.mark.long
 def test_an_api_server_that_is_killed_and_comes_back_is_caught_up_with(installation: Installation) -> None:
     server = installation.server
     with installation.light_pod("dp-1") as pod, installation.operator() as operator:
@@ -406,6 +407,7 @@ def test_a_namespace_that_is_deleted_takes_its_objects_along(installation: Insta
             assert client.execute_command("FT._LIST") == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("away", [False, True], ids=["while it runs", "while it is away"])
 def test_a_listed_namespace_that_is_deleted_is_let_go_although_the_role_in_it_goes_first(
     installation: Installation, *, away: bool

@@ -51,6 +51,7 @@ def test_an_api_server_that_is_away_does_not_fail_the_probe(installation: Instal
                 time.sleep(0.5)
 
 
+@pytest.mark.long
 def test_a_listed_namespace_in_which_the_role_is_missing_is_named_until_it_is_there(
     installation: Installation,
 ) -> None:

@@ -80,6 +80,7 @@ def events(installation: Installation, name: str) -> list[tuple[str, str]]:
     return sorted((each["type"], each["reason"]) for each in json.loads(found)["items"])
 
 
+@pytest.mark.long
 def test_events_tell_of_transitions_and_not_of_repeats(installation: Installation) -> None:
     installation.kubectl("delete", "events", "--all")
     with installation.light_pod("dp-1"):

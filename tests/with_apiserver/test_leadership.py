@@ -60,6 +60,7 @@ def test_a_successor_says_nothing_of_pods_before_they_have_had_their_say(install
         assert told == ""
 
 
+@pytest.mark.long
 def test_a_leader_that_is_killed_is_succeeded_when_its_lease_has_run_out(installation: Installation) -> None:
     with installation.light_pod("dp-1"), installation.operator("op-1") as one:
         installation.apply(*SETUP.objects())
@@ -72,6 +73,7 @@ def test_a_leader_that_is_killed_is_succeeded_when_its_lease_has_run_out(install
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
 
 
+@pytest.mark.long
 def test_a_leader_that_slept_through_its_succession_is_refused(installation: Installation) -> None:
     with installation.light_pod("dp-1") as pod, installation.operator("op-1") as one:
         installation.apply(*SETUP.objects())

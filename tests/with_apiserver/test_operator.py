@@ -165,6 +165,7 @@ def test_keys_leave_the_operator_as_digests_and_no_secret_is_read_unnamed_or_tol
     assert all(name.startswith("tollway-") for namespace, name in read if namespace == NAMESPACE)
 
 
+@pytest.mark.long
 def test_nothing_is_written_while_nothing_changes(installation: Installation) -> None:
     """Over a minute, by the API server's own record."""
     with installation.light_pod("dp-1"), installation.operator() as operator:

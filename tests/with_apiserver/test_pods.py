@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import httpx
+import pytest
 import redis
 
 from tests.dataplanes import Setup
@@ -36,6 +37,7 @@ FAULTS = (
 )
 
 
+@pytest.mark.long
 def test_a_pod_that_does_not_run_it_is_named_and_forgiven_when_it_does(installation: Installation) -> None:
     fault = Fault()
     with running(installation, fault):
@@ -210,6 +212,7 @@ def test_a_pod_that_dies_between_ready_and_its_acknowledgement_is_waited_for_unt
         installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
 
 
+@pytest.mark.long
 def test_pods_born_while_nobody_operates_run_what_was_published(installation: Installation) -> None:
     with installation.light_pod("dp-a"), installation.operator() as operator:
         installation.apply(*SETUP.objects())
