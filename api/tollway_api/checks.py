@@ -201,8 +201,9 @@ def api_keys_exist(budget: BudgetResource, world: World) -> Iterator[Problem]:
     ]
     for place, (api_key, key) in enumerate(zip(budget.spec.api_keys, values, strict=True)):
         ref = api_key.secret_ref
-        for missing in _secret_exists(budget, f"spec.apiKeys[{place}].secretRef", ref, world):
-            yield replace(missing, severity=Severity.WARNING if any(values) else Severity.ERROR)
+        for found in _secret_exists(budget, f"spec.apiKeys[{place}].secretRef", ref, world):
+            lacks = found.reason in {ProblemReason.MISSING_SECRET, ProblemReason.UNREADABLE_SECRET}
+            yield replace(found, severity=Severity.WARNING) if lacks and any(values) else found
         if key.startswith(wire.DIGEST_PREFIX) and not re.fullmatch(r"sha256:[0-9a-fA-F]{64}", key):
             message = f"Secret {ref.name!r} has a digest that is not sha256: and 64 hex digits"
         elif not re.fullmatch(r"[ -~]{0,512}", key):
@@ -293,7 +294,7 @@ def _secret_exists(
     owner: PolicyResource | BudgetResource, field: str, ref: SecretKeyRef, world: World
 ) -> Iterator[Problem]:
     namespace = owner.identity.namespace
-    if namespace == world.installation_namespace and ref.name.startswith(wire.OWN_SECRETS):
+    if namespace == world.installation_namespace and wire.OWN_SECRETS.fullmatch(ref.name):
         message = f"Secret {ref.name!r} is Tollway's own; name one of yours"
         yield Problem(owner.identity, f"{field}.name", ProblemReason.INVALID, message)
         return

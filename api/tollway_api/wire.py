@@ -20,10 +20,10 @@ FENCE_KEY: Final = f"{_PREFIX}:fence"  # the latest leadership that wrote here
 # A Lease counts in 32 bits, and one more must fit. What is above was written by no leader, so it refuses none.
 MOST_FENCE: Final = 2**30
 DIGEST_PREFIX: Final = "sha256:"
-# Secrets of the installation's namespace that the operator writes; the snapshot's further parts begin like its first.
+# Secrets of the installation's namespace that the operator writes.
 SNAPSHOT_SECRET: Final = "tollway-snapshot"  # noqa: S105 - its name
 ADMIN_TOKEN_SECRET: Final = "tollway-admin-token"  # noqa: S105 - its name
-OWN_SECRETS: Final = (SNAPSHOT_SECRET, ADMIN_TOKEN_SECRET)
+OWN_SECRETS: Final = re.compile(rf"{ADMIN_TOKEN_SECRET}|{SNAPSHOT_SECRET}(-[ab]-[0-9]+)?")
 FINGERPRINT_DIGITS: Final = 12
 
 

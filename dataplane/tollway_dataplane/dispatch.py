@@ -76,8 +76,8 @@ class Dispatch:
             try:
                 hold = await self._hold(job, attempt, made)
             except Exceeded as exceeded:
-                # What does not fit the budget is passed over, but for the model that the request was for.
-                attempts = rest if made and rest else self._degraded(job, exceeded)
+                # A fallback that does not fit is passed over. Before any attempt the budget's own rule decides.
+                attempts = rest if made else self._degraded(job, exceeded)
                 continue
             made += 1
             job.record.fallbacks = made - 1

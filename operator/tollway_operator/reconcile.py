@@ -127,6 +127,7 @@ class Reconciler:
         ] = {}  # by an earlier operator, where Redis was away at our start
         self._publish_fault = ""
         self._pods_are_heard = False
+        self._is_blind = False  # whether Secrets could not be read when this process began
         self.ticked_at = monotonic()
         self._on_done = on_done
 
@@ -220,12 +221,11 @@ class Reconciler:
         if self._compiled is not None and self._compiled.key == key:
             return self._compiled
         # A process that begins knows what the one before it has published.
-        if (
-            self._compiled is None
-            and parts.secrets.unknown
-            and (standing := await parts.publisher.standing())
-        ):
-            parts.secrets.recall(values_in(standing))
+        if self._compiled is None and parts.secrets.unknown:
+            with suppress(PublishFault):  # which is met again when it comes to publishing
+                standing = await parts.publisher.standing()
+                parts.secrets.recall(values_in(standing) if standing is not None else {})
+            self._is_blind = bool(parts.secrets.unknown)
         unparsed = {held.identity: held.parsed for held in wanted if isinstance(held.parsed, tuple)}
         inventory = inventory_of(
             resources, dict(parts.secrets.values), unparsed, dict(parts.secrets.unreadable)
@@ -302,6 +302,9 @@ class Reconciler:
     async def _publish(self, compiled: Compiled) -> None:
         parts = self._parts
         try:
+            if self._is_blind and parts.secrets.unknown:
+                # Of what these held something may stand, so nothing takes its place that cannot be read.
+                await parts.publisher.standing()
             self._head, wrote = await parts.publisher.publish(compiled.encoded, parts.leadership.fence())
         except (PublishFault, Forbidden, Invalid) as fault:  # which do not pass by themselves
             self._publish_fault = str(fault)

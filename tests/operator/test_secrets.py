@@ -145,6 +145,10 @@ def test_a_digest_is_no_key_for_a_provider_and_our_own_secrets_are_nobodys_refer
         made = compile_snapshot(parsed, bundled(), "default")
         assert not made.snapshot.policies
         assert any(said in problem.message for problem in made.problems)
+    keys = [{"secretRef": {"name": "acme"}}, {"secretRef": {"name": "tollway-admin-token"}}]
+    setup = Setup("http://a/v1", "http://b/v1", acme={"apiKeys": keys})
+    parsed, _ = parse_inventory([*setup.objects(), secret("tollway-admin-token", "any")])
+    assert set(compile_snapshot(parsed, bundled(), "default").snapshot.tenants) == {"beta"}
 
 
 async def test_what_is_recalled_stands_in_for_what_may_not_be_read_and_for_nothing_else(

@@ -209,6 +209,26 @@ def test_a_role_that_loses_secrets_takes_nothing_from_anybody_and_is_named_to_wh
             installation.until("TenantBudget", "acme", "ResolvedRefs", "Resolved")
 
 
+def test_what_stands_is_damaged_and_secrets_may_not_be_read_so_nothing_takes_its_place(
+    installation: Installation,
+) -> None:
+    with ExitStack() as stack, installation.light_pod("dp-1") as pod:
+        stack.callback(installation.prepare)
+        with installation.operator():
+            installation.apply(*SETUP.objects())
+            installation.until_ready()
+        before = pod.revision
+        forbid_secrets(installation)
+        installation.write_snapshot({"part": b"damaged"})
+        with installation.operator():
+            installation.apply(*EDITED.objects())
+            said = installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
+            assert "Secret tollway-snapshot is damaged" in said["message"]
+            assert pod.revision == before
+            installation.prepare()
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+
+
 def forbid_secrets(installation: Installation) -> None:
     role = json.loads(installation.kubectl("get", "clusterrole", "tollway-operator", "-o", "json"))
     rules = {"rules": [rule for rule in role["rules"] if rule["resources"] != ["secrets"]]}

@@ -61,6 +61,12 @@ async def test_what_has_expired_and_is_not_swept_up_yet_is_a_miss(
     [
         (("*:vector:*", "prompt", b"\xff\xfe"), "CacheUnavailable"),
         (("*:entry:*", "body", b"not json"), "CacheKeyCollision"),
+        (("*:entry:*", "body", b"5"), "CacheKeyCollision"),
+        (("*:entry:*", "body", b'{"choices":5}'), "CacheKeyCollision"),
+        (("*:entry:*", "model", b"a\r\nb: c"), "CacheKeyCollision"),
+        (("*:entry:*", "model", "é€".encode()), "CacheKeyCollision"),
+        (("*:entry:*", "cost_nano", b"-5"), "CacheKeyCollision"),
+        (("*:entry:*", "cost_nano", b"9" * 40), "CacheKeyCollision"),
         (("*:entry:*", "expires_at", b"soon"), "CacheKeyCollision"),
     ],
 )

@@ -114,6 +114,15 @@ async def test_a_fallback_that_does_not_fit_the_budget_is_passed_over(
     reply = await gateway.ask(PROMPT)
     assert (reply.status, reply.headers["x-tollway-model"]) == (200, "free")
     assert (cheap.total, rich.total) == (1, 1)
+    # And where nothing else is left, it is the provider that has failed and not the budget.
+    order = {"route": {"simpleModel": "cheap"}, "fallback": {"order": ["cheap", "dear"]}}
+    degrade = {"action": "Degrade", "model": "cheap"}
+    gateway = await start(
+        setup.but(policy={"models": models, **order}, acme={"limits": limits, "onExceeded": degrade})
+    )
+    reply = await gateway.ask("Which day comes before Friday?")
+    assert (reply.status, reply.error["code"]) == (503, "providers_unavailable")
+    assert (cheap.total, rich.total) == (2, 1)
 
 
 async def test_when_every_attempt_failed_the_caller_is_told_politely(

@@ -3,6 +3,7 @@ the caller gets an answer within the deadline or a CacheFault with a reason to c
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, cast
@@ -15,11 +16,14 @@ from redis.exceptions import BusyLoadingError, OutOfMemoryError, ResponseError
 from tollway_api import wire
 from tollway_api.semantic_cache_index import VectorType
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
+from tollway_dataplane.core.completions import text_of
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.ports import Neighbour, Place, Remembered, Vector
 
 _FIELDS: Final = ("body", "model", "cost_nano", "expires_at")
+_MODEL: Final = re.compile(r"[!-~]{1,256}")  # goes into a header
+_MOST_COST_NANO: Final = 10**15  # a million dollars
 
 
 class RedisAnswerCache:
@@ -37,10 +41,15 @@ class RedisAnswerCache:
         if body is None or model is None:
             return None
         try:
-            orjson.loads(body)  # what somebody else has written there is nobody's answer
-            return Remembered(body, model.decode(), int(cost or 0), float(expires_at or 0))
+            answer = Remembered(body, model.decode(), int(cost or 0), float(expires_at or 0))
+            completion = orjson.loads(body)
         except ValueError as exc:
             raise CacheFault(CacheReason.CACHE_KEY_COLLISION, "get") from exc
+        # What somebody else has written there is nobody's answer.
+        ours = isinstance(completion, dict) and text_of(completion) and _MODEL.fullmatch(answer.model)
+        if not ours or not 0 <= answer.cost_nano <= _MOST_COST_NANO:
+            raise CacheFault(CacheReason.CACHE_KEY_COLLISION, "get")
+        return answer
 
     async def nearest(self, place: Place, vector: Vector, count: int, within_s: float) -> Sequence[Neighbour]:
         """The closest entries of the partition. Only index documents of the place's own version are seen."""

@@ -46,19 +46,17 @@ _FUNCTION_WORDS: Final = frozenset(
 
 # Words that say how the next content word stands to the rest: "from Paris" is not "to Paris", "and" is not "or".
 _LINKS: Final = frozenset(
-    (
-        "to from into onto in on at of as with without by for and or than before after over under between against"
-    ).split()
-)
-# Words that are others with a capital: who speaks Polish need not polish.
-_CAPITONYMS: Final = frozenset(
-    "polish march may august turkey china chile japan jersey lent job mercury mars pole scone nice reading".split()
+    "to from into onto in on with without by for and or than before after over under between against".split()
 )
 # Punctuation that is more than how a sentence is built; what Unicode calls symbols and marks comes to it.
 _OPERATORS: Final = frozenset("#%&*/@[]{}|_\\")
 
 _WORD: Final = re.compile(r"[^\W_]+(?:[.,:/'’-][^\W_]+)*(?:\+\+|#)?")
-_FLAG: Final = re.compile(r"(?<!\S)--?[^\W_][\w-]*")
+# `-C` is not `-c`, `\d` not `\D`, "5 MW" not "5 mW", `.bashrc` not `bashrc`, and `--` not `-`.
+_SPELLED: Final = re.compile(
+    r"(?<![\w-])--?[^\W_][\w-]*|[\\%+/@#$][^\W\d_]+|(?<=\d)\s?[^\W\d_]{1,3}\b|(?<![\w.])\.\w[\w.-]*|--"
+)
+_VARIATION: Final = "\ufe0f"  # says how a sign before it is to be drawn
 _AMOUNT: Final = re.compile(r"[$€£¥₹%°]|\d")
 
 
@@ -110,26 +108,27 @@ def _keywords(text: str) -> tuple[str, ...]:
 
 
 def _capital_words(text: str) -> tuple[str, ...]:
-    """Words whose capitals make them others: "US" is not "us", "IT" is not "it", "Polish" is not "polish"."""
+    """Short words whose capitals make them names: "US" is not "us", "IT" is not "it"."""
     if text.isupper():
         return ()
     found = (match.group() for match in _WORD.finditer(text))
-    return tuple(word for word in found if word != word.casefold() and _is_other_with_capital(word))
-
-
-def _is_other_with_capital(word: str) -> bool:
-    small = word.casefold()
-    return small in _CAPITONYMS or (len(word) > 1 and word.isupper() and _is_function_word(small))
+    return tuple(
+        word for word in found if len(word) > 1 and word.isupper() and _is_function_word(word.casefold())
+    )
 
 
 def _signs(text: str) -> list[str]:
     """In order, pictures, operators, and the marks that are vowels and tones in many scripts, of which an encoder knows
-    few. Then flags, whose case counts.
+    few. Then what counts as it is spelled.
     """
     return [
-        *(char for char in text if char in _OPERATORS or unicodedata.category(char)[0] in "SM"),
-        *_FLAG.findall(text),
+        *(char for char in text.replace(_VARIATION, "") if _is_sign(char)),
+        *(found.strip() for found in _SPELLED.findall(text)),
     ]
+
+
+def _is_sign(char: str) -> bool:
+    return char in _OPERATORS or unicodedata.category(char)[0] in "SM"
 
 
 def _links(text: str) -> dict[str, set[str]]:
