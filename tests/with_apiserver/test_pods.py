@@ -112,8 +112,13 @@ def test_a_pod_that_is_replaced_must_acknowledge_itself(installation: Installati
         installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
         fault.kind = "breaks"
         with installation.light_pod("dp-new", wrap=fault):
-            waiting = installation.until("RoutingPolicy", "chat", "Programmed", "WaitingForPods")
-            assert "dp-new: it answered 500" in waiting["message"]
+            wait_for(
+                lambda: (
+                    "dp-new: it answered 500"
+                    in str(installation.condition("RoutingPolicy", "chat", "Programmed").get("message"))
+                ),
+                "the new one has said no",
+            )
             fault.kind = ""
             installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
         installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
