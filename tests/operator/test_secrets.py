@@ -1,15 +1,16 @@
 """What is known of the Secrets that objects name, whatever the API server answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from tests.dataplanes import ACME_KEY, BETA_KEY, Setup, secret
 from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
-from tollway_api.inventory import inventory_of, parse_inventory
+from tollway_api.inventory import SecretKey, inventory_of, parse_inventory
+from tollway_api.meta import TenantName
 from tollway_api.problems import ProblemReason
-from tollway_api.snapshot import decode, encode
+from tollway_api.snapshot import Snapshot, decode, encode
 from tollway_api.wire import key_digest
 from tollway_operator.errors import Forbidden, KubeFault, NotFound
 from tollway_operator.kube import StoredSecret
@@ -135,6 +136,23 @@ def test_what_was_published_says_what_stood_in_each_secret() -> None:
         problem.identity.name for problem in again.problems if problem.reason is ProblemReason.STALE_SECRET
     }
     assert told == {"acme", "beta", "chat"}
+
+
+def test_a_key_is_taken_back_by_taking_out_its_reference_although_its_secret_may_not_be_read() -> None:
+    def compiled_with(*names: str, **known: Mapping[SecretKey, Mapping[str, str]]) -> Snapshot:
+        keys = [{"secretRef": {"name": name}} for name in names]
+        setup = Setup("http://a/v1", "http://b/v1", acme={"apiKeys": keys}, others=(secret("next", "new"),))
+        parsed, _ = parse_inventory(setup.objects())
+        secrets = known.get("secrets", parsed.secrets)
+        unreadable = dict.fromkeys(secrets, "may not be read") if known else {}
+        resources = [*parsed.indexes, *parsed.budgets, *parsed.policies]
+        inventory = inventory_of(resources, secrets, {}, unreadable)
+        return compile_snapshot(inventory, bundled(), "default").snapshot
+
+    published = compiled_with("acme", "next")
+    assert published.tenants[TenantName("acme")].key_digests.keys() == {"acme/api-key", "next/api-key"}
+    after = compiled_with("next", secrets=values_in(published))
+    assert after.tenants[TenantName("acme")].key_digests == {"next/api-key": key_digest("new")}
 
 
 def test_a_digest_is_no_key_for_a_provider_and_our_own_secrets_are_nobodys_reference() -> None:
