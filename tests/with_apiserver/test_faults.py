@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import socket
 import ssl
 import time
@@ -238,7 +239,8 @@ def forbid_secrets(installation: Installation) -> None:
 @pytest.mark.long
 def test_an_api_server_that_is_killed_and_comes_back_is_caught_up_with(installation: Installation) -> None:
     server = installation.server
-    with installation.light_pod("dp-1") as pod, installation.operator() as operator:
+    with installation.light_pod("dp-1") as pod, ExitStack() as stack:
+        operator = stack.enter_context(installation.operator("op-1"))
         installation.apply(*SETUP.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         before = pod.revision
@@ -247,34 +249,53 @@ def test_an_api_server_that_is_killed_and_comes_back_is_caught_up_with(installat
         assert pod.revision == before, "pods serve on"
         server.start("kube-apiserver")
         server.wait_until_ready()
+        if operator.process.process.poll() is not None:
+            # Ten seconds without its Lease, on a slow machine, and a leader ends; the kubelet would begin it anew.
+            stack.enter_context(installation.operator("op-2"))
         installation.apply(*EDITED.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         assert pod.revision != before
-        assert operator.process.process.poll() is None
 
 
-@pytest.mark.parametrize("forgotten", [False, True], ids=["cut off", "cut off and 410"])
-def test_an_operator_that_was_cut_off_catches_up_with_what_changed(
-    installation: Installation, *, forgotten: bool
-) -> None:
+def test_an_operator_that_was_cut_off_catches_up_with_what_changed(installation: Installation) -> None:
     with proxy(installation.server.url) as way, installation.light_pod("dp-1") as pod:
         installation.api_url = way.url
         with installation.operator() as operator:
             installation.apply(*SETUP.objects())
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
-            seen = installation.get("TenantBudget", "beta")["metadata"]["resourceVersion"]
             way.cut()
             installation.apply(*EDITED.objects())
             installation.kubectl("delete", "tb", "beta")
-            if forgotten:
-                forget(installation, seen)
-            else:
-                time.sleep(3)
+            time.sleep(3)
             way.restore()
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
-            # After a 410 nobody says what was deleted: there is only a new list, without it.
             wait_for(lambda: set(pod.live.current().snapshot.tenants) == {"acme"}, "beta is gone")
             assert operator.process.process.poll() is None
+
+
+@pytest.mark.long
+def test_one_that_was_cut_off_for_so_long_that_it_is_told_410_catches_up_too(
+    installation: Installation,
+) -> None:
+    """A standby, since a leader that cannot renew its Lease ends."""
+    with proxy(installation.server.url) as way, installation.light_pod("dp-1") as pod, ExitStack() as stack:
+        leader = stack.enter_context(installation.operator("op-1"))
+        installation.apply(*SETUP.objects())
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        seen = installation.get("TenantBudget", "beta")["metadata"]["resourceVersion"]
+        installation.api_url = way.url
+        standby = stack.enter_context(installation.operator("op-2"))
+        wait_for(lambda: httpx.get(f"{standby.url}/readyz").status_code == 200, "it has seen everything")
+        leader.process.stop(signal.SIGKILL)
+        way.cut()
+        installation.apply(*EDITED.objects())
+        installation.kubectl("delete", "tb", "beta")
+        forget(installation, seen)
+        way.restore()
+        # Nobody says what was deleted: there is only a new list, without it.
+        wait_for(lambda: set(pod.live.current().snapshot.tenants) == {"acme"}, "beta is gone", 60)
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        assert standby.process.process.poll() is None
 
 
 def forget(installation: Installation, version: str) -> None:
