@@ -4,9 +4,10 @@ old one. Where something else bears its name, that is left alone and the version
 wrong with how the servers are set up.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 from tollway_api import wire
@@ -50,33 +51,40 @@ class ServerWarning:
 
 def beside_others(wanted: Snapshot, found: Mapping[str, IndexFacts]) -> Snapshot:
     """The same snapshot, but for the index versions whose names something else bears."""
-    indexes = {name: _free(index, found) for name, index in wanted.indexes.items()}
-    return wanted if indexes == wanted.indexes else replace(wanted, indexes=indexes)
-
-
-def _free(index: Index, found: Mapping[str, IndexFacts]) -> Index:
-    while (facts := found.get(wire.index_name(index))) is not None:
-        if facts.schema is not None and facts.schema.takes_the_same_as(IndexSchema.of(index)):
-            break
-        index = replace(index, version=wire.next_version(index.version))
-    return index
+    return _renamed(wanted, lambda index: next(each for each in _names_of(index) if _is_free(each, found)))
 
 
 def as_published(wanted: Snapshot, published: Mapping[str, Index]) -> Snapshot:
     """The same snapshot with its index versions as they are called in what was published, where they are the same: for
     as long as nobody can look at what else there is.
     """
-    indexes = {name: _as_before(index, published.get(name)) for name, index in wanted.indexes.items()}
+    versions = {index.version for index in published.values()}
+
+    def before(index: Index) -> Index:
+        names = islice(_names_of(index), _MOST_OTHERS if versions else 0)
+        return next((each for each in names if each.version in versions), index)
+
+    return _renamed(wanted, before)
+
+
+def _renamed(wanted: Snapshot, rename: Callable[[Index], Index]) -> Snapshot:
+    indexes = {name: rename(index) for name, index in wanted.indexes.items()}
     return wanted if indexes == wanted.indexes else replace(wanted, indexes=indexes)
 
 
-def _as_before(index: Index, before: Index | None) -> Index:
-    name = index
-    for _ in range(_MOST_OTHERS):
-        if before is not None and before.version == name.version:
-            return name
-        name = replace(name, version=wire.next_version(name.version))
-    return index
+def _names_of(index: Index) -> Iterator[Index]:
+    """The index version by its own name, and then by those that it gets where others bear that."""
+    while True:
+        yield index
+        index = replace(index, version=wire.next_version(index.version))
+
+
+def _is_free(index: Index, found: Mapping[str, IndexFacts]) -> bool:
+    """Also where it is there already."""
+    facts = found.get(wire.index_name(index))
+    return facts is None or (
+        facts.schema is not None and facts.schema.takes_the_same_as(IndexSchema.of(index))
+    )
 
 
 def stands(found: IndexFacts, index: Index) -> bool:

@@ -122,9 +122,8 @@ class Reconciler:
         self._publications = Publications()
         self._head: Head | None = None
         self._published: Snapshot | None = None
-        self._published_indexes: Mapping[
-            str, Index
-        ] = {}  # by an earlier operator, where Redis was away at our start
+        # By an earlier operator, where Redis was away at our start.
+        self._published_indexes: Mapping[str, Index] = {}
         self._publish_fault = ""
         self._pods_are_heard = False
         self._is_blind = False  # whether Secrets could not be read when this process began
@@ -222,9 +221,7 @@ class Reconciler:
             return self._compiled
         # A process that begins knows what the one before it has published.
         if self._compiled is None and parts.secrets.unknown:
-            with suppress(PublishFault):  # which is met again when it comes to publishing
-                standing = await parts.publisher.standing()
-                parts.secrets.recall(values_in(standing) if standing is not None else {})
+            parts.secrets.recall(values_in(await self._standing()))
             self._is_blind = bool(parts.secrets.unknown)
         unparsed = {held.identity: held.parsed for held in wanted if isinstance(held.parsed, tuple)}
         inventory = inventory_of(
@@ -251,6 +248,13 @@ class Reconciler:
             return _encoded_as(beside_others(compiled.snapshot, self._store.indexes), compiled)
         return _encoded_as(as_published(compiled.snapshot, self._published_indexes), compiled)
 
+    async def _standing(self) -> Snapshot:
+        """What was published last, as far as it is whole; empty otherwise."""
+        with suppress(PublishFault):  # which is met again when it comes to publishing
+            if (standing := await self._parts.publisher.standing()) is not None:
+                return standing
+        return Snapshot(self._namespace)
+
     async def _provision(self, compiled: Compiled) -> None:
         """A Redis that is away delays the cache and nothing else: policies and budgets are published all the same."""
         was_away = bool(self._store.fault)
@@ -261,9 +265,7 @@ class Reconciler:
         except StoreFault as fault:
             log.warning("indexes could not be provisioned", extra={"reason": str(fault)})
             if not (self._store.seen or self._store.fault):
-                with suppress(PublishFault):  # where what stands is damaged, nobody knows better
-                    standing = await self._parts.publisher.standing()
-                    self._published_indexes = standing.indexes if standing is not None else {}
+                self._published_indexes = (await self._standing()).indexes
             self._store = replace(self._store, fault=str(fault))
             self._compiled = self._encoded(compiled)
 
