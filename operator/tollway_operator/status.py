@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -27,6 +27,8 @@ from tollway_operator.coverage import Coverage, Covering
 from tollway_operator.objects import Edition, Held
 from tollway_operator.provision import ServerWarning, WarningReason, stands
 from tollway_operator.redis_store import IndexFacts
+
+ItemT = TypeVar("ItemT")
 
 _UNRESOLVED: Final = frozenset(
     {ProblemReason.UNKNOWN_REFERENCE, ProblemReason.MISSING_SECRET, ProblemReason.UNREADABLE_SECRET}
@@ -96,8 +98,12 @@ def status_of(held: Held, view: View) -> dict[str, Any]:
 
 def conditions_in(status: bytes) -> list[Condition]:
     """Those of a status as it stands in the API; none where it makes no sense to us."""
+    return _listed_in(status, "conditions", _CONDITIONS)
+
+
+def _listed_in(status: bytes, field: str, each: TypeAdapter[list[ItemT]]) -> list[ItemT]:
     try:
-        return _CONDITIONS.validate_python(json.loads(status or b"{}").get("conditions") or [])
+        return each.validate_python(json.loads(status or b"{}").get(field) or [])
     except (ValidationError, ValueError, AttributeError):
         return []
 
@@ -144,7 +150,11 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     coverage = view.covering.of(held.identity, held.edition)
     index = view.snapshot.indexes.get(held.identity.path) if coverage is not None else None
     drafts = [*_standing(held, view), _index_ready(index, view.store), _programmed(held, view, coverage)]
-    versions = _versions(held, index, view.store) if view.store.seen else _versions_said(held)
+    versions = (
+        _versions(held, index, view.store)
+        if view.store.seen
+        else _listed_in(held.status, "versions", _VERSIONS)  # as an operator before this one saw them
+    )
     seen = view.lookups.get(held.identity.path)
     return SemanticCacheIndexStatus.model_construct(
         conditions=_conditions(held, drafts, view, beside=[_redis_sound(view.store)]),
@@ -172,14 +182,6 @@ def _versions(held: Held, index: Index | None, store: StoreView) -> list[Version
                 )
             )
     return versions
-
-
-def _versions_said(held: Held) -> list[VersionStatus]:
-    """What an operator before this one has seen."""
-    try:
-        return _VERSIONS.validate_python(json.loads(held.status or b"{}").get("versions") or [])
-    except (ValidationError, ValueError, AttributeError):
-        return []
 
 
 def _standing(held: Held, view: View) -> list[_Draft]:

@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_dataplane.core.attempts import seconds_of, trigger_of
 from tollway_dataplane.core.completions import finished_choices, is_whole, usage_of, written_in
-from tollway_dataplane.core.facts import JsonObject, JsonValue
+from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 
@@ -98,7 +98,7 @@ async def _chunks(response: aiohttp.ClientResponse, call: UpstreamCall) -> Async
     """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk. Signs of life
     that are no chunk keep nobody waiting for longer than silence would.
     """
-    events, finished = _event_data(response.content), set[JsonValue]()
+    events, finished = _event_data(response.content), set[str]()
     try:
         while True:
             try:
