@@ -1,10 +1,11 @@
 """The operator, but for a fault at the place that FAULT_POINT names: it is killed there, as by the kernel, or hangs, or
-its clock jumps. Run as a process by the tests of what is left behind.
+its clock jumps, or its Lease is slow to write. Run as a process by the tests of what is left behind.
 
     before:STEP, after:STEP, hang:STEP    a step of the loop
     DOOR.CALL                             after a call of the operator's doors to the world has been answered
     clock:SECONDS                         once it has published, wall clocks are off by so much
     travel:BYTES                          so many are the most that a snapshot may take
+    lease:SECONDS                         so long the API server takes for a write of the Lease
 """
 
 import asyncio
@@ -102,6 +103,16 @@ def _arm_travel(most: int) -> None:
     parts.MOST_PART_BYTES, parts.MOST_PARTS = most, 1  # type: ignore[misc]  # they stand in
 
 
+def _arm_lease(seconds: float) -> None:
+    original = kube.Kube.write_lease
+
+    async def writing(self: kube.Kube, *arguments: str, **named: str) -> object:
+        await asyncio.sleep(seconds)
+        return await original(self, *arguments, **named)  # type: ignore[arg-type]  # it stands in
+
+    kube.Kube.write_lease = writing  # type: ignore[assignment,method-assign]  # it stands in
+
+
 _DOORS: dict[str, type] = {"kube": kube.Kube, "redis": redis_store.RedisStore, "pods": notify.Notifier}
 
 
@@ -111,6 +122,8 @@ def main() -> None:
         _arm_clock(float(second))
     elif first == "travel":
         _arm_travel(int(second))
+    elif first == "lease":
+        _arm_lease(float(second))
     elif first in _DOORS:
         _arm_call(first, second)
     else:

@@ -100,21 +100,24 @@ async def run_operator(settings: Settings) -> None:
         health = Health(reconciler, watches, pods, notifier, leadership, metrics, settings.loop_stale_s)
         port = serving(settings.listen_host, settings.listen_port, metrics, health.trouble, health.not_ready)
         await stack.enter_async_context(port)
-        await _until_first_ends(
-            watch_kinds(objects, watchers, namespaces, settings.identity, kube.has_kinds, watching),
-            leadership.run(),
-            namespaces.run(),
-            watches.run(),
-            parts.secrets.run(),
-            pods.run(),
-            notifier.run(),
-            usage.run(lambda: reconciler.snapshot),
-            reconciler.run(),
-            statuses.run(),
-            health.measure(),
-            _take_signals(watching, stop),
-            _until_told(stop),
-        )
+        try:
+            await _until_first_ends(
+                watch_kinds(objects, watchers, namespaces, settings.identity, kube.has_kinds, watching),
+                leadership.run(),
+                namespaces.run(),
+                watches.run(),
+                parts.secrets.run(),
+                pods.run(),
+                notifier.run(),
+                usage.run(lambda: reconciler.snapshot),
+                reconciler.run(),
+                statuses.run(),
+                health.measure(),
+                _take_signals(watching, stop),
+                _until_told(stop),
+            )
+        finally:
+            await leadership.release()
 
 
 async def _take_signals(kopf_is_ready: asyncio.Event, stop: asyncio.Event) -> None:

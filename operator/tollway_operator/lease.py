@@ -31,7 +31,9 @@ class LeaseTimes:
 
 
 class Leadership:
-    """`run` seeks it and keeps it; `fence` proves it. `standing_fence` is the largest under which anything stands."""
+    """`run` seeks it and keeps it, `fence` proves it and `release` ends it. `standing_fence` is the largest under which
+    anything stands.
+    """
 
     def __init__(
         self,
@@ -66,21 +68,18 @@ class Leadership:
 
     async def run(self) -> None:
         """Runs for the life of the process. Raises LeadershipLost once it had led and does not any more."""
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(self._times.deadline / 2):
-                        await (self._renew(self._lease) if self._lease else self._seek())
-                except Conflict as conflict:
-                    if self._lease is not None:
-                        raise LeadershipLost("another replica has taken the Lease") from conflict
-                except (KubeFault, TimeoutError) as fault:
-                    log.warning("the Lease could not be asked for", extra={"reason": str(fault)})
-                if self._lease is not None and not self.leads:
-                    raise LeadershipLost(f"the Lease could not be renewed for {self._times.deadline:g} s")
-                await asyncio.sleep(self._times.retry)
-        finally:
-            await self._release()
+        while True:
+            try:
+                async with asyncio.timeout(self._times.deadline / 2):
+                    await (self._renew(self._lease) if self._lease else self._seek())
+            except Conflict as conflict:
+                if self._lease is not None:
+                    raise LeadershipLost("another replica has taken the Lease") from conflict
+            except (KubeFault, TimeoutError) as fault:
+                log.warning("the Lease could not be asked for", extra={"reason": str(fault)})
+            if self._lease is not None and not self.leads:
+                raise LeadershipLost(f"the Lease could not be renewed for {self._times.deadline:g} s")
+            await asyncio.sleep(self._times.retry)
 
     async def _seek(self) -> None:
         try:
@@ -116,8 +115,8 @@ class Leadership:
         self._lease = await self._kube.write_lease(self._namespace, LEASE_NAME, wanted, None)
         self._renewed = asked
 
-    async def _release(self) -> None:
-        """So that a successor need not wait."""
+    async def release(self) -> None:
+        """So that a successor need not wait. For who has stopped `run` and writes nothing more."""
         if self._lease is not None and self.leads:
             with suppress(KubeFault, TimeoutError):
                 async with asyncio.timeout(2.0):

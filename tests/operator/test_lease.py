@@ -64,7 +64,7 @@ async def test_a_lease_that_is_behind_what_stands_is_taken_with_a_fence_above_it
     one = leadership(api, "one")
     await one._seek()
     first_fence = one.fence()
-    await one._release()
+    await one.release()
     raised = first_fence + 1_000
     two = leadership(api, "two", standing=raised)
     await two._seek()
@@ -129,7 +129,7 @@ async def test_a_released_lease_is_taken_at_once() -> None:
     api = Api()
     one, two = leadership(api, "one"), leadership(api, "two")
     await one._seek()
-    await one._release()
+    await one.release()
     await two._seek()
     assert two.leads
     assert not one.leads

@@ -5,10 +5,10 @@ import signal
 import time
 from dataclasses import replace
 
-import httpx
 import pytest
 import redis
 
+from tests import loopback
 from tests.dataplanes import Setup
 from tests.installation import Installation
 from tests.pod_faults import Fault
@@ -20,13 +20,17 @@ EDITED = SETUP.but(policy={"priority": 7})
 
 
 def leads(url: str) -> bool:
-    return "tollway_operator_leads 1.0" in httpx.get(f"{url}/metrics").text
+    return "tollway_operator_leads 1.0" in loopback.get(f"{url}/metrics").text
 
 
 def test_a_standby_knows_everything_writes_nothing_and_takes_over_when_the_leader_stops(
-    installation: Installation,
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with installation.light_pod("dp-1"), installation.operator("op-1") as one:
+    monkeypatch.setenv("FAULT_POINT", "lease:1")  # as of an API server that has much to do
+    with (
+        installation.light_pod("dp-1"),
+        installation.operator("op-1", "tests.faulty_operator") as one,
+    ):
         installation.apply(*SETUP.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         with installation.operator("op-2") as two:
