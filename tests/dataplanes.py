@@ -8,9 +8,9 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import aiohttp
-import openai
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -24,6 +24,9 @@ from tollway_dataplane.logs import json_log
 from tollway_dataplane.server import Site, listen, serve
 from tollway_dataplane.settings import Address, Settings
 from tollway_operator.provision import provision
+
+if TYPE_CHECKING:
+    import openai
 
 ACME_KEY = "acme-test-key"
 BETA_KEY = "beta-test-key"
@@ -99,8 +102,8 @@ class Running:
     http: aiohttp.ClientSession
     log: io.BytesIO
     stop: asyncio.Event
-    acme: openai.AsyncOpenAI
-    beta: openai.AsyncOpenAI
+    acme: "openai.AsyncOpenAI"
+    beta: "openai.AsyncOpenAI"
 
     async def ask(
         self, prompt: str, key: str = ACME_KEY, more: Mapping[str, object] | None = None, **fields: object
@@ -202,6 +205,8 @@ async def running(
     await provision(snapshot, cache_url, ledger_url)
     stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
     chosen = Settings(cache_url, ledger_url, **{"cache_read_deadline_s": 1.0, **settings})  # type: ignore[arg-type]  # a test may give anything
+
+    import openai  # noqa: PLC0415 - half of what it takes to import this file, and hardly anybody needs it
 
     async def load() -> LocalEmbedder:
         return embedder

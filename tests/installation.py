@@ -26,6 +26,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from tests import loopback
 from tests.apiserver import ApiServer
 from tests.conditions import condition_in, until_reason
 from tests.kubectl import Kubectl
@@ -349,7 +350,7 @@ class Operator:
         return text in self.process.output
 
     def metrics(self) -> str:
-        return httpx.get(f"{self.url}/metrics").text
+        return loopback.get(f"{self.url}/metrics").text
 
 
 def _data(secret: Mapping[str, Any]) -> dict[str, bytes]:

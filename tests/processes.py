@@ -21,7 +21,17 @@ from tollway_dataplane.settings import Address
 # Below those that the system gives to connections, so that none takes one before whom it is meant for.
 _PORTS = range(15_000, 32_000)
 _LOADED = multiprocessing.get_context("forkserver")
-_LOADED.set_forkserver_preload(["tests.processes", "tollway_operator.app", "tollway_dataplane.app"])
+# With what they load themselves only when they are asked for the first time.
+_LOADED.set_forkserver_preload(
+    [
+        "tests.processes",
+        "tollway_operator.app",
+        "tollway_dataplane.app",
+        "anyio._backends._asyncio",
+        "httpcore2",
+        "uvloop",
+    ]
+)
 
 
 def free_port() -> int:

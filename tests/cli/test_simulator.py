@@ -8,6 +8,7 @@ import httpx
 import openai
 import pytest
 
+from tests import loopback
 from tests.processes import free_port, run, started, wait_for
 from tests.servers import provider
 from tollway_cli.simulator.answers import answer_for, count_tokens
@@ -29,7 +30,7 @@ def _client(endpoint: str, key: str = "any") -> openai.OpenAI:
 
 def _ask(client: openai.OpenAI, **more: object) -> httpx.Response:
     body = {"model": "gpt-4o", "messages": MESSAGES, **more}
-    return httpx.post(f"{client.base_url}chat/completions", json=body, timeout=5)
+    return loopback.post(f"{client.base_url}chat/completions", json=body, timeout=5)
 
 
 def test_an_answer_is_a_function_of_the_prompt_and_its_usage_is_real(client: openai.OpenAI) -> None:
@@ -104,7 +105,7 @@ def test_a_reset_breaks_the_connection_and_a_cut_breaks_the_stream() -> None:
 
 def test_a_stall_begins_an_answer_and_leaves_it_at_that() -> None:
     with provider("sim") as simulated, pytest.raises(httpx.ReadTimeout):
-        httpx.post(
+        loopback.post(
             f"{simulated.endpoint}/chat/completions",
             json={"model": "gpt-4o", "messages": MESSAGES},
             headers={"x-simulate-fault": "stall"},
@@ -123,17 +124,18 @@ def test_anthropic_s_shape_whole_and_streamed() -> None:
     with provider("sim") as simulated:
         body = {"model": "claude", "max_tokens": 500, "messages": MESSAGES}
         url = f"{simulated.endpoint}/messages"
-        message = httpx.post(url, json=body).json()
+        message = loopback.post(url, json=body).json()
         assert message["stop_reason"] == "end_turn"
         assert message["content"] == [{"type": "text", "text": answer_for("sim", "claude", PROMPT)}]
         assert message["usage"]["output_tokens"] == count_tokens(message["content"][0]["text"])
-        text = httpx.post(url, json={**body, "stream": True}).text
+        text = loopback.post(url, json={**body, "stream": True}).text
         names = [line.removeprefix("event: ") for line in text.splitlines() if line.startswith("event: ")]
         assert names[0] == "message_start"
         assert names[-2:] == ["message_delta", "message_stop"]
         assert names.count("content_block_delta") == message["usage"]["output_tokens"]
         assert (
-            httpx.post(url, json=body, headers={"x-simulate-fault": "unavailable"}).json()["type"] == "error"
+            loopback.post(url, json=body, headers={"x-simulate-fault": "unavailable"}).json()["type"]
+            == "error"
         )
 
 
@@ -192,10 +194,10 @@ def test_the_command_serves_it_until_it_is_told_to_stop(tmp_path: Path) -> None:
     arguments = ["simulate", "--listen", f"127.0.0.1:{port}", "--fault", "unavailable:1:bad"]
     with started(tmp_path / "simulate.log", "tollway_cli", *arguments):
         url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: httpx.get(f"{url}/healthz").status_code == 200, "the simulator answers")
+        wait_for(lambda: loopback.get(f"{url}/healthz").status_code == 200, "the simulator answers")
         body = {"model": "good", "messages": MESSAGES}
-        assert httpx.post(f"{url}/v1/chat/completions", json=body).status_code == 200
-        assert httpx.post(f"{url}/v1/chat/completions", json={**body, "model": "bad"}).status_code == 503
+        assert loopback.post(f"{url}/v1/chat/completions", json=body).status_code == 200
+        assert loopback.post(f"{url}/v1/chat/completions", json={**body, "model": "bad"}).status_code == 503
     done = run("tollway_cli", "simulate", "--fault", "nonsense")
     assert done.returncode == 2
     assert "Kinds:" in done.stderr
@@ -207,6 +209,6 @@ def test_the_command_breaks_connections_as_well(tmp_path: Path) -> None:
     with started(tmp_path / "simulate.log", "tollway_cli", "simulate", "--listen", f"127.0.0.1:{port}"):
         url = f"http://127.0.0.1:{port}/v1/chat/completions"
         body = {"model": "gpt-4o", "messages": MESSAGES}
-        wait_for(lambda: httpx.post(url, json=body).status_code == 200, "it answers")
+        wait_for(lambda: loopback.post(url, json=body).status_code == 200, "it answers")
         with pytest.raises(httpx.TransportError):
-            httpx.post(url, json=body, headers={"x-simulate-fault": "reset"})
+            loopback.post(url, json=body, headers={"x-simulate-fault": "reset"})

@@ -306,7 +306,7 @@ def test_whatever_it_takes_the_compiler_reads(admin: httpx.Client, definition: A
     fuzzed = "fuzzed"
     admin.post("/api/v1/namespaces", json={"metadata": {"name": fuzzed}})
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=70, deadline=None)
     @given(objects(schema))
     def run(spec: JsonObject) -> None:
         reply = create(admin, definition.kind, spec, f"number-{taken[0]}", kept_in=fuzzed)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import redis
 
+from tests import loopback
 from tests.dataplanes import ACME_KEY, Setup
 from tests.installation import NAMESPACE, Installation
 from tests.processes import Process, forked, wait_for
@@ -25,10 +26,10 @@ class DataPlane:
 
     @property
     def revision(self) -> str | None:
-        return httpx.get(f"{self.admin_url}/readyz").json()["revision"]  # type: ignore[no-any-return]  # JSON is anything
+        return loopback.get(f"{self.admin_url}/readyz").json()["revision"]  # type: ignore[no-any-return]  # JSON is anything
 
     def ask(self, prompt: str) -> httpx.Response:
-        return httpx.post(f"{self.url}/chat", json={"prompt": prompt}, headers=AUTH, timeout=30)
+        return loopback.post(f"{self.url}/chat", json={"prompt": prompt}, headers=AUTH, timeout=30)
 
 
 @contextlib.contextmanager
@@ -38,7 +39,7 @@ def dataplane(installation: Installation, name: str, address: str, **settings: s
         process(installation, name, address, **settings) as running,
         installation.pod(name, address, ready=False),
     ):
-        wait_for(lambda: httpx.get(f"{running.admin_url}/readyz").status_code == 200, f"{name} is ready")
+        wait_for(lambda: loopback.get(f"{running.admin_url}/readyz").status_code == 200, f"{name} is ready")
         installation.set_ready(name, address)
         yield running
 
@@ -63,7 +64,7 @@ def process(installation: Installation, name: str, address: str, **settings: str
     }
     with forked(installation.folder / f"{name}.log", "tollway_dataplane", env) as process:
         running = DataPlane(process, f"http://{address}:{port + 1}", f"http://{address}:{port}")
-        wait_for(lambda: httpx.get(f"{running.admin_url}/livez").status_code == 200, "it lives")
+        wait_for(lambda: loopback.get(f"{running.admin_url}/livez").status_code == 200, "it lives")
         yield running
 
 
@@ -127,7 +128,7 @@ def test_a_request_in_flight_leaves_nothing_in_an_index_that_was_deleted_meanwhi
             assert asking.is_alive()
             asking.join()
             assert slow[0].status_code == 200
-            metrics = httpx.get(f"{one.admin_url}/metrics").text
+            metrics = loopback.get(f"{one.admin_url}/metrics").text
             assert 'outcome="IndexGone"' in metrics, "its answer was not kept"
             assert client.keys("tollway:1:[ev]*") == []
             installation.apply(*setup.objects())
@@ -141,7 +142,7 @@ def test_a_pod_is_ready_with_its_first_valid_snapshot_and_not_before(
 ) -> None:
     installation.apply(*setup.objects())
     with process(installation, "dp-1", "127.0.2.1") as one:
-        waiting = httpx.get(f"{one.admin_url}/readyz")
+        waiting = loopback.get(f"{one.admin_url}/readyz")
         assert waiting.status_code == 503
         assert waiting.json() == {"status": "no snapshot yet", "revision": None}
         assert one.ask("What is a fjord?").status_code == 503
@@ -150,13 +151,13 @@ def test_a_pod_is_ready_with_its_first_valid_snapshot_and_not_before(
         installation.kubectl("create", "secret", "generic", "-n", NAMESPACE, "tollway-snapshot")
         installation.write_snapshot(head)
         wait_for(lambda: "are damaged" in one.process.output, "a damaged one is refused")
-        assert httpx.get(f"{one.admin_url}/readyz").status_code == 503
+        assert loopback.get(f"{one.admin_url}/readyz").status_code == 503
         with installation.operator():
-            wait_for(lambda: httpx.get(f"{one.admin_url}/readyz").status_code == 200, "it is ready")
+            wait_for(lambda: loopback.get(f"{one.admin_url}/readyz").status_code == 200, "it is ready")
             published = installation.head()
             assert published is not None
             wait_for(lambda: one.revision == installation.head().revision, "it says which it runs")  # type: ignore[union-attr]  # there is one by now
-            assert f'revision="{one.revision}"' in httpx.get(f"{one.admin_url}/metrics").text
+            assert f'revision="{one.revision}"' in loopback.get(f"{one.admin_url}/metrics").text
             assert one.ask("What is a fjord?").headers["x-tollway-revision"] == one.revision
 
 
@@ -194,24 +195,24 @@ def test_the_admin_port_takes_notifications_from_who_knows_the_token_alone(
             folder = installation.folder / "dp-1" / "token"
             token = (folder / "token").read_text(encoding="utf-8")
             for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": token}):
-                assert httpx.post(url, content=body, headers=headers).status_code == 401
+                assert loopback.post(url, content=body, headers=headers).status_code == 401
             known = {"authorization": f"Bearer {token}"}
-            refused = httpx.post(url, content=body, headers=known)
+            refused = loopback.post(url, content=body, headers=known)
             assert refused.status_code == 409
             assert refused.json()["rejected"] == "the newest snapshot here is not 000000000000"
             assert refused.json()["revision"] == one.revision
-            assert httpx.post(url, content=b"{}", headers=known).status_code == 400
-            assert httpx.post(url, content=b"x" * 5_000, headers=known).status_code == 413
-            assert httpx.get(url, headers=known).status_code == 405
-            assert httpx.post(f"{one.url}{messages.PATH}", content=body, headers=known).status_code == 404
+            assert loopback.post(url, content=b"{}", headers=known).status_code == 400
+            assert loopback.post(url, content=b"x" * 5_000, headers=known).status_code == 413
+            assert loopback.get(url, headers=known).status_code == 405
+            assert loopback.post(f"{one.url}{messages.PATH}", content=body, headers=known).status_code == 404
             # While it is rotated, two are valid.
             (folder / "next").write_text("another-token", encoding="utf-8")
             for valid in (token, "another-token"):
-                reply = httpx.post(url, content=body, headers={"authorization": f"Bearer {valid}"})
+                reply = loopback.post(url, content=body, headers={"authorization": f"Bearer {valid}"})
                 assert reply.status_code == 409
             one.ask("What is a fjord?")
             wait_for(lambda: '"tenant":"acme"' in one.process.output, "the request is logged")
-            for place in (one.process.output, httpx.get(f"{one.admin_url}/metrics").text):
+            for place in (one.process.output, loopback.get(f"{one.admin_url}/metrics").text):
                 for private in (token, "another-token", ACME_KEY, "fjord"):
                     assert private not in place
 

@@ -15,6 +15,7 @@ import pytest
 import redis
 import yaml
 
+from tests import loopback
 from tests.dataplanes import Setup, compiled, manifest, secret
 from tests.installation import NAMESPACE, Installation, LightPod
 from tests.processes import wait_for
@@ -285,7 +286,7 @@ def test_one_that_was_cut_off_for_so_long_that_it_is_told_410_catches_up_too(
         seen = installation.get("TenantBudget", "beta")["metadata"]["resourceVersion"]
         installation.api_url = way.url
         standby = stack.enter_context(installation.operator("op-2"))
-        wait_for(lambda: httpx.get(f"{standby.url}/readyz").status_code == 200, "it has seen everything")
+        wait_for(lambda: loopback.get(f"{standby.url}/readyz").status_code == 200, "it has seen everything")
         leader.process.stop(signal.SIGKILL)
         way.cut()
         installation.apply(*EDITED.objects())
@@ -400,7 +401,7 @@ def test_kinds_that_are_removed_and_put_back_work_again(
             name = yaml.safe_load(path.read_text(encoding="utf-8"))["metadata"]["name"]
             installation.kubectl("delete", "crd", name, "--timeout=30s")
         wait_for(lambda: not pod.live.current().snapshot.policies, "what was deleted is not served")
-        wait_for(lambda: "is not defined" in httpx.get(f"{operator.url}/readyz").text, "/readyz says it")
+        wait_for(lambda: "is not defined" in loopback.get(f"{operator.url}/readyz").text, "/readyz says it")
         apply_definitions(admin)
         installation.apply(*SETUP.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
@@ -426,7 +427,7 @@ def test_an_operator_without_our_kinds_publishes_nothing(
             time.sleep(2)
             late.refresh()
             assert late.revision == good
-            assert httpx.get(f"{operator.url}/readyz").status_code == 503
+            assert loopback.get(f"{operator.url}/readyz").status_code == 503
             apply_definitions(admin)
             wait_for(lambda: late.revision != good, "then it goes on")
     finally:
@@ -481,13 +482,13 @@ def test_a_listed_namespace_that_is_deleted_is_let_go_although_the_role_in_it_go
         wait_for(lambda: not pod.live.current().snapshot.tenants, "its tenants are gone")
         assert client.execute_command("FT._LIST") == []
         time.sleep(12)  # longer than a watch may be silent
-        assert httpx.get(f"{operator.url}/livez").status_code == 200
-        assert httpx.get(f"{operator.url}/readyz").status_code == 200
+        assert loopback.get(f"{operator.url}/livez").status_code == 200
+        assert loopback.get(f"{operator.url}/readyz").status_code == 200
         installation.apply(*SETUP.objects())
         installation.until_ready()
         installation.kubectl("create", "namespace", "team-b")
         time.sleep(6)
-        assert httpx.get(f"{operator.url}/livez").status_code == 200, "although its role is late"
+        assert loopback.get(f"{operator.url}/livez").status_code == 200, "although its role is late"
         assert not operator.logged("failed; will retry"), "of which kopf would end"
         installation.let_watch("team-b")
         installation.apply(*(each for each in within("team-b") if each["kind"] == "SemanticCacheIndex"))

@@ -2,9 +2,9 @@
 
 import time
 
-import httpx
 import pytest
 
+from tests import loopback
 from tests.dataplanes import Setup, manifest
 from tests.installation import NAMESPACE, Installation, Operator
 from tests.processes import wait_for
@@ -14,11 +14,11 @@ SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
 
 
 def lives(operator: Operator) -> str:
-    return httpx.get(f"{operator.url}/livez").text
+    return loopback.get(f"{operator.url}/livez").text
 
 
 def readiness(operator: Operator) -> str:
-    return httpx.get(f"{operator.url}/readyz").text
+    return loopback.get(f"{operator.url}/readyz").text
 
 
 def test_a_watch_that_tells_nothing_any_more_fails_the_probe(installation: Installation) -> None:
@@ -34,7 +34,7 @@ def test_a_watch_that_tells_nothing_any_more_fails_the_probe(installation: Insta
                 manifest("TenantBudget", "gamma", {"apiKeys": [{"secretRef": {"name": "beta"}}]})
             )
             wait_for(lambda: lives(operator) == "the watch of TenantBudget is silent", "it says so", 30)
-            assert httpx.get(f"{operator.url}/livez").status_code == 503
+            assert loopback.get(f"{operator.url}/livez").status_code == 503
             assert 'watch_age_seconds{kind="TenantBudget"}' in operator.metrics()
 
 

@@ -5,10 +5,10 @@ import json
 import time
 from collections.abc import Iterator
 
-import httpx
 import pytest
 import redis
 
+from tests import loopback
 from tests.dataplanes import Setup
 from tests.installation import NAMESPACE, Installation
 from tests.pod_faults import Fault
@@ -183,14 +183,15 @@ def test_pods_that_cannot_be_listed_are_unknown_and_not_missing(installation: In
             unknown = installation.until("RoutingPolicy", "chat", "Programmed", "DataPlaneUnknown")
             assert unknown["status"] == "Unknown"
             assert "would not list the data plane's pods: 403" in unknown["message"]
-            assert "pods are not known" in httpx.get(f"{operator.url}/readyz").text
+            assert "pods are not known" in loopback.get(f"{operator.url}/readyz").text
             wait_for(
-                lambda: httpx.get(f"{operator.url}/livez").text == "the watch of Pod is silent", "nor watched"
+                lambda: loopback.get(f"{operator.url}/livez").text == "the watch of Pod is silent",
+                "nor watched",
             )
             installation.prepare()
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
-            assert httpx.get(f"{operator.url}/livez").text == "ok"
-            assert httpx.get(f"{operator.url}/readyz").text == "ok"
+            assert loopback.get(f"{operator.url}/livez").text == "ok"
+            assert loopback.get(f"{operator.url}/readyz").text == "ok"
     finally:
         installation.prepare()
 
@@ -200,7 +201,7 @@ def test_a_pod_that_is_not_ready_is_told_but_does_not_count(installation: Instal
         installation.apply(*SETUP.objects())
         none = installation.until("RoutingPolicy", "chat", "Programmed", "NoDataPlane")
         assert none["message"] == "Published, but no data-plane pod is ready."
-        wait_for(lambda: bool(pod.live.current().snapshot.policies), "it has the snapshot all the same")
+        wait_for(lambda: pod.revision is not None, "it has the snapshot all the same")
         installation.set_ready(pod.name, pod.address)
         installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
 

@@ -3,10 +3,10 @@
 import asyncio
 import time
 
-import httpx
 import pytest
 import redis
 
+from tests import loopback
 from tests.conditions import condition_in
 from tests.dataplanes import Setup, compiled, manifest, secret
 from tests.installation import Installation
@@ -505,5 +505,5 @@ def test_metrics_and_probes_say_what_goes_on(installation: Installation) -> None
             "tollway_operator_publishes_total",
         ):
             assert line in text, line
-        assert httpx.get(f"{operator.url}/livez").text == "ok"
-        assert httpx.get(f"{operator.url}/readyz").text == "ok"
+        assert loopback.get(f"{operator.url}/livez").text == "ok"
+        assert loopback.get(f"{operator.url}/readyz").text == "ok"

@@ -4,8 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
-
+from tests import loopback
 from tests.dataplanes import ACME_KEY, Setup
 from tests.processes import free_port, started, wait_for
 from tests.servers import Provider
@@ -38,11 +37,11 @@ def test_two_data_planes_follow_one_snapshot_and_share_hits_and_budgets(
             stack.enter_context(started(tmp_path / f"{name}.log", "tollway_dataplane", env=env))
             urls.append((f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}"))
         for _, admin_url in urls:
-            wait_for(lambda url=admin_url: httpx.get(f"{url}/readyz").status_code == 200, "ready")  # type: ignore[misc]  # mypy does not type a lambda with a default
+            wait_for(lambda url=admin_url: loopback.get(f"{url}/readyz").status_code == 200, "ready")  # type: ignore[misc]  # mypy does not type a lambda with a default
 
         def ask(number: int) -> int:
             prompt = {"prompt": f"question {number}"}
-            return httpx.post(
+            return loopback.post(
                 f"{urls[number % 2][0]}/chat", json=prompt, headers=AUTH, timeout=30
             ).status_code
 
@@ -54,7 +53,7 @@ def test_two_data_planes_follow_one_snapshot_and_share_hits_and_budgets(
         answered = next(number for number, status in enumerate(statuses) if status == 200)
         other, prompt = urls[(answered + 1) % 2][0], {"prompt": f"question {answered}"}
         wait_for(
-            lambda: httpx.post(f"{other}/chat", json=prompt, headers=AUTH).status_code == 200,
+            lambda: loopback.post(f"{other}/chat", json=prompt, headers=AUTH).status_code == 200,
             "the other data plane has the hit",
         )
 
@@ -62,7 +61,7 @@ def test_two_data_planes_follow_one_snapshot_and_share_hits_and_budgets(
         published(setup.but(acme={"limits": more}), folder, cache_redis, ledger_redis, order=2)
 
         def revisions() -> set[str]:
-            return {httpx.get(f"{admin}/readyz").json()["revision"] for _, admin in urls}
+            return {loopback.get(f"{admin}/readyz").json()["revision"] for _, admin in urls}
 
         wait_for(lambda: len(revisions()) == 1 and before not in revisions(), "both run the new snapshot")
         assert [ask(1_000), ask(1_001)] == [200, 429]

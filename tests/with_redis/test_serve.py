@@ -13,6 +13,7 @@ import httpx
 import pytest
 import yaml
 
+from tests import loopback
 from tests.dataplanes import ACME_KEY, Setup
 from tests.processes import Process, children_of, free_port, is_alive, started, wait_for
 from tests.servers import Provider, provider
@@ -35,10 +36,10 @@ class Served:
         self.url = f"http://127.0.0.1:{port}"
 
     def ask(self, prompt: str, **more: object) -> httpx.Response:
-        return httpx.post(f"{self.url}/chat", json={"prompt": prompt, **more}, headers=AUTH, timeout=30)
+        return loopback.post(f"{self.url}/chat", json={"prompt": prompt, **more}, headers=AUTH, timeout=30)
 
     def revision(self) -> str:
-        revision: str = httpx.get(f"{self.admin}/readyz").json()["revision"]
+        revision: str = loopback.get(f"{self.admin}/readyz").json()["revision"]
         return revision
 
 
@@ -53,7 +54,7 @@ def serving(tmp_path: Path, manifests: Path, *more: str) -> Iterator[Served]:
 
         def ready() -> bool:
             assert process.process.poll() is None, process.output
-            return httpx.get(f"{served.admin}/readyz").status_code == 200
+            return loopback.get(f"{served.admin}/readyz").status_code == 200
 
         wait_for(ready, "serve is ready")
         yield served
@@ -131,7 +132,7 @@ def test_the_time_to_drain_ends_streams_without_a_traceback(
         with serving(tmp_path, manifests, "--drain", "1") as served, ThreadPoolExecutor(1) as pool:
             body = {"stream": True, "messages": [{"role": "user", "content": "What is a fjord?"}]}
             url = f"{served.url}/v1/chat/completions"
-            streaming = pool.submit(httpx.post, url, json=body, headers=AUTH, timeout=30)
+            streaming = pool.submit(loopback.post, url, json=body, headers=AUTH, timeout=30)
             wait_for(lambda: slow.seen()["in_flight"] == 1, "the stream has begun")
             assert served.process.stop() == 0
             assert "draining" in served.process.output
@@ -160,7 +161,7 @@ def test_a_signal_lets_streams_finish_and_leaves_nothing_running(
         with serving(tmp_path, manifests) as served, ThreadPoolExecutor(1) as pool:
             body = {"stream": True, "messages": [{"role": "user", "content": "What is a fjord?"}]}
             url = f"{served.url}/v1/chat/completions"
-            streaming = pool.submit(lambda: httpx.post(url, json=body, headers=AUTH, timeout=30).text)
+            streaming = pool.submit(lambda: loopback.post(url, json=body, headers=AUTH, timeout=30).text)
             wait_for(lambda: slow.seen()["in_flight"] == 1, "the stream has begun")
             children = children_of(served.process.process.pid)
             assert len(children) == 2, "the cache and the ledger"
