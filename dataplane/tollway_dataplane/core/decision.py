@@ -34,6 +34,10 @@ class CacheReason(StrEnum):
     NEGATION_DIFFERS = "NegationDiffers"
     KEYWORDS_DIFFER = "KeywordsDiffer"
     RELATIONS_DIFFER = "RelationsDiffer"  # "from Paris to London", "to Paris from London"
+    OPPOSITES = "Opposites"  # "approve", "deny"
+    SCOPE_DIFFERS = "ScopeDiffers"  # "over £50", "under £50"
+    UNLIKELY = "Unlikely"  # the judge finds it too likely that another answer is wanted
+    NOT_JUDGED = "NotJudged"  # not English prose of moderate length: only an exact hit was possible
     ENTRY_GONE = "EntryGone"
     PROMPT_TOO_LONG = "PromptTooLong"  # for the encoder: only an exact hit was possible
     # misses: something did not work

@@ -1,0 +1,199 @@
+"""Facts on which two prompts must agree, whatever their vectors say: where they do not, what speaks against reusing the
+answer, in words a user can check. Pure and symmetric in what it decides; called by `judge`.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from tollway_api.semantic_cache_index import CriticalCheck
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.everyday_words import POLARITY
+from tollway_dataplane.core.lexicon import Relation, english
+from tollway_dataplane.core.pair_features import is_misspelling, parity_differs, polarity_conflict
+from tollway_dataplane.core.quantities import is_unit
+from tollway_dataplane.core.reading import TURNING, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    reason: CacheReason
+    explanation: str  # "numbers differ: 3 ≠ 5"
+
+
+def conflict(
+    ours: Reading, theirs: Reading, checks: Collection[CriticalCheck] = frozenset(CriticalCheck)
+) -> Conflict | None:
+    """The first fact on which the two differ, of those that are to be checked."""
+    for kind, check in _CHECKS:
+        if kind in checks and (found := check(ours, theirs)):
+            return found
+    return None
+
+
+def _quoted(ours: Reading, theirs: Reading) -> Conflict | None:
+    return _sets(ours.quoted, theirs.quoted, CacheReason.KEYWORDS_DIFFER, "quoted text differs")
+
+
+def _numbers(ours: Reading, theirs: Reading) -> Conflict | None:
+    mine, yours = list(ours.quantities), list(theirs.quantities)
+    for quantity in ours.quantities:
+        match = next((other for other in yours if quantity.agrees(other)), None)
+        if match is not None:
+            mine.remove(quantity)
+            yours.remove(match)
+    if mine or yours:
+        return Conflict(
+            CacheReason.NUMBERS_DIFFER,
+            _differ("numbers differ", [q.text for q in mine], [q.text for q in yours]),
+        )
+    # The same numbers in another order, each side of "from" and "to": 3rd to 5th is not 5th to 3rd.
+    order, other = [q.value for q in ours.quantities], [q.value for q in theirs.quantities]
+    if order != other and set(ours.roles.values()) | set(theirs.roles.values()) and "to" in ours.low:
+        shown = [q.text for q in ours.quantities], [q.text for q in theirs.quantities]
+        return Conflict(CacheReason.NUMBERS_DIFFER, _differ("numbers in another order", *shown))
+    return None
+
+
+def _calendar(ours: Reading, theirs: Reading) -> Conflict | None:
+    return _sets(ours.calendar, theirs.calendar, CacheReason.NUMBERS_DIFFER, "dates differ")
+
+
+def _codes(ours: Reading, theirs: Reading) -> Conflict | None:
+    return _sets(ours.codes, theirs.codes, CacheReason.KEYWORDS_DIFFER, "codes differ")
+
+
+def _names(ours: Reading, theirs: Reading) -> Conflict | None:
+    mine, yours = _unmatched_names(ours, theirs), _unmatched_names(theirs, ours)
+    if not mine and not yours:
+        # Words that no dictionary has, one on either side, are brands, drugs, products.
+        mine, yours = _unmatched_strangers(ours, theirs), _unmatched_strangers(theirs, ours)
+        if not mine or not yours:
+            return None
+    return Conflict(CacheReason.KEYWORDS_DIFFER, _differ("names differ", mine, yours))
+
+
+def _direction(ours: Reading, theirs: Reading) -> Conflict | None:
+    """From Paris to London is not to Paris from London; Word to PDF is not PDF to Word."""
+    for word in ours.roles.keys() & theirs.roles.keys():
+        if ours.roles[word] != theirs.roles[word]:
+            return Conflict(
+                CacheReason.RELATIONS_DIFFER,
+                f"direction differs: {ours.roles[word]} {word} ≠ {theirs.roles[word]} {word}",
+            )
+    our_words, their_words = set(ours.lemmas), set(theirs.lemmas)
+    for role in ("to", "from"):
+        mine = {word for word, found in ours.roles.items() if found == role}
+        yours = {word for word, found in theirs.roles.items() if found == role}
+        only_mine, only_yours = (mine - yours) & their_words, (yours - mine) & our_words
+        if only_mine and only_yours:
+            return Conflict(
+                CacheReason.RELATIONS_DIFFER,
+                f"direction differs: {role} {min(only_mine)} ≠ {role} {min(only_yours)}",
+            )
+    return None
+
+
+_SCOPES: Final = (
+    ("more", "less"), ("most", "least"), ("first", "last"), ("previous", "next"), ("all", "except"), ("only", "except"),
+    ("first", "next"), ("last", "next"),
+)  # fmt: skip
+
+
+def _scope(ours: Reading, theirs: Reading) -> Conflict | None:
+    for pair in _SCOPES:
+        for one, other in (pair, pair[::-1]):
+            mine, yours = ours.scope - theirs.scope, theirs.scope - ours.scope
+            if one in mine and other in yours:
+                return Conflict(CacheReason.SCOPE_DIFFERS, f"scope differs: {one} ≠ {other}")
+    return None
+
+
+def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
+    """Opposite words, unless a negation makes them the same again: not to remove is to keep."""
+    turned = parity_differs(ours, theirs)
+    relation = english().relation
+    only_ours, only_theirs = _only(ours, theirs), _only(theirs, ours)
+    negated = ours.negations % 2 != theirs.negations % 2
+    for one in only_ours:
+        for other in only_theirs:
+            if relation(one, other) is Relation.OPPOSITE:
+                weighed = one in POLARITY and other in POLARITY and POLARITY[one][0] in TURNING
+                if turned if weighed else not negated:
+                    return Conflict(CacheReason.OPPOSITES, f"opposites: {one} ≠ {other}")
+    net, axes, _ = polarity_conflict(ours, theirs)
+    mine = [lemma for lemma, *_ in ours.polarity if lemma in only_ours]
+    yours = [lemma for lemma, *_ in theirs.polarity if lemma in only_theirs]
+    if (mine or yours) and (axes or (turned and net)):
+        return Conflict(CacheReason.OPPOSITES, _differ("opposites", mine, yours))
+    return None
+
+
+def _negation(ours: Reading, theirs: Reading) -> Conflict | None:
+    """A negation on one side that no opposite word on the other makes up for."""
+    if ours.negations % 2 == theirs.negations % 2 or not parity_differs(ours, theirs):
+        return None
+    shown = [["not"] * (reading.negations % 2) for reading in (ours, theirs)]
+    return Conflict(CacheReason.NEGATION_DIFFERS, _differ("negation differs", *shown))
+
+
+_CHECKS: Final[tuple[tuple[CriticalCheck, Callable[[Reading, Reading], Conflict | None]], ...]] = (
+    (CriticalCheck.KEYWORDS, _quoted),
+    (CriticalCheck.NUMBERS, _numbers),
+    (CriticalCheck.NUMBERS, _calendar),
+    (CriticalCheck.KEYWORDS, _codes),
+    (CriticalCheck.KEYWORDS, _direction),
+    (CriticalCheck.NEGATION, _opposites),
+    (CriticalCheck.NEGATION, _negation),
+    (CriticalCheck.NEGATION, _scope),
+    (CriticalCheck.KEYWORDS, _names),
+)
+
+
+def _only(ours: Reading, theirs: Reading) -> list[str]:
+    return [lemma for lemma in dict.fromkeys(ours.lemmas) if lemma not in theirs.lemmas]
+
+
+def _unmatched_names(ours: Reading, theirs: Reading) -> list[str]:
+    relation = english().relation
+    return [
+        name
+        for name in sorted(ours.names)
+        if not any(
+            relation(name, lemma) >= Relation.BROADER or is_misspelling(name, low)
+            for lemma, low in zip(theirs.lemmas, theirs.low, strict=True)
+        )
+        and not _is_abbreviation(name, theirs)
+        and not is_unit(name)
+    ]
+
+
+def _unmatched_strangers(ours: Reading, theirs: Reading) -> list[str]:
+    lexicon = english()
+    return [
+        lemma
+        for lemma in dict.fromkeys(ours.lemmas[i] for i in ours.content)
+        if not lexicon.is_ordinary(lemma)
+        and len(lemma) > 2
+        and not any(
+            lexicon.relation(lemma, other) >= Relation.BROADER or is_misspelling(lemma, low)
+            for other, low in zip(theirs.lemmas, theirs.low, strict=True)
+        )
+    ]
+
+
+def _is_abbreviation(name: str, of: Reading) -> bool:
+    """Whether a name is the first letters of words of the other prompt that follow on each other."""
+    letters = "".join(low[0] for low in of.low)
+    return len(name) > 1 and name in letters
+
+
+def _sets(ours: frozenset[str], theirs: frozenset[str], reason: CacheReason, label: str) -> Conflict | None:
+    if ours == theirs:
+        return None
+    return Conflict(reason, _differ(label, sorted(ours - theirs), sorted(theirs - ours)))
+
+
+def _differ(label: str, ours: Iterable[str], theirs: Iterable[str]) -> str:
+    mine, yours = ", ".join(ours), ", ".join(theirs)
+    return f"{label}: {mine or 'none'} ≠ {yours or 'none'}"

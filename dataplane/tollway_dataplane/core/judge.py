@@ -1,0 +1,135 @@
+"""May the answer to one prompt serve another? First the facts on which both must agree, then a small learned judge over
+how their words align, which gives a probability. Pure; weights and how they came about: `docs/judge-model-card.md`.
+
+`Judge.view` is made once a prompt; `Judge.verdict` once a candidate, in under a millisecond.
+"""
+
+import base64
+import json
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tollway_api.semantic_cache_index import CriticalCheck
+from tollway_dataplane.core.competence import may_judge
+from tollway_dataplane.core.critical_facts import conflict
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.lexicon import Relation, english
+from tollway_dataplane.core.pair_features import NAMES, features
+from tollway_dataplane.core.reading import Reading, WordVectors, read
+
+Vector = npt.NDArray[np.float32]
+ALL_CHECKS: Final = frozenset(CriticalCheck)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A prompt as the judge sees it. To be had again from the prompt, its vector and its word vectors, which is all
+    that an entry has to keep.
+    """
+
+    reading: Reading
+    words: WordVectors
+    vector: Vector  # the encoder's, of length 1
+    adapted: Vector  # the same, turned so that what matters for reuse weighs more
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    reason: CacheReason  # SEMANTIC: serve
+    explanation: str  # one line for a user, such as "numbers differ: 3 ≠ 5"
+    probability: float  # that the answer may be reused; 0 where a fact speaks against it
+
+    @property
+    def serves(self) -> bool:
+        return self.reason is CacheReason.SEMANTIC
+
+
+@dataclass(frozen=True)
+class Judge:
+    weights: npt.NDArray[np.float64]  # one a feature, the adapted cosine last
+    bias: float
+    adapter: Vector  # (dimensions, dimensions)
+    threshold: float  # the probability from which the published error rates hold
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Self:
+        """From `judge.json`. Weights apply to features as they are, calibration included."""
+        content = json.loads(text)
+        if content["features"] != [*NAMES, "adapted"]:
+            raise ValueError("judge.json was trained on other features; run tools/train_judge.py")
+        size = content["dimensions"]
+        packed = np.frombuffer(base64.b64decode(content["adapter"]), dtype=np.int8).reshape(size, size)
+        adapter = np.eye(size, dtype=np.float32) + packed.astype(np.float32) * np.float32(
+            content["adapterScale"]
+        )
+        weights = np.array(content["weights"], dtype=np.float64)
+        return cls(weights, float(content["bias"]), adapter, float(content["threshold"]))
+
+    def view(self, text: str, vector: Vector, words: WordVectors) -> View:
+        adapted = self.adapter @ vector
+        return View(read(text), words, vector, adapted / max(1e-9, float(np.linalg.norm(adapted))))
+
+    def probability(self, ours: View, theirs: View) -> float:
+        """What the learned part alone makes of the pair."""
+        cosine = float(ours.vector @ theirs.vector)
+        row = features(ours.reading, theirs.reading, ours.words, theirs.words, cosine)
+        row.append(float(ours.adapted @ theirs.adapted))
+        return 1 / (1 + math.exp(-max(-60.0, min(60.0, float(self.weights @ row) + self.bias))))
+
+    def verdict(
+        self,
+        ours: View,
+        theirs: View,
+        threshold: float | None = None,
+        checks: Collection[CriticalCheck] = ALL_CHECKS,
+    ) -> Verdict:
+        """Symmetric in the two prompts but for the order in which the explanation names them."""
+        if (found := ruling(ours, theirs, checks)) is not None:
+            return found
+        probability = self.probability(ours, theirs)
+        if probability >= (self.threshold if threshold is None else threshold):
+            return Verdict(CacheReason.SEMANTIC, f"probability {probability:.3f}", probability)
+        return Verdict(CacheReason.UNLIKELY, _doubt(ours.reading, theirs.reading), probability)
+
+
+def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHECKS) -> Verdict | None:
+    """What is decided without the learned part, if anything."""
+    if ours.reading.low == theirs.reading.low and ours.reading.names == theirs.reading.names:
+        return Verdict(CacheReason.SEMANTIC, "the same words", 1.0)
+    if not may_judge(ours.reading, ours.words) or not may_judge(theirs.reading, theirs.words):
+        return Verdict(CacheReason.NOT_JUDGED, "not English prose of moderate length", 0.0)
+    if found := conflict(ours.reading, theirs.reading, checks):
+        return Verdict(found.reason, found.explanation, 0.0)
+    return None
+
+
+def _doubt(ours: Reading, theirs: Reading) -> str:
+    """The words that only one of the two has."""
+    sides = [_unexplained(ours, theirs), _unexplained(theirs, ours)]
+    if not any(sides):
+        return "worded too differently"
+    mine, yours = (", ".join(side[:4]) or "none" for side in sides)
+    return f"words differ: {mine} ≠ {yours}"
+
+
+def _unexplained(ours: Reading, theirs: Reading) -> list[str]:
+    relation = english().relation
+    others = [theirs.lemmas[j] for j in theirs.content]
+    return [
+        ours.low[i]
+        for i in ours.content
+        if all(relation(ours.lemmas[i], other) < Relation.SYNONYM for other in others)
+    ]
+
+
+@cache
+def shipped() -> Judge:
+    """The judge that comes with the package."""
+    return Judge.parse((files("tollway_dataplane.core") / "judge.json").read_bytes())

@@ -1,0 +1,243 @@
+"""A prompt as the judge sees it: its words, what each is known as, and the facts on which two prompts must agree. Pure;
+the reading of a remembered prompt is made anew from its text, only the word vectors are stored.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tollway_dataplane.core.everyday_words import FUNCTION, NEGATIONS, PERSONS, POLARITY, SCOPE
+from tollway_dataplane.core.lexicon import english
+from tollway_dataplane.core.quantities import Quantity, calendar, is_quantity_word, quantities
+
+WordVectors = npt.NDArray[np.int8]  # (content words, dimensions), each row of length 127 or zero
+
+_WORD: Final = re.compile(r"\d+(?:[.,:]\d+)*[^\W\d_]*|[^\W_]+(?:[.'’][^\W_]+)*(?:\+\+|#)?|[$€£¥₹%°]")
+_QUOTED: Final = re.compile(r"[\"“”«»`]([^\"“”«»`]{1,80})[\"“”«»`]")
+_CODE: Final = re.compile(r"(?=\w*\d)(?=\w*[^\W\d_])\w+")
+_QUESTIONS: Final = (
+    ("number", re.compile(r"\b(how many|how much|what(?:'s| is) the (?:price|cost|amount|number|fee))\b")),
+    ("duration", re.compile(r"\bhow (long|soon|quickly|fast)\b")),
+    ("time", re.compile(r"\b(when|what time|what date|which day|deadline)\b")),
+    ("place", re.compile(r"\b(where|whereabouts)\b")),
+    ("person", re.compile(r"\b(who|whom|whose)\b")),
+    ("cause", re.compile(r"\b(why|how come|what causes?)\b")),
+    ("manner", re.compile(r"\b(how|what(?:'s| is| are) the (?:way|steps|process|procedure)|steps to)\b")),
+    ("choice", re.compile(r"\b(which|what)\b")),
+    ("whether", re.compile(r"^\W*(is|are|am|was|were|do|does|did|can|could|will|would|should|has|have|may)\b")),
+)  # fmt: skip
+# What a particle makes of the verb shortly before it: "switch off", "turn the volume up", "leave out".
+_PARTICLES: Final[dict[str, tuple[str, int, frozenset[str]]]] = {
+    particle: (axis, side, frozenset(verbs.split()))
+    for particle, axis, side, verbs in (
+        ("on", "operation", 1, "turn switch power put keep leave toggle set bring go"),
+        (
+            "off",
+            "operation",
+            -1,
+            "turn switch power put call shut cut lay take log sign back toggle set be hold",
+        ),
+        ("up", "magnitude", 1, "scale turn move go size speed ramp bump push step dial bring crank"),
+        (
+            "down",
+            "magnitude",
+            -1,
+            "scale turn move go size slow ramp shut take bring cut tone step dial tear",
+        ),
+        ("out", "existence", -1, "leave take cut opt log sign phase rule filter throw pull"),
+        ("back", "existence", -1, "roll hold push turn scale cut pull"),
+        ("away", "existence", -1, "take throw send turn give"),
+    )
+}
+_LINKS: Final = {
+    word: role
+    for role, words in {"from": "from leaving", "to": "to into onto toward towards"}.items()
+    for word in words.split()
+}
+# Only what is done turns a sentence over; "missing" in "keep the missing rows" does not.
+TURNING: Final = frozenset("existence permission operation exchange sight".split())
+
+
+@dataclass(frozen=True)
+class Reading:
+    text: str
+    shown: tuple[str, ...]  # words as written
+    low: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+    lemmas: tuple[str, ...]
+    content: tuple[int, ...]  # places of the words that carry what is asked
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        return quantities(self.low)
+
+    @cached_property
+    def calendar(self) -> frozenset[str]:
+        return calendar(self.low)
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Words of letters and digits that are no amounts: "P60", "HTTP2", "B2B"."""
+        amounts = {word for quantity in self.quantities for word in quantity.text.split()}
+        return frozenset(word for word in self.low if _CODE.fullmatch(word) and word not in amounts)
+
+    @cached_property
+    def quoted(self) -> frozenset[str]:
+        return frozenset(" ".join(match.casefold().split()) for match in _QUOTED.findall(self.text))
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Lemmas of words that are names by themselves or capital within a sentence. The capitals of a prompt all in
+        capitals or in title case say nothing.
+        """
+        known = frozenset(self.lemmas[i] for i in self.content if english().is_name(self.lemmas[i]))
+        inner = [i for i in self.content if self.shown[i][0].isalpha() and not self._begins_sentence(i)]
+        capital = [i for i in inner if self.shown[i][0].isupper()]
+        if self.text.isupper() or (len(capital) > 2 and len(capital) >= 0.8 * len(inner)):
+            return known
+        return known | frozenset(self.lemmas[i] for i in capital)
+
+    @cached_property
+    def negations(self) -> int:
+        return sum(_is_negation(word) for word in self.low)
+
+    @cached_property
+    def polarity(self) -> tuple[tuple[str, str, int], ...]:
+        """Words on a side of an axis, turned over by a negation shortly before: (lemma, axis, side)."""
+        return self._stances[0]
+
+    @property
+    def _sides(self) -> tuple[tuple[str, int], ...]:
+        return self._stances[1]
+
+    @cached_property
+    def _stances(self) -> tuple[tuple[tuple[str, str, int], ...], tuple[tuple[str, int], ...]]:
+        """Words on a side of an axis, with and without what negations make of them."""
+        found: list[tuple[str, str, int]] = []
+        sides: list[tuple[str, int]] = []
+        negated = 0  # how many more words a negation reaches
+        for i, (low, lemma) in enumerate(zip(self.low, self.lemmas, strict=True)):
+            if _is_negation(low):
+                negated = 0 if negated else 5
+                continue
+            hit = POLARITY.get(low) or POLARITY.get(lemma)
+            if low in _PARTICLES:
+                axis, side, verbs = _PARTICLES[low]
+                hit = (axis, side) if any(verb in verbs for verb in self.lemmas[max(0, i - 4) : i]) else None
+            if hit is not None and (low not in FUNCTION or low in _PARTICLES):
+                axis, side = hit
+                if axis in TURNING:
+                    sides.append((lemma, side))
+                found.append((lemma, axis, -side if negated else side))
+                negated = 0
+            elif negated:
+                negated -= 1
+        return tuple(found), tuple(sides)
+
+    @cached_property
+    def turns(self) -> tuple[str, ...]:
+        """What turns the sentence over: negations, and words on the side of "not"."""
+        against = tuple(lemma for lemma, side in self._sides if side < 0)
+        return ("not",) * self.negations + against
+
+    @cached_property
+    def scope(self) -> frozenset[str]:
+        return frozenset(SCOPE[word] for word in self.low if word in SCOPE)
+
+    @cached_property
+    def persons(self) -> frozenset[str]:
+        return frozenset(person for person, words in PERSONS.items() if any(low in words for low in self.low))
+
+    @cached_property
+    def question(self) -> str:
+        """What kind of answer is wanted; "" for an order or a statement."""
+        low = self.text.casefold().replace("’", "'")
+        return next((kind for kind, pattern in _QUESTIONS if pattern.search(low)), "")
+
+    @cached_property
+    def roles(self) -> dict[str, str]:
+        """Content words that stand right after "from" or "to"."""
+        found: dict[str, str] = {}
+        role = ""
+        for i, low in enumerate(self.low):
+            if low in _LINKS:
+                role = _LINKS[low]
+            elif i in self._content_places:
+                if role:
+                    found.setdefault(self.lemmas[i], role)
+                role = ""
+            elif low not in {"my", "the", "a", "an", "our", "your"}:
+                role = ""
+        return found
+
+    @cached_property
+    def trigrams(self) -> frozenset[str]:
+        text = f" {' '.join(self.low)} "
+        return frozenset(text[i : i + 3] for i in range(len(text) - 2))
+
+    @cached_property
+    def _content_places(self) -> frozenset[int]:
+        return frozenset(self.content)
+
+    def _begins_sentence(self, i: int) -> bool:
+        if i == 0:
+            return True
+        between = self.text[self.spans[i - 1][1] : self.spans[i][0]]
+        return any(mark in between for mark in ".!?:\n")
+
+
+def read(text: str) -> Reading:
+    shown: list[str] = []
+    spans: list[tuple[int, int]] = []
+    for match in _WORD.finditer(text):
+        shown.append(match.group())
+        spans.append(match.span())
+    low = tuple(word.casefold().replace("’", "'") for word in shown)
+    lemma = english().lemma
+    lemmas = tuple(lemma(word) for word in low)
+    capitals = text.isupper()
+    content = tuple(i for i in range(len(low)) if _is_content(shown[i], low[i], capitals))
+    if not content:
+        content = tuple(range(len(low)))
+    return Reading(text, tuple(shown), low, tuple(spans), lemmas, content)
+
+
+def _is_content(shown: str, low: str, capitals: bool) -> bool:
+    if is_quantity_word(low):
+        return False
+    base = low.partition("'")[0]
+    if low in FUNCTION or (base in FUNCTION and "'" in low) or _is_negation(low):
+        # "IT" is not "it", "US" is not "us".
+        return len(shown) > 1 and shown.isupper() and not capitals and low not in NEGATIONS
+    return True
+
+
+def _is_negation(low: str) -> bool:
+    return low.endswith("n't") or low.replace("'", "") in NEGATIONS
+
+
+def word_vectors(
+    reading: Reading, hidden: npt.NDArray[np.floating], offsets: list[tuple[int, int]]
+) -> WordVectors:
+    """The mean of the encoder's token vectors within each content word, in 8 bits.
+
+    `hidden` has a row for each token of `offsets`, special tokens left out. Words past the encoder's end are zero.
+    """
+    rows = np.zeros((len(reading.content), hidden.shape[1]), dtype=np.float32)
+    at = 0
+    for row, i in enumerate(reading.content):
+        start, end = reading.spans[i]
+        while at < len(offsets) and offsets[at][1] <= start:
+            at += 1
+        stop = at
+        while stop < len(offsets) and offsets[stop][0] < end:
+            stop += 1
+        if stop > at:
+            rows[row] = hidden[at:stop].mean(axis=0)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    packed: WordVectors = np.rint(rows * (127 / np.maximum(length, 1e-9))).astype(np.int8)
+    return packed

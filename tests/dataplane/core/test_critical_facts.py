@@ -1,0 +1,85 @@
+"""Facts on which two prompts must agree, and how a difference is told."""
+
+import pytest
+
+from tollway_api.semantic_cache_index import CriticalCheck
+from tollway_dataplane.core.critical_facts import conflict
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.reading import read
+
+R = CacheReason
+
+TRAPS = [
+    ("Give me 3 recipes for pancakes", "Give me 5 recipes for pancakes", R.NUMBERS_DIFFER),
+    ("Who led the country in 1995?", "Who led the country in 1996?", R.NUMBERS_DIFFER),
+    ("Wake me at 6am", "Wake me at 6pm", R.NUMBERS_DIFFER),
+    ("Is twenty euros enough for a tip?", "Is forty euros enough for a tip?", R.NUMBERS_DIFFER),
+    ("Is 20 dollars enough for a tip?", "Is 20 euros enough for a tip?", R.NUMBERS_DIFFER),
+    ("Rent a van for two weeks", "Rent a van for two days", R.NUMBERS_DIFFER),
+    ("Are the banks open on Monday?", "Are the banks open on Saturday?", R.NUMBERS_DIFFER),
+    ("Is it cold in March?", "Is it cold in July?", R.NUMBERS_DIFFER),
+    ("Fill in form W8", "Fill in form W9", R.KEYWORDS_DIFFER),
+    ('Translate "good morning" into Dutch', 'Translate "good night" into Dutch', R.KEYWORDS_DIFFER),
+    ("How do I drive from Lyon to Nice?", "How do I drive from Nice to Lyon?", R.RELATIONS_DIFFER),
+    ("Convert my CSV file to JSON", "Convert my JSON file to CSV", R.RELATIONS_DIFFER),
+    (
+        "Translate the letter from Dutch to Danish",
+        "Translate the letter from Danish to Dutch",
+        R.RELATIONS_DIFFER,
+    ),
+    ("Approve the leave request", "Deny the leave request", R.OPPOSITES),
+    ("Turn on the sprinkler", "Turn off the sprinkler", R.OPPOSITES),
+    ("Lock the garage door", "Unlock the garage door", R.OPPOSITES),
+    ("Scale up the worker pool", "Scale down the worker pool", R.OPPOSITES),
+    ("Keep the old branches", "Delete the old branches", R.OPPOSITES),
+    ("Why is my soup too hot?", "Why is my soup too cold?", R.OPPOSITES),
+    ("How do I encrypt the disk?", "How do I decrypt the disk?", R.OPPOSITES),
+    ("What are the advantages of solar panels?", "What are the drawbacks of solar panels?", R.OPPOSITES),
+    ("Which mushrooms are edible?", "Which mushrooms are not edible?", R.NEGATION_DIFFERS),
+    ("Delete the draft", "Do not delete the draft", R.NEGATION_DIFFERS),
+    ("Can I rent a boat with a licence?", "Can I rent a boat without a licence?", R.NEGATION_DIFFERS),
+    ("List all rivers", "List all rivers except the longest", R.NEGATION_DIFFERS),
+    ("Is there a discount for groups over ten?", "Is there a discount for groups under ten?", R.OPPOSITES),
+    ("What was the first film of that director?", "What was the last film of that director?", R.OPPOSITES),
+    ("Who founded Ikea?", "Who founded Lego?", R.KEYWORDS_DIFFER),
+    ("What is the population of Norway?", "What is the population of Sweden?", R.KEYWORDS_DIFFER),
+    ("how tall is the tower in pisa", "how tall is the tower in paris", R.KEYWORDS_DIFFER),
+    ("Can ibuprofen be taken with milk?", "Can omeprazole be taken with milk?", R.KEYWORDS_DIFFER),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "reason"), TRAPS, ids=lambda value: str(value)[:40])
+def test_a_trap_is_refused_either_way_round(one: str, other: str, reason: CacheReason) -> None:
+    for ours, theirs in ((one, other), (other, one)):
+        found = conflict(read(ours), read(theirs))
+        assert found is not None
+        assert found.reason is reason, found
+
+
+SAME = [
+    ("Give me 3 recipes for pancakes", "give me three pancake recipes, please"),
+    ("Return it after 14 days", "Return it after two weeks"),
+    ("Do not remove the banner", "Keep the banner"),
+    ("How do I get to Porto?", "What is the way to Porto?"),
+    ("Turn off the sprinkler", "Switch the sprinkler off"),
+    ("What is the tallest tower in Brussels?", "Which tower in Brussels is the tallest?"),
+    ("Is there parking at the harbour?", "Is there parkng at the harbour?"),
+    ("Deny the leave request", "Reject the leave request"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_another_wording_is_no_conflict(one: str, other: str) -> None:
+    assert conflict(read(one), read(other)) is None
+    assert conflict(read(other), read(one)) is None
+
+
+def test_a_difference_is_told_in_one_line() -> None:
+    found = conflict(read("Give me 3 recipes"), read("Give me 5 recipes"))
+    assert found is not None
+    assert found.explanation == "numbers differ: 3 ≠ 5"
+
+
+def test_a_check_that_is_not_asked_for_is_not_made() -> None:
+    one, other = read("Give me 3 recipes"), read("Give me 5 recipes")
+    assert conflict(one, other, {CriticalCheck.NEGATION}) is None

@@ -1,0 +1,107 @@
+"""The verdict on a pair, by the judge that ships and the encoder it was trained with."""
+
+import asyncio
+import json
+import time
+
+import numpy as np
+import pytest
+
+from tollway_dataplane.adapters.local_embedder import LocalEmbedder
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.judge import Judge, View, shipped
+from tollway_dataplane.core.reading import read, word_vectors
+
+
+class Prompts:
+    def __init__(self, embedder: LocalEmbedder) -> None:
+        self._embedder = embedder
+
+    def view(self, text: str) -> View:
+        (encoded,) = self._embedder.encode([text])
+        words = word_vectors(read(text), encoded.hidden, encoded.offsets)
+        return shipped().view(text, encoded.vector, words)
+
+
+@pytest.fixture(scope="module")
+def prompts() -> Prompts:
+    return Prompts(asyncio.run(LocalEmbedder.load()))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is the price?", "What is the price of gold?"),
+        ("How do I feed a cat?", "How do I feed a parrot?"),
+        ("What time does the museum open?", "What time does the museum cafe open?"),
+        ("Who won the final?", "Who won the semi-final?"),
+        ("Write a poem about autumn rain", "Write a story about autumn rain"),
+        ("What should I feed a puppy?", "What should I feed an old dog?"),
+    ],
+)
+def test_a_near_question_is_refused(prompts: Prompts, one: str, other: str) -> None:
+    assert not shipped().verdict(prompts.view(one), prompts.view(other)).serves
+    assert not shipped().verdict(prompts.view(other), prompts.view(one)).serves
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How do I reset my password?", "how can i reset my password"),
+        ("How do I reset my password?", "Hi, how do I reset my pasword? Thanks"),
+        ("What is the capital of Norway?", "Norway's capital is what?"),
+        ("How do I cancel my gym membership?", "In the app, how do I cancel my gym membership?"),
+        ("Where is the nearest shop?", "Where is the closest store?"),
+    ],
+)
+def test_the_same_question_is_served(prompts: Prompts, one: str, other: str) -> None:
+    verdict = shipped().verdict(prompts.view(one), prompts.view(other))
+    assert verdict.serves, verdict
+
+
+def test_the_order_of_two_prompts_does_not_matter(prompts: Prompts) -> None:
+    one, other = prompts.view("How do I feed a cat?"), prompts.view("What do cats eat?")
+    assert shipped().probability(one, other) == pytest.approx(shipped().probability(other, one))
+
+
+def test_what_only_one_prompt_says_is_named(prompts: Prompts) -> None:
+    verdict = shipped().verdict(
+        prompts.view("What is the price?"), prompts.view("What is the price of gold?")
+    )
+    assert verdict.reason is CacheReason.UNLIKELY
+    assert "gold" in verdict.explanation
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Wie hoch ist der Preis von Gold in diesem Jahr?",
+        "def f(x): return {x * 2}",
+        "今天天气怎么样",
+        "word " * 400,
+    ],
+    ids=["German", "code", "Chinese", "very long"],
+)
+def test_what_the_judge_was_not_made_for_is_left_to_exact_hits(prompts: Prompts, text: str) -> None:
+    other = prompts.view(text.replace("Gold", "Silber") + " now")
+    assert shipped().verdict(prompts.view(text), other).reason is CacheReason.NOT_JUDGED
+
+
+def test_a_candidate_takes_about_a_millisecond(prompts: Prompts) -> None:
+    ours = prompts.view("How do I move fifty pounds from my savings into my current account?")
+    theirs = prompts.view("How can I transfer money between my accounts at the weekend?")
+    shipped().verdict(ours, theirs)
+    began = time.process_time()
+    for _ in range(100):
+        shipped().verdict(ours, theirs)
+    assert (time.process_time() - began) / 100 < 0.005  # generous: machines differ
+
+
+def test_weights_of_other_features_are_refused() -> None:
+    with pytest.raises(ValueError, match="other features"):
+        Judge.parse(json.dumps({"features": ["cosine"]}))
+
+
+def test_the_map_that_ships_is_near_the_identity() -> None:
+    adapter = shipped().adapter
+    assert float(np.abs(adapter - np.eye(len(adapter))).max()) < 1

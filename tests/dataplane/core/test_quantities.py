@@ -1,0 +1,57 @@
+"""One amount, however it is written."""
+
+import pytest
+
+from tollway_dataplane.core.quantities import calendar, quantities
+
+
+def only(text: str) -> tuple[float, str]:
+    (found,) = quantities(tuple(text.split()))
+    return found.value, found.unit
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit"),
+    [
+        ("£ 50", 50, "gbp"),
+        ("fifty pounds", 50, "gbp"),
+        ("two hundred and fifty euros", 250, "eur"),
+        ("1,000 dollars", 1000, "usd"),
+        ("3 million", 3e6, ""),
+        ("20k", 20e3, ""),
+        ("7pm", 7, "pm"),
+        ("10:30", 10.5, ""),
+        ("15 %", 15, "percent"),
+        ("twenty one days", 21, "day"),
+        ("the 3rd", 3, ""),
+        ("500mg", 500, "milligram"),
+        ("two dozen", 24, ""),
+    ],
+)
+def test_a_number_is_read_with_its_unit(text: str, value: float, unit: str) -> None:
+    assert only(text) == (value, unit)
+
+
+def test_one_is_a_pronoun_unless_it_counts_something() -> None:
+    assert quantities(("which", "one", "is", "best")) == ()
+    assert only("one week") == (1, "week")
+
+
+def test_units_of_one_kind_are_compared_in_the_smallest() -> None:
+    (fortnight,) = quantities(("14", "days"))
+    (weeks,) = quantities(("two", "weeks"))
+    (months,) = quantities(("2", "months"))
+    assert fortnight.agrees(weeks)
+    assert not fortnight.agrees(months)
+
+
+def test_a_unit_left_out_is_no_difference() -> None:
+    (seven,) = quantities(("seven",))
+    (evening,) = quantities(("7pm",))
+    (morning,) = quantities(("7am",))
+    assert seven.agrees(evening)
+    assert not evening.agrees(morning)
+
+
+def test_weekdays_and_months_are_known_by_their_short_forms() -> None:
+    assert calendar(("mon", "and", "tuesdays", "in", "sept")) == {"monday", "tuesday", "september"}

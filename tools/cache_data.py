@@ -1,0 +1,94 @@
+"""Labelled prompts of the semantic cache, read from a folder that is not part of this repository, with what the encoder
+makes of each text. Encoding is slow, so it is kept in a file beside what is asked for.
+"""
+
+import asyncio
+import gzip
+import json
+import pickle
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tollway_dataplane.adapters.local_embedder import LocalEmbedder
+from tollway_dataplane.core.critical_facts import conflict
+from tollway_dataplane.core.judge import Judge, View
+from tollway_dataplane.core.pair_features import features
+from tollway_dataplane.core.reading import Reading, WordVectors, read, word_vectors
+
+Row = dict[str, Any]
+Floats = npt.NDArray[np.float32]
+_BATCH: Final = 32
+
+
+def rows(folder: Path, name: str) -> list[Row]:
+    with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+class Encodings:
+    """Sentence vector and word vectors of every text asked for."""
+
+    def __init__(self, kept: Path) -> None:
+        self._path = kept
+        self._known: dict[str, tuple[Floats, WordVectors]] = {}
+        if kept.exists():
+            self._known = pickle.loads(kept.read_bytes())  # noqa: S301
+        self._readings: dict[str, Reading] = {}
+        self._views: dict[str, View] = {}
+
+    def add(self, texts: Iterable[str]) -> None:
+        missing = sorted(set(texts) - self._known.keys(), key=lambda text: (len(text), text))
+        if not missing:
+            return
+        print(f"encoding {len(missing)} texts", flush=True)
+        embedder = asyncio.run(LocalEmbedder.load())
+        for start in range(0, len(missing), _BATCH):
+            batch = missing[start : start + _BATCH]
+            for text, encoded in zip(batch, embedder.encode(batch), strict=True):
+                words = word_vectors(self.reading(text), encoded.hidden, encoded.offsets)
+                self._known[text] = encoded.vector, words
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_bytes(pickle.dumps(self._known, protocol=5))
+
+    def reading(self, text: str) -> Reading:
+        found = self._readings.get(text)
+        if found is None:
+            found = self._readings[text] = read(text)
+        return found
+
+    def vector(self, text: str) -> Floats:
+        return self._known[text][0]
+
+    def words(self, text: str) -> WordVectors:
+        return self._known[text][1]
+
+    def features(self, a: str, b: str) -> list[float]:
+        cosine = float(self.vector(a) @ self.vector(b))
+        return features(self.reading(a), self.reading(b), self.words(a), self.words(b), cosine)
+
+    def view(self, text: str, judge: Judge) -> View:
+        found = self._views.get(text)
+        if found is None:
+            found = self._views[text] = judge.view(text, self.vector(text), self.words(text))
+        return found
+
+    def in_conflict(self, a: str, b: str) -> bool:
+        return conflict(self.reading(a), self.reading(b)) is not None
+
+
+def neighbours(vectors: Floats, count: int, least: float) -> list[tuple[int, int]]:
+    """Of each row the nearest earlier rows, as (row, earlier row)."""
+    found: list[tuple[int, int]] = []
+    for row in range(1, len(vectors)):
+        similarity = vectors[:row] @ vectors[row]
+        nearest = (
+            np.argsort(-similarity, kind="stable")[:count]
+            if row <= count
+            else np.argpartition(-similarity, count - 1)[:count]
+        )
+        found += [(row, int(earlier)) for earlier in nearest if similarity[earlier] >= least]
+    return found

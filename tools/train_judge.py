@@ -1,0 +1,129 @@
+"""Writes core/judge.json from labelled prompts: `python -m tools.train_judge --data FOLDER [--seed 0] [--keep FILE]`.
+
+Learns from sets whose licence lets what was learned be shipped (docs/judge-model-card.md); says by grouped
+cross-validation how well it does on prompts it has not seen, and chooses its threshold there.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tollway_dataplane.core.judge import Judge
+from tools.cache_data import Encodings, Row, neighbours, rows
+from tools.generated import ROOT
+from tools.judge_training import Doubles, Pairs, calibrate, cross_validate, fit, pack
+
+TARGET: Final = ROOT / "dataplane" / "tollway_dataplane" / "core" / "judge.json"
+FOLDS: Final = 4
+# Weight of a pair that may and of one that may not be reused. The same intent is not the same answer, so pairs of one
+# intent weigh little, and the random ones of intent_pairs nothing.
+WEIGHTS: Final = {
+    "fow_pairs": (15.0, 30.0),
+    "semanticmemo_pairs": (3.0, 12.0),
+    "gptcache_mock_pairs": (5.0, 0.0),
+    "intent_pairs": (0.0, 1.0),
+    "banking77_stream": (0.5, 1.5),
+    "clinc150_stream": (0.5, 1.5),
+}
+STREAMS: Final = ("banking77_stream", "clinc150_stream")
+NEIGHBOURS: Final = 5
+LEAST_COSINE: Final = 0.6
+# Where the threshold is: the share of these that may get a wrong answer.
+LIMITS: Final = (("fow_pairs", 0.01), ("semanticmemo_pairs", 0.005))
+
+
+def class_of(row: Row) -> str:
+    """What a stream's answer is reused within; out-of-scope requests are each a class of their own."""
+    if "cls" in row:
+        return str(row["cls"])
+    return f"oos:{row['text']}" if row["intent"] == "oos" else str(row["intent"])
+
+
+def labelled(folder: Path, name: str, encodings: Encodings) -> list[tuple[str, str, int, str]]:
+    """(a, b, same, group) of one set."""
+    content = rows(folder, name)
+    if name not in STREAMS:
+        encodings.add(text for row in content for text in (row["a"], row["b"]))
+        if name == "intent_pairs":
+            return [(r["a"], r["b"], r["same_intent"], f"{r['src']}:{r['intent_a']}") for r in content]
+        return [(r["a"], r["b"], r["same"], f"{name}:{r['group']}") for r in content]
+    encodings.add(row["text"] for row in content)
+    vectors = np.stack([encodings.vector(row["text"]) for row in content])
+    short = name.removesuffix("_stream")
+    return [
+        (content[i]["text"], content[j]["text"], int(class_of(content[i]) == class_of(content[j])),
+         f"{short}:{class_of(content[i])}")
+        for i, j in neighbours(vectors, NEIGHBOURS, LEAST_COSINE)
+    ]  # fmt: skip
+
+
+def gather(folder: Path, encodings: Encodings) -> Pairs:
+    every = [(name, *pair) for name in WEIGHTS for pair in labelled(folder, name, encodings)]
+    same = np.array([pair[3] for pair in every], dtype=np.int8)
+    source = np.array([pair[0] for pair in every])
+    weight = np.array([WEIGHTS[name][0 if alike else 1] for name, alike in zip(source, same, strict=True)])
+    print(f"features of {len(every)} pairs", flush=True)
+    return Pairs(
+        a=np.stack([encodings.vector(a) for _, a, *_ in every]),
+        b=np.stack([encodings.vector(b) for _, _, b, *_ in every]),
+        features=np.array([encodings.features(a, b) for _, a, b, *_ in every]),
+        same=same,
+        weight=weight,
+        vetoed=np.array([encodings.in_conflict(a, b) for _, a, b, *_ in every]),
+        group=np.unique([pair[4] for pair in every], return_inverse=True)[1].astype(np.int64),
+        source=source,
+    )
+
+
+def threshold_at(scores: Doubles, same: npt.NDArray[np.int8], limit: float) -> float:
+    """The least score above which at most this share of the wrong pairs are."""
+    wrong = np.sort(scores[same == 0])[::-1]
+    return float(np.nextafter(wrong[int(limit * len(wrong))], np.inf))
+
+
+def probabilities(logits: Doubles, slope: float, shift: float, vetoed: npt.NDArray[np.bool_]) -> Doubles:
+    likely: Doubles = np.where(vetoed, 0.0, 1 / (1 + np.exp(-(slope * logits + shift))))
+    return likely
+
+
+def unseen(pairs: Pairs, seed: int) -> tuple[Doubles, float, float]:
+    """Probabilities by models that had not seen a pair's group, with the slope and shift that calibrate them."""
+    logits = cross_validate(pairs, FOLDS, seed)
+    # As if good and bad candidates came equally often, of each set as they were weighed.
+    judged = ~pairs.vetoed & (pairs.weight > 0)
+    weight = pairs.weight[judged].copy()
+    for alike in (0, 1):
+        weight[pairs.same[judged] == alike] /= weight[pairs.same[judged] == alike].sum()
+    slope, shift = calibrate(logits[judged], pairs.same[judged], weight * judged.sum())
+    return probabilities(logits, slope, shift, pairs.vetoed), slope, shift
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with fow_pairs.jsonl.gz and its like"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "tollway-encodings.pickle")
+    asked = parser.parse_args()
+    pairs = gather(asked.data, Encodings(asked.keep))
+    likely, slope, shift = unseen(pairs, asked.seed)
+    threshold = 0.0
+    for name, limit in LIMITS:
+        of = pairs.source == name
+        found = threshold_at(likely[of], pairs.same[of], limit)
+        recall = float((likely[of & (pairs.same == 1)] >= found).mean())
+        print(f"{name}: {recall:.3f} of good pairs at {limit:.1%} of bad ones, from {found:.4f}")
+        threshold = max(threshold, found)
+    text = pack(fit(pairs, np.arange(len(pairs.same)), asked.seed), slope, shift, threshold)
+    Judge.parse(text)
+    TARGET.write_text(text, encoding="utf-8")
+    print(f"wrote {TARGET.relative_to(ROOT)}: threshold {threshold:.4f}")
+
+
+if __name__ == "__main__":
+    main()
