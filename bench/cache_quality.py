@@ -8,7 +8,7 @@ cross-validation (a model that had seen nothing of a pair's group) and for the s
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.cache_streams import best, replay
-from tollway_dataplane.core.judge import Judge, ruling, shipped
+from tollway_api.semantic_cache_index import CriticalCheck
+from tollway_dataplane.core.judge import ALL_CHECKS, Judge, ruling, shipped
 from tools.cache_data import Encodings, Row, neighbours, rows
 from tools.judge_training import turned_cosine
-from tools.train_judge import LEAST_COSINE, NEIGHBOURS, STREAMS, class_of, gather, labelled, unseen
+from tools.train_judge import LEAST_COSINE, NEIGHBOURS, STREAMS, WEIGHTS, class_of, gather, labelled, unseen
 
 Scores = npt.NDArray[np.float64]
 BASELINE: Final = 0.90  # the cosine that the tables of plain cosine are read at
@@ -39,24 +40,28 @@ class Contender(NamedTuple):
 
 
 def scores_of(
-    judge: Judge, pairs: Sequence[tuple[str, str]], encodings: Encodings, *, checks: bool = True
+    judge: Judge,
+    pairs: Sequence[tuple[str, str]],
+    encodings: Encodings,
+    checks: frozenset[CriticalCheck] = ALL_CHECKS,
+    learned: Scores | None = None,
 ) -> Scores:
-    """What `Judge.verdict` would call the probability of each pair."""
+    """What `Judge.verdict` would call the probability of each pair; `learned` in place of its own learned part."""
     found = np.zeros(len(pairs))
     asked: list[int] = []
     for i, (a, b) in enumerate(pairs):
-        ours, theirs = encodings.view(b, judge), encodings.view(a, judge)
-        decided = ruling(ours, theirs) if checks else ruling(ours, theirs, ())
+        decided = ruling(encodings.view(b, judge), encodings.view(a, judge), checks)
         if decided is None:
             asked.append(i)
         else:
             found[i] = decided.probability
-    if asked:
+    if learned is not None:
+        found[asked] = learned[asked]
+    elif asked:
         stored, new = (np.stack([encodings.vector(pairs[i][side]) for i in asked]) for side in (0, 1))
-        table = np.array([encodings.features(*pairs[i]) for i in asked])
-        logits = (
-            np.column_stack([table, turned_cosine(judge.adapter, stored, new)]) @ judge.weights + judge.bias
-        )
+        rows_of = np.array([encodings.features(*pairs[i]) for i in asked])
+        turned = turned_cosine(judge.adapter, stored, new)
+        logits = np.column_stack([rows_of, turned]) @ judge.weights + judge.bias
         found[asked] = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
     return found
 
@@ -150,9 +155,10 @@ def stream(folder: Path, name: str, judge: Judge, encodings: Encodings, validate
     pairs = [(content[j]["text"], content[i]["text"]) for i, j in near]
     contenders = [Contender("cosine", cosines(pairs, encodings), BASELINE)]
     if validated is not None:
-        contenders.append(Contender("judge, cross-validated", validated, judge.threshold))
+        learned = scores_of(judge, pairs, encodings, learned=validated)
+        contenders.append(Contender("judge, cross-validated", learned, judge.threshold))
     contenders.append(Contender("judge, shipped", scores_of(judge, pairs, encodings), judge.threshold))
-    free = scores_of(judge, pairs, encodings, checks=False)
+    free = scores_of(judge, pairs, encodings, frozenset())
     contenders.append(Contender("judge, shipped, no checks", free, judge.threshold))
     bound = ("wrong of hits", 0.02) if name.startswith("qqp") else ("errors of all", 0.005)
     stream_table(name, [class_of(row) for row in content], near, contenders, bound)
@@ -167,7 +173,8 @@ def pair_set(
     same = np.array([float(label) for _, _, label, _ in four])
     contenders = [Contender("cosine", cosines(pairs, encodings), BASELINE)]
     if validated is not None:
-        contenders.append(Contender("judge, cross-validated", validated, judge.threshold))
+        learned = scores_of(judge, pairs, encodings, learned=validated)
+        contenders.append(Contender("judge, cross-validated", learned, judge.threshold))
     contenders.append(Contender("judge, shipped", scores_of(judge, pairs, encodings), judge.threshold))
     table(name, content, same, contenders, limit)
     if name == "semanticmemo_pairs":
@@ -216,30 +223,31 @@ def main() -> None:
     parser.add_argument(
         "--unseen", action="store_true", help="the shipped model was not trained on these data"
     )
-    parser.add_argument("--no-qqp", action="store_true", help="leave out the largest set")
+    parser.add_argument("--qqp", choices=["with", "without", "only"], default="with", help="the largest set")
     asked = parser.parse_args()
     encodings, judge = Encodings(asked.keep), shipped()
-    validated: Callable[[str], Scores | None] = lambda _: None  # noqa: E731 - replaced below
-    if not asked.unseen:
-        trained = gather(asked.data, encodings)
-        likely, _, _ = unseen(trained, asked.seed)
-
-        def validated(name: str) -> Scores | None:
-            found: Scores = likely[trained.source == name]
-            return found
-
     print(f"\nThe judge serves from probability {judge.threshold}; cosine is read at {BASELINE}.")
-    for name, limit in PAIR_SETS:
-        pair_set(asked.data, name, limit, judge, encodings, validated(name))
-    conversations(asked.data, judge, encodings)
-    for name in STREAMS:
-        stream(asked.data, name, judge, encodings, validated(name))
-    sample = [(row["a"], row["b"]) for row in rows(asked.data, "fow_pairs")]
-    timing(judge, encodings, sample)
-    if not asked.no_qqp:
-        content = rows(asked.data, "qqp_pairs")
-        pair_set(asked.data, "qqp_pairs", 0.01, judge, encodings, None) if content else None
+    if asked.qqp != "only":
+        trained_sets(asked.data, judge, encodings, None if asked.unseen else (asked.seed, asked.keep))
+    if asked.qqp != "without":
+        pair_set(asked.data, "qqp_pairs", 0.01, judge, encodings, None)
         stream(asked.data, "qqp_stream", judge, encodings, None)
+
+
+def trained_sets(
+    folder: Path, judge: Judge, encodings: Encodings, validation: tuple[int, Path] | None
+) -> None:
+    validated: dict[str, Scores] = {}
+    if validation is not None:
+        trained = gather(folder, encodings)
+        likely, _, _ = unseen(trained, *validation)
+        validated = {name: likely[trained.source == name] for name in WEIGHTS}
+    for name, limit in PAIR_SETS:
+        pair_set(folder, name, limit, judge, encodings, validated.get(name))
+    conversations(folder, judge, encodings)
+    for name in STREAMS:
+        stream(folder, name, judge, encodings, validated.get(name))
+    timing(judge, encodings, [(row["a"], row["b"]) for row in rows(folder, "fow_pairs")])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from tollway_dataplane.core.reading import Reading, WordVectors, read, word_vect
 
 Row = dict[str, Any]
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 _BATCH: Final = 32
 
 
@@ -36,8 +37,9 @@ class Encodings:
         self._path = kept
         self._known: dict[str, tuple[Floats, WordVectors]] = {}
         if kept.exists():
-            self._known = pickle.loads(kept.read_bytes())  # noqa: S301
+            self._known = pickle.loads(kept.read_bytes())  # noqa: S301 - it wrote the file itself
         self._readings: dict[str, Reading] = {}
+        self._features: dict[tuple[str, str], Doubles] = {}
         self._views: dict[str, View] = {}
 
     def add(self, texts: Iterable[str]) -> None:
@@ -66,9 +68,15 @@ class Encodings:
     def words(self, text: str) -> WordVectors:
         return self._known[text][1]
 
-    def features(self, a: str, b: str) -> list[float]:
-        cosine = float(self.vector(a) @ self.vector(b))
-        return features(self.reading(a), self.reading(b), self.words(a), self.words(b), cosine)
+    def features(self, a: str, b: str) -> Doubles:
+        """Kept, since they are the same either way round and asked for again."""
+        key = (a, b) if a < b else (b, a)
+        found = self._features.get(key)
+        if found is None:
+            cosine = float(self.vector(a) @ self.vector(b))
+            row = features(self.reading(a), self.reading(b), self.words(a), self.words(b), cosine)
+            found = self._features[key] = np.array(row)
+        return found
 
     def view(self, text: str, judge: Judge) -> View:
         found = self._views.get(text)

@@ -5,6 +5,7 @@ cross-validation how well it does on prompts it has not seen, and chooses its th
 """
 
 import argparse
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -90,9 +91,17 @@ def probabilities(logits: Doubles, slope: float, shift: float, vetoed: npt.NDArr
     return likely
 
 
-def unseen(pairs: Pairs, seed: int) -> tuple[Doubles, float, float]:
-    """Probabilities by models that had not seen a pair's group, with the slope and shift that calibrate them."""
-    logits = cross_validate(pairs, FOLDS, seed)
+def unseen(pairs: Pairs, seed: int, keep: Path) -> tuple[Doubles, float, float]:
+    """Probabilities by models that had not seen a pair's group, with the slope and shift that calibrate them. Taken
+    from a file beside `keep` when the same pairs were asked for before.
+    """
+    digest = hashlib.sha256(pairs.features.tobytes() + pairs.weight.tobytes() + bytes([FOLDS, seed]))
+    kept = keep.with_name(f"{keep.stem}-{digest.hexdigest()[:16]}.npy")
+    if kept.exists():
+        logits: Doubles = np.load(kept)
+    else:
+        logits = cross_validate(pairs, FOLDS, seed)
+        np.save(kept, logits)
     # As if good and bad candidates came equally often, of each set as they were weighed.
     judged = ~pairs.vetoed & (pairs.weight > 0)
     weight = pairs.weight[judged].copy()
@@ -111,7 +120,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "tollway-encodings.pickle")
     asked = parser.parse_args()
     pairs = gather(asked.data, Encodings(asked.keep))
-    likely, slope, shift = unseen(pairs, asked.seed)
+    likely, slope, shift = unseen(pairs, asked.seed, asked.keep)
     threshold = 0.0
     for name, limit in LIMITS:
         of = pairs.source == name

@@ -118,7 +118,7 @@ def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
     for one in only_ours:
         for other in only_theirs:
             if relation(one, other) is Relation.OPPOSITE:
-                weighed = one in POLARITY and other in POLARITY and POLARITY[one][0] in TURNING
+                weighed = all(word in POLARITY and POLARITY[word][0] in TURNING for word in (one, other))
                 if turned if weighed else not negated:
                     return Conflict(CacheReason.OPPOSITES, f"opposites: {one} ≠ {other}")
     net, axes, _ = polarity_conflict(ours, theirs)

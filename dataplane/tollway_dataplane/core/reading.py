@@ -124,7 +124,7 @@ class Reading:
             if _is_negation(low):
                 negated = 0 if negated else 5
                 continue
-            hit = POLARITY.get(low) or POLARITY.get(lemma)
+            hit = POLARITY.get(lemma) or POLARITY.get(low)
             if low in _PARTICLES:
                 axis, side, verbs = _PARTICLES[low]
                 hit = (axis, side) if any(verb in verbs for verb in self.lemmas[max(0, i - 4) : i]) else None
