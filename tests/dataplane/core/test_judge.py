@@ -48,7 +48,7 @@ def test_a_near_question_is_refused(prompts: Prompts, one: str, other: str) -> N
     ("one", "other"),
     [
         ("How do I reset my password?", "how can i reset my password"),
-        ("How do I reset my password?", "Hi, how do I reset my pasword? Thanks"),
+        ("How do I reset my password?", "Hi, how do I reset my password? Thanks"),
         ("What is the capital of Norway?", "Norway's capital is what?"),
         ("How do I cancel my gym membership?", "In the app, how do I cancel my gym membership?"),
         ("Where is the nearest shop?", "Where is the closest store?"),
