@@ -18,6 +18,7 @@ import numpy.typing as npt
 from bench.cache_streams import best, replay
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.judge import ALL_CHECKS, Judge, ruling, shipped
+from tollway_dataplane.core.reading import read
 from tools.cache_data import Encodings, Row, neighbours, rows
 from tools.judge_training import turned_cosine
 from tools.train_judge import LEAST_COSINE, NEIGHBOURS, STREAMS, WEIGHTS, class_of, gather, labelled, unseen
@@ -205,9 +206,9 @@ def timing(judge: Judge, encodings: Encodings, pairs: Sequence[tuple[str, str]])
     """A look-up reads the candidate's prompt anew, so that is in the time of a candidate."""
     every: list[float] = []
     for a, b in pairs:
-        ours = judge.view(b, encodings.vector(b), encodings.words(b))
+        ours = judge.view(read(b), encodings.vector(b), encodings.words(b))
         began = time.perf_counter()
-        judge.verdict(ours, judge.view(a, encodings.vector(a), encodings.words(a)))
+        judge.verdict(ours, judge.view(read(a), encodings.vector(a), encodings.words(a)))
         every.append(1e3 * (time.perf_counter() - began))
     middle, p95, most = np.percentile(every, [50, 95, 99])
     print(f"\nOne candidate on one core: {middle:.2f} ms at the median, {p95:.2f} at p95, {most:.2f} at p99.")

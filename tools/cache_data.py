@@ -81,7 +81,7 @@ class Encodings:
     def view(self, text: str, judge: Judge) -> View:
         found = self._views.get(text)
         if found is None:
-            found = self._views[text] = judge.view(text, self.vector(text), self.words(text))
+            found = self._views[text] = judge.view(self.reading(text), self.vector(text), self.words(text))
         return found
 
     def in_conflict(self, a: str, b: str) -> bool:

@@ -33,6 +33,8 @@ WEIGHTS: Final = {
 STREAMS: Final = ("banking77_stream", "clinc150_stream")
 NEIGHBOURS: Final = 5
 LEAST_COSINE: Final = 0.6
+# Good candidates for each bad one that no critical fact refuses.
+GOOD_ODDS: Final = 3.0
 # Where the threshold is: the share of these that may get a wrong answer.
 LIMITS: Final = (("fow_pairs", 0.01), ("semanticmemo_pairs", 0.005))
 
@@ -102,11 +104,11 @@ def unseen(pairs: Pairs, seed: int, keep: Path) -> tuple[Doubles, float, float]:
     else:
         logits = cross_validate(pairs, FOLDS, seed)
         np.save(kept, logits)
-    # As if good and bad candidates came equally often, of each set as they were weighed.
+    # As if good and bad candidates came in these odds, of each set as they were weighed.
     judged = ~pairs.vetoed & (pairs.weight > 0)
     weight = pairs.weight[judged].copy()
-    for alike in (0, 1):
-        weight[pairs.same[judged] == alike] /= weight[pairs.same[judged] == alike].sum()
+    for alike, share in ((0, 1.0), (1, GOOD_ODDS)):
+        weight[pairs.same[judged] == alike] *= share / weight[pairs.same[judged] == alike].sum()
     slope, shift = calibrate(logits[judged], pairs.same[judged], weight * judged.sum())
     return probabilities(logits, slope, shift, pairs.vetoed), slope, shift
 

@@ -97,7 +97,7 @@ class Match(Spec):
     )
 
     threshold: Ratio = Field(
-        default="0.95", description="Least cosine similarity at which an answer may be reused."
+        default="0.95", description="Least probability, as the judge sees it, that an answer may be reused."
     )
     strict_threshold: Ratio = Field(
         default="0.98",

@@ -15,6 +15,8 @@ from tollway_api.meta import TenantName
 from tollway_api.snapshot import Index, Limit
 
 _PREFIX: Final = "tollway:1"
+# The field of a vector's document with what tells words apart. Its number changes with how words are found or encoded.
+WORDS: Final = "words1"
 INDEX_PREFIX: Final = f"{_PREFIX}:index:"
 FENCE_KEY: Final = f"{_PREFIX}:fence"  # the latest leadership that wrote here
 # A Lease counts in 32 bits, and one more must fit. What is above was written by no leader, so it refuses none.

@@ -24,6 +24,7 @@ from tollway_dataplane.adapters.snapshot_files import SnapshotFiles
 from tollway_dataplane.adapters.snapshot_secrets import open_snapshot_secrets
 from tollway_dataplane.background import running
 from tollway_dataplane.budgets import Budgets
+from tollway_dataplane.core.judge import shipped
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.edge.admin import Admin, create_admin_app
 from tollway_dataplane.edge.chat import chat_route
@@ -38,7 +39,7 @@ from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.metrics import Metrics
 from tollway_dataplane.observe import Observer
 from tollway_dataplane.ports import SnapshotSource, Upstream
-from tollway_dataplane.recall import Recall
+from tollway_dataplane.recall import Deadlines, Recall
 from tollway_dataplane.service import Service
 from tollway_dataplane.settings import Settings, read_tokens
 
@@ -90,8 +91,8 @@ async def open_dataplane(
             cache,
             near,
             embedder,
-            settings.cache_read_deadline_s,
-            settings.embed_deadline_s,
+            await asyncio.to_thread(shipped),
+            Deadlines(settings.cache_read_deadline_s, settings.embed_deadline_s),
             metrics.cache.observe_store,
         )
         stack.push_async_callback(recall.drain)

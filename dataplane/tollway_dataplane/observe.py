@@ -68,6 +68,7 @@ class Observer:
             source=record.source,
             cache=record.cache_reason,
             similarity=record.similarity,
+            reuse_probability=record.probability,
             route=record.route_reason,
             model=record.model,
             attempts=[f"{note.model}:{note.outcome}" for note in record.attempts],

@@ -13,6 +13,8 @@ from tollway_api.parts import Head
 from tollway_api.snapshot import Index, Model, Tenant
 from tollway_dataplane.core.budgeting import Denied
 from tollway_dataplane.core.facts import JsonObject, Usage, choices_in
+from tollway_dataplane.core.judge import View
+from tollway_dataplane.core.reading import WordVectors
 
 Vector = npt.NDArray[np.float32]
 
@@ -28,10 +30,21 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoded:
+    """What an encoder makes of a text."""
+
+    vector: Vector  # of length 1
+    hidden: npt.NDArray[np.float32]  # (tokens, dimensions), special tokens left out
+    offsets: Sequence[tuple[int, int]]  # where each token stands in the text
+
+
+@dataclass(frozen=True, slots=True)
 class Neighbour:
     entry: str
-    prompt: str  # normalised
     similarity: float  # cosine, from -1 to 1
+    prompt: str  # normalised
+    vector: Vector
+    words: WordVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,8 @@ class AnswerCache(Protocol):
         self, place: Place, vector: Vector, count: int, within_s: float
     ) -> Sequence[Neighbour]: ...
 
-    async def put(self, place: Place, prompt: str, vector: Vector | None, answer: Remembered) -> None: ...
+    async def put(self, place: Place, view: View | None, answer: Remembered) -> None:
+        """Without a view the answer is found by the very same prompt alone."""
 
 
 class NearCache(Protocol):
@@ -75,12 +89,12 @@ class NearCache(Protocol):
 
 
 class Embedder(Protocol):
-    """Turns text into a unit vector. Raises EmbedderFault."""
+    """Turns text into vectors. Raises EmbedderFault."""
 
     @property
     def model(self) -> str: ...
 
-    async def embed(self, text: str) -> Vector: ...
+    async def embed(self, text: str) -> Encoded: ...
 
 
 class Ledger(Protocol):

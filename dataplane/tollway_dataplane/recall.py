@@ -16,11 +16,15 @@ from tollway_dataplane.core.cacheability import bypass_reason
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.identity import entry_of, normalise, partition_of
+from tollway_dataplane.core.judge import Judge, View
+from tollway_dataplane.core.reading import read, word_vectors
 from tollway_dataplane.core.verification import verify
 from tollway_dataplane.errors import CacheFault, EmbedderFault
-from tollway_dataplane.ports import AnswerCache, Embedder, NearCache, Place, Remembered, Vector
+from tollway_dataplane.ports import AnswerCache, Embedder, NearCache, Neighbour, Place, Remembered
 
 CANDIDATES: Final = 5
+# The judge was trained on candidates no further than this, and of those hardly any at the end may be reused.
+LEAST_SIMILARITY: Final = 0.6
 # The encoder reads no further than about this, so longer prompts are not compared by meaning.
 MOST_CHARACTERS: Final = 1_000
 _MOST_PENDING_STORES: Final = 1_000
@@ -32,10 +36,10 @@ class Lookup:
 
     reason: CacheReason
     answer: Remembered | None = field(default=None, repr=False)
-    similarity: float | None = None
+    similarity: float | None = None  # cosine of the candidate that was served, or of the nearest one
+    probability: float | None = None  # that its answer may be reused, as the judge sees it
     place: Place | None = None  # None: nothing is to be stored
-    prompt: str = field(default="", repr=False)
-    vector: Vector | None = field(default=None, repr=False)
+    view: View | None = field(default=None, repr=False)  # None: only the very same prompt will find it
 
 
 class _Patience:
@@ -54,21 +58,29 @@ class _Patience:
             self._left_s -= time.perf_counter() - began
 
 
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds."""
+
+    read: float  # for all that one look-up asks of the cache
+    embed: float
+
+
 class Recall:
     def __init__(
         self,
         cache: AnswerCache,
         near: NearCache,
         embedder: Embedder,
-        read_deadline_s: float,
-        embed_deadline_s: float,
+        judge: Judge,
+        deadlines: Deadlines,
         on_store: Callable[[str], None],
     ) -> None:
         self._cache = cache
         self._near = near
         self._embedder = embedder
-        self._read_deadline_s = read_deadline_s
-        self._embed_deadline_s = embed_deadline_s
+        self._judge = judge
+        self._deadlines = deadlines
         self._on_store = on_store
         self._stores: set[asyncio.Task[None]] = set()
         self._indexes: frozenset[str] = frozenset()  # ids of those that are there now
@@ -93,25 +105,28 @@ class Recall:
             return Lookup(CacheReason.NO_CACHE)
         prompt = normalise(request.prompt)
         place = Place(index, partition_of(request, tenant, policy, index), entry_of(prompt))
-        patience = _Patience(self._read_deadline_s)
+        patience = _Patience(self._deadlines.read)
         try:
             answer = await self._exact(place, patience)
             if answer is not None:
-                return Lookup(CacheReason.EXACT, answer, place=place, prompt=prompt)
+                return Lookup(CacheReason.EXACT, answer, place=place)
             if len(prompt) > MOST_CHARACTERS:
-                return Lookup(CacheReason.PROMPT_TOO_LONG, place=place, prompt=prompt)
+                return Lookup(CacheReason.PROMPT_TOO_LONG, place=place)
         except CacheFault as fault:
             # What is broken for reading is not asked again for this request; the store finds out by itself.
-            return Lookup(CacheReason(fault.reason), place=place, prompt=prompt)
+            return Lookup(CacheReason(fault.reason), place=place)
         try:
-            async with asyncio.timeout(self._embed_deadline_s):
-                vector = await self._embedder.embed(prompt)
+            async with asyncio.timeout(self._deadlines.embed):
+                encoded = await self._embedder.embed(prompt)
         except (EmbedderFault, TimeoutError):
-            return Lookup(CacheReason.EMBEDDER_UNAVAILABLE, place=place, prompt=prompt)
+            return Lookup(CacheReason.EMBEDDER_UNAVAILABLE, place=place)
+        reading = read(prompt)
+        words = word_vectors(reading, encoded.hidden, encoded.offsets)
+        view = self._judge.view(reading, encoded.vector, words)
         try:
-            return await self._semantic(place, prompt, vector, patience)
+            return await self._semantic(place, view, patience)
         except CacheFault as fault:
-            return Lookup(CacheReason(fault.reason), place=place, prompt=prompt, vector=vector)
+            return Lookup(CacheReason(fault.reason), place=place, view=view)
 
     async def _exact(self, place: Place, patience: "_Patience") -> Remembered | None:
         key = wire.entry_key(place.partition, place.entry)
@@ -130,23 +145,30 @@ class Recall:
             self._near.put(wire.entry_key(place.partition, place.entry), answer)
         return stands
 
-    async def _semantic(self, place: Place, prompt: str, vector: Vector, patience: "_Patience") -> Lookup:
+    async def _semantic(self, place: Place, view: View, patience: "_Patience") -> Lookup:
         """The nearest neighbour whose answer may serve; otherwise what speaks against the very nearest."""
         with patience.spend() as within_s:
-            neighbours = await self._cache.nearest(place, vector, CANDIDATES, within_s)
+            neighbours = await self._cache.nearest(place, view.vector, CANDIDATES, within_s)
         refused: Lookup | None = None
         for neighbour in neighbours:
-            reason = verify(prompt, neighbour.prompt, neighbour.similarity, place.index)
+            reason, probability = self._verdict(view, neighbour, place.index)
             if reason is CacheReason.SEMANTIC:
                 with patience.spend() as within_s:
                     answer = await self._cache.get(
                         Place(place.index, place.partition, neighbour.entry), within_s
                     )
                 if answer is not None:
-                    return Lookup(reason, answer, neighbour.similarity, place, prompt, vector)
+                    return Lookup(reason, answer, neighbour.similarity, probability, place, view)
                 reason = CacheReason.ENTRY_GONE
-            refused = refused or Lookup(reason, None, neighbour.similarity, place, prompt, vector)
-        return refused or Lookup(CacheReason.NO_NEIGHBOUR, place=place, prompt=prompt, vector=vector)
+            refused = refused or Lookup(reason, None, neighbour.similarity, probability, place, view)
+        return refused or Lookup(CacheReason.NO_NEIGHBOUR, place=place, view=view)
+
+    def _verdict(self, view: View, neighbour: Neighbour, index: Index) -> tuple[CacheReason, float]:
+        if neighbour.similarity < LEAST_SIMILARITY:
+            return CacheReason.BELOW_THRESHOLD, 0.0
+        theirs = self._judge.view(read(neighbour.prompt), neighbour.vector, neighbour.words)
+        verdict = verify(view, theirs, index, self._judge)
+        return verdict.reason, verdict.probability
 
     def remember(self, lookup: Lookup, policy: Policy, body: bytes, model: str, cost_nano: int) -> None:
         """Stores a good answer: here at once, in Redis behind the reply."""
@@ -166,7 +188,7 @@ class Recall:
 
     async def _store(self, lookup: Lookup, place: Place, answer: Remembered) -> None:
         try:
-            await self._cache.put(place, lookup.prompt, lookup.vector, answer)
+            await self._cache.put(place, lookup.view, answer)
         except CacheFault as fault:
             self._on_store(fault.reason)
         else:

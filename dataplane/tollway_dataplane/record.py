@@ -33,6 +33,7 @@ class Record:
     route_reason: RouteReason | None = None
     model: str = ""
     similarity: float | None = None
+    probability: float | None = None  # that the candidate's answer may be reused
     attempts: list[AttemptNote] = field(default_factory=list)
     fallbacks: int = 0  # attempts after the first
     usage: Usage = NO_USAGE

@@ -60,7 +60,8 @@ class Service:
         index = directory.snapshot.indexes.get(policy.cache.index) if policy.cache else None
         record.index = index.id if index else ""
         lookup = await self._recall.look_up(request, tenant, policy, index)
-        record.cache_reason, record.similarity = lookup.reason, lookup.similarity
+        record.cache_reason = lookup.reason
+        record.similarity, record.probability = lookup.similarity, lookup.probability
         record.mark("cache")
         if lookup.answer is not None:
             return await self._remembered(request, lookup, lookup.answer, record)

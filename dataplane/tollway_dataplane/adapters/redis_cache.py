@@ -15,12 +15,16 @@ from redis.exceptions import BusyLoadingError, OutOfMemoryError, ResponseError
 
 from tollway_api import wire
 from tollway_api.semantic_cache_index import VectorType
+from tollway_api.snapshot import Index
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
 from tollway_dataplane.core.completions import text_of
 from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.judge import View
+from tollway_dataplane.core.reading import WordVectors
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.ports import Neighbour, Place, Remembered, Vector
 
+_DTYPES: Final = {VectorType.FLOAT16: np.float16, VectorType.FLOAT32: np.float32}
 _FIELDS: Final = ("body", "model", "cost_nano", "expires_at")
 _MODEL: Final = re.compile(r"[!-~]{1,256}")  # goes into a header
 _MOST_COST_NANO: Final = 10**15  # a million dollars
@@ -58,31 +62,36 @@ class RedisAnswerCache:
             reply = await self._redis.execute_command(  # type: ignore[no-untyped-call]  # the library does not type it
                 "FT.SEARCH", wire.index_name(place.index), query,
                 "PARAMS", 2, "vector", _encoded(vector, place.index.vector_type),
-                "SORTBY", "distance", "RETURN", 2, "distance", "prompt", "LIMIT", 0, count, "DIALECT", 2,
+                "SORTBY", "distance", "RETURN", 4, "distance", "prompt", "embedding", wire.WORDS,
+                "LIMIT", 0, count, "DIALECT", 2,
             )  # fmt: skip
-        return _neighbours(reply)
+        return _neighbours(reply, place.index)
 
-    async def put(self, place: Place, prompt: str, vector: Vector | None, answer: Remembered) -> None:
+    async def put(self, place: Place, view: View | None, answer: Remembered) -> None:
         entry_key = wire.entry_key(place.partition, place.entry)
         fields = {name: getattr(answer, name) for name in _FIELDS}
         async with _faults("put", self._write_deadline_s):
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.hset(entry_key, mapping=fields)  # type: ignore[arg-type]  # values may be bytes
             pipeline.pexpire(entry_key, place.index.ttl_ms)
-            if vector is not None:
+            if view is not None:
                 vector_key = wire.vector_key(place.index, place.partition, place.entry)
-                encoded = _encoded(vector, place.index.vector_type)
-                document = {"partition": place.partition, "prompt": prompt, "embedding": encoded}
+                document = {
+                    "partition": place.partition,
+                    "prompt": view.reading.text,
+                    "embedding": _encoded(view.vector, place.index.vector_type),
+                    wire.WORDS: view.words.tobytes(),
+                }
                 pipeline.hset(vector_key, mapping=document)  # type: ignore[arg-type]  # the library forgets that values may be bytes
                 pipeline.pexpire(vector_key, place.index.ttl_ms)
             await pipeline.execute()
 
 
 def _encoded(vector: Vector, vector_type: VectorType) -> bytes:
-    return vector.astype(np.float16 if vector_type is VectorType.FLOAT16 else np.float32).tobytes()
+    return vector.astype(_DTYPES[vector_type]).tobytes()
 
 
-def _neighbours(reply: object) -> list[Neighbour]:
+def _neighbours(reply: object, index: Index) -> list[Neighbour]:
     """RediSearch's flat reply: a count, then a key and its fields for each document. Of one that has expired, and is
     not swept up yet, there is nil in their place.
     """
@@ -90,19 +99,33 @@ def _neighbours(reply: object) -> list[Neighbour]:
         raise CacheFault(CacheReason.CACHE_UNAVAILABLE, f"search: unexpected {type(reply).__name__}")
     try:
         documents = zip(reply[1::2], reply[2::2], strict=True)
-        found = [_neighbour(key, fields) for key, fields in documents if fields]
+        found = [_neighbour(key, fields, index) for key, fields in documents if fields]
     except (ValueError, TypeError, AttributeError) as exc:
         raise CacheFault(CacheReason.CACHE_UNAVAILABLE, "search: a reply that makes no sense") from exc
     return [each for each in found if each is not None]
 
 
-def _neighbour(key: bytes, fields: list[bytes]) -> Neighbour | None:
-    """None for an entry that has expired meanwhile, and lacks what was in it."""
+def _neighbour(key: bytes, fields: list[bytes], index: Index) -> Neighbour | None:
+    """None for an entry that has expired meanwhile, and lacks what was in it, and for one that was written when words
+    were encoded otherwise, of which there is nothing to judge by.
+    """
     values = dict(zip(fields[::2], fields[1::2], strict=True))
-    if b"prompt" not in values or b"distance" not in values:
+    try:
+        prompt, distance, embedding = values[b"prompt"], values[b"distance"], values[b"embedding"]
+        packed = values[wire.WORDS.encode()]
+    except KeyError:
         return None
-    prompt = values[b"prompt"].decode("utf-8", "surrogatepass")
-    return Neighbour(key.decode().rpartition(":")[2], prompt, 1.0 - float(values[b"distance"]))
+    vector = np.frombuffer(embedding, _DTYPES[index.vector_type]).astype(np.float32)
+    words: WordVectors = np.frombuffer(packed, np.int8).reshape(-1, index.dimensions)
+    if vector.shape != (index.dimensions,):
+        return None
+    return Neighbour(
+        key.decode().rpartition(":")[2],
+        1.0 - float(distance),
+        prompt.decode("utf-8", "surrogatepass"),
+        vector,
+        words,
+    )
 
 
 @asynccontextmanager

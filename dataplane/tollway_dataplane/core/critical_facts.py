@@ -8,7 +8,7 @@ from typing import Final
 
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.everyday_words import POLARITY
+from tollway_dataplane.core.everyday_words import FUNCTION, POLARITY
 from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.pair_features import is_misspelling, parity_differs, polarity_conflict
 from tollway_dataplane.core.quantities import is_unit
@@ -36,20 +36,21 @@ def _quoted(ours: Reading, theirs: Reading) -> Conflict | None:
 
 
 def _numbers(ours: Reading, theirs: Reading) -> Conflict | None:
-    mine, yours = list(ours.quantities), list(theirs.quantities)
+    left = dict(enumerate(theirs.quantities))
+    mine: list[str] = []
+    places: list[int] = []
     for quantity in ours.quantities:
-        match = next((other for other in yours if quantity.agrees(other)), None)
-        if match is not None:
-            mine.remove(quantity)
-            yours.remove(match)
-    if mine or yours:
-        return Conflict(
-            CacheReason.NUMBERS_DIFFER,
-            _differ("numbers differ", [q.text for q in mine], [q.text for q in yours]),
-        )
-    # The same numbers in another order, each side of "from" and "to": 3rd to 5th is not 5th to 3rd.
-    order, other = [q.value for q in ours.quantities], [q.value for q in theirs.quantities]
-    if order != other and set(ours.roles.values()) | set(theirs.roles.values()) and "to" in ours.low:
+        place = next((i for i, other in left.items() if quantity.agrees(other)), None)
+        if place is None:
+            mine.append(quantity.text)
+        else:
+            places.append(place)
+            del left[place]
+    if mine or left:
+        yours = [quantity.text for quantity in left.values()]
+        return Conflict(CacheReason.NUMBERS_DIFFER, _differ("numbers differ", mine, yours))
+    # 3rd to 5th is not 5th to 3rd, and 2024-01-02 not 2024-02-01.
+    if places != sorted(places):
         shown = [q.text for q in ours.quantities], [q.text for q in theirs.quantities]
         return Conflict(CacheReason.NUMBERS_DIFFER, _differ("numbers in another order", *shown))
     return None
@@ -71,6 +72,30 @@ def _names(ours: Reading, theirs: Reading) -> Conflict | None:
         if not mine or not yours:
             return None
     return Conflict(CacheReason.KEYWORDS_DIFFER, _differ("names differ", mine, yours))
+
+
+_SOUGHT: Final = frozenset("time place person cause".split())
+
+
+def _question(ours: Reading, theirs: Reading) -> Conflict | None:
+    """When is not where."""
+    if ours.question != theirs.question and {ours.question, theirs.question} <= _SOUGHT:
+        shown = [ours.question], [theirs.question]
+        return Conflict(CacheReason.KEYWORDS_DIFFER, _differ("what is asked for differs", *shown))
+    return None
+
+
+def _capitals(ours: Reading, theirs: Reading) -> Conflict | None:
+    """ "US" is not "us", "IT" is not "it"."""
+    mine, yours = (
+        frozenset(
+            shown
+            for shown, low in zip(each.shown, each.low, strict=True)
+            if len(shown) > 1 and shown.isupper() and low in FUNCTION - {"am"} and not each.text.isupper()
+        )
+        for each in (ours, theirs)
+    )
+    return _sets(mine, yours, CacheReason.KEYWORDS_DIFFER, "names differ")
 
 
 def _direction(ours: Reading, theirs: Reading) -> Conflict | None:
@@ -100,13 +125,65 @@ _SCOPES: Final = (
 )  # fmt: skip
 
 
+# Where one prompt narrows with such a word, and the other does not, another thing is meant.
+_NARROWING: Final = frozenset({"only", "first", "last"})
+
+
 def _scope(ours: Reading, theirs: Reading) -> Conflict | None:
+    if narrowed := (ours.scope ^ theirs.scope) & _NARROWING:
+        mine, yours = narrowed & ours.scope, narrowed & theirs.scope
+        return Conflict(CacheReason.SCOPE_DIFFERS, _differ("scope differs", sorted(mine), sorted(yours)))
     for pair in _SCOPES:
         for one, other in (pair, pair[::-1]):
             mine, yours = ours.scope - theirs.scope, theirs.scope - ours.scope
             if one in mine and other in yours:
                 return Conflict(CacheReason.SCOPE_DIFFERS, f"scope differs: {one} ≠ {other}")
     return None
+
+
+# How a thing is done, which asks for no other answer.
+_LIGHT_MANNERS: Final = frozenset(
+    "accurately actually additionally basically briefly clearly correctly currently easily exactly extremely friendly "
+    "generally highly kindly likely normally particularly poorly politely possibly presently properly quickly really "
+    "regularly simply subsequently successfully truly typically usually".split()
+)
+
+
+def _manner(ours: Reading, theirs: Reading) -> Conflict | None:
+    """Safely, permanently: an adverb on one side whose word the other does not have in any form."""
+    mine, yours = _manners(ours, theirs), _manners(theirs, ours)
+    if bool(mine) == bool(yours):
+        return None
+    return Conflict(CacheReason.SCOPE_DIFFERS, _differ("manner differs", mine, yours))
+
+
+def _manners(of: Reading, against: Reading) -> list[str]:
+    lexicon = english()
+    return [
+        low
+        for low in of.low
+        if len(low) > 5
+        and low.endswith("ly")
+        and low not in _LIGHT_MANNERS
+        and lexicon.is_ordinary(low[:-2])
+        and all(
+            lexicon.relation(stem, other) < Relation.SYNONYM
+            for stem in (low, low[:-2])
+            for other in against.lemmas
+        )
+    ]
+
+
+_SPANS: Final = frozenset("second minute hour day week month year dollar pound ounce".split())
+
+
+def _measures(ours: Reading, theirs: Reading) -> Conflict | None:
+    """A unit that only one of them asks for: "in feet"."""
+    mine, yours = (
+        frozenset(each.lemmas[i] for i in each.content if is_unit(each.lemmas[i])) - _SPANS
+        for each in (ours, theirs)
+    )
+    return _sets(mine, yours, CacheReason.NUMBERS_DIFFER, "units differ")
 
 
 def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
@@ -142,10 +219,14 @@ _CHECKS: Final[tuple[tuple[CriticalCheck, Callable[[Reading, Reading], Conflict 
     (CriticalCheck.NUMBERS, _numbers),
     (CriticalCheck.NUMBERS, _calendar),
     (CriticalCheck.KEYWORDS, _codes),
+    (CriticalCheck.KEYWORDS, _question),
+    (CriticalCheck.KEYWORDS, _capitals),
     (CriticalCheck.KEYWORDS, _direction),
     (CriticalCheck.NEGATION, _opposites),
     (CriticalCheck.NEGATION, _negation),
     (CriticalCheck.NEGATION, _scope),
+    (CriticalCheck.NEGATION, _manner),
+    (CriticalCheck.NUMBERS, _measures),
     (CriticalCheck.KEYWORDS, _names),
 )
 

@@ -35,8 +35,7 @@ class CacheReason(StrEnum):
     KEYWORDS_DIFFER = "KeywordsDiffer"
     RELATIONS_DIFFER = "RelationsDiffer"  # "from Paris to London", "to Paris from London"
     OPPOSITES = "Opposites"  # "approve", "deny"
-    SCOPE_DIFFERS = "ScopeDiffers"  # "over £50", "under £50"
-    UNLIKELY = "Unlikely"  # the judge finds it too likely that another answer is wanted
+    SCOPE_DIFFERS = "ScopeDiffers"  # "over £50", "under £50"; "only", "safely" on one side
     NOT_JUDGED = "NotJudged"  # not English prose of moderate length: only an exact hit was possible
     ENTRY_GONE = "EntryGone"
     PROMPT_TOO_LONG = "PromptTooLong"  # for the encoder: only an exact hit was possible
@@ -54,6 +53,8 @@ class CacheReason(StrEnum):
     NOT_PLAIN_TEXT = "NotPlainText"
     SEVERAL_CHOICES = "SeveralChoices"
     HIGH_TEMPERATURE = "HighTemperature"
+    TIME_DEPENDENT = "TimeDependent"  # "today", "weather": the answer is another one soon
+    PERSONAL_DATA = "PersonalData"  # of somebody, and the index is shared by all tenants
 
 
 _HITS = frozenset({CacheReason.EXACT, CacheReason.SEMANTIC})
@@ -65,6 +66,8 @@ _BYPASSES = frozenset(
         CacheReason.NOT_PLAIN_TEXT,
         CacheReason.SEVERAL_CHOICES,
         CacheReason.HIGH_TEMPERATURE,
+        CacheReason.TIME_DEPENDENT,
+        CacheReason.PERSONAL_DATA,
     }
 )
 

@@ -22,7 +22,8 @@ from tollway_dataplane.core.critical_facts import conflict
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.pair_features import NAMES, features
-from tollway_dataplane.core.reading import Reading, WordVectors, read
+from tollway_dataplane.core.reading import Reading, WordVectors
+from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
 
 Vector = npt.NDArray[np.float32]
 ALL_CHECKS: Final = frozenset(CriticalCheck)
@@ -72,9 +73,9 @@ class Judge:
         weights = np.array(content["weights"], dtype=np.float64)
         return cls(weights, float(content["bias"]), adapter, float(content["threshold"]))
 
-    def view(self, text: str, vector: Vector, words: WordVectors) -> View:
+    def view(self, reading: Reading, vector: Vector, words: WordVectors) -> View:
         adapted = self.adapter @ vector
-        return View(read(text), words, vector, adapted / max(1e-9, float(np.linalg.norm(adapted))))
+        return View(reading, words, vector, adapted / max(1e-9, float(np.linalg.norm(adapted))))
 
     def probability(self, ours: View, theirs: View) -> float:
         """What the learned part alone makes of the pair."""
@@ -96,11 +97,16 @@ class Judge:
         probability = self.probability(ours, theirs)
         if probability >= (self.threshold if threshold is None else threshold):
             return Verdict(CacheReason.SEMANTIC, f"probability {probability:.3f}", probability)
-        return Verdict(CacheReason.UNLIKELY, _doubt(ours.reading, theirs.reading), probability)
+        return Verdict(CacheReason.BELOW_THRESHOLD, _doubt(ours.reading, theirs.reading), probability)
 
 
 def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHECKS) -> Verdict | None:
     """What is decided without the learned part, if anything."""
+    if CriticalCheck.KEYWORDS in checks:
+        if difference := spelled_otherwise(ours.reading, theirs.reading):
+            return Verdict(CacheReason.KEYWORDS_DIFFER, f"spelled differently: {difference}", 0.0)
+        if word := linked_otherwise(ours.reading, theirs.reading):
+            return Verdict(CacheReason.RELATIONS_DIFFER, f"{word!r} stands otherwise to the rest", 0.0)
     if ours.reading.low == theirs.reading.low and ours.reading.names == theirs.reading.names:
         return Verdict(CacheReason.SEMANTIC, "the same words", 1.0)
     if not may_judge(ours.reading, ours.words) or not may_judge(theirs.reading, theirs.words):
@@ -131,5 +137,6 @@ def _unexplained(ours: Reading, theirs: Reading) -> list[str]:
 
 @cache
 def shipped() -> Judge:
-    """The judge that comes with the package."""
+    """The judge that comes with the package. The first time it takes half a second, with the lexicon."""
+    english()
     return Judge.parse((files("tollway_dataplane.core") / "judge.json").read_bytes())

@@ -3,6 +3,7 @@ the reading of a remembered prompt is made anew from its text, only the word vec
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -221,7 +222,7 @@ def _is_negation(low: str) -> bool:
 
 
 def word_vectors(
-    reading: Reading, hidden: npt.NDArray[np.floating], offsets: list[tuple[int, int]]
+    reading: Reading, hidden: npt.NDArray[np.floating], offsets: Sequence[tuple[int, int]]
 ) -> WordVectors:
     """The mean of the encoder's token vectors within each content word, in 8 bits.
 

@@ -19,6 +19,8 @@ def headers_of(record: Record) -> dict[str, str]:
     headers |= {name: value for name, value in facts.items() if value}
     if record.similarity is not None:
         headers["x-tollway-similarity"] = f"{record.similarity:.4f}"
+    if record.probability is not None:
+        headers["x-tollway-reuse-probability"] = f"{record.probability:.4f}"
     is_hit = record.source in {Source.EXACT, Source.SEMANTIC}
     if is_hit or (record.source is not None and not record.streaming):
         headers["x-tollway-cost-usd"] = as_usd(record.cost_nano)

@@ -11,6 +11,7 @@ import pytest
 from tests.dataplanes import SharedEmbedder
 from tollway_dataplane.adapters.local_embedder import MOST_PENDING, LocalEmbedder, mean_pool
 from tollway_dataplane.errors import EmbedderFault
+from tollway_dataplane.ports import Encoded
 
 
 def test_the_runtime_writes_nothing_and_reports_nothing(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_the_runtime_writes_nothing_and_reports_nothing(tmp_path: Path) -> None:
 
 
 async def similarity(embedder: LocalEmbedder, one: str, other: str) -> float:
-    return float(await embedder.embed(one) @ await embedder.embed(other))
+    return float((await embedder.embed(one)).vector @ (await embedder.embed(other)).vector)
 
 
 async def test_alike_in_meaning_is_alike_in_direction(embedder: SharedEmbedder) -> None:
@@ -34,7 +35,7 @@ async def test_alike_in_meaning_is_alike_in_direction(embedder: SharedEmbedder) 
 
 
 async def test_a_vector_is_of_unit_length_and_the_promised_shape(embedder: SharedEmbedder) -> None:
-    vector = await embedder.embed("x" * 5_000)
+    vector = (await embedder.embed("x" * 5_000)).vector
     assert vector.shape == (384,)
     assert vector.dtype == np.float32
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
@@ -43,8 +44,12 @@ async def test_a_vector_is_of_unit_length_and_the_promised_shape(embedder: Share
 async def test_a_batch_gives_what_each_would_have_got_alone(embedder: SharedEmbedder) -> None:
     texts = [f"a prompt about the number {n} " + "and more " * (n % 7) for n in range(40)]
     together = await asyncio.gather(*map(embedder.embed, texts))
-    for text, vector in zip(texts, together, strict=True):
-        assert float(vector @ await embedder.embed(text)) > 0.99
+    for text, encoded in zip(texts, together, strict=True):
+        alone = await embedder.embed(text)
+        assert float(encoded.vector @ alone.vector) > 0.99
+        assert encoded.offsets == alone.offsets
+        assert encoded.hidden.shape == (len(alone.offsets), 384)
+        assert [text[start:end] for start, end in encoded.offsets][:2] == ["a", "prompt"]
 
 
 async def test_the_event_loop_goes_on_during_inference(embedder: SharedEmbedder) -> None:
@@ -68,7 +73,7 @@ async def test_a_caller_who_gives_up_breaks_nobody_elses_batch(embedder: SharedE
     for task in tasks[::2]:
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(result) for result in results[1::2]] == [np.ndarray] * 10
+    assert [type(result) for result in results[1::2]] == [Encoded] * 10
 
 
 async def test_too_many_waiting_prompts_are_refused_at_once(embedder: SharedEmbedder) -> None:

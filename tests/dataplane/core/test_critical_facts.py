@@ -44,6 +44,16 @@ TRAPS = [
     ("Who founded Ikea?", "Who founded Lego?", R.KEYWORDS_DIFFER),
     ("What is the population of Norway?", "What is the population of Sweden?", R.KEYWORDS_DIFFER),
     ("how tall is the tower in pisa", "how tall is the tower in paris", R.KEYWORDS_DIFFER),
+    ("Can dogs eat grapes?", "Can dogs eat grapes safely?", R.SCOPE_DIFFERS),
+    ("How do I delete my account?", "How do I permanently delete my account?", R.SCOPE_DIFFERS),
+    ("Cancel my order", "Cancel my last order", R.SCOPE_DIFFERS),
+    ("Show the invoices", "Show only the invoices", R.SCOPE_DIFFERS),
+    ("How tall is the tower?", "How tall is the tower in feet?", R.NUMBERS_DIFFER),
+    ("When was the bridge built?", "Where was the bridge built?", R.KEYWORDS_DIFFER),
+    ("Why did he resign?", "When did he resign?", R.KEYWORDS_DIFFER),
+    ("Who leads in the US?", "Who leads us?", R.KEYWORDS_DIFFER),
+    ("Count from 3 to 5", "Count from 5 to 3", R.NUMBERS_DIFFER),
+    ("What happened on 2024-01-02?", "What happened on 2024-02-01?", R.NUMBERS_DIFFER),
     ("Can ibuprofen be taken with milk?", "Can omeprazole be taken with milk?", R.KEYWORDS_DIFFER),
 ]
 

@@ -1,31 +1,13 @@
 """The verdict on a pair, by the judge that ships and the encoder it was trained with."""
 
-import asyncio
 import json
-import time
 
 import numpy as np
 import pytest
 
-from tollway_dataplane.adapters.local_embedder import LocalEmbedder
+from tests.views import ViewOf
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.judge import Judge, View, shipped
-from tollway_dataplane.core.reading import read, word_vectors
-
-
-class Prompts:
-    def __init__(self, embedder: LocalEmbedder) -> None:
-        self._embedder = embedder
-
-    def view(self, text: str) -> View:
-        (encoded,) = self._embedder.encode([text])
-        words = word_vectors(read(text), encoded.hidden, encoded.offsets)
-        return shipped().view(text, encoded.vector, words)
-
-
-@pytest.fixture(scope="module")
-def prompts() -> Prompts:
-    return Prompts(asyncio.run(LocalEmbedder.load()))
+from tollway_dataplane.core.judge import Judge, shipped
 
 
 @pytest.mark.parametrize(
@@ -39,9 +21,9 @@ def prompts() -> Prompts:
         ("What should I feed a puppy?", "What should I feed an old dog?"),
     ],
 )
-def test_a_near_question_is_refused(prompts: Prompts, one: str, other: str) -> None:
-    assert not shipped().verdict(prompts.view(one), prompts.view(other)).serves
-    assert not shipped().verdict(prompts.view(other), prompts.view(one)).serves
+def test_a_near_question_is_refused(view: ViewOf, one: str, other: str) -> None:
+    assert not shipped().verdict(view(one), view(other)).serves
+    assert not shipped().verdict(view(other), view(one)).serves
 
 
 @pytest.mark.parametrize(
@@ -54,21 +36,19 @@ def test_a_near_question_is_refused(prompts: Prompts, one: str, other: str) -> N
         ("Where is the nearest shop?", "Where is the closest store?"),
     ],
 )
-def test_the_same_question_is_served(prompts: Prompts, one: str, other: str) -> None:
-    verdict = shipped().verdict(prompts.view(one), prompts.view(other))
+def test_the_same_question_is_served(view: ViewOf, one: str, other: str) -> None:
+    verdict = shipped().verdict(view(one), view(other))
     assert verdict.serves, verdict
 
 
-def test_the_order_of_two_prompts_does_not_matter(prompts: Prompts) -> None:
-    one, other = prompts.view("How do I feed a cat?"), prompts.view("What do cats eat?")
+def test_the_order_of_two_prompts_does_not_matter(view: ViewOf) -> None:
+    one, other = view("How do I feed a cat?"), view("What do cats eat?")
     assert shipped().probability(one, other) == pytest.approx(shipped().probability(other, one))
 
 
-def test_what_only_one_prompt_says_is_named(prompts: Prompts) -> None:
-    verdict = shipped().verdict(
-        prompts.view("What is the price?"), prompts.view("What is the price of gold?")
-    )
-    assert verdict.reason is CacheReason.UNLIKELY
+def test_what_only_one_prompt_says_is_named(view: ViewOf) -> None:
+    verdict = shipped().verdict(view("What is the price?"), view("What is the price of gold?"))
+    assert verdict.reason is CacheReason.BELOW_THRESHOLD
     assert "gold" in verdict.explanation
 
 
@@ -82,19 +62,9 @@ def test_what_only_one_prompt_says_is_named(prompts: Prompts) -> None:
     ],
     ids=["German", "code", "Chinese", "very long"],
 )
-def test_what_the_judge_was_not_made_for_is_left_to_exact_hits(prompts: Prompts, text: str) -> None:
-    other = prompts.view(text.replace("Gold", "Silber") + " now")
-    assert shipped().verdict(prompts.view(text), other).reason is CacheReason.NOT_JUDGED
-
-
-def test_a_candidate_takes_about_a_millisecond(prompts: Prompts) -> None:
-    ours = prompts.view("How do I move fifty pounds from my savings into my current account?")
-    theirs = prompts.view("How can I transfer money between my accounts at the weekend?")
-    shipped().verdict(ours, theirs)
-    began = time.process_time()
-    for _ in range(100):
-        shipped().verdict(ours, theirs)
-    assert (time.process_time() - began) / 100 < 0.005  # generous: machines differ
+def test_what_the_judge_was_not_made_for_is_left_to_exact_hits(view: ViewOf, text: str) -> None:
+    other = view(text.replace("Gold", "Silber") + " now")
+    assert shipped().verdict(view(text), other).reason is CacheReason.NOT_JUDGED
 
 
 def test_weights_of_other_features_are_refused() -> None:

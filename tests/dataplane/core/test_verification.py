@@ -1,10 +1,14 @@
-"""May this answer serve that prompt? Both prompts are made up; similarity is given, so only the checks are tested."""
+"""May this answer serve that prompt? Both are encoded by the real encoder and judged by the judge that ships."""
+
+from dataclasses import replace
 
 import pytest
 
 from tests.dataplanes import Setup, compiled
+from tests.views import ViewOf
 from tollway_api.snapshot import Index
 from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.judge import shipped
 from tollway_dataplane.core.verification import verify
 
 
@@ -27,20 +31,20 @@ def index() -> Index:
         ("Do you like ❤️?", "Do you like ❤?"),
     ],
 )
-def test_other_wordings_of_one_question_pass(index: Index, one: str, other: str) -> None:
-    assert verify(one, other, 0.99, index) is CacheReason.SEMANTIC
-    assert verify(other, one, 0.99, index) is CacheReason.SEMANTIC
+def test_other_wordings_of_one_question_pass(view: ViewOf, index: Index, one: str, other: str) -> None:
+    assert verify(view(one), view(other), index, shipped()).serves
+    assert verify(view(other), view(one), index, shipped()).serves
 
 
 @pytest.mark.parametrize(
     ("one", "other", "reason"),
     [
-        ("What is the price?", "What is the price of gold?", CacheReason.KEYWORDS_DIFFER),
-        ("How far is Paris from London?", "How far is London from Paris?", CacheReason.KEYWORDS_DIFFER),
-        ("Convert dollars to euros", "Convert euros to dollars", CacheReason.NUMBERS_DIFFER),
+        ("What is the price?", "What is the price of gold?", CacheReason.BELOW_THRESHOLD),
+        ("How far is Paris from London?", "How far is London from Paris?", CacheReason.RELATIONS_DIFFER),
+        ("Convert dollars to euros", "Convert euros to dollars", CacheReason.RELATIONS_DIFFER),
         ("Is it safe?", "Is it not safe?", CacheReason.NEGATION_DIFFERS),
         ("Is it safe?", "Isn't it safe?", CacheReason.NEGATION_DIFFERS),
-        ("Food with nuts", "Food without nuts", CacheReason.NEGATION_DIFFERS),
+        ("Food with nuts", "Food without nuts", CacheReason.RELATIONS_DIFFER),
         ("Everyone may enter", "Everyone except Bob may enter", CacheReason.NEGATION_DIFFERS),
         ("Give me 3 examples", "Give me 5 examples", CacheReason.NUMBERS_DIFFER),
         ("Give me three examples", "Give me five examples", CacheReason.NUMBERS_DIFFER),
@@ -49,18 +53,18 @@ def test_other_wordings_of_one_question_pass(index: Index, one: str, other: str)
         ("Released on 2024-01-02", "Released on 2024-02-01", CacheReason.NUMBERS_DIFFER),
         ("Meet on Monday", "Meet on Tuesday", CacheReason.NUMBERS_DIFFER),
         ("Python 3.11 changes", "Python 3.12 changes", CacheReason.NUMBERS_DIFFER),
-        ("Approve the refund", "Deny the refund", CacheReason.KEYWORDS_DIFFER),
-        ("Increase the volume", "Decrease the volume", CacheReason.KEYWORDS_DIFFER),
+        ("Approve the refund", "Deny the refund", CacheReason.OPPOSITES),
+        ("Increase the volume", "Decrease the volume", CacheReason.OPPOSITES),
         ("Who founded Apple?", "Who founded Microsoft?", CacheReason.KEYWORDS_DIFFER),
         ("When was it built?", "Where was it built?", CacheReason.KEYWORDS_DIFFER),
-        ("¿Cuál es el precio?", "¿Cuál es el precio del oro?", CacheReason.KEYWORDS_DIFFER),
-        ("What is the price?", "What is the pricelist?", CacheReason.KEYWORDS_DIFFER),
+        ("¿Cuál es el precio?", "¿Cuál es el precio del oro?", CacheReason.NOT_JUDGED),
+        ("What is the price?", "What is the pricelist?", CacheReason.BELOW_THRESHOLD),
         ("Fly from Paris to London", "Fly to Paris from London", CacheReason.RELATIONS_DIFFER),
         ("Is aspirin safe with ibuprofen?", "Is aspirin safe or ibuprofen?", CacheReason.RELATIONS_DIFFER),
         ("Is it open and licensed?", "Is it open or licensed?", CacheReason.RELATIONS_DIFFER),
         ("Was it built by Romans?", "Was it built for Romans?", CacheReason.RELATIONS_DIFFER),
         ("Convert francs to kroner", "Convert francs from kroner", CacheReason.RELATIONS_DIFFER),
-        ("Port it from C to C++", "Port it from C++ to C", CacheReason.KEYWORDS_DIFFER),
+        ("Port it from C to C++", "Port it from C++ to C", CacheReason.RELATIONS_DIFFER),
         ("What is C?", "What is C#?", CacheReason.KEYWORDS_DIFFER),
         ("Who leads in the US?", "Who leads us?", CacheReason.KEYWORDS_DIFFER),
         ("Help me with IT", "Help me with it", CacheReason.KEYWORDS_DIFFER),
@@ -81,31 +85,23 @@ def test_other_wordings_of_one_question_pass(index: Index, one: str, other: str)
     ],
 )
 def test_prompts_that_differ_in_a_fact_never_share_an_answer(
-    index: Index, one: str, other: str, reason: CacheReason
+    view: ViewOf, index: Index, one: str, other: str, reason: CacheReason
 ) -> None:
-    assert verify(one, other, 0.9999, index) is reason
-    assert verify(other, one, 0.9999, index) is reason
+    assert verify(view(one), view(other), index, shipped()).reason is reason
+    assert verify(view(other), view(one), index, shipped()).reason is reason
 
 
-@pytest.mark.parametrize(
-    ("prompt", "similarity", "reason"),
-    [
-        ("What is it?", 0.949, CacheReason.BELOW_THRESHOLD),
-        ("What is it?", 0.951, CacheReason.SEMANTIC),
-        ("What is 7?", 0.979, CacheReason.BELOW_STRICT_THRESHOLD),
-        ("What is 7?", 0.981, CacheReason.SEMANTIC),
-        ("What is $?", 0.979, CacheReason.BELOW_STRICT_THRESHOLD),
-        ("What is in January?", 0.979, CacheReason.BELOW_STRICT_THRESHOLD),
-        ("How many dollars?", 0.979, CacheReason.BELOW_STRICT_THRESHOLD),
-    ],
-)
-def test_numbers_amounts_and_dates_want_the_strict_threshold(
-    index: Index, prompt: str, similarity: float, reason: CacheReason
-) -> None:
-    assert verify(prompt, prompt, similarity, index) is reason
+def test_numbers_amounts_and_dates_want_the_strict_threshold(view: ViewOf, index: Index) -> None:
+    one, other = view("Move £50 to my savings"), view("Please transfer £50 into my savings")
+    probability = shipped().probability(one, other)
+    between = replace(index, threshold=probability - 0.01, strict_threshold=probability + 0.01)
+    assert verify(one, other, between, shipped()).reason is CacheReason.BELOW_STRICT_THRESHOLD
+    below = replace(index, threshold=probability + 0.005, strict_threshold=probability + 0.01)
+    assert verify(one, other, below, shipped()).reason is CacheReason.BELOW_THRESHOLD
+    above = replace(index, threshold=probability - 0.01, strict_threshold=probability - 0.005)
+    assert verify(one, other, above, shipped()).serves
 
 
-def test_a_check_that_the_index_leaves_out_is_not_made() -> None:
-    setup = Setup("http://a/v1", "http://b/v1", index={"match": {"checks": []}})
-    lenient = compiled(setup.objects()).indexes["default/answers"]
-    assert verify("Approve it", "Deny it", 0.99, lenient) is CacheReason.SEMANTIC
+def test_a_check_that_the_index_leaves_out_is_not_made(view: ViewOf, index: Index) -> None:
+    lenient = replace(index, checks=(), threshold=0.0, strict_threshold=0.0)
+    assert verify(view("Approve it"), view("Deny it"), lenient, shipped()).serves

@@ -1,0 +1,82 @@
+"""What two prompts of the same words may still differ in: signs, spelling where it counts, and the little words between
+the others. Pure; called by `judge`, for prompts in any language.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+from tollway_dataplane.core.everyday_words import FUNCTION
+from tollway_dataplane.core.reading import Reading
+
+# Words that say how the next content word stands to the rest, in pairs of which one is not the other. Most others can
+# stand for each other: "in the app", "on the app", "for the app".
+_OPPOSED: Final = frozenset(
+    frozenset(pair.split())
+    for pair in (
+        "and or", "with or", "with without", "to from", "into from", "onto from", "before after", "over under",
+        "by for", "for against", "with against",
+    )
+)  # fmt: skip
+_LINKS: Final = frozenset(word for pair in _OPPOSED for word in pair)
+_ENDINGS: Final = frozenset({"in", "on", "off", "out", "up", "down"})  # "the slot I put it in"
+# Punctuation that is more than how a sentence is built; what Unicode calls symbols and marks comes to it.
+_OPERATORS: Final = frozenset("#&*/@[]{}|_\\")
+# Amounts of money, temperatures: the judge reads them.
+_QUANTITY_SIGNS: Final = frozenset("$€£¥₹°")
+
+# `-C` is not `-c`, `\d` not `\D`, "5 MW" not "5 mW", `.bashrc` not `bashrc`, and `--` not `-`.
+_SPELLED: Final = re.compile(
+    r"(?<![\w-])--?[^\W_][\w-]*|[\\%+/@#$][^\W\d_]+|(?<![\w.])\.\w[\w.-]*|--"
+    r"|(?<=\d)\s?(?!(?:AM|PM)\b)(?=[^\W\d_]*[A-Z])[^\W\d_]{1,3}\b"
+)
+_VARIATION: Final = "\ufe0f"  # says how a sign before it is to be drawn
+
+
+def spelled_otherwise(ours: Reading, theirs: Reading) -> str:
+    """What differs, "" when nothing does."""
+    mine, yours = _signs(ours.text), _signs(theirs.text)
+    return "" if mine == yours else f"{' '.join(mine) or 'none'} ≠ {' '.join(yours) or 'none'}"
+
+
+def _signs(text: str) -> list[str]:
+    """In order, pictures, operators, and the marks that are vowels and tones in many scripts, of which an encoder knows
+    few. Then what counts as it is spelled.
+    """
+    return [
+        *(char for char in text.replace(_VARIATION, "") if _is_sign(char)),
+        *(found.strip() for found in _SPELLED.findall(text)),
+    ]
+
+
+def _is_sign(char: str) -> bool:
+    return char in _OPERATORS or (unicodedata.category(char)[0] in "SM" and char not in _QUANTITY_SIGNS)
+
+
+def linked_otherwise(ours: Reading, theirs: Reading) -> str:
+    """A content word of which both say how it stands to the rest, and say what excludes each other. One with a link in
+    one of them only is no conflict: "how to reset" and "how do I reset" are one question.
+    """
+    mine, yours = _links(ours), _links(theirs)
+    for word in mine.keys() & yours.keys():
+        ours_only, theirs_only = mine[word] - yours[word], yours[word] - mine[word]
+        if any(frozenset({one, other}) in _OPPOSED for one in ours_only for other in theirs_only):
+            return word
+    ends = [reading.low[-1:] for reading in (ours, theirs)]
+    if ends[0] != ends[1] and all(_ENDINGS.issuperset(end) and end for end in ends):
+        return ends[0][0]
+    return ""
+
+
+def _links(reading: Reading) -> dict[str, set[str]]:
+    """The linking words that stand before each content word."""
+    links: dict[str, set[str]] = {}
+    last = ""
+    for low, lemma in zip(reading.low, reading.lemmas, strict=True):
+        if low in _LINKS:
+            last = low
+        elif low not in FUNCTION:
+            if last:
+                links.setdefault(lemma, set()).add(last)
+            last = ""
+    return links
