@@ -151,7 +151,7 @@ class Demo:
         await ask(Step(acme, "a paraphrase", paraphrase, "semantic"))
         await ask(Step(trial, "a paraphrase by another tenant", paraphrase, "live"))
         await ask(Step(acme, "a question", "What is the price?", "live"))
-        await ask(Step(acme, "… that only looks the same", "What is the price of gold?", "live"))
+        await ask(Step(acme, "… that only looks the same", "What is the price of shipping?", "live"))
         await ask(Step(acme, "a question", "How do I move money from savings to checking?", "live"))
         await ask(Step(acme, "… and a near-miss", "How do I move money from checking to savings?", "live"))
         await ask(Step(acme, "a hard question", HARD, "live"))

@@ -229,7 +229,9 @@ def _cache_use(spec: CacheSpec | None, namespace: str, world: World) -> CacheUse
         return None
     if Identity(semantic_cache_index.KIND, namespace, spec.index_ref.name) not in world.usable_indexes:
         return None  # cache_index_exists has warned
-    return CacheUse(f"{namespace}/{spec.index_ref.name}", spec.mode, float(spec.max_temperature))
+    return CacheUse(
+        f"{namespace}/{spec.index_ref.name}", spec.mode, float(spec.max_temperature), spec.time_dependent
+    )
 
 
 def _match(resource: PolicyResource) -> Match:

@@ -32,6 +32,13 @@ class CacheMode(StrEnum):
     READ_ONLY = "ReadOnly"
 
 
+class TimeDependent(StrEnum):
+    """What becomes of questions whose answer is another one soon, such as "today" and "weather"."""
+
+    BYPASS = "Bypass"
+    CACHE = "Cache"
+
+
 class Classifier(StrEnum):
     HEURISTIC = "Heuristic"
 
@@ -81,6 +88,11 @@ class Cache(Spec):
     mode: CacheMode = Field(default=CacheMode.READ_WRITE, description="ReadOnly: never store an answer.")
     max_temperature: DecimalString = Field(
         default="1", description="Requests with a higher temperature want variety and bypass the cache."
+    )
+    time_dependent: TimeDependent = Field(
+        default=TimeDependent.BYPASS,
+        description='Prompts that ask for what is true just now, such as "today", "latest" and "weather". '
+        "Bypass: always ask a model. Cache: treat them like any other.",
     )
 
 

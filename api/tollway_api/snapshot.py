@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from tollway_api.meta import ModelName, TenantName
-from tollway_api.routing_policy import CacheMode, FallbackTrigger
+from tollway_api.routing_policy import CacheMode, FallbackTrigger, TimeDependent
 from tollway_api.semantic_cache_index import (
     CriticalCheck,
     EmbeddingProvider,
@@ -91,6 +91,7 @@ class CacheUse:
     index: str  # key of Snapshot.indexes
     mode: CacheMode
     max_temperature: float
+    time_dependent: TimeDependent = TimeDependent.BYPASS
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ class Recall:
     async def look_up(
         self, request: ChatRequest, tenant: Tenant, policy: Policy, index: Index | None
     ) -> Lookup:
-        bypass = bypass_reason(request, policy)
+        bypass = bypass_reason(request, policy, index)
         if bypass is not None:
             return Lookup(bypass)
         if index is None or request.prompt is None:

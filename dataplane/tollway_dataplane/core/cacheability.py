@@ -1,13 +1,17 @@
 """Whether a request is one to answer from memory at all: the first gate of the cache."""
 
-from tollway_api.snapshot import Policy
+from tollway_api.routing_policy import TimeDependent
+from tollway_api.semantic_cache_index import Scope
+from tollway_api.snapshot import CacheUse, Index, Policy
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.personal_data import has_personal_data
+from tollway_dataplane.core.transience import is_time_dependent
 
 
-def bypass_reason(request: ChatRequest, policy: Policy) -> CacheReason | None:
+def bypass_reason(request: ChatRequest, policy: Policy, index: Index | None) -> CacheReason | None:
     """Why the cache must not be asked; None when it may be."""
-    if policy.cache is None:
+    if policy.cache is None or index is None:
         return CacheReason.NO_CACHE
     directives = request.headers.get("cache-control", "").lower()
     if "no-cache" in directives or "no-store" in directives:
@@ -21,4 +25,13 @@ def bypass_reason(request: ChatRequest, policy: Policy) -> CacheReason | None:
     temperature = request.parameters.get("temperature")
     if isinstance(temperature, int | float) and temperature > policy.cache.max_temperature:
         return CacheReason.HIGH_TEMPERATURE
+    return _unfit(request.prompt, policy.cache, index)
+
+
+def _unfit(prompt: str, use: CacheUse, index: Index) -> CacheReason | None:
+    """Why the answer to a prompt should not be given again."""
+    if use.time_dependent is TimeDependent.BYPASS and is_time_dependent(prompt):
+        return CacheReason.TIME_DEPENDENT
+    if index.scope is Scope.SHARED and has_personal_data(prompt):
+        return CacheReason.PERSONAL_DATA
     return None

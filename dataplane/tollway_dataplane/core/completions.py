@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeGuard
 
 from tollway_dataplane.core.facts import JsonObject, JsonValue, Usage
+from tollway_dataplane.core.refusals import is_refusal
 
 # The reasons with which a model ends by itself; "length" and "content_filter" are cut short.
 _WHOLE: Final = frozenset({"stop"})
@@ -30,13 +31,18 @@ def _is_count(value: JsonValue) -> TypeGuard[int]:
 
 
 def is_whole(completion: JsonObject) -> bool:
-    """Whether every choice ended by itself with text alone, so that it can be given again."""
+    """Whether every choice ended by itself with text alone that is an answer, so that it can be given again."""
     choices = _choices(completion)
-    return bool(text_of(completion)) and all(
-        str(choice.get("finish_reason")) in _WHOLE
-        and _is_plain(choice.get("message"))
-        and not choice.get("logprobs")  # a stream made of it could not give them back
-        for choice in choices
+    text = text_of(completion)
+    return (
+        bool(text)
+        and not is_refusal(text)
+        and all(
+            str(choice.get("finish_reason")) in _WHOLE
+            and _is_plain(choice.get("message"))
+            and not choice.get("logprobs")  # a stream made of it could not give them back
+            for choice in choices
+        )
     )
 
 
@@ -118,7 +124,12 @@ class Assembly:
 
     @property
     def whole(self) -> bool:
-        return self.plain and self.finish_reason in _WHOLE and any(self.text)
+        return (
+            self.plain
+            and self.finish_reason in _WHOLE
+            and any(self.text)
+            and not is_refusal("".join(self.text))
+        )
 
     def completion(self) -> JsonObject:
         """The `chat.completion` object that a request without streaming would have got."""

@@ -32,6 +32,7 @@ def test_a_count_that_makes_no_sense_is_none(
         ({"logprobs": {"content": []}}, False),
         ({"finish_reason": "length"}, False),
         ({"message": {"role": "assistant", "content": ""}}, False),
+        ({"message": {"role": "assistant", "content": "I'm sorry, but I can't help with that."}}, False),
         ({"message": {"role": "assistant", "content": "Hi", "tool_calls": [{}]}}, False),
     ],
 )

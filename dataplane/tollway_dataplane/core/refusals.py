@@ -1,0 +1,26 @@
+"""Answers in which a model declines to answer: asked again, or asked of another model, the question may get one. Pure;
+such answers are not remembered.
+"""
+
+import re
+from typing import Final
+
+_BEGINNING: Final = 300  # characters; a longer answer that declines something has answered the rest
+_NOT: Final = r"(?:can'?t|cannot|can\ not|unable|won'?t|not\ able)"
+_DECLINES: Final = re.compile(
+    rf"""^\W*(?:
+      i(?:'?m|\ am)\ (?:very\ |so\ |truly\ )?(?:sorry|afraid)\b.{{0,60}}?\b(?:{_NOT}|don'?t)\b
+    | (?:sorry|unfortunately|apologies|regrettably)\b.{{0,60}}?\bi(?:'m|\ am)?\ {_NOT}\b
+    | i\ (?:{_NOT}|will\ not|must\ decline|am\ {_NOT})\b.{{0,60}}?
+      \b(?:help|assist|provide|answer|comply|fulfil|do\ that|discuss|support|share|continue|create|generate|write)
+    | i'm\ {_NOT}\ to\b
+    | as\ an?\ (?:ai|artificial|large|language)\b.{{0,80}}?\b(?:{_NOT}|don'?t|do\ not|am\ not)\b
+    | i\ (?:don't|do\ not)\ (?:have\ (?:access|information|real-time|enough)|know)\b
+    )""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+
+
+def is_refusal(answer: str) -> bool:
+    """By how it begins, in English."""
+    return bool(_DECLINES.search(answer[:_BEGINNING].replace("’", "'")))

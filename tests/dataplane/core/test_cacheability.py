@@ -1,0 +1,124 @@
+"""What is not worth remembering: answers that are others soon, that are none, or that are somebody's own."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.dataplanes import Setup, compiled
+from tollway_api.routing_policy import TimeDependent
+from tollway_api.semantic_cache_index import Scope
+from tollway_dataplane.core.cacheability import bypass_reason
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.personal_data import has_personal_data
+from tollway_dataplane.core.refusals import is_refusal
+from tollway_dataplane.core.transience import is_time_dependent
+
+SETUP = Setup("http://a/v1", "http://b/v1")
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "What is the weather in Oslo?",
+        "What's on TV tonight?",
+        "What is the latest version of Python?",
+        "Who is the current president of France?",
+        "What is the price of gold?",
+        "What is the exchange rate of the yen?",
+        "What time is it?",
+        "what's the time in Tokyo",
+        "Which films came out this week?",
+        "How old is the king of Norway?",
+        "Summarise today's news",
+        "Is the shop still open?",
+    ],
+)
+def test_a_question_about_just_now_is_time_dependent(prompt: str) -> None:
+    assert is_time_dependent(prompt)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "What is the price?",
+        "How do I move money into my current account?",
+        "What is the capital of France?",
+        "How do I reset my password?",
+        "What time does the museum open?",
+        "What is a time series?",
+        "How do I know whether a number is prime?",
+        "What happened in 1989?",
+        "What are breaking changes?",
+    ],
+)
+def test_a_question_whose_answer_stays_is_not(prompt: str) -> None:
+    assert not is_time_dependent(prompt)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I'm sorry, but I can't help with that.",
+        "I’m sorry, I can’t assist with that request.",
+        "Sorry, I cannot provide medical advice.",
+        "Unfortunately, I am unable to open links.",
+        "I cannot assist with this.",
+        "As an AI language model, I don't have access to live data.",
+        "I don't have access to your account.",
+        "I'm unable to browse the internet.",
+    ],
+)
+def test_an_answer_that_declines_is_a_refusal(answer: str) -> None:
+    assert is_refusal(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The capital of France is Paris.",
+        "You cannot divide by zero.",
+        "I can help with that: open Settings.",
+        "Sorry is a word of apology.",
+        "To say no politely, write: “I'm sorry, but I can't come.”",
+        "Unfortunately, the museum closes at five.",
+    ],
+)
+def test_an_answer_that_only_speaks_of_it_is_not(answer: str) -> None:
+    assert not is_refusal(answer)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "personal"),
+    [
+        ("Write to anna.berg@example.com that I am late", True),
+        ("Call +44 20 7946 0958 for me", True),
+        ("Is 4111 1111 1111 1111 a valid card?", True),
+        ("Check the IBAN GB82 WEST 1234 5698 7654 32", True),
+        ("My name is Anna, write me a poem", True),
+        ("I live at 5 Elm Street; what is near?", True),
+        ("What happened on 2024-01-02?", False),
+        ("What is 1,000,000 divided by 3?", False),
+        ("How do I reset my password?", False),
+        ("Compare 1989 1990 1991", True),  # has the form of a number to dial: a miss, no more
+    ],
+)
+def test_what_has_the_form_of_personal_data_is_seen(prompt: str, *, personal: bool) -> None:
+    assert has_personal_data(prompt) is personal
+
+
+def test_the_policy_decides_about_time_and_the_index_about_people() -> None:
+    snapshot = compiled(SETUP.objects())
+    policy, (index,) = snapshot.policies[0], snapshot.indexes.values()
+    shared = replace(index, scope=Scope.SHARED)
+    assert policy.cache is not None
+    caching = replace(policy, cache=replace(policy.cache, time_dependent=TimeDependent.CACHE))
+
+    def ask(prompt: str) -> ChatRequest:
+        return ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+
+    weather, anna = ask("What is the weather in Oslo?"), ask("My name is Anna, write me a poem")
+    assert bypass_reason(weather, policy, index) is CacheReason.TIME_DEPENDENT
+    assert bypass_reason(weather, caching, index) is None
+    assert bypass_reason(anna, policy, index) is None
+    assert bypass_reason(anna, policy, shared) is CacheReason.PERSONAL_DATA
