@@ -145,6 +145,10 @@ class Installation:
             for key, value in _data(reply.json()).items() if reply.is_success else ():
                 (folder / name / key).write_bytes(value)
 
+    def snapshot(self) -> dict[str, bytes]:
+        """The first of its Secrets, as it stands."""
+        return _data(self.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-snapshot").json())
+
     def write_snapshot(self, data: Mapping[str, bytes]) -> None:
         """What nobody should do by hand."""
         encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}

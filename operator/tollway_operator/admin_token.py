@@ -20,6 +20,14 @@ class AdminToken:
         self._kube = kube
         self._namespace = namespace
 
+    async def exists(self) -> bool:
+        """Whether pods have been told of a snapshot before. Raises KubeFault."""
+        try:
+            await self._kube.secret(self._namespace, SECRET_NAME)
+        except NotFound:
+            return False
+        return True
+
     async def ensure(self) -> list[str]:
         """All that are valid, which are two while they are rotated. Raises KubeFault."""
         try:

@@ -6,6 +6,8 @@ that has been overtaken changes nothing.
 
 import logging
 import time
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 
 from tollway_api import parts, snapshot, wire
@@ -19,6 +21,14 @@ log = logging.getLogger(__name__)
 SECRET_NAME: Final = wire.SNAPSHOT_SECRET
 _FENCE: Final = "fence"
 _LABELS: Final = {"app.kubernetes.io/part-of": "tollway", "app.kubernetes.io/managed-by": "tollway-operator"}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was published last."""
+
+    digest: str
+    snapshot: Snapshot
 
 
 class Publisher:
@@ -35,7 +45,12 @@ class Publisher:
         standing = _head_of(await self._find(SECRET_NAME))
         return standing.fence if standing is not None and standing.fence <= wire.MOST_FENCE else 0
 
-    async def standing(self) -> Snapshot | None:
+    async def standing_digest(self) -> str | None:
+        """Of what was published last; None where nothing was, or its head makes no sense. Raises KubeFault."""
+        standing = _head_of(await self._find(SECRET_NAME))
+        return standing.digest if standing is not None else None
+
+    async def standing(self) -> Standing | None:
         """What was published last; None where nothing was. Raises KubeFault, and PublishFault where it is damaged."""
         found = await self._find(SECRET_NAME)
         if found is None:
@@ -43,14 +58,17 @@ class Publisher:
         encoded = await self._content(found)
         try:
             if encoded is not None:
-                return snapshot.decode(encoded)
+                return Standing(snapshot.digest(encoded), snapshot.decode(encoded))
         except snapshot.SnapshotError as exc:
             raise PublishFault(str(exc)) from exc
         raise PublishFault(f"Secret {SECRET_NAME} is damaged")
 
-    async def publish(self, encoded: bytes, fence: int) -> tuple[Head, bool]:
+    async def publish(
+        self, encoded: bytes, fence: int, over: Collection[str | None] | None = None
+    ) -> tuple[Head, bool]:
         """What stands afterwards, and whether it had to be written. Looks at what is there every time, so that one
-        damaged or deleted by hand is made good.
+        damaged or deleted by hand is made good. `over` are the digests of what alone may be replaced, where that is not
+        everything; None among them is one that is not there, or does not say what it is.
 
         Raises PublishFault, KubeFault, and LeadershipLost where a later leader has written.
         """
@@ -60,6 +78,8 @@ class Publisher:
             self._looked, self.found = True, standing.digest if standing is not None else None
         if standing is not None and _is_later(standing.fence, fence):
             raise LeadershipLost(f"a later leader has published revision {standing.revision}")
+        if over is not None and (standing.digest if standing is not None else None) not in over:
+            raise PublishFault(await self._why_it_stays(found))
         same = standing is not None and standing.digest == snapshot.digest(encoded)
         whole = same and await self._content(found) is not None
         if standing is not None and whole and standing.fence == fence:
@@ -87,6 +107,13 @@ class Publisher:
         size = sum(map(len, (first, *others)))
         log.info("published", extra={"revision": head.revision, "parts": head.parts, "bytes": size})
         return head, True
+
+    async def _why_it_stays(self, found: StoredSecret | None) -> str:
+        if found is None:
+            what = "is gone"
+        else:
+            what = "is damaged" if await self._content(found) is None else "has just changed"
+        return f"Secret {SECRET_NAME} {what}, and what it held of Secrets that cannot be read is not known"
 
     async def _content(self, found: StoredSecret | None) -> bytes | None:
         """The encoded snapshot of which this is the first Secret; None where there is none, or not the whole."""

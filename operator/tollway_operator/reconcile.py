@@ -74,6 +74,9 @@ class Compiled:
     pieces: Mapping[Identity, Piece] = field(repr=False)
     problems: Mapping[Identity, Sequence[Problem]]
     editions: Mapping[Identity, Edition]  # of every object that was looked at
+    is_blind: bool = (
+        False  # whether a Secret that it names could not be read, and nothing is known of what it held
+    )
 
 
 Steps = tuple[tuple[str, Callable[[Compiled], Awaitable[None]]], ...]
@@ -126,7 +129,9 @@ class Reconciler:
         self._published_indexes: Mapping[str, Index] = {}
         self._publish_fault = ""
         self._pods_are_heard = False
-        self._is_blind = False  # whether Secrets could not be read when this process began
+        # What Secrets that cannot be read were recalled from last, by its digest, and those of which it said nothing.
+        self._recalled: str | None = None
+        self._not_recalled: frozenset[SecretKey] = frozenset()
         self.ticked_at = monotonic()
         self._on_done = on_done
 
@@ -217,12 +222,11 @@ class Reconciler:
         resources = [held.parsed for held in wanted if isinstance(held.parsed, Resource)]
         with parts.metrics.step("gather"):
             await parts.secrets.want(_secrets_of(resources))
+        if await self._recall():
+            self._secrets_revision, key = self._secrets_revision + 1, (key[0], key[1] + 1)
         if self._compiled is not None and self._compiled.key == key:
             return self._compiled
-        # A process that begins knows what the one before it has published.
-        if self._compiled is None and parts.secrets.unknown:
-            parts.secrets.recall(values_in(await self._standing()))
-            self._is_blind = bool(parts.secrets.unknown)
+        is_blind = bool(parts.secrets.unknown)
         unparsed = {held.identity: held.parsed for held in wanted if isinstance(held.parsed, tuple)}
         inventory = inventory_of(
             resources, dict(parts.secrets.values), unparsed, dict(parts.secrets.unreadable)
@@ -238,7 +242,7 @@ class Reconciler:
             Counter(problem.severity for found in problems.values() for problem in found),
         )
         editions = {held.identity: held.edition for held in wanted}
-        compiled = Compiled(key, made.snapshot, b"", made.pieces, problems, editions)
+        compiled = Compiled(key, made.snapshot, b"", made.pieces, problems, editions, is_blind)
         with parts.metrics.step("encode"):
             return await asyncio.to_thread(self._encoded, compiled)
 
@@ -248,11 +252,44 @@ class Reconciler:
             return _encoded_as(beside_others(compiled.snapshot, self._store.indexes), compiled)
         return _encoded_as(as_published(compiled.snapshot, self._published_indexes), compiled)
 
+    async def _recall(self) -> bool:
+        """What stands may say what was in Secrets that cannot be read: at first what an operator before this one has
+        published, and at any time what another has published meanwhile, or what somebody has put back. Whether it said
+        anything new.
+        """
+        parts = self._parts
+        before = parts.secrets.unknown
+        if not before:
+            return False
+        with suppress(PublishFault, Forbidden):  # which are met again when it comes to publishing
+            if before <= self._not_recalled and await parts.publisher.standing_digest() in self._known:
+                return False
+            if (standing := await parts.publisher.standing()) is not None:
+                parts.secrets.recall(values_in(standing.snapshot))
+                self._recalled, self._not_recalled = standing.digest, parts.secrets.unknown
+        return parts.secrets.unknown != before
+
+    @property
+    def _known(self) -> set[str]:
+        """The digests of snapshots that hold no Secret which this process could not name."""
+        return {each for each in (self._recalled, self._head and self._head.digest) if each}
+
+    async def _replaceable(self, compiled: Compiled) -> set[str | None] | None:
+        """Digests of what may be replaced; None where that is everything. Of Secrets that cannot be read something may
+        stand that is not known here, and what pods run must not lose it. What this process has published it has known;
+        and nothing has ever stood where not even the token was made by which pods are told.
+        """
+        if not compiled.is_blind:
+            return None
+        if self._head is not None or not await self._parts.admin_token.exists():
+            return {*self._known, None}
+        return {*self._known}
+
     async def _standing(self) -> Snapshot:
         """What was published last, as far as it is whole; empty otherwise."""
         with suppress(PublishFault):  # which is met again when it comes to publishing
             if (standing := await self._parts.publisher.standing()) is not None:
-                return standing
+                return standing.snapshot
         return Snapshot(self._namespace)
 
     async def _provision(self, compiled: Compiled) -> None:
@@ -304,10 +341,10 @@ class Reconciler:
     async def _publish(self, compiled: Compiled) -> None:
         parts = self._parts
         try:
-            if self._is_blind and parts.secrets.unknown:
-                # Of what these held something may stand, so nothing takes its place that cannot be read.
-                await parts.publisher.standing()
-            self._head, wrote = await parts.publisher.publish(compiled.encoded, parts.leadership.fence())
+            over = await self._replaceable(compiled)
+            self._head, wrote = await parts.publisher.publish(
+                compiled.encoded, parts.leadership.fence(), over
+            )
         except (PublishFault, Forbidden, Invalid) as fault:  # which do not pass by themselves
             self._publish_fault = str(fault)
             raise

@@ -231,6 +231,74 @@ def test_what_stands_is_damaged_and_secrets_may_not_be_read_so_nothing_takes_its
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
 
 
+def test_what_stood_is_put_back_and_is_all_there_is_to_know_of_secrets_that_may_not_be_read(
+    installation: Installation,
+) -> None:
+    with ExitStack() as stack, installation.light_pod("dp-1") as pod:
+        stack.callback(installation.prepare)
+        with installation.operator():
+            installation.apply(*SETUP.objects())
+            installation.until_ready()
+        good = installation.snapshot()
+        forbid_secrets(installation)
+        installation.write_snapshot({"part": b"damaged"})
+        with installation.operator():
+            installation.apply(*EDITED.objects())
+            installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
+            installation.write_snapshot(good)
+            installation.apply(*SETUP.but(policy={"priority": 8}).objects())
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            installation.until("TenantBudget", "acme", "ResolvedRefs", "StaleSecret")
+            assert set(pod.live.current().snapshot.tenants) == {"acme", "beta"}
+
+
+def test_a_standby_that_saw_what_stood_damaged_knows_what_its_leader_has_published_since(
+    installation: Installation,
+) -> None:
+    with ExitStack() as stack, installation.light_pod("dp-1") as pod:
+        stack.callback(installation.prepare)
+        with installation.operator("op-1", resync_s="60") as one:
+            installation.apply(*SETUP.objects())
+            installation.until_ready()
+            forbid_secrets(installation)
+            for name in ("acme", "beta"):
+                installation.until("TenantBudget", name, "ResolvedRefs", "StaleSecret")
+            installation.write_snapshot({"part": b"damaged"})
+            with installation.operator("op-2") as two:
+                wait_for(lambda: two.logged("is damaged"), "the standby has looked at it")
+                installation.apply(*EDITED.objects())
+                installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+                assert one.process.stop() == 0
+                installation.apply(*SETUP.objects())
+                installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+                assert two.logged('"published"')
+                assert set(pod.live.current().snapshot.tenants) == {"acme", "beta"}
+
+
+def test_what_stood_is_gone_and_secrets_may_not_be_read_so_nothing_takes_its_place(
+    installation: Installation,
+) -> None:
+    with ExitStack() as stack, installation.light_pod("dp-1") as pod:
+        stack.callback(installation.prepare)
+        forbid_secrets(installation)
+        with installation.operator():
+            installation.apply(*SETUP.objects())
+            # Nothing has ever stood, so nobody loses anything.
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            installation.prepare()
+            installation.until_ready()
+        forbid_secrets(installation)
+        before = pod.revision
+        installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-snapshot")
+        with installation.operator():
+            installation.apply(*EDITED.objects())
+            said = installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
+            assert "Secret tollway-snapshot is gone" in said["message"]
+            assert pod.revision == before
+            installation.prepare()
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+
+
 def forbid_secrets(installation: Installation) -> None:
     role = json.loads(installation.kubectl("get", "clusterrole", "tollway-operator", "-o", "json"))
     rules = {"rules": [rule for rule in role["rules"] if rule["resources"] != ["secrets"]]}
