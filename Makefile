@@ -26,7 +26,7 @@ $(VENV)/ready: locks/dev.txt pyproject.toml tools/make_venv.sh
 demo: $(VENV)/ready ## start everything and walk through it; serves until Ctrl-C (EXIT=1: stop by itself)
 	@$(BIN)/python examples/demo.py $(if $(EXIT),--exit)
 
-# Those with an API server mostly wait, so five of them run at once.
+# Those with an API server mostly wait, so six of them run at once.
 test: $(VENV)/ready ## run every test (TESTS=…: some)
 	-@$(BIN)/python tools/cluster_tools.py apiserver
 ifdef TESTS
