@@ -41,9 +41,12 @@ class Deletion:
         self._reporter = reporter
         self._told: set[str] = set()  # uids of which was said that they wait
 
-    async def settle(self, held: Held, why_in_use: str) -> None:
+    async def settle(self, held: Held, why_in_use: str, *, may_forget: bool = True) -> None:
         """Brings the finalizer, and what it stands for, to where they belong. `why_in_use` says why some pod may still
-        write into the index, once that is deleted; "" when none can. Raises KubeFault, StoreFault and LeadershipLost.
+        write into the index, once that is deleted; "" when none can. Where that is every pod, because what is published
+        may name it, `may_forget` is false, and the index stays also when the object is let go.
+
+        Raises KubeFault, StoreFault and LeadershipLost.
         """
         if held.identity.kind != semantic_cache_index.KIND:
             return
@@ -60,14 +63,16 @@ class Deletion:
             if waited_s > _SAY_AFTER_S:
                 await self._say_once_that_it_waits(held, why_in_use)
             return
-        if _deletes(held):
+        if _deletes(held) and not may_forget:
+            await self._emit(held, "Abandoned", self._why_let_go(held, why_in_use))
+        elif _deletes(held):
             try:
                 await self._forget(held)
             except StoreFault as fault:
                 if not let_go:
                     await self._say_once_that_it_waits(held, str(fault))
                     raise
-                await self._emit(held, "Abandoned", self._why_let_go(held, fault))
+                await self._emit(held, "Abandoned", self._why_let_go(held, str(fault)))
         await self._write(held, [each for each in held.finalizers if each != FINALIZER])
         self._told.discard(held.uid)
 
@@ -104,11 +109,11 @@ class Deletion:
             await self._emit(held, "DeletionWaits", note)
 
     @staticmethod
-    def _why_let_go(held: Held, fault: StoreFault) -> str:
+    def _why_let_go(held: Held, fault: str) -> str:
         why = (
             f"it has the annotation {ABANDON_ANNOTATION}"
             if held.abandoned
-            else "Redis did not come back in time"
+            else "it could not be deleted in time"
         )
         return f"What it remembered may still be in Redis, let go because {why}: {fault}"
 

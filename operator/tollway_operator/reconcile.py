@@ -128,6 +128,7 @@ class Reconciler:
         # By an earlier operator, where Redis was away at our start.
         self._published_indexes: Mapping[str, Index] = {}
         self._publish_fault = ""
+        self._is_published = False  # whether what this run has compiled is
         self._pods_are_heard = False
         # What Secrets that cannot be read were recalled from last, by its digest, and those of which it said nothing.
         self._recalled: str | None = None
@@ -192,19 +193,29 @@ class Reconciler:
                 self.wake()
 
     async def once(self) -> None:
-        """One run. Raises OperatorError; what was done before it stays done."""
+        """One run. Raises OperatorError, once every step has had its turn that does not depend on what went wrong."""
         if not self._parts.watches.complete:
             return
         metrics = self._parts.metrics
-        self._compiled = await self._compile()
+        self._compiled, self._is_published = await self._compile(), False
+        faults: list[OperatorError] = []
         try:
             # A standby knows what it would publish, and stops here.
             for name, step in self.steps if self._parts.leadership.leads else ():
-                with metrics.step(name):
-                    await step(self._compiled)
+                try:
+                    with metrics.step(name):
+                        await step(self._compiled)
+                except LeadershipLost:
+                    raise
+                except OperatorError as fault:
+                    faults.append(fault)
         finally:
             # What is known by now is said, also where one object's need has kept the run from its end.
             self._on_done()
+        for other in faults[1:]:
+            log.warning("and this went wrong as well", extra={"reason": str(other)})
+        if faults:
+            raise faults[0]
         metrics.succeeded()
 
     @property
@@ -340,6 +351,8 @@ class Reconciler:
 
     async def _publish(self, compiled: Compiled) -> None:
         parts = self._parts
+        if not (self._store.seen or self._store.fault):
+            return  # how index versions can be called could not be asked
         try:
             over = await self._replaceable(compiled)
             self._head, wrote = await parts.publisher.publish(
@@ -348,7 +361,7 @@ class Reconciler:
         except (PublishFault, Forbidden, Invalid) as fault:  # which do not pass by themselves
             self._publish_fault = str(fault)
             raise
-        self._publish_fault = ""
+        self._publish_fault, self._is_published = "", True
         parts.metrics.publishes.inc(wrote)
         self._published = compiled.snapshot
         self._publications.note(self._head, compiled.pieces, compiled.editions, parts.publisher.found)
@@ -360,14 +373,17 @@ class Reconciler:
     async def _delete(self, _: Compiled) -> None:
         """What one object needs must not keep another from it, so the fault is raised after all have had their turn."""
         parts = self._parts
-        used = self._why_in_use()
+        still_named = (
+            "" if self._is_published else f"what is published may name it{_because(self._publish_fault)}"
+        )
+        used = still_named or self._why_in_use()
         fault: OperatorError | None = None
         for held in parts.objects:
             if held.identity.kind != semantic_cache_index.KIND:
                 continue
             parts.leadership.fence()
             try:
-                await parts.deletion.settle(held, used)
+                await parts.deletion.settle(held, used, may_forget=not still_named)
             except (StoreFault, KubeFault) as found:
                 fault = found
         if fault is not None:
@@ -379,7 +395,7 @@ class Reconciler:
         """
         pods = self._parts.pods
         if not pods.known:
-            return f"which pods still use it is not known{f': {pods.fault}' if pods.fault else ''}"
+            return f"which pods still use it is not known{_because(pods.fault)}"
         digest = self._head.digest if self._head else None
         return why_in_use(pods.running, self._parts.notifier.reports, digest)
 
@@ -393,8 +409,8 @@ class Reconciler:
         self._pods_are_heard |= parts.pods.known and parts.notifier.has_heard_all
         if not (self._pods_are_heard or parts.pods.unknown or self._publish_fault):
             return None
-        # What the last leader has said stands until the ledger has been looked at, which a failed publication prevents.
-        looked = self._store.ledger_warnings is not None or self._publish_fault
+        # What the last leader has said stands until the ledger has been looked at.
+        looked = self._store.ledger_warnings is not None
         if not (looked and (parts.usage.has_read or parts.usage.fault)):
             return None
         reports = parts.notifier.reports.values()
@@ -423,6 +439,10 @@ def _encoded_as(wanted: Snapshot, compiled: Compiled) -> Compiled:
     }
     pieces = {**compiled.pieces, **indexes}
     return replace(compiled, snapshot=wanted, encoded=snapshot.encode(wanted), pieces=pieces)
+
+
+def _because(fault: str) -> str:
+    return f": {fault}" if fault else ""
 
 
 def _secrets_of(resources: Sequence[Resource[Spec]]) -> set[SecretKey]:

@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import lightkube
 import pytest
+import redis
 from lightkube.config.kubeconfig import KubeConfig
 
-from tests.dataplanes import Setup, compiled
+from tests.dataplanes import Setup, compiled, manifest
 from tests.installation import NAMESPACE, Installation
+from tests.processes import wait_for
+from tests.proxies import proxy
 from tollway_api import parts, snapshot, wire
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Source
@@ -48,6 +51,37 @@ def test_a_snapshot_that_may_not_be_written_is_told_to_whoever_waits_for_it(
         assert installation.condition("TenantBudget", "acme", "Ready")["status"] == "True"
         installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-snapshot")
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+
+
+def test_what_does_not_depend_on_a_snapshot_goes_on_where_none_can_be_published(
+    installation: Installation,
+) -> None:
+    setup = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
+    more = manifest("SemanticCacheIndex", "more", {})
+    with (
+        proxy(installation.cache.url.replace("redis://", "http://")) as way,
+        installation.light_pod("dp-1"),
+        installation.operator(cache_redis_url=f"redis://127.0.0.1:{way.port}/0"),
+    ):
+        installation.apply(*setup.objects(), more)
+        installation.until_ready()
+        installation.until("SemanticCacheIndex", "more", "Ready", "Ready")
+        way.cut()
+        installation.until("SemanticCacheIndex", "answers", "IndexReady", "StoreUnavailable")
+        fix = ("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", '{"immutable": true}')
+        installation.kubectl(*fix)
+        installation.apply(*setup.but(policy={"priority": 4}).objects())
+        installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
+        way.restore()
+        installation.until("SemanticCacheIndex", "answers", "IndexReady", "IndexReady")
+        installation.kubectl("delete", "sci", "more", "--wait=false")
+        installation.kubectl("annotate", "sci", "more", "tollway.dev/abandon=true")
+        wait_for(lambda: not installation.get("SemanticCacheIndex", "more"), "it is let go", 30)
+        told = installation.kubectl("get", "events", "--field-selector", "reason=Abandoned")
+        assert "what is published may name it: " in told
+        with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
+            name = wire.index_name(compiled([more]).indexes["default/more"])
+            assert name.encode() in client.execute_command("FT._LIST"), "pods look there"
 
 
 async def test_parts_alternate_and_what_stands_is_left_alone(kube: Kube, reader: SnapshotSecrets) -> None:
