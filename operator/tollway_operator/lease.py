@@ -19,6 +19,8 @@ from tollway_operator.kube import Kube, StoredLease
 log = logging.getLogger(__name__)
 
 LEASE_NAME: Final = "tollway-operator"
+_RELEASE_S: Final = 5.0
+_MOST_RELEASES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Leadership:
         self._on_acquired = on_acquired
         self._times = times
         self._lease: StoredLease | None = None  # ours
+        self._wanted: StoredLease | None = None  # asked for, and whether it is ours has not been answered
         self._renewed = 0.0
         self._seen = ""  # another's version, and since when it stands
         self._seen_since = 0.0
@@ -96,8 +99,9 @@ class Leadership:
         fence = await self._next_fence(found)
         asked = monotonic()
         wanted = StoredLease(self._identity, _now(), fence, self._times.duration, found.resource_version)
+        self._wanted = wanted
         self._lease = await self._kube.write_lease(self._namespace, LEASE_NAME, wanted, _now())
-        self._renewed = asked
+        self._renewed, self._wanted = asked, None
         log.info("leads", extra={"fence": self._lease.transitions})
         self._on_acquired()
 
@@ -117,12 +121,28 @@ class Leadership:
 
     async def release(self) -> None:
         """So that a successor need not wait. For who has stopped `run` and writes nothing more."""
-        if self._lease is not None and self.leads:
+        ours = self._lease if self.leads else self._wanted
+        self._lease = self._wanted = None
+        if ours is not None:
             with suppress(KubeFault, TimeoutError):
-                async with asyncio.timeout(2.0):
-                    freed = replace(self._lease, holder="", renewed=_now())
-                    await self._kube.write_lease(self._namespace, LEASE_NAME, freed, None)
-        self._lease = None
+                async with asyncio.timeout(_RELEASE_S):
+                    await self._free(ours)
+
+    async def _free(self, ours: StoredLease) -> None:
+        """`run` may have been stopped while a write of it was under way. If that has been done the version is another,
+        and still ours; if it is yet to come, it finds another version than it names.
+        """
+        for _ in range(_MOST_RELEASES):
+            freed = replace(ours, holder="", renewed=_now())
+            try:
+                await self._kube.write_lease(self._namespace, LEASE_NAME, freed, None)
+            except Conflict:
+                found = await self._kube.lease(self._namespace, LEASE_NAME)
+                if (found.holder, found.transitions) != (ours.holder, ours.transitions):
+                    return
+                ours = found
+            else:
+                return
 
 
 def _now() -> str:

@@ -1,6 +1,8 @@
 """When a replica believes that it leads."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 
 import pytest
 
@@ -14,21 +16,34 @@ class Api:
 
     def __init__(self) -> None:
         self.standing: StoredLease | None = None
+        self.hangs = ""  # where the next write does: "before" it is done or "after"
+        self.hung = asyncio.Event()
+        self.late: tuple[StoredLease, str | None] | None = None  # the one that hung before
 
     async def lease(self, _namespace: str, _name: str) -> StoredLease:
         if self.standing is None:
             raise NotFound("no Lease")
         return self.standing
 
+    async def _hang(self) -> None:
+        self.hung.set()
+        await asyncio.Event().wait()
+
     async def write_lease(
-        self, _namespace: str, _name: str, lease: StoredLease, _acquired: str | None
+        self, _namespace: str, _name: str, lease: StoredLease, acquired: str | None
     ) -> StoredLease:
+        hangs, self.hangs = self.hangs, ""
+        if hangs == "before":
+            self.late = lease, acquired
+            await self._hang()
         version = self.standing.resource_version if self.standing else ""
         if lease.resource_version != version:
             raise Conflict("changed")
         self.standing = StoredLease(
             lease.holder, lease.renewed, lease.transitions, lease.duration_s, str(int(version or 0) + 1)
         )
+        if hangs == "after":
+            await self._hang()
         return self.standing
 
 
@@ -133,3 +148,66 @@ async def test_a_released_lease_is_taken_at_once() -> None:
     await two._seek()
     assert two.leads
     assert not one.leads
+
+
+async def stopped(api: Api, hangs: str, work: Coroutine[object, object, None]) -> None:
+    """While a write is under way that the API server has done, or will do later."""
+    api.hangs = hangs
+    task = asyncio.ensure_future(work)
+    await api.hung.wait()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.mark.parametrize("hangs", ["before", "after"])
+@pytest.mark.parametrize("stood", [False, True], ids=["the first", "one that was let go"])
+async def test_a_lease_is_released_whose_taking_was_not_answered_when_it_stopped(
+    hangs: str, *, stood: bool
+) -> None:
+    api = Api()
+    if stood:
+        before = leadership(api, "before")
+        await before._seek()
+        await before.release()
+    one, two = leadership(api, "one"), leadership(api, "two")
+    await stopped(api, hangs, one._seek())
+    await one.release()
+    assert await arrives_late(api) is False
+    await two._seek()
+    assert two.leads
+
+
+@pytest.mark.parametrize("hangs", ["before", "after"])
+async def test_a_lease_is_released_whose_renewal_was_not_answered_when_it_stopped(hangs: str) -> None:
+    api = Api()
+    one, two = leadership(api, "one"), leadership(api, "two")
+    await one._seek()
+    await stopped(api, hangs, one._renew(one._lease))  # type: ignore[arg-type]  # there is one by now
+    await one.release()
+    assert await arrives_late(api) is False
+    await two._seek()
+    assert two.leads
+
+
+async def arrives_late(api: Api) -> bool:
+    """Whether the write that was under way is taken after all."""
+    if api.late is None:
+        return False
+    try:
+        await api.write_lease("", "", *api.late)
+    except Conflict:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("holder", ["two", "one"], ids=["another", "another of the same name"])
+async def test_a_lease_that_another_has_taken_is_not_released(holder: str) -> None:
+    api = Api()
+    one = leadership(api, "one")
+    await one._seek()
+    assert api.standing is not None
+    api.standing = taken = replace(
+        api.standing, holder=holder, transitions=one.fence() + 1, resource_version="7"
+    )
+    await one.release()
+    assert api.standing == taken
