@@ -43,6 +43,9 @@ class ConditionReason(StrEnum):
     NOT_ACCEPTED = "NotAccepted"
     NOT_RESOLVED = "NotResolved"  # left out for want of what it names
     NOT_PUBLISHED = "NotPublished"  # the snapshot that holds it cannot travel
+    PUBLICATION_UNKNOWN = (
+        "PublicationUnknown"  # an earlier operator has published it, and this one cannot read that
+    )
     NO_DATA_PLANE = "NoDataPlane"  # no pod is ready
     DATA_PLANE_UNKNOWN = "DataPlaneUnknown"  # which pods there are could not be asked
     WAITING_FOR_PODS = "WaitingForPods"  # some pods have not acknowledged yet

@@ -6,6 +6,7 @@ else's edit does not make it look unfinished, and a rotated Secret of its own do
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from tollway_api.compiler import Piece
 from tollway_api.meta import Identity
@@ -34,6 +35,9 @@ class _First:
     inherited: bool
 
 
+_NOBODYS: Final = Edition("", 0)
+
+
 class Publications:
     """Remembers the publications of this leadership."""
 
@@ -48,10 +52,10 @@ class Publications:
         head: Head,
         pieces: Mapping[Identity, Piece],
         editions: Mapping[Identity, Edition],
-        found: str | None = None,
+        found: Head | None = None,
     ) -> None:
-        """`found` is the digest of what stood when this leadership began."""
-        inherited = not self._orders and head.digest == found
+        """`found` is what stood before."""
+        inherited = not self._orders and found is not None and head.digest == found.digest
         if self._pieces is pieces and self._orders.get(head.digest) == head.order:
             return
         self._orders[head.digest] = head.order
@@ -72,8 +76,12 @@ class Publications:
         oldest = min((each.order for each in asked_for), default=head.order)
         self._orders = {digest: order for digest, order in self._orders.items() if order >= oldest}
 
-    def coverage(self, reports: Iterable[Report]) -> "Covering":
-        return Covering(self._first, self._without, self._orders, tuple(reports))
+    def coverage(self, reports: Iterable[Report], found: Head | None = None) -> "Covering":
+        """`found` is what stands while this leadership has published nothing."""
+        if self._orders or found is None:
+            return Covering(self._first, self._without, self._orders, tuple(reports))
+        standing = _First(_NOBODYS, found.order, found.revision, inherited=True)
+        return Covering({}, {}, {found.digest: found.order}, tuple(reports), standing)
 
 
 class Covering:
@@ -85,7 +93,9 @@ class Covering:
         without: dict[Identity, _First],
         orders: dict[str, int],
         reports: tuple[Report, ...],
+        standing: _First | None = None,
     ) -> None:
+        self._standing = standing
         self._first = first
         self._without = without
         self._orders = orders
@@ -98,6 +108,11 @@ class Covering:
         if first is None or first.edition != edition:
             return None
         return self._counted(first)
+
+    @property
+    def standing(self) -> Coverage | None:
+        """Who runs what an earlier leadership has published; None once this one has, or if it is not known."""
+        return self._counted(self._standing) if self._standing is not None else None
 
     def without(self, identity: Identity) -> Coverage | None:
         """Who runs what it is left out of; None while what was published last may hold it."""

@@ -37,8 +37,7 @@ class Publisher:
         self._namespace = namespace
         self._swept = False  # whether no part is left that no head names
         self._order = 0  # of the last one that was written
-        self._looked = False
-        self.found: str | None = None  # the digest of what stood at the first look
+        self.found: Head | None = None  # what stood at the last look, as far as it says what it is
 
     async def standing_fence(self) -> int:
         """Under which the snapshot that stands was written; 0 where there is none. Raises KubeFault."""
@@ -73,9 +72,7 @@ class Publisher:
         Raises PublishFault, KubeFault, and LeadershipLost where a later leader has written.
         """
         found = await self._find(SECRET_NAME)
-        standing = _head_of(found)
-        if not self._looked:
-            self._looked, self.found = True, standing.digest if standing is not None else None
+        self.found = standing = _head_of(found)
         if standing is not None and _is_later(standing.fence, fence):
             raise LeadershipLost(f"a later leader has published revision {standing.revision}")
         if over is not None and (standing.digest if standing is not None else None) not in over:

@@ -124,6 +124,7 @@ class Reconciler:
         self._store = StoreView()
         self._publications = Publications()
         self._head: Head | None = None
+        self._told: Head | None = None  # what pods are asked about
         self._published: Snapshot | None = None
         # By an earlier operator, where Redis was away at our start.
         self._published_indexes: Mapping[str, Index] = {}
@@ -367,8 +368,11 @@ class Reconciler:
         self._publications.note(self._head, compiled.pieces, compiled.editions, parts.publisher.found)
 
     async def _notify(self, _: Compiled) -> None:
-        if self._head is not None:
-            self._parts.notifier.announce(self._head, await self._parts.admin_token.ensure())
+        """Where nothing can be published pods are asked about what stands, so that statuses need not guess."""
+        head = self._head or self._parts.publisher.found
+        if head is not None:
+            self._parts.notifier.announce(head, await self._parts.admin_token.ensure())
+            self._told = head
 
     async def _delete(self, _: Compiled) -> None:
         """What one object needs must not keep another from it, so the fault is raised after all have had their turn."""
@@ -400,14 +404,15 @@ class Reconciler:
         return why_in_use(pods.running, self._parts.notifier.reports, digest)
 
     def view(self, now: str) -> View | None:
-        """What statuses are made from; None before the first publication, and before the pods have had their say: what
-        they told the last leader stands until then.
+        """What statuses are made from; None before the first publication, or before it is known that there can be none,
+        and before the pods have had their say: what they told the last leader stands until then.
         """
         parts = self._parts
         if self._compiled is None or (self._head is None and not self._publish_fault):
             return None
         self._pods_are_heard |= parts.pods.known and parts.notifier.has_heard_all
-        if not (self._pods_are_heard or parts.pods.unknown or self._publish_fault):
+        cannot_ask = bool(parts.pods.unknown) or (self._told is None and self._publish_fault != "")
+        if not (self._pods_are_heard or cannot_ask):
             return None
         # What the last leader has said stands until the ledger has been looked at.
         looked = self._store.ledger_warnings is not None
@@ -418,7 +423,7 @@ class Reconciler:
             snapshot=self._published or self._compiled.snapshot,
             problems=self._compiled.problems,
             editions=self._compiled.editions,
-            covering=self._publications.coverage(reports),
+            covering=self._publications.coverage(reports, parts.publisher.found),
             publish_fault=self._publish_fault,
             pods_unknown=parts.pods.unknown,
             store=self._store,

@@ -33,6 +33,17 @@ ItemT = TypeVar("ItemT")
 _UNRESOLVED: Final = frozenset(
     {ProblemReason.UNKNOWN_REFERENCE, ProblemReason.MISSING_SECRET, ProblemReason.UNREADABLE_SECRET}
 )
+# Whose generation some snapshot has held.
+_PUBLISHED: Final = frozenset(
+    {
+        ConditionReason.PROGRAMMED,
+        ConditionReason.PUBLICATION_UNKNOWN,
+        ConditionReason.NO_DATA_PLANE,
+        ConditionReason.DATA_PLANE_UNKNOWN,
+        ConditionReason.WAITING_FOR_PODS,
+        ConditionReason.REJECTED_BY_POD,
+    }
+)
 _CONDITIONS: Final = TypeAdapter(list[Condition])
 _VERSIONS: Final = TypeAdapter(list[VersionStatus])
 _PROGRAMMED: Final = "Every ready pod runs it."
@@ -118,11 +129,36 @@ def says(held: Held, condition: ConditionType) -> bool:
     )
 
 
+def _coverage(held: Held, view: View) -> Coverage | None:
+    """Of what an operator before this one has published, where this one cannot."""
+    if _is_inherited(held, view):
+        return view.covering.standing
+    return view.covering.of(held.identity, held.edition)
+
+
+def _is_inherited(held: Held, view: View) -> bool:
+    """Whether what is said of it is what an operator before this one has published, since this one cannot."""
+    if not view.publish_fault or view.covering.of(held.identity, held.edition) is not None:
+        return False
+    return any(
+        each.type == ConditionType.PROGRAMMED
+        and each.reason in _PUBLISHED
+        and each.observed_generation == held.generation
+        for each in conditions_in(held.status)
+    )
+
+
+def _is_published(held: Held, view: View) -> bool:
+    return _is_inherited(held, view) or view.covering.of(held.identity, held.edition) is not None
+
+
 def _policy_status(held: Held, view: View) -> RoutingPolicyStatus:
-    coverage = view.covering.of(held.identity, held.edition)
+    coverage = _coverage(held, view)
     drafts = [*_standing(held, view), _programmed(held, view, coverage)]
     plane = DataPlaneStatus()
-    if coverage is not None and not view.pods_unknown:
+    if coverage is None and _is_inherited(held, view):
+        plane = DataPlaneStatus.model_construct(revision=_revision_said(held))
+    elif coverage is not None and not view.pods_unknown:
         plane = DataPlaneStatus.model_construct(
             revision=_revision_shown(held, coverage), acknowledged=coverage.acknowledged, ready=coverage.ready
         )
@@ -130,11 +166,10 @@ def _policy_status(held: Held, view: View) -> RoutingPolicyStatus:
 
 
 def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
-    coverage = view.covering.of(held.identity, held.edition)
-    drafts = [*_standing(held, view), _programmed(held, view, coverage)]
+    drafts = [*_standing(held, view), _programmed(held, view, _coverage(held, view))]
     spec = held.parsed.spec if isinstance(held.parsed, Resource) else None
     name = TenantName((spec.tenant if isinstance(spec, TenantBudgetSpec) else None) or held.identity.name)
-    tenant = view.snapshot.tenants.get(name) if coverage is not None else None
+    tenant = view.snapshot.tenants.get(name) if _is_published(held, view) else None
     usage = _usage_of(tenant, view) if tenant is not None else []
     limits = list(map(_limit_status, usage))
     within = _within_budget(tenant, usage, view)
@@ -147,9 +182,9 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
 
 
 def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
-    coverage = view.covering.of(held.identity, held.edition)
-    index = view.snapshot.indexes.get(held.identity.path) if coverage is not None else None
-    drafts = [*_standing(held, view), _index_ready(index, view.store), _programmed(held, view, coverage)]
+    index = view.snapshot.indexes.get(held.identity.path) if _is_published(held, view) else None
+    programmed = _programmed(held, view, _coverage(held, view))
+    drafts = [*_standing(held, view), _index_ready(index, view.store), programmed]
     versions = (
         _versions(held, index, view.store)
         if view.store.seen
@@ -225,14 +260,16 @@ def _programmed(held: Held, view: View, coverage: Coverage | None) -> _Draft:
         return draft(ConditionStatus.FALSE, reason, _left_out(held, view, until))
     if coverage is None and not view.publish_fault:
         return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")
-    if coverage is None and not says(held, ConditionType.PROGRAMMED):
+    if coverage is None and not _is_inherited(held, view):
         message = f"Not published: {view.publish_fault}."
         return draft(ConditionStatus.FALSE, ConditionReason.NOT_PUBLISHED, message)
+    if coverage is None:
+        message = f"It was published, but what stands of that is not known: {view.publish_fault}"
+        return draft(ConditionStatus.UNKNOWN, ConditionReason.PUBLICATION_UNKNOWN, message)
     if view.pods_unknown:
         message = f"Published, but which pods there are is not known: {view.pods_unknown}"
         return draft(ConditionStatus.UNKNOWN, ConditionReason.DATA_PLANE_UNKNOWN, message)
-    # Without a coverage an earlier leader has published it, and all ready pods have told that one.
-    if coverage is None or (coverage.ready and coverage.acknowledged == coverage.ready):
+    if coverage.ready and coverage.acknowledged == coverage.ready:
         return draft(ConditionStatus.TRUE, ConditionReason.PROGRAMMED, _PROGRAMMED)
     if not coverage.ready:
         message = "Published, but no data-plane pod is ready."
@@ -349,9 +386,13 @@ def _revision_shown(held: Held, coverage: Coverage) -> str:
     """Of an object that an earlier leader has published as it is, the revision that was said then."""
     if not coverage.inherited:
         return coverage.revision
-    before = json.loads(held.status or b"{}")
-    said = str((before.get("dataPlane") or {}).get("revision") or "")
+    said = _revision_said(held)
     return said if said and says(held, ConditionType.PROGRAMMED) else coverage.revision
+
+
+def _revision_said(held: Held) -> str:
+    before = json.loads(held.status or b"{}")
+    return str((before.get("dataPlane") or {}).get("revision") or "")
 
 
 def _limit_status(usage: Usage) -> LimitStatus:

@@ -102,14 +102,24 @@ def test_what_has_become_something_else_without_an_edit_is_asked_for_as_well() -
 
 def test_what_a_leader_finds_is_inherited_and_what_it_publishes_is_not() -> None:
     publications = Publications()
-    publications.note(head("1", 1), PIECES, EDITIONS, head("1", 1).digest)
-    publications.note(head("2", 2), dict(PIECES), edited(CHAT, 2), head("1", 1).digest)
+    publications.note(head("1", 1), PIECES, EDITIONS, head("1", 1))
+    publications.note(head("2", 2), dict(PIECES), edited(CHAT, 2), head("1", 1))
     covering = publications.coverage([pod("a", "2")])
     assert covering.of(ACME, EDITIONS[ACME]) == Coverage("1" * 12, 1, 1, inherited=True)
     assert covering.of(CHAT, edited(CHAT, 2)[CHAT]) == Coverage("2" * 12, 1, 1)
     publications = Publications()
-    publications.note(head("2", 2), PIECES, EDITIONS, head("1", 1).digest)
+    publications.note(head("2", 2), PIECES, EDITIONS, head("1", 1))
     assert publications.coverage([]).of(CHAT, EDITIONS[CHAT]) == Coverage("2" * 12, 0, 0)
+
+
+def test_what_a_leader_finds_is_asked_about_until_it_has_published_itself() -> None:
+    publications, reports = Publications(), [pod("a", "1"), pod("b", "2")]
+    assert publications.coverage(reports).standing is None
+    covering = publications.coverage(reports, head("1", 1))
+    assert covering.standing == Coverage("1" * 12, 2, 1, "b: has not answered yet", inherited=True)
+    assert covering.of(CHAT, EDITIONS[CHAT]) is None, "it is not known here what that holds"
+    publications.note(head("2", 2), PIECES, EDITIONS, head("1", 1))
+    assert publications.coverage(reports, head("2", 2)).standing is None
 
 
 @pytest.mark.parametrize(("rotated", "shown"), [(False, "9" * 12), (True, "2" * 12)])
@@ -120,10 +130,10 @@ def test_the_revision_that_is_shown_is_the_first_that_held_what_an_object_is_now
     policy = PIECES[CHAT]
     assert isinstance(policy, Policy)
     publications = Publications()
-    publications.note(head("1", 1), PIECES, EDITIONS, head("1", 1).digest)
+    publications.note(head("1", 1), PIECES, EDITIONS, head("1", 1))
     if rotated:
         changed = replace(policy, priority=5)
-        publications.note(head("2", 2), {**PIECES, CHAT: changed}, EDITIONS, head("1", 1).digest)
+        publications.note(head("2", 2), {**PIECES, CHAT: changed}, EDITIONS, head("1", 1))
     held = held_with(
         {
             "conditions": [

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import lightkube
@@ -12,6 +13,7 @@ from lightkube.config.kubeconfig import KubeConfig
 
 from tests.dataplanes import Setup, compiled, manifest
 from tests.installation import NAMESPACE, Installation
+from tests.pod_faults import Fault
 from tests.processes import wait_for
 from tests.proxies import proxy
 from tollway_api import parts, snapshot, wire
@@ -82,6 +84,63 @@ def test_what_does_not_depend_on_a_snapshot_goes_on_where_none_can_be_published(
         with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
             name = wire.index_name(compiled([more]).indexes["default/more"])
             assert name.encode() in client.execute_command("FT._LIST"), "pods look there"
+
+
+def test_an_operator_that_begins_where_it_can_publish_nothing_says_what_pods_run_of_what_stands(
+    installation: Installation,
+) -> None:
+    setup = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
+    kinds = {"RoutingPolicy": "chat", "TenantBudget": "acme", "SemanticCacheIndex": "answers"}
+
+    def said() -> dict[str, object]:
+        return {kind: installation.get(kind, name)["status"] for kind, name in kinds.items()}
+
+    fault = Fault()
+    fault.kind = "rejects"
+    with ExitStack() as pods:
+        pods.enter_context(installation.light_pod("dp-1"))
+        with installation.operator():
+            installation.apply(*setup.objects())
+            installation.until_ready()
+        before = said()
+        fix = ("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", '{"immutable": true}')
+        installation.kubectl(*fix)
+        with installation.operator():
+            for name in (
+                "more",
+                "yet-more",
+            ):  # the second is told after whatever the first has made to be told
+                installation.apply(manifest("SemanticCacheIndex", name, {}))
+                installation.until("SemanticCacheIndex", name, "Programmed", "NotPublished")
+            assert said() == before
+            with installation.light_pod("dp-2", wrap=fault):
+                installation.until("RoutingPolicy", "chat", "Programmed", "RejectedByPod")
+            installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
+            pods.close()
+            installation.until("RoutingPolicy", "chat", "Programmed", "NoDataPlane")
+
+
+def test_where_what_stands_is_unknown_and_nothing_can_be_published_nobody_is_said_to_run_it(
+    installation: Installation,
+) -> None:
+    setup = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
+    with installation.light_pod("dp-1"):
+        with installation.operator():
+            installation.apply(*setup.objects())
+            installation.until_ready()
+        revision = installation.get("RoutingPolicy", "chat")["status"]["dataPlane"]["revision"]
+        installation.write_snapshot({parts.HEAD: b"damaged"})
+        fix = ("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", '{"immutable": true}')
+        installation.kubectl(*fix)
+        with installation.operator():
+            said = installation.until("RoutingPolicy", "chat", "Programmed", "PublicationUnknown")
+            assert (said["status"], "immutable" in said["message"]) == ("Unknown", True)
+            installation.until("RoutingPolicy", "chat", "Ready", "PublicationUnknown")
+            installation.until("SemanticCacheIndex", "answers", "Programmed", "PublicationUnknown")
+            assert installation.get("RoutingPolicy", "chat")["status"]["dataPlane"]["revision"] == revision
+            assert installation.get("SemanticCacheIndex", "answers")["status"]["activeVersion"]
+            installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-snapshot")
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
 
 
 async def test_parts_alternate_and_what_stands_is_left_alone(kube: Kube, reader: SnapshotSecrets) -> None:
