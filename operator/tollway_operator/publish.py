@@ -4,6 +4,7 @@ the fence of the leadership that wrote them, and each write replaces no version 
 that has been overtaken changes nothing.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Collection
@@ -57,7 +58,8 @@ class Publisher:
         encoded = await self._content(found)
         try:
             if encoded is not None:
-                return Standing(snapshot.digest(encoded), snapshot.decode(encoded))
+                # In a thread: with thousands of tenants it takes a second, and the Lease is renewed meanwhile.
+                return Standing(snapshot.digest(encoded), await asyncio.to_thread(snapshot.decode, encoded))
         except snapshot.SnapshotError as exc:
             raise PublishFault(str(exc)) from exc
         raise PublishFault(f"Secret {SECRET_NAME} is damaged")
@@ -107,7 +109,7 @@ class Publisher:
 
     async def _why_it_stays(self, found: StoredSecret | None) -> str:
         if found is None:
-            what = "is gone"
+            what = "is not there"
         else:
             what = "is damaged" if await self._content(found) is None else "has just changed"
         return f"Secret {SECRET_NAME} {what}, and what it held of Secrets that cannot be read is not known"

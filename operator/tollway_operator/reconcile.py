@@ -74,9 +74,7 @@ class Compiled:
     pieces: Mapping[Identity, Piece] = field(repr=False)
     problems: Mapping[Identity, Sequence[Problem]]
     editions: Mapping[Identity, Edition]  # of every object that was looked at
-    is_blind: bool = (
-        False  # whether a Secret that it names could not be read, and nothing is known of what it held
-    )
+    is_blind: bool = False  # whether of a Secret that was named nothing is known, because it cannot be read
 
 
 Steps = tuple[tuple[str, Callable[[Compiled], Awaitable[None]]], ...]
@@ -377,9 +375,9 @@ class Reconciler:
     async def _delete(self, _: Compiled) -> None:
         """What one object needs must not keep another from it, so the fault is raised after all have had their turn."""
         parts = self._parts
-        still_named = (
-            "" if self._is_published else f"what is published may name it{_because(self._publish_fault)}"
-        )
+        still_named = ""
+        if not self._is_published:
+            still_named = f"what is published may name it{_because(self._publish_fault)}"
         used = still_named or self._why_in_use()
         fault: OperatorError | None = None
         for held in parts.objects:

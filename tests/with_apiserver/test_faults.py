@@ -293,7 +293,7 @@ def test_what_stood_is_gone_and_secrets_may_not_be_read_so_nothing_takes_its_pla
         with installation.operator():
             installation.apply(*EDITED.objects())
             said = installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
-            assert "Secret tollway-snapshot is gone" in said["message"]
+            assert "Secret tollway-snapshot is not there" in said["message"]
             assert pod.revision == before
             installation.prepare()
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
