@@ -17,6 +17,8 @@ import uvloop
 from rich.console import Console
 
 from tollway_api.wire import check_redis_url
+from tollway_cli.compare import Match, comparison_table
+from tollway_cli.compare import compare as compare_prompts
 from tollway_cli.embedded_redis import EmbeddedRedisError
 from tollway_cli.serve import ServeError, ServeOptions, serve_standalone
 from tollway_cli.simulate import simulate as simulate_provider
@@ -148,6 +150,28 @@ def validate(
             console.print(findings_table(gathered.findings))
         console.print(summary(gathered), highlight=False)
     raise typer.Exit(2 if gathered.broken else int(bool(gathered.errors)))
+
+
+@app.command()
+def compare(
+    one: Annotated[str, typer.Argument(help="A prompt.")],
+    other: Annotated[str, typer.Argument(help="Another one.")],
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="As match.threshold of an index.")] = 0.95,
+    strict_threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="The same where there are numbers, amounts or dates.")
+    ] = 0.98,
+) -> None:
+    """Say whether the answer to one prompt would be served for another, and why.
+
+    Both are taken as prompts of one partition: the same tenant, policy, system prompt and parameters. Exit status: 0
+    when it would be served, 1 when not.
+    """
+    try:
+        comparison = uvloop.run(compare_prompts(one, other, Match(threshold, strict_threshold)))
+    except TollwayError as error:
+        _fail(str(error))
+    _console().print(comparison_table(comparison))
+    raise typer.Exit(int(not comparison.verdict.serves))
 
 
 @app.command()

@@ -19,7 +19,7 @@ spec:
 """
 
 
-@pytest.mark.parametrize("arguments", [[], ["serve"], ["validate"], ["simulate"]], ids="-".join)
+@pytest.mark.parametrize("arguments", [[], ["serve"], ["validate"], ["compare"], ["simulate"]], ids="-".join)
 def test_every_command_explains_itself(arguments: list[str]) -> None:
     done = run("tollway_cli", *arguments, "--help")
     assert done.returncode == 0
@@ -37,6 +37,16 @@ def test_the_examples_are_valid() -> None:
     done = run("tollway_cli", "validate", str(EXAMPLES))
     assert (done.returncode, done.stderr) == (0, "")
     assert "0 errors, 0 warnings" in done.stdout
+
+
+def test_compare_says_whether_an_answer_would_be_served_and_why() -> None:
+    served = run("tollway_cli", "compare", "How do I reset my password?", "how can I reset my password")
+    assert (served.returncode, served.stderr) == (0, "")
+    assert "served" in served.stdout
+    refused = run("tollway_cli", "compare", "Give me 3 recipes", "Give me five recipes")
+    assert refused.returncode == 1
+    assert "NumbersDiffer" in refused.stdout
+    assert "numbers differ: 3 ≠ five" in refused.stdout
 
 
 def test_validate_shows_a_table_with_file_and_line(tmp_path: Path) -> None:

@@ -4,20 +4,35 @@ reverse can be closer than two wordings of one question. So the judge is asked, 
 Pure; called with the nearest neighbours of one partition.
 """
 
-from tollway_api.snapshot import Index
+from collections.abc import Collection
+from typing import Protocol
+
+from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.judge import Judge, Verdict, View
 
 
-def verify(ours: View, theirs: View, index: Index, judge: Judge) -> Verdict:
+class Demands(Protocol):
+    """What an index asks of a semantic hit."""
+
+    @property
+    def threshold(self) -> float: ...
+
+    @property
+    def strict_threshold(self) -> float: ...
+
+    @property
+    def checks(self) -> Collection[CriticalCheck]: ...
+
+
+def verify(ours: View, theirs: View, demands: Demands, judge: Judge) -> Verdict:
     """Whether the remembered prompt's answer may serve, or what speaks against it. Symmetric in the two prompts but for
     the order in which the explanation names them.
     """
     exacting = _is_exacting(ours) or _is_exacting(theirs)
-    verdict = judge.verdict(
-        ours, theirs, index.strict_threshold if exacting else index.threshold, index.checks
-    )
-    if verdict.reason is CacheReason.BELOW_THRESHOLD and verdict.probability >= index.threshold:
+    threshold = demands.strict_threshold if exacting else demands.threshold
+    verdict = judge.verdict(ours, theirs, threshold, demands.checks)
+    if verdict.reason is CacheReason.BELOW_THRESHOLD and verdict.probability >= demands.threshold:
         return Verdict(CacheReason.BELOW_STRICT_THRESHOLD, verdict.explanation, verdict.probability)
     return verdict
 
