@@ -92,7 +92,7 @@ async def open_dataplane(
             near,
             embedder,
             await asyncio.to_thread(shipped),
-            Deadlines(settings.cache_read_deadline_s, settings.embed_deadline_s),
+            Deadlines(settings.cache_read_deadline_s, settings.embed_deadline_s, settings.coalesce_wait_s),
             metrics.cache.observe_store,
         )
         stack.push_async_callback(recall.drain)

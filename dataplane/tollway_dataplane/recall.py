@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tollway_api import wire
@@ -20,6 +20,7 @@ from tollway_dataplane.core.judge import Judge, View
 from tollway_dataplane.core.reading import read, word_vectors
 from tollway_dataplane.core.verification import verify
 from tollway_dataplane.errors import CacheFault, EmbedderFault
+from tollway_dataplane.flights import Flight, Flights
 from tollway_dataplane.ports import AnswerCache, Embedder, NearCache, Neighbour, Place, Remembered
 
 CANDIDATES: Final = 5
@@ -40,6 +41,12 @@ class Lookup:
     probability: float | None = None  # that its answer may be reused, as the judge sees it
     place: Place | None = None  # None: nothing is to be stored
     view: View | None = field(default=None, repr=False)  # None: only the very same prompt will find it
+    flight: Flight | None = field(default=None, repr=False)
+
+    def land(self) -> None:
+        """To be called once what the lookup is for has ended, because others may be waiting for that."""
+        if self.flight is not None:
+            self.flight.land()
 
 
 class _Patience:
@@ -64,6 +71,7 @@ class Deadlines:
 
     read: float  # for all that one look-up asks of the cache
     embed: float
+    coalesce: float  # for somebody else who is asking the very same
 
 
 class Recall:
@@ -81,6 +89,7 @@ class Recall:
         self._embedder = embedder
         self._judge = judge
         self._deadlines = deadlines
+        self._flights = Flights(deadlines.coalesce)
         self._on_store = on_store
         self._stores: set[asyncio.Task[None]] = set()
         self._indexes: frozenset[str] = frozenset()  # ids of those that are there now
@@ -108,13 +117,35 @@ class Recall:
         patience = _Patience(self._deadlines.read)
         try:
             answer = await self._exact(place, patience)
-            if answer is not None:
-                return Lookup(CacheReason.EXACT, answer, place=place)
-            if len(prompt) > MOST_CHARACTERS:
-                return Lookup(CacheReason.PROMPT_TOO_LONG, place=place)
         except CacheFault as fault:
             # What is broken for reading is not asked again for this request; the store finds out by itself.
             return Lookup(CacheReason(fault.reason), place=place)
+        if answer is not None:
+            return Lookup(CacheReason.EXACT, answer, place=place)
+        if policy.cache is None or policy.cache.mode is CacheMode.READ_ONLY:
+            return await self._by_meaning(place, prompt, patience)
+        return await self._in_turn(place, prompt, patience)
+
+    async def _in_turn(self, place: Place, prompt: str, patience: "_Patience") -> Lookup:
+        """After somebody else who is asking the very same, if there is one; what that one was told is remembered here
+        unless it must not be.
+        """
+        key = wire.entry_key(place.partition, place.entry)
+        if await self._flights.another(key) and (answer := self._near.get(key, time.time())) is not None:
+            return Lookup(CacheReason.COALESCED, answer, place=place)
+        flight = self._flights.begin(key)
+        try:
+            lookup = await self._by_meaning(place, prompt, patience)
+        except BaseException:
+            flight.land()
+            raise
+        if lookup.answer is not None:
+            flight.land()
+        return replace(lookup, flight=flight)
+
+    async def _by_meaning(self, place: Place, prompt: str, patience: "_Patience") -> Lookup:
+        if len(prompt) > MOST_CHARACTERS:
+            return Lookup(CacheReason.PROMPT_TOO_LONG, place=place)
         try:
             async with asyncio.timeout(self._deadlines.embed):
                 encoded = await self._embedder.embed(prompt)

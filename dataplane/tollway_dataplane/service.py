@@ -65,25 +65,27 @@ class Service:
         record.mark("cache")
         if lookup.answer is not None:
             return await self._remembered(request, lookup, lookup.answer, record)
-
-        choice = choose(request, named, tenant, policy)
-        record.route_reason = choice.reason
-        job = Job(request, tenant, policy, choice.model, record)
-        result = await self._dispatch.call(job)
-        record.source = record.source or Source.LIVE
-        record.model, record.reduced = result.attempt.model.name, result.attempt.reduced
-        match result:
-            case Answered(_, completion):
-                if completion.complete:
-                    self._remember(lookup, job, completion.body)
-                return Whole(completion.body)
-            case Opened():
-                return await _begun(self._relay(job, result, lookup))
+        with contextlib.ExitStack() as landing:
+            landing.callback(lookup.land)
+            choice = choose(request, named, tenant, policy)
+            record.route_reason = choice.reason
+            job = Job(request, tenant, policy, choice.model, record)
+            result = await self._dispatch.call(job)
+            record.source = record.source or Source.LIVE
+            record.model, record.reduced = result.attempt.model.name, result.attempt.reduced
+            match result:
+                case Answered(_, completion):
+                    if completion.complete:
+                        self._remember(lookup, job, completion.body)
+                    return Whole(completion.body)
+                case Opened():
+                    landing.pop_all()  # the stream lands when it ends
+                    return await _begun(self._relay(job, result, lookup))
 
     async def _remembered(
         self, request: ChatRequest, lookup: Lookup, answer: Remembered, record: Record
     ) -> Whole | Stream:
-        record.source = Source.EXACT if lookup.reason is CacheReason.EXACT else Source.SEMANTIC
+        record.source = Source.SEMANTIC if lookup.reason is CacheReason.SEMANTIC else Source.EXACT
         record.model, record.saved_nano = answer.model, answer.cost_nano
         return await _begun(self._replay(answer, request, record)) if request.stream else Whole(answer.body)
 
@@ -126,15 +128,18 @@ class Service:
         yield DONE if record.ended == "whole" else _BROKEN
 
     async def _end_stream(self, job: Job, opened: Opened, assembly: Assembly, lookup: Lookup) -> None:
-        with contextlib.suppress(UpstreamFault):
-            await opened.closing.aclose()
-        ended = job.record.ended
-        usage = assembly.usage or estimated_usage(opened.attempt, "".join(assembly.written))
-        await self._dispatch.settle(
-            job, opened.hold, opened.attempt, usage, "ok" if ended == "whole" else ended
-        )
-        if ended == "whole" and assembly.whole:
-            self._remember(lookup, job, orjson.dumps(assembly.completion()))
+        try:
+            with contextlib.suppress(UpstreamFault):
+                await opened.closing.aclose()
+            ended = job.record.ended
+            usage = assembly.usage or estimated_usage(opened.attempt, "".join(assembly.written))
+            await self._dispatch.settle(
+                job, opened.hold, opened.attempt, usage, "ok" if ended == "whole" else ended
+            )
+            if ended == "whole" and assembly.whole:
+                self._remember(lookup, job, orjson.dumps(assembly.completion()))
+        finally:
+            lookup.land()
 
 
 async def _begun(events: AsyncGenerator[bytes, None]) -> Stream:

@@ -63,6 +63,11 @@ class Settings:
     embed_deadline_s: Annotated[
         float, "Seconds that embedding a prompt may take; a slower one is a miss."
     ] = 0.5
+    coalesce_wait_s: Annotated[
+        float,
+        "Seconds that a request waits for the answer to the very same one that this process is asking for already; 0: "
+        "none.",
+    ] = 5.0
     near_cache_bytes: Annotated[int, "Bytes of answers kept in this process."] = 64 * 1024 * 1024
     most_body_bytes: Annotated[int, "Bytes that a request's body may have."] = 8 * 1024 * 1024
     body_deadline_s: Annotated[float, "Seconds in which a body must have arrived."] = 30.0

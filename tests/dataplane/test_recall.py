@@ -49,7 +49,9 @@ class Encoder:
 async def test_all_that_a_request_asks_of_the_cache_shares_one_deadline() -> None:
     snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
     cache = SlowCache()
-    recall = Recall(cache, LocalNearCache(1_000), Encoder(), shipped(), Deadlines(5.0, 1.0), lambda _: None)
+    recall = Recall(
+        cache, LocalNearCache(1_000), Encoder(), shipped(), Deadlines(5.0, 1.0, 0.0), lambda _: None
+    )
     (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
     prompt = "what is a fjord?"
     request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)

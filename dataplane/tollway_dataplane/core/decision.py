@@ -26,6 +26,7 @@ class CacheReason(StrEnum):
     # hits
     EXACT = "Exact"
     SEMANTIC = "Semantic"
+    COALESCED = "Coalesced"  # somebody was asking the very same just then
     # misses: no candidate was good enough
     NO_NEIGHBOUR = "NoNeighbour"
     BELOW_THRESHOLD = "BelowThreshold"
@@ -57,7 +58,7 @@ class CacheReason(StrEnum):
     PERSONAL_DATA = "PersonalData"  # of somebody, and the index is shared by all tenants
 
 
-_HITS = frozenset({CacheReason.EXACT, CacheReason.SEMANTIC})
+_HITS = frozenset({CacheReason.EXACT, CacheReason.SEMANTIC, CacheReason.COALESCED})
 _BYPASSES = frozenset(
     {
         CacheReason.NO_CACHE,

@@ -1,0 +1,46 @@
+"""Identical requests at the same time: one asks, the others wait for its answer, but not for ever."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """Somebody's asking. Whoever has begun one must land it, however the asking ends; landing again does nothing."""
+
+    on_landed: Callable[[], object] = lambda: None
+    landed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def land(self) -> None:
+        if not self.landed.is_set():
+            self.landed.set()
+            self.on_landed()
+
+
+class Flights:
+    """Those of this process, by what is asked for."""
+
+    def __init__(self, most_wait_s: float) -> None:
+        self._most_wait_s = most_wait_s
+        self._under_way: dict[str, Flight] = {}
+
+    async def another(self, key: str) -> bool:
+        """Whether somebody was asking for the same and has landed within the time that is waited for that."""
+        flight = self._under_way.get(key)
+        if flight is None:
+            return False
+        try:
+            async with asyncio.timeout(self._most_wait_s):
+                await flight.landed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def begin(self, key: str) -> Flight:
+        """Others wait for it unless they wait for somebody else already."""
+        if key in self._under_way:
+            return Flight()
+        flight = self._under_way[key] = Flight(partial(self._under_way.pop, key))
+        return flight
