@@ -11,7 +11,7 @@ from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.everyday_words import FUNCTION, POLARITY
 from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.pair_features import is_misspelling, parity_differs, polarity_conflict
-from tollway_dataplane.core.quantities import is_unit
+from tollway_dataplane.core.quantities import is_unit, unit
 from tollway_dataplane.core.reading import TURNING, Reading
 
 
@@ -174,16 +174,18 @@ def _manners(of: Reading, against: Reading) -> list[str]:
     ]
 
 
-_SPANS: Final = frozenset("second minute hour day week month year dollar pound ounce".split())
+_SPANS: Final = frozenset("second minute hour day week month year usd gbp ounce percent".split())
 
 
 def _measures(ours: Reading, theirs: Reading) -> Conflict | None:
     """A unit that only one of them asks for: "in feet"."""
-    mine, yours = (
-        frozenset(each.lemmas[i] for i in each.content if is_unit(each.lemmas[i])) - _SPANS
-        for each in (ours, theirs)
-    )
+    mine, yours = (_units_of(each) - _SPANS for each in (ours, theirs))
     return _sets(mine, yours, CacheReason.NUMBERS_DIFFER, "units differ")
+
+
+def _units_of(reading: Reading) -> frozenset[str]:
+    counted = frozenset(quantity.unit for quantity in reading.quantities)
+    return frozenset(filter(None, (unit(reading.low[i]) for i in reading.content))) | counted - {""}
 
 
 def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:

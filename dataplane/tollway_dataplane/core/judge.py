@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tollway_api.semantic_cache_index import CriticalCheck
+from tollway_dataplane.core.arrangement import exchanged, left_over, modes, persons_differ
 from tollway_dataplane.core.competence import may_judge
 from tollway_dataplane.core.critical_facts import conflict
 from tollway_dataplane.core.decision import CacheReason
@@ -107,12 +108,27 @@ def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHE
             return Verdict(CacheReason.KEYWORDS_DIFFER, f"spelled differently: {difference}", 0.0)
         if word := linked_otherwise(ours.reading, theirs.reading):
             return Verdict(CacheReason.RELATIONS_DIFFER, f"{word!r} stands otherwise to the rest", 0.0)
-    if ours.reading.low == theirs.reading.low and ours.reading.names == theirs.reading.names:
+    same_words = ours.reading.low == theirs.reading.low != ()
+    if same_words and ours.reading.names == theirs.reading.names:
         return Verdict(CacheReason.SEMANTIC, "the same words", 1.0)
     if not may_judge(ours.reading, ours.words) or not may_judge(theirs.reading, theirs.words):
         return Verdict(CacheReason.NOT_JUDGED, "not English prose of moderate length", 0.0)
     if found := conflict(ours.reading, theirs.reading, checks):
         return Verdict(found.reason, found.explanation, 0.0)
+    return _arranged_otherwise(ours.reading, theirs.reading) if CriticalCheck.KEYWORDS in checks else None
+
+
+def _arranged_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
+    if pair := exchanged(ours, theirs):
+        return Verdict(CacheReason.RELATIONS_DIFFER, f"in another order: {pair[0]}, {pair[1]}", 0.0)
+    if pair := persons_differ(ours, theirs):
+        return Verdict(CacheReason.KEYWORDS_DIFFER, f"persons differ: {pair[0]} ≠ {pair[1]}", 0.0)
+    mine, yours = modes(ours), modes(theirs)
+    if mine and yours and mine != yours:
+        shown = " ".join(sorted(mine)), " ".join(sorted(yours))
+        return Verdict(CacheReason.KEYWORDS_DIFFER, f"modality differs: {shown[0]} ≠ {shown[1]}", 0.0)
+    if words := left_over(ours, theirs):
+        return Verdict(CacheReason.KEYWORDS_DIFFER, f"only in one of them: {', '.join(words[:4])}", 0.0)
     return None
 
 

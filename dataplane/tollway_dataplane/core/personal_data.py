@@ -11,8 +11,9 @@ _SAID: Final = re.compile(
     | \b[A-Z]{2}\d{2}(?:\s?[A-Z0-9]{4}){3,7}(?:\s?[A-Z0-9]{1,3})?\b # IBAN, ISO 13616
     | \b\d{3}-\d{2}-\d{4}\b                                         # a US social security number
     | \b(?:\d{1,3}\.){3}\d{1,3}\b                                   # an IPv4 address
-    | \bmy\ (?:(?:full|first|last)\ )?name\ is\b | \bi\ live\ (?:at|in)\b | \bi\ was\ born\b
-    | \bmy\ (?:date\ of\ birth|birthday|address|phone(?:\ number)?|e-?mail(?:\ address)?|passport|password)\ is\b
+    | \bmy\ (?:(?:full|first|last)\ )?name(?:'s|\ is)\b | \bi\ live\ (?:at|on|in)\b | \bi\ was\ born\b
+    | \bmy\ (?:date\ of\ birth|birthday|address|phone|e-?mail|passport|password|account|card|pin)
+      (?:\ (?:number|address|code))?(?:\ is\b|\s*:)
     """,
     re.VERBOSE | re.IGNORECASE,
 )

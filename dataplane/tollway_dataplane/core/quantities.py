@@ -145,6 +145,11 @@ def is_unit(word: str) -> bool:
     return word in _UNITS
 
 
+def unit(word: str) -> str:
+    """What a unit is called, however it is written; "" for another word."""
+    return _UNITS.get(word, "")
+
+
 def is_quantity_word(word: str) -> bool:
     """Whether a word in lower case is part of how numbers and amounts are written."""
     return (

@@ -19,7 +19,6 @@ WordVectors = npt.NDArray[np.int8]  # (content words, dimensions), each row of l
 
 _WORD: Final = re.compile(r"\d+(?:[.,:]\d+)*[^\W\d_]*|[^\W_]+(?:[.'’][^\W_]+)*(?:\+\+|#)?|[$€£¥₹%°]")
 _QUOTED: Final = re.compile(r"[\"“”«»`]([^\"“”«»`]{1,80})[\"“”«»`]")
-_CODE: Final = re.compile(r"(?=\w*\d)(?=\w*[^\W\d_])\w+")
 _QUESTIONS: Final = (
     ("number", re.compile(r"\b(how many|how much|what(?:'s| is) the (?:price|cost|amount|number|fee))\b")),
     ("duration", re.compile(r"\bhow (long|soon|quickly|fast)\b")),
@@ -82,9 +81,9 @@ class Reading:
 
     @cached_property
     def codes(self) -> frozenset[str]:
-        """Words of letters and digits that are no amounts: "P60", "HTTP2", "B2B"."""
+        """Words with digits that are no amounts: "P60", "HTTP2", "3.11.2", "1:3", "½"."""
         amounts = {word for quantity in self.quantities for word in quantity.text.split()}
-        return frozenset(word for word in self.low if _CODE.fullmatch(word) and word not in amounts)
+        return frozenset(word for word in self.low if any(map(str.isnumeric, word)) and word not in amounts)
 
     @cached_property
     def quoted(self) -> frozenset[str]:

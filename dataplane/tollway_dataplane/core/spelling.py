@@ -30,13 +30,46 @@ _SPELLED: Final = re.compile(
     r"(?<![\w-])--?[^\W_][\w-]*|[\\%+/@#$][^\W\d_]+|(?<![\w.])\.\w[\w.-]*|--"
     r"|(?<=\d)\s?(?!(?:AM|PM)\b)(?=[^\W\d_]*[A-Z])[^\W\d_]{1,3}\b"
 )
+
+
 _VARIATION: Final = "\ufe0f"  # says how a sign before it is to be drawn
+# A mark that is spoken of, or that stands for itself: ' in "split on ','", . in "what does . match".
+_SPOKEN_OF: Final = re.compile(
+    r"""(?:^|(?<=[\s"'`(]))[^\w\s"'`.?!]+(?=$|[\s"'`)?])|(?<=\s)[.?!'"]+(?=\s|$)"""
+)
+# Where there is something to calculate, these are part of it.
+_CALCULATED: Final = re.compile(r"(?<![^\W\d_])-|-(?![^\W\d_])|[()!:;^=<>]|\B'|\d")
+_PLAIN: Final = str.maketrans(
+    {
+        "\u2019": "'",
+        "\u2018": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u2013": "-",
+        "\u2212": "-",
+        _VARIATION: None,
+    }
+)
+_STOPPED: Final = re.compile(r"\b(?:no|not|don'?t|can'?t|cannot|never|stop)\s*[,.;:!]", re.IGNORECASE)
 
 
 def spelled_otherwise(ours: Reading, theirs: Reading) -> str:
     """What differs, "" when nothing does."""
     mine, yours = _signs(ours.text), _signs(theirs.text)
+    if mine == yours:
+        mine, yours = _marks(ours.text), _marks(theirs.text)
     return "" if mine == yours else f"{' '.join(mine) or 'none'} ≠ {' '.join(yours) or 'none'}"
+
+
+def _marks(text: str) -> list[str]:
+    """Punctuation that is more than how a sentence is built, in order."""
+    text = text.translate(_PLAIN).strip().rstrip(".?! ")
+    found = [*_SPOKEN_OF.findall(text), *(each.casefold() for each in _STOPPED.findall(text))]
+    if any(map(str.isnumeric, text)):
+        calculated = re.sub(r"\d+", "0", "".join(_CALCULATED.findall(text)))
+        if calculated.strip("0"):
+            found.append(calculated)
+    return found
 
 
 def _signs(text: str) -> list[str]:

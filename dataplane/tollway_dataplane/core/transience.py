@@ -8,26 +8,44 @@ from typing import Final
 
 _NOW: Final = re.compile(
     r"""\b(?:
-      today(?:'s)? | tonight(?:'s)? | tomorrow(?:'s)? | yesterday(?:'s)? | nowadays | currently | right\ now
-    | (?:just|as\ of|until|up\ to|by)\ now | at\ (?:the\ moment|present) | these\ days | so\ far
-    | recent(?:ly)? | latest | newest | up[- ]to[- ]date | live\ (?:scores?|results?|updates?) | current(?!\ account)
+      now(?=\s*[?.!]?\s*$) | today(?:'s)? | tonight(?:'s)? | tomorrow(?:'s)? | yesterday(?:'s)? | nowadays | currently
+    | right\ now | (?:just|as\ of|until|up\ to|by)\ now | at\ (?:the\ moment|this\ moment|present) | these\ days
+    | so\ far
+    | recent(?:ly)? | lately | latest | newest | up[- ]to[- ]date | live\ (?:scores?|results?|updates?)
+    | (?<!electric\ )(?<!alternating\ )(?<!direct\ )current(?!\ (?:account|director|ratio|flow|in\ a))
     | (?:this|last|next|past|coming)\ (?:hour|morning|afternoon|evening|night|week(?:end)?|month|quarter|season|year)
+    | (?:this|last|next)\ (?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|train|bus|flight)
     | what(?:'s|\ is)?\ (?:the\ )?(?:time|date|day)(?:\ is\ it)?(?=\s*(?:\?|$|in\b|now\b))
-    | how\ old\ (?:is|am|are) | still\ (?:alive|open|in\ office)
+    | (?:what|which)\ (?:year|month|day\ of\ the\ week)\ is\ it | how\ many\ (?:days|weeks)\ (?:until|till|since)
+    | \d+\ (?:minutes?|hours?|days?|weeks?|months?)\ ago | how\ old\ (?:is|am|are)
+    | still\ (?:alive|open|in\ office)
     )\b""",
     re.VERBOSE | re.IGNORECASE,
 )
 _FEEDS: Final = re.compile(
     r"""\b(?:
-      weather | forecasts? | temperature\ (?:in|outside) | traffic | news | headlines?
+      weather(?!\ balloon) | forecasts? | temperature\ (?:in|outside) | is\ it\ (?:raining|snowing)
+    | will\ it\ (?:rain|snow)
+    | (?<!network\ )traffic | news | headlines?
     | (?:stock|share|bitcoin|crypto|gold|silver|oil|gas|petrol|fuel|house)\ prices?
     | prices?\ of\ (?:gold|silver|oil|gas|petrol|bitcoin|ether(?:eum)?|\w+\ (?:stock|shares?))
-    | (?:exchange|interest|mortgage|inflation|unemployment)\ rates?
+    | how\ much\ is\ (?:a\ |one\ )?(?:bitcoin|share) | (?:exchange|interest|mortgage|inflation|unemployment)\ rates?
     | (?:who|which\ \w+)\ (?:is|are)\ (?:winning|leading|ahead) | scores?\ of\ the\ (?:game|match)
+    | who\ won\ the\ (?:game|match)
+    | (?:who\ is|who's)\ the\ (?:\w+\ )?(?:president|prime\ minister|chancellor|ceo|king|queen|pope|mayor|champion)
+    )\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+# What is somebody's own, or wanted anew each time.
+_OWN: Final = re.compile(
+    r"""\b(?:
+      where\ is\ my\ (?:order|parcel|package|delivery|refund) | my\ balance
+    | (?:random|another|new)\ (?:number|uuid|password|joke) | roll\ (?:a\ |the\ )?dice
     )\b""",
     re.VERBOSE | re.IGNORECASE,
 )
 
 
 def is_time_dependent(prompt: str) -> bool:
-    return bool(_NOW.search(prompt) or _FEEDS.search(prompt))
+    prompt = prompt.replace("’", "'")
+    return any(each.search(prompt) for each in (_NOW, _FEEDS, _OWN))

@@ -32,6 +32,13 @@ SETUP = Setup("http://a/v1", "http://b/v1")
         "How old is the king of Norway?",
         "Summarise today's news",
         "Is the shop still open?",
+        "Is the shop open now?",
+        "When is the next train to Bergen?",
+        "What\u2019s the time?",
+        "Is it raining?",
+        "Where is my order?",
+        "Who is the president of Chile?",
+        "Give me a random number",
     ],
 )
 def test_a_question_about_just_now_is_time_dependent(prompt: str) -> None:
@@ -50,6 +57,8 @@ def test_a_question_about_just_now_is_time_dependent(prompt: str) -> None:
         "How do I know whether a number is prime?",
         "What happened in 1989?",
         "What are breaking changes?",
+        "What is an electric current?",
+        "How do I measure network traffic?",
     ],
 )
 def test_a_question_whose_answer_stays_is_not(prompt: str) -> None:
@@ -67,6 +76,9 @@ def test_a_question_whose_answer_stays_is_not(prompt: str) -> None:
         "As an AI language model, I don't have access to live data.",
         "I don't have access to your account.",
         "I'm unable to browse the internet.",
+        "I apologize, but I cannot fulfil this request.",
+        "Unfortunately, I don't have access to that.",
+        "I'm sorry, but that's not possible.",
     ],
 )
 def test_an_answer_that_declines_is_a_refusal(answer: str) -> None:
@@ -80,6 +92,7 @@ def test_an_answer_that_declines_is_a_refusal(answer: str) -> None:
         "You cannot divide by zero.",
         "I can help with that: open Settings.",
         "Sorry is a word of apology.",
+        "I'm sorry you can't log in. Reset your password first.",
         "To say no politely, write: “I'm sorry, but I can't come.”",
         "Unfortunately, the museum closes at five.",
     ],
@@ -97,6 +110,8 @@ def test_an_answer_that_only_speaks_of_it_is_not(answer: str) -> None:
         ("Check the IBAN GB82 WEST 1234 5698 7654 32", True),
         ("My name is Anna, write me a poem", True),
         ("I live at 5 Elm Street; what is near?", True),
+        ("My name's Bob", True),
+        ("My account number is 12345678", True),
         ("What happened on 2024-01-02?", False),
         ("What is 1,000,000 divided by 3?", False),
         ("How do I reset my password?", False),

@@ -91,6 +91,61 @@ def test_prompts_that_differ_in_a_fact_never_share_an_answer(
     assert verify(view(other), view(one), index, shipped()).reason is reason
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # the same words, arranged otherwise
+        ("Is Python faster than Java?", "Is Java faster than Python?"),
+        ("Can the employer fire the employee?", "Can the employee fire the employer?"),
+        ("Copy the staging data over the production data", "Copy the production data over the staging data"),
+        ("Replace spaces with commas", "Replace commas with spaces"),
+        ("What causes inflation?", "What does inflation cause?"),
+        ("Refund the buyer, not the seller", "Refund the seller, not the buyer"),
+        ("Did I pay you?", "Did you pay me?"),
+        ("What is my phone number?", "What is your phone number?"),
+        ("Can employees work at home?", "Must employees work at home?"),
+        # numbers that are no amounts
+        ("What is new in Node 18.2.1?", "What is new in Node 18.3.4?"),
+        ("Mix them at a ratio of 1:3", "Mix them at a ratio of 1:6"),
+        ("Is 2.5ml of syrup safe for a child?", "Is 7.5ml of syrup safe for a child?"),
+        ("What is ½ of ten?", "What is ¼ of ten?"),
+        # marks that are more than punctuation
+        ("What is 10-2?", "What is 10 2?"),
+        ("What is (2+3)*4?", "What is 2+(3*4)?"),
+        ("Split the string on ','", "Split the string on ';'"),
+        ("Don't, stop the job", "Don't stop the job"),
+        ("!", ";"),
+        ("()", "[]"),
+        # one word of many
+        (
+            "Decide whether the following review is positive, negative or neutral. Review: the soup was cold",
+            "Decide whether the following review is positive, negative or neutral. Review: the soup was tasty",
+        ),
+        (
+            "Deploy the service to the staging cluster, run the smoke tests and tell the channel about the result",
+            "Deploy the service to the production cluster, run the smoke tests and tell the channel about the result",
+        ),
+    ],
+)
+def test_what_differs_in_little_is_not_served(view: ViewOf, index: Index, one: str, other: str) -> None:
+    assert not verify(view(one), view(other), index, shipped()).serves
+    assert not verify(view(other), view(one), index, shipped()).serves
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How do I change the language in the settings?", "In the settings, how do I change the language?"),
+        ("What are the symptoms of flu?", "What are flu symptoms?"),
+        ("Can I bring cats and dogs?", "Can I bring dogs and cats?"),
+    ],
+)
+def test_another_order_that_means_the_same_is_served(
+    view: ViewOf, index: Index, one: str, other: str
+) -> None:
+    assert verify(view(one), view(other), index, shipped()).serves
+
+
 def test_numbers_amounts_and_dates_want_the_strict_threshold(view: ViewOf, index: Index) -> None:
     one, other = view("Move £50 to my savings"), view("Please transfer £50 into my savings")
     probability = shipped().probability(one, other)

@@ -1,0 +1,134 @@
+"""What prompts of the same words may still differ in: who does what to whom, and how a word is meant to be done. Words
+that are left over are many in short prompts and few in long ones, where they weigh little with the learned part, so
+there they are refused here. Pure and symmetric in what it decides; called by `judge`.
+"""
+
+import re
+from collections import Counter
+from itertools import pairwise
+from typing import Final
+
+from tollway_dataplane.core.everyday_words import FUNCTION
+from tollway_dataplane.core.lexicon import Relation, english
+from tollway_dataplane.core.pair_features import is_misspelling
+from tollway_dataplane.core.reading import Reading
+
+# Between two words these let them be exchanged: "cats and dogs".
+_JOINERS: Final = frozenset({"and", "or", "vs", "versus", "between"})
+# What is said with one of these in one prompt and without in the other may have its words in another order: "symptoms
+# of flu", "flu symptoms".
+_TURNERS: Final = frozenset("of by for in on at from to with about".split())
+_LONG: Final = 9  # content words
+# What is asked to be done with the rest, in words that hardly change the answer.
+_REQUESTS: Final = frozenset(
+    "list name provide give offer create make write generate develop outline describe explain explanation detail "
+    "details suggest recommend recommendation tell show share identify state ensure ask need want help like following "
+    "way step process set current currently based use using include present craft compose draft prepare produce".split()
+)
+_POLITE: Final = re.compile(
+    r"\b(?:(?:can|could|will|would) you(?: please)?|please|i(?:'d| would)? (?:like|want|need) (?:you )?to"
+    r"|(?:tell|give|show|help|let) me|do you know)\b"
+)
+_PERSON: Final = {
+    word: person
+    for person, words in {
+        "i": "i me my mine myself we us our ours",
+        "you": "you your yours",
+        "he": "he him his",
+        "she": "she her hers",
+        "they": "they them their theirs",
+    }.items()
+    for word in words.split()
+}
+_MODES: Final = {
+    word: mode
+    for mode, words in {
+        "may": "can could may might cannot",
+        "must": "must should shall ought",
+    }.items()
+    for word in words.split()
+}
+
+
+def exchanged(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
+    """Two words that both prompts have, in another order, where nothing else differs that would explain it."""
+    if len(ours.content) != len(theirs.content):
+        return None
+    left = dict.fromkeys(theirs.content)
+    places = []
+    for i in ours.content:
+        place = next((j for j in left if _same(ours, i, theirs, j)), None)
+        if place is None:
+            return None
+        del left[place]
+        places.append(place)
+    turned = next((k for k in range(len(places) - 1) if places[k] > places[k + 1]), None)
+    if turned is None or _turners(ours) != _turners(theirs):
+        return None
+    if _JOINERS & set(ours.low) and _JOINERS & set(theirs.low):
+        return None
+    if ("," in ours.text or "," in theirs.text) and _is_rotated(places):
+        return None  # "In the shower, why is …"
+    return ours.low[ours.content[turned]], ours.low[ours.content[turned + 1]]
+
+
+def left_over(ours: Reading, theirs: Reading) -> list[str]:
+    """Of a long prompt, words for which the other one has none like it."""
+    if max(len(ours.content), len(theirs.content)) < _LONG:
+        return []
+    return [*_without_like(ours, theirs), *_without_like(theirs, ours)]
+
+
+def persons_differ(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
+    """Of other people altogether, or of the same in another order. Who is not spoken of in one may be anybody."""
+    mine, yours = _persons(ours), _persons(theirs)
+    if mine == yours or not mine or not yours:
+        return None
+    if set(mine).isdisjoint(yours) or (sorted(mine) == sorted(yours) and len(set(mine)) > 1):
+        return " ".join(mine), " ".join(yours)
+    return None
+
+
+def _persons(reading: Reading) -> list[str]:
+    """Who is spoken of, in order, politeness taken off."""
+    text = _POLITE.sub(" ", reading.text.casefold().replace("’", "'"))
+    found = [_PERSON[word] for word in re.findall(r"[a-z]+", text) if word in _PERSON]
+    return [person for i, person in enumerate(found) if not i or found[i - 1] != person]
+
+
+def modes(reading: Reading) -> set[str]:
+    """Whether something may be done, or must."""
+    text = _POLITE.sub(" ", reading.text.casefold().replace("’", "'"))
+    found = {_MODES[word] for word in re.findall(r"[a-z]+", text) if word in _MODES}
+    return found | ({"must"} if re.search(r"\b(?:have|has|need|needs) to\b", text) else set())
+
+
+def _without_like(of: Reading, against: Reading) -> list[str]:
+    relation = english().relation
+    return [
+        of.low[i]
+        for i in of.content
+        if of.lemmas[i] not in _REQUESTS
+        and of.low[i] not in FUNCTION
+        and not any(
+            relation(of.lemmas[i], lemma) >= Relation.SYNONYM or is_misspelling(of.low[i], low)
+            for lemma, low in zip(against.lemmas, against.low, strict=True)
+        )
+    ]
+
+
+def _same(ours: Reading, i: int, theirs: Reading, j: int) -> bool:
+    return (
+        english().relation(ours.lemmas[i], theirs.lemmas[j]) >= Relation.SYNONYM
+        or ours.low[i] == theirs.low[j]
+    )
+
+
+def _is_rotated(places: list[int]) -> bool:
+    return sum(one > other for one, other in pairwise([*places, places[0]])) == 1
+
+
+def _turners(reading: Reading) -> Counter[str]:
+    return Counter(
+        "'s" if low.endswith("'s") else low for low in reading.low if low in _TURNERS or low.endswith("'s")
+    )
