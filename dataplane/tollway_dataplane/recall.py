@@ -12,7 +12,7 @@ from typing import Final
 from tollway_api import wire
 from tollway_api.routing_policy import CacheMode
 from tollway_api.snapshot import Index, Policy, Snapshot, Tenant
-from tollway_dataplane.core.cacheability import bypass_reason
+from tollway_dataplane.core.cacheability import bypass_reason, unfit_reason
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.identity import entry_of, normalise, partition_of
@@ -107,22 +107,27 @@ class Recall:
     async def look_up(
         self, request: ChatRequest, tenant: Tenant, policy: Policy, index: Index | None
     ) -> Lookup:
-        bypass = bypass_reason(request, policy, index)
+        bypass = bypass_reason(request, policy)
         if bypass is not None:
             return Lookup(bypass)
-        if index is None or request.prompt is None:
+        if policy.cache is None or index is None or request.prompt is None:
             return Lookup(CacheReason.NO_CACHE)
         prompt = normalise(request.prompt)
         place = Place(index, partition_of(request, tenant, policy, index), entry_of(prompt))
         patience = _Patience(self._deadlines.read)
         try:
             answer = await self._exact(place, patience)
+            if answer is not None:
+                return Lookup(CacheReason.EXACT, answer, place=place)
+            broken = None
         except CacheFault as fault:
             # What is broken for reading is not asked again for this request; the store finds out by itself.
-            return Lookup(CacheReason(fault.reason), place=place)
-        if answer is not None:
-            return Lookup(CacheReason.EXACT, answer, place=place)
-        if policy.cache is None or policy.cache.mode is CacheMode.READ_ONLY:
+            broken = Lookup(CacheReason(fault.reason), place=place)
+        if unfit := unfit_reason(prompt, policy.cache, index):
+            return Lookup(unfit)
+        if broken is not None:
+            return broken
+        if policy.cache.mode is CacheMode.READ_ONLY:
             return await self._by_meaning(place, prompt, patience)
         return await self._in_turn(place, prompt, patience)
 

@@ -9,9 +9,9 @@ from tollway_dataplane.core.personal_data import has_personal_data
 from tollway_dataplane.core.transience import is_time_dependent
 
 
-def bypass_reason(request: ChatRequest, policy: Policy, index: Index | None) -> CacheReason | None:
+def bypass_reason(request: ChatRequest, policy: Policy) -> CacheReason | None:
     """Why the cache must not be asked; None when it may be."""
-    if policy.cache is None or index is None:
+    if policy.cache is None:
         return CacheReason.NO_CACHE
     directives = request.headers.get("cache-control", "").lower()
     if "no-cache" in directives or "no-store" in directives:
@@ -25,11 +25,13 @@ def bypass_reason(request: ChatRequest, policy: Policy, index: Index | None) -> 
     temperature = request.parameters.get("temperature")
     if isinstance(temperature, int | float) and temperature > policy.cache.max_temperature:
         return CacheReason.HIGH_TEMPERATURE
-    return _unfit(request.prompt, policy.cache, index)
+    return None
 
 
-def _unfit(prompt: str, use: CacheUse, index: Index) -> CacheReason | None:
-    """Why the answer to a prompt should not be given again."""
+def unfit_reason(prompt: str, use: CacheUse, index: Index) -> CacheReason | None:
+    """Why the answer to a prompt must not be remembered, nor another's given. It takes longer than an exact hit, so it
+    is asked once there is none: what is unfit has never been stored.
+    """
     if use.time_dependent is TimeDependent.BYPASS and is_time_dependent(prompt):
         return CacheReason.TIME_DEPENDENT
     if index.scope is Scope.SHARED and has_personal_data(prompt):

@@ -9,6 +9,7 @@ from typing import Final
 import orjson
 
 from tollway_api import wire
+from tollway_api.routing_policy import TimeDependent
 from tollway_api.semantic_cache_index import Scope
 from tollway_api.snapshot import Index, Policy, Tenant
 from tollway_dataplane.core.facts import ChatRequest
@@ -26,10 +27,12 @@ IRRELEVANT_PARAMETERS: Final = frozenset(
 def partition_of(request: ChatRequest, tenant: Tenant, policy: Policy, index: Index) -> str:
     """32 hex digits that name the partition, the first eight of them its index; also the Redis hash tag of its keys."""
     wanted = tenant.preferred_model if request.wants_auto else request.model
+    # What one policy has allowed to be remembered is not for the time when it does not any more.
+    lasting = policy.cache is not None and policy.cache.time_dependent is TimeDependent.CACHE
     parts = [
         index.id,
         tenant.name if index.scope is Scope.TENANT else "",
-        policy.id,
+        f"{policy.id} {TimeDependent.CACHE}" if lasting else policy.id,
         wanted,
         request.messages[:-1],
         # Beside its content: who asks, for one.

@@ -20,7 +20,7 @@ _NOW: Final = re.compile(
     | \d+\ (?:minutes?|hours?|days?|weeks?|months?)\ ago | how\ old\ (?:is|am|are)
     | still\ (?:alive|open|in\ office)
     )\b""",
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE,
 )
 _FEEDS: Final = re.compile(
     r"""\b(?:
@@ -34,7 +34,7 @@ _FEEDS: Final = re.compile(
     | who\ won\ the\ (?:game|match)
     | (?:who\ is|who's)\ the\ (?:\w+\ )?(?:president|prime\ minister|chancellor|ceo|king|queen|pope|mayor|champion)
     )\b""",
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE,
 )
 # What is somebody's own, or wanted anew each time.
 _OWN: Final = re.compile(
@@ -42,10 +42,26 @@ _OWN: Final = re.compile(
       where\ is\ my\ (?:order|parcel|package|delivery|refund) | my\ balance
     | (?:random|another|new)\ (?:number|uuid|password|joke) | roll\ (?:a\ |the\ )?dice
     )\b""",
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE,
 )
 
 
+# One of these is in whatever the patterns match, and most prompts have none: that is seen thirty times faster.
+_HINTS: Final = frozenset(
+    (
+        "now today tonight tomorrow yesterday nowadays currently moment present days far recent recently lately latest "
+        "newest date live current hour morning afternoon evening night week weekend month quarter season year monday "
+        "tuesday wednesday thursday friday saturday sunday train bus flight time day weeks ago old still weather "
+        "forecast forecasts temperature raining snowing rain snow traffic news headline headlines price prices bitcoin "
+        "share rate rates winning leading ahead score scores won president minister chancellor ceo king queen pope "
+        "mayor champion order parcel package delivery refund balance random another new dice"
+    ).split()
+)
+_WORD: Final = re.compile(r"[a-z]+")
+
+
 def is_time_dependent(prompt: str) -> bool:
-    prompt = prompt.replace("’", "'")
-    return any(each.search(prompt) for each in (_NOW, _FEEDS, _OWN))
+    low = prompt.lower().replace("’", "'")
+    if _HINTS.isdisjoint(_WORD.findall(low)):
+        return False
+    return any(each.search(low) for each in (_NOW, _FEEDS, _OWN))

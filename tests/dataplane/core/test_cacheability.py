@@ -7,9 +7,10 @@ import pytest
 from tests.dataplanes import Setup, compiled
 from tollway_api.routing_policy import TimeDependent
 from tollway_api.semantic_cache_index import Scope
-from tollway_dataplane.core.cacheability import bypass_reason
+from tollway_dataplane.core.cacheability import unfit_reason
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.identity import partition_of
 from tollway_dataplane.core.personal_data import has_personal_data
 from tollway_dataplane.core.refusals import is_refusal
 from tollway_dataplane.core.transience import is_time_dependent
@@ -127,13 +128,14 @@ def test_the_policy_decides_about_time_and_the_index_about_people() -> None:
     policy, (index,) = snapshot.policies[0], snapshot.indexes.values()
     shared = replace(index, scope=Scope.SHARED)
     assert policy.cache is not None
-    caching = replace(policy, cache=replace(policy.cache, time_dependent=TimeDependent.CACHE))
-
-    def ask(prompt: str) -> ChatRequest:
-        return ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
-
-    weather, anna = ask("What is the weather in Oslo?"), ask("My name is Anna, write me a poem")
-    assert bypass_reason(weather, policy, index) is CacheReason.TIME_DEPENDENT
-    assert bypass_reason(weather, caching, index) is None
-    assert bypass_reason(anna, policy, index) is None
-    assert bypass_reason(anna, policy, shared) is CacheReason.PERSONAL_DATA
+    caching = replace(policy.cache, time_dependent=TimeDependent.CACHE)
+    weather, anna = "What is the weather in Oslo?", "My name is Anna, write me a poem"
+    assert unfit_reason(weather, policy.cache, index) is CacheReason.TIME_DEPENDENT
+    assert unfit_reason(weather, caching, index) is None
+    assert unfit_reason(anna, policy.cache, index) is None
+    assert unfit_reason(anna, policy.cache, shared) is CacheReason.PERSONAL_DATA
+    # What was remembered while it might be is not given when it must not.
+    request = ChatRequest("r", "auto", [{"role": "user", "content": weather}], prompt=weather)
+    tenant = snapshot.tenants["acme"]  # type: ignore[index]  # a name is a name
+    before, after = replace(policy, cache=caching), policy
+    assert partition_of(request, tenant, before, index) != partition_of(request, tenant, after, index)
