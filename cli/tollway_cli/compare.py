@@ -8,8 +8,7 @@ from rich.text import Text
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.core.identity import normalise
-from tollway_dataplane.core.judge import Judge, Verdict, View, shipped
-from tollway_dataplane.core.reading import read, word_vectors
+from tollway_dataplane.core.judge import Verdict, shipped
 from tollway_dataplane.core.verification import verify
 
 
@@ -30,16 +29,11 @@ async def compare(one: str, other: str, match: Match) -> Comparison:
     """Raises EmbedderFault when the encoder cannot be loaded."""
     embedder, judge = await LocalEmbedder.load(), shipped()
     try:
-        ours, theirs = [await _view(normalise(text), embedder, judge) for text in (one, other)]
+        prompts = [normalise(text) for text in (one, other)]
+        ours, theirs = [judge.view_of(prompt, await embedder.embed(prompt)) for prompt in prompts]
     finally:
         await embedder.aclose()
     return Comparison(verify(ours, theirs, match, judge), float(ours.vector @ theirs.vector))
-
-
-async def _view(prompt: str, embedder: LocalEmbedder, judge: Judge) -> View:
-    encoded = await embedder.embed(prompt)
-    reading = read(prompt)
-    return judge.view(reading, encoded.vector, word_vectors(reading, encoded.hidden, encoded.offsets))
 
 
 def comparison_table(comparison: Comparison) -> Table:

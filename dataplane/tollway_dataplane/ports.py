@@ -14,7 +14,7 @@ from tollway_api.snapshot import Index, Model, Tenant
 from tollway_dataplane.core.budgeting import Denied
 from tollway_dataplane.core.facts import JsonObject, Usage, choices_in
 from tollway_dataplane.core.judge import View
-from tollway_dataplane.core.reading import WordVectors
+from tollway_dataplane.core.reading import Encoded, WordVectors
 
 Vector = npt.NDArray[np.float32]
 
@@ -27,15 +27,6 @@ class Remembered:
     model: str
     cost_nano: int  # what it cost when it was live
     expires_at: float  # seconds since the epoch
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """What an encoder makes of a text."""
-
-    vector: Vector  # of length 1
-    hidden: npt.NDArray[np.float32]  # (tokens, dimensions), special tokens left out
-    offsets: Sequence[tuple[int, int]]  # where each token stands in the text
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.identity import entry_of, normalise, partition_of
 from tollway_dataplane.core.judge import Judge, View
-from tollway_dataplane.core.reading import read, word_vectors
+from tollway_dataplane.core.reading import read
 from tollway_dataplane.core.verification import verify
 from tollway_dataplane.errors import CacheFault, EmbedderFault
 from tollway_dataplane.flights import Flight, Flights
@@ -156,9 +156,7 @@ class Recall:
                 encoded = await self._embedder.embed(prompt)
         except (EmbedderFault, TimeoutError):
             return Lookup(CacheReason.EMBEDDER_UNAVAILABLE, place=place)
-        reading = read(prompt)
-        words = word_vectors(reading, encoded.hidden, encoded.offsets)
-        view = self._judge.view(reading, encoded.vector, words)
+        view = self._judge.view_of(prompt, encoded)
         try:
             return await self._semantic(place, view, patience)
         except CacheFault as fault:

@@ -11,7 +11,8 @@ from tollway_dataplane.adapters.near_cache import LocalNearCache
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.judge import View, shipped
-from tollway_dataplane.ports import Encoded, Neighbour, Place, Remembered, Vector
+from tollway_dataplane.core.reading import Encoded
+from tollway_dataplane.ports import Neighbour, Place, Remembered, Vector
 from tollway_dataplane.recall import Deadlines, Recall
 
 

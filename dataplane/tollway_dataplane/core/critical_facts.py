@@ -10,7 +10,7 @@ from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.everyday_words import FUNCTION, POLARITY
 from tollway_dataplane.core.lexicon import Relation, english
-from tollway_dataplane.core.pair_features import is_misspelling, parity_differs, polarity_conflict
+from tollway_dataplane.core.pair_features import has_like, parity_differs, polarity_conflict
 from tollway_dataplane.core.quantities import is_unit, unit
 from tollway_dataplane.core.reading import TURNING, Reading
 
@@ -238,14 +238,10 @@ def _only(ours: Reading, theirs: Reading) -> list[str]:
 
 
 def _unmatched_names(ours: Reading, theirs: Reading) -> list[str]:
-    relation = english().relation
     return [
         name
         for name in sorted(ours.names)
-        if not any(
-            relation(name, lemma) >= Relation.BROADER or is_misspelling(name, low)
-            for lemma, low in zip(theirs.lemmas, theirs.low, strict=True)
-        )
+        if not has_like(name, name, theirs, Relation.BROADER)
         and not _is_abbreviation(name, theirs)
         and not is_unit(name)
     ]
@@ -258,10 +254,7 @@ def _unmatched_strangers(ours: Reading, theirs: Reading) -> list[str]:
         for lemma in dict.fromkeys(ours.lemmas[i] for i in ours.content)
         if not lexicon.is_ordinary(lemma)
         and len(lemma) > 2
-        and not any(
-            lexicon.relation(lemma, other) >= Relation.BROADER or is_misspelling(lemma, low)
-            for other, low in zip(theirs.lemmas, theirs.low, strict=True)
-        )
+        and not has_like(lemma, lemma, theirs, Relation.BROADER)
     ]
 
 

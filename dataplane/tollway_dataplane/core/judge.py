@@ -23,7 +23,7 @@ from tollway_dataplane.core.critical_facts import conflict
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.pair_features import NAMES, features
-from tollway_dataplane.core.reading import Reading, WordVectors
+from tollway_dataplane.core.reading import Encoded, Reading, WordVectors, read, word_vectors
 from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
 
 Vector = npt.NDArray[np.float32]
@@ -73,6 +73,11 @@ class Judge:
         )
         weights = np.array(content["weights"], dtype=np.float64)
         return cls(weights, float(content["bias"]), adapter, float(content["threshold"]))
+
+    def view_of(self, text: str, encoded: Encoded) -> View:
+        """Of a prompt that has just been encoded."""
+        reading = read(text)
+        return self.view(reading, encoded.vector, word_vectors(reading, encoded.hidden, encoded.offsets))
 
     def view(self, reading: Reading, vector: Vector, words: WordVectors) -> View:
         adapted = self.adapter @ vector

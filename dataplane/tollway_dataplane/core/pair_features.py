@@ -56,6 +56,15 @@ def align(ours: Reading, theirs: Reading, our_vectors: WordVectors, their_vector
     return Alignment(similarity, relations, (left_ours, left_theirs))
 
 
+def has_like(lemma: str, written: str, against: Reading, least: Relation) -> bool:
+    """Whether the other prompt has a word that is related as closely, or that a slip of the keyboard makes of it."""
+    relation = english().relation
+    return any(
+        relation(lemma, other) >= least or is_misspelling(written, low)
+        for other, low in zip(against.lemmas, against.low, strict=True)
+    )
+
+
 def is_misspelling(one: str, other: str) -> bool:
     """Whether the two differ as a slip of the keyboard would make them, one of them being no word."""
     if abs(len(one) - len(other)) > 1 or min(len(one), len(other)) < 4 or one[0] != other[0] or one == other:

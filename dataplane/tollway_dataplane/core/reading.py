@@ -62,6 +62,15 @@ _LINKS: Final = {
 TURNING: Final = frozenset("existence permission operation exchange sight".split())
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What an encoder makes of a text."""
+
+    vector: npt.NDArray[np.float32]  # of length 1
+    hidden: npt.NDArray[np.float32]  # (tokens, dimensions), special tokens left out
+    offsets: Sequence[tuple[int, int]]  # where each token stands in the text
+
+
 @dataclass(frozen=True)
 class Reading:
     text: str

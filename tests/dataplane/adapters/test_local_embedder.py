@@ -10,8 +10,8 @@ import pytest
 
 from tests.dataplanes import SharedEmbedder
 from tollway_dataplane.adapters.local_embedder import MOST_PENDING, LocalEmbedder, mean_pool
+from tollway_dataplane.core.reading import Encoded
 from tollway_dataplane.errors import EmbedderFault
-from tollway_dataplane.ports import Encoded
 
 
 def test_the_runtime_writes_nothing_and_reports_nothing(tmp_path: Path) -> None:
