@@ -26,14 +26,14 @@ $(VENV)/ready: locks/dev.txt pyproject.toml tools/make_venv.sh
 demo: $(VENV)/ready ## start everything and walk through it; serves until Ctrl-C (EXIT=1: stop by itself)
 	@$(BIN)/python examples/demo.py $(if $(EXIT),--exit)
 
-# Those with an API server mostly wait, so six of them run at once.
+# Those with an API server mostly wait, so five of them run at once.
 test: $(VENV)/ready ## run every test (TESTS=…: some)
 	-@$(BIN)/python tools/cluster_tools.py apiserver
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
 	$(BIN)/pytest --ignore=tests/with_apiserver --ignore=tests/with_cluster
-	$(BIN)/pytest tests/with_apiserver --numprocesses=6 --maxschedchunk=1
+	$(BIN)/pytest tests/with_apiserver --numprocesses=5 --maxschedchunk=1
 endif
 
 # A node is brought up for it unless there is one, and then taken down again.

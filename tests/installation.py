@@ -104,7 +104,7 @@ class Installation:
             body = dict(each)
             if texts := body.pop("stringData", None):
                 body["data"] = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
-            self._patch(f"{base}/{metadata['name']}", body)
+            _patch(self.admin, f"{base}/{metadata['name']}", body)
 
     def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
         url = f"/apis/tollway.dev/v1alpha1/namespaces/{namespace}/{PLURALS[kind]}/{name}"
@@ -277,16 +277,8 @@ class Installation:
         assert reply.is_success, reply.text
 
     def prepare(self) -> None:
-        """The installation's namespace and roles."""
-        self.admin.post("/api/v1/namespaces", json={"metadata": {"name": NAMESPACE}})
-        for file in ("rbac.yaml", "rbac-cluster.yaml"):
-            for each in yaml.safe_load_all((MANIFESTS / file).read_text("utf-8")):
-                kind, metadata = each["kind"], each["metadata"]
-                base = "/api/v1" if each["apiVersion"] == "v1" else f"/apis/{each['apiVersion']}"
-                within = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-                self._patch(f"{base}{within}/{kind.lower()}s/{metadata['name']}", each)
-        accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"
-        wait_for(lambda: self.admin.get(accounts).is_success, "the namespace is usable")
+        """Gives back what a test has taken."""
+        prepare(self.admin)
 
     @contextlib.contextmanager
     def listed_namespaces(self, *namespaces: str) -> Iterator[None]:
@@ -312,16 +304,6 @@ class Installation:
 
     def let_watch(self, namespace: str) -> None:
         self.kubectl("apply", "-n", namespace, "-f", str(MANIFESTS / "rbac-namespace.yaml"))
-
-    def _patch(self, url: str, body: Mapping[str, Any]) -> None:
-        """As `kubectl apply --server-side`, without the half second of a processor that kubectl takes."""
-        reply = self.admin.patch(
-            url,
-            params={"fieldManager": "kubectl", "force": "true", "fieldValidation": "Strict"},
-            content=json.dumps(body),
-            headers={"content-type": "application/apply-patch+yaml"},
-        )
-        assert reply.is_success, reply.text
 
     def clear(self) -> None:
         """Back to nothing, for the next test."""
@@ -355,6 +337,30 @@ class Operator:
 
     def metrics(self) -> str:
         return loopback.get(f"{self.url}/metrics").text
+
+
+def prepare(admin: httpx.Client) -> None:
+    """Tollway's namespace and roles."""
+    admin.post("/api/v1/namespaces", json={"metadata": {"name": NAMESPACE}})
+    for file in ("rbac.yaml", "rbac-cluster.yaml"):
+        for each in yaml.safe_load_all((MANIFESTS / file).read_text("utf-8")):
+            kind, metadata = each["kind"], each["metadata"]
+            base = "/api/v1" if each["apiVersion"] == "v1" else f"/apis/{each['apiVersion']}"
+            within = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+            _patch(admin, f"{base}{within}/{kind.lower()}s/{metadata['name']}", each)
+    accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"
+    wait_for(lambda: admin.get(accounts).is_success, "the namespace is usable")
+
+
+def _patch(admin: httpx.Client, url: str, body: Mapping[str, Any]) -> None:
+    """As `kubectl apply --server-side`, without the half second of a processor that kubectl takes."""
+    reply = admin.patch(
+        url,
+        params={"fieldManager": "kubectl", "force": "true", "fieldValidation": "Strict"},
+        content=json.dumps(body),
+        headers={"content-type": "application/apply-patch+yaml"},
+    )
+    assert reply.is_success, reply.text
 
 
 def _data(secret: Mapping[str, Any]) -> dict[str, bytes]:

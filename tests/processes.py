@@ -21,17 +21,7 @@ from tollway_dataplane.settings import Address
 # Below those that the system gives to connections, so that none takes one before whom it is meant for.
 _PORTS = range(15_000, 32_000)
 _LOADED = multiprocessing.get_context("forkserver")
-# With what they load themselves only when they are asked for the first time.
-_LOADED.set_forkserver_preload(
-    [
-        "tests.processes",
-        "tollway_operator.app",
-        "tollway_dataplane.app",
-        "anyio._backends._asyncio",
-        "httpcore2",
-        "uvloop",
-    ]
-)
+_LOADED.set_forkserver_preload(["tests.preloaded"])
 
 
 def free_port() -> int:
@@ -155,7 +145,7 @@ def _ended(process: "subprocess.Popen[bytes] | Forked") -> Iterator[None]:
 
 def wait_for(met: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
     """Looks often at first, and then less: what is asked needs the processor as well."""
-    deadline, pause_s = time.monotonic() + seconds, 0.02
+    deadline, pause_s = time.monotonic() + seconds, 0.05
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
             if met():

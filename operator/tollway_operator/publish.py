@@ -132,12 +132,14 @@ class Publisher:
         """Empties the parts that no head names any more, since they hold provider keys. Not before the next look,
         because somebody may still be reading them.
         """
-        numbers = range(1, parts.MOST_PARTS)
-        names = {parts.overflow_name(slot, number) for slot in parts.SLOTS for number in numbers}
-        for name in () if self._swept else sorted(names - set(head.overflow)):
-            found = await self._find(f"{SECRET_NAME}-{name}")
-            if found is not None and found.data.get(parts.FIRST_PART):
-                await self._write_part(f"{SECRET_NAME}-{name}", b"", fence)
+        for slot in () if self._swept else parts.SLOTS:
+            for number in range(1, parts.MOST_PARTS):
+                name = parts.overflow_name(slot, number)
+                found = await self._find(f"{SECRET_NAME}-{name}")
+                if found is None:
+                    break  # none of a higher number has been written either
+                if name not in head.overflow and found.data.get(parts.FIRST_PART):
+                    await self._write_part(f"{SECRET_NAME}-{name}", b"", fence)
         self._swept = True
 
     async def _write_part(self, name: str, part: bytes, fence: int) -> None:

@@ -148,7 +148,9 @@ async def test_one_that_refuses_is_asked_again_after_pauses_that_grow_and_are_no
     for each in pauses:
         assert each[0] < 0.25 * 1.3 + 0.2
         assert each[-1] > each[0]
-    assert pauses[0] != pytest.approx(pauses[1], abs=0.001), "any one pause of two pods may come out alike, not all"
+    assert pauses[0] != pytest.approx(pauses[1], abs=0.001), (
+        "any one pause of two pods may come out alike, not all"
+    )
 
 
 async def test_a_pod_that_was_known_before_there_was_anything_to_tell_is_told_then() -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.apiserver import ApiServer, api_server
-from tests.installation import Installation
+from tests.installation import Installation, prepare
 from tests.processes import wait_for
 from tests.witness import Witness, witnessing
 from tollway_cli.embedded_redis import EmbeddedRedis
@@ -20,8 +20,12 @@ CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Together with one at a time for each process, this keeps all of them busy to the end."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Given to the processes one at a time, tests keep all of them busy to the end in this order: those that wait for
+    long, those that work, and those that need no installation, which are short.
+    """
+    items.sort(
+        key=lambda item: (item.get_closest_marker("long") is None, "installation" not in item.fixturenames)  # type: ignore[attr-defined]  # of a function
+    )
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +43,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="session")
 def admin(cluster: ApiServer) -> Iterator[httpx.Client]:
-    """A client of the API that may do everything, with our kinds known."""
+    """A client of the API that may do everything, with our kinds known, and Tollway's namespace and roles."""
     with cluster.client() as client:
         apply_definitions(client)
+        prepare(client)
         yield client
 
 
@@ -78,11 +83,8 @@ def installation(
     cache_redis: EmbeddedRedis,
     ledger_redis: EmbeddedRedis,
 ) -> Iterator[Installation]:
-    """Tollway's namespace and roles, with nothing running yet. Whatever the test is about, what holds always is looked
-    at in the end.
-    """
+    """With nothing running yet. Whatever the test is about, what holds always is looked at in the end."""
     installation = Installation(cluster, admin, tmp_path, cache_redis, ledger_redis)
-    installation.prepare()
     yield installation
     for served, digest in installation.served:
         wait_for(

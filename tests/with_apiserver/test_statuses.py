@@ -148,7 +148,7 @@ async def test_a_status_is_written_to_the_object_that_was_seen_and_to_no_other(
 
 
 def test_how_redis_is_set_up_is_said_and_not_held_against_the_index(installation: Installation) -> None:
-    with installation.light_pod("dp-1"), installation.operator():
+    with installation.light_pod("dp-1"), installation.operator(resync_s="1"):
         installation.apply(*SETUP.objects())
         for role, setting, (wrong, right), reason, remedy in MISTAKES:
             server = installation.cache if role == "cache" else installation.ledger
@@ -280,7 +280,8 @@ def test_the_longest_name_that_is_admitted_has_a_status(installation: Installati
         status = installation.get("SemanticCacheIndex", name, namespace)["status"]
         assert status["activeVersion"].startswith(f"{namespace}.{name}.")
         assert [each["name"] for each in status["versions"]] == [status["activeVersion"]]
-        installation.kubectl("delete", "namespace", namespace, "--timeout=60s")
+        installation.kubectl("delete", "sci", "-n", namespace, name, "--timeout=20s")
+    installation.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def test_a_foreign_index_under_our_name_is_left_alone_and_another_version_made(
