@@ -5,7 +5,6 @@ is told to stop or may not go on.
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Final
 
@@ -32,13 +31,13 @@ from tollway_operator.secrets import Secrets
 from tollway_operator.settings import Settings
 from tollway_operator.signals import Signal
 from tollway_operator.statuses import StatusWriter
+from tollway_operator.tasks import until_first_ends
 from tollway_operator.usage import UsageReader
 from tollway_operator.watches import Watches
 
 log = logging.getLogger(__name__)
 
 _SIGNALS_AFTER_S: Final = 0.1
-_ASK_AGAIN_S: Final = 0.5
 
 
 async def run_operator(settings: Settings) -> None:
@@ -101,7 +100,7 @@ async def run_operator(settings: Settings) -> None:
         port = serving(settings.listen_host, settings.listen_port, metrics, health.trouble, health.not_ready)
         await stack.enter_async_context(port)
         try:
-            await _until_first_ends(
+            loops = (
                 watch_kinds(objects, watchers, namespaces, settings.identity, kube.has_kinds, watching),
                 leadership.run(),
                 namespaces.run(),
@@ -116,6 +115,7 @@ async def run_operator(settings: Settings) -> None:
                 _take_signals(watching, stop),
                 _until_told(stop),
             )
+            await until_first_ends([asyncio.ensure_future(each) for each in loops])
         finally:
             await leadership.release()
 
@@ -135,20 +135,3 @@ async def _take_signals(kopf_is_ready: asyncio.Event, stop: asyncio.Event) -> No
 async def _until_told(stop: asyncio.Event) -> None:
     await stop.wait()
     log.info("stops")
-
-
-async def _until_first_ends(*work: Coroutine[object, object, object]) -> None:
-    """Each runs for the life of the process, so the first end is the end of all. Raises what it raised."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        # More than once: Python 3.11's `asyncio.wait_for`, by which the Redis client writes, loses a cancellation that
-        # comes when what it waits for is just done.
-        left = set(tasks)
-        while left:
-            for task in left:
-                task.cancel()
-            _, left = await asyncio.wait(left, timeout=_ASK_AGAIN_S)

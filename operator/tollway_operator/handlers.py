@@ -9,6 +9,7 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import kopf
@@ -19,6 +20,7 @@ from tollway_api.crds import DEFINITIONS
 from tollway_api.meta import GROUP, VERSION
 from tollway_operator.namespaces import Namespaces
 from tollway_operator.objects import News, Objects
+from tollway_operator.tasks import until_first_ends
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +60,7 @@ async def watch_kinds(
         insights = Insights()
         follower = asyncio.create_task(_follow(namespaces, insights))
         try:
-            await kopf.operator(
+            roots = await kopf.spawn_tasks(
                 # Otherwise it asks for the user's name, and in a container the user has none.
                 identity=cast("Any", identity),
                 registry=_handlers(objects, watchers),
@@ -69,6 +71,9 @@ async def watch_kinds(
                 ready_flag=ready,
                 insights=insights,
             )
+            # Not kopf's own, which ends every task of the process that was begun after it, and waits for one that has
+            # missed it for as long as that takes.
+            await until_first_ends(roots, _kopfs)
         except APINotFoundError:
             # A kind was removed, and kopf began its watch anew before it had heard of that, or could not hear.
             log.warning("a kind is gone; watching begins anew")
@@ -76,6 +81,17 @@ async def watch_kinds(
             return
         finally:
             follower.cancel()
+
+
+def _kopfs() -> set[asyncio.Task[Any]]:
+    """The tasks that run kopf's code."""
+    folder = str(Path(kopf.__file__).parent)
+    return {task for task in asyncio.all_tasks() if _file(task).startswith(folder)}
+
+
+def _file(task: asyncio.Task[Any]) -> str:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code.co_filename if code else ""
 
 
 async def _follow(namespaces: Namespaces, insights: Insights) -> None:

@@ -38,7 +38,11 @@ class Health:
             return f"the watches are not complete yet: {self.watches.fault or 'they are being read'}"
         if self.watches.undefined:
             return f"{self.watches.undefined} is not defined, so nothing is watched; apply deploy/crds/"
-        return "" if self.pods.known else f"pods are not known: {self.pods.fault or 'not listed yet'}"
+        if not self.pods.known:
+            return f"pods are not known: {self.pods.fault or 'not listed yet'}"
+        if self.leadership.fault:
+            return f"the Lease can be neither taken nor renewed: {self.leadership.fault}"
+        return ""
 
     async def measure(self) -> None:
         """Runs for the life of the process."""

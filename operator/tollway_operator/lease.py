@@ -54,6 +54,7 @@ class Leadership:
         self._times = times
         self._lease: StoredLease | None = None  # ours
         self._wanted: StoredLease | None = None  # asked for, and whether it is ours has not been answered
+        self.fault = ""  # why the Lease could be neither taken nor renewed just now
         self._renewed = 0.0
         self._seen = ""  # another's version, and since when it stands
         self._seen_since = 0.0
@@ -75,11 +76,13 @@ class Leadership:
             try:
                 async with asyncio.timeout(self._times.deadline / 2):
                     await (self._renew(self._lease) if self._lease else self._seek())
+                self.fault = ""
             except Conflict as conflict:
                 if self._lease is not None:
                     raise LeadershipLost("another replica has taken the Lease") from conflict
             except (KubeFault, TimeoutError) as fault:
-                log.warning("the Lease could not be asked for", extra={"reason": str(fault)})
+                self.fault = str(fault) or "the API server did not answer in time"
+                log.warning("the Lease could not be asked for", extra={"reason": self.fault})
             if self._lease is not None and not self.leads:
                 raise LeadershipLost(f"the Lease could not be renewed for {self._times.deadline:g} s")
             await asyncio.sleep(self._times.retry)
@@ -94,7 +97,8 @@ class Leadership:
             self._seen, self._seen_since = found.resource_version, monotonic()
         # Another's clock is not ours, so what counts is how long we have seen it unchanged.
         expired = monotonic() - self._seen_since > (found.duration_s or self._times.duration)
-        if found.holder and not expired:
+        unanswered = self._wanted is not None and _same(found, self._wanted)
+        if found.holder and not expired and not unanswered:
             return
         fence = await self._next_fence(found)
         asked = monotonic()
@@ -116,8 +120,16 @@ class Leadership:
     async def _renew(self, lease: StoredLease) -> None:
         asked = monotonic()
         wanted = replace(lease, renewed=_now())
-        self._lease = await self._kube.write_lease(self._namespace, LEASE_NAME, wanted, None)
-        self._renewed = asked
+        try:
+            self._lease = await self._kube.write_lease(self._namespace, LEASE_NAME, wanted, None)
+        except Conflict:
+            # The one before may have been done although no answer came, and then this is renewed at the next turn.
+            found = await self._kube.lease(self._namespace, LEASE_NAME)
+            if not _same(found, lease):
+                raise
+            self._lease = found
+        else:
+            self._renewed = asked
 
     async def release(self) -> None:
         """So that a successor need not wait. For who has stopped `run` and writes nothing more."""
@@ -138,11 +150,16 @@ class Leadership:
                 await self._kube.write_lease(self._namespace, LEASE_NAME, freed, None)
             except Conflict:
                 found = await self._kube.lease(self._namespace, LEASE_NAME)
-                if (found.holder, found.transitions) != (ours.holder, ours.transitions):
+                if not _same(found, ours):
                     return
                 ours = found
             else:
                 return
+
+
+def _same(one: StoredLease, other: StoredLease) -> bool:
+    """Whether they are of one leadership."""
+    return (one.holder, one.transitions) == (other.holder, other.transitions)
 
 
 def _now() -> str:

@@ -159,6 +159,37 @@ async def stopped(api: Api, hangs: str, work: Coroutine[object, object, None]) -
     await asyncio.wait([task])
 
 
+async def test_a_renewal_that_was_done_although_no_answer_came_costs_nobody_the_lease() -> None:
+    api = Api()
+    one = leadership(api, "one")
+    await one._seek()
+    fence = one.fence()
+    await stopped(api, "after", one._renew(one._lease))  # type: ignore[arg-type]  # there is one by now
+    for _ in range(2):
+        await one._renew(one._lease)  # type: ignore[arg-type]  # there is one by now
+    assert one.fence() == fence
+
+
+async def test_a_lease_that_was_taken_although_no_answer_came_is_taken_again_at_once() -> None:
+    api = Api()
+    one = leadership(api, "one")
+    await stopped(api, "after", one._seek())
+    assert api.standing is not None
+    assert api.standing.holder == "one"
+    await one._seek()
+    assert one.fence() > 1
+
+
+async def test_a_renewal_after_another_has_taken_it_is_refused() -> None:
+    api = Api()
+    one = leadership(api, "one")
+    await one._seek()
+    assert api.standing is not None
+    api.standing = replace(api.standing, holder="two", transitions=one.fence() + 1, resource_version="7")
+    with pytest.raises(Conflict):
+        await one._renew(one._lease)  # type: ignore[arg-type]  # there is one by now
+
+
 @pytest.mark.parametrize("hangs", ["before", "after"])
 @pytest.mark.parametrize("stood", [False, True], ids=["the first", "one that was let go"])
 async def test_a_lease_is_released_whose_taking_was_not_answered_when_it_stopped(

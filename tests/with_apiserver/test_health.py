@@ -10,6 +10,7 @@ from tests.installation import NAMESPACE, Installation, Operator
 from tests.processes import wait_for
 from tests.proxies import proxy
 
+ROLE = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}/roles/tollway-operator"
 SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
 
 
@@ -64,6 +65,26 @@ def test_a_listed_namespace_in_which_the_role_is_missing_is_named_until_it_is_th
         wait_for(lambda: lives(operator) != "ok", "nor is that all right for ever", 30)
         installation.let_watch(NAMESPACE)
         wait_for(lambda: lives(operator) == readiness(operator) == "ok", "and then all is", 20)
+
+
+def test_a_role_that_may_not_read_what_is_published_is_named_by_those_who_cannot_lead(
+    installation: Installation,
+) -> None:
+    role = installation.admin.get(ROLE).json()
+    named = [rule for rule in role["rules"] if "tollway-snapshot" in rule.get("resourceNames", [])]
+    assert named
+    others = [rule for rule in role["rules"] if rule not in named]
+    with installation.listed_namespaces("default"):
+        assert installation.admin.put(ROLE, json={**role, "rules": others}).is_success
+        with installation.operator(watch_namespaces="default") as operator:
+            wait_for(
+                lambda: "the Lease can be neither taken nor renewed" in readiness(operator), "it says so"
+            )
+            assert 'secrets "tollway-snapshot" is forbidden' in readiness(operator)
+            assert lives(operator) == "ok"
+            installation.prepare()
+            wait_for(lambda: readiness(operator) == "ok", "and then all is well")
+            wait_for(lambda: operator.logged("leads"), "and it leads")
 
 
 @pytest.mark.parametrize("point", ["hang:publish"])
