@@ -15,7 +15,7 @@ from tollway_operator.admin import serving
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.deletion import Deletion
 from tollway_operator.errors import StoreFault
-from tollway_operator.handlers import Watchers, watch_kinds
+from tollway_operator.handlers import Definitions, Watchers, watch_kinds
 from tollway_operator.health import Health
 from tollway_operator.kube import open_kube
 from tollway_operator.lease import Leadership
@@ -94,6 +94,7 @@ async def run_operator(settings: Settings) -> None:
         usage_changed.to(statuses.wake)
         done.to(statuses.wake)
 
+        definitions = Definitions(kube.defined, watches.redefined)
         watchers = Watchers(state_changed, statuses.wake, watches.began_anew)
         watching, stop = asyncio.Event(), asyncio.Event()
         health = Health(reconciler, watches, pods, notifier, leadership, metrics, settings.loop_stale_s)
@@ -101,7 +102,7 @@ async def run_operator(settings: Settings) -> None:
         await stack.enter_async_context(port)
         try:
             loops = (
-                watch_kinds(objects, watchers, namespaces, settings.identity, kube.has_kinds, watching),
+                watch_kinds(objects, watchers, namespaces, settings.identity, definitions, watching),
                 leadership.run(),
                 namespaces.run(),
                 watches.run(),

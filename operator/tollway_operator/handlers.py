@@ -7,7 +7,7 @@ through before it is full, and takes time with the square of the objects to fill
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -41,29 +41,43 @@ class Watchers:
     on_listed: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Which kinds the API server knows, as far as can be told, and when one that was gone is back."""
+
+    known: Callable[[str], Awaitable[frozenset[str]]]  # in a namespace
+    redefined: asyncio.Event
+
+
 async def watch_kinds(
     objects: Objects,
     watchers: Watchers,
     namespaces: Namespaces,
     identity: str,
-    has_kinds: Callable[[str], Awaitable[bool]],
+    definitions: Definitions,
     ready: asyncio.Event,
 ) -> None:
     """Runs for the life of the process. `ready` is set whenever it has begun."""
     while True:
         watched = await namespaces.other_than(())
-        # Of listed namespaces kopf looks for the kinds only once, and watches nothing when they are not there yet.
-        if not await has_kinds(watched[0]):
-            log.warning("our kinds are not defined; apply deploy/crds/")
+        kinds = await definitions.known(watched[0])
+        if missing := sorted({each.kind for each in DEFINITIONS} - kinds):
+            log.warning("not defined; apply deploy/crds/", extra={"kinds": missing})
+        if not kinds:
             await asyncio.sleep(_LOOK_AGAIN_S)
             continue
+        # With what is defined it begins all the same, so that what is deleted of that is heard of and let go. Then it
+        # begins anew, since of listed namespaces kopf looks for the kinds once, and of all namespaces it overlooks a
+        # kind that is not served yet when its definition comes.
+        definitions.redefined.clear()
+        again = asyncio.create_task(_until_redefined(definitions, watched[0], kinds, all_known=not missing))
         insights = Insights()
         follower = asyncio.create_task(_follow(namespaces, insights))
         try:
             roots = await kopf.spawn_tasks(
                 # Otherwise it asks for the user's name, and in a container the user has none.
                 identity=cast("Any", identity),
-                registry=_handlers(objects, watchers),
+                registry=_handlers(objects, watchers, kinds),
                 settings=_settings(namespaced=bool(namespaces.listed)),
                 clusterwide=not namespaces.listed,
                 namespaces=watched if namespaces.listed else (),
@@ -73,25 +87,28 @@ async def watch_kinds(
             )
             # Not kopf's own, which ends every task of the process that was begun after it, and waits for one that has
             # missed it for as long as that takes.
-            await until_first_ends(roots, _kopfs)
+            await until_first_ends([*roots, again], _kopfs)
         except APINotFoundError:
             # A kind was removed, and kopf began its watch anew before it had heard of that, or could not hear.
             log.warning("a kind is gone; watching begins anew")
         else:
-            return
+            if again.cancelled():
+                return
         finally:
             follower.cancel()
+            again.cancel()
 
 
-def _kopfs() -> set[asyncio.Task[Any]]:
-    """The tasks that run kopf's code."""
-    folder = str(Path(kopf.__file__).parent)
-    return {task for task in asyncio.all_tasks() if _file(task).startswith(folder)}
-
-
-def _file(task: asyncio.Task[Any]) -> str:
-    code = getattr(task.get_coro(), "cr_code", None)
-    return code.co_filename if code else ""
+async def _until_redefined(
+    definitions: Definitions, namespace: str, kinds: frozenset[str], *, all_known: bool
+) -> None:
+    if all_known:
+        await definitions.redefined.wait()
+        return
+    while True:
+        await asyncio.sleep(_LOOK_AGAIN_S)
+        if await definitions.known(namespace) != kinds:
+            return
 
 
 async def _follow(namespaces: Namespaces, insights: Insights) -> None:
@@ -108,10 +125,24 @@ async def _follow(namespaces: Namespaces, insights: Insights) -> None:
         await namespaces.other_than(watched)
 
 
-def _handlers(objects: Objects, watchers: Watchers) -> kopf.OperatorRegistry:
-    """The handlers of the three kinds, in a registry of their own."""
+def _kopfs() -> set[asyncio.Task[Any]]:
+    """The tasks that run kopf's code."""
+    folder = str(Path(kopf.__file__).parent)
+    return {task for task in asyncio.all_tasks() if _file(task).startswith(folder)}
+
+
+def _file(task: asyncio.Task[Any]) -> str:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code.co_filename if code else ""
+
+
+def _handlers(objects: Objects, watchers: Watchers, kinds: Collection[str]) -> kopf.OperatorRegistry:
+    """The handlers of the kinds, in a registry of their own."""
     registry = kopf.OperatorRegistry()
     for definition in DEFINITIONS:
+        if definition.kind not in kinds:
+            continue
+
         # Not a plain function, which kopf would run in a thread: what this tells lives on the event loop.
         @kopf.on.event(
             GROUP, VERSION, definition.plural, id=f"changed-{definition.plural}", registry=registry

@@ -115,24 +115,28 @@ class Kube:
             listing = self._client.list(_KINDS[kind], namespace=namespace, chunk_size=_PAGE)
             return [cast("Mapping[str, Any]", each) async for each in listing]
 
-    async def has_kinds(self, namespace: str) -> bool:
-        """Whether all kinds are defined, as far as can be told."""
-        return await self._may_expect_lists(namespace, NotFound)
+    async def defined(self, namespace: str) -> frozenset[str]:
+        """Our kinds that are not known to be undefined: another fault says nothing of that."""
+        return frozenset(
+            [kind for kind in _KINDS if not isinstance(await self._glance(kind, namespace), NotFound)]
+        )
 
     async def may_list(self, namespace: str) -> bool:
         """Whether our role allows it, as far as can be told."""
-        return await self._may_expect_lists(namespace, Forbidden)
-
-    async def _may_expect_lists(self, namespace: str, unless: type[KubeFault]) -> bool:
-        """Of each kind, unless the API server says so; another fault says nothing of that."""
-        try:
-            async with _faults("look for our kinds"):
-                for kind in _KINDS.values():
-                    async for _ in self._client.list(kind, namespace=namespace, chunk_size=1):
-                        break
-        except KubeFault as fault:
-            return not isinstance(fault, unless)
+        for kind in _KINDS:
+            if isinstance(fault := await self._glance(kind, namespace), KubeFault):
+                return not isinstance(fault, Forbidden)
         return True
+
+    async def _glance(self, kind: str, namespace: str) -> KubeFault | None:
+        """Why it cannot be listed, if so."""
+        try:
+            async with _faults(f"look for {kind}"):
+                async for _ in self._client.list(_KINDS[kind], namespace=namespace, chunk_size=1):
+                    break
+        except KubeFault as fault:
+            return fault
+        return None
 
     async def presence(self, namespace: str) -> Presence:
         """A namespace that may not be looked at counts as standing. Raises KubeFault."""

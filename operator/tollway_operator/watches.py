@@ -43,6 +43,7 @@ class Watches:
         self.complete = False
         self.fault = ""  # why a kind could not be listed the last time
         self.undefined = ""  # a kind whose definition is gone
+        self.redefined = asyncio.Event()  # set when it has been put back
         self._agreed: dict[str, float] = dict.fromkeys(SPEC_OF_KIND, monotonic())
 
     @property
@@ -95,6 +96,7 @@ class Watches:
         self.fault = ""
         if self.undefined == kind:
             self.undefined = ""
+            self.redefined.set()
         known = self._objects.of_kind(kind, namespaces)
         if gone := [uid for uid in before.keys() - listed.keys() if uid in known]:
             log.info("deleted unheard", extra={"kind": kind, "objects": len(gone)})

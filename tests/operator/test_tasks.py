@@ -29,14 +29,22 @@ async def test_when_one_ends_the_others_do_although_one_misses_that_it_was_told(
 
 
 async def test_what_they_have_begun_and_left_behind_ends_too_and_nothing_else() -> None:
-    strays: set[asyncio.Task[object]] = set()
+    strays: list[asyncio.Task[object]] = []
     other = asyncio.create_task(asyncio.sleep(60))
 
+    async def begins_another_in_the_end() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            strays.append(asyncio.create_task(asyncio.sleep(60)))
+
     async def begins_something() -> None:
-        strays.add(asyncio.create_task(asyncio.sleep(60)))
+        strays.append(asyncio.create_task(begins_another_in_the_end()))
         await asyncio.sleep(0)
 
-    await until_first_ends([asyncio.create_task(begins_something())], lambda: strays)
-    assert [each.cancelled() for each in strays] == [True]
+    await until_first_ends(
+        [asyncio.create_task(begins_something())], lambda: {each for each in strays if not each.done()}
+    )
+    assert [each.cancelled() for each in strays] == [True, True]
     assert not other.done()
     other.cancel()

@@ -477,6 +477,27 @@ def test_kinds_that_are_removed_and_put_back_work_again(
         assert operator.process.stop() == 0, "and it was the same process all the time"
 
 
+@pytest.mark.parametrize("namespaces", ["", f"default,{NAMESPACE}"], ids=["all namespaces", "listed ones"])
+def test_while_one_kind_is_not_defined_what_is_deleted_of_another_is_let_go(
+    installation: Installation, admin: httpx.Client, namespaces: str
+) -> None:
+    settings = {"watch_stale_s": "8", **({"watch_namespaces": namespaces} if namespaces else {})}
+    definition = yaml.safe_load((CRDS / "routingpolicies.yaml").read_text(encoding="utf-8"))
+    with installation.light_pod("dp-1"), installation.operator(**settings) as operator:
+        installation.apply(*SETUP.objects())
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        installation.kubectl("delete", "crd", definition["metadata"]["name"], "--timeout=30s")
+        try:
+            wait_for(lambda: "is not defined" in loopback.get(f"{operator.url}/readyz").text, "it has heard")
+            time.sleep(4)  # so long that kopf has ended if it does
+            installation.kubectl("delete", "sci", "answers", "--timeout=20s")
+        finally:
+            apply_definitions(admin)
+        installation.apply(*SETUP.objects())
+        installation.until_ready()
+        assert operator.process.stop() == 0, "and it was the same process all the time"
+
+
 def test_an_operator_without_our_kinds_publishes_nothing(
     installation: Installation, admin: httpx.Client
 ) -> None:
