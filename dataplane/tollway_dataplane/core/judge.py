@@ -21,6 +21,7 @@ from tollway_dataplane.core.arrangement import exchanged, left_over, modes, pers
 from tollway_dataplane.core.competence import may_judge
 from tollway_dataplane.core.critical_facts import conflict
 from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.framing import framed_otherwise
 from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.pair_features import NAMES, features
 from tollway_dataplane.core.reading import Encoded, Reading, WordVectors, read, word_vectors
@@ -132,6 +133,8 @@ def _arranged_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
     if mine and yours and mine != yours:
         shown = " ".join(sorted(mine)), " ".join(sorted(yours))
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"modality differs: {shown[0]} ≠ {shown[1]}", 0.0)
+    if difference := framed_otherwise(ours, theirs):
+        return Verdict(CacheReason.KEYWORDS_DIFFER, difference, 0.0)
     if words := left_over(ours, theirs):
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"only in one of them: {', '.join(words[:4])}", 0.0)
     return None

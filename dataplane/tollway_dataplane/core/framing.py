@@ -1,0 +1,115 @@
+"""How one and the same thing can be asked about: when or how, as it is or as it was, for whom above an age, of both or
+of either. An encoder hardly sees these small words, and each changes the answer. Pure and symmetric in what it decides;
+called by `judge`.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from tollway_dataplane.core.lexicon import english
+from tollway_dataplane.core.reading import Reading
+
+_LEAD: Final = re.compile(
+    r"^\W*(?:(?:please|hi|hello|hey|ok|so|and|but)\W+)*(?:(?:can|could|will|would) you (?:please )?)?"
+    r"(?:(?:tell|show|explain to|explain|teach) (?:me )?)?"
+    r"(when|where|who|why|how)\b(?: (many|much|long|often|far|soon|fast|quickly|old|big|large|high|tall|come))?"
+)
+_TENSES: Final = {
+    "past": re.compile(r"\b(?:was|were|did|had|wasn't|weren't|didn't|hadn't)\b"),
+    "present": re.compile(r"\b(?:is|are|am|does|isn't|aren't|doesn't|currently|nowadays)\b"),
+    "future": re.compile(r"\b(?:will|won't|'ll)\b"),
+}
+_POLITE: Final = re.compile(
+    r"\b(?:will|would|could|can) you\b|^\W*(?:what|how) (?:is|are) (?:the|some|ways)\b"
+)
+# Of a number: at least or at most so much.
+_BOUNDS: Final = {
+    bound: re.compile(rf"(?<!no )(?<!not )\b(?:{words})\s+(?:the\s+)?(?:age of\s+)?[$€£¥]?\d")
+    for bound, words in {
+        "more": "over|above|beyond|exceeding|past|(?:more|greater|older|longer) than|at least|minimum of",
+        "less": "under|below|within|(?:less|fewer|younger|shorter) than|at most|up to|maximum of|no more than",
+    }.items()
+}
+_TIMES: Final = {
+    word: time
+    for time, words in {
+        "before": "before", "after": "after", "until": "until till", "during": "during while", "since": "since",
+    }.items()
+    for word in words.split()
+}  # fmt: skip
+_QUANTIFIERS: Final = re.compile(r"\b(a few|few|a little|little|either|neither|both)\b")
+_LONG_NAME: Final = 4  # letters
+
+
+def framed_otherwise(ours: Reading, theirs: Reading) -> str:
+    """What differs, "" when nothing does."""
+    for label, found in _FRAMES:
+        mine, yours = found(ours), found(theirs)
+        if mine and yours and mine.isdisjoint(yours):
+            return _shown(label, mine, yours)
+    mine, yours = _bounds(ours), _bounds(theirs)
+    if mine != yours:
+        return _shown("bounds differ", mine, yours)
+    mine, yours = _strangers(ours, theirs), _strangers(theirs, ours)
+    return _shown("names differ", mine, yours) if mine and yours else ""
+
+
+def _lead(reading: Reading) -> set[str]:
+    """The question word it begins with, where that is not one of how much."""
+    found = _LEAD.match(_plain(reading))
+    if found is None:
+        return set()
+    word, measure = found.groups()
+    if measure == "come":
+        return {"why"}
+    return set() if measure else {word}
+
+
+def _tenses(reading: Reading) -> set[str]:
+    text = _POLITE.sub(" ", _plain(reading))
+    return {tense for tense, words in _TENSES.items() if words.search(text)}
+
+
+def _times(reading: Reading) -> set[str]:
+    return {_TIMES[low] for low in reading.low if low in _TIMES}
+
+
+def _quantifiers(reading: Reading) -> set[str]:
+    return set(_QUANTIFIERS.findall(_plain(reading)))
+
+
+def _bounds(reading: Reading) -> set[str]:
+    text = _plain(reading)
+    return {bound for bound, words in _BOUNDS.items() if words.search(text)}
+
+
+def _strangers(of: Reading, against: Reading) -> set[str]:
+    """Words that no dictionary has and the other does not have letter by letter: semaglutide is not semaglutine."""
+    lexicon = english()
+    return {
+        of.lemmas[i]
+        for i in of.content
+        if of.lemmas[i].isalpha()
+        and len(of.lemmas[i]) > _LONG_NAME
+        and not lexicon.is_ordinary(of.lemmas[i])
+        and of.lemmas[i] not in against.lemmas
+        and of.low[i] not in against.low
+    }
+
+
+def _plain(reading: Reading) -> str:
+    return reading.text.casefold().replace("’", "'")
+
+
+_FRAMES: Final[tuple[tuple[str, Callable[[Reading], set[str]]], ...]] = (
+    ("what is asked for differs", _lead),
+    ("tenses differ", _tenses),
+    ("times differ", _times),
+    ("quantifiers differ", _quantifiers),
+)
+
+
+def _shown(label: str, mine: set[str], yours: set[str]) -> str:
+    one, other = (", ".join(sorted(each)) or "none" for each in (mine, yours))
+    return f"{label}: {one} ≠ {other}"

@@ -1,0 +1,41 @@
+"""The small words by which one and the same thing is asked about."""
+
+import pytest
+
+from tollway_dataplane.core.framing import framed_otherwise
+from tollway_dataplane.core.reading import read
+
+DIFFER = [
+    ("Who is the CEO of Nokia?", "Who was the CEO of Nokia?", "tenses differ: present ≠ past"),
+    ("Where will the games be held?", "Where were the games held?", "tenses differ: future ≠ past"),
+    ("When does the pump start?", "How does the pump start?", "what is asked for differs: when ≠ how"),
+    ("Why is the sky blue?", "How is the sky blue?", "what is asked for differs: why ≠ how"),
+    ("How come the pump starts?", "How does the pump start?", "what is asked for differs: why ≠ how"),
+    ("What happens before the audit?", "What happens until the audit?", "times differ: before ≠ until"),
+    ("What may I eat during the fast?", "What may I eat after the fast?", "times differ: during ≠ after"),
+    ("Why do few people vote?", "Why do a few people vote?", "quantifiers differ: few ≠ a few"),
+    ("Is either of them open?", "Are both of them open?", "quantifiers differ: either ≠ both"),
+    ("Benefits for people over 65", "Benefits for people aged 65", "bounds differ: more ≠ none"),
+    ("Flights under $300 to Rome", "Flights at least $300 to Rome", "bounds differ: less ≠ more"),
+    ("Dosage of semaglutide", "Dosage of semaglutine", "names differ: semaglutide ≠ semaglutine"),
+]
+AGREE = [
+    ("Who wrote Hamlet?", "Who is the author of Hamlet?"),
+    ("What is the way to reset a password?", "How do I reset a password?"),
+    ("How long does it take?", "When does it end?"),
+    ("Could you tell me how to reset it?", "How do I reset it?"),
+    ("Will you explain how it works?", "How does it work?"),
+    ("Benefits for about 65 people", "Benefits for 65 people"),
+    ("How do I recieve a parcel?", "How do I receive a parcel?"),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "said"), DIFFER)
+def test_what_changes_the_answer_is_named(one: str, other: str, said: str) -> None:
+    assert framed_otherwise(read(one), read(other)) == said
+    assert framed_otherwise(read(other), read(one)) != ""
+
+
+@pytest.mark.parametrize(("one", "other"), AGREE)
+def test_what_is_another_way_to_say_the_same_is_let_pass(one: str, other: str) -> None:
+    assert framed_otherwise(read(one), read(other)) == ""
