@@ -48,7 +48,7 @@ async def run_operator(settings: Settings) -> None:
         ledger = await stack.enter_async_context(open_store(settings.ledger_redis_url, "ledger"))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         metrics, objects = Metrics(), Objects()
-        selector = dict(pair.split("=", 1) for pair in settings.pod_selector.split(",") if "=" in pair)
+        selector = dict(pair.split("=", 1) for pair in settings.pod_selector.split(","))
 
         state_changed, secrets_changed, pods_changed = Signal(), Signal(), Signal()
         word_came, usage_changed, done = Signal(), Signal(), Signal()

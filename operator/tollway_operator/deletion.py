@@ -41,21 +41,27 @@ class Deletion:
         self._reporter = reporter
         self._told: set[str] = set()  # uids of which was said that they wait
 
+    async def hold(self, held: Held) -> bool:
+        """Asked for before anything is made for an index in Redis, since an object without a finalizer is gone as soon
+        as it is deleted. False where it was to be held and has changed or gone meanwhile. Raises KubeFault.
+        """
+        if held.deleted_at or not _deletes(held) or FINALIZER in held.finalizers:
+            return True
+        return await self._write(held, [*held.finalizers, FINALIZER])
+
     async def settle(self, held: Held, why_in_use: str, *, may_forget: bool = True) -> None:
-        """Brings the finalizer, and what it stands for, to where they belong. `why_in_use` says why some pod may still
-        write into the index, once that is deleted; "" when none can. Where that is every pod, because what is published
-        may name it, `may_forget` is false, and the index stays also when the object is let go.
+        """Lets go what is not to be held any more, and deletes what it stands for. `why_in_use` says why some pod may
+        still write into the index, once that is deleted; "" when none can. Where that is every pod, because what is
+        published may name it, `may_forget` is false, and the index stays also when the object is let go.
 
         Raises KubeFault, StoreFault and LeadershipLost.
         """
-        if held.identity.kind != semantic_cache_index.KIND:
+        if held.identity.kind != semantic_cache_index.KIND or FINALIZER not in held.finalizers:
             return
         if not held.deleted_at:
-            if _deletes(held) != (FINALIZER in held.finalizers):
-                others = [each for each in held.finalizers if each != FINALIZER]
-                await self._write(held, [*others, FINALIZER] if _deletes(held) else others)
-            return
-        if FINALIZER not in held.finalizers:
+            # Of a spec that this version does not understand nobody knows whether it is to be kept.
+            if _is_understood(held) and not _deletes(held):
+                await self._release(held)
             return
         waited_s = (datetime.now(UTC) - datetime.fromisoformat(held.deleted_at)).total_seconds()
         let_go = held.abandoned or waited_s > self._release_after_s
@@ -63,18 +69,31 @@ class Deletion:
             if waited_s > _SAY_AFTER_S:
                 await self._say_once_that_it_waits(held, why_in_use)
             return
-        if _deletes(held) and not may_forget:
-            await self._emit(held, "Abandoned", self._why_let_go(held, why_in_use))
-        elif _deletes(held):
-            try:
-                await self._forget(held)
-            except StoreFault as fault:
-                if not let_go:
-                    await self._say_once_that_it_waits(held, str(fault))
-                    raise
-                await self._emit(held, "Abandoned", self._why_let_go(held, str(fault)))
-        await self._write(held, [each for each in held.finalizers if each != FINALIZER])
-        self._told.discard(held.uid)
+        left_behind = await self._emptied(held, why_in_use if not may_forget else "", let_go=let_go)
+        if await self._release(held):
+            self._told.discard(held.uid)
+            if left_behind:
+                await self._emit(held, "Abandoned", self._why_let_go(held, left_behind))
+
+    async def _emptied(self, held: Held, why_not: str, *, let_go: bool) -> str:
+        """Why something stays in Redis that was to be deleted, or whose fate nobody knows."""
+        if not _is_understood(held):
+            return "its spec is not understood"
+        if not _deletes(held):
+            return ""
+        if why_not:
+            return why_not
+        try:
+            await self._forget(held)
+        except StoreFault as fault:
+            if not let_go:
+                await self._say_once_that_it_waits(held, str(fault))
+                raise
+            return str(fault)
+        return ""
+
+    async def _release(self, held: Held) -> bool:
+        return await self._write(held, [each for each in held.finalizers if each != FINALIZER])
 
     async def _forget(self, held: Held) -> None:
         index_id = held.identity.path
@@ -92,11 +111,13 @@ class Deletion:
         if not await self._cache.claim(self._leadership.fence()):
             raise LeadershipLost("a later leader has written to the cache Redis")
 
-    async def _write(self, held: Held, finalizers: list[str]) -> None:
+    async def _write(self, held: Held, finalizers: list[str]) -> bool:
+        """False where it has changed or gone, of which its event tells us."""
         try:
             await self._kube.set_finalizers(held.identity, held.resource_version, finalizers)
         except (Conflict, NotFound):
-            return  # it has changed or gone, and its event brings us back
+            return False
+        return True
 
     async def _say_once_that_it_waits(self, held: Held, why: str) -> None:
         if held.uid not in self._told:
@@ -110,11 +131,11 @@ class Deletion:
 
     @staticmethod
     def _why_let_go(held: Held, fault: str) -> str:
-        why = (
-            f"it has the annotation {ABANDON_ANNOTATION}"
-            if held.abandoned
-            else "it could not be deleted in time"
-        )
+        why = "it could not be deleted in time"
+        if held.abandoned:
+            why = f"it has the annotation {ABANDON_ANNOTATION}"
+        elif not _is_understood(held):
+            why = "nobody knows whether it is to be kept"
         return f"What it remembered may still be in Redis, let go because {why}: {fault}"
 
     async def _emit(self, held: Held, reason: str, note: str) -> None:
@@ -123,6 +144,10 @@ class Deletion:
         # Where its namespace is being deleted as well, no event can be made.
         with suppress(KubeFault):
             await self._kube.emit(Moment(held.identity, held.uid, True, reason, note, now, self._reporter))
+
+
+def _is_understood(held: Held) -> bool:
+    return isinstance(held.parsed, Resource)
 
 
 def _deletes(held: Held) -> bool:

@@ -179,6 +179,8 @@ class _Backoffs:
 def _settings(*, namespaced: bool) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False  # Events are our own, on transitions
+    # Otherwise kopf kills the process ten minutes after its watching has ended, although that has begun anew.
+    settings.process.ultimate_exiting_timeout = None
     settings.networking.request_timeout = _REQUEST_S
     settings.networking.connect_timeout = _CONNECT_S
     settings.networking.error_backoffs = _Backoffs()

@@ -92,6 +92,7 @@ class Publisher:
             head, (first, *others) = parts.split(encoded, order, fence, slot)
         except snapshot.SnapshotError as exc:
             raise PublishFault(str(exc)) from exc
+        self._swept &= not others  # also where not all of them come to be written
         for name, part in zip(head.overflow, others, strict=True):
             await self._write_part(f"{SECRET_NAME}-{name}", part, fence)
         data = {parts.HEAD: parts.encode_head(head), parts.FIRST_PART: first}
@@ -135,10 +136,8 @@ class Publisher:
         for slot in () if self._swept else parts.SLOTS:
             for number in range(1, parts.MOST_PARTS):
                 name = parts.overflow_name(slot, number)
-                found = await self._find(f"{SECRET_NAME}-{name}")
-                if found is None:
-                    break  # none of a higher number has been written either
-                if name not in head.overflow and found.data.get(parts.FIRST_PART):
+                found = None if name in head.overflow else await self._find(f"{SECRET_NAME}-{name}")
+                if found is not None and found.data.get(parts.FIRST_PART):
                     await self._write_part(f"{SECRET_NAME}-{name}", b"", fence)
         self._swept = True
 

@@ -37,7 +37,7 @@ from tollway_operator.errors import (
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.notify import Notifier
-from tollway_operator.objects import Edition, Objects
+from tollway_operator.objects import Edition, Held, Objects
 from tollway_operator.pods import Pods
 from tollway_operator.provision import (
     ServerWarning,
@@ -127,8 +127,10 @@ class Reconciler:
         # By an earlier operator, where Redis was away at our start.
         self._published_indexes: Mapping[str, Index] = {}
         self._publish_fault = ""
+        self._token_fault = ""  # why pods can be told nothing
         self._is_published = False  # whether what this run has compiled is
         self._pods_are_heard = False
+        self._slipped: set[str] = set()  # indexes that changed or went before they were held
         # What Secrets that cannot be read were recalled from last, by its digest, and those of which it said nothing.
         self._recalled: str | None = None
         self._not_recalled: frozenset[SecretKey] = frozenset()
@@ -222,7 +224,13 @@ class Reconciler:
         """Indexes come first, so that pods find those they are told of; but nobody waits for a Redis that was away."""
         provision, publish = ("provision", self._provision), ("publish", self._publish)
         first = (publish, provision) if self._store.fault else (provision, publish)
-        return (*first, ("notify", self._notify), ("look", self._look_at_ledger), ("delete", self._delete))
+        return (
+            ("hold", self._hold),
+            *first,
+            ("notify", self._notify),
+            ("look", self._look_at_ledger),
+            ("delete", self._delete),
+        )
 
     async def _compile(self) -> Compiled:
         parts = self._parts
@@ -302,6 +310,24 @@ class Reconciler:
                 return standing.snapshot
         return Snapshot(self._namespace)
 
+    async def _hold(self, _: Compiled) -> None:
+        """What one object needs must not keep another from it, so the fault is raised after all have had their turn."""
+        self._slipped = set()
+        fault: KubeFault | None = None
+        for held in self._indexes:
+            self._parts.leadership.fence()
+            try:
+                if not await self._parts.deletion.hold(held):
+                    self._slipped.add(held.identity.path)
+            except KubeFault as found:
+                fault = found
+        if fault is not None:
+            raise fault
+
+    @property
+    def _indexes(self) -> list[Held]:
+        return [held for held in self._parts.objects if held.identity.kind == semantic_cache_index.KIND]
+
     async def _provision(self, compiled: Compiled) -> None:
         """A Redis that is away delays the cache and nothing else: policies and budgets are published all the same."""
         was_away = bool(self._store.fault)
@@ -324,7 +350,8 @@ class Reconciler:
             return StoreView(warnings=warnings, seen=True, ledger_warnings=ledger)
         found = await parts.cache.indexes()
         compiled = self._compiled = _encoded_as(beside_others(compiled.snapshot, found), compiled)
-        actions = [each for each in plan(compiled.snapshot.indexes.values(), found) if each.index]
+        wanted = [each for name, each in compiled.snapshot.indexes.items() if name not in self._slipped]
+        actions = [each for each in plan(wanted, found) if each.index]
         refused: dict[str, str] = {}
         if actions:
             if not await parts.cache.claim(parts.leadership.fence()):
@@ -368,9 +395,15 @@ class Reconciler:
     async def _notify(self, _: Compiled) -> None:
         """Where nothing can be published pods are asked about what stands, so that statuses need not guess."""
         head = self._head or self._parts.publisher.found
-        if head is not None:
-            self._parts.notifier.announce(head, await self._parts.admin_token.ensure())
-            self._told = head
+        if head is None:
+            return
+        try:
+            tokens = await self._parts.admin_token.ensure()
+        except KubeFault as fault:
+            self._token_fault = f"they cannot be asked without a token: {fault}"
+            raise
+        self._parts.notifier.announce(head, tokens)
+        self._told, self._token_fault = head, ""
 
     async def _delete(self, _: Compiled) -> None:
         """What one object needs must not keep another from it, so the fault is raised after all have had their turn."""
@@ -380,9 +413,7 @@ class Reconciler:
             still_named = f"what is published may name it{_because(self._publish_fault)}"
         used = still_named or self._why_in_use()
         fault: OperatorError | None = None
-        for held in parts.objects:
-            if held.identity.kind != semantic_cache_index.KIND:
-                continue
+        for held in self._indexes:
             parts.leadership.fence()
             try:
                 await parts.deletion.settle(held, used, may_forget=not still_named)
@@ -409,7 +440,8 @@ class Reconciler:
         if self._compiled is None or (self._head is None and not self._publish_fault):
             return None
         self._pods_are_heard |= parts.pods.known and parts.notifier.has_heard_all
-        cannot_ask = bool(parts.pods.unknown) or (self._told is None and self._publish_fault != "")
+        pods_unknown = parts.pods.unknown or (self._token_fault if self._told is None else "")
+        cannot_ask = bool(pods_unknown) or (self._told is None and self._publish_fault != "")
         if not (self._pods_are_heard or cannot_ask):
             return None
         # What the last leader has said stands until the ledger has been looked at.
@@ -423,7 +455,7 @@ class Reconciler:
             editions=self._compiled.editions,
             covering=self._publications.coverage(reports, parts.publisher.found),
             publish_fault=self._publish_fault,
-            pods_unknown=parts.pods.unknown,
+            pods_unknown=pods_unknown,
             store=self._store,
             usage=parts.usage.usage,
             usage_fault=parts.usage.fault,

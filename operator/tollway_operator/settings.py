@@ -1,10 +1,11 @@
 """What the operator is told at start, from the environment."""
 
+import re
 import socket
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from tollway_api.environment import RedisUrl
 
@@ -15,7 +16,23 @@ def _names(value: object) -> object:
     )
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+def _namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Raises ValueError."""
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
+            raise ValueError(f"{name!r} is no name of a namespace; leave the setting out to watch all")
+    return names
+
+
+def _selector(text: str) -> str:
+    """Raises ValueError: what selects nothing in particular would have every pod of the namespace told the token."""
+    if not re.fullmatch(r"[\w./-]+=[\w.-]+(,[\w./-]+=[\w.-]+)*", text):
+        raise ValueError("write it like app.kubernetes.io/name=tollway,app.kubernetes.io/component=dataplane")
+    return text
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names), AfterValidator(_namespaces)]
+Selector = Annotated[str, AfterValidator(_selector)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -36,7 +53,7 @@ class Settings:
     identity: Annotated[str, "This replica's name in the Lease. Default: the host's."] = field(
         default_factory=socket.gethostname
     )
-    pod_selector: Annotated[str, "Labels of the data-plane pods."] = (
+    pod_selector: Annotated[Selector, "Labels of the data-plane pods."] = (
         "app.kubernetes.io/name=tollway,app.kubernetes.io/component=dataplane"
     )
     pod_admin_port: Annotated[Port, "Port on which pods are told of a snapshot."] = 8081

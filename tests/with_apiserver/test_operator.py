@@ -4,6 +4,7 @@ import base64
 import time
 
 import pytest
+import redis
 
 from tests.dataplanes import ACME_KEY, Setup, manifest, secret
 from tests.installation import NAMESPACE, Installation
@@ -163,6 +164,26 @@ def test_keys_leave_the_operator_as_digests_and_no_secret_is_read_unnamed_or_tol
     named = {("default", "acme"), ("default", "beta"), ("default", "provider")}
     assert {each for each in read if each[0] != NAMESPACE} == named
     assert all(name.startswith("tollway-") for namespace, name in read if namespace == NAMESPACE)
+
+
+def test_an_index_that_is_deleted_as_soon_as_it_is_made_leaves_nothing_behind(
+    installation: Installation,
+) -> None:
+    with (
+        installation.light_pod("dp-1"),
+        installation.operator(),
+        redis.Redis("127.0.0.1", port=installation.cache.port) as client,
+    ):
+        for number in range(10):
+            installation.apply(manifest("SemanticCacheIndex", f"brief-{number}", {}))
+            made = f".brief-{number}.".encode()
+            wait_for(
+                lambda made=made: any(made in name for name in client.execute_command("FT._LIST")),  # type: ignore[misc]  # mypy does not type a lambda with a default
+                "it is made",
+            )
+            installation.delete("SemanticCacheIndex", f"brief-{number}")
+        wait_for(lambda: client.execute_command("FT._LIST") == [], "all are gone")
+        wait_for(lambda: not installation.get("SemanticCacheIndex", "brief-9"), "the last object too")
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import lightkube
 import pytest
@@ -21,7 +22,7 @@ from tollway_api.meta import TenantName
 from tollway_api.snapshot import Source
 from tollway_dataplane.adapters.snapshot_secrets import SnapshotSecrets
 from tollway_dataplane.errors import SnapshotFault
-from tollway_operator.errors import LeadershipLost, PublishFault
+from tollway_operator.errors import Forbidden, LeadershipLost, PublishFault
 from tollway_operator.kube import Kube, StoredSecret
 from tollway_operator.publish import Publisher
 
@@ -204,6 +205,39 @@ async def test_parts_that_nobody_needs_any_more_are_emptied_once_nobody_reads_th
     assert await filled() == []
     assert await reader.head() == small
     assert await reader.encoded(small) == b"small"
+
+
+async def test_parts_are_emptied_although_somebody_has_deleted_one_of_them(
+    installation: Installation, kube: Kube
+) -> None:
+    await Publisher(kube, NAMESPACE).publish(large(0), 1)
+    installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-snapshot-a-1")
+    for _ in range(2):
+        await Publisher(kube, NAMESPACE).publish(b"small", 1)
+    assert not (await kube.secret(NAMESPACE, "tollway-snapshot-a-2")).data[parts.FIRST_PART]
+
+
+async def test_parts_of_what_was_published_by_half_are_emptied(
+    kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = Publisher(kube, NAMESPACE)
+    for _ in range(2):
+        await publisher.publish(b"small", 1)
+    with monkeypatch.context() as patched:
+        write = kube.write_secret
+
+        async def over_quota(namespace: str, name: str, *more: Any) -> StoredSecret:
+            if name.endswith("-2"):
+                raise Forbidden("exceeded quota")
+            return await write(namespace, name, *more)
+
+        patched.setattr(kube, "write_secret", over_quota)
+        with pytest.raises(Forbidden):
+            await publisher.publish(large(0), 1)
+    assert (await kube.secret(NAMESPACE, "tollway-snapshot-b-1")).data[parts.FIRST_PART]
+    for _ in range(2):
+        await publisher.publish(b"small again", 1)
+    assert not (await kube.secret(NAMESPACE, "tollway-snapshot-b-1")).data[parts.FIRST_PART]
 
 
 async def test_an_overtaken_leader_is_refused_whatever_it_believes(kube: Kube) -> None:

@@ -18,6 +18,20 @@ UNSENDABLE = '{"data": {"token": "dHdvCmxpbmVz"}}'
 Permission = tuple[str, str, str]  # API group, resource with its subresource, verb
 
 
+def test_where_no_token_can_be_made_statuses_say_that_pods_cannot_be_asked(
+    installation: Installation,
+) -> None:
+    unusable = {"metadata": {"name": "tollway-admin-token"}, "immutable": True, "data": {"token": ""}}
+    made = installation.admin.post(f"/api/v1/namespaces/{NAMESPACE}/secrets", json=unusable)
+    assert made.is_success, made.text
+    with installation.light_pod("dp-1"), installation.operator():
+        installation.apply(*SETUP.objects())
+        said = installation.until("RoutingPolicy", "chat", "Programmed", "DataPlaneUnknown")
+        assert "cannot be asked without a token" in said["message"]
+        installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-admin-token")
+        installation.until_ready()
+
+
 def granted(account: str, *files: str) -> set[Permission]:
     found = set()
     for document in (

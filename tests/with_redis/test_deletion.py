@@ -8,8 +8,9 @@ from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator.deletion import FINALIZER, Deletion
 from tollway_operator.errors import LeadershipLost
+from tollway_operator.kube import Moment
 from tollway_operator.metrics import Metrics
-from tollway_operator.objects import Objects
+from tollway_operator.objects import Held, Objects
 from tollway_operator.redis_store import open_store
 
 INDEX = compiled(Setup("http://a/v1", "http://b/v1").objects()).indexes["default/answers"]
@@ -19,11 +20,15 @@ class Kube:
     """Takes the finalizers."""
 
     def __init__(self) -> None:
-        self.finalizers: object = None
+        self.written: list[object] = []
+        self.told: list[Moment] = []
 
     async def set_finalizers(self, _identity: object, _version: object, finalizers: object) -> str:
-        self.finalizers = finalizers
+        self.written.append(finalizers)
         return "2"
+
+    async def emit(self, moment: Moment) -> None:
+        self.told.append(moment)
 
 
 class Leads:
@@ -31,17 +36,41 @@ class Leads:
         return 5
 
 
-@pytest.mark.parametrize(("later", "left"), [(4, 0), (6, 3)], ids=["leads", "has been overtaken"])
-async def test_only_who_leads_deletes(cache_redis: EmbeddedRedis, later: int, left: int) -> None:
-    body = manifest("SemanticCacheIndex", "answers", {})
+def index(spec: dict[str, object], finalizers: list[str], deleted: str = "") -> Held:
+    body = manifest("SemanticCacheIndex", "answers", spec)
     metadata = {
         **body["metadata"],  # type: ignore[dict-item]  # an object of YAML is anything
-        "namespace": "default", "uid": "u", "resourceVersion": "1", "generation": 1,
-        "finalizers": [FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z",
+        "namespace": "default", "uid": "u", "resourceVersion": "1", "generation": 1, "finalizers": finalizers,
     }  # fmt: skip
-    objects, kube = Objects(), Kube()
-    objects.put({**body, "metadata": metadata})
+    objects = Objects()
+    objects.put({**body, "metadata": {**metadata, **({"deletionTimestamp": deleted} if deleted else {})}})
     (held,) = objects
+    return held
+
+
+async def test_an_index_is_held_before_anything_is_made_for_it_and_let_go_when_it_is_to_be_retained() -> None:
+    kube = Kube()
+    deletion = Deletion(kube, None, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    assert await deletion.hold(index({}, ["other"]))
+    await deletion.settle(index({"deletionPolicy": "Retain"}, ["other", FINALIZER]), "")
+    assert kube.written == [["other", FINALIZER], ["other"]]
+
+
+async def test_what_becomes_of_an_index_whose_spec_is_not_understood_is_left_to_a_person() -> None:
+    kube = Kube()
+    deletion = Deletion(kube, None, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    newer: dict[str, object] = {"deletionPolicy": "Archive"}
+    await deletion.settle(index(newer, [FINALIZER]), "")
+    assert not kube.written, "it stays as it is"
+    await deletion.settle(index(newer, [FINALIZER], "2026-01-01T00:00:00Z"), "")
+    assert kube.written == [[]]
+    assert "What it remembered may still be in Redis" in kube.told[0].note
+    assert "its spec is not understood" in kube.told[0].note
+
+
+@pytest.mark.parametrize(("later", "left"), [(4, 0), (6, 3)], ids=["leads", "has been overtaken"])
+async def test_only_who_leads_deletes(cache_redis: EmbeddedRedis, later: int, left: int) -> None:
+    kube, held = Kube(), index({}, [FINALIZER], "2026-01-01T00:00:00Z")
     with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
         async with open_store(cache_redis.url, "cache") as store:
             await store.create(INDEX)
@@ -56,4 +85,4 @@ async def test_only_who_leads_deletes(cache_redis: EmbeddedRedis, later: int, le
             else:
                 await deletion.settle(held, why_in_use="")
             assert len(client.keys("tollway:1:[ev]*")) + len(await store.names()) == left
-            assert kube.finalizers == (None if left else [])
+            assert kube.written == ([] if left else [[]])
