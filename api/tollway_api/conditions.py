@@ -50,6 +50,7 @@ class ConditionReason(StrEnum):
     DATA_PLANE_UNKNOWN = "DataPlaneUnknown"  # which pods there are could not be asked
     WAITING_FOR_PODS = "WaitingForPods"  # some pods have not acknowledged yet
     REJECTED_BY_POD = "RejectedByPod"  # a pod keeps an older revision
+    DELETING = "Deleting"  # left out of what is published, and held by a finalizer
     INDEX_READY = "IndexReady"
     REDIS_SOUND = "RedisSound"
     STORE_UNAVAILABLE = "StoreUnavailable"  # Redis did not answer

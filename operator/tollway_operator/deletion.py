@@ -49,31 +49,32 @@ class Deletion:
             return True
         return await self._write(held, [*held.finalizers, FINALIZER])
 
-    async def settle(self, held: Held, why_in_use: str, *, may_forget: bool = True) -> None:
+    async def settle(self, held: Held, why_in_use: str, *, may_forget: bool = True) -> bool:
         """Lets go what is not to be held any more, and deletes what it stands for. `why_in_use` says why some pod may
         still write into the index, once that is deleted; "" when none can. Where that is every pod, because what is
-        published may name it, `may_forget` is false, and the index stays also when the object is let go.
+        published may name it, `may_forget` is false, and the index stays also when the object is let go. False where it
+        was to be let go and has changed meanwhile.
 
         Raises KubeFault, StoreFault and LeadershipLost.
         """
         if held.identity.kind != semantic_cache_index.KIND or FINALIZER not in held.finalizers:
-            return
+            return True
         if not held.deleted_at:
             # Of a spec that this version does not understand nobody knows whether it is to be kept.
-            if _is_understood(held) and not _deletes(held):
-                await self._release(held)
-            return
+            return _deletes(held) or not _is_understood(held) or await self._release(held)
         waited_s = (datetime.now(UTC) - datetime.fromisoformat(held.deleted_at)).total_seconds()
         let_go = held.abandoned or waited_s > self._release_after_s
         if why_in_use and not let_go:
             if waited_s > _SAY_AFTER_S:
                 await self._say_once_that_it_waits(held, why_in_use)
-            return
+            return True
         left_behind = await self._emptied(held, why_in_use if not may_forget else "", let_go=let_go)
-        if await self._release(held):
-            self._told.discard(held.uid)
-            if left_behind:
-                await self._emit(held, "Abandoned", self._why_let_go(held, left_behind))
+        if not await self._release(held):
+            return False
+        self._told.discard(held.uid)
+        if left_behind:
+            await self._emit(held, "Abandoned", self._why_let_go(held, left_behind))
+        return True
 
     async def _emptied(self, held: Held, why_not: str, *, let_go: bool) -> str:
         """Why something stays in Redis that was to be deleted, or whose fate nobody knows."""
@@ -112,7 +113,7 @@ class Deletion:
             raise LeadershipLost("a later leader has written to the cache Redis")
 
     async def _write(self, held: Held, finalizers: list[str]) -> bool:
-        """False where it has changed or gone, of which its event tells us."""
+        """False where it has changed or gone meanwhile."""
         try:
             await self._kube.set_finalizers(held.identity, held.resource_version, finalizers)
         except (Conflict, NotFound):

@@ -321,6 +321,8 @@ class Reconciler:
                     self._slipped.add(held.identity.path)
             except KubeFault as found:
                 fault = found
+        if self._slipped:
+            self.wake()  # what has changed may be a status of our own, of which no event is news
         if fault is not None:
             raise fault
 
@@ -416,7 +418,8 @@ class Reconciler:
         for held in self._indexes:
             parts.leadership.fence()
             try:
-                await parts.deletion.settle(held, used, may_forget=not still_named)
+                if not await parts.deletion.settle(held, used, may_forget=not still_named):
+                    self.wake()
             except (StoreFault, KubeFault) as found:
                 fault = found
         if fault is not None:

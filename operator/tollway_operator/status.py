@@ -33,6 +33,7 @@ ItemT = TypeVar("ItemT")
 _UNRESOLVED: Final = frozenset(
     {ProblemReason.UNKNOWN_REFERENCE, ProblemReason.MISSING_SECRET, ProblemReason.UNREADABLE_SECRET}
 )
+_SAY_AFTER_S: Final = 3.0
 # Whose generation some snapshot has held.
 _PUBLISHED: Final = frozenset(
     {
@@ -81,8 +82,13 @@ class View:
     now: str  # RFC 3339
 
     def speaks_of(self, held: Held) -> bool:
-        """Whether the object has been looked at as it is now."""
-        return not held.deleted_at and self.editions.get(held.identity) == held.edition
+        """Whether the object has been looked at as it is now. One that is deleted has mostly gone before there is
+        anything to say.
+        """
+        if held.deleted_at:
+            waits = datetime.fromisoformat(self.now) - datetime.fromisoformat(held.deleted_at)
+            return held.identity not in self.editions and waits.total_seconds() > _SAY_AFTER_S
+        return self.editions.get(held.identity) == held.edition
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +255,18 @@ def _standing(held: Held, view: View) -> list[_Draft]:
 
 
 def _programmed(held: Held, view: View, coverage: Coverage | None) -> _Draft:
+    return _deleting(held, view) if held.deleted_at else _run_by_pods(held, view, coverage)
+
+
+def _deleting(held: Held, view: View) -> _Draft:
+    fate = "It is left out of what is published."
+    if view.publish_fault:
+        fate = f"What pods run may still hold it: {view.publish_fault}"
+    message = f"Deleted, and held by {', '.join(held.finalizers) or 'nobody'}. {fate}"
+    return _Draft(ConditionType.PROGRAMMED, ConditionStatus.FALSE, ConditionReason.DELETING, message)
+
+
+def _run_by_pods(held: Held, view: View, coverage: Coverage | None) -> _Draft:
     def draft(status: ConditionStatus, reason: ConditionReason, message: str) -> _Draft:
         return _Draft(ConditionType.PROGRAMMED, status, reason, message)
 

@@ -284,6 +284,24 @@ def test_the_longest_name_that_is_admitted_has_a_status(installation: Installati
     installation.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
+def test_what_is_deleted_and_held_by_somebody_is_not_said_to_be_run(installation: Installation) -> None:
+    with installation.light_pod("dp-1") as pod, installation.operator():
+        installation.apply(*SETUP.objects())
+        installation.until_ready()
+        url = "/apis/tollway.dev/v1alpha1/namespaces/default/tenantbudgets/acme"
+        as_patch = {"content-type": "application/merge-patch+json"}
+        foreign = '{"metadata": {"finalizers": ["example.com/somebody"]}}'
+        assert installation.admin.patch(url, content=foreign, headers=as_patch).is_success
+        installation.delete("TenantBudget", "acme")
+        said = installation.until("TenantBudget", "acme", "Programmed", "Deleting")
+        assert said["status"] == "False"
+        assert said["message"] == (
+            "Deleted, and held by example.com/somebody. It is left out of what is published."
+        )
+        assert "acme" not in pod.live.current().snapshot.tenants
+        installation.until("TenantBudget", "acme", "Ready", "Deleting")
+
+
 def test_a_foreign_index_under_our_name_is_left_alone_and_another_version_made(
     installation: Installation,
 ) -> None:
