@@ -204,9 +204,8 @@ async def running(
     snapshot = compiled(setup.objects())
     await provision(snapshot, cache_url, ledger_url)
     stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
-    chosen = Settings(
-        cache_url, ledger_url, **{"cache_read_deadline_s": 1.0, "embed_deadline_s": 5.0, **settings}
-    )  # type: ignore[arg-type]  # a test may give anything
+    patient = {"cache_read_deadline_s": 1.0, "embed_deadline_s": 5.0}
+    chosen = Settings(cache_url, ledger_url, **{**patient, **settings})  # type: ignore[arg-type]  # a test may give anything
 
     import openai  # noqa: PLC0415 - half of what it takes to import this file, and hardly anybody needs it
 
