@@ -76,6 +76,9 @@ def test_a_role_that_may_not_read_what_is_published_is_named_by_those_who_cannot
     others = [rule for rule in role["rules"] if rule not in named]
     with installation.listed_namespaces("default"):
         assert installation.admin.put(ROLE, json={**role, "rules": others}).is_success
+        with installation.server.client(installation.token("tollway-operator")) as operators:
+            standing = f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-snapshot"
+            wait_for(lambda: operators.get(standing).status_code == 403, "the role is what it says")
         with installation.operator(watch_namespaces="default") as operator:
             wait_for(
                 lambda: "the Lease can be neither taken nor renewed" in readiness(operator), "it says so"
