@@ -9,7 +9,7 @@ from typing import Final
 from tollway_api import wire
 from tollway_api.messages import admin_token
 from tollway_operator.errors import Conflict, NotFound
-from tollway_operator.kube import Kube
+from tollway_operator.kube import Kube, StoredSecret
 
 SECRET_NAME: Final = wire.ADMIN_TOKEN_SECRET
 _LABELS: Final = {"app.kubernetes.io/part-of": "tollway", "app.kubernetes.io/managed-by": "tollway-operator"}
@@ -22,18 +22,11 @@ class AdminToken:
 
     async def exists(self) -> bool:
         """Whether pods have been told of a snapshot before. Raises KubeFault."""
-        try:
-            await self._kube.secret(self._namespace, SECRET_NAME)
-        except NotFound:
-            return False
-        return True
+        return await self._find() is not None
 
     async def ensure(self) -> list[str]:
         """All that are valid, which are two while they are rotated. Raises KubeFault."""
-        try:
-            found = await self._kube.secret(self._namespace, SECRET_NAME)
-        except NotFound:
-            found = None
+        found = await self._find()
         values = [value for _, value in sorted(found.data.items())] if found else []
         if usable := [token for token in map(admin_token, values) if token]:
             return usable
@@ -46,3 +39,9 @@ class AdminToken:
         except Conflict:
             return await self.ensure()
         return [token]
+
+    async def _find(self) -> StoredSecret | None:
+        try:
+            return await self._kube.secret(self._namespace, SECRET_NAME)
+        except NotFound:
+            return None

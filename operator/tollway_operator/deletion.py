@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from tollway_api import semantic_cache_index, wire
+from tollway_api import wire
 from tollway_api.meta import Resource
 from tollway_api.semantic_cache_index import DeletionPolicy, SemanticCacheIndexSpec
 from tollway_operator.errors import Conflict, KubeFault, LeadershipLost, NotFound, StoreFault
@@ -57,7 +57,7 @@ class Deletion:
 
         Raises KubeFault, StoreFault and LeadershipLost.
         """
-        if held.identity.kind != semantic_cache_index.KIND or FINALIZER not in held.finalizers:
+        if FINALIZER not in held.finalizers:
             return True
         if not held.deleted_at:
             # Of a spec that this version does not understand nobody knows whether it is to be kept.

@@ -42,12 +42,12 @@ class Publisher:
 
     async def standing_fence(self) -> int:
         """Under which the snapshot that stands was written; 0 where there is none. Raises KubeFault."""
-        standing = _head_of(await self._find(SECRET_NAME))
+        standing = await self._standing_head()
         return standing.fence if standing is not None and standing.fence <= wire.MOST_FENCE else 0
 
     async def standing_digest(self) -> str | None:
         """Of what was published last; None where nothing was, or its head makes no sense. Raises KubeFault."""
-        standing = _head_of(await self._find(SECRET_NAME))
+        standing = await self._standing_head()
         return standing.digest if standing is not None else None
 
     async def standing(self) -> Standing | None:
@@ -133,12 +133,12 @@ class Publisher:
         """Empties the parts that no head names any more, since they hold provider keys. Not before the next look,
         because somebody may still be reading them.
         """
-        for slot in () if self._swept else parts.SLOTS:
-            for number in range(1, parts.MOST_PARTS):
-                name = parts.overflow_name(slot, number)
-                found = None if name in head.overflow else await self._find(f"{SECRET_NAME}-{name}")
-                if found is not None and found.data.get(parts.FIRST_PART):
-                    await self._write_part(f"{SECRET_NAME}-{name}", b"", fence)
+        numbers = range(1, parts.MOST_PARTS)
+        names = {parts.overflow_name(slot, number) for slot in parts.SLOTS for number in numbers}
+        for name in () if self._swept else sorted(names - set(head.overflow)):
+            found = await self._find(f"{SECRET_NAME}-{name}")
+            if found is not None and found.data.get(parts.FIRST_PART):
+                await self._write_part(f"{SECRET_NAME}-{name}", b"", fence)
         self._swept = True
 
     async def _write_part(self, name: str, part: bytes, fence: int) -> None:
@@ -149,6 +149,9 @@ class Publisher:
         data = {parts.FIRST_PART: part, _FENCE: str(fence).encode()}
         version = standing.resource_version if standing else None
         await self._kube.write_secret(self._namespace, name, data, _LABELS, version)
+
+    async def _standing_head(self) -> Head | None:
+        return _head_of(await self._find(SECRET_NAME))
 
     async def _find(self, name: str) -> StoredSecret | None:
         try:

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -311,24 +312,32 @@ class Reconciler:
         return Snapshot(self._namespace)
 
     async def _hold(self, _: Compiled) -> None:
-        """What one object needs must not keep another from it, so the fault is raised after all have had their turn."""
         self._slipped = set()
-        fault: KubeFault | None = None
-        for held in self._indexes:
+
+        async def hold(held: Held) -> bool:
+            is_held = await self._parts.deletion.hold(held)
+            if not is_held:
+                self._slipped.add(held.identity.path)
+            return is_held
+
+        await self._each_index(hold)
+
+    async def _each_index(self, work: Callable[[Held], Awaitable[bool]]) -> None:
+        """What one object needs must not keep another from it, so the fault is raised after all have had their turn.
+        `work` is False where an object has changed meanwhile.
+        """
+        fault: OperatorError | None = None
+        for held in self._parts.objects:
+            if held.identity.kind != semantic_cache_index.KIND:
+                continue
             self._parts.leadership.fence()
             try:
-                if not await self._parts.deletion.hold(held):
-                    self._slipped.add(held.identity.path)
-            except KubeFault as found:
+                if not await work(held):
+                    self.wake()  # what has changed may be a status of our own, of which no event is news
+            except (StoreFault, KubeFault) as found:
                 fault = found
-        if self._slipped:
-            self.wake()  # what has changed may be a status of our own, of which no event is news
         if fault is not None:
             raise fault
-
-    @property
-    def _indexes(self) -> list[Held]:
-        return [held for held in self._parts.objects if held.identity.kind == semantic_cache_index.KIND]
 
     async def _provision(self, compiled: Compiled) -> None:
         """A Redis that is away delays the cache and nothing else: policies and budgets are published all the same."""
@@ -408,22 +417,11 @@ class Reconciler:
         self._told, self._token_fault = head, ""
 
     async def _delete(self, _: Compiled) -> None:
-        """What one object needs must not keep another from it, so the fault is raised after all have had their turn."""
-        parts = self._parts
         still_named = ""
         if not self._is_published:
             still_named = f"what is published may name it{_because(self._publish_fault)}"
-        used = still_named or self._why_in_use()
-        fault: OperatorError | None = None
-        for held in self._indexes:
-            parts.leadership.fence()
-            try:
-                if not await parts.deletion.settle(held, used, may_forget=not still_named):
-                    self.wake()
-            except (StoreFault, KubeFault) as found:
-                fault = found
-        if fault is not None:
-            raise fault
+        used, settle = still_named or self._why_in_use(), self._parts.deletion.settle
+        await self._each_index(partial(settle, why_in_use=used, may_forget=not still_named))
 
     def _why_in_use(self) -> str:
         """Of an index that is deleted: why some pod may still write into it, or "". Nobody knows before it is known

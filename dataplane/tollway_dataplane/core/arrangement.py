@@ -103,7 +103,7 @@ def modes(reading: Reading) -> set[str]:
 
 
 def _without_politeness(reading: Reading) -> str:
-    return _POLITE.sub(" ", reading.text.casefold().replace("’", "'"))
+    return _POLITE.sub(" ", reading.plain)
 
 
 def _without_like(of: Reading, against: Reading) -> list[str]:

@@ -57,7 +57,7 @@ def framed_otherwise(ours: Reading, theirs: Reading) -> str:
 
 def _lead(reading: Reading) -> set[str]:
     """The question word it begins with, where that is not one of how much."""
-    found = _LEAD.match(_plain(reading))
+    found = _LEAD.match(reading.plain)
     if found is None:
         return set()
     word, measure = found.groups()
@@ -67,7 +67,7 @@ def _lead(reading: Reading) -> set[str]:
 
 
 def _tenses(reading: Reading) -> set[str]:
-    text = _POLITE.sub(" ", _plain(reading))
+    text = _POLITE.sub(" ", reading.plain)
     return {tense for tense, words in _TENSES.items() if words.search(text)}
 
 
@@ -76,12 +76,11 @@ def _times(reading: Reading) -> set[str]:
 
 
 def _quantifiers(reading: Reading) -> set[str]:
-    return set(_QUANTIFIERS.findall(_plain(reading)))
+    return set(_QUANTIFIERS.findall(reading.plain))
 
 
 def _bounds(reading: Reading) -> set[str]:
-    text = _plain(reading)
-    return {bound for bound, words in _BOUNDS.items() if words.search(text)}
+    return {bound for bound, words in _BOUNDS.items() if words.search(reading.plain)}
 
 
 def _strangers(of: Reading, against: Reading) -> set[str]:
@@ -96,10 +95,6 @@ def _strangers(of: Reading, against: Reading) -> set[str]:
         and of.lemmas[i] not in against.lemmas
         and of.low[i] not in against.low
     }
-
-
-def _plain(reading: Reading) -> str:
-    return reading.text.casefold().replace("’", "'")
 
 
 _FRAMES: Final[tuple[tuple[str, Callable[[Reading], set[str]]], ...]] = (

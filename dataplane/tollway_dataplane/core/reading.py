@@ -81,6 +81,11 @@ class Reading:
     content: tuple[int, ...]  # places of the words that carry what is asked
 
     @cached_property
+    def plain(self) -> str:
+        """The text without what is capital, with straight apostrophes, as patterns of words want it."""
+        return self.text.casefold().replace("’", "'")
+
+    @cached_property
     def quantities(self) -> tuple[Quantity, ...]:
         return quantities(self.low)
 
@@ -164,8 +169,7 @@ class Reading:
     @cached_property
     def question(self) -> str:
         """What kind of answer is wanted; "" for an order or a statement."""
-        low = self.text.casefold().replace("’", "'")
-        return next((kind for kind, pattern in _QUESTIONS if pattern.search(low)), "")
+        return next((kind for kind, pattern in _QUESTIONS if pattern.search(self.plain)), "")
 
     @cached_property
     def roles(self) -> dict[str, str]:
