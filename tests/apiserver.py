@@ -132,6 +132,19 @@ class ApiServer:
         return unfinished.replace(path)
 
 
+def server_side_apply(
+    client: httpx.Client, url: str, body: Mapping[str, Any], manager: str, **parameters: str
+) -> None:
+    """As `kubectl apply --server-side --force-conflicts`, in the name of a field manager."""
+    reply = client.patch(
+        url,
+        params={"fieldManager": manager, "force": "true", **parameters},
+        content=json.dumps(body),
+        headers={"content-type": "application/apply-patch+yaml"},
+    )
+    assert reply.is_success, reply.text
+
+
 @contextlib.contextmanager
 def api_server(folder: Path, binaries: Mapping[str, Path]) -> Iterator[ApiServer]:
     """Up and ready in a few seconds."""

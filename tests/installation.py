@@ -27,7 +27,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from tests import loopback
-from tests.apiserver import ApiServer
+from tests.apiserver import ApiServer, server_side_apply
 from tests.conditions import condition_in, until_reason
 from tests.kubectl import Kubectl
 from tests.processes import Process, ProcessOf, forked, free_port, wait_for
@@ -104,7 +104,7 @@ class Installation:
             body = dict(each)
             if texts := body.pop("stringData", None):
                 body["data"] = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
-            _patch(self.admin, f"{base}/{metadata['name']}", body)
+            _apply_as_kubectl(self.admin, f"{base}/{metadata['name']}", body)
 
     def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
         url = f"/apis/tollway.dev/v1alpha1/namespaces/{namespace}/{PLURALS[kind]}/{name}"
@@ -148,6 +148,10 @@ class Installation:
     def snapshot(self) -> dict[str, bytes]:
         """The first of its Secrets, as it stands."""
         return _data(self.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-snapshot").json())
+
+    def fix_snapshot(self) -> None:
+        """So that it may be read and deleted, and not written."""
+        self.kubectl("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", '{"immutable": true}')
 
     def write_snapshot(self, data: Mapping[str, bytes]) -> None:
         """What nobody should do by hand."""
@@ -276,6 +280,14 @@ class Installation:
         )
         assert reply.is_success, reply.text
 
+    def take(self, role: str, rules: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Such rules of a role of the operator's, "clusterrole" or "role", until `prepare` gives them back."""
+        named = (role, "-n", NAMESPACE, "tollway-operator")
+        standing = json.loads(self.kubectl("get", *named, "-o", "json"))["rules"]
+        left = [rule for rule in standing if not rules(rule)]
+        assert left != standing
+        self.kubectl("patch", *named, "--type=merge", "-p", json.dumps({"rules": left}))
+
     def prepare(self) -> None:
         """Gives back what a test has taken."""
         prepare(self.admin)
@@ -347,20 +359,14 @@ def prepare(admin: httpx.Client) -> None:
             kind, metadata = each["kind"], each["metadata"]
             base = "/api/v1" if each["apiVersion"] == "v1" else f"/apis/{each['apiVersion']}"
             within = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-            _patch(admin, f"{base}{within}/{kind.lower()}s/{metadata['name']}", each)
+            _apply_as_kubectl(admin, f"{base}{within}/{kind.lower()}s/{metadata['name']}", each)
     accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"
     wait_for(lambda: admin.get(accounts).is_success, "the namespace is usable")
 
 
-def _patch(admin: httpx.Client, url: str, body: Mapping[str, Any]) -> None:
-    """As `kubectl apply --server-side`, without the half second of a processor that kubectl takes."""
-    reply = admin.patch(
-        url,
-        params={"fieldManager": "kubectl", "force": "true", "fieldValidation": "Strict"},
-        content=json.dumps(body),
-        headers={"content-type": "application/apply-patch+yaml"},
-    )
-    assert reply.is_success, reply.text
+def _apply_as_kubectl(admin: httpx.Client, url: str, body: Mapping[str, Any]) -> None:
+    """Without the half second of a processor that kubectl takes."""
+    server_side_apply(admin, url, body, "kubectl", fieldValidation="Strict")
 
 
 def _data(secret: Mapping[str, Any]) -> dict[str, bytes]:

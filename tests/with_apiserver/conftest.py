@@ -8,7 +8,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.apiserver import ApiServer, api_server
+from tests.apiserver import ApiServer, api_server, server_side_apply
 from tests.installation import Installation, prepare
 from tests.processes import wait_for
 from tests.witness import Witness, witnessing
@@ -55,13 +55,7 @@ def apply_definitions(client: httpx.Client) -> None:
     for path in sorted(CRDS.glob("*.yaml")):
         definition = yaml.safe_load(path.read_text(encoding="utf-8"))
         url = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition['metadata']['name']}"
-        reply = client.patch(
-            url,
-            params={"fieldManager": "tests", "force": "true"},
-            content=yaml.safe_dump(definition),
-            headers={"content-type": "application/apply-patch+yaml"},
-        )
-        assert reply.is_success, reply.text
+        server_side_apply(client, url, definition, "tests")
         listed = f"/apis/tollway.dev/v1alpha1/{definition['spec']['names']['plural']}"
         wait_for(lambda url=listed: client.get(url).is_success, f"{listed} is served")  # type: ignore[misc]  # mypy does not type a lambda with a default
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.apiserver import server_side_apply
 from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
 from tollway_api.crds import DEFINITIONS, Definition, custom_resource_definition, structural_schema
@@ -258,13 +259,7 @@ def test_rules_cost_so_little_that_every_list_could_be_four_times_as_long(
         object_hook=lambda each: {**each, "maxItems": 4 * each["maxItems"]} if "maxItems" in each else each,
     )
     url = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{definition.name}"
-    reply = admin.patch(
-        url,
-        params={"fieldManager": "tests", "force": "true", "dryRun": "All"},
-        content=json.dumps(larger),
-        headers={"content-type": "application/apply-patch+yaml"},
-    )
-    assert reply.is_success, reply.text
+    server_side_apply(admin, url, larger, "tests", dryRun="All")
 
 
 def objects(schema: JsonObject) -> st.SearchStrategy[Any]:

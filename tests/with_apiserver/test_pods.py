@@ -1,7 +1,6 @@
 """`Programmed` is what pods say, whatever they say."""
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator
 
@@ -10,7 +9,7 @@ import redis
 
 from tests import loopback
 from tests.dataplanes import Setup
-from tests.installation import NAMESPACE, Installation
+from tests.installation import Installation
 from tests.pod_faults import Fault
 from tests.processes import wait_for
 
@@ -142,10 +141,7 @@ def test_another_object_of_the_same_name_is_not_programmed_before_pods_run_it(
 
 def hide_pods(installation: Installation) -> None:
     """The operator may not ask which there are."""
-    role = json.loads(installation.kubectl("get", "role", "-n", NAMESPACE, "tollway-operator", "-o", "json"))
-    rules = {"rules": [rule for rule in role["rules"] if rule["resources"] != ["pods"]]}
-    patch = ("patch", "role", "-n", NAMESPACE, "tollway-operator", "--type=merge", "-p", json.dumps(rules))
-    installation.kubectl(*patch)
+    installation.take("role", lambda rule: rule["resources"] == ["pods"])
 
 
 def test_an_index_that_is_deleted_while_pods_are_not_known_is_kept_until_they_are(

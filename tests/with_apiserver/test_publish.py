@@ -46,8 +46,7 @@ def test_a_snapshot_that_may_not_be_written_is_told_to_whoever_waits_for_it(
     with installation.light_pod("dp-1"), installation.operator():
         installation.apply(*setup.objects())
         installation.until_ready()
-        fix = ("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", '{"immutable": true}')
-        installation.kubectl(*fix)
+        installation.fix_snapshot()
         installation.apply(*setup.but(policy={"priority": 4}).objects())
         said = installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
         assert "immutable" in said["message"]
@@ -71,8 +70,7 @@ def test_what_does_not_depend_on_a_snapshot_goes_on_where_none_can_be_published(
         installation.until("SemanticCacheIndex", "more", "Ready", "Ready")
         way.cut()
         installation.until("SemanticCacheIndex", "answers", "IndexReady", "StoreUnavailable")
-        fix = ("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", '{"immutable": true}')
-        installation.kubectl(*fix)
+        installation.fix_snapshot()
         installation.apply(*setup.but(policy={"priority": 4}).objects())
         installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
         way.restore()
@@ -104,8 +102,7 @@ def test_an_operator_that_begins_where_it_can_publish_nothing_says_what_pods_run
             installation.apply(*setup.objects())
             installation.until_ready()
         before = said()
-        fix = ("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", '{"immutable": true}')
-        installation.kubectl(*fix)
+        installation.fix_snapshot()
         with installation.operator():
             for name in (
                 "more",
@@ -131,8 +128,7 @@ def test_where_what_stands_is_unknown_and_nothing_can_be_published_nobody_is_sai
             installation.until_ready()
         revision = installation.get("RoutingPolicy", "chat")["status"]["dataPlane"]["revision"]
         installation.write_snapshot({parts.HEAD: b"damaged"})
-        fix = ("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", '{"immutable": true}')
-        installation.kubectl(*fix)
+        installation.fix_snapshot()
         with installation.operator():
             said = installation.until("RoutingPolicy", "chat", "Programmed", "PublicationUnknown")
             assert (said["status"], "immutable" in said["message"]) == ("Unknown", True)
