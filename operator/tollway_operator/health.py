@@ -37,7 +37,7 @@ class Health:
         if not self.watches.complete:
             return f"the watches are not complete yet: {self.watches.fault or 'they are being read'}"
         if self.watches.undefined:
-            return f"{self.watches.undefined} is not defined, so nothing is watched; apply deploy/crds/"
+            return f"{self.watches.undefined} is not defined, so it is not watched; apply deploy/crds/"
         if not self.pods.known:
             return f"pods are not known: {self.pods.fault or 'not listed yet'}"
         if self.leadership.fault:
