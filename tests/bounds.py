@@ -48,6 +48,9 @@ BESIDE: dict[tuple[str, Any], JsonObject] = {
     ("window.timeZone", None): {"calendar": "Day"},
     ("onExceeded.model", None): {"action": "Degrade"},
     ("onExceeded.action", "Degrade"): {"model": "a"},
+    ("embedding.provider", "OpenAICompatible"): {"endpoint": "http://a"},
+    ("embedding.endpoint", None): {"provider": "OpenAICompatible"},
+    ("embedding.credentialsRef", None): {"provider": "OpenAICompatible", "endpoint": "http://a"},
 }
 _DECIMAL = r"^[0-9]{1,9}(\.[0-9]{1,9})?$"
 

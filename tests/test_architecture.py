@@ -18,7 +18,7 @@ SOURCES = sorted(
 DOORS = {
     "litellm": {"adapters/litellm_upstream.py"},
     "onnxruntime": {"adapters/local_embedder.py"},
-    "tokenizers": {"adapters/local_embedder.py"},
+    "tokenizers": {"adapters/local_embedder.py", "adapters/wordllama_embedder.py"},
     "aiohttp": {
         "adapters/openai_upstream.py",
         "tollway_operator/notify.py", "tollway_operator/admin.py", "tollway_operator/app.py",

@@ -20,7 +20,7 @@ from tollway_api.inventory import Inventory, Secrets
 from tollway_api.meta import Identity, Resource, SecretKeyRef
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Model, RoutingPolicySpec
-from tollway_api.semantic_cache_index import SemanticCacheIndexSpec
+from tollway_api.semantic_cache_index import EmbeddingProvider, SemanticCacheIndexSpec
 from tollway_api.snapshot import Price
 from tollway_api.tenant_budget import AUTO, TenantBudgetSpec, Unit
 
@@ -40,7 +40,7 @@ OPENAI_COMPATIBLE: Final[Mapping[str, str | None]] = {
 _TIME_ZONES: Final = frozenset(available_timezones())
 
 # What the data plane can compute by itself, and the length of its vectors.
-LOCAL_EMBEDDINGS: Final[Mapping[str, int]] = {"all-MiniLM-L6-v2": 384}
+LOCAL_EMBEDDINGS: Final[Mapping[str, int]] = {"all-MiniLM-L6-v2": 384, "wordllama": 256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,8 @@ def strict_threshold_is_stricter(index: IndexResource, _: World) -> Iterator[Pro
 
 def local_embedding_is_known(index: IndexResource, _: World) -> Iterator[Problem]:
     embedding = index.spec.embedding
+    if embedding.provider is not EmbeddingProvider.LOCAL:
+        return
     dimensions = LOCAL_EMBEDDINGS.get(embedding.model)
     if dimensions is None:
         message = f"no local embedding model {embedding.model!r}; known: {', '.join(LOCAL_EMBEDDINGS)}"
@@ -93,6 +95,16 @@ def local_embedding_is_known(index: IndexResource, _: World) -> Iterator[Problem
     elif dimensions != embedding.dimensions:
         message = f"is {embedding.dimensions}, but {embedding.model} has {dimensions}; write {dimensions}"
         yield Problem(index.identity, "spec.embedding.dimensions", ProblemReason.INVALID, message)
+
+
+def embedding_endpoint_is_an_address(index: IndexResource, _: World) -> Iterator[Problem]:
+    yield from _is_address(index.identity, "spec.embedding.endpoint", index.spec.embedding.endpoint)
+
+
+def embedding_credentials_exist(index: IndexResource, world: World) -> Iterator[Problem]:
+    yield from _credentials(
+        index, "spec.embedding.credentialsRef", index.spec.embedding.credentials_ref, world
+    )
 
 
 # --- RoutingPolicy -----------------------------------------------------------------------------------------
@@ -167,27 +179,13 @@ def endpoints_are_known(policy: PolicyResource, world: World) -> Iterator[Proble
 
 
 def endpoints_are_addresses(policy: PolicyResource, _: World) -> Iterator[Problem]:
-    """What no pattern says: a port's size, and how an IPv6 address is written."""
     for place, model in enumerate(policy.spec.models):
-        try:
-            parts = urlsplit(model.endpoint or "http://host")
-            usable = bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
-            message = f"{model.endpoint!r} has no host and port that can be connected to"
-            yield Problem(policy.identity, f"spec.models[{place}].endpoint", ProblemReason.INVALID, message)
+        yield from _is_address(policy.identity, f"spec.models[{place}].endpoint", model.endpoint)
 
 
 def credentials_exist(policy: PolicyResource, world: World) -> Iterator[Problem]:
     for place, model in enumerate(policy.spec.models):
-        if model.credentials_ref is not None:
-            field, ref = f"spec.models[{place}].credentialsRef", model.credentials_ref
-            yield from _secret_exists(policy, field, ref, world)
-            value = secret_value(policy.identity.namespace, ref, world.inventory.secrets)
-            if value.startswith(wire.DIGEST_PREFIX):
-                message = f"Secret {ref.name!r} has only a digest under {ref.key!r}, which no provider takes"
-                yield Problem(policy.identity, f"{field}.key", ProblemReason.MISSING_SECRET, message)
+        yield from _credentials(policy, f"spec.models[{place}].credentialsRef", model.credentials_ref, world)
 
 
 # --- TenantBudget ------------------------------------------------------------------------------------------
@@ -262,6 +260,8 @@ def currency_limits_meet_known_prices(budget: BudgetResource, world: World) -> I
 INDEX_CHECKS: Final[list[Callable[[IndexResource, World], Iterator[Problem]]]] = [
     strict_threshold_is_stricter,
     local_embedding_is_known,
+    embedding_endpoint_is_an_address,
+    embedding_credentials_exist,
 ]
 POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]] = [
     cache_index_exists,
@@ -290,8 +290,32 @@ def secret_value(namespace: str, ref: SecretKeyRef, secrets: Secrets) -> str:
     return secrets.get((namespace, ref.name), {}).get(ref.key, "").strip()
 
 
+def _is_address(owner: Identity, field: str, endpoint: str | None) -> Iterator[Problem]:
+    """What no pattern says: a port's size, and how an IPv6 address is written."""
+    try:
+        parts = urlsplit(endpoint or "http://host")
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        message = f"{endpoint!r} has no host and port that can be connected to"
+        yield Problem(owner, field, ProblemReason.INVALID, message)
+
+
+def _credentials(
+    owner: PolicyResource | IndexResource, field: str, ref: SecretKeyRef | None, world: World
+) -> Iterator[Problem]:
+    """Of a key that a provider is to be given."""
+    if ref is None:
+        return
+    yield from _secret_exists(owner, field, ref, world)
+    if secret_value(owner.identity.namespace, ref, world.inventory.secrets).startswith(wire.DIGEST_PREFIX):
+        message = f"Secret {ref.name!r} has only a digest under {ref.key!r}, which no provider takes"
+        yield Problem(owner.identity, f"{field}.key", ProblemReason.MISSING_SECRET, message)
+
+
 def _secret_exists(
-    owner: PolicyResource | BudgetResource, field: str, ref: SecretKeyRef, world: World
+    owner: PolicyResource | BudgetResource | IndexResource, field: str, ref: SecretKeyRef, world: World
 ) -> Iterator[Problem]:
     namespace = owner.identity.namespace
     if namespace == world.installation_namespace and wire.OWN_SECRETS.fullmatch(ref.name):

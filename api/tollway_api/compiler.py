@@ -25,13 +25,16 @@ from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Cache as CacheSpec
 from tollway_api.routing_policy import ExplicitModel
 from tollway_api.routing_policy import Model as ModelSpec
+from tollway_api.semantic_cache_index import EmbeddingProvider
 from tollway_api.snapshot import (
     NANO_PER_USD,
     CacheUse,
     Calendar,
+    Embedding,
     Fallback,
     Header,
     Index,
+    IndexVersion,
     Limit,
     Match,
     Model,
@@ -81,7 +84,7 @@ def compile_snapshot(
     budgets = _undisputed(budgets, inventory, problems)
     made_of_budgets = {each.identity: _tenant(each, inventory) for each in budgets}
     made_of_policies = {each.identity: _policy(each, world) for each in sorted(policies, key=_preference)}
-    made_of_indexes = {each.identity: _index(each) for each in indexes}
+    made_of_indexes = {each.identity: _index(each, inventory) for each in indexes}
     snapshot = Snapshot(
         installation_namespace=installation_namespace,
         tenants={tenant.name: tenant for tenant in made_of_budgets.values()},
@@ -171,29 +174,46 @@ def _sources(resources: Iterable[Resource[Spec]]) -> Iterator[Source]:
         yield Source(each.identity.kind, each.identity.namespace, each.identity.name, each.generation)
 
 
-def _index(resource: IndexResource) -> Index:
+def _index(resource: IndexResource, inventory: Inventory) -> Index:
     spec, identity = resource.spec, resource.identity
-    embedding, vector = spec.embedding, spec.vector
+    embedding, vector = _embedding(resource, inventory), spec.vector
     # Everything that decides which vectors may be compared, and nothing else.
-    space = (embedding.provider, embedding.model, str(embedding.dimensions), vector.type, vector.metric)
+    space = [embedding.provider, embedding.model, str(embedding.dimensions), vector.type, vector.metric]
+    space += [embedding.endpoint] if embedding.endpoint else []
     return Index(
         namespace=identity.namespace,
         name=identity.name,
-        version=wire.index_version(identity.path, wire.fingerprint(space)),
-        embedding_provider=embedding.provider,
-        embedding_model=embedding.model,
-        dimensions=embedding.dimensions,
-        algorithm=vector.algorithm,
-        vector_type=vector.type,
-        metric=vector.metric,
-        m=vector.m,
-        ef_construction=vector.ef_construction,
-        initial_capacity=vector.initial_capacity,
+        version=IndexVersion(
+            name=wire.index_version(identity.path, wire.fingerprint(tuple(space))),
+            embedding=embedding,
+            algorithm=vector.algorithm,
+            vector_type=vector.type,
+            metric=vector.metric,
+            m=vector.m,
+            ef_construction=vector.ef_construction,
+            initial_capacity=vector.initial_capacity,
+        ),
         ttl_ms=milliseconds(spec.ttl),
         scope=spec.scope,
         threshold=float(spec.match.threshold),
         strict_threshold=float(spec.match.strict_threshold),
         checks=tuple(sorted(set(spec.match.checks))),
+        reembed_per_second=spec.migration.reembed_per_second,
+    )
+
+
+def _embedding(resource: IndexResource, inventory: Inventory) -> Embedding:
+    spec, namespace = resource.spec.embedding, resource.identity.namespace
+    if spec.provider is EmbeddingProvider.LOCAL:
+        return Embedding(spec.provider, spec.model, spec.dimensions)
+    ref = spec.credentials_ref
+    return Embedding(
+        spec.provider,
+        spec.model,
+        spec.dimensions,
+        endpoint=spec.endpoint or "",
+        api_key=checks.secret_value(namespace, ref, inventory.secrets) if ref else None,
+        api_key_from=ref.place if ref else "",
     )
 
 

@@ -13,7 +13,9 @@ from tollway_api.meta import (
     Integer,
     ModelNameText,
     Ratio,
+    SecretKeyRef,
     Spec,
+    Url,
     milliseconds,
     of_duration,
     rules,
@@ -26,6 +28,7 @@ _MOST_VERSION: Final = 63 + 253 + 12 + 2
 
 class EmbeddingProvider(StrEnum):
     LOCAL = "Local"  # computed inside the data plane
+    OPENAI_COMPATIBLE = "OpenAICompatible"  # asked of an endpoint that speaks OpenAI's protocol
 
 
 class VectorAlgorithm(StrEnum):
@@ -63,11 +66,44 @@ class DeletionPolicy(StrEnum):
 
 
 class Embedding(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.provider != 'OpenAICompatible' || has(self.endpoint)",
+                "endpoint",
+                "endpoint is required with provider OpenAICompatible; give its base URL",
+            ),
+            (
+                "self.provider == 'OpenAICompatible' || !(has(self.endpoint) || has(self.credentialsRef))",
+                "provider",
+                "provider must be OpenAICompatible where endpoint or credentialsRef is given; or leave these out",
+            ),
+        )
+    )
+
     provider: EmbeddingProvider = Field(
         default=EmbeddingProvider.LOCAL, description="Who turns a prompt into a vector."
     )
     model: ModelNameText = Field(default="all-MiniLM-L6-v2", description="Name of the embedding model.")
-    dimensions: Integer = Field(default=384, ge=1, le=8192, description="Length of its vectors.")
+    dimensions: Integer = Field(
+        default=384, ge=1, le=8192, description="Length of its vectors, as it makes them by itself."
+    )
+    endpoint: Url | None = Field(
+        default=None,
+        description='Base URL, as "https://api.openai.com/v1"; required with OpenAICompatible. Absent: none.',
+    )
+    credentials_ref: SecretKeyRef | None = Field(default=None, description="Its API key. Absent: none.")
+
+    @model_validator(mode="after")
+    def _endpoint_belongs_to_its_provider(self) -> Self:
+        if self.provider is EmbeddingProvider.OPENAI_COMPATIBLE:
+            if self.endpoint is None:
+                raise ValueError("endpoint is required with provider OpenAICompatible; give its base URL")
+        elif self.endpoint is not None or self.credentials_ref is not None:
+            raise ValueError(
+                "provider must be OpenAICompatible where endpoint or credentialsRef is given; or leave these out"
+            )
+        return self
 
 
 class Vector(Spec):
@@ -110,6 +146,17 @@ class Match(Spec):
     )
 
 
+class Migration(Spec):
+    """What changing the embedding may cost."""
+
+    reembed_per_second: Integer = Field(
+        default=50,
+        ge=1,
+        le=10_000,
+        description="Most remembered prompts that are embedded anew in a second, over all data planes.",
+    )
+
+
 class SemanticCacheIndexSpec(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules((of_duration("ttl", ">= duration('1s')"), "ttl", "ttl must be at least 1s"))
@@ -122,6 +169,10 @@ class SemanticCacheIndexSpec(Spec):
         default=Scope.TENANT, description="Tenant: nobody sees another's answers. Shared: all do."
     )
     match: Match = Field(default=Match(), description="When a remembered answer may be reused.")
+    migration: Migration = Field(
+        default=Migration(),
+        description="How prompts are embedded anew when embedding or vector.type changes.",
+    )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.DELETE,
         description="When this object is deleted: Delete what it remembers, or Retain it in Redis. Where Redis is gone "
@@ -149,7 +200,15 @@ class VersionStatus(Spec):
     )
     fingerprint: str = Field(max_length=64, description="Names the embedding space.")
     dimensions: int = Field(ge=1, description="Length of its vectors.")
-    state: VersionState = Field(description="Whether lookups use it.")
+    state: VersionState = Field(
+        description="Building: being filled. Active: lookups use it. Draining: about to be dropped."
+    )
+    progress: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="How much is embedded anew, in percent. Absent: it is not being filled.",
+    )
     entries: int = Field(default=0, ge=0, description="Vectors in it.")
     memory_bytes: int = Field(default=0, ge=0, description="What its index takes in Redis, in bytes.")
 

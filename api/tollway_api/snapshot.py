@@ -166,28 +166,66 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
-    namespace: str
-    name: str
-    version: str  # names the index version in Redis; changes with the fingerprint
-    embedding_provider: EmbeddingProvider
-    embedding_model: str
+class Embedding:
+    """Who turns a prompt into a vector, and what that is like."""
+
+    provider: EmbeddingProvider
+    model: str
     dimensions: int
+    endpoint: str = ""  # base URL of who computes it outside; "" where that is the data plane itself
+    api_key: str | None = field(default=None, repr=False)
+    api_key_from: str = ""  # where its key stands: "Secret's name/key"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexVersion:
+    """Vectors of one embedding space. Those of two versions are never compared."""
+
+    name: str  # in Redis; changes with the fingerprint
+    embedding: Embedding
     algorithm: VectorAlgorithm
     vector_type: VectorType
     metric: VectorMetric
     m: int
     ef_construction: int
     initial_capacity: int
+
+
+class Stage(StrEnum):
+    """What the version beside the one that lookups ask is there for. Both are written in every stage."""
+
+    JOINING = "Joining"  # it takes what is new, until every pod writes it
+    FILLING = "Filling"  # and what was remembered before is embedded anew for it
+    LEAVING = "Leaving"  # lookups do not ask it any more; it stays complete until no pod does
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    version: IndexVersion
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    namespace: str
+    name: str
+    version: IndexVersion  # the one that lookups ask
     ttl_ms: int
     scope: Scope
     threshold: float
     strict_threshold: float
     checks: tuple[CriticalCheck, ...]
+    reembed_per_second: int
+    beside: Beside | None = None  # while its embedding is being changed
 
     @property
     def id(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def versions(self) -> tuple[IndexVersion, ...]:
+        """All that are written, the one that lookups ask first."""
+        return (self.version,) if self.beside is None else (self.version, self.beside.version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import Index, Limit
+from tollway_api.snapshot import IndexVersion, Limit
 
 _PREFIX: Final = "tollway:1"
 # The field of a vector's document with what tells words apart. Its number changes with how words are found or encoded.
 WORDS: Final = "words1"
+# The field with the vector of the judge's own encoder, where the index has another embedding.
+JUDGED: Final = "judged1"
 INDEX_PREFIX: Final = f"{_PREFIX}:index:"
 FENCE_KEY: Final = f"{_PREFIX}:fence"  # the latest leadership that wrote here
 # A Lease counts in 32 bits, and one more must fit. What is above was written by no leader, so it refuses none.
@@ -64,15 +66,15 @@ def index_version(index_id: str, fingerprint: str) -> str:
     return f"{index_id.replace('/', '.')}.{fingerprint}"
 
 
-def next_version(version: str) -> str:
+def next_version(name: str) -> str:
     """Another name for the same embedding space, for where something else bears the first."""
-    index, _, standing = version.rpartition(".")
+    index, _, standing = name.rpartition(".")
     return f"{index}.{fingerprint((standing,))}"
 
 
-def index_name(index: Index) -> str:
+def index_name(version: IndexVersion) -> str:
     """The RediSearch index of one index version."""
-    return f"{INDEX_PREFIX}{index.version}"
+    return f"{INDEX_PREFIX}{version.name}"
 
 
 def name_on_shard(index_name: str, tag: str) -> str:
@@ -98,8 +100,8 @@ def prefix_of_vectors(index_name: str) -> str:
     return f"{_PREFIX}:vector:{index_name.removeprefix(INDEX_PREFIX)}:"
 
 
-def vector_prefix(index: Index) -> str:
-    return prefix_of_vectors(index_name(index))
+def vector_prefix(version: IndexVersion) -> str:
+    return prefix_of_vectors(index_name(version))
 
 
 def vector_pattern(index_id: str) -> str:
@@ -107,8 +109,20 @@ def vector_pattern(index_id: str) -> str:
     return f"{_PREFIX}:vector:{index_id.replace('/', '.')}.{'[0-9a-f]' * FINGERPRINT_DIGITS}:*"
 
 
-def vector_key(index: Index, partition: str, entry: str) -> str:
-    return f"{vector_prefix(index)}{{{partition}}}:{entry}"
+def vector_key(version: IndexVersion, partition: str, entry: str) -> str:
+    return f"{vector_prefix(version)}{{{partition}}}:{entry}"
+
+
+def place_of(vector_key: str) -> tuple[str, str]:
+    """The partition and the entry whose vector has this key."""
+    rest, _, entry = vector_key.rpartition(":")
+    return rest[rest.rfind("{") + 1 : -1], entry
+
+
+def reembedding_keys(version_name: str) -> tuple[str, str]:
+    """How far an index version is filled, and who is at it. One hash tag, so that one script sees both."""
+    base = f"{_PREFIX}:reembedding:{{{version_name}}}"
+    return base, f"{base}:owner"
 
 
 @lru_cache(maxsize=1_024)

@@ -11,10 +11,12 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
-from tollway_api.snapshot import Protocol, Snapshot
+from tollway_api.semantic_cache_index import EmbeddingProvider
+from tollway_api.snapshot import Embedding, Protocol, Snapshot
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.adapters.near_cache import LocalNearCache
+from tollway_dataplane.adapters.openai_embedder import OpenAIEmbedder
 from tollway_dataplane.adapters.openai_upstream import open_upstream
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
@@ -22,6 +24,7 @@ from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.redis_memory import watch_memory
 from tollway_dataplane.adapters.snapshot_files import SnapshotFiles
 from tollway_dataplane.adapters.snapshot_secrets import open_snapshot_secrets
+from tollway_dataplane.adapters.wordllama_embedder import WordLlamaEmbedder
 from tollway_dataplane.background import running
 from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.judge import shipped
@@ -32,6 +35,7 @@ from tollway_dataplane.edge.chat_completions import chat_completions_route
 from tollway_dataplane.edge.embeddings import embeddings_route
 from tollway_dataplane.edge.endpoint import Bounds, Edge, create_public_app
 from tollway_dataplane.edge.models import models_routes
+from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.embedding_service import EmbeddingService
 from tollway_dataplane.following import Following
 from tollway_dataplane.live import Live
@@ -62,7 +66,7 @@ class DataPlane:
 async def open_dataplane(
     settings: Settings,
     log: JsonLog,
-    load_embedder: Callable[[], Awaitable[LocalEmbedder]] = LocalEmbedder.load,
+    load_encoder: Callable[[], Awaitable[LocalEmbedder]] = LocalEmbedder.load,
 ) -> AsyncIterator[DataPlane]:
     """Everything but the first snapshot, which the caller offers to `live` or lets `following` find."""
     async with AsyncExitStack() as stack:
@@ -77,20 +81,33 @@ async def open_dataplane(
             Protocol.OPENAI: await stack.enter_async_context(open_upstream()),
             Protocol.LITELLM: litellm,
         }
-        embedder = await load_embedder()
-        stack.push_async_callback(embedder.aclose)
+        encoder = await load_encoder()
+        stack.push_async_callback(encoder.aclose)
+
+        async def outside(embedding: Embedding) -> OpenAIEmbedder:
+            return OpenAIEmbedder(embedding, upstreams[Protocol.OPENAI])
+
+        embedders = Embedders(
+            encoder,
+            {
+                # The judge's own is never asked for here, and there is only one other.
+                EmbeddingProvider.LOCAL: WordLlamaEmbedder.load,
+                EmbeddingProvider.OPENAI_COMPATIBLE: outside,
+            },
+        )
 
         async def prepare(snapshot: Snapshot) -> None:
+            await embedders.prepare(snapshot)
             models = (model for policy in snapshot.policies for model in policy.models.values())
             if any(model.protocol is Protocol.LITELLM for model in models):
                 await litellm.load()
 
-        cache = RedisAnswerCache(cache_redis, settings.cache_write_deadline_s)
+        cache = RedisAnswerCache(cache_redis, settings.cache_write_deadline_s, encoder.dimensions)
         near = LocalNearCache(settings.near_cache_bytes)
         recall = Recall(
             cache,
             near,
-            embedder,
+            embedders,
             await asyncio.to_thread(shipped),
             Deadlines(settings.cache_read_deadline_s, settings.embed_deadline_s, settings.coalesce_wait_s),
             metrics.cache.observe_store,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tollway_api.parts import Head
-from tollway_api.snapshot import Index, Model, Tenant
+from tollway_api.snapshot import Embedding, Index, IndexVersion, Model, Tenant
 from tollway_dataplane.core.budgeting import Denied
 from tollway_dataplane.core.facts import JsonObject, Usage, choices_in
 from tollway_dataplane.core.judge import View
@@ -32,19 +32,27 @@ class Remembered:
 @dataclass(frozen=True, slots=True)
 class Neighbour:
     entry: str
-    similarity: float  # cosine, from -1 to 1
+    similarity: float  # cosine of the index's embedding, from -1 to 1
     prompt: str  # normalised
-    vector: Vector
+    vector: Vector  # the judge's, as are the words'
     words: WordVectors
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one answer belongs: index version, identity partition, and entry within it."""
+    """Where one answer belongs: index, identity partition, and entry within it."""
 
     index: Index
     partition: str
     entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBy:
+    """How others find an answer: what the judge reads, and a vector for each index version that is written."""
+
+    view: View
+    vectors: Sequence[tuple[IndexVersion, Vector]]
 
 
 class SnapshotSource(Protocol):
@@ -61,12 +69,11 @@ class AnswerCache(Protocol):
 
     async def get(self, place: Place, within_s: float) -> Remembered | None: ...
 
-    async def nearest(
-        self, place: Place, vector: Vector, count: int, within_s: float
-    ) -> Sequence[Neighbour]: ...
+    async def nearest(self, place: Place, vector: Vector, count: int, within_s: float) -> Sequence[Neighbour]:
+        """By the version that lookups ask, whose embedding has made the vector."""
 
-    async def put(self, place: Place, view: View | None, answer: Remembered) -> None:
-        """Without a view the answer is found by the very same prompt alone."""
+    async def put(self, place: Place, found_by: "FoundBy | None", answer: Remembered) -> None:
+        """Without what it is found by, only the very same prompt will find the answer."""
 
 
 class NearCache(Protocol):
@@ -79,13 +86,22 @@ class NearCache(Protocol):
     def forget(self, prefix: str) -> None: ...
 
 
-class Embedder(Protocol):
-    """Turns text into vectors. Raises EmbedderFault."""
-
-    @property
-    def model(self) -> str: ...
+class Encoder(Protocol):
+    """The judge's: what it sees of a text. Raises EmbedderFault."""
 
     async def embed(self, text: str) -> Encoded: ...
+
+
+class Embedder(Protocol):
+    """Turns texts into the vectors of one embedding, of length 1 each. Raises EmbedderFault."""
+
+    async def vectors_of(self, texts: Sequence[str]) -> Sequence[Vector]: ...
+
+
+class MakeEmbedder(Protocol):
+    """Makes ready what computes an embedding. Raises EmbedderFault."""
+
+    async def __call__(self, embedding: Embedding, /) -> Embedder: ...
 
 
 class Ledger(Protocol):

@@ -4,24 +4,25 @@ of the cache or of the embedder is a miss, never a failed request.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tollway_api import wire
 from tollway_api.routing_policy import CacheMode
-from tollway_api.snapshot import Index, Policy, Snapshot, Tenant
+from tollway_api.snapshot import Index, IndexVersion, Policy, Snapshot, Tenant
 from tollway_dataplane.core.cacheability import bypass_reason, unfit_reason
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.identity import entry_of, normalise, partition_of
-from tollway_dataplane.core.judge import Judge, View
+from tollway_dataplane.core.judge import Judge, View, is_own
 from tollway_dataplane.core.reading import read
 from tollway_dataplane.core.verification import verify
+from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.errors import CacheFault, EmbedderFault
 from tollway_dataplane.flights import Flight, Flights
-from tollway_dataplane.ports import AnswerCache, Embedder, NearCache, Neighbour, Place, Remembered
+from tollway_dataplane.ports import AnswerCache, FoundBy, NearCache, Neighbour, Place, Remembered, Vector
 
 CANDIDATES: Final = 5
 # The judge was trained on candidates no further than this, and of those hardly any at the end may be reused.
@@ -29,6 +30,7 @@ LEAST_SIMILARITY: Final = 0.6
 # The encoder reads no further than about this, so longer prompts are not compared by meaning.
 MOST_CHARACTERS: Final = 1_000
 _MOST_PENDING_STORES: Final = 1_000
+_EMBED_BESIDE_S: Final = 2.0  # for a version that lookups do not ask; nobody waits for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Lookup:
     probability: float | None = None  # that its answer may be reused, as the judge sees it
     place: Place | None = None  # None: nothing is to be stored
     view: View | None = field(default=None, repr=False)  # None: only the very same prompt will find it
+    vector: Vector | None = field(default=None, repr=False)  # of the version that was asked
     flight: Flight | None = field(default=None, repr=False)
 
     def land(self) -> None:
@@ -79,29 +82,33 @@ class Recall:
         self,
         cache: AnswerCache,
         near: NearCache,
-        embedder: Embedder,
+        embedders: Embedders,
         judge: Judge,
         deadlines: Deadlines,
         on_store: Callable[[str], None],
     ) -> None:
         self._cache = cache
         self._near = near
-        self._embedder = embedder
+        self._embedders = embedders
         self._judge = judge
         self._deadlines = deadlines
         self._flights = Flights(deadlines.coalesce)
         self._on_store = on_store
         self._stores: set[asyncio.Task[None]] = set()
-        self._indexes: frozenset[str] = frozenset()  # ids of those that are there now
+        self._indexes: Mapping[str, Index] = {}  # those that are there now, by id
 
     async def follow(self, snapshot: Snapshot) -> None:
-        """From now on nothing is remembered in an index that is not in the snapshot, also by requests that began before
-        it. Ends when none of that is under way any more, which takes no longer than a store's deadline.
+        """From now on what is remembered goes into the indexes of the snapshot and their versions, also by requests
+        that began before it. Ends when nothing else is under way any more, which takes no longer than a store's
+        deadline.
         """
-        gone, self._indexes = self._indexes - snapshot.indexes.keys(), frozenset(snapshot.indexes)
-        for index_id in gone:
+        before, self._indexes = self._indexes, snapshot.indexes
+        for index_id in before.keys() - snapshot.indexes.keys():
             self._near.forget(wire.entry_prefix(index_id))
-        if gone:
+        if any(
+            index_id not in snapshot.indexes or snapshot.indexes[index_id].versions != index.versions
+            for index_id, index in before.items()
+        ):
             await self.drain()
 
     async def look_up(
@@ -153,14 +160,15 @@ class Recall:
             return Lookup(CacheReason.PROMPT_TOO_LONG, place=place)
         try:
             async with asyncio.timeout(self._deadlines.embed):
-                encoded = await self._embedder.embed(prompt)
+                encoded, vector = await self._embedders.encode(prompt, place.index.version.embedding)
         except (EmbedderFault, TimeoutError):
             return Lookup(CacheReason.EMBEDDER_UNAVAILABLE, place=place)
         view = self._judge.view_of(prompt, encoded)
         try:
-            return await self._semantic(place, view, patience)
+            lookup = await self._semantic(place, view, vector, patience)
         except CacheFault as fault:
-            return Lookup(CacheReason(fault.reason), place=place, view=view)
+            lookup = Lookup(CacheReason(fault.reason), place=place, view=view)
+        return replace(lookup, vector=vector)
 
     async def _exact(self, place: Place, patience: "_Patience") -> Remembered | None:
         key = wire.entry_key(place.partition, place.entry)
@@ -179,10 +187,10 @@ class Recall:
             self._near.put(wire.entry_key(place.partition, place.entry), answer)
         return stands
 
-    async def _semantic(self, place: Place, view: View, patience: "_Patience") -> Lookup:
+    async def _semantic(self, place: Place, view: View, vector: Vector, patience: "_Patience") -> Lookup:
         """The nearest neighbour whose answer may serve; otherwise what speaks against the very nearest."""
         with patience.spend() as within_s:
-            neighbours = await self._cache.nearest(place, view.vector, CANDIDATES, within_s)
+            neighbours = await self._cache.nearest(place, vector, CANDIDATES, within_s)
         refused: Lookup | None = None
         for neighbour in neighbours:
             reason, probability = self._verdict(view, neighbour, place.index)
@@ -198,7 +206,8 @@ class Recall:
         return refused or Lookup(CacheReason.NO_NEIGHBOUR, place=place, view=view)
 
     def _verdict(self, view: View, neighbour: Neighbour, index: Index) -> tuple[CacheReason, float]:
-        if neighbour.similarity < LEAST_SIMILARITY:
+        # The judge's cosine, whatever the index's embedding makes of the two.
+        if float(view.vector @ neighbour.vector) < LEAST_SIMILARITY:
             return CacheReason.BELOW_THRESHOLD, 0.0
         theirs = self._judge.view(read(neighbour.prompt), neighbour.vector, neighbour.words)
         verdict = verify(view, theirs, index, self._judge)
@@ -222,11 +231,35 @@ class Recall:
 
     async def _store(self, lookup: Lookup, place: Place, answer: Remembered) -> None:
         try:
-            await self._cache.put(place, lookup.view, answer)
+            await self._cache.put(place, await self._found_by(lookup, place), answer)
         except CacheFault as fault:
             self._on_store(fault.reason)
         else:
             self._on_store("Stored")
+
+    async def _found_by(self, lookup: Lookup, place: Place) -> FoundBy | None:
+        """For the versions that are written now, of which the lookup's may be none any more. A version whose embedding
+        is not to be had goes without, which is better than to remember nothing.
+        """
+        if lookup.view is None:
+            return None
+        vectors = []
+        for version in self._indexes.get(place.index.id, place.index).versions:
+            try:
+                vectors.append((version, await self._vector(lookup.view, lookup, version)))
+            except (EmbedderFault, TimeoutError):
+                self._on_store("NotEmbedded")
+        return FoundBy(lookup.view, vectors)
+
+    async def _vector(self, view: View, lookup: Lookup, version: IndexVersion) -> Vector:
+        if is_own(version.embedding):
+            return view.vector
+        asked = lookup.place.index.version.embedding if lookup.place else None
+        if lookup.vector is not None and asked == version.embedding:
+            return lookup.vector
+        async with asyncio.timeout(_EMBED_BESIDE_S):
+            (vector,) = await self._embedders.of(version.embedding).vectors_of([view.reading.text])
+        return vector
 
     async def drain(self) -> None:
         """Waits for the stores under way."""

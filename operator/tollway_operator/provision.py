@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from tollway_api import wire
-from tollway_api.snapshot import Index, Snapshot
+from tollway_api.snapshot import Index, IndexVersion, Snapshot
 from tollway_operator.errors import StoreFault, StoreRefusal
 from tollway_operator.redis_store import IndexFacts, IndexSchema, RedisStore, ServerFacts, open_store
 
@@ -28,7 +28,7 @@ class Step(StrEnum):
 class Action:
     step: Step
     name: str
-    index: Index | None = None
+    version: IndexVersion | None = None
 
 
 class WarningReason(StrEnum):
@@ -51,58 +51,62 @@ class ServerWarning:
 
 def beside_others(wanted: Snapshot, found: Mapping[str, IndexFacts]) -> Snapshot:
     """The same snapshot, but for the index versions whose names something else bears."""
-    return _renamed(wanted, lambda index: next(each for each in _names_of(index) if _is_free(each, found)))
+    return _renamed(
+        wanted, lambda version: next(each for each in _names_of(version) if _is_free(each, found))
+    )
 
 
 def as_published(wanted: Snapshot, published: Mapping[str, Index]) -> Snapshot:
     """The same snapshot with its index versions as they are called in what was published, where they are the same: for
     as long as nobody can look at what else there is.
     """
-    versions = {index.version for index in published.values()}
+    names = {version.name for index in published.values() for version in index.versions}
 
-    def before(index: Index) -> Index:
-        names = islice(_names_of(index), _MOST_OTHERS if versions else 0)
-        return next((each for each in names if each.version in versions), index)
+    def before(version: IndexVersion) -> IndexVersion:
+        candidates = islice(_names_of(version), _MOST_OTHERS if names else 0)
+        return next((each for each in candidates if each.name in names), version)
 
     return _renamed(wanted, before)
 
 
-def _renamed(wanted: Snapshot, rename: Callable[[Index], Index]) -> Snapshot:
-    indexes = {name: rename(index) for name, index in wanted.indexes.items()}
+def _renamed(wanted: Snapshot, rename: Callable[[IndexVersion], IndexVersion]) -> Snapshot:
+    indexes = {
+        index_id: replace(index, version=rename(index.version)) for index_id, index in wanted.indexes.items()
+    }
     return wanted if indexes == wanted.indexes else replace(wanted, indexes=indexes)
 
 
-def _names_of(index: Index) -> Iterator[Index]:
+def _names_of(version: IndexVersion) -> Iterator[IndexVersion]:
     """The index version by its own name, and then by those that it gets where others bear that."""
     while True:
-        yield index
-        index = replace(index, version=wire.next_version(index.version))
+        yield version
+        version = replace(version, name=wire.next_version(version.name))
 
 
-def _is_free(index: Index, found: Mapping[str, IndexFacts]) -> bool:
+def _is_free(version: IndexVersion, found: Mapping[str, IndexFacts]) -> bool:
     """Also where it is there already."""
-    facts = found.get(wire.index_name(index))
+    facts = found.get(wire.index_name(version))
     return facts is None or (
-        facts.schema is not None and facts.schema.takes_the_same_as(IndexSchema.of(index))
+        facts.schema is not None and facts.schema.takes_the_same_as(IndexSchema.of(version))
     )
 
 
-def stands(found: IndexFacts, index: Index) -> bool:
+def stands(found: IndexFacts, version: IndexVersion) -> bool:
     """Whether what is found is the index version that is wanted, as it is wanted."""
-    return found.schema is not None and found.schema.is_as(IndexSchema.of(index))
+    return found.schema is not None and found.schema.is_as(IndexSchema.of(version))
 
 
-def plan(wanted: Iterable[Index], found: Mapping[str, IndexFacts]) -> list[Action]:
+def plan(wanted: Iterable[IndexVersion], found: Mapping[str, IndexFacts]) -> list[Action]:
     """What to do, in a stable order, for versions that are `beside_others`."""
     actions = []
     names = set()
-    for index in sorted(wanted, key=lambda each: each.version):
-        name = wire.index_name(index)
+    for version in sorted(wanted, key=lambda each: each.name):
+        name = wire.index_name(version)
         names.add(name)
         if name not in found:
-            actions.append(Action(Step.CREATE, name, index))
-        elif not stands(found[name], index):
-            actions.append(Action(Step.REPLACE, name, index))
+            actions.append(Action(Step.CREATE, name, version))
+        elif not stands(found[name], version):
+            actions.append(Action(Step.REPLACE, name, version))
     return actions + [Action(Step.UNUSED, name) for name in sorted(set(found) - names)]
 
 
@@ -115,8 +119,8 @@ async def apply(actions: Iterable[Action], store: RedisStore) -> dict[str, str]:
         try:
             if action.step is Step.REPLACE:
                 await store.drop(action.name)
-            if action.index is not None:
-                await store.create(action.index)
+            if action.version is not None:
+                await store.create(action.version)
         except StoreRefusal as refusal:
             refused[action.name] = str(refusal)
     return refused
@@ -178,7 +182,7 @@ async def provision(wanted: Snapshot, cache_url: str, ledger_url: str) -> Provis
         if cache_facts.search_module is not None:
             found = await cache.indexes()
             wanted = beside_others(wanted, found)
-            actions = plan(wanted.indexes.values(), found)
+            actions = plan([index.version for index in wanted.indexes.values()], found)
             for why in (await apply(actions, cache)).values():
                 raise StoreFault(why)
         return Provisioned(wanted, tuple(actions), tuple(server_warnings(cache_facts, ledger_facts)))

@@ -361,8 +361,13 @@ class Reconciler:
             return StoreView(warnings=warnings, seen=True, ledger_warnings=ledger)
         found = await parts.cache.indexes()
         compiled = self._compiled = _encoded_as(beside_others(compiled.snapshot, found), compiled)
-        wanted = [each for name, each in compiled.snapshot.indexes.items() if name not in self._slipped]
-        actions = [each for each in plan(wanted, found) if each.index]
+        wanted = [
+            version
+            for index_id, index in compiled.snapshot.indexes.items()
+            if index_id not in self._slipped
+            for version in index.versions
+        ]
+        actions = [each for each in plan(wanted, found) if each.version]
         refused: dict[str, str] = {}
         if actions:
             if not await parts.cache.claim(parts.leadership.fence()):

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from tollway_api import wire
 from tollway_api.semantic_cache_index import VectorAlgorithm
-from tollway_api.snapshot import Index, Tenant
+from tollway_api.snapshot import IndexVersion, Tenant
 from tollway_api.windows import Account
 from tollway_operator.errors import StoreFault, StoreRefusal
 
@@ -58,14 +58,15 @@ class IndexSchema:
         return replace(self, m=m, ef_construction=ef_construction) == wanted
 
     @classmethod
-    def of(cls, index: Index) -> "IndexSchema":
+    def of(cls, version: IndexVersion) -> "IndexSchema":
+        is_hnsw = version.algorithm is VectorAlgorithm.HNSW
         return cls(
-            algorithm=index.algorithm.upper(),
-            type=index.vector_type.upper(),
-            dimensions=index.dimensions,
-            metric=index.metric.upper(),
-            m=index.m if index.algorithm is VectorAlgorithm.HNSW else None,
-            ef_construction=index.ef_construction if index.algorithm is VectorAlgorithm.HNSW else None,
+            algorithm=version.algorithm.upper(),
+            type=version.vector_type.upper(),
+            dimensions=version.embedding.dimensions,
+            metric=version.metric.upper(),
+            m=version.m if is_hnsw else None,
+            ef_construction=version.ef_construction if is_hnsw else None,
         )
 
 
@@ -147,21 +148,21 @@ class RedisStore:
             if all(name in other for other in others)
         }
 
-    async def create(self, index: Index) -> None:
+    async def create(self, version: IndexVersion) -> None:
         """Where it is there already it stays as it is. Raises StoreFault; StoreRefusal among them."""
         parameters: list[str | int] = [
-            *("TYPE", index.vector_type.upper(), "DIM", index.dimensions),
-            *("DISTANCE_METRIC", index.metric.upper(), "INITIAL_CAP", index.initial_capacity),
+            *("TYPE", version.vector_type.upper(), "DIM", version.embedding.dimensions),
+            *("DISTANCE_METRIC", version.metric.upper(), "INITIAL_CAP", version.initial_capacity),
         ]
-        if index.algorithm is VectorAlgorithm.HNSW:
-            parameters += ["M", index.m, "EF_CONSTRUCTION", index.ef_construction]
-        name = wire.index_name(index)
+        if version.algorithm is VectorAlgorithm.HNSW:
+            parameters += ["M", version.m, "EF_CONSTRUCTION", version.ef_construction]
+        name = wire.index_name(version)
         words = [
-            *("ON", "HASH", "PREFIX", 1, wire.vector_prefix(index)),
+            *("ON", "HASH", "PREFIX", 1, wire.vector_prefix(version)),
             *("SCHEMA", "partition", "TAG", "CASESENSITIVE"),
-            *("embedding", "VECTOR", index.algorithm.upper(), len(parameters), *parameters),
+            *("embedding", "VECTOR", version.algorithm.upper(), len(parameters), *parameters),
         ]
-        async with self._faults(f"create index version {index.version}"):
+        async with self._faults(f"create index version {version.name}"):
             for node in await self._searched():
                 if name not in await _names(node):
                     await _command(node.redis, "FT.CREATE", node.own(name), *words, unless="already exists")

@@ -7,6 +7,7 @@ from tollway_api import wire
 from tollway_api.inventory import SecretKey
 from tollway_api.meta import Resource, Spec
 from tollway_api.routing_policy import RoutingPolicySpec
+from tollway_api.semantic_cache_index import SemanticCacheIndexSpec
 from tollway_api.snapshot import Snapshot
 from tollway_api.tenant_budget import TenantBudgetSpec
 
@@ -22,6 +23,9 @@ def secrets_of(resource: Resource[Spec]) -> Iterator[SecretKey]:
             for model in policy.models:
                 if model.credentials_ref is not None:
                     yield namespace, model.credentials_ref.name
+        case SemanticCacheIndexSpec(embedding=embedding):
+            if embedding.credentials_ref is not None:
+                yield namespace, embedding.credentials_ref.name
 
 
 def values_in(published: Snapshot) -> Mapping[SecretKey, Mapping[str, str]]:
@@ -39,4 +43,9 @@ def values_in(published: Snapshot) -> Mapping[SecretKey, Mapping[str, str]]:
             name, _, key = model.api_key_from.partition("/")
             if model.api_key:
                 values[policy.namespace, name][key] = model.api_key
+    for index in published.indexes.values():
+        for embedding in (version.embedding for version in reversed(index.versions)):
+            name, _, key = embedding.api_key_from.partition("/")
+            if embedding.api_key:
+                values[index.namespace, name][key] = embedding.api_key
     return values

@@ -199,7 +199,7 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     seen = view.lookups.get(held.identity.path)
     return SemanticCacheIndexStatus.model_construct(
         conditions=_conditions(held, drafts, view, beside=[_redis_sound(view.store)]),
-        active_version=index.version if index else "",
+        active_version=index.version.name if index else "",
         versions=versions[:16],
         hit_ratio=f"{seen.hits / seen.total:.2f}" if seen and seen.total else "",
     )
@@ -211,7 +211,7 @@ def _versions(held: Held, index: Index | None, store: StoreView) -> list[Version
         # One without a schema that we know is somebody else's, whatever its name.
         if wire.owner_of(name) == held.identity.path and facts.schema is not None:
             version = name.removeprefix(wire.INDEX_PREFIX)
-            active = index is not None and version == index.version
+            active = index is not None and version == index.version.name
             versions.append(
                 VersionStatus.model_construct(
                     name=version,
@@ -322,13 +322,14 @@ def _index_ready(index: Index | None, store: StoreView) -> _Draft:
     for warning in store.warnings:
         if warning.reason is WarningReason.SEARCH_MODULE_MISSING:
             return draft(ConditionStatus.FALSE, warning.reason, warning.message)
-    found = store.indexes.get(wire.index_name(index))
-    if found is not None and stands(found, index):
-        message = f"Version {index.version} takes vectors of {index.dimensions} dimensions."
+    version = index.version
+    found = store.indexes.get(wire.index_name(version))
+    if found is not None and stands(found, version):
+        message = f"Version {version.name} takes vectors of {version.embedding.dimensions} dimensions."
         return draft(ConditionStatus.TRUE, ConditionReason.INDEX_READY, message)
-    if why := store.refused.get(wire.index_name(index)):
+    if why := store.refused.get(wire.index_name(version)):
         return draft(ConditionStatus.FALSE, ConditionReason.INDEX_REFUSED, f"{_upper_first(why)}.")
-    return draft(ConditionStatus.FALSE, ConditionReason.PENDING, f"Version {index.version} is being made.")
+    return draft(ConditionStatus.FALSE, ConditionReason.PENDING, f"Version {version.name} is being made.")
 
 
 def _redis_sound(store: StoreView) -> _Draft:

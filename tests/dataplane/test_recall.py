@@ -10,9 +10,10 @@ from tests.dataplanes import Setup, compiled
 from tollway_dataplane.adapters.near_cache import LocalNearCache
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.judge import View, shipped
+from tollway_dataplane.core.judge import shipped
 from tollway_dataplane.core.reading import Encoded
-from tollway_dataplane.ports import Neighbour, Place, Remembered, Vector
+from tollway_dataplane.embedders import Embedders
+from tollway_dataplane.ports import FoundBy, Neighbour, Place, Remembered, Vector
 from tollway_dataplane.recall import Deadlines, Recall
 
 
@@ -31,8 +32,8 @@ class SlowCache:
         words = np.ones((1, 384), dtype=np.int8)
         return [Neighbour("0" * 32, 1.0, "what is a fjord?", vector, words)][: count * len(vector)]
 
-    async def put(self, place: Place, view: View | None, answer: Remembered) -> None:
-        raise AssertionError((place, view, answer))
+    async def put(self, place: Place, found_by: FoundBy | None, answer: Remembered) -> None:
+        raise AssertionError((place, found_by, answer))
 
     async def _answer(self, within_s: float) -> None:
         self.given.append(within_s)
@@ -40,8 +41,6 @@ class SlowCache:
 
 
 class Encoder:
-    model = "all-MiniLM-L6-v2"
-
     async def embed(self, text: str) -> Encoded:
         vector = np.full(384, 384**-0.5, dtype=np.float32)
         return Encoded(vector, np.ones((1, 384), dtype=np.float32), [(0, len(text))])
@@ -51,7 +50,12 @@ async def test_all_that_a_request_asks_of_the_cache_shares_one_deadline() -> Non
     snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
     cache = SlowCache()
     recall = Recall(
-        cache, LocalNearCache(1_000), Encoder(), shipped(), Deadlines(5.0, 1.0, 0.0), lambda _: None
+        cache,
+        LocalNearCache(1_000),
+        Embedders(Encoder(), {}),
+        shipped(),
+        Deadlines(5.0, 1.0, 0.0),
+        lambda _: None,
     )
     (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
     prompt = "what is a fjord?"

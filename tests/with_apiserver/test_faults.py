@@ -64,7 +64,7 @@ def test_killed_at_any_step_its_successor_converges_and_nothing_is_left_twice(
             assert head is not None
             assert pod.revision == head.revision
             with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
-                wanted = wire.index_name(compiled(SETUP.objects()).indexes["default/answers"])
+                wanted = wire.index_name(compiled(SETUP.objects()).indexes["default/answers"].version)
                 assert client.execute_command("FT._LIST") == [wanted.encode()]
             secrets = installation.kubectl("get", "secrets", "-n", NAMESPACE, "-o", "name").split()
             assert secrets == ["secret/tollway-admin-token", "secret/tollway-snapshot"]
@@ -88,7 +88,7 @@ def test_killed_while_it_deletes_an_index_its_successor_leaves_nothing_behind(
         for number in range(700):
             partition = wire.index_tag(index.id) + f"{number:024x}"
             client.hset(wire.entry_key(partition, "e"), "body", "x")
-            client.hset(wire.vector_key(index, partition, "e"), "partition", partition)
+            client.hset(wire.vector_key(index.version, partition, "e"), "partition", partition)
         installation.kubectl("delete", "sci", "answers", "--wait=false")
         monkeypatch.setenv("FAULT_POINT", point)
         with installation.operator("op-2", "tests.faulty_operator") as victim:

@@ -81,7 +81,7 @@ def test_what_does_not_depend_on_a_snapshot_goes_on_where_none_can_be_published(
         told = installation.kubectl("get", "events", "--field-selector", "reason=Abandoned")
         assert "what is published may name it: " in told
         with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
-            name = wire.index_name(compiled([more]).indexes["default/more"])
+            name = wire.index_name(compiled([more]).indexes["default/more"].version)
             assert name.encode() in client.execute_command("FT._LIST"), "pods look there"
 
 

@@ -306,12 +306,13 @@ def test_a_foreign_index_under_our_name_is_left_alone_and_another_version_made(
     installation: Installation,
 ) -> None:
     index = compiled(SETUP.objects()).indexes["default/answers"]
-    beside = wire.next_version(index.version)
+    version = index.version
+    beside = wire.next_version(version.name)
     with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
         client.execute_command(
-            *("FT.CREATE", wire.index_name(index), "ON", "HASH", "PREFIX", 1, wire.vector_prefix(index)),
+            *("FT.CREATE", wire.index_name(version), "ON", "HASH", "PREFIX", 1, wire.vector_prefix(version)),
             *("SCHEMA", "embedding", "VECTOR"),
-            *("FLAT", 6, "TYPE", "FLOAT32", "DIM", index.dimensions, "DISTANCE_METRIC", "COSINE"),
+            *("FLAT", 6, "TYPE", "FLOAT32", "DIM", version.embedding.dimensions, "DISTANCE_METRIC", "COSINE"),
         )
         with installation.light_pod("dp-1") as pod:
             with installation.operator("op-1"):
@@ -320,19 +321,19 @@ def test_a_foreign_index_under_our_name_is_left_alone_and_another_version_made(
                 status = installation.get("SemanticCacheIndex", "answers")["status"]
                 assert status["activeVersion"] == beside
                 assert [each["name"] for each in status["versions"]] == [beside], "only ours are told of"
-                assert pod.live.current().snapshot.indexes["default/answers"].version == beside
-                assert b"partition" not in client.execute_command("FT.INFO", wire.index_name(index)), (
+                assert pod.live.current().snapshot.indexes["default/answers"].version.name == beside
+                assert b"partition" not in client.execute_command("FT.INFO", wire.index_name(version)), (
                     "as it was"
                 )
             with installation.operator("op-2"):
                 installation.apply(*SETUP.but(policy={"priority": 3}).objects())
                 installation.until("RoutingPolicy", "chat", "Ready", "Ready")
-                assert pod.live.current().snapshot.indexes["default/answers"].version == beside, (
+                assert pod.live.current().snapshot.indexes["default/answers"].version.name == beside, (
                     "and so it stays"
                 )
                 installation.kubectl("delete", "sci", "answers", "--timeout=30s")
                 left = client.execute_command("FT._LIST")
-                assert left == [wire.index_name(index).encode()], "what is not ours stays"
+                assert left == [wire.index_name(version).encode()], "what is not ours stays"
 
 
 def test_a_redis_that_comes_back_with_a_foreign_index_is_not_said_to_be_run_before_it_is(
@@ -342,7 +343,7 @@ def test_a_redis_that_comes_back_with_a_foreign_index_is_not_said_to_be_run_befo
     index = compiled(SETUP.objects()).indexes["default/answers"]
     installation.cache = fault_redis
     with redis.Redis("127.0.0.1", port=fault_redis.port) as client:
-        client.execute_command("FT.CREATE", wire.index_name(index), "SCHEMA", "title", "TEXT")
+        client.execute_command("FT.CREATE", wire.index_name(index.version), "SCHEMA", "title", "TEXT")
     fault_redis.pause()
     with installation.light_pod("dp-1") as pod:
         with installation.operator("op-1", resync_s="15"):
@@ -352,8 +353,10 @@ def test_a_redis_that_comes_back_with_a_foreign_index_is_not_said_to_be_run_befo
             fault_redis.resume()
             installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
             status = installation.get("SemanticCacheIndex", "answers")["status"]
-            assert status["activeVersion"] == pod.live.current().snapshot.indexes["default/answers"].version
-            assert status["activeVersion"] == wire.next_version(index.version)
+            assert (
+                status["activeVersion"] == pod.live.current().snapshot.indexes["default/answers"].version.name
+            )
+            assert status["activeVersion"] == wire.next_version(index.version.name)
         # Who begins while it is away goes on from the name that was published.
         fault_redis.pause()
         with installation.operator("op-2"):
@@ -363,8 +366,8 @@ def test_a_redis_that_comes_back_with_a_foreign_index_is_not_said_to_be_run_befo
             said = installation.get("SemanticCacheIndex", "answers")["status"]
             assert [each["name"] for each in said["versions"]] == [status["activeVersion"]]
             assert {
-                digested.indexes["default/answers"].version for digested, _ in installation.served[-2:]
-            } == {wire.next_version(index.version)}
+                digested.indexes["default/answers"].version.name for digested, _ in installation.served[-2:]
+            } == {wire.next_version(index.version.name)}
         fault_redis.resume()
 
 
@@ -395,7 +398,7 @@ def remember(installation: Installation, client: redis.Redis) -> None:
         partition = wire.index_tag(index.id) + f"{number:024x}"
         client.hset(wire.entry_key(partition, "e"), "body", "x")
         client.hset(
-            wire.vector_key(index, partition, "e"),
+            wire.vector_key(index.version, partition, "e"),
             mapping={"partition": partition, "embedding": b"\0" * 1536},
         )
     other = wire.index_tag("default/others") + "0" * 24

@@ -18,7 +18,7 @@ from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.errors import CacheFault
-from tollway_dataplane.ports import Place, Remembered
+from tollway_dataplane.ports import FoundBy, Place, Remembered
 
 
 async def command(redis: Redis, *words: str | int) -> None:
@@ -146,7 +146,7 @@ async def test_a_full_cache_with_eviction_goes_on_storing(
     client = connect(fault_redis.url, 2.0)
     await client.config_set("maxmemory", int((await client.info("memory"))["used_memory"]) + 500_000)
     for number in range(200):
-        await RedisAnswerCache(client, 2.0).put(Place(index, "p", str(number)), None, answer)
+        await RedisAnswerCache(client, 2.0, 384).put(Place(index, "p", str(number)), None, answer)
     assert int((await client.info("stats"))["evicted_keys"]) > 0
     await client.aclose()
     await gateway.ask(PASSWORD)
@@ -179,15 +179,23 @@ async def test_an_index_of_other_dimensions_is_a_counted_miss(
     async with Redis.from_url(cache_redis.url, protocol=2) as redis:
         (key,) = await redis.keys("tollway:1:vector:*")
         await redis.hset(key, "embedding", foreign)
-        await command(redis, "FT.DROPINDEX", wire.index_name(index))
+        await command(redis, "FT.DROPINDEX", wire.index_name(index.version))
         await command(
             redis,
-            *("FT.CREATE", wire.index_name(index), "ON", "HASH", "PREFIX", 1, wire.vector_prefix(index)),
+            *(
+                "FT.CREATE",
+                wire.index_name(index.version),
+                "ON",
+                "HASH",
+                "PREFIX",
+                1,
+                wire.vector_prefix(index.version),
+            ),
             *("SCHEMA", "partition", "TAG", "embedding", "VECTOR", "HNSW", 6),
             *("TYPE", "FLOAT32", "DIM", 1536, "DISTANCE_METRIC", "COSINE"),
         )
         for _ in range(100):
-            facts = await redis.ft(wire.index_name(index)).info()  # type: ignore[no-untyped-call]  # the library does not type it
+            facts = await redis.ft(wire.index_name(index.version)).info()  # type: ignore[no-untyped-call]  # the library does not type it
             if int(facts["num_docs"]) == 1:
                 break
             await asyncio.sleep(0.02)
@@ -202,7 +210,9 @@ async def test_an_index_that_is_gone_is_a_counted_miss_and_exact_hits_go_on(
     await gateway.ask(PASSWORD)
     await gateway.stored()
     async with Redis.from_url(cache_redis.url) as redis:
-        await command(redis, "FT.DROPINDEX", wire.index_name(gateway.snapshot.indexes["default/answers"]))
+        await command(
+            redis, "FT.DROPINDEX", wire.index_name(gateway.snapshot.indexes["default/answers"].version)
+        )
     reply = await gateway.ask("How can I reset my password?")
     assert (reply.status, reply.headers["x-tollway-cache-reason"]) == (200, "CacheUnavailable")
     assert (await gateway.ask(PASSWORD)).source == "exact"
@@ -258,12 +268,13 @@ async def test_the_nearest_neighbours_are_sought_in_the_partition_alone(
 ) -> None:
     index = gateway.snapshot.indexes["default/answers"]
     client = connect(cache_redis.url, 2.0)
-    cache = RedisAnswerCache(client, 2.0)
+    cache = RedisAnswerCache(client, 2.0, 384)
     vector = view_of("some prompt", embedder).vector
     answer = Remembered(b"{}", "cheap", 1, time.time() + 60)
     for partition in ("a" * 32, "b" * 32):
         view = view_of(f"some prompt of {partition[0]}", embedder)
-        await cache.put(Place(index, partition, "e" * 32), view, answer)
+        found_by = FoundBy(view, [(index.version, view.vector)])
+        await cache.put(Place(index, partition, "e" * 32), found_by, answer)
     (found,) = await cache.nearest(Place(index, "a" * 32, ""), vector, 5, 2.0)
     assert found.prompt == "some prompt of a"
     kept = view_of(found.prompt, embedder)

@@ -73,10 +73,10 @@ async def test_only_who_leads_deletes(cache_redis: EmbeddedRedis, later: int, le
     kube, held = Kube(), index({}, [FINALIZER], "2026-01-01T00:00:00Z")
     with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
         async with open_store(cache_redis.url, "cache") as store:
-            await store.create(INDEX)
+            await store.create(INDEX.version)
             partition = wire.index_tag(INDEX.id) + "0" * 24
             client.hset(wire.entry_key(partition, "e"), "body", "x")
-            client.hset(wire.vector_key(INDEX, partition, "e"), "partition", partition)
+            client.hset(wire.vector_key(INDEX.version, partition, "e"), "partition", partition)
             assert await store.claim(later)
             deletion = Deletion(kube, store, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
             if left:

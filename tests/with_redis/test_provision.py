@@ -16,7 +16,7 @@ from tollway_operator.redis_store import IndexSchema, ServerFacts, open_store
 SETUP = Setup("http://a/v1", "http://b/v1")
 WANTED = compiled(SETUP.objects())
 INDEX = WANTED.indexes["default/answers"]
-NAME = wire.index_name(INDEX)
+NAME = wire.index_name(INDEX.version)
 
 
 async def steps(cache: EmbeddedRedis, ledger: EmbeddedRedis) -> list[Step]:
@@ -29,7 +29,7 @@ async def test_an_index_version_is_created_once(
     assert await steps(cache_redis, ledger_redis) == [Step.CREATE]
     assert await steps(cache_redis, ledger_redis) == []
     async with open_store(cache_redis.url, "cache") as store:
-        assert (await store.indexes())[NAME].schema == IndexSchema.of(INDEX)
+        assert (await store.indexes())[NAME].schema == IndexSchema.of(INDEX.version)
 
 
 @pytest.mark.parametrize("m", [2, 512])
@@ -94,7 +94,7 @@ FOREIGN = {
 async def test_what_bears_our_name_and_is_not_ours_is_left_alone_and_another_version_made(
     cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis, words: list[str | int] | None
 ) -> None:
-    prefix = wire.vector_prefix(INDEX) if words else "other:"
+    prefix = wire.vector_prefix(INDEX.version) if words else "other:"
     words = words or [
         *("partition", "TAG", "CASESENSITIVE"),
         *("embedding", "VECTOR", "HNSW", 6, "TYPE", "FLOAT32", "DIM", 384, "DISTANCE_METRIC", "COSINE"),
@@ -104,12 +104,12 @@ async def test_what_bears_our_name_and_is_not_ours_is_left_alone_and_another_ver
         client.execute_command(*create)
     done = await provision(WANTED, cache_redis.url, ledger_redis.url)
     beside = done.snapshot.indexes[INDEX.id]
-    assert beside.version == wire.next_version(INDEX.version) != INDEX.version
+    assert beside.version.name == wire.next_version(INDEX.version.name) != INDEX.version.name
     assert [(each.step, each.name) for each in done.actions] == [
-        (Step.CREATE, wire.index_name(beside)),
+        (Step.CREATE, wire.index_name(beside.version)),
         (Step.UNUSED, NAME),
     ]
-    assert wire.owner_of(wire.index_name(beside)) == INDEX.id
+    assert wire.owner_of(wire.index_name(beside.version)) == INDEX.id
     again = await provision(WANTED, cache_redis.url, ledger_redis.url)
     assert again.snapshot == done.snapshot
     assert [each.step for each in again.actions] == [Step.UNUSED]
@@ -125,7 +125,7 @@ async def test_another_way_to_search_the_same_vectors_keeps_them(
     partition = wire.index_tag(INDEX.id) + "0" * 24
     with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
         one = {"partition": partition, "embedding": b"\0" * 1536}
-        client.hset(wire.vector_key(INDEX, partition, "e"), mapping=one)
+        client.hset(wire.vector_key(INDEX.version, partition, "e"), mapping=one)
     other = compiled(SETUP.but(index={"vector": vector}).objects())
     done = await provision(other, cache_redis.url, ledger_redis.url)
     assert [(each.step, each.name) for each in done.actions] == [(Step.REPLACE, NAME)]
@@ -138,11 +138,11 @@ async def test_another_way_to_search_the_same_vectors_keeps_them(
             await asyncio.sleep(0.01)
             facts = (await store.indexes())[NAME]
     assert facts.entries == 1, "it is found again"
-    assert facts.schema == IndexSchema.of(other.indexes[INDEX.id])
+    assert facts.schema == IndexSchema.of(other.indexes[INDEX.id].version)
 
 
 def test_a_server_that_does_not_tell_how_it_searches_is_taken_at_its_word() -> None:
-    wanted = IndexSchema.of(INDEX)
+    wanted = IndexSchema.of(INDEX.version)
     assert replace(wanted, m=None, ef_construction=None).is_as(wanted)
     assert not replace(wanted, m=17, ef_construction=None).is_as(wanted)
     assert not replace(wanted, algorithm="").is_as(wanted)
@@ -203,7 +203,7 @@ async def test_a_server_without_search_has_nothing_to_drop_and_keys_to_forget(
     partition = wire.index_tag(INDEX.id) + f"{1:024x}"
     with redis.Redis("127.0.0.1", port=ledger_redis.port) as client:
         client.hset(wire.entry_key(partition, "e"), "body", "x")
-        client.hset(wire.vector_key(INDEX, partition, "e"), "partition", partition)
+        client.hset(wire.vector_key(INDEX.version, partition, "e"), "partition", partition)
         async with open_store(ledger_redis.url, "cache") as store:
             assert await store.names() == set()
             await store.drop(NAME)
@@ -218,7 +218,8 @@ def test_facts_are_plain_values() -> None:
 async def test_an_index_that_redis_would_not_make_keeps_no_other_from_being_made(
     cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
 ) -> None:
-    large = replace(INDEX, name="aaa", m=512, initial_capacity=10_000_000)
+    version = replace(INDEX.version, name="default.aaa.0", m=512, initial_capacity=10_000_000)
+    large = replace(INDEX, name="aaa", version=version)
     wanted = replace(WANTED, indexes={large.id: large, INDEX.id: INDEX})
     with pytest.raises(StoreFault, match="would not create index version"):
         await provision(wanted, cache_redis.url, ledger_redis.url)

@@ -17,7 +17,7 @@ from tollway_operator.redis_store import IndexSchema, open_store
 SETUP = Setup("http://a/v1", "http://b/v1")
 WANTED = compiled(SETUP.objects())
 INDEX = WANTED.indexes["default/answers"]
-NAME = wire.index_name(INDEX)
+NAME = wire.index_name(INDEX.version)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def remember(cluster: Cluster, entries: int) -> None:
     """As a data plane would: each partition on the shard that its tag leads to."""
     for number in range(entries):
         partition = wire.index_tag(INDEX.id) + f"{number:024x}"
-        vector = wire.vector_key(INDEX, partition, "e")
+        vector = wire.vector_key(INDEX.version, partition, "e")
         for primary in cluster.primaries:
             try:
                 cluster.command(primary, "HSET", vector, "partition", partition, "embedding", "\0" * 1_536)
@@ -63,7 +63,7 @@ async def test_entries_of_all_shards_are_counted_and_deleted(cluster: Cluster) -
     remember(cluster, 60)
     async with open_store(cluster.url, "cache") as store:
         facts = (await store.indexes())[NAME]
-        assert facts.schema == IndexSchema.of(INDEX)
+        assert facts.schema == IndexSchema.of(INDEX.version)
         assert facts.entries == 60
         assert facts.memory_bytes > 0
         per_shard = [cluster.command(number, "DBSIZE") for number in cluster.primaries]
@@ -126,7 +126,7 @@ async def test_an_overtaken_leader_may_not_write_here_either(cluster: Cluster) -
 
 async def test_after_a_failover_the_new_primary_is_the_one_that_is_asked(cluster: Cluster) -> None:
     async with open_store(cluster.url, "cache") as store:
-        await store.create(INDEX)
+        await store.create(INDEX.version)
         assert len(await store.indexes()) == 1
         cluster.command(3, "CLUSTER", "FAILOVER")
         wait_for(lambda: cluster.primaries == [0, 1, 3], "the replica has taken over")
@@ -137,6 +137,6 @@ async def test_after_a_failover_the_new_primary_is_the_one_that_is_asked(cluster
         other = compiled(SETUP.but(index={"vector": {"type": "Float16"}}).objects()).indexes[
             "default/answers"
         ]
-        await store.create(other)
-        assert sorted(await store.indexes()) == sorted([NAME, wire.index_name(other)])
+        await store.create(other.version)
+        assert sorted(await store.indexes()) == sorted([NAME, wire.index_name(other.version)])
         assert [len(each) for each in cluster.indexes()] == [2, 2, 2]

@@ -1,4 +1,4 @@
-"""Turns prompts into vectors inside this process: all-MiniLM-L6-v2 as int8 ONNX on onnxruntime. Loaded once; runs in
+"""The judge's encoder, inside this process: all-MiniLM-L6-v2 as int8 ONNX on onnxruntime. Loaded once; runs in
 one worker thread, so the event loop never waits for it; prompts that arrive while a batch runs make the next batch.
 """
 
@@ -24,7 +24,6 @@ from tollway_dataplane.errors import EmbedderFault
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
-MODEL: Final = "all-MiniLM-L6-v2"
 DIMENSIONS: Final = 384
 MOST_TOKENS: Final = 256
 MOST_BATCH: Final = 16
@@ -35,7 +34,6 @@ _TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 class LocalEmbedder:
     """Make one with `load`; close it with `aclose`."""
 
-    model = MODEL
     dimensions = DIMENSIONS
 
     def __init__(self, session: onnxruntime.InferenceSession, tokenizer: Tokenizer) -> None:

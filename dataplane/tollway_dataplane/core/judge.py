@@ -16,7 +16,8 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from tollway_api.semantic_cache_index import CriticalCheck
+from tollway_api.semantic_cache_index import CriticalCheck, EmbeddingProvider
+from tollway_api.snapshot import Embedding
 from tollway_dataplane.core.arrangement import exchanged, left_over, modes, persons_differ
 from tollway_dataplane.core.competence import may_judge
 from tollway_dataplane.core.critical_facts import conflict
@@ -29,6 +30,13 @@ from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
 
 Vector = npt.NDArray[np.float32]
 ALL_CHECKS: Final = frozenset(CriticalCheck)
+# The judge was trained on the vectors of this model, and so it reads them whatever finds its candidates.
+ENCODER: Final = "all-MiniLM-L6-v2"
+
+
+def is_own(embedding: Embedding) -> bool:
+    """Whether an index finds candidates by the very vectors that the judge reads."""
+    return embedding.provider is EmbeddingProvider.LOCAL and embedding.model == ENCODER
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,75 @@
+"""The embedders that the current snapshot's indexes want, one for each embedding. What the judge's own encoder computes
+anyway is not computed twice. Called by `recall` and `reembedding`.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from tollway_api.semantic_cache_index import EmbeddingProvider
+from tollway_api.snapshot import Embedding, Snapshot
+from tollway_dataplane.core.judge import is_own
+from tollway_dataplane.core.reading import Encoded
+from tollway_dataplane.errors import EmbedderFault
+from tollway_dataplane.ports import Embedder, Encoder, MakeEmbedder, Vector
+
+
+class Embedders:
+    """`make` has what makes an embedder ready, by who provides it."""
+
+    def __init__(self, encoder: Encoder, make: Mapping[EmbeddingProvider, MakeEmbedder]) -> None:
+        self._encoder = encoder
+        self._own = _Own(encoder)
+        self._make = make
+        self._ready: Mapping[Embedding, Embedder] = {}
+
+    async def prepare(self, snapshot: Snapshot) -> None:
+        """Makes ready what its indexes want, before any request runs on it. One that cannot be made is asked for in
+        vain, which is a miss.
+        """
+        wanted = {
+            version.embedding
+            for index in snapshot.indexes.values()
+            for version in index.versions
+            if not is_own(version.embedding)
+        }
+        ready = {embedding: self._ready.get(embedding) or await self._made(embedding) for embedding in wanted}
+        self._ready = ready
+
+    async def _made(self, embedding: Embedding) -> Embedder:
+        try:
+            return await self._make[embedding.provider](embedding)
+        except EmbedderFault as fault:
+            return _Broken(str(fault))
+
+    def of(self, embedding: Embedding) -> Embedder:
+        if is_own(embedding):
+            return self._own
+        return self._ready.get(embedding) or _Broken(f"{embedding.model} is not in use any more")
+
+    async def encode(self, text: str, embedding: Embedding) -> tuple[Encoded, Vector]:
+        """What the judge reads of a text, and its vector by an embedding. Raises EmbedderFault."""
+        if is_own(embedding):
+            encoded = await self._encoder.embed(text)
+            return encoded, encoded.vector
+        encoded, (vector,) = await asyncio.gather(
+            self._encoder.embed(text), self.of(embedding).vectors_of([text])
+        )
+        return encoded, vector
+
+
+class _Own:
+    """The judge's encoder as an index's embedder."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    async def vectors_of(self, texts: Sequence[str]) -> Sequence[Vector]:
+        return [each.vector for each in await asyncio.gather(*map(self._encoder.embed, texts))]
+
+
+class _Broken:
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def vectors_of(self, _: Sequence[str]) -> Sequence[Vector]:
+        raise EmbedderFault(self._why)
