@@ -41,7 +41,8 @@ async def test_its_vectors_come_in_the_order_of_the_texts_and_of_unit_length(
     embedder = OpenAIEmbedder(embedding(simulated.endpoint), upstream)
     one, other = await embedder.vectors_of(["a fjord", "a delta"])
     (again,) = await embedder.vectors_of(["a delta"])
-    assert (one.shape, one.dtype) == ((256,), np.float32)
+    assert one.shape == (256,)
+    assert one.dtype == np.float32
     assert np.allclose(other, again)
     assert not np.allclose(one, other)
     assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
