@@ -83,18 +83,7 @@ async def open_dataplane(
         }
         encoder = await load_encoder()
         stack.push_async_callback(encoder.aclose)
-
-        async def outside(embedding: Embedding) -> OpenAIEmbedder:
-            return OpenAIEmbedder(embedding, upstreams[Protocol.OPENAI])
-
-        embedders = Embedders(
-            encoder,
-            {
-                # The judge's own is never asked for here, and there is only one other.
-                EmbeddingProvider.LOCAL: WordLlamaEmbedder.load,
-                EmbeddingProvider.OPENAI_COMPATIBLE: outside,
-            },
-        )
+        embedders = _embedders(encoder, upstreams[Protocol.OPENAI])
 
         async def prepare(snapshot: Snapshot) -> None:
             await embedders.prepare(snapshot)
@@ -152,6 +141,20 @@ async def open_dataplane(
             lambda: read_tokens(settings.admin_token_dir),
         )
         yield DataPlane(live, following, metrics, public, create_admin_app(admin), draining)
+
+
+def _embedders(encoder: LocalEmbedder, upstream: Upstream) -> Embedders:
+    async def outside(embedding: Embedding) -> OpenAIEmbedder:
+        return OpenAIEmbedder(embedding, upstream)
+
+    # The judge's own is never asked for here, and there is only one other local one.
+    return Embedders(
+        encoder,
+        {
+            EmbeddingProvider.LOCAL: WordLlamaEmbedder.load,
+            EmbeddingProvider.OPENAI_COMPATIBLE: outside,
+        },
+    )
 
 
 async def _measure_loop_lag(metrics: Metrics) -> None:
