@@ -18,9 +18,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tollway_api import messages
 from tollway_api.snapshot import Snapshot
+from tollway_dataplane.adapters.near_cache import LocalNearCache
+from tollway_dataplane.adapters.redis_client import connect
+from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
 from tollway_dataplane.adapters.snapshot_secrets import SnapshotSecrets
 from tollway_dataplane.edge.admin import Admin, create_admin_app
 from tollway_dataplane.following import Following
+from tollway_dataplane.forgetting import Forgetting
 from tollway_dataplane.live import Live
 from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.server import Site, listen, serve, stop_on_signals
@@ -62,9 +66,11 @@ def _pod(address: str, port: int, client: lightkube.AsyncClient, secret: str, to
 
     live = Live(prepare, lambda _: None, lambda: None)
     namespace, _, name = secret.partition("/")
-    following = Following(live, [SnapshotSecrets(client, namespace, name)], JsonLog(io.BytesIO()))
+    log = JsonLog(io.BytesIO())
+    following = Following(live, [SnapshotSecrets(client, namespace, name)], log)
+    forgetting = Forgetting(LocalNearCache(0), RedisForgetter(connect("redis://127.0.0.1:9", 0.1), 0.1), log)
     registry = prometheus_client.CollectorRegistry()
-    admin = Admin(live, following, registry, {}, lambda: False, current)
+    admin = Admin(live, following, forgetting, registry, {}, lambda: False, current)
     return Site(Telling(create_admin_app(admin), live, address), listen(Address(address, port)))
 
 

@@ -37,9 +37,13 @@ from tollway_api.crds import DEFINITIONS
 from tollway_api.parts import Head
 from tollway_api.snapshot import Snapshot
 from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_dataplane.adapters.near_cache import LocalNearCache
+from tollway_dataplane.adapters.redis_client import connect
+from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
 from tollway_dataplane.adapters.snapshot_secrets import SnapshotSecrets
 from tollway_dataplane.edge.admin import Admin, create_admin_app
 from tollway_dataplane.following import Following
+from tollway_dataplane.forgetting import Forgetting
 from tollway_dataplane.live import Live
 from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.settings import read_tokens
@@ -234,11 +238,13 @@ class Installation:
                 yield
                 await client.close()
 
-            following = Following(
-                live, [SnapshotSecrets(client, NAMESPACE, "tollway-snapshot")], JsonLog(io.BytesIO())
+            log = JsonLog(io.BytesIO())
+            following = Following(live, [SnapshotSecrets(client, NAMESPACE, "tollway-snapshot")], log)
+            forgetting = Forgetting(
+                LocalNearCache(0), RedisForgetter(connect("redis://127.0.0.1:9", 0.1), 0.1), log
             )
             registry = prometheus_client.CollectorRegistry()
-            admin = Admin(live, following, registry, {}, lambda: False, current_tokens)
+            admin = Admin(live, following, forgetting, registry, {}, lambda: False, current_tokens)
             app = Starlette(routes=[Mount("/", wrap(create_admin_app(admin)))], lifespan=closing)
             url = stack.enter_context(served(app, address, self.admin_port))
             wait_for(lambda: bool(loops), "the pod serves")

@@ -29,7 +29,8 @@ DOORS = {
     "prometheus_client": {"metrics.py", "app.py", "edge/admin.py", "tollway_operator/admin.py"},
     "redis": {
         "adapters/redis_client.py", "adapters/redis_cache.py", "adapters/redis_ledger.py",
-        "adapters/redis_memory.py", "adapters/redis_batch.py",
+        "adapters/redis_memory.py", "adapters/redis_batch.py", "adapters/redis_faults.py",
+        "adapters/redis_forgetter.py", "adapters/redis_claims.py",
         "tollway_operator/redis_store.py", "tollway_cli/embedded_redis.py",
     },
 }  # fmt: skip

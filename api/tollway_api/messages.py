@@ -3,16 +3,21 @@ which one it runs.
 
     POST /snapshot   Notify  →  200 PodState: it runs   |  409 PodState with `rejected`: it does not, and why
 
-It wants `Authorization: Bearer <admin token>`.
+And what people say to any one data plane, for all of them:
+
+    POST /purge      Purge   →  200 Purged              |  404, 409, 503: nothing was, and why
+
+Both want `Authorization: Bearer <admin token>`.
 """
 
 import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 PATH: Final = "/snapshot"
+PURGE_PATH: Final = "/purge"
 _SENDABLE: Final = re.compile(rb"[!-~]{1,512}")
 
 
@@ -42,10 +47,34 @@ class PodState:
     digest: str | None
     rejected: str = ""  # why it does not run what it was told last; never repeats a secret
     lookups: dict[str, Lookups] = field(default_factory=dict)  # by index id
+    purged: int = 0  # what was remembered before, and has been purged by this epoch, it has forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """What is to be forgotten: of an index, of a tenant in all its indexes, or of a tenant in one."""
+
+    # A name that is misspelt must not make it a purge of more.
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    index: str = ""  # namespace/name
+    tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """The data plane that says so has forgotten it; others do at once, and after `within_s` seconds at the latest."""
+
+    epoch: int  # milliseconds since 1970 by the clock of the cache Redis
+    indexes: list[str]
+    shared: list[str]  # in which the tenant's answers are everybody's: those indexes were left as they are
+    within_s: float
 
 
 NOTIFY: Final = TypeAdapter(Notify)
 POD_STATE: Final = TypeAdapter(PodState)
+PURGE: Final = TypeAdapter(Purge)
+PURGED: Final = TypeAdapter(Purged)
 
 
 def admin_token(value: bytes) -> str | None:

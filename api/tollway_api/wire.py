@@ -20,6 +20,10 @@ WORDS: Final = "words1"
 # The field with the vector of the judge's own encoder, where the index has another embedding.
 JUDGED: Final = "judged1"
 INDEX_PREFIX: Final = f"{_PREFIX}:index:"
+# When what was purged (epochs.py); news of that and of evictions, a stream; the lease of who deletes what is void.
+EPOCHS_KEY: Final = f"{_PREFIX}:{{epochs}}"
+NEWS_KEY: Final = f"{EPOCHS_KEY}:news"
+SWEEP_KEY: Final = f"{EPOCHS_KEY}:sweep"
 FENCE_KEY: Final = f"{_PREFIX}:fence"  # the latest leadership that wrote here
 # A Lease counts in 32 bits, and one more must fit. What is above was written by no leader, so it refuses none.
 MOST_FENCE: Final = 2**30
@@ -131,9 +135,20 @@ def index_tag(index_id: str) -> str:
     return hashlib.sha256(index_id.encode()).hexdigest()[:8]
 
 
+@lru_cache(maxsize=16_384)
+def owner_tag(tenant: str) -> str:
+    """What comes next, so that a tenant's entries are found when they are purged; "" is the owner of what is shared."""
+    return hashlib.sha256(tenant.encode()).hexdigest()[:8]
+
+
 def entry_prefix(index_id: str) -> str:
     """What the keys of an index's entries begin with."""
     return f"{_PREFIX}:entry:{{{index_tag(index_id)}"
+
+
+# Of every entry and every vector; and how their keys begin, since a glob lets more through.
+REMEMBERED_PATTERN: Final = f"{_PREFIX}:[ev]*:*{{*"
+REMEMBERED: Final = (f"{_PREFIX}:entry:", f"{_PREFIX}:vector:")
 
 
 def entry_pattern(index_id: str) -> str:
@@ -144,6 +159,11 @@ def entry_pattern(index_id: str) -> str:
 def entry_key(partition: str, entry: str) -> str:
     """A remembered answer. It outlives its vectors, so that a new embedding finds it again."""
     return f"{_PREFIX}:entry:{{{partition}}}:{entry}"
+
+
+def claim_key(partition: str, entry: str) -> str:
+    """Stands while some data plane asks a provider for what it will remember there."""
+    return f"{_PREFIX}:claim:{{{partition}}}:{entry}"
 
 
 def ledger_keys(tenant: TenantName) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ everything a process needs and takes it down again; `__main__` and `tollway serv
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,7 +19,8 @@ from tollway_dataplane.adapters.near_cache import LocalNearCache
 from tollway_dataplane.adapters.openai_embedder import OpenAIEmbedder
 from tollway_dataplane.adapters.openai_upstream import open_upstream
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
-from tollway_dataplane.adapters.redis_client import connect
+from tollway_dataplane.adapters.redis_client import connected
+from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.redis_memory import watch_memory
 from tollway_dataplane.adapters.snapshot_files import SnapshotFiles
@@ -37,7 +38,9 @@ from tollway_dataplane.edge.endpoint import Bounds, Edge, create_public_app
 from tollway_dataplane.edge.models import models_routes
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.embedding_service import EmbeddingService
+from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.following import Following
+from tollway_dataplane.forgetting import Forgetting
 from tollway_dataplane.live import Live
 from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.metrics import Metrics
@@ -56,6 +59,7 @@ class DataPlane:
 
     live: Live
     following: Following
+    forgetting: Forgetting
     metrics: Metrics
     public: ASGIApp
     admin: ASGIApp
@@ -72,10 +76,7 @@ async def open_dataplane(
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry())
         observer = Observer(metrics, log)
-        cache_redis = connect(settings.cache_redis_url, settings.cache_read_deadline_s)
-        stack.push_async_callback(cache_redis.aclose)
-        ledger_redis = connect(settings.ledger_redis_url, settings.ledger_deadline_s)
-        stack.push_async_callback(ledger_redis.aclose)
+        cache_redis, ledger_redis, *replica = await stack.enter_async_context(connected(_servers(settings)))
         litellm = LiteLLMUpstream()
         upstreams: dict[Protocol, Upstream] = {
             Protocol.OPENAI: await stack.enter_async_context(open_upstream()),
@@ -91,11 +92,13 @@ async def open_dataplane(
             if any(model.protocol is Protocol.LITELLM for model in models):
                 await litellm.load()
 
-        cache = RedisAnswerCache(cache_redis, settings.cache_write_deadline_s, encoder.dimensions)
         near = LocalNearCache(settings.near_cache_bytes)
+        forgetter = RedisForgetter(cache_redis, settings.cache_write_deadline_s)
+        forgetting = await stack.enter_async_context(_following(Forgetting(near, forgetter, log)))
+        cache = RedisAnswerCache(cache_redis, settings.cache_write_deadline_s, encoder.dimensions, *replica)
         recall = Recall(
             cache,
-            near,
+            forgetting,
             embedders,
             await asyncio.to_thread(shipped),
             Deadlines(settings.cache_read_deadline_s, settings.embed_deadline_s, settings.coalesce_wait_s),
@@ -120,7 +123,8 @@ async def open_dataplane(
         edge = Edge(live, Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
 
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, metrics.process)
-        for work in (ledger.keep_holds(), memory, _measure_loop_lag(metrics)):
+        claims = cache.claims.keep()
+        for work in (ledger.keep_holds(), claims, memory, _measure_loop_lag(metrics)):
             await stack.enter_async_context(running(work))
         draining = asyncio.Event()
         public = create_public_app(
@@ -135,12 +139,29 @@ async def open_dataplane(
         admin = Admin(
             live,
             following,
+            forgetting,
             metrics.registry,
             metrics.cache.by_index,
             draining.is_set,
             lambda: read_tokens(settings.admin_token_dir),
         )
-        yield DataPlane(live, following, metrics, public, create_admin_app(admin), draining)
+        yield DataPlane(live, following, forgetting, metrics, public, create_admin_app(admin), draining)
+
+
+def _servers(settings: Settings) -> list[tuple[str, float]]:
+    """The cache's, the ledger's, and the cache's replica where there is one, each with its deadline."""
+    cache = [settings.cache_redis_url, *filter(None, [settings.cache_replica_redis_url])]
+    first, *replica = [(url, settings.cache_read_deadline_s) for url in cache]
+    return [first, (settings.ledger_redis_url, settings.ledger_deadline_s), *replica]
+
+
+@asynccontextmanager
+async def _following(forgetting: Forgetting) -> AsyncIterator[Forgetting]:
+    """With what it knows at first."""
+    with suppress(CacheFault):  # then nothing is answered from memory until it can be asked
+        await forgetting.refresh()
+    async with running(forgetting.run()), running(forgetting.sweep()):
+        yield forgetting
 
 
 def _embedders(encoder: LocalEmbedder, upstream: Upstream) -> Embedders:

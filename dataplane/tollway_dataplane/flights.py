@@ -10,13 +10,19 @@ from functools import partial
 class Flight:
     """Somebody's asking. Whoever has begun one must land it, however the asking ends; landing again does nothing."""
 
-    on_landed: Callable[[], object] = lambda: None
+    is_waited_for: bool = False
     landed: asyncio.Event = field(default_factory=asyncio.Event)
+    _afterwards: list[Callable[[], object]] = field(default_factory=list)
+
+    def then(self, what: Callable[[], object]) -> None:
+        """To be done when it lands."""
+        self._afterwards.append(what)
 
     def land(self) -> None:
         if not self.landed.is_set():
             self.landed.set()
-            self.on_landed()
+            for each in self._afterwards:
+                each()
 
 
 class Flights:
@@ -42,5 +48,6 @@ class Flights:
         """Others wait for it unless they wait for somebody else already."""
         if key in self._under_way:
             return Flight()
-        flight = self._under_way[key] = Flight(partial(self._under_way.pop, key))
+        flight = self._under_way[key] = Flight(is_waited_for=True)
+        flight.then(partial(self._under_way.pop, key))
         return flight

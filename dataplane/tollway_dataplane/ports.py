@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from tollway_api.epochs import Epochs, Scope
 from tollway_api.parts import Head
 from tollway_api.snapshot import Embedding, Index, IndexVersion, Model, Tenant
 from tollway_dataplane.core.budgeting import Denied
@@ -17,6 +18,8 @@ from tollway_dataplane.core.judge import View
 from tollway_dataplane.core.reading import Encoded, WordVectors
 
 Vector = npt.NDArray[np.float32]
+# What is larger is not remembered: it would push hundreds of usual answers out.
+MOST_ANSWER_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,30 @@ class SnapshotSource(Protocol):
     async def encoded(self, head: Head) -> bytes: ...
 
 
+class Claims(Protocol):
+    """Who is asking a provider for what, over all data planes. A claim of one that has died is soon gone."""
+
+    async def take(self, place: Place, within_s: float) -> bool:
+        """Whether nobody else is asking for it, so that others wait for us. Raises CacheFault."""
+
+    def release(self, place: Place) -> None:
+        """Where it was taken, nobody need wait any more. Takes no time and never fails."""
+
+    def forget(self, place: Place) -> None:
+        """Where it was taken, it is gone: what is put takes the claim along."""
+
+    async def drain(self) -> None:
+        """Waits for releases under way."""
+
+
 class AnswerCache(Protocol):
     """Remembers answers. Every method raises CacheFault, and none takes longer than it is given, in seconds."""
 
-    async def get(self, place: Place, within_s: float) -> Remembered | None: ...
+    @property
+    def claims(self) -> Claims: ...
+
+    async def get(self, place: Place, within_s: float, *, latest: bool = False) -> Remembered | None:
+        """`latest`: also what has been put this moment; otherwise that may still be a miss."""
 
     async def nearest(self, place: Place, vector: Vector, count: int, within_s: float) -> Sequence[Neighbour]:
         """By the version that lookups ask, whose embedding has made the vector."""
@@ -84,6 +107,39 @@ class NearCache(Protocol):
     def put(self, key: str, answer: Remembered) -> None: ...
 
     def forget(self, prefix: str) -> None: ...
+
+    def drop(self, key: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What the shared cache says of forgetting."""
+
+    epochs: Epochs
+    asked_at: float  # `time.monotonic` when it was the latest
+    evicted: Sequence[str] = ()  # keys of entries
+    may_lack: bool = False  # whether evictions may have been missed
+
+
+class Forgetter(Protocol):
+    """Makes all data planes forget. Every method raises CacheFault, and then nobody knows whether it was done; to do it
+    again does no harm.
+    """
+
+    async def news(self, known: Epochs, wait_s: float, *, trusted: bool) -> News:
+        """What is new; waits so long at most for something to be. What is `known` and lost there is put back. Where
+        nothing stands there and what is known is not trusted to be the latest, everything is purged.
+        """
+
+    async def purge(self, scope: Scope) -> int:
+        """The epoch of the purge."""
+
+    async def evict(self, place: Place) -> None: ...
+
+    async def sweep(self, after_s: float) -> int | None:
+        """Deletes what is void, once the latest purge is so old, and says how many keys that were; None where there was
+        nothing to do, or another does it.
+        """
 
 
 class Encoder(Protocol):

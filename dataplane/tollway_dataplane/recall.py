@@ -22,13 +22,25 @@ from tollway_dataplane.core.verification import verify
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.errors import CacheFault, EmbedderFault
 from tollway_dataplane.flights import Flight, Flights
-from tollway_dataplane.ports import AnswerCache, FoundBy, NearCache, Neighbour, Place, Remembered, Vector
+from tollway_dataplane.forgetting import Forgetting
+from tollway_dataplane.ports import (
+    MOST_ANSWER_BYTES,
+    AnswerCache,
+    FoundBy,
+    Neighbour,
+    Place,
+    Remembered,
+    Vector,
+)
 
 CANDIDATES: Final = 5
 # The judge was trained on candidates no further than this, and of those hardly any at the end may be reused.
 LEAST_SIMILARITY: Final = 0.6
 # The encoder reads no further than about this, so longer prompts are not compared by meaning.
 MOST_CHARACTERS: Final = 1_000
+# Between two looks for an answer that another data plane is asking for, growing.
+_FIRST_PAUSE_S: Final = 0.02
+_LONGEST_PAUSE_S: Final = 0.2
 _MOST_PENDING_STORES: Final = 1_000
 _EMBED_BESIDE_S: Final = 2.0  # for a version that lookups do not ask; nobody waits for it
 
@@ -81,20 +93,21 @@ class Recall:
     def __init__(
         self,
         cache: AnswerCache,
-        near: NearCache,
+        forgetting: Forgetting,
         embedders: Embedders,
         judge: Judge,
         deadlines: Deadlines,
         on_store: Callable[[str], None],
     ) -> None:
         self._cache = cache
-        self._near = near
+        self._forgetting = forgetting
         self._embedders = embedders
         self._judge = judge
         self._deadlines = deadlines
         self._flights = Flights(deadlines.coalesce)
         self._on_store = on_store
         self._stores: set[asyncio.Task[None]] = set()
+        self._storing: set[str] = set()  # keys of entries
         self._indexes: Mapping[str, Index] = {}  # those that are there now, by id
 
     async def follow(self, snapshot: Snapshot) -> None:
@@ -104,7 +117,7 @@ class Recall:
         """
         before, self._indexes = self._indexes, snapshot.indexes
         for index_id in before.keys() - snapshot.indexes.keys():
-            self._near.forget(wire.entry_prefix(index_id))
+            self._forgetting.forget_index(index_id)
         if any(
             index_id not in snapshot.indexes or snapshot.indexes[index_id].versions != index.versions
             for index_id, index in before.items()
@@ -120,7 +133,10 @@ class Recall:
         if policy.cache is None or index is None or request.prompt is None:
             return Lookup(CacheReason.NO_CACHE)
         prompt = normalise(request.prompt)
-        place = Place(index, partition_of(request, tenant, policy, index), entry_of(prompt))
+        partition = self._forgetting.partition(partition_of(request, tenant, policy, index), index, tenant)
+        if partition is None:
+            return Lookup(CacheReason.CACHE_UNAVAILABLE)
+        place = Place(index, partition, entry_of(prompt))
         patience = _Patience(self._deadlines.read)
         try:
             answer = await self._exact(place, patience)
@@ -139,21 +155,69 @@ class Recall:
         return await self._in_turn(place, prompt, patience)
 
     async def _in_turn(self, place: Place, prompt: str, patience: "_Patience") -> Lookup:
-        """After somebody else who is asking the very same, if there is one; what that one was told is remembered here
-        unless it must not be.
+        """After somebody else who is asking the very same, here or at another data plane, if there is one; what that
+        one was told is remembered unless it must not be.
         """
-        key = wire.entry_key(place.partition, place.entry)
-        if await self._flights.another(key) and (answer := self._near.get(key, time.time())) is not None:
+        key = _key(place)
+        if await self._flights.another(key) and (answer := self._forgetting.recalled(place)) is not None:
             return Lookup(CacheReason.COALESCED, answer, place=place)
         flight = self._flights.begin(key)
         try:
-            lookup = await self._by_meaning(place, prompt, patience)
+            if flight.is_waited_for and self._deadlines.coalesce:
+                lookup = await self._among_all(place, prompt, patience, flight)
+            else:
+                lookup = await self._by_meaning(place, prompt, patience)
         except BaseException:
             flight.land()
             raise
         if lookup.answer is not None:
             flight.land()
         return replace(lookup, flight=flight)
+
+    async def _among_all(self, place: Place, prompt: str, patience: "_Patience", flight: Flight) -> Lookup:
+        # While the prompt is embedded, so that it costs no time.
+        claiming = asyncio.create_task(self._claimed(place))
+        # One that is under way still when all is over may yet be granted.
+        flight.then(lambda: claiming.add_done_callback(lambda _: self._landed(place)))
+        lookup = await self._by_meaning(place, prompt, patience)
+        if lookup.answer is None and not await claiming:
+            answer = await self._from_elsewhere(place)
+            if answer is not None:
+                return Lookup(CacheReason.COALESCED, answer, place=place)
+        return lookup
+
+    def _landed(self, place: Place) -> None:
+        """Who waits elsewhere waits on for an answer that is about to be remembered."""
+        if _key(place) not in self._storing:
+            self._cache.claims.release(place)
+
+    async def _claimed(self, place: Place) -> bool:
+        """False where another data plane is asking for it; a cache that cannot say so keeps nobody waiting."""
+        try:
+            return await self._cache.claims.take(place, self._deadlines.read)
+        except CacheFault:
+            return True
+
+    async def _from_elsewhere(self, place: Place) -> Remembered | None:
+        """What another data plane is asking for, once it is there. None when the time is over, when that one has given
+        up, or died, so that it is our turn, and when the cache does not answer.
+        """
+        loop = asyncio.get_running_loop()
+        until, pause_s = loop.time() + self._deadlines.coalesce, _FIRST_PAUSE_S
+        while loop.time() < until:
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+            try:
+                is_ours = await self._cache.claims.take(place, self._deadlines.read)
+                # Only then, since it may have come in between.
+                answer = await self._cache.get(place, self._deadlines.read, latest=True)
+            except CacheFault:
+                return None
+            if answer is not None:
+                self._keep(place, answer)
+            if answer is not None or is_ours:
+                return answer
+        return None
 
     async def _by_meaning(self, place: Place, prompt: str, patience: "_Patience") -> Lookup:
         if len(prompt) > MOST_CHARACTERS:
@@ -171,9 +235,8 @@ class Recall:
         return replace(lookup, vector=vector)
 
     async def _exact(self, place: Place, patience: "_Patience") -> Remembered | None:
-        key = wire.entry_key(place.partition, place.entry)
-        answer = self._near.get(key, time.time())
-        if answer is None:
+        answer = self._forgetting.recalled(place)
+        if answer is None and not self._forgetting.is_evicted(place):
             with patience.spend() as within_s:
                 answer = await self._cache.get(place, within_s)
             if answer is not None:
@@ -184,7 +247,7 @@ class Recall:
         """In this process; whether the index is still there to remember it."""
         stands = place.index.id in self._indexes
         if stands:
-            self._near.put(wire.entry_key(place.partition, place.entry), answer)
+            self._forgetting.keep(place, answer)
         return stands
 
     async def _semantic(self, place: Place, view: View, vector: Vector, patience: "_Patience") -> Lookup:
@@ -195,10 +258,11 @@ class Recall:
         for neighbour in neighbours:
             reason, probability = self._verdict(view, neighbour, place.index)
             if reason is CacheReason.SEMANTIC:
+                there = replace(place, entry=neighbour.entry)
                 with patience.spend() as within_s:
-                    answer = await self._cache.get(
-                        Place(place.index, place.partition, neighbour.entry), within_s
-                    )
+                    answer = await self._cache.get(there, within_s)
+                if self._forgetting.is_evicted(there):
+                    answer = None
                 if answer is not None:
                     return Lookup(reason, answer, neighbour.similarity, probability, place, view)
                 reason = CacheReason.ENTRY_GONE
@@ -218,6 +282,12 @@ class Recall:
         place = lookup.place
         if place is None or policy.cache is None or policy.cache.mode is CacheMode.READ_ONLY:
             return
+        if len(body) > MOST_ANSWER_BYTES:
+            self._on_store("AnswerTooLarge")
+            return
+        if self._forgetting.voids(place):
+            self._on_store("Purged")
+            return
         answer = Remembered(body, model, cost_nano, expires_at=time.time() + place.index.ttl_ms / 1_000)
         if not self._keep(place, answer):
             self._on_store("IndexGone")
@@ -225,6 +295,7 @@ class Recall:
         if len(self._stores) >= _MOST_PENDING_STORES:
             self._on_store("TooManyPending")
             return
+        self._storing.add(_key(place))
         task = asyncio.create_task(self._store(lookup, place, answer))
         self._stores.add(task)
         task.add_done_callback(self._stores.discard)
@@ -234,8 +305,12 @@ class Recall:
             await self._cache.put(place, await self._found_by(lookup, place), answer)
         except CacheFault as fault:
             self._on_store(fault.reason)
+            self._cache.claims.release(place)
         else:
             self._on_store("Stored")
+            self._cache.claims.forget(place)
+        finally:
+            self._storing.discard(_key(place))
 
     async def _found_by(self, lookup: Lookup, place: Place) -> FoundBy | None:
         """For the versions that are written now, of which the lookup's may be none any more. A version whose embedding
@@ -262,5 +337,10 @@ class Recall:
         return vector
 
     async def drain(self) -> None:
-        """Waits for the stores under way."""
+        """Waits for what is under way."""
         await asyncio.gather(*self._stores)
+        await self._cache.claims.drain()
+
+
+def _key(place: Place) -> str:
+    return wire.entry_key(place.partition, place.entry)

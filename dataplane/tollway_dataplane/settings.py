@@ -52,6 +52,10 @@ class Settings:
     ] = Path("/etc/tollway/admin-token")
     listen: Annotated[AddressText, "Address of the public port."] = Address("0.0.0.0", 8080)  # noqa: S104 - a pod's own address is not known beforehand
     admin_listen: Annotated[AddressText, "Address of probes and metrics."] = Address("0.0.0.0", 8081)  # noqa: S104 - nor here
+    cache_replica_redis_url: Annotated[
+        RedisUrl,
+        "URL of replicas of the cache's Redis, to look up there; what they have not got yet is a miss.",
+    ] = ""
     cache_read_deadline_s: Annotated[
         float,
         "Seconds that a request may wait for the cache, over all it asks of it; a slower one is a miss.",
@@ -65,7 +69,7 @@ class Settings:
     ] = 0.5
     coalesce_wait_s: Annotated[
         float,
-        "Seconds that a request waits for the answer to the very same one that this process is asking for already; 0: "
+        "Seconds that a request waits for the answer to the very same one that a data plane is asking for already; 0: "
         "none.",
     ] = 5.0
     near_cache_bytes: Annotated[int, "Bytes of answers kept in this process."] = 64 * 1024 * 1024

@@ -1,20 +1,39 @@
 """The cache's part of a request."""
 
 import asyncio
+import io
+import time
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from tests.dataplanes import Setup, compiled
+from tollway_api.epochs import Epochs, Scope
 from tollway_dataplane.adapters.near_cache import LocalNearCache
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.judge import shipped
 from tollway_dataplane.core.reading import Encoded
 from tollway_dataplane.embedders import Embedders
-from tollway_dataplane.ports import FoundBy, Neighbour, Place, Remembered, Vector
-from tollway_dataplane.recall import Deadlines, Recall
+from tollway_dataplane.forgetting import Forgetting
+from tollway_dataplane.logs import JsonLog
+from tollway_dataplane.ports import MOST_ANSWER_BYTES, FoundBy, Neighbour, News, Place, Remembered, Vector
+from tollway_dataplane.recall import Deadlines, Lookup, Recall
+
+
+class NoClaims:
+    async def take(self, place: Place, within_s: float) -> bool:
+        raise AssertionError((place, within_s))
+
+    def release(self, place: Place) -> None:
+        raise AssertionError(place)
+
+    def forget(self, place: Place) -> None:
+        raise AssertionError(place)
+
+    async def drain(self) -> None:
+        return
 
 
 class SlowCache:
@@ -22,8 +41,10 @@ class SlowCache:
 
     def __init__(self) -> None:
         self.given: list[float] = []
+        self.claims = NoClaims()
 
-    async def get(self, _: Place, within_s: float) -> Remembered | None:
+    async def get(self, _: Place, within_s: float, *, latest: bool = False) -> Remembered | None:
+        assert not latest
         await self._answer(within_s)
         return None
 
@@ -40,6 +61,20 @@ class SlowCache:
         await asyncio.sleep(0.01)
 
 
+class NothingPurged:
+    async def news(self, known: Epochs, wait_s: float, *, trusted: bool) -> News:
+        return News(known, time.monotonic() + wait_s * trusted)
+
+    async def purge(self, scope: Scope) -> int:
+        raise AssertionError(scope)
+
+    async def evict(self, place: Place) -> None:
+        raise AssertionError(place)
+
+    async def sweep(self, after_s: float) -> int | None:
+        raise AssertionError(after_s)
+
+
 class Encoder:
     async def embed(self, text: str) -> Encoded:
         vector = np.full(384, 384**-0.5, dtype=np.float32)
@@ -49,14 +84,10 @@ class Encoder:
 async def test_all_that_a_request_asks_of_the_cache_shares_one_deadline() -> None:
     snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
     cache = SlowCache()
-    recall = Recall(
-        cache,
-        LocalNearCache(1_000),
-        Embedders(Encoder(), {}),
-        shipped(),
-        Deadlines(5.0, 1.0, 0.0),
-        lambda _: None,
-    )
+    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
+    await forgetting.refresh()
+    embedders = Embedders(Encoder(), {})
+    recall = Recall(cache, forgetting, embedders, shipped(), Deadlines(5.0, 1.0, 0.0), lambda _: None)
     (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
     prompt = "what is a fjord?"
     request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
@@ -66,3 +97,17 @@ async def test_all_that_a_request_asks_of_the_cache_shares_one_deadline() -> Non
     assert exact == pytest.approx(5.0)
     assert 5.0 - exact < 0.01 <= exact - search
     assert search - hit >= 0.01
+
+
+async def test_an_answer_that_is_too_large_is_not_remembered_and_counted() -> None:
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
+    outcomes: list[str] = []
+    forgetting = Forgetting(LocalNearCache(10**9), NothingPurged(), JsonLog(io.BytesIO()))
+    embedders, deadlines = Embedders(Encoder(), {}), Deadlines(1.0, 1.0, 0.0)
+    recall = Recall(SlowCache(), forgetting, embedders, shipped(), deadlines, outcomes.append)
+    await recall.follow(snapshot)
+    place = Place(snapshot.indexes["default/answers"], "0" * 52, "0" * 32)
+    body = b" " * (MOST_ANSWER_BYTES + 1)
+    recall.remember(Lookup(CacheReason.NO_NEIGHBOUR, place=place), snapshot.policies[0], body, "cheap", 1)
+    assert outcomes == ["AnswerTooLarge"]
+    assert forgetting.recalled(place) is None

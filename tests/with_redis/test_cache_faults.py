@@ -4,8 +4,10 @@ deadline.
 
 import asyncio
 import time
+import zlib
 
 import numpy as np
+import orjson
 import pytest
 from redis.asyncio import Redis
 
@@ -18,7 +20,7 @@ from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.errors import CacheFault
-from tollway_dataplane.ports import FoundBy, Place, Remembered
+from tollway_dataplane.ports import MOST_ANSWER_BYTES, FoundBy, Place, Remembered
 
 
 async def command(redis: Redis, *words: str | int) -> None:
@@ -63,6 +65,9 @@ async def test_what_has_expired_and_is_not_swept_up_yet_is_a_miss(
         (("*:vector:*", "prompt", b"\xff\xfe"), "CacheUnavailable"),
         (("*:entry:*", "body", b"not json"), "CacheKeyCollision"),
         (("*:entry:*", "body", b"5"), "CacheKeyCollision"),
+        (("*:entry:*", "body", b"x is no zlib"), "CacheKeyCollision"),
+        (("*:entry:*", "body", zlib.compress(b"5" * 20_000)[:-5]), "CacheKeyCollision"),
+        (("*:entry:*", "body", zlib.compress(b" " * 10**8)), "CacheKeyCollision"),
         (("*:entry:*", "body", b'{"choices":5}'), "CacheKeyCollision"),
         (("*:entry:*", "model", b"a\r\nb: c"), "CacheKeyCollision"),
         (("*:entry:*", "model", "é€".encode()), "CacheKeyCollision"),
@@ -142,7 +147,8 @@ async def test_a_full_cache_with_eviction_goes_on_storing(
 ) -> None:
     gateway = await start(setup, cache_url=fault_redis.url)
     index = gateway.snapshot.indexes["default/answers"]
-    answer = Remembered(b"x" * 10_000, "cheap", 1, time.time() + 60)
+    body = np.random.default_rng(1).bytes(10_000)  # not to be compressed
+    answer = Remembered(body, "cheap", 1, time.time() + 60)
     client = connect(fault_redis.url, 2.0)
     await client.config_set("maxmemory", int((await client.info("memory"))["used_memory"]) + 500_000)
     for number in range(200):
@@ -238,7 +244,7 @@ async def test_answers_expire_after_their_time(
     assert (await gateway.ask(PASSWORD)).source == "live"
     async with Redis.from_url(cache_redis.url) as redis:
         await gateway.stored(2)
-        assert {await redis.pttl(key) > 0 for key in await redis.keys("tollway:*")} == {True}
+        assert {await redis.pttl(key) > 0 for key in await redis.keys(wire.REMEMBERED_PATTERN)} == {True}
 
 
 async def test_all_keys_of_a_partition_carry_one_hash_tag(
@@ -247,7 +253,7 @@ async def test_all_keys_of_a_partition_carry_one_hash_tag(
     await gateway.ask(PASSWORD)
     await gateway.stored()
     async with Redis.from_url(cache_redis.url) as redis:
-        keys = [str(key) for key in await redis.keys("tollway:*")]
+        keys = [str(key) for key in await redis.keys(wire.REMEMBERED_PATTERN)]
     tags = {key[key.index("{") : key.index("}")] for key in keys}
     assert (len(keys), len(tags)) == (2, 1)
 
@@ -298,3 +304,20 @@ async def test_an_entry_that_somebody_else_wrote_is_a_miss(
         await redis.hset(entry, "cost_nano", "much")
     reply = await gateway.ask(PASSWORD)
     assert (reply.status, reply.headers["x-tollway-cache-reason"]) == (200, "CacheKeyCollision")
+
+
+async def test_answers_are_kept_compressed_and_come_back_as_they_were(
+    gateway: Running, cache_redis: EmbeddedRedis
+) -> None:
+    client = connect(cache_redis.url, 2.0)
+    cache = RedisAnswerCache(client, 2.0, 384)
+    place = Place(gateway.snapshot.indexes["default/answers"], "a" * 52, "e" * 32)
+    for text in ("short", "a usual answer of some length " * 40, "é" * (MOST_ANSWER_BYTES // 4)):
+        body = orjson.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]})
+        await cache.put(place, None, Remembered(body, "cheap", 1, time.time() + 60))
+        found = await cache.get(place, 2.0)
+        assert found is not None
+        assert found.body == body
+        kept = await client.hstrlen(wire.entry_key(place.partition, place.entry), "body")
+        assert kept == len(body) if len(body) < 512 else kept < len(body) / 2
+    await client.aclose()

@@ -31,6 +31,9 @@ class LocalNearCache:
         for key in [each for each in self._answers if each.startswith(prefix)]:
             del self._answers[key]
 
+    def drop(self, key: str) -> None:
+        self._answers.pop(key, None)
+
     @property
     def bytes_used(self) -> int:
         return int(self._answers.currsize)

@@ -2,53 +2,69 @@
 the caller gets an answer within the deadline or a CacheFault with a reason to count.
 """
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Final, cast
+import zlib
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any, Final
 
 import numpy as np
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import BusyLoadingError, OutOfMemoryError, ResponseError
 
 from tollway_api import wire
-from tollway_api.semantic_cache_index import VectorType
+from tollway_api.semantic_cache_index import VectorAlgorithm, VectorType
 from tollway_api.snapshot import IndexVersion
-from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
+from tollway_dataplane.adapters.redis_claims import RedisClaims
+from tollway_dataplane.adapters.redis_faults import cache_faults
 from tollway_dataplane.core.completions import text_of
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.judge import View, is_own
 from tollway_dataplane.core.reading import WordVectors
 from tollway_dataplane.errors import CacheFault
-from tollway_dataplane.ports import FoundBy, Neighbour, Place, Remembered, Vector
+from tollway_dataplane.ports import MOST_ANSWER_BYTES, FoundBy, Neighbour, Place, Remembered, Vector
 
 _DTYPES: Final = {VectorType.FLOAT16: np.float16, VectorType.FLOAT32: np.float32}
 _FIELDS: Final = ("body", "model", "cost_nano", "expires_at")
+# From 750,000 vectors on RediSearch looks for fewer than eight neighbours by way of the whole graph, however small the
+# partition (VecSim's `preferAdHocSearch`): half a second where comparing a hundred vectors takes a millisecond.
+_LEAST_ASKED: Final = 8
+# How many candidates of the graph are examined, where it is used at all: in partitions of tens of thousands. With the
+# server's ten, every other nearest one is overlooked there.
+_EFFORT: Final = 200
+_REPLICA_RESTS_S: Final = 1.0
+_LEAST_PACKED_BYTES: Final = 512
+_ZLIB: Final = b"\x78"
 _MODEL: Final = re.compile(r"[!-~]{1,256}")  # goes into a header
 _MOST_COST_NANO: Final = 10**15  # a million dollars
 
 
 class RedisAnswerCache:
-    """Deadlines are seconds for one call, waiting for a connection included."""
+    """Deadlines are seconds for one call, waiting for a connection included. Where there is a replica it is read, and
+    the primary when the replica does not answer; what a replica that is behind has not got is a miss.
+    """
 
-    def __init__(self, redis: Redis, write_deadline_s: float, judged_dimensions: int) -> None:
+    def __init__(
+        self, redis: Redis, write_deadline_s: float, judged_dimensions: int, replica: Redis | None = None
+    ) -> None:
+        self.claims = RedisClaims(redis, write_deadline_s)
         self._redis = redis
         self._write_deadline_s = write_deadline_s
         self._judged_dimensions = judged_dimensions  # of the vectors that the judge reads
+        self._replica = replica
+        self._replica_rests_until = 0.0
 
-    async def get(self, place: Place, within_s: float) -> Remembered | None:
+    async def get(self, place: Place, within_s: float, *, latest: bool = False) -> Remembered | None:
         key = wire.entry_key(place.partition, place.entry)
-        async with _faults("get", within_s):
-            values = cast("list[bytes | None]", await self._redis.hmget(key, list(_FIELDS)))
-        body, model, cost, expires_at = values
-        if body is None or model is None:
+        values = await self._read("get", within_s, "HMGET", key, *_FIELDS, latest=latest)
+        packed, model, cost, expires_at = values
+        if packed is None or model is None:
             return None
         try:
+            body = _unpacked(packed)
             answer = Remembered(body, model.decode(), int(cost or 0), float(expires_at or 0))
             completion = orjson.loads(body)
-        except ValueError as exc:
+        except (ValueError, zlib.error) as exc:
             raise CacheFault(CacheReason.CACHE_KEY_COLLISION, "get") from exc
         # What somebody else has written there is nobody's answer.
         ours = isinstance(completion, dict) and text_of(completion) and _MODEL.fullmatch(answer.model)
@@ -58,21 +74,37 @@ class RedisAnswerCache:
 
     async def nearest(self, place: Place, vector: Vector, count: int, within_s: float) -> Sequence[Neighbour]:
         """The closest entries of the partition. Only documents of the version that lookups ask are seen."""
-        version = place.index.version
-        query = f"@partition:{{{place.partition}}}=>[KNN {count} @embedding $vector AS distance]"
-        async with _faults("search", within_s):
-            reply = await self._redis.execute_command(  # type: ignore[no-untyped-call]  # the library does not type it
-                "FT.SEARCH", wire.index_name(version), query,
-                "PARAMS", 2, "vector", encoded(vector, version.vector_type),
-                "SORTBY", "distance", "RETURN", 4, "distance", "prompt", wire.WORDS, _judged_in(version),
-                "LIMIT", 0, count, "DIALECT", 2,
-            )  # fmt: skip
+        version, asked = place.index.version, max(count, _LEAST_ASKED)
+        effort = f"EF_RUNTIME {_EFFORT} " if version.algorithm is VectorAlgorithm.HNSW else ""
+        query = f"@partition:{{{place.partition}}}=>[KNN {asked} @embedding $vector {effort}AS distance]"
+        reply = await self._read(
+            "search", within_s,
+            "FT.SEARCH", wire.index_name(version), query,
+            "PARAMS", 2, "vector", encoded(vector, version.vector_type),
+            "SORTBY", "distance", "RETURN", 4, "distance", "prompt", wire.WORDS, _judged_in(version),
+            "LIMIT", 0, count, "DIALECT", 2,
+        )  # fmt: skip
         return _neighbours(reply, version, self._judged_dimensions)
+
+    async def _read(
+        self, attempted: str, within_s: float, *words: str | int | bytes, latest: bool = False
+    ) -> Any:
+        if self._replica is not None and not latest and monotonic() >= self._replica_rests_until:
+            began, within_s = monotonic(), within_s / 2
+            try:
+                async with cache_faults(attempted, within_s):
+                    return await self._replica.execute_command(*words)  # type: ignore[no-untyped-call]  # the library does not type it
+            except CacheFault:
+                # So that not every request waits for what hangs.
+                self._replica_rests_until = monotonic() + _REPLICA_RESTS_S
+                within_s = max(0.0, 2 * within_s - (monotonic() - began))
+        async with cache_faults(attempted, within_s):
+            return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]  # as above
 
     async def put(self, place: Place, found_by: FoundBy | None, answer: Remembered) -> None:
         entry_key = wire.entry_key(place.partition, place.entry)
-        fields = {name: getattr(answer, name) for name in _FIELDS}
-        async with _faults("put", self._write_deadline_s):
+        fields = {name: getattr(answer, name) for name in _FIELDS} | {"body": _packed(answer.body)}
+        async with cache_faults("put", self._write_deadline_s):
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.hset(entry_key, mapping=fields)  # type: ignore[arg-type]  # values may be bytes
             pipeline.pexpire(entry_key, place.index.ttl_ms)
@@ -82,7 +114,25 @@ class RedisAnswerCache:
                     document = _document(place.partition, found_by.view, version, vector)
                     pipeline.hset(vector_key, mapping=document)  # type: ignore[arg-type]  # the library forgets that values may be bytes
                     pipeline.pexpire(vector_key, place.index.ttl_ms)
+            # In one step, so that who waits finds the claim or the answer.
+            pipeline.delete(wire.claim_key(place.partition, place.entry))
             await pipeline.execute()
+
+
+def _packed(body: bytes) -> bytes:
+    """Compressed where it is worth while: a usual answer to half its size in 50 µs, behind the reply; back in 10."""
+    return zlib.compress(body, 1) if len(body) >= _LEAST_PACKED_BYTES else body
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """Raises ValueError or zlib.error for what we have not written. JSON never begins as zlib's format does."""
+    if packed[:1] != _ZLIB:
+        return packed
+    unpacking = zlib.decompressobj()
+    body = unpacking.decompress(packed, MOST_ANSWER_BYTES)
+    if not unpacking.eof:
+        raise ValueError("broken off, or larger than any answer of ours")
+    return body
 
 
 def _document(partition: str, view: View, version: IndexVersion, vector: Vector) -> dict[str, str | bytes]:
@@ -151,32 +201,3 @@ def _neighbour(key: bytes, fields: list[bytes], version: IndexVersion, dimension
         vector,
         words,
     )
-
-
-@asynccontextmanager
-async def _faults(attempted: str, deadline_s: float) -> AsyncIterator[None]:
-    """The deadline, and the third party's exceptions as ours."""
-    try:
-        async with asyncio.timeout(deadline_s):
-            yield
-    except TimeoutError as exc:
-        raise CacheFault(CacheReason.CACHE_TIMEOUT, attempted) from exc
-    except OutOfMemoryError as exc:
-        raise CacheFault(CacheReason.CACHE_OUT_OF_MEMORY, attempted) from exc
-    except BusyLoadingError as exc:
-        raise CacheFault(CacheReason.CACHE_UNAVAILABLE, attempted) from exc
-    except ResponseError as exc:
-        raise CacheFault(_reason_of(str(exc)), attempted) from exc
-    except REDIS_ERRORS as exc:
-        raise CacheFault(CacheReason.CACHE_UNAVAILABLE, attempted) from exc
-
-
-def _reason_of(message: str) -> CacheReason:
-    """What Redis complains of. A transaction reports the first failed command's complaint."""
-    if "WRONGTYPE" in message:
-        return CacheReason.CACHE_KEY_COLLISION
-    if "OOM" in message:
-        return CacheReason.CACHE_OUT_OF_MEMORY
-    if "vector" in message.lower() and ("size" in message.lower() or "blob" in message.lower()):
-        return CacheReason.CACHE_WRONG_DIMENSION
-    return CacheReason.CACHE_UNAVAILABLE

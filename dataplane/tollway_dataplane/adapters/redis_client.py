@@ -1,6 +1,8 @@
-"""How this plane connects to Redis, and which of its exceptions mean what. Used by the two Redis adapters."""
+"""How this plane connects to Redis, and which of its exceptions mean what. Used by the Redis adapters."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -28,3 +30,14 @@ def connect(url: str, deadline_s: float, max_connections: int = 64) -> Redis:
         protocol=2,  # the shape of RediSearch's replies differs between protocols; this one every server speaks
     )
     return Redis.from_pool(pool)
+
+
+@asynccontextmanager
+async def connected(servers: Iterable[tuple[str, float]]) -> AsyncIterator[list[Redis]]:
+    """A client for each URL and deadline."""
+    clients = [connect(url, deadline_s) for url, deadline_s in servers]
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            await client.aclose()

@@ -1,27 +1,33 @@
-"""The admin port: probes, metrics, and the operator's word that there is a new snapshot. Never served on the public
-port; what changes anything wants the admin token as well, because not every cluster enforces network policies.
+"""The admin port: probes, metrics, the operator's word that there is a new snapshot, and people's to forget what is
+remembered. Never served on the public port; what changes anything wants the admin token as well, because not every
+cluster enforces network policies.
 """
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from tollway_api import messages
-from tollway_api.messages import Lookups, PodState
+from tollway_api.epochs import Scope
+from tollway_api.messages import Lookups, PodState, Purge, Purged
+from tollway_api.semantic_cache_index import Scope as Sharing
 from tollway_dataplane.edge.incoming import Incoming
-from tollway_dataplane.errors import CallerGone, Refusal
+from tollway_dataplane.errors import CacheFault, CallerGone, Refusal
 from tollway_dataplane.following import Following
+from tollway_dataplane.forgetting import TRUSTED_S, Forgetting
 from tollway_dataplane.live import Live
 from tollway_dataplane.observe import CLIENT_CLOSED_REQUEST
+
+MessageT = TypeVar("MessageT")
 
 _MOST_BODY_BYTES: Final = 4_096
 _BODY_DEADLINE_S: Final = 5.0
@@ -33,13 +39,20 @@ class Admin:
 
     live: Live
     following: Following
+    forgetting: Forgetting
     registry: CollectorRegistry
     lookups: Mapping[str, Lookups]
     is_draining: Callable[[], bool]
     tokens: Callable[[], Sequence[str]]
 
     def state(self) -> PodState:
-        return PodState(self.live.revision, self.live.digest, self.following.rejected, dict(self.lookups))
+        return PodState(
+            self.live.revision,
+            self.live.digest,
+            self.following.rejected,
+            dict(self.lookups),
+            self.forgetting.epoch if self.forgetting.is_trusted else 0,
+        )
 
     def knows(self, authorization: str) -> bool:
         """Compares with every token, each in constant time."""
@@ -62,24 +75,22 @@ def create_admin_app(admin: Admin) -> Starlette:
         return Response(generate_latest(admin.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def snapshot(request: Request) -> Response:
-        if not admin.knows(request.headers.get("authorization", "")):
-            return PlainTextResponse("the admin token is missing or wrong", 401)
-        try:
-            body = await Incoming(request.scope, request.receive).read(_MOST_BODY_BYTES, _BODY_DEADLINE_S)
-            notify = messages.NOTIFY.validate_json(body)
-        except Refusal as refusal:
-            return PlainTextResponse(refusal.message, refusal.status, refusal.headers)
-        except CallerGone:
-            return Response(status_code=CLIENT_CLOSED_REQUEST)
-        except ValidationError:
-            return PlainTextResponse("not a notification; it reads {revision, digest}", 400)
+        notify = await _said(admin, request, messages.NOTIFY, "a notification; it reads {revision, digest}")
+        if isinstance(notify, Response):
+            return notify
         if notify.digest != admin.live.digest:
             await admin.following.refresh()
         state = admin.state()
         if state.digest == notify.digest:
             return _reply(200, state)
         rejected = state.rejected or f"the newest snapshot here is not {notify.revision}"
-        return _reply(409, PodState(state.revision, state.digest, rejected, state.lookups))
+        return _reply(409, replace(state, rejected=rejected))
+
+    async def purge(request: Request) -> Response:
+        wanted = await _said(
+            admin, request, messages.PURGE, 'a purge; it reads {"index", "tenant"}, or one of them'
+        )
+        return wanted if isinstance(wanted, Response) else await _purge(admin, wanted)
 
     return Starlette(
         routes=[
@@ -87,8 +98,55 @@ def create_admin_app(admin: Admin) -> Starlette:
             Route("/readyz", readyz, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
             Route(messages.PATH, snapshot, methods=["POST"]),
+            Route(messages.PURGE_PATH, purge, methods=["POST"]),
         ]
     )
+
+
+async def _said(
+    admin: Admin, request: Request, kind: TypeAdapter[MessageT], name: str
+) -> MessageT | Response:
+    """What somebody says who may, or the reply to who may not or says something else."""
+    if not admin.knows(request.headers.get("authorization", "")):
+        return PlainTextResponse("the admin token is missing or wrong", 401)
+    try:
+        body = await Incoming(request.scope, request.receive).read(_MOST_BODY_BYTES, _BODY_DEADLINE_S)
+        return kind.validate_json(body)
+    except Refusal as refusal:
+        return PlainTextResponse(refusal.message, refusal.status, refusal.headers)
+    except CallerGone:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    except ValidationError:
+        return PlainTextResponse(f"not {name}", 400)
+
+
+async def _purge(admin: Admin, wanted: Purge) -> Response:
+    try:
+        snapshot = admin.live.current().snapshot
+    except Refusal as refusal:
+        return PlainTextResponse(refusal.message, refusal.status)
+    indexes = [each for each in snapshot.indexes.values() if wanted.index in {"", each.id}]
+    shared = [each.id for each in indexes if each.scope is Sharing.SHARED and wanted.tenant]
+    touched = [each.id for each in indexes if each.id not in shared]
+    if not (wanted.index or wanted.tenant):
+        return PlainTextResponse("say of which index, as namespace/name, of which tenant, or both", 400)
+    if wanted.tenant and wanted.tenant not in snapshot.tenants:
+        message = f"there is no tenant {wanted.tenant!r}; of one that is gone, purge its indexes"
+        return PlainTextResponse(message, 404)
+    if not indexes:
+        return PlainTextResponse(f"there is no index {wanted.index!r}; write it like namespace/name", 404)
+    if not touched:
+        message = f"{', '.join(shared)} is shared: it does not say whose an answer is; purge all of it"
+        return PlainTextResponse(message, 409)
+    try:
+        epoch = await admin.forgetting.purge(Scope(wanted.index, wanted.tenant))
+    except CacheFault as fault:
+        message = (
+            f"the cache's Redis did not say that it was done ({fault.reason}); do it again until it does"
+        )
+        return PlainTextResponse(message, 503)
+    purged = messages.PURGED.dump_json(Purged(epoch, touched, shared, TRUSTED_S))
+    return Response(purged, media_type="application/json")
 
 
 def _reply(status: int, state: PodState) -> Response:
