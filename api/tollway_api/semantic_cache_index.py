@@ -5,7 +5,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from tollway_api.conditions import CONDITIONS_SCHEMA, Conditions
+from tollway_api.conditions import CONDITIONS_SCHEMA, Conditions, Time
 from tollway_api.meta import (
     MAP_BY_NAME,
     SET,
@@ -213,6 +213,22 @@ class VersionStatus(Spec):
     memory_bytes: int = Field(default=0, ge=0, description="What its index takes in Redis, in bytes.")
 
 
+class PurgeStatus(Spec):
+    """A purge that was asked for at a data plane's admin port."""
+
+    at: Time = Field(description="When; what was remembered before is served by nobody who knows.")
+    tenant: str = Field(default="", max_length=63, description="Of whom; of everybody where it is empty.")
+    forgotten: int = Field(default=0, ge=0, description="Ready pods that say that they have forgotten it.")
+    ready: int = Field(
+        default=0,
+        ge=0,
+        description="Ready pods. One that cannot be told serves nothing from memory after five seconds.",
+    )
+    waiting_for: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=16)] = Field(
+        default=[], description="The first of those that have not said so.", json_schema_extra=SET
+    )
+
+
 class SemanticCacheIndexStatus(Spec):
     conditions: Conditions = Field(
         default=[], description="What is true of this index.", json_schema_extra=CONDITIONS_SCHEMA
@@ -225,4 +241,7 @@ class SemanticCacheIndexStatus(Spec):
     )
     hit_ratio: str = Field(
         default="", max_length=8, description="Share of lookups answered from it, over all ready pods."
+    )
+    last_purge: PurgeStatus | None = Field(
+        default=None, description="The latest purge of it, or of a tenant in it."
     )

@@ -3,6 +3,7 @@ Redis, provisions the index versions, serves, and follows the files (`standalone
 """
 
 import asyncio
+import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -50,7 +51,12 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
     stop_on_signals(stop)
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(_redis(options, console))
-        settings = Settings(servers.cache_url, servers.ledger_url, drain_s=options.drain_s)
+        settings = Settings(
+            servers.cache_url,
+            servers.ledger_url,
+            drain_s=options.drain_s,
+            admin_token_dir=_admin_token(options.data_dir).parent,
+        )
         sources = Sources(
             manifests=options.manifests,
             data_dir=options.data_dir,
@@ -120,6 +126,16 @@ async def _redis(options: ServeOptions, console: Console) -> AsyncIterator[_Serv
         places = [f"{server.role.value} on port {server.port}" for server in servers]
         where = f"embedded: {', '.join(places)}; data in {options.data_dir}/"
         yield _Servers(servers[0].url, servers[1].url, where, tuple(servers))
+
+
+def _admin_token(data_dir: Path) -> Path:
+    """The file of what the admin port asks for, made where there is none yet."""
+    file = data_dir / "admin-token" / "token"
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(32), encoding="utf-8")
+    return file
 
 
 def _log_file(options: ServeOptions, stack: AsyncExitStack) -> TextIO:

@@ -25,6 +25,7 @@ from tollway_operator.notify import Notifier
 from tollway_operator.objects import Objects
 from tollway_operator.pods import Pods
 from tollway_operator.publish import Publisher
+from tollway_operator.purges import EVERY_S, PurgeReader
 from tollway_operator.reconcile import Parts, Reconciler
 from tollway_operator.redis_store import open_store
 from tollway_operator.secrets import Secrets
@@ -51,7 +52,7 @@ async def run_operator(settings: Settings) -> None:
         selector = dict(pair.split("=", 1) for pair in settings.pod_selector.split(","))
 
         state_changed, secrets_changed, pods_changed = Signal(), Signal(), Signal()
-        word_came, usage_changed, done = Signal(), Signal(), Signal()
+        word_came, news = Signal(), Signal()
         publisher = Publisher(kube, settings.namespace)
 
         async def standing_fence() -> int:
@@ -67,7 +68,6 @@ async def run_operator(settings: Settings) -> None:
         watches = Watches(kube, objects, namespaces, settings.watch_stale_s, state_changed)
         pods = Pods(kube, settings.namespace, selector, settings.watch_stale_s, pods_changed)
         notifier = Notifier(session, pods, settings.pod_admin_port, settings.pod_poll_s, metrics, word_came)
-        usage = UsageReader(ledger, settings.usage_refresh_s, usage_changed)
         parts = Parts(
             objects=objects,
             watches=watches,
@@ -80,19 +80,19 @@ async def run_operator(settings: Settings) -> None:
             pods=pods,
             notifier=notifier,
             deletion=Deletion(kube, cache, leadership, metrics, settings.release_after_s, settings.identity),
-            usage=usage,
+            usage=UsageReader(ledger, settings.usage_refresh_s, news),
+            purges=PurgeReader(cache, EVERY_S, notifier.purged),
             metrics=metrics,
         )
         reconciler = Reconciler(
-            parts, bundled(), settings.namespace, settings.debounce_s, settings.resync_s, done
+            parts, bundled(), settings.namespace, settings.debounce_s, settings.resync_s, news
         )
         statuses = StatusWriter(kube, objects, leadership, reconciler.view, metrics, settings.identity)
         state_changed.to(reconciler.wake)
         secrets_changed.to(reconciler.secrets_changed)
         pods_changed.to(notifier.look, statuses.wake, reconciler.pods_answered)
         word_came.to(statuses.wake, reconciler.pods_answered)
-        usage_changed.to(statuses.wake)
-        done.to(statuses.wake)
+        news.to(statuses.wake)
 
         definitions = Definitions(kube.defined, watches.redefined)
         watchers = Watchers(state_changed, statuses.wake, watches.began_anew)
@@ -109,7 +109,8 @@ async def run_operator(settings: Settings) -> None:
                 parts.secrets.run(),
                 pods.run(),
                 notifier.run(),
-                usage.run(lambda: reconciler.snapshot),
+                parts.usage.run(lambda: reconciler.snapshot),
+                parts.purges.run(),
                 reconciler.run(),
                 statuses.run(),
                 health.measure(),

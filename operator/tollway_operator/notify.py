@@ -54,6 +54,7 @@ class Notifier:
         self._wake = asyncio.Event()
         self._head: Head | None = None
         self._tokens: Sequence[str] = ()
+        self._epoch = 0
         self.reports: dict[str, Report] = {}
 
     @property
@@ -74,6 +75,15 @@ class Notifier:
             for uid, report in self.reports.items():
                 self.reports[uid] = replace(report, next_at=0.0, pause_s=FIRST_PAUSE_S)
             self._wake.set()
+
+    def purged(self, epoch: int) -> None:
+        """Something was, and pods are asked until they say that they have forgotten it."""
+        self._epoch = epoch
+        for uid, report in self.reports.items():
+            if report.purged < epoch:
+                self.reports[uid] = replace(report, next_at=0.0, pause_s=FIRST_PAUSE_S)
+        self._on_change()
+        self._wake.set()
 
     def look(self) -> None:
         """The pods have changed."""
@@ -134,10 +144,10 @@ class Notifier:
         said = replace(said, pod=before.pod)
         if said.digest is None and not said.rejected:
             # It has not said what it runs, so that is what it ran; one answer that is lost unsays nothing.
-            said = replace(said, digest=before.digest, lookups=before.lookups)
+            said = replace(said, digest=before.digest, lookups=before.lookups, purged=before.purged)
         runs_it = said.digest == told.digest and not said.trouble
         # While it answered there was something newer: it is told that at once.
-        if told is self._head and runs_it:
+        if told is self._head and runs_it and said.purged >= self._epoch:
             pause = self._poll_s * random.uniform(0.8, 1.2)  # noqa: S311 - not a secret
             said = replace(said, next_at=monotonic() + pause)
         elif told is self._head:
@@ -150,7 +160,8 @@ class Notifier:
             self._metrics.refused.inc(said.rejected)
             state = {"pod": said.pod.name, "revision": (said.digest or "")[:12], "trouble": said.trouble}
             log.info("acknowledged" if runs_it else "not acknowledged", extra=state)
-        if (said.digest, said.trouble, said.lookups) != (before.digest, before.trouble, before.lookups):
+        before = replace(before, next_at=said.next_at, pause_s=said.pause_s)
+        if said != before:
             self._on_change()
 
     async def _ask(self, pod: DataPlanePod, head: Head, token: str) -> Report:
@@ -177,10 +188,10 @@ class Notifier:
             return Report(pod, trouble="its answer makes no sense")
         if response.status == 200 and state.digest != head.digest:
             trouble = f"it acknowledged, but runs {(state.digest or 'nothing')[:12]}"
-            return Report(pod, state.digest, trouble, rejected=True, lookups=state.lookups)
+            return Report(pod, state.digest, trouble, True, state.lookups, state.purged)
         rejected = response.status == 409
         trouble = f"it rejected {head.revision}: {state.rejected}"[:512] if rejected else ""
-        return Report(pod, state.digest, trouble, rejected, state.lookups)
+        return Report(pod, state.digest, trouble, rejected, state.lookups, state.purged)
 
 
 def _same_container(one: DataPlanePod, other: DataPlanePod) -> bool:

@@ -51,9 +51,10 @@ from tollway_operator.provision import (
     plan,
 )
 from tollway_operator.publish import Publisher
+from tollway_operator.purges import PurgeReader
 from tollway_operator.redis_store import RedisStore
 from tollway_operator.references import secrets_of, values_in
-from tollway_operator.reports import lookups_of, why_in_use
+from tollway_operator.reports import forgotten_by, lookups_of, why_in_use
 from tollway_operator.secrets import Secrets
 from tollway_operator.status import StoreView, View
 from tollway_operator.usage import UsageReader
@@ -97,6 +98,7 @@ class Parts:
     notifier: Notifier
     deletion: Deletion
     usage: UsageReader
+    purges: PurgeReader
     metrics: Metrics
 
 
@@ -467,6 +469,8 @@ class Reconciler:
             usage_fault=parts.usage.fault,
             lookups=lookups_of(reports),
             now=now,
+            epochs=parts.purges.epochs,
+            forgotten=forgotten_by(reports),
         )
 
 

@@ -18,6 +18,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import RedisError, ResponseError
 
 from tollway_api import wire
+from tollway_api.epochs import Epochs
 from tollway_api.semantic_cache_index import VectorAlgorithm
 from tollway_api.snapshot import IndexVersion, Tenant
 from tollway_api.windows import Account
@@ -217,6 +218,15 @@ class RedisStore:
                     standing = int(await node.redis.get(wire.FENCE_KEY) or 0)
                     return standing if standing <= wire.MOST_FENCE else 0
         return 0
+
+    async def epochs(self) -> Epochs:
+        """When what was purged by data planes. Raises StoreFault."""
+        async with self._faults("read what was purged", _LOOK_S):
+            for node in await self._nodes():
+                if node.has(wire.EPOCHS_KEY):
+                    found = await _command(node.redis, "HGETALL", wire.EPOCHS_KEY)
+                    return Epochs.parse(found)
+        return Epochs()
 
     async def claim(self, fence: int) -> bool:
         """Whether this leadership may write: no later one has claimed. Raises StoreFault."""

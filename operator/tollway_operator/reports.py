@@ -28,6 +28,7 @@ class Report:
     trouble: str = ""
     rejected: bool = False
     lookups: dict[str, Lookups] = field(default_factory=dict)
+    purged: int = 0  # up to which epoch it has forgotten what was purged
     next_at: float = 0.0
     pause_s: float = FIRST_PAUSE_S
 
@@ -43,6 +44,11 @@ def why_in_use(pods: Iterable[DataPlanePod], reports: Mapping[str, Report], dige
         if report.digest != digest and (pod.ready or report.digest or not report.trouble):
             return f"{pod.name} still uses it"
     return ""
+
+
+def forgotten_by(reports: Iterable[Report]) -> dict[str, int]:
+    """Up to which epoch each ready pod has forgotten what was purged, by its name."""
+    return {report.pod.name: report.purged for report in reports if report.pod.ready}
 
 
 def lookups_of(reports: Iterable[Report]) -> dict[str, Lookups]:

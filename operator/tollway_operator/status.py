@@ -15,11 +15,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from tollway_api import routing_policy, semantic_cache_index, tenant_budget, wire
 from tollway_api.conditions import Condition, ConditionReason, ConditionStatus, ConditionType, Reason, merge
+from tollway_api.epochs import Epochs
 from tollway_api.messages import Lookups
 from tollway_api.meta import Identity, Resource, Spec, TenantName
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import DataPlaneStatus, RoutingPolicyStatus
-from tollway_api.semantic_cache_index import SemanticCacheIndexStatus, VersionState, VersionStatus
+from tollway_api.semantic_cache_index import (
+    PurgeStatus,
+    SemanticCacheIndexStatus,
+    VersionState,
+    VersionStatus,
+)
 from tollway_api.snapshot import Index, Limit, Snapshot, Tenant
 from tollway_api.tenant_budget import LimitStatus, TenantBudgetSpec, TenantBudgetStatus, Unit
 from tollway_api.windows import Usage
@@ -47,7 +53,9 @@ _PUBLISHED: Final = frozenset(
 )
 _CONDITIONS: Final = TypeAdapter(list[Condition])
 _VERSIONS: Final = TypeAdapter(list[VersionStatus])
+_PURGES: Final = TypeAdapter(list[PurgeStatus])
 _PROGRAMMED: Final = "Every ready pod runs it."
+_MOST_NAMED: Final = 16
 _MOST_MESSAGE: Final = 2_000
 
 
@@ -80,6 +88,8 @@ class View:
     usage_fault: str
     lookups: Mapping[str, Lookups]
     now: str  # RFC 3339
+    epochs: Epochs | None = None  # None: what was purged is not known
+    forgotten: Mapping[str, int] = field(default_factory=dict)  # up to which epoch, by ready pods' names
 
     def speaks_of(self, held: Held) -> bool:
         """Whether the object has been looked at as it is now. One that is deleted has mostly gone before there is
@@ -120,7 +130,8 @@ def conditions_in(status: bytes) -> list[Condition]:
 
 def _listed_in(status: bytes, field: str, each: TypeAdapter[list[ItemT]]) -> list[ItemT]:
     try:
-        return each.validate_python(json.loads(status or b"{}").get(field) or [])
+        found = json.loads(status or b"{}").get(field) or []
+        return each.validate_python(found if isinstance(found, list) else [found])
     except (ValidationError, ValueError, AttributeError):
         return []
 
@@ -202,6 +213,25 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
         active_version=index.version.name if index else "",
         versions=versions[:16],
         hit_ratio=f"{seen.hits / seen.total:.2f}" if seen and seen.total else "",
+        last_purge=_last_purge(held, view),
+    )
+
+
+def _last_purge(held: Held, view: View) -> PurgeStatus | None:
+    """As it was said before, while nobody knows better."""
+    if view.epochs is None or view.pods_unknown:
+        return next(iter(_listed_in(held.status, "lastPurge", _PURGES)), None)
+    latest = view.epochs.latest_of(held.identity.path)
+    if latest is None:
+        return None
+    scope, epoch = latest
+    waiting = sorted(pod for pod, forgotten in view.forgotten.items() if forgotten < epoch)
+    return PurgeStatus.model_construct(
+        at=_moment(epoch),
+        tenant=scope.tenant,
+        forgotten=len(view.forgotten) - len(waiting),
+        ready=len(view.forgotten),
+        waiting_for=waiting[:_MOST_NAMED],
     )
 
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from tests.dataplanes import until
 from tests.servers import served
 from tollway_api import messages
-from tollway_api.messages import Lookups, PodState
+from tollway_api.messages import Lookups, Notify, PodState
 from tollway_api.parts import Head
 from tollway_operator.metrics import Metrics
 from tollway_operator.notify import Notifier
@@ -39,6 +39,7 @@ class Fleet:
     refuses: int = 0
     breaks: int = 0
     lookups: str = '{"hits": 0, "total": 0}'
+    purged: int = 0
     told: list[tuple[float, str, int]] = field(default_factory=list)  # when, by whom, which
     at_once: int = 0
     most_at_once: int = 0
@@ -60,14 +61,15 @@ class Fleet:
             if self.refuses:
                 self.refuses -= 1
                 return Response(orjson.dumps({"revision": None, "digest": None, "rejected": "no"}), 409)
-            state = messages.POD_STATE.dump_python(PodState(notify.revision, notify.digest), mode="json")
+            state = messages.POD_STATE.dump_python(self._state(notify), mode="json")
             # As text, since no honest pod can say all of it.
-            lookups = f'"lookups": {{"default/answers": {self.lookups}}}}}'
-            return Response(
-                orjson.dumps({**state, "lookups": {}}).replace(b'"lookups":{}}', lookups.encode())
-            )
+            lookups = f'"lookups": {{"default/answers": {self.lookups}}}'
+            return Response(orjson.dumps({**state, "lookups": {}}).replace(b'"lookups":{}', lookups.encode()))
 
         return Starlette(routes=[Route(messages.PATH, snapshot, methods=["POST"])])
+
+    def _state(self, notify: Notify) -> PodState:
+        return PodState(notify.revision, notify.digest, purged=self.purged)
 
     def heard(self, host: str, number: int) -> bool:
         return any(each[1:] == (host, number) for each in self.told)
@@ -202,3 +204,18 @@ async def test_a_pod_that_knows_only_the_older_of_two_tokens_is_told_with_that()
         notifier.announce(head(1), ["newer", "older"])
         await until(lambda: notifier.by_revision[head(1).revision] == 1)
         assert len(fleet.told) == 2
+
+
+async def test_pods_are_asked_about_a_purge_until_they_have_forgotten() -> None:
+    fleet = Fleet()
+    async with notifying(fleet, ["127.0.0.1"]) as notifier:
+        notifier.announce(head(1), ["token"])
+        await until(lambda: notifier.by_revision[head(1).revision] == 1)
+        notifier.purged(2_000)
+        await until(lambda: len(fleet.told) >= 3)
+        assert [each.purged for each in notifier.reports.values()] == [0]
+        fleet.purged = 2_000
+        await until(lambda: [each.purged for each in notifier.reports.values()] == [2_000])
+        asked = len(fleet.told)
+        await asyncio.sleep(0.6)
+        assert len(fleet.told) == asked, "they have said so"

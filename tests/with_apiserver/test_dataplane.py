@@ -1,6 +1,7 @@
 """Whole data planes in a cluster: told of a snapshot, running it, and on their own when nobody is there."""
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -135,6 +136,42 @@ def test_a_request_in_flight_leaves_nothing_in_an_index_that_was_deleted_meanwhi
             installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
             again = one.ask("What is a fjord?")
             assert again.headers["x-tollway-source"] == "live", "nothing is remembered of the one before"
+
+
+def test_a_purge_at_one_pod_is_confirmed_by_every_one_in_the_status(
+    installation: Installation, setup: Setup
+) -> None:
+    def last_purge() -> dict[str, object]:
+        status: dict[str, object] = installation.get("SemanticCacheIndex", "answers")["status"]
+        said = status.get("lastPurge", {})
+        assert isinstance(said, dict)
+        return said
+
+    with installation.operator():
+        installation.apply(*setup.objects())
+        installation.until("RoutingPolicy", "chat", "Programmed", "NoDataPlane")
+        with (
+            dataplane(installation, "dp-1", "127.0.2.1") as one,
+            dataplane(installation, "dp-2", "127.0.2.2") as two,
+        ):
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            one.ask("What is a fjord?")
+            assert two.ask("What is a fjord?").headers["x-tollway-source"] == "exact"
+            assert last_purge() == {}
+            token = (installation.folder / "dp-1" / "token" / "token").read_text(encoding="utf-8")
+            known = {"authorization": f"Bearer {token}"}
+            url = f"{one.admin_url}{messages.PURGE_PATH}"
+            assert loopback.post(url, json={"tenant": "acme"}, headers=known).status_code == 200
+            wait_for(lambda: last_purge().get("forgotten") == 2, "both say so")
+            said = last_purge()
+            assert (said["tenant"], said["ready"], said.get("waitingFor", [])) == ("acme", 2, [])
+            assert two.ask("What is a fjord?").headers["x-tollway-source"] == "live"
+            two.process.process.send_signal(signal.SIGSTOP)
+            assert loopback.post(url, json={"index": "default/answers"}, headers=known).status_code == 200
+            wait_for(lambda: last_purge().get("waitingFor") == ["dp-2"], "one does not answer")
+            two.process.process.send_signal(signal.SIGCONT)
+            wait_for(lambda: last_purge().get("forgotten") == 2, "now it does")
+            assert last_purge()["tenant"] == ""
 
 
 def test_a_pod_is_ready_with_its_first_valid_snapshot_and_not_before(

@@ -60,6 +60,23 @@ def serving(tmp_path: Path, manifests: Path, *more: str) -> Iterator[Served]:
         yield served
 
 
+def test_what_it_remembers_is_purged_with_the_token_that_it_made(tmp_path: Path, manifests: Path) -> None:
+    with serving(tmp_path, manifests) as served:
+        served.ask("What is a fjord?")
+        assert served.ask("What is a fjord?").json()["source"] == "cache"
+        file = tmp_path / "data" / "admin-token" / "token"
+        assert file.stat().st_mode & 0o077 == 0, "it is its owner's alone"
+        token = file.read_text(encoding="utf-8")
+        url, wanted = f"{served.admin}/purge", {"index": "default/answers"}
+        assert loopback.post(url, json=wanted).status_code == 401
+        purged = loopback.post(url, json=wanted, headers={"authorization": f"Bearer {token}"})
+        assert purged.json()["indexes"] == ["default/answers"]
+        assert served.ask("What is a fjord?").json()["source"] == "live"
+        assert token not in served.process.output
+    with serving(tmp_path, manifests) as served:
+        assert file.read_text(encoding="utf-8") == token, "it stays"
+
+
 def test_a_change_takes_effect_without_a_restart_and_a_bad_one_changes_nothing(
     tmp_path: Path, manifests: Path
 ) -> None:
