@@ -3,6 +3,7 @@ else only the same prompt again is answered from memory. Pure; called by `judge`
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from tollway_dataplane.core.reading import Reading, WordVectors
 MOST_CHARACTERS: Final = 1_000
 MOST_WORDS: Final = 120
 _LEAST_KNOWN: Final = 0.6  # of the words of an English prompt, names and slips included
+_LEAST_PROSE: Final = 6  # words, for the language of one text to tell
 _CODE: Final = re.compile(
     r"```|[{};]\s*$|=>|==|</?\w+>|\b(def|class|function|return|import|SELECT)\b.*[(:{*]", re.MULTILINE
 )
@@ -28,8 +30,23 @@ def may_judge(reading: Reading, words: WordVectors) -> bool:
     # Past its end the encoder has seen nothing.
     if len(words) != len(reading.content) or not np.all(words.any(axis=1)):
         return False
-    known = sum(_is_known(low, lemma) for low, lemma in zip(reading.low, reading.lemmas, strict=True))
-    return known >= _LEAST_KNOWN * len(reading.low) or (len(reading.low) < 4 and known > 0)
+    return is_english([reading])
+
+
+def is_prose(readings: Sequence[Reading]) -> bool:
+    """Whether texts are English and no code. For what is compared by its words alone: of one in another language among
+    them many words may pass for English ones, but hardly those that join the others.
+    """
+    if not all(reading.low for reading in readings) or any(_CODE.search(each.text) for each in readings):
+        return False
+    longer = (each.low for each in readings if len(each.low) >= _LEAST_PROSE)
+    return is_english(readings) and all(any(low in FUNCTION or "'" in low for low in each) for each in longer)
+
+
+def is_english(readings: Sequence[Reading]) -> bool:
+    words = [pair for each in readings for pair in zip(each.low, each.lemmas, strict=True)]
+    known = sum(_is_known(low, lemma) for low, lemma in words)
+    return known >= _LEAST_KNOWN * len(words) or (len(words) < 4 and known > 0)
 
 
 def _is_known(low: str, lemma: str) -> bool:

@@ -37,6 +37,9 @@ class CacheReason(StrEnum):
     RELATIONS_DIFFER = "RelationsDiffer"  # "from Paris to London", "to Paris from London"
     OPPOSITES = "Opposites"  # "approve", "deny"
     SCOPE_DIFFERS = "ScopeDiffers"  # "over £50", "under £50"; "only", "safely" on one side
+    CONVERSATION_DIFFERS = (
+        "ConversationDiffers"  # the same is asked after other turns, which may change the answer
+    )
     NOT_JUDGED = "NotJudged"  # not English prose of moderate length: only an exact hit was possible
     ENTRY_GONE = "EntryGone"
     PROMPT_TOO_LONG = "PromptTooLong"  # for the encoder: only an exact hit was possible

@@ -52,6 +52,14 @@ class ChatRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What was said earlier in a chat, by its user or by the assistant."""
+
+    role: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddingsRequest:
     """Texts, or token ids, to be turned into vectors by a provider."""
 

@@ -109,6 +109,13 @@ class Lexicon:
                 self._relations[key] = found
         return found
 
+    def kin(self, lemma: str) -> frozenset[str | int]:
+        """Two lemmas have one of these in common when they are forms of one word or may mean the same. For asking a
+        word of many at once; opposites may pass, since they can be forms of one word too.
+        """
+        groups = (f"={number}" for number in SAME.get(lemma, ()))
+        return self._senses.get(lemma, frozenset()) | {self.family(lemma), *groups}
+
     def _find_lemma(self, low: str) -> str:
         word = low.removesuffix("'s").removesuffix("'")
         if word in IRREGULAR:

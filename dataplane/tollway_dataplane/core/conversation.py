@@ -1,0 +1,307 @@
+"""May two chats that end in the same question share an answer? What was said before it is compared here: what one chat
+exchanges for something else, what it says more, and whether the question depends on any of that. Stricter than the
+comparison of the questions, and by words alone, so that long chats cost little. When in doubt, they may not.
+
+Pure and symmetric; `verification` asks, once the judge would serve. Explained to users in `docs/semantic-cache.md`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import lru_cache
+from typing import Final
+
+from tollway_dataplane.core import circumstances, self_contained
+from tollway_dataplane.core.competence import is_prose
+from tollway_dataplane.core.facts import Turn
+from tollway_dataplane.core.lexicon import english
+from tollway_dataplane.core.pleasantries import is_pleasantry, without_politeness
+from tollway_dataplane.core.reading import Reading, read
+from tollway_dataplane.core.said import Said, exchanged_facts, is_order, matters_of, words_of
+from tollway_dataplane.core.turn_pairs import contradict, edited, spelling_of
+
+# What is longer is compared to the letter alone.
+MOST_TURNS: Final = 100
+MOST_CHARACTERS: Final = 20_000  # of all turns together
+
+_LEAST_SHARED: Final = 0.6  # of what the users of one chat say more or otherwise, in any words of the other
+_NEW: Final = 0.34  # a sentence of which the other chat has less is news to it
+_SENTENCE: Final = re.compile(r"(?<=[.?!])\s+|\n")
+_LONGEST: Final = 1_000  # characters of a turn that is compared with another
+_MOST_NUMBERS: Final = 100
+_REQUEST: Final = re.compile(
+    r"^\W*(?:(?:so|and|but|ok|okay|great|right|please|thanks)\W+)*(?:can|could|will|would) you\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    prompt: Reading  # the last message
+    turns: Sequence[Turn]
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A stretch in which two chats are not the same."""
+
+    before: Turn | None  # what both have right before it
+    ours: Sequence[Turn]
+    theirs: Sequence[Turn]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two chats, and where they are not the same."""
+
+    chats: tuple[Chat, Chat]
+    blocks: Sequence[_Block]
+
+    @property
+    def left(self) -> tuple[list[Turn], list[Turn]]:
+        """The turns of each that are not also the other's."""
+        ours = [turn for block in self.blocks for turn in block.ours]
+        theirs = [turn for block in self.blocks for turn in block.theirs]
+        return ours, theirs
+
+    @property
+    def prompts(self) -> tuple[Reading, Reading]:
+        return self.chats[0].prompt, self.chats[1].prompt
+
+
+def difference(ours: Chat, theirs: Chat) -> str:
+    """What speaks against giving the answer of one to the other, in words a user can check; "" when nothing does.
+    Symmetric but for the order in which it names the two.
+    """
+    pair = _Pair((ours, theirs), _blocks(ours.turns, theirs.turns))
+    if all(map(is_pleasantry, (turn for side in pair.left for turn in side))):
+        return ""
+    if not ours.turns or not theirs.turns:
+        return "only one of them has earlier turns"
+    said = [reading_of(turn) for side in pair.left for turn in side]
+    if not is_prose([*said, *pair.prompts]):
+        return "not English prose"
+    for speaks_against in _DEPENDING:
+        if found := speaks_against(pair):
+            return found
+    if _is_self_contained(pair):
+        return ""
+    return next((found for check in _COMPARING if (found := check(pair))), "")
+
+
+def may_compare(turns: Sequence[Turn]) -> bool:
+    """Whether there are few enough to be compared by meaning."""
+    return len(turns) <= MOST_TURNS and sum(len(turn.text) for turn in turns) <= MOST_CHARACTERS
+
+
+@lru_cache(maxsize=2_048)
+def _read(text: str) -> Reading:
+    return read(text)
+
+
+def reading_of(turn: Turn) -> Reading:
+    """Kept for a while, since a chat comes again with each of its messages, and with each candidate."""
+    return _read(turn.text)
+
+
+def matters(turns: Sequence[Turn]) -> list[str]:
+    """What a chat is about, in a few words, to find it by."""
+    return matters_of(reading_of(turn) for turn in turns if turn.role == "user" and not is_pleasantry(turn))
+
+
+def sought_by(prompt: Reading, turns: Sequence[Turn]) -> list[str]:
+    """The words of which the candidates for a chat must have one; none where its prompt is understood by itself."""
+    return [] if self_contained.names_its_matter(prompt) else matters(turns)
+
+
+def _blocks(ours: Sequence[Turn], theirs: Sequence[Turn]) -> list[_Block]:
+    """Where they are not word for word the same, politeness aside."""
+    numbers: dict[tuple[str, ...], int] = {}
+    one, other = ([numbers.setdefault(_key(turn), len(numbers)) for turn in side] for side in (ours, theirs))
+    return [
+        _Block(ours[i - 1] if i and j else None, ours[i:k], theirs[j:m])
+        for tag, i, k, j, m in SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+        if tag != "equal"
+    ]
+
+
+def _key(turn: Turn) -> tuple[str, ...]:
+    """What turns have in common that are the same: the words, with what may count as it is spelled."""
+    reading = reading_of(turn)
+    return turn.role, *without_politeness(reading), *spelling_of(reading)
+
+
+def _looks_back(pair: _Pair) -> str:
+    return "it asks about the chat" if any(circumstances.looks_back(p.plain) for p in pair.prompts) else ""
+
+
+def _is_no_question(pair: _Pair) -> str:
+    """ "Yes please", "the second one", "can you book it": what is meant was said before."""
+    for prompt in pair.prompts:
+        asked = self_contained.without_shift(prompt)
+        if not asked.question or _REQUEST.search(asked.plain):
+            return "an answer or a request, after other turns"
+    return ""
+
+
+def _wishes(pair: _Pair) -> str:
+    for side in pair.left:
+        for turn in side:
+            if turn.role == "user" and (wish := circumstances.standing_wish(reading_of(turn).plain)):
+                return f"said how to answer: {wish}"
+    return ""
+
+
+def _is_self_contained(pair: _Pair) -> bool:
+    """Whether either prompt is understood by itself, and neither user has told anything that may matter to it."""
+    told = [
+        sentence.plain
+        for side in pair.left
+        for turn in side
+        if turn.role == "user"
+        for sentence in _sentences(turn)
+    ]
+    if any(circumstances.says_what_one_is(plain) for plain in told):
+        return False
+    if not all(map(self_contained.is_anchored, pair.prompts)) and any(
+        circumstances.tells_of_oneself(plain) for plain in told
+    ):
+        return False
+    every = [turn for chat in pair.chats for turn in chat.turns]
+    said = Said(map(reading_of, every))
+    return all(_stands_alone(prompt, every, said) for prompt in pair.prompts)
+
+
+def _stands_alone(prompt: Reading, turns: Sequence[Turn], said: Said) -> bool:
+    if not self_contained.names_its_matter(prompt):
+        return False
+    asked = self_contained.topics(self_contained.without_shift(prompt)) - prompt.names
+    family = english().family
+    spoken_of = {family(topic) for topic in asked} & said.families
+    if not spoken_of:
+        return True
+    if not self_contained.is_anchored(prompt) or not self_contained.is_about_more(prompt, spoken_of):
+        return False
+    return not any(
+        circumstances.tells_of_oneself(sentence.plain)
+        and not spoken_of.isdisjoint(map(family, sentence.lemmas))
+        for turn in turns
+        if turn.role == "user"
+        for sentence in _sentences(turn)
+    )
+
+
+def _too_much(pair: _Pair) -> str:
+    """What takes more than milliseconds to compare."""
+    sides = [list(map(reading_of, side)) for side in pair.left]
+    if any(len(reading.text) > _LONGEST for side in sides for reading in side):
+        return "turns too long to compare"
+    many = any(sum(len(reading.quantities) for reading in side) > _MOST_NUMBERS for side in sides)
+    return "too many numbers to compare" if many else ""
+
+
+def _facts(pair: _Pair) -> str:
+    said = [Said(map(reading_of, chat.turns)) for chat in pair.chats]
+    users = [[turn for turn in side if turn.role == "user"] for side in pair.left]
+    for sides, any_kind in ((users, True), (pair.left, False)):
+        readings = [list(map(reading_of, side)) for side in sides]
+        if found := exchanged_facts((readings[0], readings[1]), (said[0], said[1]), any_kind=any_kind):
+            return f"earlier turns differ: {found}"
+    return ""
+
+
+def _edits(pair: _Pair) -> str:
+    """Turns of like place and wording in which a word or two are others."""
+    for block in pair.blocks:
+        for i, one in enumerate(block.ours):
+            for j in {i, len(block.theirs) - len(block.ours) + i}:
+                if not 0 <= j < len(block.theirs) or block.theirs[j].role != one.role:
+                    continue
+                if found := edited(reading_of(one), reading_of(block.theirs[j])):
+                    return f"earlier turns differ: {found}"
+    return ""
+
+
+def _moves(pair: _Pair) -> str:
+    """What both users say in the very same words, but not at the same point: in answer to something else."""
+    ours, theirs = ({_key(turn): turn for turn in side if turn.role == "user"} for side in pair.left)
+    for key, turn in ours.items():
+        if key in theirs and words_of(reading_of(turn)) and not circumstances.asks(reading_of(turn).plain):
+            return f"said at another point: {_cut(turn.text)}"
+    return ""
+
+
+def _replies(pair: _Pair) -> str:
+    """What was said right after the very same turn: yes to one and no to the other, or something else altogether."""
+    for block in pair.blocks:
+        if block.before is None or not block.ours or not block.theirs:
+            continue
+        one, other = block.ours[0], block.theirs[0]
+        if one.role != other.role or not _asks_for_one_reply(block.before, one, other):
+            continue
+        if contradict(reading_of(one), reading_of(other)):
+            return f"answered otherwise: {_cut(one.text)} ≠ {_cut(other.text)}"
+    return ""
+
+
+def _asks_for_one_reply(turn: Turn, *replies: Turn) -> bool:
+    """Whether the replies can be held against each other. Who is not asked may say anything next, and who asks back
+    does not answer.
+    """
+    if turn.role == "user":
+        return not is_pleasantry(turn)
+    return turn.text.endswith("?") and not any(
+        circumstances.asks(reading_of(reply).plain) for reply in replies
+    )
+
+
+def _news(pair: _Pair) -> str:
+    """What one user says of themselves, or takes back, and the other does not."""
+    asked = [prompt.plain for prompt in pair.prompts]
+    advice, leave = (
+        any(map(wants, asked)) for wants in (circumstances.wants_advice, circumstances.wants_leave)
+    )
+    for side, other in zip(pair.left, pair.chats[::-1], strict=True):
+        said = Said(map(reading_of, other.turns))
+        for sentence in (each for turn in side if turn.role == "user" for each in _sentences(turn)):
+            plain = sentence.plain
+            if circumstances.corrects(plain) or (
+                said.share_of([sentence]) < _NEW and _weighs(sentence, advice=advice, leave=leave)
+            ):
+                return f"only in one of them: {_cut(sentence.text)}"
+    return ""
+
+
+def _weighs(sentence: Reading, *, advice: bool, leave: bool) -> bool:
+    plain = sentence.plain
+    return (
+        is_order(sentence)
+        or circumstances.says_what_one_is(plain)
+        or circumstances.says_what_one_has(plain)
+        or (advice and not circumstances.asks(plain))
+        or (leave and circumstances.says_how_things_are(plain))
+    )
+
+
+def _other_matters(pair: _Pair) -> str:
+    """Whether too little of what one user says comes up in the other chat, whichever of the two is asked."""
+    shares = [
+        Said(map(reading_of, other.turns)).share_of([reading_of(t) for t in side if t.role == "user"])
+        for side, other in zip(pair.left, pair.chats[::-1], strict=True)
+    ]
+    return "" if max(shares) >= _LEAST_SHARED else "earlier turns are about something else"
+
+
+def _sentences(turn: Turn) -> Iterator[Reading]:
+    return (_read(text) for text in _SENTENCE.split(turn.text) if text.strip())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+_Check = Callable[[_Pair], str]
+# Whatever the prompt is about, these speak against.
+_DEPENDING: Final[tuple[_Check, ...]] = (_looks_back, _is_no_question, _wishes)
+# And these where it is not understood by itself.
+_COMPARING: Final[tuple[_Check, ...]] = (_too_much, _facts, _edits, _moves, _replies, _news, _other_matters)

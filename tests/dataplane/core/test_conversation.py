@@ -1,0 +1,120 @@
+"""Chats that end in the same question: which may share an answer. All are made up; most of them are in `chats.yaml`."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tollway_dataplane.core.conversation import Chat, difference, matters, may_compare, sought_by
+from tollway_dataplane.core.facts import Turn
+from tollway_dataplane.core.reading import read
+
+CASES = yaml.safe_load((Path(__file__).parent / "chats.yaml").read_text(encoding="utf-8"))
+
+
+def chat(said: str) -> Chat:
+    """The user and the assistant in turn; the last is the prompt."""
+    *earlier, prompt = said.split(" | ")
+    roles = ("user", "assistant")
+    return Chat(read(prompt), tuple(Turn(roles[i % 2], text) for i, text in enumerate(earlier)))
+
+
+@pytest.mark.parametrize(("one", "other"), CASES["differ"])
+def test_chats_that_differ_in_what_matters_share_nothing(one: str, other: str) -> None:
+    assert difference(chat(one), chat(other)) != ""
+    assert difference(chat(other), chat(one)) != ""
+
+
+@pytest.mark.parametrize(("one", "other"), CASES["agree"])
+def test_chats_that_differ_in_what_does_not_matter_share_an_answer(one: str, other: str) -> None:
+    assert difference(chat(one), chat(other)) == ""
+    assert difference(chat(other), chat(one)) == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        (
+            "I owe 300 euros to them | Okay. | how much is it a month?",
+            "I owe 900 euros to them | Okay. | how much is it a month?",
+            "earlier turns differ: 300 ≠ 900",
+        ),
+        (
+            "I want to insure my cat | Sure. | what does it cost?",
+            "I want to insure my dog | Sure. | what does it cost?",
+            "earlier turns differ: cat ≠ dog",
+        ),
+        (
+            "it is broken | Shall I repair it? | yes please",
+            "it is broken | Shall I replace it? | yes please",
+            "an answer or a request, after other turns",
+        ),
+        (
+            "my flight was late | Were you told why? | yes | I see. | what do I get?",
+            "my flight was late | Were you told why? | no | I see. | what do I get?",
+            "answered otherwise: yes ≠ no",
+        ),
+        (
+            "I need a ticket | Which one? | the weekly one | Okay. | how much is it?",
+            "I need a ticket | Which one? | the weekly one | Okay. | I'm a student | I see. | how much is it?",
+            "only in one of them: I'm a student",
+        ),
+        (
+            "hello | Hi! | reply in Dutch please | Natuurlijk. | What is a fjord?",
+            "hello | Hi! | can you sing? | I can't. | What is a fjord?",
+            "said how to answer: in dutch",
+        ),
+        (
+            "I like hiking | Nice! | what did I say so far?",
+            "I like hiking | Nice! | and swimming | Good. | what did I say so far?",
+            "it asks about the chat",
+        ),
+        (
+            "je voudrais une chambre | Bien sûr. | what does it cost?",
+            "je cherche un hôtel | Volontiers. | what does it cost?",
+            "not English prose",
+        ),
+        (
+            f"tell me a story | {'It was a dark night. ' * 60} | and who is the thief?",
+            f"tell me a story | {'It was a bright day. ' * 60} | and who is the thief?",
+            "turns too long to compare",
+        ),
+        (
+            f"add up {' '.join(map(str, range(150)))} | Done. | what is the mean?",
+            f"add up {' '.join(map(str, range(149)))} | Done. | what is the mean?",
+            "too many numbers to compare",
+        ),
+        ("hello | Hi! | what does it cost?", "what does it cost?", ""),
+        (
+            "I'd like the blue one | Okay. | what does it cost?",
+            "what does it cost?",
+            "only one of them has earlier turns",
+        ),
+    ],
+)
+def test_what_speaks_against_it_is_said(one: str, other: str, said: str) -> None:
+    assert difference(chat(one), chat(other)) == said
+
+
+def test_a_chat_of_many_turns_or_of_long_ones_is_not_compared() -> None:
+    turn = Turn("user", "a" * 200)
+    assert may_compare([turn] * 100)
+    assert not may_compare([turn] * 101)
+    assert not may_compare([Turn("user", "a" * 20_001)])
+
+
+def test_a_chat_is_sought_by_the_rarest_words_that_its_user_said() -> None:
+    one = chat("hello | Hi! | my Veloflex bicycle has a flat tyre | Oh no. | how do I fix it?")
+    assert matters(one.turns)[0] == "veloflex"
+    assert {"bicycle", "tyre"} <= set(matters(one.turns))
+    assert len(matters(one.turns)) <= 6
+    assert sought_by(one.prompt, one.turns) == matters(one.turns)
+
+
+def test_a_question_that_needs_no_earlier_turns_is_sought_among_all() -> None:
+    one = chat("my bicycle has a flat tyre | Oh no. | Who wrote the novel Frankenstein?")
+    assert sought_by(one.prompt, one.turns) == []
+
+
+def test_a_greeting_is_nothing_to_seek_a_chat_by() -> None:
+    assert matters([Turn("user", "Hello there!")]) == []
