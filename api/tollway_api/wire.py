@@ -19,6 +19,7 @@ _PREFIX: Final = "tollway:1"
 WORDS: Final = "words1"
 # The field with the vector of the judge's own encoder, where the index has another embedding.
 JUDGED: Final = "judged1"
+TURNS: Final = "turns1"  # the field with what was said in a chat before the prompt
 INDEX_PREFIX: Final = f"{_PREFIX}:index:"
 # When what was purged (epochs.py); news of that and of evictions, a stream; the lease of who deletes what is void.
 EPOCHS_KEY: Final = f"{_PREFIX}:{{epochs}}"
@@ -154,6 +155,11 @@ REMEMBERED: Final = (f"{_PREFIX}:entry:", f"{_PREFIX}:vector:")
 def entry_pattern(index_id: str) -> str:
     """A glob over the keys of an index's entries."""
     return f"{entry_prefix(index_id)}*"
+
+
+def matter_tag(partition: str, word: str) -> str:
+    """Another value of a document's partition field: chats of the partition in which a word was said."""
+    return partition + hashlib.sha256(word.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def entry_key(partition: str, entry: str) -> str:

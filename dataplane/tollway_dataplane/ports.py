@@ -13,7 +13,7 @@ from tollway_api.epochs import Epochs, Scope
 from tollway_api.parts import Head
 from tollway_api.snapshot import Embedding, Index, IndexVersion, Model, Tenant
 from tollway_dataplane.core.budgeting import Denied
-from tollway_dataplane.core.facts import JsonObject, Usage, choices_in
+from tollway_dataplane.core.facts import JsonObject, Turn, Usage, choices_in
 from tollway_dataplane.core.judge import View
 from tollway_dataplane.core.reading import Encoded, WordVectors
 
@@ -39,6 +39,7 @@ class Neighbour:
     prompt: str  # normalised
     vector: Vector  # the judge's, as are the words'
     words: WordVectors
+    turns: tuple[Turn, ...] = ()  # of a chat, before the prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,12 @@ class AnswerCache(Protocol):
     async def get(self, place: Place, within_s: float, *, latest: bool = False) -> Remembered | None:
         """`latest`: also what has been put this moment; otherwise that may still be a miss."""
 
-    async def nearest(self, place: Place, vector: Vector, count: int, within_s: float) -> Sequence[Neighbour]:
-        """By the version that lookups ask, whose embedding has made the vector."""
+    async def nearest(
+        self, place: Place, vector: Vector, count: int, within_s: float, about: Sequence[str] = ()
+    ) -> Sequence[Neighbour]:
+        """By the version that lookups ask, whose embedding has made the vector. Of the chats alone in which one of the
+        words in `about` was said, where there are such words.
+        """
 
     async def put(self, place: Place, found_by: "FoundBy | None", answer: Remembered) -> None:
         """Without what it is found by, only the very same prompt will find the answer."""

@@ -13,9 +13,10 @@ from tollway_api import wire
 from tollway_api.routing_policy import CacheMode
 from tollway_api.snapshot import Index, IndexVersion, Policy, Snapshot, Tenant
 from tollway_dataplane.core.cacheability import bypass_reason, unfit_reason
+from tollway_dataplane.core.conversation import may_compare, sought_by
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.identity import entry_of, normalise, partition_of
+from tollway_dataplane.core.facts import ChatRequest, Turn
+from tollway_dataplane.core.identity import entry_of, normalise, partition_of, turns_of
 from tollway_dataplane.core.judge import Judge, View, is_own
 from tollway_dataplane.core.reading import read
 from tollway_dataplane.core.verification import verify
@@ -34,6 +35,8 @@ from tollway_dataplane.ports import (
 )
 
 CANDIDATES: Final = 5
+# Many chats may end in the same words, and the nearest by those are told apart by what was said before.
+CANDIDATES_OF_A_CHAT: Final = 16
 # The judge was trained on candidates no further than this, and of those hardly any at the end may be reused.
 LEAST_SIMILARITY: Final = 0.6
 # The encoder reads no further than about this, so longer prompts are not compared by meaning.
@@ -132,11 +135,11 @@ class Recall:
             return Lookup(bypass)
         if policy.cache is None or index is None or request.prompt is None:
             return Lookup(CacheReason.NO_CACHE)
-        prompt = normalise(request.prompt)
+        prompt, turns = normalise(request.prompt), turns_of(request.messages)
         partition = self._forgetting.partition(partition_of(request, tenant, policy, index), index, tenant)
         if partition is None:
             return Lookup(CacheReason.CACHE_UNAVAILABLE)
-        place = Place(index, partition, entry_of(prompt))
+        place = Place(index, partition, entry_of(prompt, turns))
         patience = _Patience(self._deadlines.read)
         try:
             answer = await self._exact(place, patience)
@@ -146,15 +149,17 @@ class Recall:
         except CacheFault as fault:
             # What is broken for reading is not asked again for this request; the store finds out by itself.
             broken = Lookup(CacheReason(fault.reason), place=place)
-        if unfit := unfit_reason(prompt, policy.cache, index):
+        if unfit := unfit_reason(prompt, policy.cache, index, turns):
             return Lookup(unfit)
         if broken is not None:
             return broken
         if policy.cache.mode is CacheMode.READ_ONLY:
-            return await self._by_meaning(place, prompt, patience)
-        return await self._in_turn(place, prompt, patience)
+            return await self._by_meaning(place, prompt, turns, patience)
+        return await self._in_turn(place, prompt, turns, patience)
 
-    async def _in_turn(self, place: Place, prompt: str, patience: "_Patience") -> Lookup:
+    async def _in_turn(
+        self, place: Place, prompt: str, turns: tuple[Turn, ...], patience: "_Patience"
+    ) -> Lookup:
         """After somebody else who is asking the very same, here or at another data plane, if there is one; what that
         one was told is remembered unless it must not be.
         """
@@ -164,9 +169,9 @@ class Recall:
         flight = self._flights.begin(key)
         try:
             if flight.is_waited_for and self._deadlines.coalesce:
-                lookup = await self._among_all(place, prompt, patience, flight)
+                lookup = await self._among_all(place, prompt, turns, patience, flight)
             else:
-                lookup = await self._by_meaning(place, prompt, patience)
+                lookup = await self._by_meaning(place, prompt, turns, patience)
         except BaseException:
             flight.land()
             raise
@@ -174,12 +179,14 @@ class Recall:
             flight.land()
         return replace(lookup, flight=flight)
 
-    async def _among_all(self, place: Place, prompt: str, patience: "_Patience", flight: Flight) -> Lookup:
+    async def _among_all(
+        self, place: Place, prompt: str, turns: tuple[Turn, ...], patience: "_Patience", flight: Flight
+    ) -> Lookup:
         # While the prompt is embedded, so that it costs no time.
         claiming = asyncio.create_task(self._claimed(place))
         # One that is under way still when all is over may yet be granted.
         flight.then(lambda: claiming.add_done_callback(lambda _: self._landed(place)))
-        lookup = await self._by_meaning(place, prompt, patience)
+        lookup = await self._by_meaning(place, prompt, turns, patience)
         if lookup.answer is None and not await claiming:
             answer = await self._from_elsewhere(place)
             if answer is not None:
@@ -219,15 +226,17 @@ class Recall:
                 return answer
         return None
 
-    async def _by_meaning(self, place: Place, prompt: str, patience: "_Patience") -> Lookup:
-        if len(prompt) > MOST_CHARACTERS:
+    async def _by_meaning(
+        self, place: Place, prompt: str, turns: tuple[Turn, ...], patience: "_Patience"
+    ) -> Lookup:
+        if len(prompt) > MOST_CHARACTERS or not may_compare(turns):
             return Lookup(CacheReason.PROMPT_TOO_LONG, place=place)
         try:
             async with asyncio.timeout(self._deadlines.embed):
                 encoded, vector = await self._embedders.encode(prompt, place.index.version.embedding)
         except (EmbedderFault, TimeoutError):
             return Lookup(CacheReason.EMBEDDER_UNAVAILABLE, place=place)
-        view = self._judge.view_of(prompt, encoded)
+        view = self._judge.view_of(prompt, encoded, turns)
         try:
             lookup = await self._semantic(place, view, vector, patience)
         except CacheFault as fault:
@@ -252,11 +261,17 @@ class Recall:
 
     async def _semantic(self, place: Place, view: View, vector: Vector, patience: "_Patience") -> Lookup:
         """The nearest neighbour whose answer may serve; otherwise what speaks against the very nearest."""
+        # Long chats take milliseconds to read and to compare, in which others want to be answered.
+        about = await asyncio.to_thread(sought_by, view.reading, view.turns) if view.turns else ()
+        count = CANDIDATES_OF_A_CHAT if view.turns else CANDIDATES
         with patience.spend() as within_s:
-            neighbours = await self._cache.nearest(place, vector, CANDIDATES, within_s)
+            neighbours = await self._cache.nearest(place, vector, count, within_s, about)
         refused: Lookup | None = None
         for neighbour in neighbours:
-            reason, probability = self._verdict(view, neighbour, place.index)
+            if view.turns:
+                reason, probability = await asyncio.to_thread(self._verdict, view, neighbour, place.index)
+            else:
+                reason, probability = self._verdict(view, neighbour, place.index)
             if reason is CacheReason.SEMANTIC:
                 there = replace(place, entry=neighbour.entry)
                 with patience.spend() as within_s:
@@ -273,7 +288,7 @@ class Recall:
         # The judge's cosine, whatever the index's embedding makes of the two.
         if float(view.vector @ neighbour.vector) < LEAST_SIMILARITY:
             return CacheReason.BELOW_THRESHOLD, 0.0
-        theirs = self._judge.view(read(neighbour.prompt), neighbour.vector, neighbour.words)
+        theirs = self._judge.view(read(neighbour.prompt), neighbour.vector, neighbour.words, neighbour.turns)
         verdict = verify(view, theirs, index, self._judge)
         return verdict.reason, verdict.probability
 

@@ -48,7 +48,10 @@ class SlowCache:
         await self._answer(within_s)
         return None
 
-    async def nearest(self, _: Place, vector: Vector, count: int, within_s: float) -> Sequence[Neighbour]:
+    async def nearest(
+        self, _: Place, vector: Vector, count: int, within_s: float, about: Sequence[str] = ()
+    ) -> Sequence[Neighbour]:
+        assert about == ()
         await self._answer(within_s)
         words = np.ones((1, 384), dtype=np.int8)
         return [Neighbour("0" * 32, 1.0, "what is a fjord?", vector, words)][: count * len(vector)]

@@ -2,6 +2,7 @@
 the caller gets an answer within the deadline or a CacheFault with a reason to count.
 """
 
+import asyncio
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,9 @@ from tollway_api.semantic_cache_index import VectorAlgorithm, VectorType
 from tollway_api.snapshot import IndexVersion
 from tollway_dataplane.adapters.redis_claims import RedisClaims
 from tollway_dataplane.adapters.redis_faults import cache_faults
+from tollway_dataplane.adapters.turns_encoding import packed, unpacked
 from tollway_dataplane.core.completions import text_of
+from tollway_dataplane.core.conversation import matters
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.judge import View, is_own
 from tollway_dataplane.core.reading import WordVectors
@@ -72,16 +75,19 @@ class RedisAnswerCache:
             raise CacheFault(CacheReason.CACHE_KEY_COLLISION, "get")
         return answer
 
-    async def nearest(self, place: Place, vector: Vector, count: int, within_s: float) -> Sequence[Neighbour]:
+    async def nearest(
+        self, place: Place, vector: Vector, count: int, within_s: float, about: Sequence[str] = ()
+    ) -> Sequence[Neighbour]:
         """The closest entries of the partition. Only documents of the version that lookups ask are seen."""
         version, asked = place.index.version, max(count, _LEAST_ASKED)
+        tags = "|".join(_tags(place.partition, about) or [place.partition])
         effort = f"EF_RUNTIME {_EFFORT} " if version.algorithm is VectorAlgorithm.HNSW else ""
-        query = f"@partition:{{{place.partition}}}=>[KNN {asked} @embedding $vector {effort}AS distance]"
+        query = f"@partition:{{{tags}}}=>[KNN {asked} @embedding $vector {effort}AS distance]"
         reply = await self._read(
             "search", within_s,
             "FT.SEARCH", wire.index_name(version), query,
-            "PARAMS", 2, "vector", encoded(vector, version.vector_type),
-            "SORTBY", "distance", "RETURN", 4, "distance", "prompt", wire.WORDS, _judged_in(version),
+            "PARAMS", 2, "vector", encoded(vector, version.vector_type), "SORTBY", "distance",
+            "RETURN", 5, "distance", "prompt", wire.WORDS, wire.TURNS, _judged_in(version),
             "LIMIT", 0, count, "DIALECT", 2,
         )  # fmt: skip
         return _neighbours(reply, version, self._judged_dimensions)
@@ -109,9 +115,10 @@ class RedisAnswerCache:
             pipeline.hset(entry_key, mapping=fields)  # type: ignore[arg-type]  # values may be bytes
             pipeline.pexpire(entry_key, place.index.ttl_ms)
             if found_by is not None:
+                partitions = await _partitions(place.partition, found_by.view)
                 for version, vector in found_by.vectors:
                     vector_key = wire.vector_key(version, place.partition, place.entry)
-                    document = _document(place.partition, found_by.view, version, vector)
+                    document = _document(partitions, found_by.view, version, vector)
                     pipeline.hset(vector_key, mapping=document)  # type: ignore[arg-type]  # the library forgets that values may be bytes
                     pipeline.pexpire(vector_key, place.index.ttl_ms)
             # In one step, so that who waits finds the claim or the answer.
@@ -135,13 +142,26 @@ def _unpacked(packed: bytes) -> bytes:
     return body
 
 
-def _document(partition: str, view: View, version: IndexVersion, vector: Vector) -> dict[str, str | bytes]:
+async def _partitions(partition: str, view: View) -> str:
+    """What a document's partition field says: of a chat also the tags of what it is about."""
+    if not view.turns:
+        return partition
+    return ",".join([partition, *_tags(partition, await asyncio.to_thread(matters, view.turns))])
+
+
+def _tags(partition: str, about: Sequence[str]) -> list[str]:
+    return [wire.matter_tag(partition, word) for word in about]
+
+
+def _document(partitions: str, view: View, version: IndexVersion, vector: Vector) -> dict[str, str | bytes]:
     document: dict[str, str | bytes] = {
-        "partition": partition,
+        "partition": partitions,
         "prompt": view.reading.text,
         "embedding": encoded(vector, version.vector_type),
         wire.WORDS: view.words.tobytes(),
     }
+    if view.turns:
+        document[wire.TURNS] = packed(view.turns)
     if not is_own(version.embedding):
         document[wire.JUDGED] = encoded(view.vector, VectorType.FLOAT16)
     return document
@@ -183,16 +203,20 @@ def _neighbours(reply: object, version: IndexVersion, dimensions: int) -> list[N
 
 def _neighbour(key: bytes, fields: list[bytes], version: IndexVersion, dimensions: int) -> Neighbour | None:
     """None for an entry that has expired meanwhile, and lacks what was in it, and for one that was written when words
-    were encoded otherwise, of which there is nothing to judge by.
+    were encoded otherwise, or turns by somebody else, of which there is nothing to judge by.
     """
     values = dict(zip(fields[::2], fields[1::2], strict=True))
     try:
-        prompt, distance, packed = values[b"prompt"], values[b"distance"], values[wire.WORDS.encode()]
+        prompt, distance, vectors = values[b"prompt"], values[b"distance"], values[wire.WORDS.encode()]
         vector = judged_vector(version, values)
     except KeyError:
         return None
-    words: WordVectors = np.frombuffer(packed, np.int8).reshape(-1, dimensions)
+    words: WordVectors = np.frombuffer(vectors, np.int8).reshape(-1, dimensions)
     if vector.shape != (dimensions,):
+        return None
+    try:
+        turns = unpacked(values[wire.TURNS.encode()]) if wire.TURNS.encode() in values else ()
+    except ValueError:
         return None
     return Neighbour(
         key.decode().rpartition(":")[2],
@@ -200,4 +224,5 @@ def _neighbour(key: bytes, fields: list[bytes], version: IndexVersion, dimension
         prompt.decode("utf-8", "surrogatepass"),
         vector,
         words,
+        turns,
     )

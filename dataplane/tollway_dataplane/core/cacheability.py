@@ -1,10 +1,12 @@
 """Whether a request is one to answer from memory at all: the first gate of the cache."""
 
+from collections.abc import Sequence
+
 from tollway_api.routing_policy import TimeDependent
 from tollway_api.semantic_cache_index import Scope
 from tollway_api.snapshot import CacheUse, Index, Policy
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.facts import ChatRequest, Turn
 from tollway_dataplane.core.personal_data import has_personal_data
 from tollway_dataplane.core.transience import is_time_dependent
 
@@ -28,12 +30,12 @@ def bypass_reason(request: ChatRequest, policy: Policy) -> CacheReason | None:
     return None
 
 
-def unfit_reason(prompt: str, use: CacheUse, index: Index) -> CacheReason | None:
+def unfit_reason(prompt: str, use: CacheUse, index: Index, turns: Sequence[Turn] = ()) -> CacheReason | None:
     """Why the answer to a prompt must not be remembered, nor another's given. It takes longer than an exact hit, so it
     is asked once there is none: what is unfit has never been stored.
     """
     if use.time_dependent is TimeDependent.BYPASS and is_time_dependent(prompt):
         return CacheReason.TIME_DEPENDENT
-    if index.scope is Scope.SHARED and has_personal_data(prompt):
+    if index.scope is Scope.SHARED and any(map(has_personal_data, (prompt, *(turn.text for turn in turns)))):
         return CacheReason.PERSONAL_DATA
     return None

@@ -1,9 +1,14 @@
 """The identity partition: everything besides the last user turn that changes the right answer. Only prompts of
 one partition are ever compared by meaning; two requests of different partitions never share an answer.
+
+The earlier turns of a chat divide a partition into entries, not the cache into partitions: what they mean is compared
+by `conversation`, for each candidate.
 """
 
 import hashlib
 import unicodedata
+from collections.abc import Sequence
+from itertools import dropwhile
 from typing import Final
 
 import orjson
@@ -12,7 +17,8 @@ from tollway_api import wire
 from tollway_api.routing_policy import TimeDependent
 from tollway_api.semantic_cache_index import Scope
 from tollway_api.snapshot import Index, Policy, Tenant
-from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.facts import ChatRequest, JsonObject, JsonValue, Turn
+from tollway_dataplane.core.pleasantries import is_pleasantry
 
 # Parameters that say who asks or how to deliver, and so cannot change what the right answer is. A parameter
 # that is not in this list divides the cache: unknown ones are safe, at the price of a miss.
@@ -22,6 +28,10 @@ IRRELEVANT_PARAMETERS: Final = frozenset(
         *("safety_identifier", "service_tier", "store", "user"),
     }
 )
+_INSTRUCTING: Final = frozenset({"system", "developer"})
+_SPEAKING: Final = frozenset({"user", "assistant"})
+# Stands for turns that are compared by meaning. No message is a text by itself, so no caller can write it.
+_CHAT: Final = "chat"
 
 
 def partition_of(request: ChatRequest, tenant: Tenant, policy: Policy, index: Index) -> str:
@@ -34,13 +44,50 @@ def partition_of(request: ChatRequest, tenant: Tenant, policy: Policy, index: In
         tenant.name if index.scope is Scope.TENANT else "",
         f"{policy.id} {TimeDependent.CACHE}" if lasting else policy.id,
         wanted,
-        request.messages[:-1],
+        _instructions(request.messages),
         # Beside its content: who asks, for one.
         {name: value for name, value in request.messages[-1].items() if name != "content"},
         {name: value for name, value in request.parameters.items() if name not in IRRELEVANT_PARAMETERS},
     ]
     canonical = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
     return wire.index_tag(index.id) + hashlib.sha256(canonical).hexdigest()[:24]
+
+
+def turns_of(messages: Sequence[JsonObject]) -> tuple[Turn, ...]:
+    """What was said between the instructions and the last message. Empty when that is nothing, and also when there is
+    more than plain text in it, which nobody can compare by meaning: then it belongs to the partition.
+    """
+    turns = [_turn(message) for message in dropwhile(_instructs, messages[:-1])]
+    return tuple(turn for turn in turns if turn is not None) if None not in turns else ()
+
+
+def _instructions(messages: Sequence[JsonObject]) -> list[JsonValue]:
+    """The messages before the last one, but for turns that are compared by meaning."""
+    earlier: list[JsonValue] = list(messages[:-1])
+    turns = turns_of(messages)
+    if not turns:
+        return earlier
+    # A question after a greeting is asked as it is without one.
+    chat = [] if all(map(is_pleasantry, turns)) else [_CHAT]
+    return [*earlier[: -len(turns)], *chat]
+
+
+def _instructs(message: JsonObject) -> bool:
+    return message.get("role") in _INSTRUCTING
+
+
+def _turn(message: JsonObject) -> Turn | None:
+    """None when there is more to a message than who said what. Clients send answers back with fields that are empty."""
+    said = {name: value for name, value in message.items() if value not in (None, [], ())}
+    role, content = said.get("role"), said.get("content")
+    if said.keys() != {"role", "content"} or not isinstance(role, str) or role not in _SPEAKING:
+        return None
+    if isinstance(content, list):
+        texts = [
+            part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"
+        ]
+        content = "\n".join(map(str, texts)) if len(texts) == len(content) else None
+    return Turn(role, normalise(content)) if isinstance(content, str) else None
 
 
 def normalise(prompt: str) -> str:
@@ -53,6 +100,10 @@ def normalise(prompt: str) -> str:
     return " ".join(filter(None, text.replace("\t", " ").split(" "))) if has_runs else text
 
 
-def entry_of(prompt: str) -> str:
-    """32 hex digits that name a normalised prompt within its partition."""
-    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def entry_of(prompt: str, turns: Sequence[Turn] = ()) -> str:
+    """32 hex digits that name a normalised prompt after these turns within its partition."""
+    texts = [text.encode("utf-8", "surrogatepass") for text in (*(turn.text for turn in turns), prompt)]
+    # With their lengths ahead, so that no texts run together to look like others.
+    lengths = [f"{turn.role} {len(text)}" for turn, text in zip(turns, texts, strict=False)]
+    ahead = [f"{' '.join(lengths)}\n".encode()] if lengths else []
+    return hashlib.sha256(b"".join([*ahead, *texts])).hexdigest()[:32]

@@ -22,6 +22,7 @@ from tollway_dataplane.core.arrangement import exchanged, left_over, modes, pers
 from tollway_dataplane.core.competence import may_judge
 from tollway_dataplane.core.critical_facts import conflict
 from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.framing import framed_otherwise
 from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.pair_features import NAMES, features
@@ -42,13 +43,14 @@ def is_own(embedding: Embedding) -> bool:
 @dataclass(frozen=True, slots=True)
 class View:
     """A prompt as the judge sees it. To be had again from the prompt, its vector and its word vectors, which is all
-    that an entry has to keep.
+    that an entry has to keep, with the turns before it.
     """
 
     reading: Reading
     words: WordVectors
     vector: Vector  # the encoder's, of length 1
     adapted: Vector  # the same, turned so that what matters for reuse weighs more
+    turns: tuple[Turn, ...] = ()  # before the prompt; the judge itself looks at the prompt alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +85,17 @@ class Judge:
         weights = np.array(content["weights"], dtype=np.float64)
         return cls(weights, float(content["bias"]), adapter, float(content["threshold"]))
 
-    def view_of(self, text: str, encoded: Encoded) -> View:
+    def view_of(self, text: str, encoded: Encoded, turns: tuple[Turn, ...] = ()) -> View:
         """Of a prompt that has just been encoded."""
         reading = read(text)
-        return self.view(reading, encoded.vector, word_vectors(reading, encoded.hidden, encoded.offsets))
+        words = word_vectors(reading, encoded.hidden, encoded.offsets)
+        return self.view(reading, encoded.vector, words, turns)
 
-    def view(self, reading: Reading, vector: Vector, words: WordVectors) -> View:
+    def view(
+        self, reading: Reading, vector: Vector, words: WordVectors, turns: tuple[Turn, ...] = ()
+    ) -> View:
         adapted = self.adapter @ vector
-        return View(reading, words, vector, adapted / max(1e-9, float(np.linalg.norm(adapted))))
+        return View(reading, words, vector, adapted / max(1e-9, float(np.linalg.norm(adapted))), turns)
 
     def probability(self, ours: View, theirs: View) -> float:
         """What the learned part alone makes of the pair."""

@@ -1,5 +1,6 @@
 """May this remembered answer serve this prompt? Closeness of embeddings alone cannot say: a question and its
-reverse can be closer than two wordings of one question. So the judge is asked, with what the index demands.
+reverse can be closer than two wordings of one question. So the judge is asked, with what the index demands; and of a
+chat, whether what was said before is the same for this question (`conversation`).
 
 Pure; called with the nearest neighbours of one partition.
 """
@@ -8,6 +9,7 @@ from collections.abc import Collection
 from typing import Protocol
 
 from tollway_api.semantic_cache_index import CriticalCheck
+from tollway_dataplane.core.conversation import Chat, difference
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.judge import Judge, Verdict, View
 
@@ -34,7 +36,14 @@ def verify(ours: View, theirs: View, demands: Demands, judge: Judge) -> Verdict:
     verdict = judge.verdict(ours, theirs, threshold, demands.checks)
     if verdict.reason is CacheReason.BELOW_THRESHOLD and verdict.probability >= demands.threshold:
         return Verdict(CacheReason.BELOW_STRICT_THRESHOLD, verdict.explanation, verdict.probability)
+    if verdict.serves and (ours.turns or theirs.turns):
+        return _after_other_turns(ours, theirs) or verdict
     return verdict
+
+
+def _after_other_turns(ours: View, theirs: View) -> Verdict | None:
+    found = difference(Chat(ours.reading, ours.turns), Chat(theirs.reading, theirs.turns))
+    return Verdict(CacheReason.CONVERSATION_DIFFERS, found, 0.0) if found else None
 
 
 def _is_exacting(view: View) -> bool:

@@ -9,7 +9,7 @@ from tollway_api.routing_policy import TimeDependent
 from tollway_api.semantic_cache_index import Scope
 from tollway_dataplane.core.cacheability import unfit_reason
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.facts import ChatRequest, Turn
 from tollway_dataplane.core.identity import partition_of
 from tollway_dataplane.core.personal_data import has_personal_data
 from tollway_dataplane.core.refusals import is_refusal
@@ -134,6 +134,9 @@ def test_the_policy_decides_about_time_and_the_index_about_people() -> None:
     assert unfit_reason(weather, caching, index) is None
     assert unfit_reason(anna, policy.cache, index) is None
     assert unfit_reason(anna, policy.cache, shared) is CacheReason.PERSONAL_DATA
+    told = [Turn("user", "My name is Anna")]
+    assert unfit_reason("Write me a poem", policy.cache, shared, told) is CacheReason.PERSONAL_DATA
+    assert unfit_reason("Write me a poem", policy.cache, index, told) is None
     # What was remembered while it might be is not given when it must not.
     request = ChatRequest("r", "auto", [{"role": "user", "content": weather}], prompt=weather)
     tenant = snapshot.tenants["acme"]  # type: ignore[index]  # a name is a name

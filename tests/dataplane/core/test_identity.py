@@ -10,8 +10,14 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsStr
 
 from tests.dataplanes import Setup, compiled
 from tollway_api.snapshot import Index
-from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.identity import IRRELEVANT_PARAMETERS, entry_of, normalise, partition_of
+from tollway_dataplane.core.facts import ChatRequest, JsonObject, Turn
+from tollway_dataplane.core.identity import (
+    IRRELEVANT_PARAMETERS,
+    entry_of,
+    normalise,
+    partition_of,
+    turns_of,
+)
 
 SETUP = Setup("http://a/v1", "http://b/v1")
 SNAPSHOT = compiled(SETUP.objects())
@@ -64,6 +70,77 @@ def test_what_changes_the_right_answer_divides_the_cache(other: ChatRequest) -> 
 )
 def test_what_cannot_change_it_does_not(other: ChatRequest) -> None:
     assert partition(other) == partition(REQUEST)
+
+
+LYON: JsonObject = {"role": "user", "content": "I live in Lyon."}
+NICE: JsonObject = {"role": "user", "content": "I live in Nice."}
+REPLY: JsonObject = {"role": "assistant", "content": "Lovely."}
+
+
+def after(*earlier: JsonObject) -> ChatRequest:
+    return replace(REQUEST, messages=[REQUEST.messages[0], *earlier, USER])
+
+
+def test_earlier_turns_divide_a_partition_into_entries() -> None:
+    one, other = after(LYON, REPLY), after(NICE, REPLY)
+    assert partition(one) == partition(other) != partition(REQUEST)
+    assert turns_of(one.messages) == (Turn("user", "I live in Lyon."), Turn("assistant", "Lovely."))
+    assert entry_of("Q", turns_of(one.messages)) != entry_of("Q", turns_of(other.messages)) != entry_of("Q")
+
+
+def test_a_question_after_a_greeting_is_of_the_partition_of_one_without() -> None:
+    greeted = after(
+        {"role": "user", "content": "Hi!"}, {"role": "assistant", "content": "Hello! How can I help?"}
+    )
+    assert partition(greeted) == partition(REQUEST)
+    assert entry_of("Q", turns_of(greeted.messages)) != entry_of("Q")
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [{"role": "system", "content": "Be long."}, {"role": "developer", "content": "Be brief."}],
+    ids=["another", "of another role"],
+)
+def test_what_instructs_divides_the_cache_in_a_chat_too(instruction: JsonObject) -> None:
+    messages = [instruction, LYON, REPLY, USER]
+    assert partition(replace(REQUEST, messages=messages)) != partition(after(LYON, REPLY))
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        pytest.param({**LYON, "name": "Bob"}, id="who speaks"),
+        pytest.param({"role": "tool", "content": "7", "tool_call_id": "x"}, id="a tool's result"),
+        pytest.param({"role": "assistant", "content": None, "tool_calls": [{"id": "x"}]}, id="a tool's call"),
+        pytest.param({"role": "assistant", "content": "No.", "refusal": "No."}, id="a refusal"),
+        pytest.param(
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]},
+            id="a picture",
+        ),
+        pytest.param({"role": "system", "content": "Now be long."}, id="an instruction later on"),
+    ],
+)
+def test_turns_with_more_than_text_belong_to_the_partition(turn: JsonObject) -> None:
+    other = after(NICE, turn)
+    assert turns_of(other.messages) == ()
+    assert len({partition(other), partition(after(LYON, turn)), partition(after(NICE, REPLY))}) == 3
+
+
+def test_an_answer_is_sent_back_with_fields_that_are_empty() -> None:
+    echoed: JsonObject = {**REPLY, "refusal": None, "tool_calls": None, "annotations": []}
+    in_parts: JsonObject = {"role": "user", "content": [{"type": "text", "text": "I live in Lyon."}]}
+    assert turns_of(after(in_parts, echoed).messages) == turns_of(after(LYON, REPLY).messages)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.text()), max_size=3), st.text())
+def test_no_chat_passes_for_another_whatever_is_in_its_texts(
+    said: list[tuple[str, str]], prompt: str
+) -> None:
+    turns = [Turn(role, text) for role, text in said]
+    whole = "".join(text for _, text in said) + prompt
+    others = [turns[:i] for i in range(len(turns))]
+    names = {entry_of(prompt, each) for each in (turns, *others)} | {entry_of(whole, each) for each in others}
+    assert len(names) == 1 + len(others) + (len(others) if whole != prompt else 0)
 
 
 # The parameters of OpenAI's chat API that divide the cache: whoever adds one here has thought about it.
