@@ -154,7 +154,7 @@ def validate(
 
 @app.command()
 def compare(
-    one: Annotated[str, typer.Argument(help="A prompt.")],
+    one: Annotated[str, typer.Argument(help="A prompt, or the messages of a chat as a JSON list.")],
     other: Annotated[str, typer.Argument(help="Another one.")],
     threshold: Annotated[float, typer.Option(min=0, max=1, help="As match.threshold of an index.")] = 0.95,
     strict_threshold: Annotated[

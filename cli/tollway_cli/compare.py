@@ -1,4 +1,4 @@
-"""`tollway compare`: what the semantic cache would make of two prompts."""
+"""`tollway compare`: what the semantic cache would make of two prompts, or of two chats."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,12 @@ from rich.text import Text
 
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
-from tollway_dataplane.core.identity import normalise
+from tollway_dataplane.core.facts import Turn
+from tollway_dataplane.core.identity import normalise, turns_of
 from tollway_dataplane.core.judge import Verdict, shipped
 from tollway_dataplane.core.verification import verify
+from tollway_dataplane.edge.wire_format import parse_chat, parse_json
+from tollway_dataplane.errors import Refusal, RefusalCode
 
 
 @dataclass(frozen=True)
@@ -26,14 +29,25 @@ class Comparison:
 
 
 async def compare(one: str, other: str, match: Match) -> Comparison:
-    """Raises EmbedderFault when the encoder cannot be loaded."""
+    """Either may be a chat: its messages, as a JSON list. Raises Refusal for one that no request may have, and
+    EmbedderFault when the encoder cannot be loaded.
+    """
+    chats = [_parse(text) for text in (one, other)]
     embedder, judge = await LocalEmbedder.load(), shipped()
     try:
-        prompts = [normalise(text) for text in (one, other)]
-        ours, theirs = [judge.view_of(prompt, await embedder.embed(prompt)) for prompt in prompts]
+        ours, theirs = [judge.view_of(prompt, await embedder.embed(prompt), turns) for prompt, turns in chats]
     finally:
         await embedder.aclose()
     return Comparison(verify(ours, theirs, match, judge), float(ours.vector @ theirs.vector))
+
+
+def _parse(text: str) -> tuple[str, tuple[Turn, ...]]:
+    if not text.lstrip().startswith('[{"'):
+        return normalise(text), ()
+    request = parse_chat(parse_json(b'{"messages": %b}' % text.encode()), {}, request_id="compare")
+    if request.prompt is None:
+        raise Refusal(400, RefusalCode.INVALID_REQUEST, "the last message must be a user's, of text alone")
+    return normalise(request.prompt), turns_of(request.messages)
 
 
 def comparison_table(comparison: Comparison) -> Table:
