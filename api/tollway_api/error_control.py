@@ -1,0 +1,219 @@
+"""How often is an answer wrong that the cache serves by meaning, and from which probability on may it serve? From
+counts of judged hits to a confidence interval that holds at every time, and from there to the operating point. Pure:
+the data plane serves by it, and the operator says it in the status.
+
+The method is a bet against an error rate. For any g > 0, and a label x that is 1 (wrong) with probability m,
+
+    g^x / (1 - m + g m)
+
+has mean 1. So its product over all labels is the capital of somebody who bets at fair odds that the rate is not m: below
+it for g < 1, above it for g > 1. If the rate is m (or, for g < 1, at least m in every single label, whatever came
+before) that capital ever reaches 1/alpha with probability at most alpha (Ville 1939). So an m at which it does is no
+rate to believe in, and the others are a confidence interval, which may be looked at after every label. Several g share
+the stake, since nobody knows the best one beforehand. This is the betting of Waudby-Smith and Ramdas (arXiv 2010.09686)
+for labels of two kinds, and the sub-Bernoulli mixture of Howard, Ramdas, McAuliffe and Sekhon (arXiv 1810.08240). It
+needs counts only, so labels may come in any order, from many pods.
+
+Of all points two are tested first, and others only where those before them have passed: the anchor, which is the user's
+own threshold, and then ever looser ones; and the strictest, and then ever looser ones up to the anchor (fixed-sequence
+testing, as in "Learn then Test", Angelopoulos et al., arXiv 2110.01052). To serve where the error rate is too high, the
+first such point of a sequence has to pass wrongly, so each sequence takes half of the error and nothing is lost to the
+number of points.
+
+Forgetting: labels are counted in time slices, of which the newest `SLICES` are a window. Every slice begins sequences
+of its own with its share of `ALPHA`, so what is said holds for each window: the probability that at any time in it a
+point is taken for proven whose error rate is above the bound is at most `ALPHA`. No budget could be spent on all
+windows to come without asking for more and more labels.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import accumulate, takewhile
+from typing import Final, NamedTuple
+
+ALPHA: Final = 0.05
+SLICES: Final = 4
+# Probabilities, as the judge sees them, from which on may be served; the strictest first.
+POINTS: Final = (0.999, 0.995, 0.99, 0.98, 0.97, 0.95, 0.92, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
+# By how much the odds are bet to be lower than claimed; their reciprocals bet on higher ones.
+_LOWER: Final = (0.05, 0.2, 0.4, 0.6, 0.75, 0.87, 0.94)
+_HIGHER: Final = tuple(1 / each for each in _LOWER)
+# The logarithms of the capital at which a bet is won, of which each slice begins two: on two sequences of points, or at
+# the two ends of an interval; and of that at which the judge's own word is not taken any more.
+ENOUGH: Final = math.log(2 * SLICES / ALPHA)
+_DOUBT: Final = math.log(3)
+_PRECISION: Final = 24  # halvings
+
+
+class Counts(NamedTuple):
+    """Judged hits."""
+
+    wrong: int = 0
+    right: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.wrong + self.right
+
+    def plus(self, other: "Counts") -> "Counts":
+        return Counts(self.wrong + other.wrong, self.right + other.right)
+
+
+Tally = Mapping[int, Counts]  # of one time slice, by the strictest point that the hits reach
+
+
+class Verdict(StrEnum):
+    MET = "Met"  # shown to hold at the point that is served
+    TOO_FEW_LABELS = "TooFewLabels"  # neither shown to hold nor to be broken
+    BREACHED = (
+        "Breached"  # shown to be broken at the point from which would be served, and nowhere shown to hold
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What is asked of an index. Rates and probabilities are from 0 to 1."""
+
+    max_error_rate: float
+    judge_error_rate: float  # of the labels; below a half
+    threshold: float  # what the user would serve at without a bound
+    least_threshold: float  # of the operating point
+    bypasses: bool  # whether nothing is served before it is shown to be right often enough
+
+    @property
+    def observed(self) -> float:
+        """The share of labels that say wrong where the true rate is the bound (Rogan and Gladen 1978)."""
+        return self.judge_error_rate + (1 - 2 * self.judge_error_rate) * self.max_error_rate
+
+    def true_rate(self, observed: float) -> float:
+        return min(1.0, max(0.0, (observed - self.judge_error_rate) / (1 - 2 * self.judge_error_rate)))
+
+    @property
+    def points(self) -> tuple[float, ...]:
+        """Those that may be served at, the strictest first; never none."""
+        allowed = tuple(each for each in POINTS if each >= self.least_threshold)
+        return allowed or POINTS[:1]
+
+    @property
+    def anchor(self) -> float:
+        return min((each for each in self.points if each >= self.threshold), default=self.points[0])
+
+    @property
+    def trusted(self) -> float:
+        """Where the judge's own calibration promises the bound: of hits above it, each is right with at least that
+        probability. The loosest such point, or the strictest there is.
+        """
+        promised = [each for each in self.points if each >= max(self.anchor, 1 - self.max_error_rate)]
+        return min(promised, default=self.points[0])
+
+    @property
+    def first(self) -> float:
+        """From where would be served while nothing is shown."""
+        return self.anchor if self.bypasses else self.trusted
+
+
+class Interval(NamedTuple):
+    """Of an error rate: what is seen, and the ends of what may be believed at once with confidence 1 - ALPHA."""
+
+    estimate: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an index stands. The counts are of the labels of hits from `threshold` on, or where nothing is served, from
+    the point from which would be served first.
+    """
+
+    threshold: float | None  # the least probability that is served; None: nothing is served by meaning
+    verdict: Verdict
+    counts: Counts
+    bound: Bound
+
+    @property
+    def interval(self) -> Interval:
+        counts, rate = self.counts, self.bound.true_rate
+        estimate = rate(counts.wrong / counts.total) if counts.total else 0.0
+        return Interval(estimate, rate(_boundary(counts, _HIGHER)), rate(_boundary(counts, _LOWER)))
+
+
+def reached(probability: float) -> int | None:
+    """The place in `POINTS` of the strictest point that a probability reaches."""
+    return next((place for place, point in enumerate(POINTS) if probability >= point), None)
+
+
+def capital(counts: Counts, rate: float, stakes: Sequence[float]) -> float:
+    """Of bets against `rate`, as a logarithm. It rises with the rate for stakes below 1, and falls for those above."""
+    grown = [
+        counts.wrong * math.log(stake) - counts.total * math.log1p((stake - 1) * rate) for stake in stakes
+    ]
+    most = max(grown)
+    return most + math.log(sum(math.exp(each - most) for each in grown) / len(grown))
+
+
+def _boundary(counts: Counts, stakes: Sequence[float]) -> float:
+    """The end of the interval on one side: from there on the labels speak against every rate. By halving what may
+    still be believed.
+    """
+    believed, refuted = (0.0, 1.0) if stakes is _LOWER else (1.0, 0.0)
+    if not counts.total:
+        return refuted
+    for _ in range(_PRECISION):
+        middle = (believed + refuted) / 2
+        if capital(counts, middle, stakes) < ENOUGH:
+            believed = middle
+        else:
+            refuted = middle
+    return refuted
+
+
+def standing(slices: Sequence[Tally], bound: Bound) -> Standing:
+    """The newest slice first; what is beyond `SLICES` is forgotten."""
+    columns = zip(*(_reaching(each, bound.points) for each in _suffixes(slices)), strict=True)
+    at = dict(zip(bound.points, columns, strict=True))
+
+    def speaks_against(point: float, odds: float) -> bool:
+        """Also where only the newest slices do: what was before may have been another time."""
+        return any(capital(each, bound.observed, _HIGHER) >= odds for each in at[point])
+
+    def holds(point: float) -> bool:
+        proves = capital(at[point][-1], bound.observed, _LOWER) >= ENOUGH
+        return proves and not speaks_against(point, ENOUGH)
+
+    passed = [*takewhile(holds, (each for each in bound.points if each <= bound.anchor))]
+    passed = passed or [*takewhile(holds, (each for each in bound.points if each > bound.anchor))]
+    # Of points that no label tells apart, the strictest: nothing would be won by another.
+    labels = {point: at[point][-1].total for point in passed}
+    proven = max((each for each in passed if labels[each] == labels[passed[-1]]), default=None)
+    served = proven
+    if not bound.bypasses and (proven is None or proven > bound.trusted):
+        trusted = (each for each in reversed(bound.points) if each >= bound.trusted)
+        served = next((each for each in trusted if not speaks_against(each, _DOUBT)), proven)
+    is_broken = speaks_against(bound.first, ENOUGH)
+    return Standing(
+        served,
+        Verdict.MET
+        if served is not None and served == proven
+        else (Verdict.BREACHED if is_broken else Verdict.TOO_FEW_LABELS),
+        at[bound.first if served is None else served][-1],
+        bound,
+    )
+
+
+def _suffixes(slices: Sequence[Tally]) -> list[Tally]:
+    """The newest slice, the two newest together, and so on; the whole window last."""
+    sums: list[Tally] = [{}]
+    for tally in slices[:SLICES]:
+        before = sums[-1]
+        places = before.keys() | tally.keys()
+        sums.append({each: before.get(each, Counts()).plus(tally.get(each, Counts())) for each in places})
+    return sums[1:] or sums
+
+
+def _reaching(tally: Tally, points: Sequence[float]) -> list[Counts]:
+    """All that reach each of the points."""
+    every = accumulate((tally.get(place, Counts()) for place in range(len(POINTS))), Counts.plus)
+    return [counts for point, counts in zip(POINTS, every, strict=True) if point in points]

@@ -1,0 +1,165 @@
+"""The error bound of a cache: the interval covers, the operating point moves as it should."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+
+from tollway_api.error_control import (
+    ALPHA,
+    ENOUGH,
+    POINTS,
+    SLICES,
+    Bound,
+    Counts,
+    Standing,
+    Tally,
+    Verdict,
+    capital,
+    reached,
+    standing,
+)
+
+LOWER, HIGHER = (0.05, 0.5, 0.9), (20.0, 2.0, 1.1)
+
+
+def bound(
+    most: float = 0.02, least: float = 0.8, *, judge: float = 0.0, bypasses: bool = True, at: float = 0.95
+) -> Bound:
+    return Bound(most, judge, at, least, bypasses)
+
+
+def tally(**by_point: tuple[int, int]) -> Tally:
+    """Wrong and right labels of hits, by the point that they reach: `p95=(1, 99)`."""
+    return {POINTS.index(float(f"0.{name[1:]}")): Counts(*counts) for name, counts in by_point.items()}
+
+
+@pytest.mark.parametrize(("rate", "stakes"), [*product((0.01, 0.3, 0.9), (LOWER, HIGHER))])
+def test_a_bet_is_fair_where_the_rate_is_as_claimed(rate: float, stakes: tuple[float, ...]) -> None:
+    """The mean capital over everything that twelve labels can say is what was staked."""
+    mean = sum(
+        math.comb(12, wrong) * rate**wrong * (1 - rate) ** (12 - wrong)
+        * math.exp(capital(Counts(wrong, 12 - wrong), rate, stakes))
+        for wrong in range(13)
+    )  # fmt: skip
+    assert mean == pytest.approx(1)
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.01, 0.05])
+def test_the_interval_covers_at_every_time_at_once(rate: float) -> None:
+    """Looked at after every one of 1,000 labels, and in nearly all of 50 runs never wrong."""
+    rng = np.random.default_rng(1)
+    grid = bound(judge=0.0)
+    missed = 0
+    for _ in range(50):
+        wrong = np.cumsum(rng.random(1_000) < rate)
+        # The ends are monotone between labels that say wrong, so it is enough to look where something turns.
+        turns = np.flatnonzero(np.diff(wrong, prepend=0, append=wrong[-1] + 1))
+        at = {int(each) + shift for each in turns for shift in (-1, 0)} & set(range(1_000))
+        found = [
+            Standing(None, Verdict.MET, Counts(int(wrong[n]), n + 1 - int(wrong[n])), grid)
+            for n in sorted(at)
+        ]
+        missed += any(not each.interval.lower <= rate <= each.interval.upper for each in found)
+    assert missed / 50 <= ALPHA
+
+
+def test_an_interval_narrows_around_what_is_seen() -> None:
+    few, many = (standing([tally(p95=(n // 100, n - n // 100))], bound()).interval for n in (100, 10_000))
+    assert few.lower < many.lower < 0.01 == many.estimate < many.upper < few.upper
+
+
+def test_without_labels_nothing_is_known() -> None:
+    known = standing([], bound())
+    assert known.interval == (0.0, 0.0, 1.0)
+    assert (known.verdict, known.threshold) == (Verdict.TOO_FEW_LABELS, None)
+
+
+def test_the_judges_own_error_is_taken_out() -> None:
+    """5 % of labels are false: of hits that are all right one label in twenty says wrong."""
+    found = standing([tally(p95=(500, 9_500))], bound(judge=0.05))
+    assert found.interval.estimate == 0.0
+    assert found.verdict is Verdict.MET
+    assert standing([tally(p95=(500, 9_500))], bound()).verdict is Verdict.BREACHED
+
+
+@pytest.mark.parametrize(
+    ("labels", "threshold"),
+    [
+        pytest.param(tally(p95=(0, 200)), None, id="too few"),
+        pytest.param(tally(p95=(0, 600)), 0.95, id="the anchor, and nothing is known of looser ones"),
+        pytest.param(tally(p95=(0, 900), p92=(2, 298), p9=(100, 100)), 0.92, id="the loosest that holds"),
+        pytest.param(
+            tally(p98=(0, 600), p95=(200, 400)), 0.98, id="a stricter one, where the anchor does not"
+        ),
+        pytest.param(tally(p95=(100, 500), p8=(0, 9_000)), None, id="not one behind one that does not hold"),
+    ],
+)
+def test_the_loosest_point_is_served_that_is_shown_to_hold(labels: Tally, threshold: float | None) -> None:
+    strict = {POINTS.index(0.999): Counts(0, 500)}
+    found = standing([{**strict, **labels} if threshold == 0.98 else labels], bound())
+    assert found.threshold == threshold
+
+
+def test_no_point_is_looser_than_allowed() -> None:
+    plenty = tally(p95=(0, 9_000), p8=(0, 9_000))
+    assert standing([plenty], bound(least=0.95)).threshold == 0.95
+    assert standing([plenty], bound(least=0.93)).threshold == 0.95, "a point is at least what is allowed"
+    assert bound(least=0.9999).points == POINTS[:1], "and there is always one"
+
+
+def test_while_nothing_is_shown_the_judges_calibration_is_trusted_if_so_wanted() -> None:
+    """Of hits from 0.98 on, the judge says itself that at most 2 % are wrong."""
+    trusting = bound(bypasses=False)
+    assert standing([], trusting).threshold == 0.98
+    assert standing([], bound(most=0.2, bypasses=False)).threshold == 0.95, "never looser than the user's own"
+    assert standing([], bound(most=0.001, bypasses=False)).threshold == POINTS[0]
+
+
+def test_trust_ends_when_labels_speak_against_it() -> None:
+    trusting = bound(bypasses=False)
+    doubtful = standing([tally(p98=(6, 60), p995=(0, 20))], trusting)
+    assert (doubtful.threshold, doubtful.verdict) == (0.99, Verdict.TOO_FEW_LABELS)
+    broken = standing([tally(p999=(30, 100))], trusting)
+    assert (broken.threshold, broken.verdict) == (None, Verdict.BREACHED)
+
+
+def test_what_is_shown_goes_before_trust() -> None:
+    trusting = bound(bypasses=False)
+    assert standing([tally(p98=(0, 900), p92=(0, 600))], trusting).threshold == 0.92
+
+
+def test_what_is_older_than_the_window_is_forgotten() -> None:
+    slices: list[Tally] = [{} for _ in range(SLICES)]
+    assert standing([*slices[:-1], tally(p95=(0, 900))], bound()).threshold == 0.95
+    assert standing([*slices, tally(p95=(0, 900))], bound()).threshold is None
+
+
+def test_a_change_for_the_worse_counts_before_it_outweighs_the_past() -> None:
+    before, now = tally(p95=(0, 9_000)), tally(p95=(20, 80))
+    assert standing([before], bound()).threshold == 0.95
+    assert capital(Counts(20, 9_080), 0.02, LOWER) > ENOUGH, "all together they would still prove it"
+    assert standing([now, before], bound()).threshold is None
+
+
+@pytest.mark.parametrize(
+    ("probability", "place"), [(1.0, 0), (0.999, 0), (0.998, 1), (0.95, POINTS.index(0.95)), (0.49, None)]
+)
+def test_a_hit_counts_for_the_strictest_point_that_it_reaches(probability: float, place: int | None) -> None:
+    assert reached(probability) == place
+
+
+def test_an_unsafe_point_is_hardly_ever_shown_to_hold() -> None:
+    """With a judge that is wrong 5 % of the time, looked at every 50 labels."""
+    rng, asked = np.random.default_rng(2), bound(judge=0.05, most=0.05)
+    served = 0
+    for _ in range(100):
+        counts = Counts()
+        for _ in range(60):
+            wrong = int((rng.random(50) < asked.observed).sum())
+            counts = counts.plus(Counts(wrong, 50 - wrong))
+            if standing([{POINTS.index(0.95): counts}], asked).threshold is not None:
+                served += 1
+                break
+    assert served / 100 <= ALPHA
