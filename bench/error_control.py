@@ -1,10 +1,10 @@
 """Does the error bound of a cache hold? `python -m bench.error_control --data FOLDER --keep FILE`.
 
 Replays each stream many times over, with the probabilities of the real judge: of every request the earlier ones that
-are nearest, and of those the likeliest, as a look-up does; right where both are of one class. Requests are then drawn at
-random from what was found, so that every seed has other traffic, in blocks between which the operating point is set
-anew. Labels come from the sampled share of the hits, and a given share of them is false. With drift, from the middle on
-some answers that were right are wrong.
+are nearest, and of those the likeliest, as a look-up does; right where both are of one class. Requests are then drawn
+at random from what was found, so that every seed has other traffic, in blocks between which the operating point is
+set anew. Labels come from the sampled share of the hits, and a given share of them is false. With drift, from the
+middle on some answers that were right are wrong.
 
 Prints in how many seeds what was served was wrong no more often than the bound says, and what hit rate that costs:
 against no control at the default threshold, and against the best fixed threshold, which nobody knows beforehand.

@@ -24,6 +24,11 @@ def _decimal(length: int) -> str:
     return "1".zfill(length) if length < 12 else f"{_decimal(length - 10)}.{'0' * 9}"
 
 
+def _percent(length: int) -> str:
+    """Of eight characters at most; what is longer does not match either."""
+    return f"{('1.' if length < 8 else '11.').ljust(length - 1, '1')}%"
+
+
 _NAME = Shape(lambda length: "a" * length, "a b")
 PATTERNS = {
     r"^([0-9]{1,6}(ms|s|m)|[0-9]{1,5}h)+$": Shape(
@@ -31,6 +36,8 @@ PATTERNS = {
     ),
     r"^[0-9]{1,9}(\.[0-9]{1,9})?$": Shape(_decimal, "1e9"),
     r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$": Shape(lambda length: f"0.{'96'.ljust(length - 2, '0')}", "1.01"),
+    r"^([0-9]{1,2}(\.[0-9]{1,4})?|100)%$": Shape(_percent, "1"),
+    r"^[0-4]?[0-9](\.[0-9]{1,4})?%$": Shape(_percent, "50%"),
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$": Shape(lambda length: "a" * length, "A"),
     r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$": Shape(
         lambda length: "a" * length, "a_b"
@@ -47,6 +54,9 @@ PATTERNS = {
 BESIDE: dict[tuple[str, Any], JsonObject] = {
     ("window.timeZone", None): {"calendar": "Day"},
     ("onExceeded.model", None): {"action": "Degrade"},
+    ("accuracy.judge", None): {"onBreach": "Tighten"},
+    ("accuracy.judge.model", None): {"type": "Model"},
+    ("accuracy.judge.type", "Model"): {"model": "a"},
     ("onExceeded.action", "Degrade"): {"model": "a"},
     ("embedding.provider", "OpenAICompatible"): {"endpoint": "http://a"},
     ("embedding.endpoint", None): {"provider": "OpenAICompatible"},

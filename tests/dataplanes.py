@@ -70,10 +70,13 @@ class Setup:
     rich_model: Mapping[str, object] = field(default_factory=dict)
     others: tuple[RawObject, ...] = ()
 
-    def objects(self) -> list[RawObject]:
+    def models(self) -> list[Mapping[str, object]]:
         cheap = {"name": "cheap", "model": "openai/gpt-4o-mini", "endpoint": self.cheap, **self.cheap_model}
         rich = {"name": "rich", "model": "openai/gpt-4o", "endpoint": self.rich, **self.rich_model}
-        policy = {"cache": {"indexRef": {"name": "answers"}}, "models": [cheap, rich], **self.policy}
+        return [cheap, rich]
+
+    def objects(self) -> list[RawObject]:
+        policy = {"cache": {"indexRef": {"name": "answers"}}, "models": self.models(), **self.policy}
         return [
             manifest("SemanticCacheIndex", "answers", self.index),
             manifest("RoutingPolicy", "chat", policy),

@@ -30,7 +30,7 @@ DOORS = {
     "redis": {
         "adapters/redis_client.py", "adapters/redis_cache.py", "adapters/redis_ledger.py",
         "adapters/redis_memory.py", "adapters/redis_batch.py", "adapters/redis_faults.py",
-        "adapters/redis_forgetter.py", "adapters/redis_claims.py",
+        "adapters/redis_forgetter.py", "adapters/redis_claims.py", "adapters/redis_labels.py",
         "tollway_operator/redis_store.py", "tollway_cli/embedded_redis.py",
     },
 }  # fmt: skip

@@ -107,6 +107,24 @@ def embedding_credentials_exist(index: IndexResource, world: World) -> Iterator[
     )
 
 
+def judge_model_is_offered(index: IndexResource, world: World) -> Iterator[Problem]:
+    """Hits of a policy that lacks it are served and never judged."""
+    wanted = index.spec.accuracy.judge.model if index.spec.accuracy else None
+    for policy in world.inventory.policies if wanted else ():
+        cache = policy.spec.cache
+        uses = cache is not None and cache.index_ref.name == index.identity.name
+        if not uses or policy.identity.namespace != index.identity.namespace:
+            continue
+        names = [model.name for model in policy.spec.models]
+        if wanted not in names:
+            hint = _hint(wanted or "", names)
+            message = (
+                f"its hits through {policy.identity} are not judged, which has no model {wanted!r}{hint}"
+            )
+            field, reason = "spec.accuracy.judge.model", ProblemReason.UNKNOWN_MODEL
+            yield Problem(index.identity, field, reason, message, Severity.WARNING)
+
+
 # --- RoutingPolicy -----------------------------------------------------------------------------------------
 
 
@@ -262,6 +280,7 @@ INDEX_CHECKS: Final[list[Callable[[IndexResource, World], Iterator[Problem]]]] =
     local_embedding_is_known,
     embedding_endpoint_is_an_address,
     embedding_credentials_exist,
+    judge_model_is_offered,
 ]
 POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]] = [
     cache_index_exists,

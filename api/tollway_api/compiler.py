@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from tollway_api import checks, semantic_cache_index, wire
 from tollway_api.catalog import ModelCatalog
 from tollway_api.checks import BudgetResource, IndexResource, PolicyResource, World
+from tollway_api.error_control import Bound
 from tollway_api.inventory import Inventory
 from tollway_api.meta import (
     Identity,
@@ -20,14 +21,16 @@ from tollway_api.meta import (
     TenantName,
     milliseconds,
     scaled,
+    share,
 )
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Cache as CacheSpec
 from tollway_api.routing_policy import ExplicitModel
 from tollway_api.routing_policy import Model as ModelSpec
-from tollway_api.semantic_cache_index import EmbeddingProvider
+from tollway_api.semantic_cache_index import EmbeddingProvider, OnBreach, SemanticCacheIndexSpec
 from tollway_api.snapshot import (
     NANO_PER_USD,
+    Accuracy,
     CacheUse,
     Calendar,
     Embedding,
@@ -199,6 +202,7 @@ def _index(resource: IndexResource, inventory: Inventory) -> Index:
         strict_threshold=float(spec.match.strict_threshold),
         checks=tuple(sorted(set(spec.match.checks))),
         reembed_per_second=spec.migration.reembed_per_second,
+        accuracy=_accuracy(spec),
     )
 
 
@@ -214,6 +218,26 @@ def _embedding(resource: IndexResource, inventory: Inventory) -> Embedding:
         endpoint=spec.endpoint or "",
         api_key=checks.secret_value(namespace, ref, inventory.secrets) if ref else None,
         api_key_from=ref.place if ref else "",
+    )
+
+
+def _accuracy(spec: SemanticCacheIndexSpec) -> Accuracy | None:
+    asked = spec.accuracy
+    if asked is None:
+        return None
+    bound = Bound(
+        max_error_rate=share(asked.max_error_rate),
+        judge_error_rate=share(asked.judge.error_rate),
+        threshold=float(spec.match.threshold),
+        least_threshold=float(asked.min_threshold or spec.match.threshold),
+        bypasses=asked.on_breach is OnBreach.BYPASS,
+    )
+    return Accuracy(
+        bound=bound,
+        sample_rate=share(asked.sample_rate),
+        judge=asked.judge.type,
+        judge_model=ModelName(asked.judge.model) if asked.judge.model else None,
+        window_ms=milliseconds(asked.window),
     )
 
 

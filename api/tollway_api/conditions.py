@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     INDEX_READY = "IndexReady"
     WITHIN_BUDGET = "WithinBudget"
     REDIS_SOUND = "RedisSound"
+    ACCURACY_MET = "AccuracyMet"
     READY = "Ready"
 
 
@@ -58,6 +59,10 @@ class ConditionReason(StrEnum):
     WITHIN_BUDGET = "WithinBudget"
     BUDGET_ALERT = "BudgetAlert"  # above the alert threshold
     BUDGET_EXCEEDED = "BudgetExceeded"
+    ACCURACY_MET = "AccuracyMet"
+    NO_BOUND = "NoBound"  # none is asked for
+    TOO_FEW_LABELS = "TooFewLabels"
+    ACCURACY_BREACHED = "AccuracyBreached"
     USAGE_UNKNOWN = "UsageUnknown"  # the ledger did not answer
 
 

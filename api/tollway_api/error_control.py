@@ -6,8 +6,8 @@ The method is a bet against an error rate. For any g > 0, and a label x that is 
 
     g^x / (1 - m + g m)
 
-has mean 1. So its product over all labels is the capital of somebody who bets at fair odds that the rate is not m: below
-it for g < 1, above it for g > 1. If the rate is m (or, for g < 1, at least m in every single label, whatever came
+has mean 1. So its product over all labels is the capital of somebody who bets at fair odds that the rate is not m:
+below it for g < 1, above it for g > 1. If the rate is m (or, for g < 1, at least m in every single label, whatever came
 before) that capital ever reaches 1/alpha with probability at most alpha (Ville 1939). So an m at which it does is no
 rate to believe in, and the others are a confidence interval, which may be looked at after every label. Several g share
 the stake, since nobody knows the best one beforehand. This is the betting of Waudby-Smith and Ramdas (arXiv 2010.09686)
@@ -43,7 +43,7 @@ _HIGHER: Final = tuple(1 / each for each in _LOWER)
 # The logarithms of the capital at which a bet is won, of which each slice begins two: on two sequences of points, or at
 # the two ends of an interval; and of that at which the judge's own word is not taken any more.
 ENOUGH: Final = math.log(2 * SLICES / ALPHA)
-_DOUBT: Final = math.log(3)
+_DOUBT: Final = math.log(1.25)
 _PRECISION: Final = 24  # halvings
 
 
@@ -128,10 +128,15 @@ class Standing:
     the point from which would be served first.
     """
 
-    threshold: float | None  # the least probability that is served; None: nothing is served by meaning
+    threshold: float | None  # a point; None: nothing is served by meaning
     verdict: Verdict
     counts: Counts
     bound: Bound
+
+    @property
+    def serves_from(self) -> float | None:
+        """The least probability that is served: never looser than is allowed, also where no point is so strict."""
+        return None if self.threshold is None else max(self.threshold, self.bound.least_threshold)
 
     @property
     def interval(self) -> Interval:
@@ -143,6 +148,28 @@ class Standing:
 def reached(probability: float) -> int | None:
     """The place in `POINTS` of the strictest point that a probability reaches."""
     return next((place for place, point in enumerate(POINTS) if probability >= point), None)
+
+
+def label_field(place: int, *, right: bool) -> str:
+    """What labels are counted under, by the point that the hit reached."""
+    return f"{POINTS[place]:g} {'right' if right else 'wrong'}"
+
+
+_FIELDS: Final = {
+    label_field(place, right=right): (place, right) for place in range(len(POINTS)) for right in (True, False)
+}
+
+
+def tally_of(fields: Mapping[bytes, bytes]) -> Tally:
+    """What was counted in a time slice. What is not ours there is passed over."""
+    tally: dict[int, Counts] = {}
+    for name, value in fields.items():
+        found = _FIELDS.get(name.decode("utf-8", "replace"))
+        if found is not None and value.isdigit():
+            place, right = found
+            more = Counts(right=int(value)) if right else Counts(wrong=int(value))
+            tally[place] = tally.get(place, Counts()).plus(more)
+    return tally
 
 
 def capital(counts: Counts, rate: float, stakes: Sequence[float]) -> float:

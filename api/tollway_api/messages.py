@@ -6,18 +6,21 @@ which one it runs.
 And what people say to any one data plane, for all of them:
 
     POST /purge      Purge   →  200 Purged              |  404, 409, 503: nothing was, and why
+    POST /feedback   Said    →  200 {"outcome"}         |  404, 503: nothing was noted, and why
 
-Both want `Authorization: Bearer <admin token>`.
+All want `Authorization: Bearer <admin token>`.
 """
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from enum import StrEnum
+from typing import Annotated, Final
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 PATH: Final = "/snapshot"
 PURGE_PATH: Final = "/purge"
+FEEDBACK_PATH: Final = "/feedback"
 _SENDABLE: Final = re.compile(rb"[!-~]{1,512}")
 
 
@@ -71,10 +74,24 @@ class Purged:
     within_s: float
 
 
+class Word(StrEnum):
+    WRONG = "wrong"
+    RIGHT = "right"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody says of a reply by meaning, of any tenant."""
+
+    request_id: Annotated[str, Field(min_length=1, max_length=128)]  # as in the reply's x-tollway-request-id
+    feedback: Word
+
+
 NOTIFY: Final = TypeAdapter(Notify)
 POD_STATE: Final = TypeAdapter(PodState)
 PURGE: Final = TypeAdapter(Purge)
 PURGED: Final = TypeAdapter(Purged)
+SAID: Final = TypeAdapter(Said)
 
 
 def admin_token(value: bytes) -> str | None:

@@ -131,6 +131,17 @@ _check_ratio, _ratio_schema = text(
 )
 Ratio = Annotated[str, AfterValidator(_check_ratio), WithJsonSchema(_ratio_schema)]
 
+_check_percent, _percent_schema = text(
+    r"([0-9]{1,2}(\.[0-9]{1,4})?|100)%", 'a percentage; write it in quotes, like "1%" or "0.5%"', maxLength=8
+)
+Percent = Annotated[str, AfterValidator(_check_percent), WithJsonSchema(_percent_schema)]
+
+# Of something that says yes or no: at a half it would say nothing.
+_check_noise, _noise_schema = text(
+    r"[0-4]?[0-9](\.[0-9]{1,4})?%", 'a percentage below 50; write it in quotes, like "5%"', maxLength=8
+)
+NoisePercent = Annotated[str, AfterValidator(_check_noise), WithJsonSchema(_noise_schema)]
+
 _check_label, _label_schema = text(
     r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
     "a name of at most 63 lower-case letters, digits and '-', starting and ending with a letter or digit",
@@ -198,6 +209,11 @@ def milliseconds(duration: str) -> int:
     """The length of a Go-style duration, in milliseconds. The text must have passed `Duration`."""
     parts = re.findall(r"([0-9]+)(ms|s|m|h)", duration)
     return sum(int(count) * _UNIT_MILLISECONDS[unit] for count, unit in parts)
+
+
+def share(percent: str) -> float:
+    """What a percentage is of 1. The text must have passed `Percent`."""
+    return float(percent.removesuffix("%")) / 100
 
 
 def scaled(decimal: str, factor: int) -> int:

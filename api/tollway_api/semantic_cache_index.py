@@ -1,5 +1,6 @@
 """SemanticCacheIndex: where answers are remembered, and when one may be reused."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
@@ -12,6 +13,8 @@ from tollway_api.meta import (
     Duration,
     Integer,
     ModelNameText,
+    NoisePercent,
+    Percent,
     Ratio,
     SecretKeyRef,
     Spec,
@@ -24,6 +27,11 @@ from tollway_api.meta import (
 KIND: Final = "SemanticCacheIndex"
 # A version is called after its index: a namespace of 63 characters, a name of 253 and a fingerprint of 12, with dots.
 _MOST_VERSION: Final = 63 + 253 + 12 + 2
+_POSITIVE: Final = "maxErrorRate must be above 0%: no number of labels proves that nothing is ever wrong"
+_LABELS_TIGHTEN: Final = (
+    "with judge type Labels, onBreach must be Tighten: users can only judge what is served to them"
+)
+_WINDOW: Final = "window must be at least 1s"
 
 
 class EmbeddingProvider(StrEnum):
@@ -63,6 +71,21 @@ class DeletionPolicy(StrEnum):
 
     DELETE = "Delete"
     RETAIN = "Retain"
+
+
+class JudgeType(StrEnum):
+    """Who says whether an answer that was served was right."""
+
+    EMBEDDING = "Embedding"  # the cache's own judge compares it with a live answer
+    MODEL = "Model"  # a model of the policy compares them
+    LABELS = "Labels"  # only users do
+
+
+class OnBreach(StrEnum):
+    """What is served by meaning while the bound is not shown to hold anywhere."""
+
+    BYPASS = "Bypass"  # nothing
+    TIGHTEN = "Tighten"  # that of which the cache's judge promises it itself, until labels speak against that
 
 
 class Embedding(Spec):
@@ -157,6 +180,80 @@ class Migration(Spec):
     )
 
 
+class LabelJudge(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.type == 'Model' ? has(self.model) : !has(self.model)",
+                "model",
+                "model is needed with type Model, and with no other; give it, or leave it out",
+            )
+        )
+    )
+
+    type: JudgeType = Field(
+        default=JudgeType.EMBEDDING,
+        description="Who judges sampled hits. Embedding: the cache's own judge compares the remembered answer with a "
+        "live one. Model: a model of the policy does. Labels: nobody but users, who post labels.",
+    )
+    model: ModelNameText | None = Field(
+        default=None,
+        description="What the policies that use this index call the model; needed with type Model. Absent: none.",
+    )
+    error_rate: NoisePercent = Field(
+        default="0%",
+        description="How often the judge is known to be wrong, either way; taken out of the estimate. Say no more than "
+        "has been measured: what is said too much makes the bound too lax.",
+    )
+
+    @model_validator(mode="after")
+    def _model_belongs_to_its_type(self) -> Self:
+        if (self.model is not None) != (self.type is JudgeType.MODEL):
+            raise ValueError("model is needed with type Model, and with no other; give it, or leave it out")
+        return self
+
+
+class Accuracy(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("self.maxErrorRate.matches('[1-9]')", "maxErrorRate", _POSITIVE),
+            ("self.judge.type != 'Labels' || self.onBreach == 'Tighten'", "onBreach", _LABELS_TIGHTEN),
+            (of_duration("window", ">= duration('1s')"), "window", _WINDOW),
+        )
+    )
+
+    max_error_rate: Percent = Field(description="Most answers served by meaning that may be wrong.")
+    sample_rate: Percent = Field(
+        default="2%",
+        description="Share of hits by meaning that are also answered live, behind the reply and within the tenant's "
+        "budget, and judged.",
+    )
+    judge: LabelJudge = Field(default=LabelJudge(), description="Who says what was right.")
+    on_breach: OnBreach = Field(
+        default=OnBreach.BYPASS,
+        description="While the bound is not shown to hold. Bypass: nothing is served by meaning. Tighten: only that of "
+        "which the cache's judge promises it itself, until labels speak against that.",
+    )
+    min_threshold: Ratio | None = Field(
+        default=None,
+        description="The loosest probability that match.threshold may be moved to where the bound is shown to hold. "
+        "Default: match.threshold, so that it only becomes stricter.",
+    )
+    window: Duration = Field(
+        default="168h", description="How long a label counts. Shorter forgets sooner, and proves less."
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if not re.search("[1-9]", self.max_error_rate):
+            raise ValueError(_POSITIVE)
+        if self.judge.type is JudgeType.LABELS and self.on_breach is not OnBreach.TIGHTEN:
+            raise ValueError(_LABELS_TIGHTEN)
+        if milliseconds(self.window) < 1_000:
+            raise ValueError(_WINDOW)
+        return self
+
+
 class SemanticCacheIndexSpec(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules((of_duration("ttl", ">= duration('1s')"), "ttl", "ttl must be at least 1s"))
@@ -172,6 +269,11 @@ class SemanticCacheIndexSpec(Spec):
     migration: Migration = Field(
         default=Migration(),
         description="How prompts are embedded anew when embedding or vector.type changes.",
+    )
+    accuracy: Accuracy | None = Field(
+        default=None,
+        description="How often an answer served by meaning may be wrong, and how that is watched. Absent: "
+        "match.threshold is all there is.",
     )
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.DELETE,
@@ -229,6 +331,18 @@ class PurgeStatus(Spec):
     )
 
 
+class AccuracyStatus(Spec):
+    """Of what is served by meaning now, or of what would be served first. Shares of 1."""
+
+    error_rate: str = Field(max_length=8, description="Share of judged hits that were wrong.")
+    lower: str = Field(max_length=8, description="It is hardly smaller than this.")
+    upper: str = Field(max_length=8, description="It is hardly larger than this.")
+    labels: int = Field(ge=0, description="Judged hits in the window.")
+    threshold: str = Field(
+        default="", max_length=8, description="Least probability that is served now. Empty: nothing is."
+    )
+
+
 class SemanticCacheIndexStatus(Spec):
     conditions: Conditions = Field(
         default=[], description="What is true of this index.", json_schema_extra=CONDITIONS_SCHEMA
@@ -245,3 +359,4 @@ class SemanticCacheIndexStatus(Spec):
     last_purge: PurgeStatus | None = Field(
         default=None, description="The latest purge of it, or of a tenant in it."
     )
+    accuracy: AccuracyStatus | None = Field(default=None, description="What labels say of the error rate.")

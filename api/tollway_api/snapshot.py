@@ -13,11 +13,13 @@ from typing import Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from tollway_api.error_control import Bound
 from tollway_api.meta import ModelName, TenantName
 from tollway_api.routing_policy import CacheMode, FallbackTrigger, TimeDependent
 from tollway_api.semantic_cache_index import (
     CriticalCheck,
     EmbeddingProvider,
+    JudgeType,
     Scope,
     VectorAlgorithm,
     VectorMetric,
@@ -206,6 +208,17 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How often what is served by meaning may be wrong, and how that is watched."""
+
+    bound: Bound
+    sample_rate: float
+    judge: JudgeType
+    judge_model: ModelName | None
+    window_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
     namespace: str
     name: str
@@ -217,6 +230,7 @@ class Index:
     checks: tuple[CriticalCheck, ...]
     reembed_per_second: int
     beside: Beside | None = None  # while its embedding is being changed
+    accuracy: Accuracy | None = None
 
     @property
     def id(self) -> str:

@@ -11,8 +11,9 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
+from tollway_api.error_control import SLICES
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import IndexVersion, Limit
+from tollway_api.snapshot import Accuracy, Index, IndexVersion, Limit
 
 _PREFIX: Final = "tollway:1"
 # The field of a vector's document with what tells words apart. Its number changes with how words are found or encoded.
@@ -170,6 +171,40 @@ def entry_key(partition: str, entry: str) -> str:
 def claim_key(partition: str, entry: str) -> str:
     """Stands while some data plane asks a provider for what it will remember there."""
     return f"{_PREFIX}:claim:{{{partition}}}:{entry}"
+
+
+def label_prefix(index_id: str) -> str:
+    """What the keys begin with under which an index's hits are counted as they are judged, and kept until they are."""
+    return f"{_PREFIX}:labels:{{{index_tag(index_id)}}}:"
+
+
+def label_keys(index: Index, accuracy: Accuracy, now_ms: int) -> list[str]:
+    """The counts of a window's time slices, the newest first. Where something changes that decides which hits are
+    counted, or who judges them, counting begins anew.
+    """
+    bound = accuracy.bound
+    population = fingerprint(
+        (
+            *map(str, (bound.least_threshold, bound.judge_error_rate, accuracy.judge, accuracy.judge_model)),
+            *(str(index.strict_threshold), *index.checks, str(accuracy.window_ms)),
+        )
+    )
+    newest = now_ms // slice_ms(accuracy)
+    return [f"{label_prefix(index.id)}{population}:{newest - age}" for age in range(SLICES)]
+
+
+def slice_ms(accuracy: Accuracy) -> int:
+    return accuracy.window_ms // SLICES
+
+
+def label_pattern(index_id: str) -> str:
+    """A glob over both."""
+    return f"{label_prefix(index_id)}*"
+
+
+def served_key(index_id: str, request_id: str) -> str:
+    """Which entry a request was served from, for as long as it may be said to have been wrong."""
+    return f"{label_prefix(index_id)}served:{request_id}"
 
 
 def ledger_keys(tenant: TenantName) -> tuple[str, str, str]:

@@ -21,30 +21,35 @@ from tollway_dataplane.adapters.openai_upstream import open_upstream
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connected
 from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
+from tollway_dataplane.adapters.redis_labels import RedisLabels
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.redis_memory import watch_memory
 from tollway_dataplane.adapters.snapshot_files import SnapshotFiles
 from tollway_dataplane.adapters.snapshot_secrets import open_snapshot_secrets
 from tollway_dataplane.adapters.wordllama_embedder import WordLlamaEmbedder
+from tollway_dataplane.auditing import Auditor, Feedback
 from tollway_dataplane.background import running
 from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.judge import shipped
 from tollway_dataplane.dispatch import Dispatch
-from tollway_dataplane.edge.admin import Admin, create_admin_app
+from tollway_dataplane.edge.admin import Admin, Labelling, create_admin_app
 from tollway_dataplane.edge.chat import chat_route
 from tollway_dataplane.edge.chat_completions import chat_completions_route
 from tollway_dataplane.edge.embeddings import embeddings_route
 from tollway_dataplane.edge.endpoint import Bounds, Edge, create_public_app
+from tollway_dataplane.edge.feedback import feedback_route
 from tollway_dataplane.edge.models import models_routes
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.embedding_service import EmbeddingService
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.following import Following
 from tollway_dataplane.forgetting import Forgetting
-from tollway_dataplane.live import Live
+from tollway_dataplane.judging import AnswerJudge, Asking
+from tollway_dataplane.live import Live, Prepare
 from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.metrics import Metrics
 from tollway_dataplane.observe import Observer
+from tollway_dataplane.operating import Operating
 from tollway_dataplane.ports import SnapshotSource, Upstream
 from tollway_dataplane.recall import Deadlines, Recall
 from tollway_dataplane.service import Service
@@ -85,22 +90,18 @@ async def open_dataplane(
         encoder = await load_encoder()
         stack.push_async_callback(encoder.aclose)
         embedders = _embedders(encoder, upstreams[Protocol.OPENAI])
-
-        async def prepare(snapshot: Snapshot) -> None:
-            await embedders.prepare(snapshot)
-            models = (model for policy in snapshot.policies for model in policy.models.values())
-            if any(model.protocol is Protocol.LITELLM for model in models):
-                await litellm.load()
-
         near = LocalNearCache(settings.near_cache_bytes)
         forgetter = RedisForgetter(cache_redis, settings.cache_write_deadline_s)
         forgetting = await stack.enter_async_context(_following(Forgetting(near, forgetter, log)))
         cache = RedisAnswerCache(cache_redis, settings.cache_write_deadline_s, encoder.dimensions, *replica)
+        labels = RedisLabels(cache_redis, settings.cache_write_deadline_s)
+        operating = Operating(labels, metrics.cache.observe_standing)
+        judge = await asyncio.to_thread(shipped)
         recall = Recall(
             cache,
             forgetting,
             embedders,
-            await asyncio.to_thread(shipped),
+            judge,
             Deadlines(settings.cache_read_deadline_s, settings.embed_deadline_s, settings.coalesce_wait_s),
             metrics.cache.observe_store,
         )
@@ -108,34 +109,37 @@ async def open_dataplane(
 
         async def settle(snapshot: Snapshot) -> None:
             metrics.cache.follow(snapshot.indexes)
+            operating.follow(snapshot.indexes.values())
             await recall.follow(snapshot)
 
-        live = Live(prepare, metrics.process.observe_snapshot, metrics.process.snapshots_rejected.inc, settle)
-        sources: list[SnapshotSource] = [SnapshotFiles(settings.snapshot_dir)]
-        if settings.snapshot_secret:
-            sources.append(await stack.enter_async_context(open_snapshot_secrets(settings.snapshot_secret)))
-        following = Following(live, sources, log)
+        live = Live(
+            _loading(litellm, embedders),
+            metrics.process.observe_snapshot,
+            metrics.process.snapshots_rejected.inc,
+            settle,
+        )
+        following = Following(live, await _sources(settings, stack), log)
         ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, metrics.money.utilization.observe)
         stack.push_async_callback(ledger.aclose)
         budgets = Budgets(ledger, metrics.money.unsettled.inc)
-        service = Service(live, recall, Dispatch(upstreams, budgets), observer)
+        dispatch = Dispatch(upstreams, budgets)
+        answers = AnswerJudge(Asking(dispatch, observer), encoder, judge)
+        auditor = Auditor(labels, forgetting, recall, answers, metrics.cache.observe_label)
+        stack.push_async_callback(auditor.drain)
+        service = Service(live, operating, recall, dispatch, auditor, observer)
         embeddings = EmbeddingService(live, upstreams, budgets)
         edge = Edge(live, Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
 
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, metrics.process)
-        claims = cache.claims.keep()
-        for work in (ledger.keep_holds(), claims, memory, _measure_loop_lag(metrics)):
+        lag = _measure_loop_lag(metrics)
+        for work in (ledger.keep_holds(), cache.claims.keep(), operating.run(), memory, lag):
             await stack.enter_async_context(running(work))
         draining = asyncio.Event()
-        public = create_public_app(
-            edge,
-            [
-                chat_completions_route(edge, service),
-                chat_route(edge, service),
-                embeddings_route(edge, embeddings),
-                *models_routes(edge, live),
-            ],
-        )
+        routes = [
+            *(chat_completions_route(edge, service), chat_route(edge, service)),
+            *(embeddings_route(edge, embeddings), feedback_route(edge, live, auditor)),
+            *models_routes(edge, live),
+        ]
         admin = Admin(
             live,
             following,
@@ -144,7 +148,9 @@ async def open_dataplane(
             metrics.cache.by_index,
             draining.is_set,
             lambda: read_tokens(settings.admin_token_dir),
+            _labelling(live, auditor),
         )
+        public = create_public_app(edge, routes)
         yield DataPlane(live, following, forgetting, metrics, public, create_admin_app(admin), draining)
 
 
@@ -176,6 +182,33 @@ def _embedders(encoder: LocalEmbedder, upstream: Upstream) -> Embedders:
             EmbeddingProvider.OPENAI_COMPATIBLE: outside,
         },
     )
+
+
+def _loading(litellm: LiteLLMUpstream, embedders: Embedders) -> Prepare:
+    async def prepare(snapshot: Snapshot) -> None:
+        await embedders.prepare(snapshot)
+        models = (model for policy in snapshot.policies for model in policy.models.values())
+        if any(model.protocol is Protocol.LITELLM for model in models):
+            await litellm.load()
+
+    return prepare
+
+
+def _labelling(live: Live, auditor: Auditor) -> Labelling:
+    """By whoever has the admin token, of any tenant's reply."""
+
+    async def label(request_id: str, right: bool) -> Feedback | None:
+        indexes = live.current().snapshot.indexes.values()
+        return await auditor.label(indexes, request_id, None, right=right)
+
+    return label
+
+
+async def _sources(settings: Settings, stack: AsyncExitStack) -> list[SnapshotSource]:
+    sources: list[SnapshotSource] = [SnapshotFiles(settings.snapshot_dir)]
+    if settings.snapshot_secret:
+        sources.append(await stack.enter_async_context(open_snapshot_secrets(settings.snapshot_secret)))
+    return sources
 
 
 async def _measure_loop_lag(metrics: Metrics) -> None:

@@ -40,6 +40,7 @@ class RefusalCode(StrEnum):
     BUDGET_UNAVAILABLE = "budget_unavailable"
     PROVIDER_REFUSED = "provider_refused"
     PROVIDERS_UNAVAILABLE = "providers_unavailable"
+    CACHE_UNAVAILABLE = "cache_unavailable"
     NOT_READY = "not_ready"
     INTERNAL = "internal_error"
 

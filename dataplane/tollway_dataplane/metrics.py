@@ -3,12 +3,14 @@ alerts are built on them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf
 from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from tollway_api.error_control import Standing
 from tollway_api.messages import Lookups
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import NANO_PER_USD, Limit, Tenant
@@ -107,8 +109,23 @@ class CacheMetrics:
         )
         self._lookups = _Children(lookups.labels)
         # Has a value only where hits are judged; an unjudged cache does not claim to be right.
-        self.hit_accuracy = Gauge(
-            "ai_cache_hit_accuracy", "Share of judged hits that were right.", ["index"], registry=registry
+        self._hit_accuracy = Gauge(
+            "ai_cache_hit_accuracy",
+            "Share of judged hits by meaning that were right: the estimate, and the ends of its confidence interval.",
+            ["index", "bound"],
+            registry=registry,
+        )
+        self._operating_point = Gauge(
+            "tollway_cache_operating_point",
+            "Least probability that is served by meaning where the error rate is bounded; +Inf while nothing is.",
+            ["index"],
+            registry=registry,
+        )
+        self._labels = Counter(
+            "tollway_cache_labels_total",
+            "Hits by meaning that were to be judged, by what came of it.",
+            ["index", "outcome"],
+            registry=registry,
         )
         self._stores = Counter(
             "tollway_cache_stores_total",
@@ -135,6 +152,22 @@ class CacheMetrics:
                 before = self.by_index.get(record.index, Lookups(0, 0))
                 hits = before.hits + (outcome is CacheOutcome.HIT)
                 self.by_index[record.index] = Lookups(hits, before.total + 1)
+
+    def observe_label(self, index: str, outcome: str) -> None:
+        self._labels.labels(index, outcome).inc()
+
+    def observe_standing(self, index: str, known: Standing | None) -> None:
+        if known is None:
+            self._operating_point.remove_by_labels({"index": index})
+        else:
+            self._operating_point.labels(index).set(inf if known.serves_from is None else known.serves_from)
+        if known is None or not known.counts.total:
+            self._hit_accuracy.remove_by_labels({"index": index})
+            return
+        interval = known.interval
+        self._hit_accuracy.labels(index, "estimate").set(1 - interval.estimate)
+        self._hit_accuracy.labels(index, "lower").set(1 - interval.upper)
+        self._hit_accuracy.labels(index, "upper").set(1 - interval.lower)
 
     def observe_store(self, outcome: str) -> None:
         self._stores.labels(outcome).inc()

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tollway_api.epochs import Epochs, Scope
+from tollway_api.error_control import Tally
 from tollway_api.parts import Head
-from tollway_api.snapshot import Embedding, Index, IndexVersion, Model, Tenant
+from tollway_api.snapshot import Accuracy, Embedding, Index, IndexVersion, Model, Tenant
 from tollway_dataplane.core.budgeting import Denied
 from tollway_dataplane.core.facts import JsonObject, Turn, Usage, choices_in
 from tollway_dataplane.core.judge import View
@@ -145,6 +146,35 @@ class Forgetter(Protocol):
         """Deletes what is void, once the latest purge is so old, and says how many keys that were; None where there was
         nothing to do, or another does it.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """From which entry a tenant was served by meaning, and how likely that was to be right."""
+
+    tenant: str
+    partition: str
+    entry: str
+    probability: float
+
+
+class Labels(Protocol):
+    """Counts judged hits, over all data planes. Every method raises CacheFault."""
+
+    async def tallies(self, index: Index, accuracy: Accuracy) -> Sequence[Tally]:
+        """Of a window's time slices, the newest first."""
+
+    async def count(self, index: Index, accuracy: Accuracy, point: int, *, right: bool) -> None:
+        """One more that has reached a point, by its place among the points."""
+
+    async def note(self, index: Index, request_id: str, served: Served) -> None:
+        """Keeps for a while what a request was served."""
+
+    async def served(self, indexes: Sequence[Index], request_id: str) -> tuple[Index, Served] | None:
+        """What it was served, and from which of the indexes."""
+
+    async def claim(self, index: Index, request_id: str) -> bool:
+        """Whether nobody has judged it before, so that it is counted once."""
 
 
 class Encoder(Protocol):

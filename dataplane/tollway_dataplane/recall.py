@@ -4,14 +4,14 @@ of the cache or of the embedder is a miss, never a failed request.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tollway_api import wire
 from tollway_api.routing_policy import CacheMode
-from tollway_api.snapshot import Index, IndexVersion, Policy, Snapshot, Tenant
+from tollway_api.snapshot import Accuracy, Index, IndexVersion, Policy, Snapshot, Tenant
 from tollway_dataplane.core.cacheability import bypass_reason, unfit_reason
 from tollway_dataplane.core.conversation import may_compare, sought_by
 from tollway_dataplane.core.decision import CacheReason
@@ -49,6 +49,14 @@ _EMBED_BESIDE_S: Final = 2.0  # for a version that lookups do not ask; nobody wa
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """The likeliest neighbour in an index whose error rate is bounded, whether it was served or not."""
+
+    place: Place
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """What the cache said, and what is needed to store the answer when it did not have one."""
 
@@ -60,6 +68,7 @@ class Lookup:
     view: View | None = field(default=None, repr=False)  # None: only the very same prompt will find it
     vector: Vector | None = field(default=None, repr=False)  # of the version that was asked
     flight: Flight | None = field(default=None, repr=False)
+    candidate: Candidate | None = None
 
     def land(self) -> None:
         """To be called once what the lookup is for has ended, because others may be waiting for that."""
@@ -261,28 +270,54 @@ class Recall:
 
     async def _semantic(self, place: Place, view: View, vector: Vector, patience: "_Patience") -> Lookup:
         """The nearest neighbour whose answer may serve; otherwise what speaks against the very nearest."""
-        # Long chats take milliseconds to read and to compare, in which others want to be answered.
+        # Long chats take milliseconds to read, and to compare, in which others want to be answered.
         about = await asyncio.to_thread(sought_by, view.reading, view.turns) if view.turns else ()
         count = CANDIDATES_OF_A_CHAT if view.turns else CANDIDATES
         with patience.spend() as within_s:
             neighbours = await self._cache.nearest(place, vector, count, within_s, about)
         refused: Lookup | None = None
-        for neighbour in neighbours:
-            if view.turns:
-                reason, probability = await asyncio.to_thread(self._verdict, view, neighbour, place.index)
-            else:
-                reason, probability = self._verdict(view, neighbour, place.index)
+        candidate: Candidate | None = None
+        async for reason, probability, neighbour in self._verdicts(view, neighbours, place.index):
+            found = replace(place, entry=neighbour.entry)
+            if reason is CacheReason.SEMANTIC and place.index.accuracy is not None:
+                candidate = candidate or Candidate(found, probability)
+                reason = _within(probability, place.index, place.index.accuracy)  # noqa: PLW2901 - by the bound
             if reason is CacheReason.SEMANTIC:
-                there = replace(place, entry=neighbour.entry)
                 with patience.spend() as within_s:
-                    answer = await self._cache.get(there, within_s)
-                if self._forgetting.is_evicted(there):
+                    answer = await self._cache.get(found, within_s)
+                if self._forgetting.is_evicted(found):
                     answer = None
                 if answer is not None:
-                    return Lookup(reason, answer, neighbour.similarity, probability, place, view)
-                reason = CacheReason.ENTRY_GONE
+                    return Lookup(
+                        reason, answer, neighbour.similarity, probability, place, view, candidate=candidate
+                    )
+                reason, candidate = CacheReason.ENTRY_GONE, None  # noqa: PLW2901 - and the next may serve
             refused = refused or Lookup(reason, None, neighbour.similarity, probability, place, view)
-        return refused or Lookup(CacheReason.NO_NEIGHBOUR, place=place, view=view)
+        return replace(
+            refused or Lookup(CacheReason.NO_NEIGHBOUR, place=place, view=view), candidate=candidate
+        )
+
+    async def _verdicts(
+        self, view: View, neighbours: Sequence[Neighbour], index: Index
+    ) -> AsyncIterator[tuple[CacheReason, float, Neighbour]]:
+        """The nearest first. Where the error rate is bounded, by the loosest point there may be, and the likeliest
+        first, so that what is served at one point is also served at every looser one.
+        """
+        accuracy = index.accuracy
+        if accuracy is None:
+            for each in neighbours:
+                yield *await self._judged(view, each, index), each
+            return
+        least = accuracy.bound.points[-1]
+        loosest = replace(index, threshold=least, strict_threshold=max(least, index.strict_threshold))
+        found = [(*await self._judged(view, each, loosest), each) for each in neighbours]
+        for judged in sorted(found, key=lambda each: -each[1]):
+            yield judged
+
+    async def _judged(self, view: View, neighbour: Neighbour, index: Index) -> tuple[CacheReason, float]:
+        if view.turns:
+            return await asyncio.to_thread(self._verdict, view, neighbour, index)
+        return self._verdict(view, neighbour, index)
 
     def _verdict(self, view: View, neighbour: Neighbour, index: Index) -> tuple[CacheReason, float]:
         # The judge's cosine, whatever the index's embedding makes of the two.
@@ -291,6 +326,10 @@ class Recall:
         theirs = self._judge.view(read(neighbour.prompt), neighbour.vector, neighbour.words, neighbour.turns)
         verdict = verify(view, theirs, index, self._judge)
         return verdict.reason, verdict.probability
+
+    async def at(self, place: Place) -> Remembered | None:
+        """What is remembered there, for who does not wait for it. Raises CacheFault."""
+        return await self._cache.get(place, self._deadlines.embed)
 
     def remember(self, lookup: Lookup, policy: Policy, body: bytes, model: str, cost_nano: int) -> None:
         """Stores a good answer: here at once, in Redis behind the reply."""
@@ -359,3 +398,11 @@ class Recall:
 
 def _key(place: Place) -> str:
     return wire.entry_key(place.partition, place.entry)
+
+
+def _within(probability: float, index: Index, accuracy: Accuracy) -> CacheReason:
+    """Whether a neighbour that is likely enough for the loosest point is so for the one that holds now."""
+    if probability >= index.threshold:
+        return CacheReason.SEMANTIC
+    is_wanted = probability >= accuracy.bound.threshold
+    return CacheReason.ERROR_BOUND if is_wanted else CacheReason.BELOW_THRESHOLD

@@ -10,6 +10,7 @@ from typing import Final
 
 import orjson
 
+from tollway_dataplane.auditing import Auditor
 from tollway_dataplane.core.completions import Assembly, chunks_of
 from tollway_dataplane.core.decision import CacheReason, Source
 from tollway_dataplane.core.facts import ChatRequest
@@ -18,6 +19,7 @@ from tollway_dataplane.dispatch import Answered, Dispatch, Job, Opened, estimate
 from tollway_dataplane.errors import RefusalCode, UpstreamFault
 from tollway_dataplane.live import Live
 from tollway_dataplane.observe import Observer
+from tollway_dataplane.operating import Operating
 from tollway_dataplane.ports import Chunk, Remembered
 from tollway_dataplane.recall import Lookup, Recall
 from tollway_dataplane.record import Record
@@ -41,10 +43,20 @@ class Stream:
 
 
 class Service:
-    def __init__(self, live: Live, recall: Recall, dispatch: Dispatch, observer: Observer) -> None:
+    def __init__(
+        self,
+        live: Live,
+        operating: Operating,
+        recall: Recall,
+        dispatch: Dispatch,
+        auditor: Auditor,
+        observer: Observer,
+    ) -> None:
         self._live = live
+        self._operating = operating
         self._recall = recall
         self._dispatch = dispatch
+        self._auditor = auditor
         self._observer = observer
 
     async def chat(self, request: ChatRequest, caller: str | None, record: Record) -> Whole | Stream:
@@ -58,12 +70,14 @@ class Service:
         named = named_model(request.model, policy)  # refused before the cache is asked
 
         index = directory.snapshot.indexes.get(policy.cache.index) if policy.cache else None
+        index = self._operating.applied(index) if index else None
         record.index = index.id if index else ""
         lookup = await self._recall.look_up(request, tenant, policy, index)
         record.cache_reason = lookup.reason
         record.similarity, record.probability = lookup.similarity, lookup.probability
         record.mark("cache")
         if lookup.answer is not None:
+            self._auditor.served(request, tenant, policy, lookup)
             return await self._remembered(request, lookup, lookup.answer, record)
         with contextlib.ExitStack() as landing:
             landing.callback(lookup.land)
@@ -95,6 +109,7 @@ class Service:
         stood_in = not job.request.wants_auto and record.model != job.model
         if record.source is Source.LIVE and not record.reduced and not stood_in:
             self._recall.remember(lookup, job.policy, body, record.model, record.cost_nano)
+            self._auditor.answered(job.request, job.tenant, job.policy, lookup, body)
 
     async def _replay(
         self, answer: Remembered, request: ChatRequest, record: Record

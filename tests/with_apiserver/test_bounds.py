@@ -40,6 +40,6 @@ def completed(spec: Any, path: str = "") -> Any:
     made = {name: completed(value, f"{path}.{name}") for name, value in spec.items()}
     for (field, only), beside in BESIDE.items():
         parent, _, name = field.rpartition(".")
-        if path.endswith(f".{parent}") and name in spec and only in {None, spec[name]}:
+        if path.endswith(f".{parent}") and name in spec and only in (None, spec[name]):
             made = {**beside, **made}
     return made

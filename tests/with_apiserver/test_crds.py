@@ -195,6 +195,37 @@ RULES = [
         "spec.fallback.deadline: Invalid value: deadline must be at least 100ms",
         id="shortest deadline",
     ),
+    pytest.param(
+        "SemanticCacheIndex",
+        {"accuracy": {"maxErrorRate": "0.01%"}},
+        {"accuracy": {"maxErrorRate": "0.00%"}},
+        "spec.accuracy.maxErrorRate: Invalid value: "
+        "maxErrorRate must be above 0%: no number of labels proves that nothing is ever wrong",
+        id="some errors",
+    ),
+    pytest.param(
+        "SemanticCacheIndex",
+        {"accuracy": {"maxErrorRate": "1%", "judge": {"type": "Labels"}, "onBreach": "Tighten"}},
+        {"accuracy": {"maxErrorRate": "1%", "judge": {"type": "Labels"}}},
+        "spec.accuracy.onBreach: Invalid value: "
+        "with judge type Labels, onBreach must be Tighten: users can only judge what is served to them",
+        id="something to judge",
+    ),
+    pytest.param(
+        "SemanticCacheIndex",
+        {"accuracy": {"maxErrorRate": "1%", "judge": {"type": "Model", "model": "a"}}},
+        {"accuracy": {"maxErrorRate": "1%", "judge": {"type": "Model"}}},
+        "spec.accuracy.judge.model: Invalid value: "
+        "model is needed with type Model, and with no other; give it, or leave it out",
+        id="the judge's model",
+    ),
+    pytest.param(
+        "SemanticCacheIndex",
+        {"accuracy": {"maxErrorRate": "1%", "window": "1s"}},
+        {"accuracy": {"maxErrorRate": "1%", "window": "999ms"}},
+        "spec.accuracy.window: Invalid value: window must be at least 1s",
+        id="shortest memory of labels",
+    ),
 ]
 
 

@@ -31,6 +31,7 @@ class CacheReason(StrEnum):
     NO_NEIGHBOUR = "NoNeighbour"
     BELOW_THRESHOLD = "BelowThreshold"
     BELOW_STRICT_THRESHOLD = "BelowStrictThreshold"
+    ERROR_BOUND = "ErrorBound"  # above the index's threshold, and not shown to be right often enough
     NUMBERS_DIFFER = "NumbersDiffer"
     NEGATION_DIFFERS = "NegationDiffers"
     KEYWORDS_DIFFER = "KeywordsDiffer"

@@ -4,7 +4,7 @@ cluster enforces network policies.
 """
 
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -18,8 +18,10 @@ from starlette.routing import Route
 
 from tollway_api import messages
 from tollway_api.epochs import Scope
-from tollway_api.messages import Lookups, PodState, Purge, Purged
+from tollway_api.messages import Lookups, PodState, Purge, Purged, Said, Word
 from tollway_api.semantic_cache_index import Scope as Sharing
+from tollway_dataplane.auditing import Feedback
+from tollway_dataplane.edge.feedback import UNKNOWN
 from tollway_dataplane.edge.incoming import Incoming
 from tollway_dataplane.errors import CacheFault, CallerGone, Refusal
 from tollway_dataplane.following import Following
@@ -28,6 +30,17 @@ from tollway_dataplane.live import Live
 from tollway_dataplane.observe import CLIENT_CLOSED_REQUEST
 
 MessageT = TypeVar("MessageT")
+
+
+# What becomes of what is said of a reply, by its id: whether it was right. None where no such reply is known. Raises
+# Refusal and CacheFault.
+Labelling = Callable[[str, bool], Awaitable[Feedback | None]]
+
+
+async def nothing_was_served(_request_id: str, _right: bool) -> None:
+    """Of a data plane that answers no requests."""
+    return
+
 
 _MOST_BODY_BYTES: Final = 4_096
 _BODY_DEADLINE_S: Final = 5.0
@@ -44,6 +57,7 @@ class Admin:
     lookups: Mapping[str, Lookups]
     is_draining: Callable[[], bool]
     tokens: Callable[[], Sequence[str]]
+    label: Labelling = nothing_was_served
 
     def state(self) -> PodState:
         return PodState(
@@ -92,6 +106,15 @@ def create_admin_app(admin: Admin) -> Starlette:
         )
         return wanted if isinstance(wanted, Response) else await _purge(admin, wanted)
 
+    async def feedback(request: Request) -> Response:
+        said = await _said(
+            admin,
+            request,
+            messages.SAID,
+            'feedback; it reads {"request_id", "feedback": "wrong"}, or "right"',
+        )
+        return said if isinstance(said, Response) else await _label(admin, said)
+
     return Starlette(
         routes=[
             Route("/livez", livez, methods=["GET"]),
@@ -99,6 +122,7 @@ def create_admin_app(admin: Admin) -> Starlette:
             Route("/metrics", metrics, methods=["GET"]),
             Route(messages.PATH, snapshot, methods=["POST"]),
             Route(messages.PURGE_PATH, purge, methods=["POST"]),
+            Route(messages.FEEDBACK_PATH, feedback, methods=["POST"]),
         ]
     )
 
@@ -147,6 +171,21 @@ async def _purge(admin: Admin, wanted: Purge) -> Response:
         return PlainTextResponse(message, 503)
     purged = messages.PURGED.dump_json(Purged(epoch, touched, shared, TRUSTED_S))
     return Response(purged, media_type="application/json")
+
+
+async def _label(admin: Admin, said: Said) -> Response:
+    try:
+        outcome = await admin.label(said.request_id, said.feedback is Word.RIGHT)
+    except Refusal as refusal:
+        return PlainTextResponse(refusal.message, refusal.status)
+    except CacheFault as fault:
+        message = (
+            f"the cache's Redis did not say that it was noted ({fault.reason}); say it again until it does"
+        )
+        return PlainTextResponse(message, 503)
+    if outcome is None:
+        return PlainTextResponse(UNKNOWN, 404)
+    return Response(orjson.dumps({"outcome": outcome}), media_type="application/json")
 
 
 def _reply(status: int, state: PodState) -> Response:

@@ -18,7 +18,7 @@ _TYPE_OF_STATUS: Final[Mapping[int, str]] = {
 }
 
 
-PATHS: Final = "POST /v1/chat/completions, POST /v1/embeddings, GET /v1/models, POST /chat"
+PATHS: Final = "POST /v1/chat/completions, POST /v1/embeddings, GET /v1/models, POST /chat, POST /v1/feedback"
 
 
 def error_body(refusal: Refusal) -> bytes:

@@ -1,0 +1,152 @@
+"""From where an index is served, as labels come and Redis goes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from tests.dataplanes import Setup, compiled
+from tollway_api.error_control import POINTS, Bound, Counts, Standing, Tally
+from tollway_api.semantic_cache_index import CriticalCheck, JudgeType
+from tollway_api.snapshot import Accuracy, Index
+from tollway_dataplane.errors import CacheFault
+from tollway_dataplane.operating import NOTHING, Operating
+from tollway_dataplane.ports import Served
+
+PROVEN: Tally = {POINTS.index(0.95): Counts(right=2_000)}
+BROKEN: Tally = {POINTS.index(0.999): Counts(wrong=500)}
+
+
+class ScriptedLabels:
+    """Says what it is told to, or that Redis is away."""
+
+    def __init__(self) -> None:
+        self.says: Sequence[Tally] | None = []
+
+    async def tallies(self, index: Index, accuracy: Accuracy) -> Sequence[Tally]:
+        if self.says is None:
+            raise CacheFault("CacheTimeout", f"read labels of {index.id} within {accuracy.window_ms}")
+        return self.says
+
+    async def count(self, index: Index, accuracy: Accuracy, point: int, *, right: bool) -> None:
+        raise AssertionError((index, accuracy, point, right))
+
+    async def note(self, index: Index, request_id: str, served: Served) -> None:
+        raise AssertionError((index, request_id, served))
+
+    async def served(self, indexes: Sequence[Index], request_id: str) -> tuple[Index, Served] | None:
+        raise AssertionError((indexes, request_id))
+
+    async def claim(self, index: Index, request_id: str) -> bool:
+        raise AssertionError((index, request_id))
+
+
+class Told(dict[str, Standing | None]):
+    def __call__(self, index_id: str, known: Standing | None) -> None:
+        self[index_id] = known
+
+
+def index(**accuracy: object) -> Index:
+    """As an object with these fields of `spec.accuracy` is compiled to."""
+    spec = {"accuracy": {"maxErrorRate": "2%", **accuracy}} if accuracy else {}
+    made = compiled(Setup("http://a/v1", "http://b/v1", index=spec).objects())
+    return made.indexes["default/answers"]
+
+
+@pytest.fixture
+def labels() -> ScriptedLabels:
+    return ScriptedLabels()
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def operating(labels: ScriptedLabels, told: Told) -> Operating:
+    return Operating(labels, told)
+
+
+async def test_an_index_without_a_bound_is_served_as_it_says(operating: Operating, told: Told) -> None:
+    plain = index()
+    operating.follow([plain])
+    await operating.refresh()
+    assert operating.applied(plain) is plain
+    assert told == {}
+
+
+async def test_before_any_label_is_read_nothing_is_taken_for_proven(operating: Operating) -> None:
+    assert operating.applied(index(onBreach="Bypass")).threshold == NOTHING
+    assert operating.applied(index(onBreach="Tighten")).threshold == 0.98
+
+
+async def test_labels_move_the_point_and_who_watches_is_told(
+    operating: Operating, labels: ScriptedLabels, told: Told
+) -> None:
+    asked = index(onBreach="Bypass")
+    operating.follow([asked])
+    labels.says = [PROVEN]
+    await operating.refresh()
+    assert operating.applied(asked).threshold == 0.95
+    known = told[asked.id]
+    assert known is not None
+    assert known.counts == Counts(right=2_000)
+    labels.says = [BROKEN]
+    await operating.refresh()
+    assert operating.applied(asked).threshold == NOTHING
+
+
+async def test_while_redis_is_away_what_was_known_last_stands(
+    operating: Operating, labels: ScriptedLabels
+) -> None:
+    asked = index(onBreach="Bypass")
+    operating.follow([asked])
+    labels.says = [PROVEN]
+    await operating.refresh()
+    labels.says = None
+    await operating.refresh()
+    assert operating.applied(asked).threshold == 0.95
+
+
+async def test_a_changed_bound_begins_with_what_is_known_of_it(
+    operating: Operating, labels: ScriptedLabels
+) -> None:
+    asked = index(onBreach="Bypass")
+    operating.follow([asked])
+    labels.says = [PROVEN]
+    await operating.refresh()
+    stricter = index(onBreach="Bypass", maxErrorRate="0.01%")
+    operating.follow([stricter])
+    assert operating.applied(stricter).threshold == NOTHING
+
+
+async def test_never_looser_than_is_allowed(operating: Operating, labels: ScriptedLabels) -> None:
+    """Also where the user's own threshold is above every point that there is."""
+    asked = index(onBreach="Bypass")
+    assert asked.accuracy is not None
+    bound = replace(asked.accuracy.bound, threshold=0.9995, least_threshold=0.9995)
+    strict = replace(asked, threshold=0.9995, accuracy=replace(asked.accuracy, bound=bound))
+    operating.follow([strict])
+    labels.says = [{0: Counts(right=9_000)}]
+    await operating.refresh()
+    assert operating.applied(strict).threshold == 0.9995
+
+
+async def test_an_index_that_goes_takes_its_standing_along(
+    operating: Operating, labels: ScriptedLabels, told: Told
+) -> None:
+    asked = index(onBreach="Bypass")
+    operating.follow([asked])
+    labels.says = [PROVEN]
+    await operating.refresh()
+    operating.follow([])
+    assert told == {asked.id: None}
+
+
+def test_the_bound_is_compiled_from_what_users_write() -> None:
+    accuracy = index(sampleRate="10%", minThreshold="0.8", judge={"errorRate": "5%"}).accuracy
+    assert accuracy == Accuracy(
+        Bound(0.02, 0.05, 0.95, 0.8, True), 0.1, JudgeType.EMBEDDING, None, 604_800_000
+    )
+    assert set(index().checks) == set(CriticalCheck)

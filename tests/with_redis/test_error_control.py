@@ -1,0 +1,356 @@
+"""The error bound on real parts: hits are sampled, answered live and judged; labels move the operating point of every
+data plane; a wrong entry is gone everywhere.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from time import time_ns
+from typing import cast
+
+import pytest
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tests.conftest import Start
+from tests.dataplanes import ACME_KEY, BETA_KEY, Running, Setup
+from tests.servers import Provider, served
+from tollway_api import wire
+from tollway_api.error_control import POINTS, label_field, tally_of
+from tollway_cli.embedded_redis import EmbeddedRedis
+
+PASSWORD = "How do I reset my password?"
+PARAPHRASE = "How can I reset my password?"
+INDEX = "default/answers"
+
+
+class ScriptedJudge:
+    """A model that says what it is told to, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.says = "yes"
+        self.asked: list[dict[str, object]] = []
+
+    async def complete(self, request: Request) -> Response:
+        self.asked.append(json.loads(await request.body()))
+        message = {"role": "assistant", "content": self.says}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 100, "completion_tokens": 1, "total_tokens": 101}
+        return JSONResponse({"object": "chat.completion", "choices": [choice], "usage": usage})
+
+
+@pytest.fixture
+def start(start: Start) -> Start:
+    """With deadlines that a busy machine keeps: what is late is a miss, and these tests are about hits."""
+
+    async def begin(setup: Setup, **more: object) -> Running:
+        patience = {"cache_read_deadline_s": 5.0, "cache_write_deadline_s": 5.0, "embed_deadline_s": 5.0}
+        return await start(setup, **{**patience, **more})
+
+    return begin
+
+
+@pytest.fixture
+def judge() -> ScriptedJudge:
+    return ScriptedJudge()
+
+
+@pytest.fixture
+def judged(setup: Setup, judge: ScriptedJudge) -> Iterator[Callable[..., Setup]]:
+    """The plain setup with a bound, judged by a model, with everything sampled."""
+    app = Starlette(routes=[Route("/v1/chat/completions", judge.complete, methods=["POST"])])
+    with served(app) as url:
+
+        def made(**accuracy: object) -> Setup:
+            third = {"name": "judge", "model": "openai/gpt-4o", "endpoint": f"{url}/v1"}
+            spec = {"maxErrorRate": "5%", "sampleRate": "100%", "judge": {"type": "Model", "model": "judge"}}
+            return setup.but(
+                index={"accuracy": {**spec, **accuracy}},
+                policy={
+                    "models": [*setup.models(), third],
+                    "route": {"simpleModel": "cheap", "complexModel": "rich"},
+                    "fallback": {"order": ["cheap", "rich"]},
+                },
+            )
+
+        yield made
+
+
+@pytest.fixture
+async def redis(cache_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
+    async with Redis.from_url(cache_redis.url, protocol=2) as client:
+        yield client
+
+
+async def until(met: Callable[[], Awaitable[bool]]) -> None:
+    for _ in range(300):
+        if await met():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("not within 6 seconds")
+
+
+async def outcomes(gateway: Running) -> dict[str, float]:
+    counted = (await gateway.metrics()).get("tollway_cache_labels_total", {})
+    return {dict(labels)["outcome"]: value for labels, value in counted.items()}
+
+
+async def judged_as(gateway: Running, outcome: str) -> None:
+    async def found() -> bool:
+        return outcome in await outcomes(gateway)
+
+    await until(found)
+
+
+async def operates_at(gateway: Running, point: float) -> None:
+    async def found() -> bool:
+        points = (await gateway.metrics()).get("tollway_cache_operating_point", {})
+        return points.get((("index", INDEX),)) == point
+
+    await until(found)
+
+
+async def counted(redis: Redis) -> tuple[int, int]:
+    """Labels that say wrong, and right."""
+    wrong = right = 0
+    async for key in redis.scan_iter(f"{wire.label_prefix(INDEX)}*:*"):
+        if await redis.type(key) == b"hash" and b":served:" not in key:
+            for counts in tally_of(cast("dict[bytes, bytes]", await redis.hgetall(key))).values():
+                wrong, right = wrong + counts.wrong, right + counts.right
+    return wrong, right
+
+
+def newest_key(gateway: Running) -> str:
+    """Under which a label of this moment is counted."""
+    index = gateway.snapshot.indexes[INDEX]
+    assert index.accuracy is not None
+    return wire.label_keys(index, index.accuracy, time_ns() // 1_000_000)[0]
+
+
+async def prove(redis: Redis, gateway: Running) -> None:
+    """As if much traffic had been judged, and found right."""
+    await redis.hset(newest_key(gateway), label_field(POINTS.index(0.95), right=True), "5000")
+
+
+async def primed(gateway: Running) -> None:
+    await gateway.ask(PASSWORD)
+    await gateway.stored()
+
+
+async def test_before_anything_is_proven_near_matches_are_answered_live_and_judged(
+    start: Start, judged: Callable[..., Setup], judge: ScriptedJudge, redis: Redis
+) -> None:
+    gateway = await start(judged(sampleRate="0%"))
+    await primed(gateway)
+    reply = await gateway.ask(PARAPHRASE)
+    assert (reply.source, reply.headers["x-tollway-cache-reason"]) == ("live", "ErrorBound")
+    await judged_as(gateway, "Right")
+    assert await counted(redis) == (0, 1)
+    (asked,) = judge.asked
+    messages = asked["messages"]
+    assert isinstance(messages, list)
+    given = json.loads(messages[-1]["content"])
+    assert given["conversation"] == [{"role": "user", "content": PARAPHRASE}]
+    assert given["answer A"] != given["answer B"] == reply.content
+
+
+async def test_what_is_proven_is_served_by_every_data_plane(
+    start: Start, judged: Callable[..., Setup], redis: Redis
+) -> None:
+    one, other = await start(judged()), await start(judged())
+    await primed(one)
+    await prove(redis, one)
+    for gateway in (one, other):
+        await operates_at(gateway, 0.95)
+        assert (await gateway.ask(PARAPHRASE)).source == "semantic"
+    accuracy = (await other.metrics())["ai_cache_hit_accuracy"]
+    shown = {dict(labels)["bound"]: value for labels, value in accuracy.items()}
+    assert 0.99 < shown["lower"] < shown["estimate"] == shown["upper"] == 1
+
+
+async def test_the_sampled_share_of_hits_is_judged_behind_the_reply(
+    start: Start, judged: Callable[..., Setup], cheap: Provider, redis: Redis
+) -> None:
+    gateway = await start(judged(onBreach="Tighten"))
+    await primed(gateway)
+    stream = await gateway.acme.chat.completions.create(
+        model="auto", messages=[{"role": "user", "content": PARAPHRASE}], stream=True
+    )
+    assert stream.response.headers["x-tollway-cache-reason"] == "Semantic"
+    text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+    assert text == (await gateway.ask(PASSWORD)).content, "served from memory"
+    await judged_as(gateway, "Right")
+    assert await counted(redis) == (0, 1)
+    assert cheap.total == 2, "the first question, and the paraphrase behind the reply"
+    cost = (await gateway.metrics())["ai_cost_per_tenant"]
+    assert cost[(("tenant", "acme"),)] > 0
+
+    async def logged() -> bool:
+        return [line.get("operation") for line in gateway.log_lines()].count("judging") == 2
+
+    await until(logged)
+
+
+async def test_a_wrong_entry_is_gone_everywhere_and_its_own_answer_takes_its_place(
+    start: Start, judged: Callable[..., Setup], judge: ScriptedJudge, redis: Redis
+) -> None:
+    judge.says = "No."
+    one, other = await start(judged(onBreach="Tighten")), await start(judged(onBreach="Tighten"))
+    await primed(one)
+    assert (await other.ask(PASSWORD)).source == "exact", "and is now in that process as well"
+    assert (await one.ask(PARAPHRASE)).source == "semantic"
+    await judged_as(one, "Wrong")
+    assert await counted(redis) == (1, 0)
+    assert (await one.ask(PARAPHRASE)).source == "exact", "the live answer beside which it was judged"
+
+    async def forgotten() -> bool:
+        return (await other.ask(PASSWORD)).source != "exact"
+
+    await until(forgotten)
+
+
+async def test_a_judge_that_does_not_say_yes_or_no_labels_nothing(
+    start: Start, judged: Callable[..., Setup], judge: ScriptedJudge, redis: Redis
+) -> None:
+    judge.says = "It depends."
+    gateway = await start(judged(onBreach="Tighten"))
+    await primed(gateway)
+    assert (await gateway.ask(PARAPHRASE)).source == "semantic"
+    await judged_as(gateway, "NotJudged")
+    assert await counted(redis) == (0, 0)
+
+
+async def test_without_budget_a_hit_is_served_and_not_judged(
+    start: Start, judged: Callable[..., Setup], cheap: Provider, redis: Redis
+) -> None:
+    limits = [{"name": "one", "unit": "Requests", "amount": "1"}]
+    gateway = await start(judged(onBreach="Tighten").but(acme={"limits": limits}))
+    await primed(gateway)
+    assert (await gateway.ask(PARAPHRASE)).source == "semantic"
+    await judged_as(gateway, "NoAnswer")
+    assert await counted(redis) == (0, 0)
+    assert cheap.total == 1
+
+
+async def test_the_caches_own_judge_compares_answers_when_nobody_else_is_named(
+    start: Start, judged: Callable[..., Setup], cheap: Provider, redis: Redis
+) -> None:
+    gateway = await start(judged(onBreach="Tighten", judge={"type": "Embedding"}))
+    await primed(gateway)
+    assert (await gateway.ask(PARAPHRASE)).source == "semantic"
+
+    async def said() -> bool:
+        return bool((await outcomes(gateway)).keys() & {"Right", "Wrong", "NotJudged"})
+
+    await until(said)
+    assert cheap.total == 2
+
+
+async def say(
+    gateway: Running, request_id: str | None, word: str | None, key: str = ACME_KEY
+) -> tuple[int, dict[str, object]]:
+    given = {"x-tollway-request-id": request_id, "x-tollway-feedback": word}
+    headers = {name: value for name, value in given.items() if value is not None}
+    reply = await gateway.post("/v1/feedback", b"", key, headers)
+    return reply.status, reply.json
+
+
+async def hit(gateway: Running, redis: Redis) -> str:
+    """The id of a reply by meaning, once it is noted."""
+    await primed(gateway)
+    reply = await gateway.ask(PARAPHRASE)
+    assert reply.source == "semantic"
+    request_id = reply.headers["x-tollway-request-id"]
+
+    async def noted() -> bool:
+        return bool(await redis.exists(wire.served_key(INDEX, request_id)))
+
+    await until(noted)
+    return request_id
+
+
+async def test_users_labels_count_once_where_they_are_the_judge(
+    start: Start, judged: Callable[..., Setup], redis: Redis, cheap: Provider
+) -> None:
+    gateway = await start(judged(onBreach="Tighten", judge={"type": "Labels"}))
+    request_id = await hit(gateway, redis)
+    assert await say(gateway, request_id, "right") == (200, {"request_id": request_id, "outcome": "Counted"})
+    assert (await say(gateway, request_id, "wrong"))[1]["outcome"] == "AlreadyJudged"
+    assert await counted(redis) == (0, 1)
+    assert cheap.total == 1, "nothing is asked again"
+    assert (await gateway.ask(PASSWORD)).source == "exact", "nor evicted by a second word"
+
+
+async def test_a_caller_may_say_that_a_reply_was_wrong_and_the_entry_is_gone(
+    start: Start, judged: Callable[..., Setup], redis: Redis
+) -> None:
+    gateway = await start(judged(onBreach="Tighten", sampleRate="0%"))
+    request_id = await hit(gateway, redis)
+    assert (await say(gateway, request_id, "WRONG"))[1]["outcome"] == "Noted"
+    assert (await gateway.ask(PASSWORD)).source == "live"
+    assert await counted(redis) == (0, 0), "what only the dissatisfied say is no fair sample"
+
+
+async def test_nobody_judges_anothers_reply(start: Start, judged: Callable[..., Setup], redis: Redis) -> None:
+    gateway = await start(judged(onBreach="Tighten", sampleRate="0%"))
+    request_id = await hit(gateway, redis)
+    theirs, unknown = await say(gateway, request_id, "wrong", BETA_KEY), await say(gateway, "req-1", "wrong")
+    assert theirs == unknown
+    assert theirs[0] == 404
+    assert (await say(gateway, request_id, "wrong", "no-such-key"))[0] == 401
+    assert (await gateway.ask(PASSWORD)).source == "exact"
+
+
+@pytest.mark.parametrize(
+    ("request_id", "word", "param"),
+    [
+        (None, "wrong", "x-tollway-request-id"),
+        ("r" * 129, "wrong", "x-tollway-request-id"),
+        ("r", None, "x-tollway-feedback"),
+        ("r", "bad", "x-tollway-feedback"),
+    ],
+)
+async def test_feedback_that_is_incomplete_is_told_what_it_lacks(
+    gateway: Running, request_id: str | None, word: str | None, param: str
+) -> None:
+    status, body = await say(gateway, request_id, word)
+    error = body["error"]
+    assert isinstance(error, dict)
+    assert (status, error["param"]) == (400, param)
+
+
+async def test_on_the_admin_port_any_tenants_reply_may_be_judged_by_who_has_the_token(
+    start: Start, judged: Callable[..., Setup], redis: Redis, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("t")
+    gateway = await start(judged(onBreach="Tighten", judge={"type": "Labels"}), admin_token_dir=tmp_path)
+    request_id = await hit(gateway, redis)
+
+    async def post(token: str, body: object) -> tuple[int, str]:
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        url = f"{gateway.admin_url}/feedback"
+        async with gateway.http.post(url, data=json.dumps(body), headers=headers) as response:
+            return response.status, await response.text()
+
+    said = {"request_id": request_id, "feedback": "wrong"}
+    assert (await post("other", said))[0] == 401
+    assert (await post("t", {"request_id": request_id}))[0] == 400
+    assert (await post("t", {**said, "request_id": "req-1"}))[0] == 404
+    assert await post("t", said) == (200, '{"outcome":"Counted"}')
+    assert await counted(redis) == (1, 0)
+    assert (await gateway.ask(PASSWORD)).source == "live"
+
+
+async def test_labels_that_redis_does_not_take_fail_no_request(
+    start: Start, judged: Callable[..., Setup], redis: Redis
+) -> None:
+    gateway = await start(judged(onBreach="Tighten"))
+    await primed(gateway)
+    await redis.set(newest_key(gateway), "somebody else's")
+    assert (await gateway.ask(PARAPHRASE)).source == "semantic"
+    await judged_as(gateway, "Lost")
+    await operates_at(gateway, 0.95)
