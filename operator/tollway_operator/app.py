@@ -11,6 +11,7 @@ from typing import Final
 import aiohttp
 
 from tollway_api.catalog import bundled
+from tollway_operator.accuracy import AccuracyReader
 from tollway_operator.admin import serving
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.deletion import Deletion
@@ -82,6 +83,7 @@ async def run_operator(settings: Settings) -> None:
             deletion=Deletion(kube, cache, leadership, metrics, settings.release_after_s, settings.identity),
             usage=UsageReader(ledger, settings.usage_refresh_s, news),
             purges=PurgeReader(cache, EVERY_S, notifier.purged),
+            accuracy=AccuracyReader(cache, settings.usage_refresh_s, news),
             metrics=metrics,
         )
         reconciler = Reconciler(
@@ -109,7 +111,7 @@ async def run_operator(settings: Settings) -> None:
                 parts.secrets.run(),
                 pods.run(),
                 notifier.run(),
-                parts.usage.run(lambda: reconciler.snapshot),
+                *(each.run(lambda: reconciler.snapshot) for each in (parts.usage, parts.accuracy)),
                 parts.purges.run(),
                 reconciler.run(),
                 statuses.run(),

@@ -23,6 +23,7 @@ from tollway_api.meta import Identity, Resource, Spec
 from tollway_api.parts import Head
 from tollway_api.problems import Problem
 from tollway_api.snapshot import Index, Snapshot
+from tollway_operator.accuracy import AccuracyReader
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.coverage import Publications
 from tollway_operator.deletion import Deletion
@@ -99,6 +100,7 @@ class Parts:
     deletion: Deletion
     usage: UsageReader
     purges: PurgeReader
+    accuracy: AccuracyReader
     metrics: Metrics
 
 
@@ -471,6 +473,8 @@ class Reconciler:
             now=now,
             epochs=parts.purges.epochs,
             forgotten=forgotten_by(reports),
+            standings=parts.accuracy.standings,
+            standings_fault=parts.accuracy.fault,
         )
 
 

@@ -19,8 +19,9 @@ from redis.exceptions import RedisError, ResponseError
 
 from tollway_api import wire
 from tollway_api.epochs import Epochs
+from tollway_api.error_control import Tally, tally_of
 from tollway_api.semantic_cache_index import VectorAlgorithm
-from tollway_api.snapshot import IndexVersion, Tenant
+from tollway_api.snapshot import Accuracy, Index, IndexVersion, Tenant
 from tollway_api.windows import Account
 from tollway_operator.errors import StoreFault, StoreRefusal
 
@@ -185,11 +186,14 @@ class RedisStore:
                     await _command(node.redis, "FT.DROPINDEX", found, unless="no such index|unknown index")
 
     async def forget(self, index_id: str) -> int:
-        """Deletes the remembered answers of an index and the vectors of all its versions, and says how many keys that
-        were. By their names, so that also those are found which no index knows any more. Raises StoreFault; what is
-        deleted by then stays so.
+        """Deletes the remembered answers of an index, the vectors of all its versions and the labels of its hits, and
+        says how many keys that were. By their names, so that also those are found which no index knows any more. Raises
+        StoreFault; what is deleted by then stays so.
         """
-        patterns = (wire.vector_pattern(index_id), wire.entry_pattern(index_id))
+        patterns = (
+            *(wire.vector_pattern(index_id), wire.entry_pattern(index_id)),
+            wire.label_pattern(index_id),
+        )
         return sum([await self._delete(each, f"delete what {index_id} remembers") for each in patterns])
 
     async def _delete(self, pattern: str, attempted: str) -> int:
@@ -256,6 +260,17 @@ class RedisStore:
                 raise replies[0]
         parts = zip(replies[::3], replies[1::3], replies[2::3], strict=True)
         return now_ms, [_account(*each) for each in parts]
+
+    async def tallies(self, index: Index, accuracy: Accuracy) -> list[Tally]:
+        """Of an index's judged hits, of a window's time slices, the newest first. Raises StoreFault."""
+        async with self._faults(f"read the labels of {index.id}", _LOOK_S):
+            seconds, micros = await self._redis.time()
+            keys = wire.label_keys(index, accuracy, seconds * 1_000 + micros // 1_000)
+            (node,) = [each for each in await self._nodes() if each.has(keys[0])]
+            pipeline = node.redis.pipeline(transaction=False)
+            for key in keys:
+                pipeline.hgetall(key)
+            return [tally_of(fields) for fields in await pipeline.execute()]
 
     async def _nodes(self) -> list[_Node]:
         """Every server that holds keys."""

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from tollway_api import routing_policy, semantic_cache_index, tenant_budget, wire
 from tollway_api.conditions import Condition, ConditionReason, ConditionStatus, ConditionType, Reason, merge
 from tollway_api.epochs import Epochs
+from tollway_api.error_control import Standing
 from tollway_api.messages import Lookups
 from tollway_api.meta import Identity, Resource, Spec, TenantName
 from tollway_api.problems import Problem, ProblemReason, Severity
@@ -29,6 +30,7 @@ from tollway_api.semantic_cache_index import (
 from tollway_api.snapshot import Index, Limit, Snapshot, Tenant
 from tollway_api.tenant_budget import LimitStatus, TenantBudgetSpec, TenantBudgetStatus, Unit
 from tollway_api.windows import Usage
+from tollway_operator.accuracy_said import accuracy_met, accuracy_status
 from tollway_operator.coverage import Coverage, Covering
 from tollway_operator.objects import Edition, Held
 from tollway_operator.provision import ServerWarning, WarningReason, stands
@@ -90,6 +92,8 @@ class View:
     now: str  # RFC 3339
     epochs: Epochs | None = None  # None: what was purged is not known
     forgotten: Mapping[str, int] = field(default_factory=dict)  # up to which epoch, by ready pods' names
+    standings: Mapping[str, Standing] = field(default_factory=dict)  # by index id
+    standings_fault: str = ""
 
     def speaks_of(self, held: Held) -> bool:
         """Whether the object has been looked at as it is now. One that is deleted has mostly gone before there is
@@ -207,12 +211,14 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
         if view.store.seen
         else _listed_in(held.status, "versions", _VERSIONS)  # as an operator before this one saw them
     )
-    seen = view.lookups.get(held.identity.path)
+    seen, known = view.lookups.get(held.identity.path), view.standings.get(held.identity.path)
+    accurate = _Draft(ConditionType.ACCURACY_MET, *accuracy_met(index, known, view.standings_fault))
     return SemanticCacheIndexStatus.model_construct(
-        conditions=_conditions(held, drafts, view, beside=[_redis_sound(view.store)]),
+        conditions=_conditions(held, drafts, view, beside=[_redis_sound(view.store), accurate]),
         active_version=index.version.name if index else "",
         versions=versions[:16],
         hit_ratio=f"{seen.hits / seen.total:.2f}" if seen and seen.total else "",
+        accuracy=accuracy_status(index, known),
         last_purge=_last_purge(held, view),
     )
 

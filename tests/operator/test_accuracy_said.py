@@ -1,0 +1,70 @@
+"""What a status says of an index's error rate."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.dataplanes import Setup, compiled
+from tollway_api.conditions import ConditionReason, ConditionStatus
+from tollway_api.error_control import POINTS, Counts, Standing, Tally, standing
+from tollway_api.snapshot import Index
+from tollway_operator.accuracy_said import accuracy_met, accuracy_status
+
+TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+
+
+def index(**accuracy: object) -> Index:
+    spec = {"accuracy": {"maxErrorRate": "2%", **accuracy}}
+    return compiled(Setup("http://a/v1", "http://b/v1", index=spec).objects()).indexes["default/answers"]
+
+
+def known(of: Index, wrong: int, right: int) -> Standing:
+    """With so many labels at 0.99."""
+    assert of.accuracy is not None
+    tally: Tally = {POINTS.index(0.99): Counts(wrong, right)}
+    return standing([tally], of.accuracy.bound)
+
+
+@pytest.mark.parametrize(
+    ("on_breach", "labels", "status", "reason", "said"),
+    [
+        ("Bypass", (0, 0), UNKNOWN, "TooFewLabels", "Nothing is served by meaning until"),
+        ("Tighten", (0, 0), UNKNOWN, "TooFewLabels", "from 0.98 on, of which the cache's judge promises it itself"),
+        ("Bypass", (3, 1_997), TRUE, "AccuracyMet", "Of 2000 judged hits from probability 0.95 on 0.15 % were wrong"),
+        ("Bypass", (300, 700), FALSE, "AccuracyBreached", "the bound of 2 % does not hold at 0.95"),
+        ("Tighten", (300, 700), FALSE, "AccuracyBreached", "from 0.995 on"),
+    ],
+)  # fmt: skip
+def test_the_condition_says_numbers_and_what_is_done(
+    on_breach: str, labels: tuple[int, int], status: ConditionStatus, reason: str, said: str
+) -> None:
+    of = index(onBreach=on_breach)
+    found = accuracy_met(of, known(of, *labels), "")
+    assert (found[0], found[1]) == (status, reason)
+    assert said in found[2]
+
+
+def test_of_what_is_not_known_nothing_is_claimed() -> None:
+    of = index()
+    assert accuracy_met(None, None, "")[1] is ConditionReason.PENDING
+    assert accuracy_met(of, None, "")[1] is ConditionReason.PENDING
+    assert accuracy_met(of, None, "Redis is away") == (
+        UNKNOWN,
+        ConditionReason.STORE_UNAVAILABLE,
+        "Redis is away",
+    )
+    stale = known(index(maxErrorRate="3%"), 0, 5_000)
+    assert accuracy_met(of, stale, "")[1] is ConditionReason.PENDING, "labels were judged by another bound"
+    assert accuracy_met(replace(of, accuracy=None), None, "")[1] is ConditionReason.NO_BOUND
+
+
+def test_the_interval_is_shown_in_shares_of_one() -> None:
+    of = index()
+    shown = accuracy_status(of, known(of, 3, 1_997))
+    assert shown is not None
+    assert (shown.error_rate, shown.labels, shown.threshold) == ("0.0015", 2_000, "0.95")
+    assert float(shown.lower) < 0.0015 < float(shown.upper) < 0.02
+    nothing = accuracy_status(of, known(of, 300, 700))
+    assert nothing is not None
+    assert nothing.threshold == ""
+    assert accuracy_status(of, None) is None
