@@ -56,6 +56,7 @@ class ConditionReason(StrEnum):
     REDIS_SOUND = "RedisSound"
     STORE_UNAVAILABLE = "StoreUnavailable"  # Redis did not answer
     INDEX_REFUSED = "IndexRefused"  # Redis would not make it
+    NOT_HELD = "NotHeld"  # no finalizer could be written, without which nothing is made for it
     WITHIN_BUDGET = "WithinBudget"
     BUDGET_ALERT = "BudgetAlert"  # above the alert threshold
     BUDGET_EXCEEDED = "BudgetExceeded"

@@ -42,10 +42,8 @@ class Deletion:
         self._told: set[str] = set()  # uids of which was said that they wait
 
     async def hold(self, held: Held) -> bool:
-        """Asked for before anything is made for an index in Redis, since an object without a finalizer is gone as soon
-        as it is deleted. False where it was to be held and has changed or gone meanwhile. Raises KubeFault.
-        """
-        if held.deleted_at or not _deletes(held) or FINALIZER in held.finalizers:
+        """False where it was to be held and has changed or gone meanwhile. Raises KubeFault."""
+        if is_held(held):
             return True
         return await self._write(held, [*held.finalizers, FINALIZER])
 
@@ -115,9 +113,11 @@ class Deletion:
     async def _write(self, held: Held, finalizers: list[str]) -> bool:
         """False where it has changed or gone meanwhile."""
         try:
-            await self._kube.set_finalizers(held.identity, held.resource_version, finalizers)
+            version = await self._kube.set_finalizers(held.identity, held.resource_version, finalizers)
         except (Conflict, NotFound):
             return False
+        # As if its event had come already, so that this run can go on with it.
+        held.resource_version, held.finalizers = version, tuple(finalizers)
         return True
 
     async def _say_once_that_it_waits(self, held: Held, why: str) -> None:
@@ -145,6 +145,13 @@ class Deletion:
         # Where its namespace is being deleted as well, no event can be made.
         with suppress(KubeFault):
             await self._kube.emit(Moment(held.identity, held.uid, True, reason, note, now, self._reporter))
+
+
+def is_held(held: Held) -> bool:
+    """Whether something may be made for an index: an object without a finalizer is gone as soon as it is deleted, and
+    nobody would know of what was made for it. What is to stay in Redis in any case needs none.
+    """
+    return bool(held.deleted_at) or not _deletes(held) or FINALIZER in held.finalizers
 
 
 def _is_understood(held: Held) -> bool:

@@ -26,7 +26,7 @@ from tollway_api.snapshot import Index, Snapshot
 from tollway_operator.accuracy import AccuracyReader
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.coverage import Publications
-from tollway_operator.deletion import Deletion
+from tollway_operator.deletion import Deletion, is_held
 from tollway_operator.errors import (
     Forbidden,
     Invalid,
@@ -78,6 +78,8 @@ class Compiled:
     problems: Mapping[Identity, Sequence[Problem]]
     editions: Mapping[Identity, Edition]  # of every object that was looked at
     is_blind: bool = False  # whether of a Secret that was named nothing is known, because it cannot be read
+    # Indexes that are left out because they are not held, and why they could not be; "" where that was not refused.
+    unheld: Mapping[Identity, str] = field(default_factory=dict)
 
 
 Steps = tuple[tuple[str, Callable[[Compiled], Awaitable[None]]], ...]
@@ -135,7 +137,7 @@ class Reconciler:
         self._token_fault = ""  # why pods can be told nothing
         self._is_published = False  # whether what this run has compiled is
         self._pods_are_heard = False
-        self._slipped: set[str] = set()  # indexes that changed or went before they were held
+        self._hold_faults: dict[Identity, str] = {}  # why indexes could not be held in this run
         # What Secrets that cannot be read were recalled from last, by its digest, and those of which it said nothing.
         self._recalled: str | None = None
         self._not_recalled: frozenset[SecretKey] = frozenset()
@@ -203,8 +205,15 @@ class Reconciler:
         if not self._parts.watches.complete:
             return
         metrics = self._parts.metrics
-        self._compiled, self._is_published = await self._compile(), False
         faults: list[OperatorError] = []
+        if self._parts.leadership.leads:
+            # Before it is compiled, which leaves out what is not held.
+            try:
+                with metrics.step("hold"):
+                    await self._hold()
+            except KubeFault as fault:
+                faults.append(fault)
+        self._compiled, self._is_published = await self._compile(), False
         try:
             # A standby knows what it would publish, and stops here.
             for name, step in self.steps if self._parts.leadership.leads else ():
@@ -230,7 +239,6 @@ class Reconciler:
         provision, publish = ("provision", self._provision), ("publish", self._publish)
         first = (publish, provision) if self._store.fault else (provision, publish)
         return (
-            ("hold", self._hold),
             *first,
             ("notify", self._notify),
             ("look", self._look_at_ledger),
@@ -242,17 +250,24 @@ class Reconciler:
         # Before anything is looked at, so that what changes meanwhile is looked at again.
         key = (parts.objects.revision, self._secrets_revision)
         wanted = [held for held in parts.objects if not held.deleted_at]
-        resources = [held.parsed for held in wanted if isinstance(held.parsed, Resource)]
+        unheld = {
+            held.identity: self._hold_faults.get(held.identity, "") for held in wanted if not is_held(held)
+        }
+        resources = [
+            held.parsed
+            for held in wanted
+            if isinstance(held.parsed, Resource) and held.identity not in unheld
+        ]
         with parts.metrics.step("gather"):
             await parts.secrets.want(_secrets_of(resources))
         if await self._recall():
             self._secrets_revision, key = self._secrets_revision + 1, (key[0], key[1] + 1)
-        if self._compiled is not None and self._compiled.key == key:
+        if self._compiled is not None and (self._compiled.key, self._compiled.unheld) == (key, unheld):
             return self._compiled
         is_blind = bool(parts.secrets.unknown)
         unparsed = {held.identity: held.parsed for held in wanted if isinstance(held.parsed, tuple)}
         inventory = inventory_of(
-            resources, dict(parts.secrets.values), unparsed, dict(parts.secrets.unreadable)
+            resources, dict(parts.secrets.values), [*unparsed, *unheld], dict(parts.secrets.unreadable)
         )
         # In threads: with thousands of objects it takes a second, and the Lease is renewed meanwhile.
         with parts.metrics.step("compile"):
@@ -265,7 +280,7 @@ class Reconciler:
             Counter(problem.severity for found in problems.values() for problem in found),
         )
         editions = {held.identity: held.edition for held in wanted}
-        compiled = Compiled(key, made.snapshot, b"", made.pieces, problems, editions, is_blind)
+        compiled = Compiled(key, made.snapshot, b"", made.pieces, problems, editions, is_blind, unheld)
         with parts.metrics.step("encode"):
             return await asyncio.to_thread(self._encoded, compiled)
 
@@ -315,14 +330,16 @@ class Reconciler:
                 return standing.snapshot
         return Snapshot(self._namespace)
 
-    async def _hold(self, _: Compiled) -> None:
-        self._slipped = set()
+    async def _hold(self) -> None:
+        """Raises KubeFault and LeadershipLost."""
+        self._hold_faults = {}
 
         async def hold(held: Held) -> bool:
-            is_held = await self._parts.deletion.hold(held)
-            if not is_held:
-                self._slipped.add(held.identity.path)
-            return is_held
+            try:
+                return await self._parts.deletion.hold(held)
+            except KubeFault as fault:
+                self._hold_faults[held.identity] = str(fault)
+                raise
 
         await self._each_index(hold)
 
@@ -365,12 +382,7 @@ class Reconciler:
             return StoreView(warnings=warnings, seen=True, ledger_warnings=ledger)
         found = await parts.cache.indexes()
         compiled = self._compiled = _encoded_as(beside_others(compiled.snapshot, found), compiled)
-        wanted = [
-            version
-            for index_id, index in compiled.snapshot.indexes.items()
-            if index_id not in self._slipped
-            for version in index.versions
-        ]
+        wanted = [version for index in compiled.snapshot.indexes.values() for version in index.versions]
         actions = [each for each in plan(wanted, found) if each.version]
         refused: dict[str, str] = {}
         if actions:
@@ -475,6 +487,7 @@ class Reconciler:
             forgotten=forgotten_by(reports),
             standings=parts.accuracy.standings,
             standings_fault=parts.accuracy.fault,
+            unheld=self._compiled.unheld,
         )
 
 

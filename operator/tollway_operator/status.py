@@ -94,6 +94,9 @@ class View:
     forgotten: Mapping[str, int] = field(default_factory=dict)  # up to which epoch, by ready pods' names
     standings: Mapping[str, Standing] = field(default_factory=dict)  # by index id
     standings_fault: str = ""
+    unheld: Mapping[Identity, str] = field(
+        default_factory=dict
+    )  # why indexes are left out; "" while it is not known
 
     def speaks_of(self, held: Held) -> bool:
         """Whether the object has been looked at as it is now. One that is deleted has mostly gone before there is
@@ -205,7 +208,8 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
 def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     index = view.snapshot.indexes.get(held.identity.path) if _is_published(held, view) else None
     programmed = _programmed(held, view, _coverage(held, view))
-    drafts = [*_standing(held, view), _index_ready(index, view.store), programmed]
+    ready = _unheld(view.unheld.get(held.identity, "")) or _index_ready(index, view.store)
+    drafts = [*_standing(held, view), ready, programmed]
     versions = (
         _versions(held, index, view.store)
         if view.store.seen
@@ -345,6 +349,16 @@ def _left_out(held: Held, view: View, until: str) -> str:
         counts = f"{coverage.acknowledged}/{coverage.ready} pods on {coverage.revision}; {coverage.trouble}"
         return f"Left out of what is published, until {until}; {counts}"
     return f"Left out of what pods run, until {until}."
+
+
+def _unheld(why: str) -> _Draft | None:
+    """Of an index for which nothing may be made, since nobody would delete that again."""
+    message = (
+        f"Nothing is made for it before a finalizer holds it: {why}. It is tried again; if the operator's role lacks "
+        "patch on semanticcacheindexes, give it back, or write deletionPolicy: Retain."
+    )
+    draft = _Draft(ConditionType.INDEX_READY, ConditionStatus.FALSE, ConditionReason.NOT_HELD, message)
+    return draft if why else None
 
 
 def _index_ready(index: Index | None, store: StoreView) -> _Draft:

@@ -3,9 +3,11 @@ record of a whole life.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import redis
 import yaml
 
 from tests.dataplanes import Setup
@@ -30,6 +32,27 @@ def test_where_no_token_can_be_made_statuses_say_that_pods_cannot_be_asked(
         assert "cannot be asked without a token" in said["message"]
         installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-admin-token")
         installation.until_ready()
+
+
+def test_an_index_that_may_not_be_held_is_not_made_and_says_why(installation: Installation) -> None:
+    with ExitStack() as stack, installation.light_pod("dp-1") as pod:
+        client = stack.enter_context(redis.Redis("127.0.0.1", port=installation.cache.port))
+        stack.callback(installation.prepare)
+        installation.take(
+            "clusterrole", lambda rule: rule["verbs"] == ["patch"] and len(rule["resources"]) == 1
+        )
+        stack.enter_context(installation.operator())
+        installation.apply(*SETUP.objects())
+        said = installation.until("SemanticCacheIndex", "answers", "IndexReady", "NotHeld")
+        assert "would not write the finalizers of SemanticCacheIndex default/answers: 403" in said["message"]
+        # Who names it is served, without a cache, since pods would remember answers that nobody deletes.
+        installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
+        installation.until("RoutingPolicy", "chat", "ResolvedRefs", "UnknownReference")
+        assert pod.live.current().snapshot.indexes == {}
+        assert client.execute_command("FT._LIST") == []
+        installation.prepare()
+        installation.until_ready()
+        assert len(client.execute_command("FT._LIST")) == 1
 
 
 def granted(account: str, *files: str) -> set[Permission]:
