@@ -298,7 +298,9 @@ def _raise(attempted: str, exc: Exception) -> NoReturn:
         raise KubeFault(f"could not {attempted}: {type(exc).__name__}") from exc
     # A watch fails with a status of its own, after a response that was fine.
     status = exc.status.code if isinstance(exc, ApiError) else exc.response.status_code
-    message = f"the API server would not {attempted}: {status} {exc}"
+    # Where it says nothing of its own, the library would add where to read about HTTP.
+    said = str(exc) if isinstance(exc, ApiError) else exc.response.reason_phrase
+    message = f"the API server would not {attempted}: {status} {said}"
     match status:
         case 404:
             raise NotFound(message) from exc

@@ -203,6 +203,9 @@ class Reconciler:
     async def once(self) -> None:
         """One run. Raises OperatorError, once every step has had its turn that does not depend on what went wrong."""
         if not self._parts.watches.complete:
+            # Nothing can be published, but what was deleted must not be held for as long as nobody sees to that.
+            if self._parts.watches.lacking and self._parts.leadership.leads:
+                await self._settle()
             return
         metrics = self._parts.metrics
         faults: list[OperatorError] = []
@@ -438,9 +441,13 @@ class Reconciler:
         self._told, self._token_fault = head, ""
 
     async def _delete(self, _: Compiled) -> None:
+        await self._settle()
+
+    async def _settle(self) -> None:
         still_named = ""
         if not self._is_published:
-            still_named = f"what is published may name it{_because(self._publish_fault)}"
+            why = self._publish_fault or self._parts.watches.lacking
+            still_named = f"what is published may name it{_because(why)}"
         used, settle = still_named or self._why_in_use(), self._parts.deletion.settle
         await self._each_index(partial(settle, why_in_use=used, may_forget=not still_named))
 

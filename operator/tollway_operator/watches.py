@@ -41,10 +41,21 @@ class Watches:
         self._on_news = on_news
         self._begun_anew = asyncio.Event()
         self.complete = False
-        self.fault = ""  # why a kind could not be listed the last time
+        self._faults: dict[str, KubeFault] = {}  # why kinds could not be listed the last time
         self.undefined = ""  # a kind whose definition is gone
         self.redefined = asyncio.Event()  # set when it has been put back
         self._agreed: dict[str, float] = dict.fromkeys(SPEC_OF_KIND, monotonic())
+
+    @property
+    def fault(self) -> str:
+        """Why a kind could not be listed the last time; "" when all could."""
+        return next((str(fault) for fault in self._faults.values()), "")
+
+    @property
+    def lacking(self) -> str:
+        """Why a kind cannot be listed until somebody sees to that, or ""."""
+        lasting = (fault for fault in self._faults.values() if isinstance(fault, NotFound | Forbidden))
+        return next(map(str, lasting), "")
 
     @property
     def ages_s(self) -> dict[str, float]:
@@ -83,17 +94,19 @@ class Watches:
             before = self._objects.of_kind(kind, namespaces)
             listed = await self._kube.versions(kind, namespaces)
         except KubeFault as fault:
-            self.fault = str(fault)
+            before_it, self._faults[kind] = self._faults.get(kind), fault
             if isinstance(fault, NotFound):
                 self.undefined = kind
-            log.warning("cannot be listed", extra={"kind": kind, "reason": self.fault})
+            if str(fault) != str(before_it):
+                log.warning("cannot be listed", extra={"kind": kind, "reason": str(fault)})
+                self._on_news()
             if not isinstance(fault, Forbidden):
                 # Without the API server no watch is fresh, and restarting would not help: it is not our fault.
                 at_least = monotonic() - self._stale_after_s / 2
                 self._agreed = {each: max(at, at_least) for each, at in self._agreed.items()}
             await asyncio.sleep(max(1.0, fault.retry_after_s))
             return False
-        self.fault = ""
+        self._faults.pop(kind, None)
         if self.undefined == kind:
             self.undefined = ""
             self.redefined.set()

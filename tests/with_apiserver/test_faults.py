@@ -513,9 +513,14 @@ def test_an_operator_without_our_kinds_publishes_nothing(
             late.refresh()
             wait_for(lambda: operator.logged("cannot be listed"), "it says so")
             time.sleep(2)
+            # Not even what is deleted, which may be in use for as long, but it is not held without an end.
+            installation.kubectl("annotate", "sci", "answers", "tollway.dev/abandon=true")
+            installation.kubectl("delete", "sci", "answers", "--timeout=20s")
             late.refresh()
             assert late.revision == good
-            assert loopback.get(f"{operator.url}/readyz").status_code == 503
+            readyz = loopback.get(f"{operator.url}/readyz")
+            assert readyz.status_code == 503
+            assert readyz.text.endswith("the API server would not list RoutingPolicy: 404 Not Found")
             apply_definitions(admin)
             wait_for(lambda: late.revision != good, "then it goes on")
     finally:
