@@ -10,7 +10,7 @@ from typing import Final
 from tollway_api import wire
 from tollway_api.meta import Resource
 from tollway_api.semantic_cache_index import DeletionPolicy, SemanticCacheIndexSpec
-from tollway_operator.errors import Conflict, KubeFault, LeadershipLost, NotFound, StoreFault
+from tollway_operator.errors import Conflict, KubeFault, LeadershipLost, NotFound, StoreFault, StoreRefusal
 from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
@@ -40,12 +40,19 @@ class Deletion:
         self._release_after_s = release_after_s
         self._reporter = reporter
         self._told: set[str] = set()  # uids of which was said that they wait
+        self._away = ""  # why Redis did not answer in this run
 
     async def hold(self, held: Held) -> bool:
         """False where it was to be held and has changed or gone meanwhile. Raises KubeFault."""
         if is_held(held):
             return True
         return await self._write(held, [*held.finalizers, FINALIZER])
+
+    def begin_run(self, away: str) -> None:
+        """A Redis that does not answer is asked once in a run, since many indexes that each wait for it would hold up
+        everybody. `away` is why it has not answered in this one already, or "".
+        """
+        self._away = away
 
     async def settle(self, held: Held, why_in_use: str, *, may_forget: bool = True) -> bool:
         """Lets go what is not to be held any more, and deletes what it stands for. `why_in_use` says why some pod may
@@ -85,6 +92,8 @@ class Deletion:
         try:
             await self._forget(held)
         except StoreFault as fault:
+            if not isinstance(fault, StoreRefusal):
+                self._away = str(fault)
             if not let_go:
                 await self._say_once_that_it_waits(held, str(fault))
                 raise
@@ -95,6 +104,8 @@ class Deletion:
         return await self._write(held, [each for each in held.finalizers if each != FINALIZER])
 
     async def _forget(self, held: Held) -> None:
+        if self._away:
+            raise StoreFault(self._away)
         index_id = held.identity.path
         for name in await self._cache.names():
             if wire.owner_of(name) == index_id:

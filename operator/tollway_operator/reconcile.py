@@ -449,6 +449,7 @@ class Reconciler:
             why = self._publish_fault or self._parts.watches.lacking
             still_named = f"what is published may name it{_because(why)}"
         used, settle = still_named or self._why_in_use(), self._parts.deletion.settle
+        self._parts.deletion.begin_run(self._store.fault)
         await self._each_index(partial(settle, why_in_use=used, may_forget=not still_named))
 
     def _why_in_use(self) -> str:

@@ -1,5 +1,7 @@
 """What a SemanticCacheIndex remembers goes with it, unless somebody else leads by then."""
 
+from contextlib import nullcontext
+
 import pytest
 import redis
 
@@ -7,7 +9,7 @@ from tests.dataplanes import Setup, compiled, manifest
 from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator.deletion import FINALIZER, Deletion
-from tollway_operator.errors import LeadershipLost
+from tollway_operator.errors import LeadershipLost, StoreFault
 from tollway_operator.kube import Moment
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects
@@ -66,6 +68,40 @@ async def test_what_becomes_of_an_index_whose_spec_is_not_understood_is_left_to_
     assert kube.written == [[]]
     assert "What it remembered may still be in Redis" in kube.told[0].note
     assert "its spec is not understood" in kube.told[0].note
+
+
+class Away:
+    """A Redis that does not answer."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def names(self) -> set[str]:
+        self.asked += 1
+        raise StoreFault("could not reach the cache Redis")
+
+
+@pytest.mark.parametrize(
+    ("deleted", "released"),
+    [("2026-01-01T00:00:00Z", 41), ("2999-01-01T00:00:00Z", 0)],
+    ids=["long ago", "just now"],
+)
+async def test_a_redis_that_does_not_answer_is_asked_once_in_a_run_however_many_wait_for_it(
+    deleted: str, released: int
+) -> None:
+    kube, away = Kube(), Away()
+    deletion = Deletion(kube, away, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    for run in (1, 2):
+        deletion.begin_run("")
+        for _ in range(20):
+            with nullcontext() if released else pytest.raises(StoreFault):
+                await deletion.settle(index({}, [FINALIZER], deleted), "")
+        assert away.asked == run
+    deletion.begin_run("it did not answer when indexes were to be made")
+    with nullcontext() if released else pytest.raises(StoreFault):
+        await deletion.settle(index({}, [FINALIZER], deleted), "")
+    assert away.asked == 2
+    assert len(kube.written) == released, "who has waited for long enough is let go"
 
 
 @pytest.mark.parametrize(("later", "left"), [(4, 0), (6, 3)], ids=["leads", "has been overtaken"])
