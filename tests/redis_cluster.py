@@ -38,13 +38,13 @@ class Cluster:
     def primaries(self) -> list[int]:
         return [number for number in range(len(self.nodes)) if self.command(number, "ROLE")[0] == b"master"]
 
-    def primaries_by(self, number: int) -> list[int]:
-        """Those that one node takes for primaries, which it learns from the others."""
+    def primaries_by(self, number: int, flag: str = "master") -> list[int]:
+        """Those that one node takes for primaries, of such a kind, which it learns from the others."""
         known = self.command(number, "CLUSTER NODES")
         ports = {
             int(address.rpartition(":")[2])
             for address, each in known.items()
-            if each["slots"] and "master" in each["flags"]
+            if each["slots"] and {"master", flag} <= set(each["flags"].split(","))
         }
         return [place for place, node in enumerate(self.nodes) if node.port in ports]
 

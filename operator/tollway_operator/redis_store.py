@@ -217,11 +217,9 @@ class RedisStore:
     async def standing_fence(self) -> int:
         """Under which was written here last; 0 where that never was. Raises StoreFault."""
         async with self._faults("read its fence", _LOOK_S):
-            for node in await self._nodes():
-                if node.has(wire.FENCE_KEY):
-                    standing = int(await node.redis.get(wire.FENCE_KEY) or 0)
-                    return standing if standing <= wire.MOST_FENCE else 0
-        return 0
+            node = await self._node_of(wire.FENCE_KEY)
+            standing = int(await node.redis.get(wire.FENCE_KEY) or 0)
+        return standing if standing <= wire.MOST_FENCE else 0
 
     async def epochs(self) -> Epochs:
         """When what was purged by data planes. Raises StoreFault."""
@@ -235,10 +233,8 @@ class RedisStore:
     async def claim(self, fence: int) -> bool:
         """Whether this leadership may write: no later one has claimed. Raises StoreFault."""
         async with self._faults("claim it"):
-            for node in await self._nodes():
-                if node.has(wire.FENCE_KEY):
-                    return bool(await node.redis.eval(_CLAIM, 1, wire.FENCE_KEY, fence, wire.MOST_FENCE))
-        return False
+            node = await self._node_of(wire.FENCE_KEY)
+            return bool(await node.redis.eval(_CLAIM, 1, wire.FENCE_KEY, fence, wire.MOST_FENCE))
 
     async def accounts(self, tenants: Sequence[Tenant]) -> tuple[int, list[Account | None]]:
         """The ledger's time in milliseconds, and of each tenant what it recorded; None where somebody has put something
@@ -273,7 +269,9 @@ class RedisStore:
             return [tally_of(fields) for fields in await pipeline.execute()]
 
     async def _nodes(self) -> list[_Node]:
-        """Every server that holds keys."""
+        """Every server that holds keys. Raises StoreFault while a shard has no primary: what is asked of the others
+        alone would be taken for the whole.
+        """
         if not (await self._redis.info("cluster")).get("cluster_enabled"):
             return [_Node(self._redis)]
         found = {}
@@ -283,7 +281,18 @@ class RedisStore:
                 found[address] = _Node(self._primary(address), slots)
         for gone in self._primaries.keys() - found.keys():
             await self._primaries.pop(gone).aclose()
+        if lacking := REDIS_CLUSTER_HASH_SLOTS - sum(
+            len(each) for node in found.values() for each in node.slots
+        ):
+            raise StoreFault(
+                f"no primary of the {self._role} Redis at {self._address} has {lacking} of its "
+                f"{REDIS_CLUSTER_HASH_SLOTS} slots; bring the shard back, or give its slots to another"
+            )
         return list(found.values())
+
+    async def _node_of(self, key: str) -> _Node:
+        nodes = await self._nodes()
+        return next(node for node in nodes if node.has(key))
 
     async def _searched(self) -> list[_Node]:
         """Where indexes are made and asked about: one server where the module coordinates the others."""

@@ -3,6 +3,7 @@ are one.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from redis.exceptions import MovedError
@@ -11,6 +12,7 @@ from tests.dataplanes import Setup, compiled
 from tests.processes import wait_for
 from tests.redis_cluster import Cluster, redis_cluster
 from tollway_api import wire
+from tollway_operator.errors import StoreFault
 from tollway_operator.provision import Step, WarningReason, provision
 from tollway_operator.redis_store import IndexSchema, open_store
 
@@ -140,3 +142,24 @@ async def test_after_a_failover_the_new_primary_is_the_one_that_is_asked(cluster
         await store.create(other.version)
         assert sorted(await store.indexes()) == sorted([NAME, wire.index_name(other.version)])
         assert [len(each) for each in cluster.indexes()] == [2, 2, 2]
+
+
+async def test_while_a_shard_is_away_the_others_are_not_taken_for_the_whole(cluster: Cluster) -> None:
+    """Otherwise a leader would take itself for overtaken, and what that shard has would stay there for ever."""
+    for number in range(4):
+        cluster.command(number, "CONFIG", "SET", "cluster-node-timeout", "500")
+        cluster.command(number, "CONFIG", "SET", "cluster-require-full-coverage", "no")
+    async with open_store(cluster.nodes[1].url, "cache") as store:
+        assert await store.claim(7)
+        await store.create(INDEX.version)
+        cluster.nodes[0].kill()  # which has the fence
+        wait_for(lambda: cluster.primaries_by(1, "fail") == [0], "the others know that it has failed")
+        asking = (store.standing_fence, store.names, partial(store.claim, 7), partial(store.forget, INDEX.id))
+        for ask in asking:
+            with pytest.raises(StoreFault, match="has 5461 of its 16384 slots"):
+                await ask()
+        cluster.nodes[0].start()
+        wait_for(lambda: cluster.sees(0, "cluster_state:ok"), "it is back")
+        wait_for(lambda: cluster.primaries_by(1, "fail") == [], "the others know that it is")
+        assert await store.claim(7)
+        assert await store.names() == {NAME}
