@@ -96,7 +96,7 @@ async def run_operator(settings: Settings) -> None:
         word_came.to(statuses.wake, reconciler.pods_answered)
         news.to(statuses.wake)
 
-        definitions = Definitions(kube.defined, watches.redefined)
+        definitions = Definitions(kube.defined, kube.listable)
         watchers = Watchers(state_changed, statuses.wake, watches.began_anew)
         watching, stop = asyncio.Event(), asyncio.Event()
         health = Health(reconciler, watches, pods, notifier, leadership, metrics, settings.loop_stale_s)

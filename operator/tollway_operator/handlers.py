@@ -7,7 +7,7 @@ through before it is full, and takes time with the square of the objects to fill
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,7 @@ from tollway_operator.tasks import until_first_ends
 
 log = logging.getLogger(__name__)
 
+_KINDS = frozenset(each.kind for each in DEFINITIONS)
 _LOOK_AGAIN_S = 1.0
 _REQUEST_S = 30.0
 _CONNECT_S = 5.0
@@ -34,7 +35,9 @@ _IDLE_S = 0.5  # how long kopf keeps a task and a body for an object of which no
 
 @dataclass(frozen=True, slots=True)
 class Watchers:
-    """Who is told: of news, of news beside what is wanted, and that something came from a list and not from a watch."""
+    """Who is told: of news, of news beside what is wanted, and that something came from a list and not from a watch, or
+    that other kinds are watched.
+    """
 
     on_change: Callable[[], None]
     on_change_beside: Callable[[], None]
@@ -43,10 +46,10 @@ class Watchers:
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """Which kinds the API server knows, as far as can be told, and when one that was gone is back."""
+    """Which kinds the API server knows."""
 
-    known: Callable[[str], Awaitable[frozenset[str]]]  # in a namespace
-    redefined: asyncio.Event
+    known: Callable[[str], Awaitable[frozenset[str]]]  # in a namespace, as far as can be told
+    listable: Callable[[Iterable[str], str], Awaitable[frozenset[str]]]  # of these kinds, in a namespace
 
 
 async def watch_kinds(
@@ -61,17 +64,15 @@ async def watch_kinds(
     while True:
         watched = await namespaces.other_than(())
         kinds = await definitions.known(watched[0])
-        if missing := sorted({each.kind for each in DEFINITIONS} - kinds):
+        if missing := sorted(_KINDS - kinds):
             log.warning("not defined; apply deploy/crds/", extra={"kinds": missing})
         if not kinds:
             await asyncio.sleep(_LOOK_AGAIN_S)
             continue
         # With what is defined it begins all the same, so that what is deleted of that is heard of and let go. Then it
-        # begins anew, since of listed namespaces kopf looks for the kinds once, and of all namespaces it overlooks a
-        # kind that is not served yet when its definition comes.
-        definitions.redefined.clear()
-        again = asyncio.create_task(_until_redefined(definitions, watched[0], kinds, all_known=not missing))
+        # begins anew.
         insights = Insights()
+        again = asyncio.create_task(until_overlooked(definitions, namespaces, insights, watchers.on_listed))
         follower = asyncio.create_task(_follow(namespaces, insights))
         try:
             roots = await kopf.spawn_tasks(
@@ -99,16 +100,24 @@ async def watch_kinds(
             again.cancel()
 
 
-async def _until_redefined(
-    definitions: Definitions, namespace: str, kinds: frozenset[str], *, all_known: bool
+async def until_overlooked(
+    definitions: Definitions, namespaces: Namespaces, insights: Insights, on_change: Callable[[], None]
 ) -> None:
-    if all_known:
-        await definitions.redefined.wait()
-        return
+    """Ends once there is a kind that kopf does not watch, which it would go on not to do: of listed namespaces it looks
+    for the kinds once, and of all namespaces it overlooks one that is not served yet when its definition comes, also
+    where that was gone for a moment only. `on_change` is told of what kopf begins and ends to watch.
+    """
+    watched: frozenset[str] = frozenset()
+    await insights.ready_resources.wait()
     while True:
+        before, watched = watched, frozenset(each.kind for each in insights.watched_resources if each.kind)
+        if watched != before:
+            on_change()
+        # In any namespace that may be looked at; while there is none, there is none of which kopf could overlook it.
+        for namespace in namespaces.watchable[:1] if watched < _KINDS else ():
+            if await definitions.listable(_KINDS - watched, namespace):
+                return
         await asyncio.sleep(_LOOK_AGAIN_S)
-        if await definitions.known(namespace) != kinds:
-            return
 
 
 async def _follow(namespaces: Namespaces, insights: Insights) -> None:

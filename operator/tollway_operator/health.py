@@ -36,8 +36,8 @@ class Health:
         """Why it does not know enough yet; "" when it does."""
         if not self.watches.complete:
             return f"the watches are not complete yet: {self.watches.fault or 'they are being read'}"
-        if self.watches.undefined:
-            return f"{self.watches.undefined} is not defined, so it is not watched; apply deploy/crds/"
+        if undefined := self.watches.undefined:
+            return f"not defined, and so not watched: {', '.join(undefined)}; apply deploy/crds/"
         if not self.pods.known:
             return f"pods are not known: {self.pods.fault or 'not listed yet'}"
         if self.leadership.fault:

@@ -4,7 +4,7 @@ one of our errors, and nothing is retried here: the loops do that.
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -120,6 +120,10 @@ class Kube:
         return frozenset(
             [kind for kind in _KINDS if not isinstance(await self._glance(kind, namespace), NotFound)]
         )
+
+    async def listable(self, kinds: Iterable[str], namespace: str) -> frozenset[str]:
+        """Those of the kinds that can be listed now."""
+        return frozenset([kind for kind in kinds if await self._glance(kind, namespace) is None])
 
     async def may_list(self, namespace: str) -> bool:
         """Whether our role allows it, as far as can be told."""

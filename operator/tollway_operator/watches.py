@@ -21,6 +21,7 @@ from tollway_operator.objects import Objects
 log = logging.getLogger(__name__)
 
 _SOON_S: Final = 0.5
+_AFTER_FAULT_S: Final = 1.0
 
 
 class Watches:
@@ -42,14 +43,17 @@ class Watches:
         self._begun_anew = asyncio.Event()
         self.complete = False
         self._faults: dict[str, KubeFault] = {}  # why kinds could not be listed the last time
-        self.undefined = ""  # a kind whose definition is gone
-        self.redefined = asyncio.Event()  # set when it has been put back
         self._agreed: dict[str, float] = dict.fromkeys(SPEC_OF_KIND, monotonic())
 
     @property
     def fault(self) -> str:
         """Why a kind could not be listed the last time; "" when all could."""
         return next((str(fault) for fault in self._faults.values()), "")
+
+    @property
+    def undefined(self) -> list[str]:
+        """Kinds whose definitions are gone."""
+        return [kind for kind, fault in self._faults.items() if isinstance(fault, NotFound)]
 
     @property
     def lacking(self) -> str:
@@ -68,7 +72,7 @@ class Watches:
         return next((kind for kind, age in self.ages_s.items() if age > self._stale_after_s), "")
 
     def began_anew(self) -> None:
-        """A watch has listed what there is, which it does at first and after a 410."""
+        """A watch has listed what there is, which it does at first and after a 410, or other kinds are watched."""
         self._begun_anew.set()
 
     async def run(self) -> None:
@@ -84,7 +88,8 @@ class Watches:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._stale_after_s / 4):
                         await self._begun_anew.wait()
-            await asyncio.sleep(_SOON_S)
+            pauses_s = (max(_AFTER_FAULT_S, fault.retry_after_s) for fault in self._faults.values())
+            await asyncio.sleep(max(pauses_s, default=_SOON_S))
 
     async def _agrees(self, kind: str) -> bool:
         """Whether everything listed has come over the watch, in that version or a later one."""
@@ -95,21 +100,17 @@ class Watches:
             listed = await self._kube.versions(kind, namespaces)
         except KubeFault as fault:
             before_it, self._faults[kind] = self._faults.get(kind), fault
-            if isinstance(fault, NotFound):
-                self.undefined = kind
             if str(fault) != str(before_it):
                 log.warning("cannot be listed", extra={"kind": kind, "reason": str(fault)})
                 self._on_news()
+            # Of a kind that is not defined nothing can be known, and without the API server of none; restarting would
+            # not help.
+            excused = {kind} if isinstance(fault, NotFound) else self._agreed.keys()
             if not isinstance(fault, Forbidden):
-                # Without the API server no watch is fresh, and restarting would not help: it is not our fault.
                 at_least = monotonic() - self._stale_after_s / 2
-                self._agreed = {each: max(at, at_least) for each, at in self._agreed.items()}
-            await asyncio.sleep(max(1.0, fault.retry_after_s))
+                self._agreed |= {each: max(self._agreed[each], at_least) for each in excused}
             return False
         self._faults.pop(kind, None)
-        if self.undefined == kind:
-            self.undefined = ""
-            self.redefined.set()
         known = self._objects.of_kind(kind, namespaces)
         if gone := [uid for uid in before.keys() - listed.keys() if uid in known]:
             log.info("deleted unheard", extra={"kind": kind, "objects": len(gone)})

@@ -9,17 +9,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 import redis
-import yaml
 
 from tests import loopback
 from tests.dataplanes import Setup, compiled, manifest, secret
 from tests.installation import NAMESPACE, Installation, LightPod
 from tests.processes import wait_for
 from tests.proxies import proxy
-from tests.with_apiserver.conftest import CRDS, apply_definitions
 from tollway_api import wire
 from tollway_api.meta import TenantName
 
@@ -453,78 +450,6 @@ def test_an_api_server_that_has_no_time_for_us_is_asked_again_later(installation
             assert installation.condition("RoutingPolicy", "chat", "Ready").get("reason") != "Ready"
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         assert operator.process.process.poll() is None
-
-
-@pytest.mark.parametrize("namespaces", ["", f"default,{NAMESPACE}"], ids=["all namespaces", "listed ones"])
-def test_kinds_that_are_removed_and_put_back_work_again(
-    installation: Installation, admin: httpx.Client, namespaces: str
-) -> None:
-    """An operator of listed namespaces may not watch their definitions."""
-    settings = {"watch_stale_s": "8", **({"watch_namespaces": namespaces} if namespaces else {})}
-    with installation.light_pod("dp-1") as pod, installation.operator(**settings) as operator:
-        installation.apply(*SETUP.objects())
-        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
-        for path in CRDS.glob("*.yaml"):
-            name = yaml.safe_load(path.read_text(encoding="utf-8"))["metadata"]["name"]
-            installation.kubectl("delete", "crd", name, "--timeout=30s")
-        wait_for(lambda: not pod.live.current().snapshot.policies, "what was deleted is not served")
-        wait_for(lambda: "is not defined" in loopback.get(f"{operator.url}/readyz").text, "/readyz says it")
-        apply_definitions(admin)
-        installation.apply(*SETUP.objects())
-        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
-        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
-        assert operator.process.stop() == 0, "and it was the same process all the time"
-
-
-@pytest.mark.parametrize("namespaces", ["", f"default,{NAMESPACE}"], ids=["all namespaces", "listed ones"])
-def test_while_one_kind_is_not_defined_what_is_deleted_of_another_is_let_go(
-    installation: Installation, admin: httpx.Client, namespaces: str
-) -> None:
-    settings = {"watch_stale_s": "8", **({"watch_namespaces": namespaces} if namespaces else {})}
-    definition = yaml.safe_load((CRDS / "routingpolicies.yaml").read_text(encoding="utf-8"))
-    with installation.light_pod("dp-1"), installation.operator(**settings) as operator:
-        installation.apply(*SETUP.objects())
-        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
-        installation.kubectl("delete", "crd", definition["metadata"]["name"], "--timeout=30s")
-        try:
-            wait_for(lambda: "is not defined" in loopback.get(f"{operator.url}/readyz").text, "it has heard")
-            time.sleep(4)  # so long that kopf has ended if it does
-            installation.kubectl("delete", "sci", "answers", "--timeout=20s")
-        finally:
-            apply_definitions(admin)
-        installation.apply(*SETUP.objects())
-        installation.until_ready()
-        assert operator.process.stop() == 0, "and it was the same process all the time"
-
-
-def test_an_operator_without_our_kinds_publishes_nothing(
-    installation: Installation, admin: httpx.Client
-) -> None:
-    """What pods run stays, because nobody has said that there is nothing."""
-    with installation.light_pod("dp-1") as pod, installation.operator():
-        installation.apply(*SETUP.objects())
-        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
-        good = pod.revision
-    path = CRDS / "routingpolicies.yaml"
-    name = yaml.safe_load(path.read_text(encoding="utf-8"))["metadata"]["name"]
-    installation.kubectl("delete", "crd", name, "--timeout=30s")
-    try:
-        with installation.light_pod("dp-2") as late, installation.operator() as operator:
-            late.refresh()
-            wait_for(lambda: operator.logged("cannot be listed"), "it says so")
-            time.sleep(2)
-            # Not even what is deleted, which may be in use for as long, but it is not held without an end.
-            installation.kubectl("annotate", "sci", "answers", "tollway.dev/abandon=true")
-            installation.kubectl("delete", "sci", "answers", "--timeout=20s")
-            late.refresh()
-            assert late.revision == good
-            readyz = loopback.get(f"{operator.url}/readyz")
-            assert readyz.status_code == 503
-            assert readyz.text.endswith("the API server would not list RoutingPolicy: 404 Not Found")
-            apply_definitions(admin)
-            wait_for(lambda: late.revision != good, "then it goes on")
-    finally:
-        apply_definitions(admin)
 
 
 def within(namespace: str) -> list[dict[str, object]]:

@@ -1,0 +1,107 @@
+"""What is known of a watch while kinds are not defined."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from tests.dataplanes import manifest
+from tollway_operator.errors import Forbidden, KubeFault, NotFound
+from tollway_operator.namespaces import Namespaces
+from tollway_operator.objects import Objects
+from tollway_operator.watches import Watches
+
+STALE_S = 12.0
+
+
+class Kube:
+    """Lists one object of each kind, or does not."""
+
+    def __init__(self) -> None:
+        self.faults: dict[str, KubeFault] = {}
+
+    async def versions(self, kind: str, _namespaces: Sequence[str]) -> dict[str, int]:
+        if fault := self.faults.get(kind):
+            raise fault
+        return {kind: 2}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    now = [1_000.0]
+    monkeypatch.setattr("tollway_operator.watches.monotonic", lambda: now[0])
+
+    def forward(seconds: float) -> None:
+        now[0] += seconds
+
+    return forward
+
+
+class Operator:
+    def __init__(self) -> None:
+        self.kube, self.objects, self.news = Kube(), Objects(), 0
+        namespaces = Namespaces(self.kube, self.objects, (), self.hear)  # type: ignore[arg-type]  # a stand-in that has what is called
+        self.watches = Watches(self.kube, self.objects, namespaces, STALE_S, self.hear)  # type: ignore[arg-type]  # a stand-in
+
+    def hear(self) -> None:
+        self.news += 1
+
+    def watch(self, *kinds: str) -> None:
+        """Tells of what there is of these kinds."""
+        for kind in kinds:
+            body = manifest(kind, "it", {})
+            metadata = {"name": "it", "namespace": "default", "uid": kind, "resourceVersion": "2"}
+            self.objects.put({**body, "metadata": metadata})
+
+    async def look(self) -> set[str]:
+        """The kinds that agree."""
+        return {kind for kind in self.watches.ages_s if await self.watches._agrees(kind)}
+
+
+async def test_a_watch_that_tells_nothing_goes_stale_also_while_another_kind_is_not_defined(
+    clock: Callable[[float], None],
+) -> None:
+    operator = Operator()
+    operator.watch("SemanticCacheIndex", "RoutingPolicy")
+    for kind in ("TenantBudget", "RoutingPolicy"):
+        operator.kube.faults[kind] = NotFound(f"no {kind}")
+    assert await operator.look() == {"SemanticCacheIndex"}
+    assert set(operator.watches.undefined) == {"TenantBudget", "RoutingPolicy"}
+    assert operator.watches.lacking == "no TenantBudget"
+    del operator.kube.faults["TenantBudget"]
+    for _ in range(12):
+        clock(2)
+        assert await operator.look() == {"SemanticCacheIndex"}
+    assert operator.watches.undefined == ["RoutingPolicy"]
+    assert operator.watches.stale == "TenantBudget", "which is back, and nobody tells us of it"
+    assert operator.watches.ages_s["RoutingPolicy"] < STALE_S, "of which nobody could know anything"
+    operator.watch("TenantBudget")
+    await operator.look()
+    assert not operator.watches.stale
+
+
+async def test_while_the_api_server_is_away_no_watch_is_stale(clock: Callable[[float], None]) -> None:
+    operator = Operator()
+    operator.watch(*operator.watches.ages_s)
+    for kind in operator.watches.ages_s:
+        operator.kube.faults[kind] = KubeFault("it does not answer")
+    for _ in range(12):
+        clock(2)
+        await operator.look()
+        assert not operator.watches.stale
+    assert not operator.watches.lacking, "it comes back by itself"
+    operator.kube.faults = dict.fromkeys(operator.kube.faults, Forbidden("the role lacks it"))
+    for _ in range(12):
+        clock(2)
+        await operator.look()
+    assert operator.watches.stale, "somebody has to see to that"
+
+
+async def test_why_a_kind_cannot_be_listed_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    operator = Operator()
+    operator.watch(*operator.watches.ages_s)
+    for why in ("gone", "gone", "", "gone", "forbidden", "forbidden"):
+        operator.kube.faults = {"TenantBudget": NotFound(why)} if why else {}
+        await operator.look()
+        assert operator.watches.fault == why
+    assert [record.message for record in caplog.records] == ["cannot be listed"] * 3
+    assert operator.news == 3
