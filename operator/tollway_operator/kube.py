@@ -333,7 +333,7 @@ def _stored_lease(lease: Lease) -> StoredLease:
     spec, metadata = lease.spec or LeaseSpec(), lease.metadata or ObjectMeta()
     return StoredLease(
         holder=spec.holderIdentity or "",
-        renewed=str(spec.renewTime or ""),
+        renewed=spec.renewTime.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if spec.renewTime else "",
         transitions=spec.leaseTransitions or 0,
         duration_s=spec.leaseDurationSeconds or 0,
         resource_version=str(metadata.resourceVersion or ""),

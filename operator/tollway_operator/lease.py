@@ -55,7 +55,8 @@ class Leadership:
         self._lease: StoredLease | None = None  # ours
         self._wanted: StoredLease | None = None  # asked for, and whether it is ours has not been answered
         self.fault = ""  # why the Lease could be neither taken nor renewed just now
-        self._renewed = 0.0
+        self._renewed = 0.0  # when the renewal that holds was asked for
+        self._unanswered: dict[str, float] = {}  # by what they write: when later ones were asked for
         self._seen = ""  # another's version, and since when it stands
         self._seen_since = 0.0
 
@@ -73,6 +74,7 @@ class Leadership:
     async def run(self) -> None:
         """Runs for the life of the process. Raises LeadershipLost once it had led and does not any more."""
         while True:
+            began = monotonic()
             try:
                 async with asyncio.timeout(self._times.deadline / 2):
                     await (self._renew(self._lease) if self._lease else self._seek())
@@ -85,7 +87,8 @@ class Leadership:
                 log.warning("the Lease could not be asked for", extra={"reason": self.fault})
             if self._lease is not None and not self.leads:
                 raise LeadershipLost(f"the Lease could not be renewed for {self._times.deadline:g} s")
-            await asyncio.sleep(self._times.retry)
+            # What had no answer has taken its pause already.
+            await asyncio.sleep(max(0.0, began + self._times.retry - monotonic()))
 
     async def _seek(self) -> None:
         try:
@@ -118,18 +121,24 @@ class Leadership:
         return max(counted, await self._standing_fence()) + 1
 
     async def _renew(self, lease: StoredLease) -> None:
+        """Raises KubeFault; Conflict where another has taken it."""
         asked = monotonic()
         wanted = replace(lease, renewed=_now())
+        self._unanswered[wanted.renewed] = asked
         try:
             self._lease = await self._kube.write_lease(self._namespace, LEASE_NAME, wanted, None)
         except Conflict:
-            # The one before may have been done although no answer came, and then this is renewed at the next turn.
             found = await self._kube.lease(self._namespace, LEASE_NAME)
             if not _same(found, lease):
                 raise
+            # One before has been done although no answer came. Others wait from when they saw it, which was not before
+            # it was asked for; and much of its time is over, so another follows at once.
             self._lease = found
+            self._renewed = max(self._renewed, self._unanswered.get(found.renewed, 0.0))
+            await self._renew(found)
         else:
             self._renewed = asked
+            self._unanswered.clear()
 
     async def release(self) -> None:
         """So that a successor need not wait. For who has stopped `run` and writes nothing more."""

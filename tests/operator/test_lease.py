@@ -16,7 +16,7 @@ class Api:
 
     def __init__(self) -> None:
         self.standing: StoredLease | None = None
-        self.hangs = ""  # where the next write does: "before" it is done or "after"
+        self.hangs = ""  # where the next write that is not refused does: "before" it is done or "after"
         self.hung = asyncio.Event()
         self.late: tuple[StoredLease, str | None] | None = None  # the one that hung before
 
@@ -32,13 +32,13 @@ class Api:
     async def write_lease(
         self, _namespace: str, _name: str, lease: StoredLease, acquired: str | None
     ) -> StoredLease:
+        version = self.standing.resource_version if self.standing else ""
+        if lease.resource_version != version:
+            raise Conflict("changed")
         hangs, self.hangs = self.hangs, ""
         if hangs == "before":
             self.late = lease, acquired
             await self._hang()
-        version = self.standing.resource_version if self.standing else ""
-        if lease.resource_version != version:
-            raise Conflict("changed")
         self.standing = StoredLease(
             lease.holder, lease.renewed, lease.transitions, lease.duration_s, str(int(version or 0) + 1)
         )
@@ -153,21 +153,42 @@ async def test_a_released_lease_is_taken_at_once() -> None:
 async def stopped(api: Api, hangs: str, work: Coroutine[object, object, None]) -> None:
     """While a write is under way that the API server has done, or will do later."""
     api.hangs = hangs
+    api.hung.clear()
     task = asyncio.ensure_future(work)
-    await api.hung.wait()
+    await asyncio.wait_for(api.hung.wait(), 10)
     task.cancel()
     await asyncio.wait([task])
 
 
-async def test_a_renewal_that_was_done_although_no_answer_came_costs_nobody_the_lease() -> None:
+async def test_a_renewal_that_was_done_although_no_answer_came_costs_nobody_the_lease(
+    clock: Callable[[float], None],
+) -> None:
     api = Api()
     one = leadership(api, "one")
     await one._seek()
     fence = one.fence()
+    clock(2)
     await stopped(api, "after", one._renew(one._lease))  # type: ignore[arg-type]  # there is one by now
-    for _ in range(2):
-        await one._renew(one._lease)  # type: ignore[arg-type]  # there is one by now
-    assert one.fence() == fence
+    clock(7)
+    await one._renew(one._lease)  # type: ignore[arg-type]  # there is one by now
+    clock(9)
+    assert one.fence() == fence, "it was renewed when it was found to be"
+
+
+async def test_one_that_is_found_to_be_renewed_holds_from_when_that_was_asked_for(
+    clock: Callable[[float], None],
+) -> None:
+    api = Api()
+    one = leadership(api, "one")
+    await one._seek()
+    clock(4)
+    await stopped(api, "after", one._renew(one._lease))  # type: ignore[arg-type]  # there is one by now
+    clock(4)
+    await stopped(api, "before", one._renew(one._lease))  # type: ignore[arg-type]  # there is one by now
+    clock(5)
+    assert one.leads, "9 s after it was asked for"
+    clock(1)
+    assert not one.leads, "10 s after it"
 
 
 async def test_a_lease_that_was_taken_although_no_answer_came_is_taken_again_at_once() -> None:
