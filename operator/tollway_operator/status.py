@@ -196,7 +196,7 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
     tenant = view.snapshot.tenants.get(name) if _is_published(held, view) else None
     usage = _usage_of(tenant, view) if tenant is not None else []
     limits = list(map(_limit_status, usage))
-    within = _within_budget(tenant, usage, view)
+    within = _left_alone(held, ConditionType.WITHIN_BUDGET) or _within_budget(tenant, usage, view)
     return TenantBudgetStatus.model_construct(
         conditions=_conditions(held, drafts, view, beside=[within]),
         tenant=name,
@@ -208,7 +208,11 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
 def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     index = view.snapshot.indexes.get(held.identity.path) if _is_published(held, view) else None
     programmed = _programmed(held, view, _coverage(held, view))
-    ready = _unheld(view.unheld.get(held.identity, "")) or _index_ready(index, view.store)
+    ready = (
+        _left_alone(held, ConditionType.INDEX_READY)
+        or _unheld(view.unheld.get(held.identity, ""))
+        or _index_ready(index, view.store)
+    )
     drafts = [*_standing(held, view), ready, programmed]
     versions = (
         _versions(held, index, view.store)
@@ -304,6 +308,13 @@ def _deleting(held: Held, view: View) -> _Draft:
         fate = f"What pods run may still hold it: {view.publish_fault}"
     message = f"Deleted, and held by {', '.join(held.finalizers) or 'nobody'}. {fate}"
     return _Draft(ConditionType.PROGRAMMED, ConditionStatus.FALSE, ConditionReason.DELETING, message)
+
+
+def _left_alone(held: Held, kind: ConditionType) -> _Draft | None:
+    """Of what is deleted and held by somebody. Programmed says by whom."""
+    message = "It is deleted, so this is not looked at any more."
+    draft = _Draft(kind, ConditionStatus.UNKNOWN, ConditionReason.DELETING, message)
+    return draft if held.deleted_at else None
 
 
 def _run_by_pods(held: Held, view: View, coverage: Coverage | None) -> _Draft:

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
@@ -26,6 +27,7 @@ _AT_ONCE: Final = 8
 _DEBOUNCE_S: Final = 0.2
 _PAUSE_S: Final = 2.0
 _LONG_S: Final = 2.0
+_NO_NEWS: Final = frozenset({ConditionReason.PENDING, ConditionReason.DELETING})
 
 
 class StatusWriter:
@@ -47,6 +49,7 @@ class StatusWriter:
         self._metrics = metrics
         self._reporter = reporter
         self._wake = asyncio.Event()
+        self._is_early = False  # whether something has been deleted of which it is too early to say so
 
     def wake(self) -> None:
         self._wake.set()
@@ -54,7 +57,9 @@ class StatusWriter:
     async def run(self) -> None:
         """Runs for the life of the process. Raises LeadershipLost."""
         while True:
-            await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PAUSE_S if self._is_early else None):
+                    await self._wake.wait()
             await asyncio.sleep(_DEBOUNCE_S)
             self._wake.clear()
             if self._leadership.leads and (fault := await self.write_changed()) is not None:
@@ -70,6 +75,7 @@ class StatusWriter:
         with self._metrics.step("status"):
             turns = self._turns()
             faults = await asyncio.gather(*(self._worker(turns, view) for _ in range(_AT_ONCE)))
+        self._is_early = any(held.deleted_at and not view.speaks_of(held) for held in self._objects)
         return next((fault for fault in faults if fault is not None), None)
 
     def _turns(self) -> Iterator[Held]:
@@ -149,7 +155,7 @@ def _is_news(before: Condition | None, now: Condition) -> bool:
     was_told = before is not None and before.reason != ConditionReason.PENDING
     turned = before is not None and before.status is not now.status
     if now.status is ConditionStatus.UNKNOWN:
-        return now.reason != ConditionReason.PENDING and (turned or not was_told)
+        return now.reason not in _NO_NEWS and (turned or not was_told)
     return is_ready or now.reason == ConditionReason.BUDGET_ALERT or (was_told and turned)
 
 

@@ -141,6 +141,7 @@ TURNS: list[
     ("a little room", W, (NO, "BudgetExceeded"), (YES, "BudgetAlert"), True),
     ("more room", W, (YES, "BudgetAlert"), (YES, "WithinBudget"), False),
     ("the ledger goes away", W, (YES, "WithinBudget"), (UNKNOWN, "UsageUnknown"), True),
+    ("deleted", W, (YES, "WithinBudget"), (UNKNOWN, "Deleting"), False),
     ("and comes back", W, (UNKNOWN, "UsageUnknown"), (YES, "WithinBudget"), True),
 ]
 
