@@ -4,7 +4,7 @@ everything a process needs and takes it down again; `__main__` and `tollway serv
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,6 +24,7 @@ from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
 from tollway_dataplane.adapters.redis_labels import RedisLabels
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.redis_memory import watch_memory
+from tollway_dataplane.adapters.redis_reembedding import RedisReembedding
 from tollway_dataplane.adapters.snapshot_files import SnapshotFiles
 from tollway_dataplane.adapters.snapshot_secrets import open_snapshot_secrets
 from tollway_dataplane.adapters.wordllama_embedder import WordLlamaEmbedder
@@ -52,6 +53,7 @@ from tollway_dataplane.observe import Observer
 from tollway_dataplane.operating import Operating
 from tollway_dataplane.ports import SnapshotSource, Upstream
 from tollway_dataplane.recall import Deadlines, Recall
+from tollway_dataplane.reembedding import Reembedder
 from tollway_dataplane.service import Service
 from tollway_dataplane.settings import Settings, read_tokens
 
@@ -87,8 +89,7 @@ async def open_dataplane(
             Protocol.OPENAI: await stack.enter_async_context(open_upstream()),
             Protocol.LITELLM: litellm,
         }
-        encoder = await load_encoder()
-        stack.push_async_callback(encoder.aclose)
+        encoder = await stack.enter_async_context(aclosing(await load_encoder()))
         embedders = _embedders(encoder, upstreams[Protocol.OPENAI])
         near = LocalNearCache(settings.near_cache_bytes)
         forgetter = RedisForgetter(cache_redis, settings.cache_write_deadline_s)
@@ -106,18 +107,17 @@ async def open_dataplane(
             metrics.cache.observe_store,
         )
         stack.push_async_callback(recall.drain)
+        reembedder = Reembedder(RedisReembedding(cache_redis), embedders)
+        await stack.enter_async_context(aclosing(reembedder))
 
         async def settle(snapshot: Snapshot) -> None:
             metrics.cache.follow(snapshot.indexes)
             operating.follow(snapshot.indexes.values())
             await recall.follow(snapshot)
+            await reembedder.follow(snapshot)
 
-        live = Live(
-            _loading(litellm, embedders),
-            metrics.process.observe_snapshot,
-            metrics.process.snapshots_rejected.inc,
-            settle,
-        )
+        process, load = metrics.process, _loading(litellm, embedders)
+        live = Live(load, process.observe_snapshot, process.snapshots_rejected.inc, settle)
         following = Following(live, await _sources(settings, stack), log)
         ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, metrics.money.utilization.observe)
         stack.push_async_callback(ledger.aclose)
@@ -130,7 +130,7 @@ async def open_dataplane(
         embeddings = EmbeddingService(live, upstreams, budgets)
         edge = Edge(live, Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
 
-        memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, metrics.process)
+        memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, process)
         lag = _measure_loop_lag(metrics)
         for work in (ledger.keep_holds(), cache.claims.keep(), operating.run(), memory, lag):
             await stack.enter_async_context(running(work))

@@ -15,16 +15,26 @@ async def running(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
     """Runs `work` until the context is left, and then waits for its end. What it raises is reported at once and does
     not end the process.
     """
-    task = asyncio.create_task(work)
-    task.add_done_callback(_report)
+    task = begun(work)
     try:
         yield
     finally:
-        # More than once: Python 3.11's `asyncio.wait_for`, by which the Redis client writes, loses a cancellation that
-        # comes when what it waits for is just done.
-        while not task.done():
-            task.cancel()
-            await asyncio.wait([task], timeout=_ASK_AGAIN_S)
+        await end(task)
+
+
+def begun(work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+    """Whoever begins work ends it. What it raises is reported at once and does not end the process."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_report)
+    return task
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    # More than once: Python 3.11's `asyncio.wait_for`, by which the Redis client writes, loses a cancellation that
+    # comes when what it waits for is just done.
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_ASK_AGAIN_S)
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -4,6 +4,7 @@
     ├── Refusal          the caller gets this status and sentence; nothing is broken
     ├── CacheFault       the answer cache did not answer: a counted miss
     ├── EmbedderFault    no vector could be made: a counted miss
+    │   └── TextRefused  of this text there will never be one
     ├── LedgerFault      spending could not be counted: the tenant's budget says what then
     ├── SnapshotFault    a snapshot could not be read: the last good one stays
     ├── UpstreamFault    one attempt at a provider failed
@@ -69,6 +70,10 @@ class CacheFault(TollwayError):  # noqa: N818 - named for what it is in this hou
 
 class EmbedderFault(TollwayError):  # noqa: N818 - see CacheFault
     """The embedder is overloaded, closed or broken."""
+
+
+class TextRefused(EmbedderFault):
+    """The text cannot be embedded, and trying again would not help; others may."""
 
 
 class LedgerFault(TollwayError):  # noqa: N818 - see CacheFault

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tollway_api.epochs import Epochs, Scope
 from tollway_api.error_control import Tally
 from tollway_api.parts import Head
+from tollway_api.reembedding import Progress
 from tollway_api.snapshot import Accuracy, Embedding, Index, IndexVersion, Model, Tenant
 from tollway_dataplane.core.budgeting import Denied
 from tollway_dataplane.core.facts import JsonObject, Turn, Usage, choices_in
@@ -103,6 +104,56 @@ class AnswerCache(Protocol):
 
     async def put(self, place: Place, found_by: "FoundBy | None", answer: Remembered) -> None:
         """Without what it is found by, only the very same prompt will find the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Somebody's turn at filling an index version. Turns are counted, so that one that is over is refused."""
+
+    fence: int
+    progress: Progress | None  # as those before have left it
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A remembered prompt that another index version has not yet."""
+
+    partition: str
+    entry: str
+    prompt: str = field(repr=False)
+    judged: Vector = field(repr=False)  # what the judge reads
+
+
+class ReembeddingStore(Protocol):
+    """What is remembered under one index version, to be remembered under another as well. Every method raises
+    CacheFault.
+    """
+
+    async def progress(self, target: IndexVersion) -> Progress | None: ...
+
+    async def claim(self, target: IndexVersion) -> Claim | None:
+        """None while it is somebody else's turn, which ends a few seconds after they last noted something."""
+
+    async def note(self, target: IndexVersion, fence: int, progress: Progress) -> bool:
+        """Whether it is still one's turn; if not, nothing is noted."""
+
+    async def release(self, target: IndexVersion, fence: int) -> None: ...
+
+    async def beginning(self, source: IndexVersion) -> Progress:
+        """Of a source that nobody has begun to go through."""
+
+    async def scan(self, source: IndexVersion, cursor: int) -> tuple[int, Sequence[str]]:
+        """The next cursor, 0 at the end, and some keys of the source's documents."""
+
+    async def lacking(
+        self, source: IndexVersion, target: IndexVersion, keys: Sequence[str]
+    ) -> Sequence[Lacking]: ...
+
+    async def add(self, source: IndexVersion, target: IndexVersion, lacking: Lacking, vector: Vector) -> None:
+        """Unless the target has it by now, or the source has not any more."""
+
+    async def agreement(self, source: IndexVersion, target: IndexVersion, most: int) -> tuple[int, int]:
+        """Of how many of a sample of the source the target finds each by its own vector, and how many were asked."""
 
 
 class NearCache(Protocol):

@@ -11,13 +11,14 @@ import orjson
 
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import Embedding, Model, Price, Protocol
-from tollway_dataplane.errors import EmbedderFault, UpstreamFault
+from tollway_dataplane.errors import EmbedderFault, TextRefused, UpstreamFault
 from tollway_dataplane.ports import Operation, Upstream, UpstreamCall, Vector
 
 # Beside requests, which wait no longer than their own deadline.
 _TIMEOUT_S: Final = 10.0
 # An endpoint whose vectors are of another length is not asked for a while, because it may want money for each.
 _REST_S: Final = 15.0
+_REFUSED: Final = frozenset({400, 413, 422})
 
 
 class OpenAIEmbedder:
@@ -49,7 +50,8 @@ class OpenAIEmbedder:
         except UpstreamFault as fault:
             said = f"answered {fault.status}" if fault.status else fault.message
             # Not the provider's own sentence, which may repeat the key or the prompt.
-            raise EmbedderFault(f"the endpoint of {self._embedding.model}: {said}") from fault
+            kind = TextRefused if fault.status in _REFUSED else EmbedderFault
+            raise kind(f"the endpoint of {self._embedding.model}: {said}") from fault
         return self._checked(done.body, len(texts))
 
     def _checked(self, body: bytes, count: int) -> Sequence[Vector]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from tollway_api.snapshot import Embedding
-from tollway_dataplane.errors import EmbedderFault
+from tollway_dataplane.errors import EmbedderFault, TextRefused
 from tollway_dataplane.ports import Vector
 
 MODEL: Final = "wordllama"
@@ -65,11 +65,11 @@ class WordLlamaEmbedder:
         try:
             tokens = self._tokenizer.encode(text, add_special_tokens=False).ids
         except (TypeError, ValueError) as exc:  # a lone surrogate, for one
-            raise EmbedderFault("the text has no tokens") from exc
+            raise TextRefused("the text has no tokens") from exc
         mean = self._table[tokens].astype(np.float32).sum(axis=0)
         length = float(np.linalg.norm(mean))
         if not length:
-            raise EmbedderFault("the text has no tokens")
+            raise TextRefused("the text has no tokens")
         vector: Vector = mean / np.float32(length)
         return vector
 

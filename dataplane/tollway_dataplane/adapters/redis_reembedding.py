@@ -1,0 +1,181 @@
+"""Redis, while one index version is filled from another: whose turn it is, how far it has come, and the documents. A
+document is copied by a script, so that it is whole, never older than one that is there, and never back from the dead.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+from redis.asyncio import Redis
+
+from tollway_api import wire
+from tollway_api.reembedding import FIELD, Progress
+from tollway_api.semantic_cache_index import VectorType
+from tollway_api.snapshot import IndexVersion
+from tollway_dataplane.adapters.redis_cache import encoded, judged_vector
+from tollway_dataplane.adapters.redis_faults import cache_faults
+from tollway_dataplane.core.judge import is_own
+from tollway_dataplane.errors import CacheFault
+from tollway_dataplane.ports import Claim, Lacking, Vector
+
+_DEADLINE_S: Final = 2.0
+_TURN_MS: Final = 10_000
+_KEPT_S: Final = 86_400  # what is noted, after the last note
+_SCAN_COUNT: Final = 500
+_FOUND_AMONG: Final = (
+    5  # prompts of the same words in another order share a vector where words are all that counts
+)
+_PAGE: Final = 8  # of a sample: so many that lie side by side
+
+# Keys: the progress, the owner. Argument: milliseconds.
+_CLAIM: Final = """
+if redis.call('EXISTS', KEYS[2]) == 1 then return false end
+local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
+redis.call('EXPIRE', KEYS[1], KEPT)
+redis.call('SET', KEYS[2], fence, 'PX', ARGV[1])
+return fence
+""".replace("KEPT", str(_KEPT_S))
+# Keys: the same. Arguments: the fence, milliseconds, a field, its value.
+_NOTE: Final = """
+if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
+redis.call('EXPIRE', KEYS[1], KEPT)
+return 1
+""".replace("KEPT", str(_KEPT_S))
+# Key: the owner. Argument: the fence.
+_RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+# Keys: the source's document, the target's. Arguments: the vector; the field and the value of what the judge reads, if
+# that is not the vector itself.
+_ADD: Final = """
+local left = redis.call('PTTL', KEYS[1])
+if left <= 0 or redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+local source = redis.call('HGETALL', KEYS[1])
+local made = {'embedding', ARGV[1]}
+if ARGV[2] then made = {'embedding', ARGV[1], ARGV[2], ARGV[3]} end
+for at = 1, #source, 2 do
+  if source[at] ~= 'embedding' and source[at] ~= 'JUDGED' then
+    made[#made + 1] = source[at]
+    made[#made + 1] = source[at + 1]
+  end
+end
+-- At once, because the index takes in what stands after each command.
+redis.call('HSET', KEYS[2], unpack(made))
+redis.call('PEXPIRE', KEYS[2], left)
+return 1
+""".replace("JUDGED", wire.JUDGED)
+
+
+class RedisReembedding:
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def progress(self, target: IndexVersion) -> Progress | None:
+        async with cache_faults("read progress", _DEADLINE_S):
+            key, _ = wire.reembedding_keys(target.name)
+            return Progress.parse(cast("bytes | None", await self._redis.hget(key, FIELD)))
+
+    async def claim(self, target: IndexVersion) -> Claim | None:
+        async with cache_faults("claim", _DEADLINE_S):
+            fence = await self._redis.eval(_CLAIM, 2, *wire.reembedding_keys(target.name), _TURN_MS)
+        return None if fence is None else Claim(int(fence), await self.progress(target))
+
+    async def note(self, target: IndexVersion, fence: int, progress: Progress) -> bool:
+        arguments = (fence, _TURN_MS, FIELD, progress.encoded())
+        async with cache_faults("note progress", _DEADLINE_S):
+            return bool(await self._redis.eval(_NOTE, 2, *wire.reembedding_keys(target.name), *arguments))
+
+    async def release(self, target: IndexVersion, fence: int) -> None:
+        _, owner = wire.reembedding_keys(target.name)
+        async with cache_faults("release", _DEADLINE_S):
+            await self._redis.eval(_RELEASE, 1, owner, fence)
+
+    async def beginning(self, source: IndexVersion) -> Progress:
+        return Progress(source.name, await self._run_of_redis(), total=await self._count(source))
+
+    async def scan(self, source: IndexVersion, cursor: int) -> tuple[int, Sequence[str]]:
+        async with cache_faults("scan", _DEADLINE_S):
+            pattern = f"{wire.vector_prefix(source)}*"
+            cursor, keys = await self._redis.scan(cursor, pattern, _SCAN_COUNT)
+        return cursor, [str(key, "utf-8") for key in cast("list[bytes]", keys)]
+
+    async def lacking(
+        self, source: IndexVersion, target: IndexVersion, keys: Sequence[str]
+    ) -> Sequence[Lacking]:
+        places = [wire.place_of(key) for key in keys]
+        pipeline = self._redis.pipeline(transaction=False)
+        for key, place in zip(keys, places, strict=True):
+            pipeline.exists(wire.vector_key(target, *place))
+            pipeline.hgetall(key)
+        async with cache_faults("read documents", _DEADLINE_S):
+            replies = await pipeline.execute()
+        found = []
+        for place, has_it, fields in zip(places, replies[::2], replies[1::2], strict=True):
+            if not has_it and (each := _lacking(place, source, fields)) is not None:
+                found.append(each)
+        return found
+
+    async def add(self, source: IndexVersion, target: IndexVersion, lacking: Lacking, vector: Vector) -> None:
+        arguments: list[str | bytes] = [encoded(vector, target.vector_type)]
+        if not is_own(target.embedding):
+            arguments += [wire.JUDGED, encoded(lacking.judged, VectorType.FLOAT16)]
+        keys = [wire.vector_key(each, lacking.partition, lacking.entry) for each in (source, target)]
+        async with cache_faults("copy a document", _DEADLINE_S):
+            await self._redis.eval(_ADD, 2, *keys, *arguments)
+
+    async def agreement(self, source: IndexVersion, target: IndexVersion, most: int) -> tuple[int, int]:
+        found = asked = 0
+        for place in await self._sample(source, most):
+            finds = await self._finds(target, place)
+            # What has expired meanwhile is missed by nobody.
+            if finds or await self._has(source, place):
+                asked, found = asked + 1, found + finds
+        return found, asked
+
+    async def _sample(self, source: IndexVersion, most: int) -> set[tuple[str, str]]:
+        count, places = await self._count(source), set()
+        for _ in range(most // _PAGE if count else 0):
+            first = random.randrange(max(1, count - _PAGE + 1))  # noqa: S311 - a sample, not a secret
+            words = ("FT.SEARCH", wire.index_name(source), "*", "NOCONTENT", "LIMIT", first, _PAGE)
+            async with cache_faults("sample", _DEADLINE_S):
+                _, *keys = await self._redis.execute_command(*words, "DIALECT", 2)  # type: ignore[no-untyped-call]  # the library does not type it
+            places |= {wire.place_of(key.decode()) for key in keys}
+        return places
+
+    async def _finds(self, target: IndexVersion, place: tuple[str, str]) -> bool:
+        key = wire.vector_key(target, *place)
+        query = f"@partition:{{{place[0]}}}=>[KNN {_FOUND_AMONG} @embedding $vector AS distance]"
+        async with cache_faults("look for a sample", _DEADLINE_S):
+            vector = await self._redis.hget(key, "embedding")
+            if vector is None:
+                return False
+            _, *keys = await self._redis.execute_command(  # type: ignore[no-untyped-call]  # the library does not type it
+                *("FT.SEARCH", wire.index_name(target), query, "NOCONTENT", "PARAMS", 2, "vector", vector),
+                *("SORTBY", "distance", "LIMIT", 0, _FOUND_AMONG, "DIALECT", 2),
+            )
+        return key.encode() in keys
+
+    async def _has(self, source: IndexVersion, place: tuple[str, str]) -> bool:
+        async with cache_faults("look for a document", _DEADLINE_S):
+            return bool(await self._redis.exists(wire.vector_key(source, *place)))
+
+    async def _count(self, version: IndexVersion) -> int:
+        try:
+            async with cache_faults("count documents", _DEADLINE_S):
+                facts = await self._redis.execute_command("FT.INFO", wire.index_name(version))  # type: ignore[no-untyped-call]  # the library does not type it
+        except CacheFault:
+            return 0  # an index that has been lost; its documents are scanned all the same
+        return int(facts[facts.index(b"num_docs") + 1])
+
+    async def _run_of_redis(self) -> str:
+        async with cache_faults("ask which run it is", _DEADLINE_S):
+            return str((await self._redis.info("server"))["run_id"])
+
+
+def _lacking(place: tuple[str, str], source: IndexVersion, fields: Mapping[bytes, bytes]) -> Lacking | None:
+    """None for a document that has gone meanwhile, or makes no sense, which nobody would be answered from."""
+    try:
+        prompt = fields[b"prompt"].decode("utf-8", "surrogatepass")
+        return Lacking(*place, prompt, judged_vector(source, fields))
+    except (KeyError, ValueError):
+        return None
