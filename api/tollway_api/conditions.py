@@ -57,6 +57,8 @@ class ConditionReason(StrEnum):
     STORE_UNAVAILABLE = "StoreUnavailable"  # Redis did not answer
     INDEX_REFUSED = "IndexRefused"  # Redis would not make it
     NOT_HELD = "NotHeld"  # no finalizer could be written, without which nothing is made for it
+    MIGRATING = "Migrating"  # it is being changed to another embedding, and answers meanwhile
+    EMBEDDING_UNUSABLE = "EmbeddingUnusable"  # the new one gives no vectors that fit; the old one stays
     WITHIN_BUDGET = "WithinBudget"
     BUDGET_ALERT = "BudgetAlert"  # above the alert threshold
     BUDGET_EXCEEDED = "BudgetExceeded"

@@ -85,7 +85,7 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
         where = options.log_file or "standard output"
         console.print(f"Requests are logged to {where}. Ctrl-C stops.", soft_wrap=True)
         announcing = _announce_drain(dataplane.draining, console)
-        async with running(standalone.follow()), running(announcing):
+        async with running(standalone.follow()), running(standalone.migrate()), running(announcing):
             await serve([public, admin], stop, options.drain_s, dataplane.draining)
     console.print("stopped; nothing is left running")
 

@@ -4,6 +4,7 @@ changes nothing, and what Redis has lost is made again. Used by `tollway serve`.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,15 +15,18 @@ from watchfiles import awatch
 
 from tollway_api import snapshot
 from tollway_cli.embedded_redis import EmbeddedRedisError
+from tollway_cli.migrations import Migrations
+from tollway_cli.standing import StandingIndexes
 from tollway_cli.validate import findings_table, summary
 from tollway_dataplane.app import DataPlane
 from tollway_dataplane.errors import SnapshotFault
 from tollway_operator.errors import OperatorError
 from tollway_operator.gather_files import Gathered, gather
-from tollway_operator.provision import provision
+from tollway_operator.provision import Provisioned, provision
 
 _DEBOUNCE_MS: Final = 200
 _LOOK_AGAIN_MS: Final = 5_000
+_STEP_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +61,41 @@ class Standalone:
         self._runs: Gathered | None = None
         self._trouble = ""  # the last one said, so that it is said once
         self._changed: set[str] = set()  # names of files that have not been looked at yet
+        self._standing = StandingIndexes(sources.data_dir)
+        self._migrations = Migrations(console)
+        self._is_settled = True
+        self._turn = asyncio.Lock()  # of what provisions
 
     async def run(self, gathered: Gathered) -> None:
         """Provisions and swaps in.
 
         Raises OperatorError or SnapshotFault, and then the last good one keeps serving.
         """
-        done = await provision(gathered.snapshot, self._sources.cache_url, self._sources.ledger_url)
+        done = await self._go_on(gathered)
         for warning in done.warnings:
             self._console.print("[yellow]warning[/]:", Text(str(warning)))
-        await self._dataplane.live.offer(snapshot.encode(done.snapshot))
-        self._runs = gathered
+
+    async def _go_on(self, gathered: Gathered) -> Provisioned:
+        """As far as it may be gone by now: an embedding is changed in several steps."""
+        async with self._turn:
+            before, urls = self._standing.read(), (self._sources.cache_url, self._sources.ledger_url)
+            done = await provision(gathered.snapshot, *urls, before)
+            self._standing.keep(done.snapshot)
+            encoded = snapshot.encode(done.snapshot)
+            if snapshot.digest(encoded) != self._dataplane.live.digest:
+                await self._dataplane.live.offer(encoded)
+            self._runs = gathered
+            self._is_settled = done.is_settled
+            self._migrations.report(done)
+            return done
+
+    async def migrate(self) -> None:
+        """Runs until cancelled: takes step after step while an embedding is being changed."""
+        while True:
+            await asyncio.sleep(_STEP_S)
+            if self._runs is not None and not self._is_settled:
+                with suppress(OperatorError, SnapshotFault):  # which `follow` meets as well, and says
+                    await self._go_on(self._runs)
 
     async def follow(self) -> None:
         """Runs until cancelled. Nothing that a file holds or a Redis does may end it."""
@@ -126,7 +154,7 @@ class Standalone:
         if await self._keep_redis():
             self._console.print("[yellow]warning[/]: an embedded Redis had died and was started again")
         if self._runs is not None:
-            await provision(self._runs.snapshot, self._sources.cache_url, self._sources.ledger_url)
+            await self._go_on(self._runs)
         if self._trouble.endswith("what runs keeps serving"):
             self._trouble = ""
 

@@ -5,14 +5,16 @@ wrong with how the servers are set up.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
 from typing import Final
 
 from tollway_api import wire
+from tollway_api.reembedding import Progress
 from tollway_api.snapshot import Index, IndexVersion, Snapshot
 from tollway_operator.errors import StoreFault, StoreRefusal
+from tollway_operator.migration import Known, abandoned, needed, next_snapshot, unfinished
 from tollway_operator.redis_store import IndexFacts, IndexSchema, RedisStore, ServerFacts, open_store
 
 _MOST_OTHERS: Final = 16  # that bear an index version's name
@@ -21,7 +23,7 @@ _MOST_OTHERS: Final = 16  # that bear an index version's name
 class Step(StrEnum):
     CREATE = "Create"
     REPLACE = "Replace"  # it is to be searched in another way: the index goes, its vectors stay
-    UNUSED = "Unused"  # no object asks for it any more; kept, because it may be asked for again
+    UNUSED = "Unused"  # no object asks for it any more; dropped once no pod uses it either
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,16 @@ def _is_free(version: IndexVersion, found: Mapping[str, IndexFacts]) -> bool:
     return facts is None or (
         facts.schema is not None and facts.schema.takes_the_same_as(IndexSchema.of(version))
     )
+
+
+def still_ours(published: Mapping[str, Index], found: Mapping[str, IndexFacts]) -> dict[str, Index]:
+    """What was published, without versions whose names something else bears by now: these are as good as never made."""
+    ours = {}
+    for index_id, index in published.items():
+        if _is_free(index.version, found):
+            beside = index.beside if index.beside and _is_free(index.beside.version, found) else None
+            ours[index_id] = replace(index, beside=beside)
+    return ours
 
 
 def stands(found: IndexFacts, version: IndexVersion) -> bool:
@@ -167,22 +179,43 @@ def ledger_warnings(ledger: ServerFacts) -> Iterator[ServerWarning]:
 
 @dataclass(frozen=True, slots=True)
 class Provisioned:
-    """`snapshot` is the one to run: the one given, with its index versions as they are called there."""
+    """`snapshot` is the one to run next: the one given, with its index versions as they are called there, and as far on
+    their way from what was run before as they may be.
+    """
 
     snapshot: Snapshot
     actions: tuple[Action, ...]
     warnings: tuple[ServerWarning, ...]
+    progress: Mapping[str, Progress] = field(default_factory=dict)  # of versions that are filled, by name
+    is_settled: bool = True  # nothing is on its way, and nothing is left to be dropped once this runs
 
 
-async def provision(wanted: Snapshot, cache_url: str, ledger_url: str) -> Provisioned:
-    """Makes the index versions that the snapshot needs. Raises StoreFault."""
+async def provision(
+    wanted: Snapshot, cache_url: str, ledger_url: str, published: Mapping[str, Index] | None = None
+) -> Provisioned:
+    """Makes the index versions that the snapshot needs, where nobody runs anything but what was published. Raises
+    StoreFault.
+    """
     async with open_store(cache_url, "cache") as cache, open_store(ledger_url, "ledger") as ledger:
         cache_facts, ledger_facts = await cache.facts(), await ledger.facts()
         actions: list[Action] = []
+        progress: Mapping[str, Progress] = {}
+        versions: list[IndexVersion] = []
         if cache_facts.search_module is not None:
             found = await cache.indexes()
+            before = still_ours(published or {}, found)
+            for name in abandoned(found, before):
+                await cache.drop_version(name)
+                del found[name]
             wanted = beside_others(wanted, found)
-            actions = plan([index.version for index in wanted.indexes.values()], found)
+            versions = list(needed(wanted, before))
+            actions = plan(versions, found)
             for why in (await apply(actions, cache)).values():
                 raise StoreFault(why)
-        return Provisioned(wanted, tuple(actions), tuple(server_warnings(cache_facts, ledger_facts)))
+            progress = await cache.progress(versions)
+            made = frozenset(version.name for version in versions)
+            wanted = next_snapshot(wanted, before, Known(acknowledged=True, made=made, progress=progress))
+        warnings = tuple(server_warnings(cache_facts, ledger_facts))
+        used = [version for index in wanted.indexes.values() for version in index.versions]
+        is_settled = not unfinished(wanted.indexes) and len(versions) <= len(used)
+        return Provisioned(wanted, tuple(actions), warnings, progress, is_settled)

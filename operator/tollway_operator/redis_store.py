@@ -4,12 +4,12 @@ up. No call waits longer than its deadline, and none is retried here: the reconc
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import chain, count
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -20,6 +20,8 @@ from redis.exceptions import RedisError, ResponseError
 from tollway_api import wire
 from tollway_api.epochs import Epochs
 from tollway_api.error_control import Tally, tally_of
+from tollway_api.reembedding import FIELD as PROGRESS
+from tollway_api.reembedding import Progress
 from tollway_api.semantic_cache_index import VectorAlgorithm
 from tollway_api.snapshot import Accuracy, Index, IndexVersion, Tenant
 from tollway_api.windows import Account
@@ -184,6 +186,30 @@ class RedisStore:
             for node in await self._searched():
                 if found := (await _names(node)).get(name):
                     await _command(node.redis, "FT.DROPINDEX", found, unless="no such index|unknown index")
+
+    async def progress(self, versions: Iterable[IndexVersion]) -> dict[str, Progress]:
+        """How far each is filled, by name, of those of which something is noted. Raises StoreFault."""
+        found: dict[str, Progress] = {}
+        async with self._faults("read how far index versions are filled", _LOOK_S):
+            nodes = await self._nodes()
+            for version in versions:
+                key, _ = wire.reembedding_keys(version.name)
+                for node in nodes:
+                    if node.has(key):
+                        noted = Progress.parse(cast("bytes | None", await node.redis.hget(key, PROGRESS)))
+                        found |= {version.name: noted} if noted else {}
+        return found
+
+    async def drop_version(self, name: str) -> int:
+        """The vectors of an index version, what is noted of it and, last of all, its index, so that whoever was cut
+        short is found again by it. Says how many keys that were. Raises StoreFault.
+        """
+        version = name.removeprefix(wire.INDEX_PREFIX)
+        noted, _ = wire.reembedding_keys(version)
+        patterns = (f"{noted}*", f"{wire.prefix_of_vectors(name)}*")
+        deleted = sum([await self._delete(each, f"delete index version {version}") for each in patterns])
+        await self.drop(name)
+        return deleted
 
     async def forget(self, index_id: str) -> int:
         """Deletes the remembered answers of an index, the vectors of all its versions and the labels of its hits, and

@@ -225,3 +225,14 @@ async def test_an_index_that_redis_would_not_make_keeps_no_other_from_being_made
         await provision(wanted, cache_redis.url, ledger_redis.url)
     async with open_store(cache_redis.url, "cache") as store:
         assert set(await store.indexes()) == {NAME}
+
+
+async def test_a_version_that_was_run_and_whose_name_something_else_bears_by_now_is_no_place_to_come_from(
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+) -> None:
+    with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
+        client.execute_command("FT.CREATE", NAME, "SCHEMA", "title", "TEXT")
+        done = await provision(WANTED, cache_redis.url, ledger_redis.url, WANTED.indexes)
+        assert done.snapshot.indexes[INDEX.id].version.name == wire.next_version(INDEX.version.name)
+        assert done.snapshot.indexes[INDEX.id].beside is None
+        assert b"title" in str(client.execute_command("FT.INFO", NAME)).encode(), "what is not ours stays"

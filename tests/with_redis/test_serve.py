@@ -56,7 +56,7 @@ def serving(tmp_path: Path, manifests: Path, *more: str) -> Iterator[Served]:
             assert process.process.poll() is None, process.output
             return loopback.get(f"{served.admin}/readyz").status_code == 200
 
-        wait_for(ready, "serve is ready")
+        wait_for(ready, "serve is ready", 60)
         yield served
 
 

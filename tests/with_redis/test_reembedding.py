@@ -1,0 +1,215 @@
+"""Filling an index version from another, on a real Redis: what is copied, what is not, and whose turn it is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pytest
+from redis.asyncio import Redis
+
+from tests.dataplanes import Setup, SharedEmbedder, compiled
+from tests.views import view_of
+from tollway_api import wire
+from tollway_api.reembedding import Progress
+from tollway_api.snapshot import Beside, Embedding, Stage
+from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
+from tollway_dataplane.adapters.redis_client import connect
+from tollway_dataplane.adapters.redis_reembedding import RedisReembedding
+from tollway_dataplane.adapters.wordllama_embedder import WordLlamaEmbedder
+from tollway_dataplane.embedders import Embedders
+from tollway_dataplane.errors import EmbedderFault, TextRefused
+from tollway_dataplane.ports import Embedder, FoundBy, Place, Remembered, Vector
+from tollway_dataplane.reembedding import Reembedder
+from tollway_operator.provision import provision
+from tollway_operator.redis_store import open_store
+
+SETUP = Setup("http://a/v1", "http://b/v1")
+WORDLLAMA = {"embedding": {"model": "wordllama", "dimensions": 256}}
+SNAPSHOT = compiled(SETUP.objects())
+(OLD,) = SNAPSHOT.indexes.values()
+(NEW,) = compiled(SETUP.but(index=WORDLLAMA).objects()).indexes.values()
+FILLING = replace(OLD, beside=Beside(NEW.version, Stage.FILLING), reembed_per_second=1_000)
+PARTITION = wire.index_tag(OLD.id) + "0" * 24
+
+
+class Filled:
+    """An old version with answers, and a new one that is empty."""
+
+    def __init__(self, redis: Redis, server: EmbeddedRedis, embedder: SharedEmbedder) -> None:
+        self.redis, self.server, self.embedder = redis, server, embedder
+        self.store = RedisReembedding(redis)
+        self.cache = RedisAnswerCache(redis, 5.0, 384)
+
+    async def remember(self, prompt: str, *versions: str) -> str:
+        """In the versions of these names, and says under which entry."""
+        entry = f"{abs(hash(prompt)):032x}"[-32:]
+        view = view_of(prompt, self.embedder)
+        (word_vector,) = await (await WordLlamaEmbedder.load(NEW.version.embedding)).vectors_of([prompt])
+        vectors = [(OLD.version, view.vector), (NEW.version, word_vector)]
+        found_by = FoundBy(view, [each for each in vectors if each[0].name in versions])
+        await self.cache.put(Place(OLD, PARTITION, entry), found_by, Remembered(b"{}", "cheap", 0, 0.0))
+        return entry
+
+    def key(self, version: str, entry: str) -> str:
+        return wire.vector_key(OLD.version if version == "old" else NEW.version, PARTITION, entry)
+
+    async def document(self, version: str, entry: str) -> dict[bytes, bytes]:
+        return cast("dict[bytes, bytes]", await self.redis.hgetall(self.key(version, entry)))
+
+    async def progress(self) -> Progress:
+        return await self.store.progress(NEW.version) or Progress("")
+
+    async def fill(self, embedder: Embedder | None = None) -> Progress:
+        """Until it is complete, or something is in the way."""
+        reembedder = Reembedder(self.store, await embedders(self.embedder, embedder))
+        await reembedder.follow(replace(SNAPSHOT, indexes={OLD.id: FILLING}))
+        try:
+            for _ in range(1_000):
+                noted = await self.progress()
+                if noted.complete or noted.fault:
+                    return noted
+                await asyncio.sleep(0.02)
+            raise AssertionError(await self.progress())
+        finally:
+            await reembedder.follow(SNAPSHOT)
+
+
+async def embedders(encoder: SharedEmbedder, stand_in: Embedder | None) -> Embedders:
+    async def load(embedding: Embedding) -> Embedder:
+        return stand_in or await WordLlamaEmbedder.load(embedding)
+
+    made = Embedders(encoder, {NEW.version.embedding.provider: load})
+    await made.prepare(replace(SNAPSHOT, indexes={OLD.id: FILLING}))
+    return made
+
+
+@pytest.fixture
+async def filled(
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis, embedder: SharedEmbedder
+) -> AsyncIterator[Filled]:
+    await provision(SNAPSHOT, cache_redis.url, ledger_redis.url)
+    async with open_store(cache_redis.url, "cache") as store:
+        await store.create(NEW.version)
+    redis = connect(cache_redis.url, 5.0)
+    yield Filled(redis, cache_redis, embedder)
+    await redis.aclose()
+
+
+OLD_ONE, NEW_ONE = OLD.version.name, NEW.version.name
+
+
+async def test_a_document_is_whole_and_lives_no_longer_than_it_did(filled: Filled) -> None:
+    entry = await filled.remember("How do I reset my password?", OLD_ONE)
+    await filled.redis.pexpire(filled.key("old", entry), 60_000)
+    done = await filled.fill()
+    assert (done.complete, done.done, done.percent) == (True, 1, 100)
+    old, new = await filled.document("old", entry), await filled.document("new", entry)
+    assert len(new[b"embedding"]) == 256 * 4
+    assert np.allclose(
+        np.frombuffer(new[b"judged1"], np.float16), np.frombuffer(old[b"embedding"], np.float32), atol=1e-3
+    )
+    assert {name: new[name] for name in (b"partition", b"prompt", b"words1")} == {
+        name: old[name] for name in (b"partition", b"prompt", b"words1")
+    }
+    assert 0 < await filled.redis.pttl(filled.key("new", entry)) <= 60_000
+    (found,) = await filled.cache.nearest(
+        Place(replace(OLD, version=NEW.version), PARTITION, entry),
+        np.frombuffer(new[b"embedding"], np.float32),
+        5,
+        5.0,
+    )
+    assert found.prompt == "How do I reset my password?"
+    assert found.vector.shape == (384,)
+
+
+async def test_what_is_newer_is_left_and_what_has_gone_meanwhile_stays_gone(filled: Filled) -> None:
+    both = await filled.remember("How do I reset my router?", OLD_ONE, NEW_ONE)
+    await filled.redis.hset(filled.key("new", both), "prompt", "newer")
+    gone = await filled.remember("How do I reset my phone?", OLD_ONE)
+    keys = [filled.key("old", each) for each in (both, gone)]
+    (lacking,) = await filled.store.lacking(OLD.version, NEW.version, keys)
+    assert lacking.entry == gone
+    await filled.redis.delete(filled.key("old", gone))
+    vector = np.full(256, 1 / 16, dtype=np.float32)
+    await filled.store.add(OLD.version, NEW.version, lacking, vector)
+    assert not await filled.redis.exists(filled.key("new", gone))
+    assert (await filled.fill()).complete
+    assert await filled.redis.hget(filled.key("new", both), "prompt") == b"newer"
+
+
+async def test_a_turn_is_one_at_a_time_and_one_that_is_over_notes_nothing(filled: Filled) -> None:
+    first = await filled.store.claim(NEW.version)
+    assert first is not None
+    assert await filled.store.claim(NEW.version) is None
+    assert await filled.store.note(NEW.version, first.fence, Progress(OLD_ONE, cursor=7))
+    await filled.store.release(NEW.version, first.fence)
+    second = await filled.store.claim(NEW.version)
+    assert second is not None
+    assert second.fence > first.fence
+    assert second.progress == Progress(OLD_ONE, cursor=7)
+    assert not await filled.store.note(NEW.version, first.fence, Progress(OLD_ONE, complete=True))
+    await filled.store.release(NEW.version, first.fence)
+    assert await filled.store.claim(NEW.version) is None, "it is still the second one's turn"
+
+
+class Failing:
+    """Refuses texts that hold a word, or all of them."""
+
+    def __init__(self, word: str, fault: type[EmbedderFault]) -> None:
+        self._word, self._fault = word, fault
+
+    async def vectors_of(self, texts: Sequence[str]) -> Sequence[Vector]:
+        if any(self._word in each for each in texts):
+            raise self._fault("no vectors today")
+        return await (await WordLlamaEmbedder.load(NEW.version.embedding)).vectors_of(texts)
+
+
+async def test_an_embedder_that_fails_is_noted_and_the_turn_is_left_to_others(filled: Filled) -> None:
+    await filled.remember("How do I reset my router?", OLD_ONE)
+    noted = await filled.fill(Failing("", EmbedderFault))
+    assert (noted.complete, noted.fault) == (False, "no vectors today")
+    await asyncio.sleep(0.1)
+    assert not await filled.redis.exists(wire.reembedding_keys(NEW_ONE)[1])
+    assert (await filled.fill()).fault == "no vectors today", "as the one before has left it"
+    await filled.redis.delete(wire.reembedding_keys(NEW_ONE)[0])
+    assert (await filled.fill()).complete
+
+
+async def test_a_prompt_that_is_refused_keeps_no_other_from_its_vector(filled: Filled) -> None:
+    things = [f"thing {number}" for number in range(40)]
+    for thing in things:
+        await filled.remember(f"How do I reset my {thing}?", OLD_ONE)
+    noted = await filled.fill(Failing("thing 7?", TextRefused))
+    assert noted.complete
+    assert await count(filled) == 39
+
+
+async def test_one_that_finds_too_few_again_is_not_complete(filled: Filled) -> None:
+    for number in range(8):
+        await filled.remember(f"How do I reset my thing {number}?", OLD_ONE)
+    noted = await filled.fill(Failing("thing", TextRefused))
+    assert not noted.complete
+    assert noted.fault == "of 8 remembered prompts it finds only 0, so it is gone through again"
+
+
+async def count(filled: Filled) -> int:
+    return len([key async for key in filled.redis.scan_iter(f"{wire.vector_prefix(NEW.version)}*")])
+
+
+async def test_it_goes_no_faster_than_it_may(filled: Filled) -> None:
+    for number in range(12):
+        await filled.remember(f"How do I reset my thing {number}?", OLD_ONE)
+    reembedder = Reembedder(filled.store, await embedders(filled.embedder, None))
+    await reembedder.follow(replace(SNAPSHOT, indexes={OLD.id: replace(FILLING, reembed_per_second=1)}))
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    for _ in range(1_000):
+        if (await filled.progress()).done:
+            break
+        await asyncio.sleep(0.05)
+    assert (await filled.progress()).done
+    assert clock() - began >= 3.9, "four are counted, and each has its second"
+    await reembedder.aclose()
