@@ -15,7 +15,7 @@ from functools import partial
 from time import monotonic
 from typing import Final
 
-from tollway_api import semantic_cache_index, snapshot
+from tollway_api import semantic_cache_index, snapshot, wire
 from tollway_api.catalog import ModelCatalog
 from tollway_api.compiler import Piece, compile_snapshot
 from tollway_api.inventory import SecretKey, inventory_of
@@ -38,6 +38,7 @@ from tollway_operator.errors import (
 )
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
+from tollway_operator.migration import Known, abandoned, needed, next_snapshot, unfinished
 from tollway_operator.notify import Notifier
 from tollway_operator.objects import Edition, Held, Objects
 from tollway_operator.pods import Pods
@@ -50,10 +51,11 @@ from tollway_operator.provision import (
     cache_warnings,
     ledger_warnings,
     plan,
+    still_ours,
 )
 from tollway_operator.publish import Publisher
 from tollway_operator.purges import PurgeReader
-from tollway_operator.redis_store import RedisStore
+from tollway_operator.redis_store import IndexFacts, RedisStore
 from tollway_operator.references import secrets_of, values_in
 from tollway_operator.reports import forgotten_by, lookups_of, why_in_use
 from tollway_operator.secrets import Secrets
@@ -65,6 +67,7 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
+_STEP_S: Final = 1.0  # between two looks at how far an index version is filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,8 @@ class Compiled:
     """One compilation, and what it was made from."""
 
     key: tuple[int, int]
-    snapshot: Snapshot
+    wanted: Snapshot
+    snapshot: Snapshot  # what is to be published on the way there
     encoded: bytes = field(repr=False)
     pieces: Mapping[Identity, Piece] = field(repr=False)
     problems: Mapping[Identity, Sequence[Problem]]
@@ -131,8 +135,8 @@ class Reconciler:
         self._head: Head | None = None
         self._told: Head | None = None  # what pods are asked about
         self._published: Snapshot | None = None
-        # By an earlier operator, where Redis was away at our start.
-        self._published_indexes: Mapping[str, Index] = {}
+        self._published_indexes: Mapping[str, Index] = {}  # by an earlier operator
+        self._is_moving = False  # whether an index is on its way to another version
         self._publish_fault = ""
         self._token_fault = ""  # why pods can be told nothing
         self._is_published = False  # whether what this run has compiled is
@@ -153,8 +157,8 @@ class Reconciler:
         self.wake()
 
     def pods_answered(self) -> None:
-        """Or are known again: a deletion may be waiting for the last of them to let go."""
-        if any(held.deleted_at for held in self._parts.objects):
+        """Or are known again: a deletion, or an index's next step, may be waiting for the last of them."""
+        if self._is_moving or any(held.deleted_at for held in self._parts.objects):
             self.wake()
 
     @property
@@ -173,7 +177,7 @@ class Reconciler:
         while True:
             self.ticked_at = monotonic()
             try:
-                async with asyncio.timeout(self._resync_s):
+                async with asyncio.timeout(_STEP_S if self._is_moving else self._resync_s):
                     await self._wake.wait()
                 await asyncio.sleep(self._debounce_s)
             except TimeoutError:
@@ -283,15 +287,31 @@ class Reconciler:
             Counter(problem.severity for found in problems.values() for problem in found),
         )
         editions = {held.identity: held.edition for held in wanted}
-        compiled = Compiled(key, made.snapshot, b"", made.pieces, problems, editions, is_blind, unheld)
+        compiled = Compiled(
+            key, made.snapshot, made.snapshot, b"", made.pieces, problems, editions, is_blind, unheld
+        )
         with parts.metrics.step("encode"):
             return await asyncio.to_thread(self._encoded, compiled)
 
     def _encoded(self, compiled: Compiled) -> Compiled:
-        """With its index versions as they can be called in this Redis, as far as it is known."""
+        """With its index versions as they can be called in this Redis, as far as it is known, and no further on their
+        way than they are.
+        """
+        before, wanted = self._before, as_published(compiled.wanted, self._before)
         if self._store.seen:
-            return _encoded_as(beside_others(compiled.snapshot, self._store.indexes), compiled)
-        return _encoded_as(as_published(compiled.snapshot, self._published_indexes), compiled)
+            before = still_ours(before, self._store.indexes)
+            wanted = beside_others(compiled.wanted, self._store.indexes)
+        return _encoded_as(next_snapshot(wanted, before, Known(acknowledged=False)), compiled)
+
+    @property
+    def _before(self) -> Mapping[str, Index]:
+        """The indexes that were published last, by id."""
+        return self._published.indexes if self._published is not None else self._published_indexes
+
+    @property
+    def _is_acknowledged(self) -> bool:
+        """Whether no pod runs anything but what was published last."""
+        return self._published is not None and not self._why_in_use()
 
     async def _recall(self) -> bool:
         """What stands may say what was in Secrets that cannot be read: at first what an operator before this one has
@@ -366,14 +386,14 @@ class Reconciler:
     async def _provision(self, compiled: Compiled) -> None:
         """A Redis that is away delays the cache and nothing else: policies and budgets are published all the same."""
         was_away = bool(self._store.fault)
+        if not (self._store.seen or was_away) and compiled.wanted.indexes:
+            self._published_indexes = (await self._standing()).indexes
         try:
             self._store = await self._provisioned(compiled)
             if was_away:
                 self.wake()  # it was published before it was known how index versions can be called
         except StoreFault as fault:
             log.warning("indexes could not be provisioned", extra={"reason": str(fault)})
-            if not (self._store.seen or self._store.fault):
-                self._published_indexes = (await self._standing()).indexes
             self._store = replace(self._store, fault=str(fault))
             self._compiled = self._encoded(compiled)
 
@@ -383,14 +403,17 @@ class Reconciler:
         ledger, warnings = self._store.ledger_warnings, tuple(cache_warnings(facts))
         if facts.search_module is None:
             return StoreView(warnings=warnings, seen=True, ledger_warnings=ledger)
-        found = await parts.cache.indexes()
-        compiled = self._compiled = _encoded_as(beside_others(compiled.snapshot, found), compiled)
-        wanted = [version for index in compiled.snapshot.indexes.values() for version in index.versions]
-        actions = [each for each in plan(wanted, found) if each.version]
+        found: Mapping[str, IndexFacts] = await parts.cache.indexes()
+        before, acknowledged = still_ours(self._before, found), self._is_acknowledged
+        if acknowledged:
+            found = await self._dropped(abandoned(found, before), found)
+        left = abandoned(found, before)
+        wanted = beside_others(compiled.wanted, found)
+        versions = list(needed(wanted, before))
+        actions = [each for each in plan(versions, found) if each.version]
         refused: dict[str, str] = {}
         if actions:
-            if not await parts.cache.claim(parts.leadership.fence()):
-                raise LeadershipLost("a later leader has written to the cache Redis")
+            await self._claim()
             refused = await apply(actions, parts.cache)
             for action in actions:
                 log.info(
@@ -399,7 +422,32 @@ class Reconciler:
                 )
                 parts.metrics.index_operations.labels(action.step.lower()).inc(action.name not in refused)
             found = await parts.cache.indexes()
-        return StoreView(found, warnings, seen=True, ledger_warnings=ledger, refused=refused)
+        made = frozenset(
+            each.name for each in versions if (name := wire.index_name(each)) in found and name not in left
+        )
+        progress = await parts.cache.progress(beside.version for _, beside in unfinished(before))
+        wanted = next_snapshot(wanted, before, Known(acknowledged, made, progress))
+        self._compiled = _encoded_as(wanted, compiled)
+        self._is_moving = bool(unfinished(wanted.indexes) or unfinished(before) or left)
+        return StoreView(
+            found, warnings, seen=True, ledger_warnings=ledger, refused=refused, progress=progress
+        )
+
+    async def _dropped(
+        self, names: Sequence[str], found: Mapping[str, IndexFacts]
+    ) -> Mapping[str, IndexFacts]:
+        """What is found without versions that nobody uses any more."""
+        if names:
+            await self._claim()
+        for name in names:
+            keys = await self._parts.cache.drop_version(name)
+            log.info("index", extra={"step": "Drop", "index": name, "keys": keys})
+            self._parts.metrics.index_operations.labels("delete").inc()
+        return {name: facts for name, facts in found.items() if name not in names}
+
+    async def _claim(self) -> None:
+        if not await self._parts.cache.claim(self._parts.leadership.fence()):
+            raise LeadershipLost("a later leader has written to the cache Redis")
 
     async def _look_at_ledger(self, _: Compiled) -> None:
         """A ledger that is away is said to be, and keeps nothing else waiting."""
@@ -501,7 +549,7 @@ class Reconciler:
 
 def _encoded_as(wanted: Snapshot, compiled: Compiled) -> Compiled:
     """What was compiled, with the index versions of another snapshot of it."""
-    if wanted is compiled.snapshot:
+    if wanted == compiled.snapshot:
         return compiled if compiled.encoded else replace(compiled, encoded=snapshot.encode(wanted))
     indexes = {
         Identity(semantic_cache_index.KIND, each.namespace, each.name): each

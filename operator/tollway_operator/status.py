@@ -20,6 +20,7 @@ from tollway_api.error_control import Standing
 from tollway_api.messages import Lookups
 from tollway_api.meta import Identity, Resource, Spec, TenantName
 from tollway_api.problems import Problem, ProblemReason, Severity
+from tollway_api.reembedding import Progress
 from tollway_api.routing_policy import DataPlaneStatus, RoutingPolicyStatus
 from tollway_api.semantic_cache_index import (
     PurgeStatus,
@@ -27,7 +28,7 @@ from tollway_api.semantic_cache_index import (
     VersionState,
     VersionStatus,
 )
-from tollway_api.snapshot import Index, Limit, Snapshot, Tenant
+from tollway_api.snapshot import Beside, Index, Limit, Snapshot, Stage, Tenant
 from tollway_api.tenant_budget import LimitStatus, TenantBudgetSpec, TenantBudgetStatus, Unit
 from tollway_api.windows import Usage
 from tollway_operator.accuracy_said import accuracy_met, accuracy_status
@@ -73,6 +74,7 @@ class StoreView:
     seen: bool = False
     ledger_warnings: tuple[ServerWarning, ...] | None = None  # None before it has been looked at
     refused: Mapping[str, str] = field(default_factory=dict)  # why it would not make an index, by name
+    progress: Mapping[str, Progress] = field(default_factory=dict)  # of versions being filled, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,13 +257,16 @@ def _versions(held: Held, index: Index | None, store: StoreView) -> list[Version
         # One without a schema that we know is somebody else's, whatever its name.
         if wire.owner_of(name) == held.identity.path and facts.schema is not None:
             version = name.removeprefix(wire.INDEX_PREFIX)
-            active = index is not None and version == index.version.name
+            state = _state_of(version, index)
+            is_building = state is VersionState.BUILDING
+            progress = store.progress.get(version)
             versions.append(
                 VersionStatus.model_construct(
                     name=version,
                     fingerprint=version.rpartition(".")[2],
                     dimensions=facts.schema.dimensions,
-                    state=VersionState.ACTIVE if active else VersionState.DRAINING,
+                    state=state,
+                    progress=(progress.percent if progress else 0) if is_building else None,
                     entries=facts.entries,
                     memory_bytes=facts.memory_bytes,
                 )
@@ -269,10 +274,17 @@ def _versions(held: Held, index: Index | None, store: StoreView) -> list[Version
     return versions
 
 
+def _state_of(version: str, index: Index | None) -> VersionState:
+    if index is not None and version == index.version.name:
+        return VersionState.ACTIVE
+    beside = index.beside if index is not None else None
+    is_building = beside is not None and beside.version.name == version and beside.stage is not Stage.LEAVING
+    return VersionState.BUILDING if is_building else VersionState.DRAINING
+
+
 def _standing(held: Held, view: View) -> list[_Draft]:
     """Accepted and ResolvedRefs. What is only missing is not the object's fault: it is accepted, and not resolved."""
-    kind, true = held.identity.kind, ConditionStatus.TRUE
-    has_references = kind != semantic_cache_index.KIND
+    true = ConditionStatus.TRUE
     problems = view.problems.get(held.identity, ())
     unresolved = [problem for problem in problems if problem.reason in _UNRESOLVED]
     errors = [
@@ -287,8 +299,6 @@ def _standing(held: Held, view: View) -> list[_Draft]:
     )
     if errors:
         accepted = _Draft(ConditionType.ACCEPTED, ConditionStatus.FALSE, errors[0].reason, _sentences(errors))
-    if not has_references:
-        return [accepted]
     message = _sentences(stale) or "Everything it names is there."
     found = ProblemReason.STALE_SECRET if stale else ConditionReason.RESOLVED
     resolved = _Draft(ConditionType.RESOLVED_REFS, true, found, message)
@@ -385,12 +395,31 @@ def _index_ready(index: Index | None, store: StoreView) -> _Draft:
             return draft(ConditionStatus.FALSE, warning.reason, warning.message)
     version = index.version
     found = store.indexes.get(wire.index_name(version))
+    # Also of one that is to take its place, whose refusal would otherwise go unsaid.
+    if why := next((why for name, why in store.refused.items() if wire.owner_of(name) == index.id), ""):
+        return draft(ConditionStatus.FALSE, ConditionReason.INDEX_REFUSED, f"{_upper_first(why)}.")
     if found is not None and stands(found, version):
+        if index.beside is not None:
+            return draft(*_on_its_way(index, index.beside, store.progress.get(index.beside.version.name)))
         message = f"Version {version.name} takes vectors of {version.embedding.dimensions} dimensions."
         return draft(ConditionStatus.TRUE, ConditionReason.INDEX_READY, message)
-    if why := store.refused.get(wire.index_name(version)):
-        return draft(ConditionStatus.FALSE, ConditionReason.INDEX_REFUSED, f"{_upper_first(why)}.")
     return draft(ConditionStatus.FALSE, ConditionReason.PENDING, f"Version {version.name} is being made.")
+
+
+def _on_its_way(
+    index: Index, beside: Beside, progress: Progress | None
+) -> tuple[ConditionStatus, ConditionReason, str]:
+    """Of an index whose embedding is being changed. It answers all the while."""
+    asked, other = index.version.name, beside.version.name
+    if beside.stage is Stage.LEAVING:
+        message = f"Version {asked} is asked; {other} is dropped as soon as no pod asks it."
+        return ConditionStatus.TRUE, ConditionReason.MIGRATING, message
+    if progress is not None and progress.fault:
+        message = f"Version {asked} is asked; {other} cannot be filled: {progress.fault}. It is tried again."
+        return ConditionStatus.FALSE, ConditionReason.EMBEDDING_UNUSABLE, message
+    percent = progress.percent if progress else 0
+    message = f"Version {asked} is asked until {other} is complete; {percent} % is embedded anew."
+    return ConditionStatus.TRUE, ConditionReason.MIGRATING, message
 
 
 def _redis_sound(store: StoreView) -> _Draft:

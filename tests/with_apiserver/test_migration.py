@@ -1,0 +1,181 @@
+"""An index's embedding is changed in a cluster: an operator and two data planes, killed on the way, under load."""
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import redis
+
+from tests.conditions import condition_in
+from tests.dataplanes import Setup
+from tests.installation import Installation
+from tests.processes import wait_for
+from tests.servers import Provider
+from tests.with_apiserver.test_dataplane import DataPlane, dataplane
+from tests.with_apiserver.test_faults import expire_lease
+from tollway_api import wire
+
+THINGS = (
+    "password", "username", "router", "thermostat", "phone", "laptop", "camera", "printer", "alarm", "watch",
+    "television", "keyboard", "account", "profile", "browser", "tablet", "speaker", "modem", "dishwasher", "oven",
+)  # fmt: skip
+SLOWLY = {"migration": {"reembedPerSecond": 2}}
+WORDLLAMA = {"embedding": {"model": "wordllama", "dimensions": 256}}
+# A machine that stands still has nothing to do with embeddings.
+PATIENT = {"embed_deadline_s": "10", "cache_write_deadline_s": "10", "cache_read_deadline_s": "10"}
+HITS = ("Exact", "Semantic")
+
+
+def status(installation: Installation) -> dict[str, Any]:
+    return dict(installation.get("SemanticCacheIndex", "answers").get("status", {}))
+
+
+def states(installation: Installation) -> list[str]:
+    return sorted(each["state"] for each in status(installation).get("versions", []))
+
+
+def dimensions(installation: Installation) -> list[int]:
+    return sorted(each["dimensions"] for each in status(installation).get("versions", []))
+
+
+def vectors(installation: Installation) -> Counter[str]:
+    """How many there are of each version."""
+    with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
+        keys = client.scan_iter("tollway:1:vector:*")
+        return Counter(key.decode().split(":vector:")[1].split(":")[0] for key in keys)
+
+
+def filled(installation: Installation) -> int:
+    """Vectors of the version that is not asked."""
+    return vectors(installation).total() - vectors(installation)[status(installation)["activeVersion"]]
+
+
+def edit(installation: Installation, setup: Setup, index: Mapping[str, object]) -> None:
+    installation.apply(setup.but(index=index).objects()[0])
+
+
+@dataclass
+class Load:
+    """Paraphrases of what is remembered, over and over."""
+
+    pod: DataPlane
+    failed: list[str] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        asked = 0
+        while not self.over.wait(0.02):
+            asked += 1
+            try:
+                reply = self.pod.ask(f"How can I reset my {THINGS[asked % len(THINGS)]}?")
+            except Exception as error:  # noqa: BLE001 - whatever a caller meets
+                self.failed.append(repr(error))
+                continue
+            self.failed += [] if reply.status_code == 200 else [reply.text]
+            self.seen[reply.headers.get("x-tollway-cache-reason", "")] += 1
+
+    @property
+    def share(self) -> float:
+        return sum(self.seen[reason] for reason in HITS) / max(1, self.seen.total())
+
+
+@contextmanager
+def under_load(pod: DataPlane) -> Iterator[Load]:
+    load = Load(pod)
+    thread = threading.Thread(target=load.run)
+    thread.start()
+    try:
+        yield load
+    finally:
+        load.over.set()
+        thread.join()
+
+
+@pytest.mark.long
+def test_operator_and_pods_are_killed_on_the_way_and_no_request_notices(
+    installation: Installation, setup: Setup
+) -> None:
+    with dataplane_with_answers(installation, setup) as one, under_load(one) as load:
+        with (
+            dataplane(installation, "dp-2", "127.0.2.2", **PATIENT) as two,
+            installation.operator("op-2") as second,
+        ):
+            installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+            edit(installation, setup, {**WORDLLAMA, **SLOWLY})
+            wait_for(lambda: states(installation) == ["Active", "Building"], "it is being filled", 30)
+            wait_for(lambda: filled(installation) > 2, "some are", 60)
+            condition = condition_in(installation.get("SemanticCacheIndex", "answers"), "IndexReady")
+            assert (condition["status"], condition["reason"]) == ("True", "Migrating")
+            assert "% is embedded anew" in condition["message"]
+            second.process.stop(signal.SIGKILL)
+            two.process.stop(signal.SIGKILL)
+        assert filled(installation) < len(THINGS)
+        expire_lease(installation)
+        with dataplane(installation, "dp-3", "127.0.2.3", **PATIENT) as three, installation.operator("op-3"):
+            wait_for(lambda: dimensions(installation) == [256], "the change is done", 120)
+            (version,) = status(installation)["versions"]
+            assert version["entries"] >= len(THINGS)
+            assert status(installation)["activeVersion"] == version["name"]
+            installation.until("SemanticCacheIndex", "answers", "IndexReady", "IndexReady")
+            assert set(vectors(installation)) == {version["name"]}, "of the old one nothing is left"
+            assert three.ask(f"How can I reset my {THINGS[0]}?").headers["x-tollway-source"] == "semantic"
+            with redis.Redis("127.0.0.1", port=installation.cache.port, protocol=2) as client:
+                facts = client.execute_command("FT.INFO", wire.INDEX_PREFIX + version["name"])
+                assert int(facts[facts.index(b"hash_indexing_failures") + 1]) == 0
+    assert load.failed == []
+    assert load.share >= 0.95, load.seen
+
+
+@contextmanager
+def dataplane_with_answers(installation: Installation, setup: Setup) -> Iterator[DataPlane]:
+    with installation.operator("op-1"):
+        installation.apply(*setup.objects())
+        installation.until("RoutingPolicy", "chat", "Programmed", "NoDataPlane")
+    expire_lease(installation)
+    with dataplane(installation, "dp-1", "127.0.2.1", **PATIENT) as one:
+        for thing in THINGS:
+            assert one.ask(f"How do I reset my {thing}?").status_code == 200
+        wait_for(lambda: sum(vectors(installation).values()) == len(THINGS), "they are remembered")
+        yield one
+
+
+@pytest.mark.parametrize("point", ["redis.create", "redis.progress", "redis.drop_version"])
+def test_an_operator_that_is_killed_at_a_step_has_a_successor_that_goes_on(
+    installation: Installation, setup: Setup, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with dataplane_with_answers(installation, setup) as one:
+        edit(installation, setup, WORDLLAMA)
+        monkeypatch.setenv("FAULT_POINT", point)
+        with installation.operator("op-2", "tests.faulty_operator") as victim:
+            assert victim.process.process.wait(60) == -9
+        expire_lease(installation)
+        assert one.ask(f"How can I reset my {THINGS[0]}?").headers["x-tollway-source"] == "semantic"
+        with installation.operator("op-3"):
+            wait_for(lambda: dimensions(installation) == [256], "the change is done", 60)
+            for thing in THINGS:
+                asked = one.ask(f"How can I reset my {thing}?")
+                assert asked.headers["x-tollway-cache-reason"] in HITS
+
+
+def test_an_endpoint_whose_vectors_do_not_fit_is_said_and_the_old_version_is_asked(
+    installation: Installation, setup: Setup, cheap: Provider
+) -> None:
+    with dataplane_with_answers(installation, setup) as one, installation.operator("op-2"):
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        before = status(installation)["activeVersion"]
+        outside = {"provider": "OpenAICompatible", "model": "m", "endpoint": cheap.endpoint}
+        edit(installation, setup, {"embedding": {**outside, "dimensions": 512}})
+        said = installation.until("SemanticCacheIndex", "answers", "IndexReady", "EmbeddingUnusable")
+        assert "the endpoint's vectors of m have 256 dimensions, not 512" in said["message"]
+        assert status(installation)["activeVersion"] == before
+        assert one.ask(f"How can I reset my {THINGS[0]}?").headers["x-tollway-source"] == "semantic"
+        edit(installation, setup, {})
+        wait_for(lambda: states(installation) == ["Active"], "taken back, the other one is dropped", 30)
+        assert status(installation)["activeVersion"] == before
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
