@@ -131,6 +131,12 @@ def reembedding_keys(version_name: str) -> tuple[str, str]:
     return base, f"{base}:owner"
 
 
+def reembedding_pattern(index_id: str) -> str:
+    """A glob over those of all versions of an index."""
+    key, _ = reembedding_keys(f"{index_id.replace('/', '.')}.{'[0-9a-f]' * FINGERPRINT_DIGITS}")
+    return f"{key}*"
+
+
 @lru_cache(maxsize=1_024)
 def index_tag(index_id: str) -> str:
     """What the partitions of an index begin with, so that its entries are found when it is deleted."""

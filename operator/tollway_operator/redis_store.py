@@ -212,13 +212,13 @@ class RedisStore:
         return deleted
 
     async def forget(self, index_id: str) -> int:
-        """Deletes the remembered answers of an index, the vectors of all its versions and the labels of its hits, and
-        says how many keys that were. By their names, so that also those are found which no index knows any more. Raises
-        StoreFault; what is deleted by then stays so.
+        """Deletes the remembered answers of an index, the vectors of all its versions, how far those were filled, and
+        the labels of its hits, and says how many keys that were. By their names, so that also those are found which no
+        index knows any more. Raises StoreFault; what is deleted by then stays so.
         """
         patterns = (
             *(wire.vector_pattern(index_id), wire.entry_pattern(index_id)),
-            wire.label_pattern(index_id),
+            *(wire.label_pattern(index_id), wire.reembedding_pattern(index_id)),
         )
         return sum([await self._delete(each, f"delete what {index_id} remembers") for each in patterns])
 

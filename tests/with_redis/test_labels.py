@@ -105,14 +105,16 @@ async def test_what_somebody_else_wrote_is_a_fault_or_passed_over(
         await labels.served([index], "req-1")
 
 
-async def test_an_index_that_is_deleted_takes_its_labels_along(
+async def test_an_index_that_is_deleted_takes_along_its_labels_and_how_far_it_was_filled(
     labels: RedisLabels, index: Index, accuracy: Accuracy, redis: Redis, cache_redis: EmbeddedRedis
 ) -> None:
     await labels.count(index, accuracy, AT, right=True)
     await labels.note(index, "req-1", SERVED)
+    for key in wire.reembedding_keys(index.version.name):
+        await redis.set(key, "7")
     await labels.count(replace(index, name="other"), accuracy, AT, right=True)
     async with open_store(cache_redis.url, "cache") as store:
-        assert await store.forget(index.id) == 2
+        assert await store.forget(index.id) == 4
     left = [key async for key in redis.scan_iter("tollway:*")]
     assert len(left) == 1
     assert left[0].startswith(wire.label_prefix("default/other").encode())
