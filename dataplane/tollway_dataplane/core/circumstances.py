@@ -57,7 +57,8 @@ _LOOKING_BACK: Final = re.compile(
 )
 _ASKING: Final = re.compile(
     r"\?\s*$|^\W*(?:(?:and|so|but|also|ok|okay|oh|hi|hello|hey|then|sorry|thanks)\W+)*"
-    r"(?:can|could|do|does|is|are|will|would|should|how|what|when|where|which|who|why)\b"
+    r"(?:can|could|do|does|is|are|will|would|should|how"
+    r"|what(?! (?:an?|lovely|nice|great|awful|terrible|beautiful)\b)|when|where|which|who|why)\b"
 )
 
 

@@ -231,6 +231,24 @@ def _moves(pair: _Pair) -> str:
     return ""
 
 
+def _turns_away(pair: _Pair) -> str:
+    """A question about something else that one user asks last: whatever the prompt refers to, it may be that now."""
+    if not pair.blocks or not any(map(self_contained.refers_back, pair.prompts)):
+        return ""
+    last = pair.blocks[-1]
+    ends = [
+        chat.turns[-1:] == stretch[-1:]
+        for chat, stretch in zip(pair.chats, (last.ours, last.theirs), strict=True)
+    ]
+    for stretch, other, at_end in ((last.ours, last.theirs, ends[0]), (last.theirs, last.ours, ends[1])):
+        asked = [
+            turn for turn in stretch if turn.role == "user" and circumstances.asks(reading_of(turn).plain)
+        ]
+        if at_end and not other and asked and not self_contained.is_aside(reading_of(asked[-1])):
+            return f"asked last in one of them: {_cut(asked[-1].text)}"
+    return ""
+
+
 def _replies(pair: _Pair) -> str:
     """What was said right after the very same turn: yes to one and no to the other, or something else altogether."""
     for block in pair.blocks:
@@ -304,4 +322,13 @@ _Check = Callable[[_Pair], str]
 # Whatever the prompt is about, these speak against.
 _DEPENDING: Final[tuple[_Check, ...]] = (_looks_back, _is_no_question, _wishes)
 # And these where it is not understood by itself.
-_COMPARING: Final[tuple[_Check, ...]] = (_too_much, _facts, _edits, _moves, _replies, _news, _other_matters)
+_COMPARING: Final[tuple[_Check, ...]] = (
+    _too_much,
+    _facts,
+    _edits,
+    _moves,
+    _turns_away,
+    _replies,
+    _news,
+    _other_matters,
+)

@@ -18,6 +18,10 @@ _SHIFT: Final = re.compile(
     r"|(?:a )?(?:quick|another|different|last|final|one more) (?:question|thing)|before i (?:go|forget)"
     r"|on another (?:note|topic)|while i(?:'m| am) here)\W+(?:(?:but|though)\W+)?"
 )
+_ASIDE: Final = re.compile(
+    r"\b(?:by the way|btw|random(?: q| question)?|(?:totally |completely |sort of )?unrelated|off topic"
+    r"|side (?:note|question)|just curious|out of interest)\b"
+)
 # What goes on from what was said.
 _CONTINUES: Final = re.compile(
     r"^\W*(?:so|and|but|ok|okay|yes|yeah|yep|no|right|great|fine|then|also|or|cool|thanks|good|what about|how about"
@@ -70,6 +74,16 @@ def names_its_matter(prompt: Reading) -> bool:
     if _OWN_CASE.search(plain) and not _ANYBODYS.search(plain) and not asked.names:
         return False
     return len(topics(asked)) >= (_LEAST_TOPICS if is_anchored(prompt) else _LEAST_TOPICS_ALONE)
+
+
+def refers_back(prompt: Reading) -> bool:
+    """Whether a word of it stands for something said elsewhere."""
+    return _refers_back(_NOT_REFERRING.sub(" ", prompt.plain))
+
+
+def is_aside(question: Reading) -> bool:
+    """Whether it is marked as being about something else: "by the way", "do you have lockers btw?"."""
+    return bool(_SHIFT.match(question.plain)) or _ASIDE.search(question.plain) is not None
 
 
 def is_anchored(prompt: Reading) -> bool:
