@@ -8,10 +8,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from tollway_api import parts, snapshot, wire
+from tollway_api import parts, semantic_cache_index, snapshot, wire
 from tollway_api.parts import Head
 from tollway_api.snapshot import Snapshot
 from tollway_operator.errors import Conflict, LeadershipLost, NotFound, PublishFault
@@ -108,6 +108,16 @@ class Publisher:
         log.info("published", extra={"revision": head.revision, "parts": head.parts, "bytes": size})
         return head, True
 
+    async def publish_without(self, index_ids: Collection[str], fence: int) -> tuple[Head, bool] | None:
+        """What stands, without these indexes, and nothing of it changed besides; None where nothing stands. Raises as
+        `publish` does.
+        """
+        standing = await self.standing()
+        if standing is None:
+            return None
+        encoded = await asyncio.to_thread(snapshot.encode, without(standing.snapshot, index_ids))
+        return await self.publish(encoded, fence, [standing.digest])
+
     async def _why_it_stays(self, found: StoredSecret | None) -> str:
         if found is None:
             what = "is not there"
@@ -158,6 +168,23 @@ class Publisher:
             return await self._kube.secret(self._namespace, name)
         except NotFound:
             return None
+
+
+def without(published: Snapshot, index_ids: Collection[str]) -> Snapshot:
+    """The same snapshot, but for these indexes; policies that name one of them go on without a cache."""
+    return replace(
+        published,
+        policies=tuple(
+            replace(policy, cache=None) if policy.cache and policy.cache.index in index_ids else policy
+            for policy in published.policies
+        ),
+        indexes={name: index for name, index in published.indexes.items() if name not in index_ids},
+        sources=tuple(
+            each
+            for each in published.sources
+            if each.kind != semantic_cache_index.KIND or f"{each.namespace}/{each.name}" not in index_ids
+        ),
+    )
 
 
 def _is_later(standing: int, fence: int) -> bool:

@@ -207,9 +207,8 @@ class Reconciler:
     async def once(self) -> None:
         """One run. Raises OperatorError, once every step has had its turn that does not depend on what went wrong."""
         if not self._parts.watches.complete:
-            # Nothing can be published, but what was deleted must not be held for as long as nobody sees to that.
             if self._parts.watches.lacking and self._parts.leadership.leads:
-                await self._settle()
+                await self._let_go()
             return
         metrics = self._parts.metrics
         faults: list[OperatorError] = []
@@ -239,6 +238,31 @@ class Reconciler:
         if faults:
             raise faults[0]
         metrics.succeeded()
+
+    async def _let_go(self) -> None:
+        """Nothing new can be published while a kind cannot be listed, but what is deleted must not be held for as long
+        as nobody sees to that; so what stands is published without it. Raises OperatorError.
+        """
+        parts, fault = self._parts, None
+        gone = [
+            held.identity.path
+            for held in parts.objects
+            if held.deleted_at and held.identity.kind == semantic_cache_index.KIND
+        ]
+        if not gone:
+            return
+        self._is_published, head = False, None
+        try:
+            if published := await parts.publisher.publish_without(gone, parts.leadership.fence()):
+                head, wrote = published
+                parts.metrics.publishes.inc(wrote)
+                await self._announce(head)
+            self._is_published = True
+        except (PublishFault, KubeFault) as found:
+            fault = found
+        await self._settle(head)
+        if fault is not None:
+            raise fault
 
     @property
     def steps(self) -> Steps:
@@ -477,9 +501,10 @@ class Reconciler:
 
     async def _notify(self, _: Compiled) -> None:
         """Where nothing can be published pods are asked about what stands, so that statuses need not guess."""
-        head = self._head or self._parts.publisher.found
-        if head is None:
-            return
+        if head := self._head or self._parts.publisher.found:
+            await self._announce(head)
+
+    async def _announce(self, head: Head) -> None:
         try:
             tokens = await self._parts.admin_token.ensure()
         except KubeFault as fault:
@@ -489,26 +514,26 @@ class Reconciler:
         self._told, self._token_fault = head, ""
 
     async def _delete(self, _: Compiled) -> None:
-        await self._settle()
+        await self._settle(self._head)
 
-    async def _settle(self) -> None:
+    async def _settle(self, head: Head | None) -> None:
+        """Of deleted indexes, which what is published as `head` does not name."""
         still_named = ""
         if not self._is_published:
             why = self._publish_fault or self._parts.watches.lacking
             still_named = f"what is published may name it{_because(why)}"
-        used, settle = still_named or self._why_in_use(), self._parts.deletion.settle
+        used, settle = still_named or self._why_in_use(head), self._parts.deletion.settle
         self._parts.deletion.begin_run(self._store.fault)
         await self._each_index(partial(settle, why_in_use=used, may_forget=not still_named))
 
-    def _why_in_use(self) -> str:
+    def _why_in_use(self, head: Head | None) -> str:
         """Of an index that is deleted: why some pod may still write into it, or "". Nobody knows before it is known
         which pods there are.
         """
         pods = self._parts.pods
         if not pods.known:
             return f"which pods still use it is not known{_because(pods.fault)}"
-        digest = self._head.digest if self._head else None
-        return why_in_use(pods.running, self._parts.notifier.reports, digest)
+        return why_in_use(pods.running, self._parts.notifier.reports, head.digest if head else None)
 
     def view(self, now: str) -> View | None:
         """What statuses are made from; None before the first publication, or before it is known that there can be none,

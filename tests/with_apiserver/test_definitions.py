@@ -5,6 +5,7 @@ import time
 
 import httpx
 import pytest
+import redis
 import yaml
 
 from tests import loopback
@@ -82,15 +83,19 @@ def test_an_operator_without_our_kinds_publishes_nothing(
             late.refresh()
             wait_for(lambda: operator.logged("cannot be listed"), "it says so")
             time.sleep(2)
-            # Not even what is deleted, which may be in use for as long, but it is not held without an end.
-            installation.kubectl("annotate", "sci", "answers", "tollway.dev/abandon=true")
-            installation.kubectl("delete", "sci", "answers", "--timeout=20s")
             late.refresh()
             assert late.revision == good
             readyz = loopback.get(f"{operator.url}/readyz")
             assert readyz.status_code == 503
             assert readyz.text.endswith("the API server would not list RoutingPolicy: 404 Not Found")
+            # What is deleted of the others is not held for as long, and pods keep all else.
+            installation.kubectl("delete", "sci", "answers", "--timeout=20s")
+            running = late.live.current().snapshot
+            assert (running.indexes, set(running.tenants)) == ({}, {"acme", "beta"})
+            assert [policy.cache for policy in running.policies] == [None]
+            with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
+                assert client.execute_command("FT._LIST") == []
             apply_definitions(admin)
-            wait_for(lambda: late.revision != good, "then it goes on")
+            wait_for(lambda: not late.live.current().snapshot.policies, "then it goes on")
     finally:
         apply_definitions(admin)
