@@ -335,7 +335,7 @@ class Reconciler:
     @property
     def _is_acknowledged(self) -> bool:
         """Whether no pod runs anything but what was published last."""
-        return self._published is not None and not self._why_in_use()
+        return self._published is not None and not self._why_in_use(self._head)
 
     async def _recall(self) -> bool:
         """What stands may say what was in Secrets that cannot be read: at first what an operator before this one has
