@@ -49,6 +49,27 @@ def test_compare_says_whether_an_answer_would_be_served_and_why() -> None:
     assert "numbers differ: 3 ≠ five" in refused.stdout
 
 
+def test_compare_says_what_speaks_against_a_chat() -> None:
+    one, other = (
+        json.dumps(
+            [
+                {"role": "user", "content": f"We owe {amount} euros"},
+                {"role": "assistant", "content": "Noted."},
+                {"role": "user", "content": "What is that per month?"},
+            ]
+        )
+        for amount in (300, 900)
+    )
+    refused = run("tollway_cli", "compare", one, other)
+    assert refused.returncode == 1
+    assert "ConversationDiffers" in refused.stdout
+    assert "earlier turns differ: 300 ≠ 900" in refused.stdout
+    assert run("tollway_cli", "compare", one, one).returncode == 0
+    assert (
+        "messages[0].content" in run("tollway_cli", "compare", '[{"role": "user", "content": 1}]', one).stderr
+    )
+
+
 def test_validate_shows_a_table_with_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text(BAD, encoding="utf-8")
     # Wide enough for the path of any checkout.
