@@ -285,20 +285,3 @@ async def test_what_expires_leaves_no_ghost(
         assert await client.keys(wire.REMEMBERED_PATTERN) == []
         left = (await client.info("memory"))["used_memory"] - before
         assert left < 1_000 * 4_000 / 2, f"their memory is free again, but for {left} bytes"
-
-
-async def test_epochs_that_are_read_every_second_are_not_evicted(
-    start: Start, setup: Setup, fault_redis: EmbeddedRedis
-) -> None:
-    gateway = await start(setup, cache_url=fault_redis.url)
-    async with cache_at(fault_redis.url) as (client, _):
-        await asyncio.sleep(1.5)  # what has just been made is as young as what is read
-        used = (await client.info("memory"))["used_memory"]
-        await client.config_set("maxmemory", used + 3_000_000)
-        await client.config_set("maxmemory-samples", 10)
-        for number in range(100):
-            await client.mset({f"ballast:{number}:{each}": "x" * 1_000 for each in range(100)})
-            await asyncio.sleep(0.03)
-        assert (await client.info("stats"))["evicted_keys"] > 5_000
-        assert await client.exists(wire.EPOCHS_KEY) == 1
-    assert (await gateway.ask(PASSWORD)).status == 200
