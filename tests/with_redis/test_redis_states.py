@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from tests.conftest import Start
-from tests.dataplanes import Setup, SharedEmbedder, compiled
+from tests.dataplanes import Setup, SharedEmbedder, compiled, until
 from tests.processes import wait_for
 from tests.redis_cluster import redis_cluster
 from tests.servers import Provider, provider
@@ -70,12 +70,15 @@ async def test_a_redis_that_loads_its_data_is_a_miss_until_it_has(
         assert client.info("persistence")["loading"], "it still does"
     assert (reply.status, reply.source) == (200, "live")
     assert reply.headers["x-tollway-cache-reason"] == "CacheUnavailable"
-    await asyncio.to_thread(fault_redis._wait_until_ready)
-    for _ in range(100):
-        reply = await gateway.ask("Please, how can I reset my password?")
-        if reply.source == "semantic":
-            break
-        await asyncio.sleep(0.1)
+    with SyncRedis("127.0.0.1", port=fault_redis.port) as client:
+        await asyncio.to_thread(wait_for, lambda: not client.info("persistence")["loading"], "it has loaded")
+    await until(lambda: gateway.dataplane.forgetting.is_trusted)
+    async with cache_at(fault_redis.url) as (loaded, _):
+        for _ in range(100):  # what was loaded is indexed afterwards
+            if await _indexed(loaded):
+                break
+            await asyncio.sleep(0.05)
+    reply = await gateway.ask("Please, how can I reset my password?")
     assert reply.source == "semantic"
 
 
