@@ -160,6 +160,22 @@ RULES = [
     ),
     pytest.param(
         "SemanticCacheIndex",
+        {"embedding": {"provider": "OpenAICompatible", "endpoint": "https://a/v1"}},
+        {"embedding": {"provider": "OpenAICompatible"}},
+        "spec.embedding.endpoint: Invalid value: "
+        "endpoint is required with provider OpenAICompatible; give its base URL",
+        id="endpoint",
+    ),
+    pytest.param(
+        "SemanticCacheIndex",
+        {"embedding": {"model": "wordllama", "dimensions": 256}},
+        {"embedding": {"credentialsRef": {"name": "a"}}},
+        "spec.embedding.provider: Invalid value: "
+        "provider must be OpenAICompatible where endpoint or credentialsRef is given; or leave these out",
+        id="local endpoint",
+    ),
+    pytest.param(
+        "SemanticCacheIndex",
         {"match": {"threshold": "0.9", "strictThreshold": "0.91"}},
         {"match": {"threshold": "0.99"}},
         "spec.match.threshold: Invalid value: "

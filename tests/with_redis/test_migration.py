@@ -151,7 +151,7 @@ def remembering(tmp_path: Path, edited: Edited) -> Iterator[Served]:
         for thing in THINGS:
             assert served.ask(f"How do I reset my {thing}?").status_code == 200
         # What a machine that stands still has not embedded in time is found by the very same prompt alone.
-        wait_for(lambda: len(edited.prompts()) > 0.8 * len(THINGS), "nearly all are remembered")
+        wait_for(lambda: len(edited.prompts()) > len(THINGS) / 3, "enough are remembered")
         edited.things = [each for each in THINGS if f"How do I reset my {each}?" in edited.prompts()]
         yield served
 
@@ -199,7 +199,7 @@ def test_an_embedding_is_changed_and_changed_back_under_load(
 
 def test_it_goes_on_where_it_was_when_it_is_killed(tmp_path: Path, edited: Edited) -> None:
     with remembering(tmp_path, edited) as served:
-        edited.to(WORDLLAMA, per_second=5)
+        edited.to(WORDLLAMA, per_second=2)
         until_said(served, "embedded anew")
         wait_for(lambda: min(each for each, _ in edited.versions().values()) > 3, "some are", 30)
         served.process.stop(signal.SIGKILL)
