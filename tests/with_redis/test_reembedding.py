@@ -38,8 +38,8 @@ PARTITION = wire.index_tag(OLD.id) + "0" * 24
 class Filled:
     """An old version with answers, and a new one that is empty."""
 
-    def __init__(self, redis: Redis, server: EmbeddedRedis, embedder: SharedEmbedder) -> None:
-        self.redis, self.server, self.embedder = redis, server, embedder
+    def __init__(self, redis: Redis, embedder: SharedEmbedder, words: WordLlamaEmbedder) -> None:
+        self.redis, self.embedder, self.words = redis, embedder, words
         self.store = RedisReembedding(redis)
         self.cache = RedisAnswerCache(redis, 5.0, 384)
 
@@ -47,7 +47,7 @@ class Filled:
         """In the versions of these names, and says under which entry."""
         entry = f"{abs(hash(prompt)):032x}"[-32:]
         view = view_of(prompt, self.embedder)
-        (word_vector,) = await (await WordLlamaEmbedder.load(NEW.version.embedding)).vectors_of([prompt])
+        (word_vector,) = await self.words.vectors_of([prompt])
         vectors = [(OLD.version, view.vector), (NEW.version, word_vector)]
         found_by = FoundBy(view, [each for each in vectors if each[0].name in versions])
         await self.cache.put(Place(OLD, PARTITION, entry), found_by, Remembered(b"{}", "cheap", 0, 0.0))
@@ -64,7 +64,7 @@ class Filled:
 
     async def fill(self, embedder: Embedder | None = None) -> Progress:
         """Until it is complete, or something is in the way."""
-        reembedder = Reembedder(self.store, await embedders(self.embedder, embedder))
+        reembedder = Reembedder(self.store, await embedders(self.embedder, embedder or self.words))
         await reembedder.follow(replace(SNAPSHOT, indexes={OLD.id: FILLING}))
         try:
             for _ in range(1_000):
@@ -77,9 +77,9 @@ class Filled:
             await reembedder.follow(SNAPSHOT)
 
 
-async def embedders(encoder: SharedEmbedder, stand_in: Embedder | None) -> Embedders:
-    async def load(embedding: Embedding) -> Embedder:
-        return stand_in or await WordLlamaEmbedder.load(embedding)
+async def embedders(encoder: SharedEmbedder, embedder: Embedder) -> Embedders:
+    async def load(_: Embedding, /) -> Embedder:
+        return embedder
 
     made = Embedders(encoder, {NEW.version.embedding.provider: load})
     await made.prepare(replace(SNAPSHOT, indexes={OLD.id: FILLING}))
@@ -94,7 +94,7 @@ async def filled(
     async with open_store(cache_redis.url, "cache") as store:
         await store.create(NEW.version)
     redis = connect(cache_redis.url, 5.0)
-    yield Filled(redis, cache_redis, embedder)
+    yield Filled(redis, embedder, await WordLlamaEmbedder.load(NEW.version.embedding))
     await redis.aclose()
 
 
@@ -158,18 +158,18 @@ async def test_a_turn_is_one_at_a_time_and_one_that_is_over_notes_nothing(filled
 class Failing:
     """Refuses texts that hold a word, or all of them."""
 
-    def __init__(self, word: str, fault: type[EmbedderFault]) -> None:
-        self._word, self._fault = word, fault
+    def __init__(self, words: Embedder, word: str, fault: type[EmbedderFault]) -> None:
+        self._words, self._word, self._fault = words, word, fault
 
     async def vectors_of(self, texts: Sequence[str]) -> Sequence[Vector]:
         if any(self._word in each for each in texts):
             raise self._fault("no vectors today")
-        return await (await WordLlamaEmbedder.load(NEW.version.embedding)).vectors_of(texts)
+        return await self._words.vectors_of(texts)
 
 
 async def test_an_embedder_that_fails_is_noted_and_the_turn_is_left_to_others(filled: Filled) -> None:
     await filled.remember("How do I reset my router?", OLD_ONE)
-    noted = await filled.fill(Failing("", EmbedderFault))
+    noted = await filled.fill(Failing(filled.words, "", EmbedderFault))
     assert (noted.complete, noted.fault) == (False, "no vectors today")
     await asyncio.sleep(0.1)
     assert not await filled.redis.exists(wire.reembedding_keys(NEW_ONE)[1])
@@ -182,7 +182,7 @@ async def test_a_prompt_that_is_refused_keeps_no_other_from_its_vector(filled: F
     things = [f"thing {number}" for number in range(40)]
     for thing in things:
         await filled.remember(f"How do I reset my {thing}?", OLD_ONE)
-    noted = await filled.fill(Failing("thing 7?", TextRefused))
+    noted = await filled.fill(Failing(filled.words, "thing 7?", TextRefused))
     assert noted.complete
     assert await count(filled) == 39
 
@@ -190,7 +190,7 @@ async def test_a_prompt_that_is_refused_keeps_no_other_from_its_vector(filled: F
 async def test_one_that_finds_too_few_again_is_not_complete(filled: Filled) -> None:
     for number in range(8):
         await filled.remember(f"How do I reset my thing {number}?", OLD_ONE)
-    noted = await filled.fill(Failing("thing", TextRefused))
+    noted = await filled.fill(Failing(filled.words, "thing", TextRefused))
     assert not noted.complete
     assert noted.fault == "of 8 remembered prompts it finds only 0, so it is gone through again"
 
@@ -202,7 +202,7 @@ async def count(filled: Filled) -> int:
 async def test_it_goes_no_faster_than_it_may(filled: Filled) -> None:
     for number in range(12):
         await filled.remember(f"How do I reset my thing {number}?", OLD_ONE)
-    reembedder = Reembedder(filled.store, await embedders(filled.embedder, None))
+    reembedder = Reembedder(filled.store, await embedders(filled.embedder, filled.words))
     await reembedder.follow(replace(SNAPSHOT, indexes={OLD.id: replace(FILLING, reembed_per_second=1)}))
     clock = asyncio.get_running_loop().time
     began = clock()
