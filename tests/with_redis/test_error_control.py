@@ -137,8 +137,14 @@ async def prove(redis: Redis, gateway: Running) -> None:
 
 
 async def primed(gateway: Running) -> None:
+    """With an answer in memory, and word of purges that is fresh enough for it to be served."""
     await gateway.ask(PASSWORD)
     await gateway.stored()
+
+    async def is_trusted() -> bool:
+        return gateway.dataplane.forgetting.is_trusted
+
+    await until(is_trusted)
 
 
 async def test_before_anything_is_proven_near_matches_are_answered_live_and_judged(
