@@ -47,8 +47,8 @@ class Watches:
 
     @property
     def fault(self) -> str:
-        """Why a kind could not be listed the last time; "" when all could."""
-        return next((str(fault) for fault in self._faults.values()), "")
+        """Why kinds could not be listed the last time; "" when all could."""
+        return "; ".join(map(str, self._faults.values()))
 
     @property
     def undefined(self) -> list[str]:
@@ -57,9 +57,10 @@ class Watches:
 
     @property
     def lacking(self) -> str:
-        """Why a kind cannot be listed until somebody sees to that, or ""."""
-        lasting = (fault for fault in self._faults.values() if isinstance(fault, NotFound | Forbidden))
-        return next(map(str, lasting), "")
+        """Why kinds cannot be listed until somebody sees to that, or ""."""
+        return "; ".join(
+            str(fault) for fault in self._faults.values() if isinstance(fault, NotFound | Forbidden)
+        )
 
     @property
     def ages_s(self) -> dict[str, float]:

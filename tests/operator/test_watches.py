@@ -66,7 +66,7 @@ async def test_a_watch_that_tells_nothing_goes_stale_also_while_another_kind_is_
         operator.kube.faults[kind] = NotFound(f"no {kind}")
     assert await operator.look() == {"SemanticCacheIndex"}
     assert set(operator.watches.undefined) == {"TenantBudget", "RoutingPolicy"}
-    assert operator.watches.lacking == "no TenantBudget"
+    assert operator.watches.lacking == operator.watches.fault == "no TenantBudget; no RoutingPolicy"
     del operator.kube.faults["TenantBudget"]
     for _ in range(12):
         clock(2)
