@@ -31,10 +31,10 @@ from tollway_api.snapshot import Index
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
+from tollway_dataplane.comparing import CANDIDATES
 from tollway_dataplane.core.judge import View
 from tollway_dataplane.core.reading import read
 from tollway_dataplane.ports import FoundBy, Place, Remembered, Vector
-from tollway_dataplane.recall import CANDIDATES
 from tollway_operator.provision import provision
 from tollway_operator.redis_store import open_store
 

@@ -48,11 +48,12 @@ from tollway_dataplane.forgetting import Forgetting
 from tollway_dataplane.judging import AnswerJudge, Asking
 from tollway_dataplane.live import Live, Prepare
 from tollway_dataplane.logs import JsonLog
+from tollway_dataplane.lookup import Deadlines
 from tollway_dataplane.metrics import Metrics
 from tollway_dataplane.observe import Observer
 from tollway_dataplane.operating import Operating
 from tollway_dataplane.ports import SnapshotSource, Upstream
-from tollway_dataplane.recall import Deadlines, Recall
+from tollway_dataplane.recall import Recall
 from tollway_dataplane.reembedding import Reembedder
 from tollway_dataplane.service import Service
 from tollway_dataplane.settings import Settings, read_tokens

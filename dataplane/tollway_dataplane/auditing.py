@@ -16,9 +16,10 @@ from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.errors import CacheFault, Refusal
 from tollway_dataplane.forgetting import Forgetting
 from tollway_dataplane.judging import AnswerJudge, Case
+from tollway_dataplane.lookup import Lookup
 from tollway_dataplane.operating import NOTHING
 from tollway_dataplane.ports import Labels, Place, Remembered, Served
-from tollway_dataplane.recall import Lookup, Recall
+from tollway_dataplane.recall import Recall
 
 _MOST_JUDGED_AT_ONCE: Final = 8
 _MOST_NOTES: Final = 1_000

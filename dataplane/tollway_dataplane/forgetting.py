@@ -53,22 +53,22 @@ class Forgetting:
 
     def voids(self, place: Place) -> bool:
         """Whether it was purged since it was named."""
-        return self._epochs.voids(wire.entry_key(place.partition, place.entry))
+        return self._epochs.voids(place.key)
 
     def forget_index(self, index_id: str) -> None:
         self._near.forget(wire.entry_prefix(index_id))
 
     def is_evicted(self, place: Place) -> bool:
         """Whether what is found there may be what was evicted a moment ago, as on a replica that is behind."""
-        return self._evicted.get(wire.entry_key(place.partition, place.entry), 0.0) > time.monotonic()
+        return self._evicted.get(place.key, 0.0) > time.monotonic()
 
     def recalled(self, place: Place) -> Remembered | None:
         """What this process has kept."""
-        return self._near.get(wire.entry_key(place.partition, place.entry), time.time())
+        return self._near.get(place.key, time.time())
 
     def keep(self, place: Place, answer: Remembered) -> None:
         if not self.is_evicted(place):
-            self._near.put(wire.entry_key(place.partition, place.entry), answer)
+            self._near.put(place.key, answer)
 
     async def purge(self, scope: Scope) -> int:
         """Its epoch, once this process has forgotten. Raises CacheFault."""
@@ -80,7 +80,7 @@ class Forgetting:
 
     async def evict(self, place: Place) -> None:
         """One entry, everywhere: here at once, elsewhere as soon as it is heard. Raises CacheFault."""
-        self._drop(wire.entry_key(place.partition, place.entry))
+        self._drop(place.key)
         await self._forgetter.evict(place)
 
     async def refresh(self, wait_s: float = 0.0) -> None:

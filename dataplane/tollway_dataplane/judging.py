@@ -8,6 +8,7 @@ import orjson
 
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import Accuracy, Index, Policy, Tenant
+from tollway_dataplane.comparing import MOST_CHARACTERS
 from tollway_dataplane.core.answer_judging import LIKELY, question, reply_means, verdict_means
 from tollway_dataplane.core.completions import text_of
 from tollway_dataplane.core.decision import Source
@@ -17,9 +18,9 @@ from tollway_dataplane.core.judge import Judge
 from tollway_dataplane.core.routing import choose, named_model
 from tollway_dataplane.dispatch import Answered, Dispatch, Job
 from tollway_dataplane.errors import EmbedderFault
+from tollway_dataplane.lookup import Candidate
 from tollway_dataplane.observe import Observer
 from tollway_dataplane.ports import Encoder
-from tollway_dataplane.recall import MOST_CHARACTERS, Candidate
 from tollway_dataplane.record import Record
 
 

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tollway_api import wire
 from tollway_api.epochs import Epochs, Scope
 from tollway_api.error_control import Tally
 from tollway_api.parts import Head
@@ -51,6 +52,11 @@ class Place:
     index: Index
     partition: str
     entry: str
+
+    @property
+    def key(self) -> str:
+        """Its answer's, in Redis and in memory."""
+        return wire.entry_key(self.partition, self.entry)
 
 
 @dataclass(frozen=True, slots=True)

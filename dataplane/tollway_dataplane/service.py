@@ -18,10 +18,11 @@ from tollway_dataplane.core.routing import choose, named_model
 from tollway_dataplane.dispatch import Answered, Dispatch, Job, Opened, estimated_usage
 from tollway_dataplane.errors import RefusalCode, UpstreamFault
 from tollway_dataplane.live import Live
+from tollway_dataplane.lookup import Lookup
 from tollway_dataplane.observe import Observer
 from tollway_dataplane.operating import Operating
 from tollway_dataplane.ports import Chunk, Remembered
-from tollway_dataplane.recall import Lookup, Recall
+from tollway_dataplane.recall import Recall
 from tollway_dataplane.record import Record
 
 DONE: Final = b"[DONE]"

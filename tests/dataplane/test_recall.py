@@ -18,8 +18,9 @@ from tollway_dataplane.core.reading import Encoded
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.forgetting import Forgetting
 from tollway_dataplane.logs import JsonLog
+from tollway_dataplane.lookup import Deadlines, Lookup
 from tollway_dataplane.ports import MOST_ANSWER_BYTES, FoundBy, Neighbour, News, Place, Remembered, Vector
-from tollway_dataplane.recall import Deadlines, Lookup, Recall
+from tollway_dataplane.recall import Recall
 
 
 class NoClaims:

@@ -58,7 +58,7 @@ class RedisAnswerCache:
         self._replica_rests_until = 0.0
 
     async def get(self, place: Place, within_s: float, *, latest: bool = False) -> Remembered | None:
-        key = wire.entry_key(place.partition, place.entry)
+        key = place.key
         values = await self._read("get", within_s, "HMGET", key, *_FIELDS, latest=latest)
         packed, model, cost, expires_at = values
         if packed is None or model is None:
@@ -108,7 +108,7 @@ class RedisAnswerCache:
             return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]  # as above
 
     async def put(self, place: Place, found_by: FoundBy | None, answer: Remembered) -> None:
-        entry_key = wire.entry_key(place.partition, place.entry)
+        entry_key = place.key
         fields = {name: getattr(answer, name) for name in _FIELDS} | {"body": _packed(answer.body)}
         async with cache_faults("put", self._write_deadline_s):
             pipeline = self._redis.pipeline(transaction=True)

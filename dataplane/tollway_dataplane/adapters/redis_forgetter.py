@@ -82,7 +82,7 @@ class RedisForgetter:
         return str(await self._redis.eval(_SCRIPT, 2, wire.EPOCHS_KEY, wire.NEWS_KEY, *words))
 
     async def evict(self, place: Place) -> None:
-        key = wire.entry_key(place.partition, place.entry)
+        key = place.key
         async with cache_faults("evict", self._deadline_s):
             pipeline = self._redis.pipeline(transaction=False)
             for version in place.index.versions:

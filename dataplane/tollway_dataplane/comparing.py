@@ -1,0 +1,129 @@
+"""May what is remembered of another prompt answer this one? The nearest are fetched, and the judge is asked of each.
+Called by `recall` where the very same prompt is not remembered.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from tollway_api.snapshot import Accuracy, Index
+from tollway_dataplane.core.conversation import may_compare, sought_by
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.facts import Turn
+from tollway_dataplane.core.judge import Judge, View
+from tollway_dataplane.core.reading import read
+from tollway_dataplane.core.verification import verify
+from tollway_dataplane.embedders import Embedders
+from tollway_dataplane.errors import CacheFault, EmbedderFault
+from tollway_dataplane.forgetting import Forgetting
+from tollway_dataplane.lookup import Candidate, Lookup, Patience
+from tollway_dataplane.ports import AnswerCache, Neighbour, Place, Vector
+
+CANDIDATES: Final = 5
+# Many chats may end in the same words, and the nearest by those are told apart by what was said before.
+CANDIDATES_OF_A_CHAT: Final = 16
+# The judge was trained on candidates no further than this, and of those hardly any at the end may be reused.
+LEAST_SIMILARITY: Final = 0.6
+# The encoder reads no further than about this, so longer prompts are not compared by meaning.
+MOST_CHARACTERS: Final = 1_000
+
+
+class Comparing:
+    def __init__(
+        self,
+        cache: AnswerCache,
+        forgetting: Forgetting,
+        embedders: Embedders,
+        judge: Judge,
+        embed_deadline_s: float,
+    ) -> None:
+        self._cache = cache
+        self._forgetting = forgetting
+        self._embedders = embedders
+        self._judge = judge
+        self._embed_deadline_s = embed_deadline_s
+
+    async def by_meaning(
+        self, place: Place, prompt: str, turns: tuple[Turn, ...], patience: Patience
+    ) -> Lookup:
+        if len(prompt) > MOST_CHARACTERS or not may_compare(turns):
+            return Lookup(CacheReason.PROMPT_TOO_LONG, place=place)
+        try:
+            async with asyncio.timeout(self._embed_deadline_s):
+                encoded, vector = await self._embedders.encode(prompt, place.index.version.embedding)
+        except (EmbedderFault, TimeoutError):
+            return Lookup(CacheReason.EMBEDDER_UNAVAILABLE, place=place)
+        view = self._judge.view_of(prompt, encoded, turns)
+        try:
+            lookup = await self._semantic(place, view, vector, patience)
+        except CacheFault as fault:
+            lookup = Lookup(CacheReason(fault.reason), place=place, view=view)
+        return replace(lookup, vector=vector)
+
+    async def _semantic(self, place: Place, view: View, vector: Vector, patience: Patience) -> Lookup:
+        """The nearest neighbour whose answer may serve; otherwise what speaks against the very nearest."""
+        # Long chats take milliseconds to read, and to compare, in which others want to be answered.
+        about = await asyncio.to_thread(sought_by, view.reading, view.turns) if view.turns else ()
+        count = CANDIDATES_OF_A_CHAT if view.turns else CANDIDATES
+        with patience.spend() as within_s:
+            neighbours = await self._cache.nearest(place, vector, count, within_s, about)
+        refused: Lookup | None = None
+        candidate: Candidate | None = None
+        async for reason, probability, neighbour in self._verdicts(view, neighbours, place.index):
+            found = replace(place, entry=neighbour.entry)
+            if reason is CacheReason.SEMANTIC and place.index.accuracy is not None:
+                candidate = candidate or Candidate(found, probability)
+                reason = _within(probability, place.index, place.index.accuracy)  # noqa: PLW2901 - by the bound
+            if reason is CacheReason.SEMANTIC:
+                with patience.spend() as within_s:
+                    answer = await self._cache.get(found, within_s)
+                if self._forgetting.is_evicted(found):
+                    answer = None
+                if answer is not None:
+                    return Lookup(
+                        reason, answer, neighbour.similarity, probability, place, view, candidate=candidate
+                    )
+                reason, candidate = CacheReason.ENTRY_GONE, None  # noqa: PLW2901 - and the next may serve
+            refused = refused or Lookup(reason, None, neighbour.similarity, probability, place, view)
+        return replace(
+            refused or Lookup(CacheReason.NO_NEIGHBOUR, place=place, view=view), candidate=candidate
+        )
+
+    async def _verdicts(
+        self, view: View, neighbours: Sequence[Neighbour], index: Index
+    ) -> AsyncIterator[tuple[CacheReason, float, Neighbour]]:
+        """The nearest first. Where the error rate is bounded, by the loosest point there may be, and the likeliest
+        first, so that what is served at one point is also served at every looser one.
+        """
+        accuracy = index.accuracy
+        if accuracy is None:
+            for each in neighbours:
+                yield *await self._judged(view, each, index), each
+            return
+        least = accuracy.bound.points[-1]
+        loosest = replace(index, threshold=least, strict_threshold=max(least, index.strict_threshold))
+        found = [(*await self._judged(view, each, loosest), each) for each in neighbours]
+        for judged in sorted(found, key=lambda each: -each[1]):
+            yield judged
+
+    async def _judged(self, view: View, neighbour: Neighbour, index: Index) -> tuple[CacheReason, float]:
+        if view.turns:
+            return await asyncio.to_thread(self._verdict, view, neighbour, index)
+        return self._verdict(view, neighbour, index)
+
+    def _verdict(self, view: View, neighbour: Neighbour, index: Index) -> tuple[CacheReason, float]:
+        # The judge's cosine, whatever the index's embedding makes of the two.
+        if float(view.vector @ neighbour.vector) < LEAST_SIMILARITY:
+            return CacheReason.BELOW_THRESHOLD, 0.0
+        theirs = self._judge.view(read(neighbour.prompt), neighbour.vector, neighbour.words, neighbour.turns)
+        verdict = verify(view, theirs, index, self._judge)
+        return verdict.reason, verdict.probability
+
+
+def _within(probability: float, index: Index, accuracy: Accuracy) -> CacheReason:
+    """Whether a neighbour that is likely enough for the loosest point is so for the one that holds now."""
+    if probability >= index.threshold:
+        return CacheReason.SEMANTIC
+    is_wanted = probability >= accuracy.bound.threshold
+    return CacheReason.ERROR_BOUND if is_wanted else CacheReason.BELOW_THRESHOLD
