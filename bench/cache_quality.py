@@ -15,16 +15,17 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bench.cache_streams import best, replay
-from tollway_api.semantic_cache_index import CriticalCheck
+from bench.cache_curves import Curve, Panel, drawing
+from bench.cache_streams import best_of, replay, sweep
 from tollway_dataplane.core.conversation import Chat, difference
 from tollway_dataplane.core.identity import turns_of
-from tollway_dataplane.core.judge import ALL_CHECKS, Judge, ruling, shipped
+from tollway_dataplane.core.judge import Judge, shipped
 from tollway_dataplane.core.reading import read
 from tools.cache_data import Encodings, Row, neighbours, rows
 from tools.judge_training import turned_cosine
 from tools.train_judge import LEAST_COSINE, NEIGHBOURS, STREAMS, WEIGHTS, class_of, gather, labelled, unseen
 
+RESULTS: Final = Path(__file__).parent / "results"
 Scores = npt.NDArray[np.float64]
 BASELINE: Final = 0.90  # the cosine that the tables of plain cosine are read at
 PAIR_SETS: Final = (
@@ -34,6 +35,37 @@ PAIR_SETS: Final = (
     ("intent_pairs", 0.01),
 )
 QQP_LEAST_COSINE: Final = 0.75
+
+
+class Report:
+    """What is printed, and kept for a file unless it shows prompts: no text of the sets may be in this repository."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.panels: list[Panel] = []
+
+    def say(self, *lines: str) -> None:
+        for line in lines:
+            print(line)
+        self.lines += lines
+
+    def write(self, name: str) -> None:
+        RESULTS.mkdir(exist_ok=True)
+        command = "`python -m bench.cache_quality --data FOLDER`"
+        head = (
+            f"# How well the cache tells a question from its like\n\n{command}\n\n![curves]({name}.svg)\n\n"
+        )
+        (RESULTS / f"{name}.md").write_text(head + "\n".join(self.lines) + "\n", encoding="utf-8")
+        (RESULTS / f"{name}.svg").write_text(drawing(self.panels), encoding="utf-8")
+
+    def draw(self, title: str, axes: tuple[str, str], limit: float, curves: list[Curve]) -> None:
+        self.panels.append(Panel(title, *axes, 4 * limit, limit, curves))
+
+
+class Subject(NamedTuple):
+    folder: Path
+    judge: Judge
+    encodings: Encodings
 
 
 class Contender(NamedTuple):
@@ -46,14 +78,13 @@ def scores_of(
     judge: Judge,
     pairs: Sequence[tuple[str, str]],
     encodings: Encodings,
-    checks: frozenset[CriticalCheck] = ALL_CHECKS,
     learned: Scores | None = None,
 ) -> Scores:
     """What `Judge.verdict` would call the probability of each pair; `learned` in place of its own learned part."""
     found = np.zeros(len(pairs))
     asked: list[int] = []
     for i, (a, b) in enumerate(pairs):
-        decided = ruling(encodings.view(b, judge), encodings.view(a, judge), checks)
+        decided = encodings.ruling(a, b)
         if decided is None:
             asked.append(i)
         else:
@@ -64,7 +95,7 @@ def scores_of(
         stored, new = (np.stack([encodings.vector(pairs[i][side]) for i in asked]) for side in (0, 1))
         rows_of = np.array([encodings.features(*pairs[i]) for i in asked])
         turned = turned_cosine(judge.adapter, stored, new)
-        logits = np.column_stack([rows_of, turned]) @ judge.weights + judge.bias
+        logits = judge.network.logits(np.column_stack([rows_of, turned]))
         found[asked] = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
     return found
 
@@ -80,22 +111,40 @@ def recall_at(scores: Scores, same: Scores, limit: float) -> float:
     return float((scores[same == 1] > max(cut, 0.0)).mean())
 
 
-def table(title: str, content: list[Row], same: Scores, contenders: list[Contender], limit: float) -> None:
-    print(f"\n## {title}: {int(same.sum())} good pairs, {int((same == 0).sum())} bad ones")
-    print("| | good served | bad served | precision | " + f"good at <= {limit:.1%} bad |")
-    print("|---|---:|---:|---:|---:|")
+def tradeoff(scores: Scores, same: Scores) -> list[tuple[float, float]]:
+    """(bad pairs served, good pairs served) at every score."""
+    order = np.argsort(-scores, kind="stable")
+    order = order[scores[order] > 0]
+    good, bad = (np.cumsum(same[order] == label) / max(1, (same == label).sum()) for label in (1, 0))
+    ends = np.append(np.diff(scores[order]) != 0, True)
+    return list(zip(bad[ends].tolist(), good[ends].tolist(), strict=True))
+
+
+def table(
+    report: Report, title: str, content: list[Row], same: Scores, contenders: list[Contender], limit: float
+) -> None:
+    report.say(
+        f"\n## {title}: {int(same.sum())} good pairs, {int((same == 0).sum())} bad ones\n",
+        f"| | good served | bad served | precision | good at <= {limit:.1%} bad |",
+        "|---|---:|---:|---:|---:|",
+    )
+    if (same == 0).any():
+        curves = [Curve(name, tradeoff(scores, same)) for name, scores, _ in contenders]
+        report.draw(title, ("bad pairs served", "good pairs served"), limit, curves)
     for name, scores, threshold in contenders:
         hits = scores >= threshold
         good, bad = hits[same == 1], hits[same == 0]
         precision = f"{same[hits].mean():.3f}" if hits.any() else "-"
         wrong = f"{bad.mean():.3f} ({int(bad.sum())})" if len(bad) else "-"
         at_limit = f"{recall_at(scores, same, limit):.3f}" if len(bad) else "-"
-        print(f"| {name} | {good.mean():.3f} | {wrong} | {precision} | {at_limit} |")
+        report.say(f"| {name} | {good.mean():.3f} | {wrong} | {precision} | {at_limit} |")
     categories = sorted({str(row.get("category") or row.get("src") or "") for row in content} - {""})
     if len(categories) < 2:
         return
-    print("\n| served, by category | n | " + " | ".join(c.name for c in contenders) + " |")
-    print("|---|---:|" + "---:|" * len(contenders))
+    report.say(
+        "\n| served, by category | n | " + " | ".join(c.name for c in contenders) + " |",
+        "|---|---:|" + "---:|" * len(contenders),
+    )
     of = np.array([str(row.get("category") or row.get("src")) for row in content])
     for category in categories:
         for label in (1, 0):
@@ -104,7 +153,7 @@ def table(title: str, content: list[Row], same: Scores, contenders: list[Contend
                 cells = " | ".join(
                     f"{(scores[mask] >= threshold).mean():.3f}" for _, scores, threshold in contenders
                 )
-                print(f"| {category}, {'good' if label else 'bad'} | {int(mask.sum())} | {cells} |")
+                report.say(f"| {category}, {'good' if label else 'bad'} | {int(mask.sum())} | {cells} |")
 
 
 def errors(
@@ -128,6 +177,7 @@ def errors(
 
 
 def stream_table(
+    report: Report,
     title: str,
     classes: list[str],
     near: list[tuple[int, int]],
@@ -135,21 +185,27 @@ def stream_table(
     bound: tuple[str, float],
 ) -> None:
     kind, limit = bound
-    print(f"\n## {title}: {len(classes)} requests, nearest {NEIGHBOURS}")
-    print(
-        f"| | hit rate at {kind} <= {limit:.1%} | at score | hit rate as shipped | errors of all | wrong of hits |"
+    report.say(
+        f"\n## {title}: {len(classes)} requests, nearest {NEIGHBOURS}\n",
+        f"| | hit rate at {kind} <= {limit:.1%} | at score | hit rate as shipped | errors of all | wrong of hits |",
+        "|---|---:|---:|---:|---:|---:|",
     )
-    print("|---|---:|---:|---:|---:|---:|")
+    curves = []
     for name, scores, threshold in contenders:
-        top = best(classes, near, scores, kind, limit)
+        outcomes = sweep(classes, near, scores)
+        top = best_of(outcomes, kind, limit)
         as_is = replay(classes, near, scores, threshold)
-        print(
+        wrong = [each.error_rate if kind == "errors of all" else each.wrong_share for each in outcomes]
+        curves.append(Curve(name, [(x, each.hit_rate) for x, each in zip(wrong, outcomes, strict=True)]))
+        report.say(
             f"| {name} | {top.hit_rate:.3f} | {top.threshold:.4f} | {as_is.hit_rate:.3f} | {as_is.error_rate:.4f} "
             f"| {as_is.wrong_share:.3f} |"
         )
+    report.draw(title, (kind, "hit rate"), limit, curves)
 
 
-def stream(folder: Path, name: str, judge: Judge, encodings: Encodings, validated: Scores | None) -> None:
+def stream(report: Report, subject: Subject, name: str, validated: Scores | None = None) -> None:
+    folder, judge, encodings = subject
     content = rows(folder, name)
     encodings.add(row["text"] for row in content)
     vectors = np.stack([encodings.vector(row["text"]) for row in content])
@@ -161,17 +217,21 @@ def stream(folder: Path, name: str, judge: Judge, encodings: Encodings, validate
         learned = scores_of(judge, pairs, encodings, learned=validated)
         contenders.append(Contender("judge, cross-validated", learned, judge.threshold))
     contenders.append(Contender("judge, shipped", scores_of(judge, pairs, encodings), judge.threshold))
-    free = scores_of(judge, pairs, encodings, frozenset())
-    contenders.append(Contender("judge, shipped, no checks", free, judge.threshold))
     bound = ("wrong of hits", 0.02) if name.startswith("qqp") else ("errors of all", 0.005)
-    stream_table(name, [class_of(row) for row in content], near, contenders, bound)
+    stream_table(report, name, [class_of(row) for row in content], near, contenders, bound)
 
 
 def pair_set(
-    folder: Path, name: str, limit: float, judge: Judge, encodings: Encodings, validated: Scores | None
+    report: Report,
+    subject: Subject,
+    name: str,
+    limit: float,
+    validated: Scores | None = None,
+    most: int | None = None,
 ) -> None:
-    content = rows(folder, name)
-    four = labelled(folder, name, encodings)
+    folder, judge, encodings = subject
+    content = rows(folder, name)[:most]
+    four = labelled(folder, name, encodings, most)
     pairs = [(a, b) for a, b, _, _ in four]
     same = np.array([float(label) for _, _, label, _ in four])
     contenders = [Contender("cosine", cosines(pairs, encodings), BASELINE)]
@@ -179,18 +239,44 @@ def pair_set(
         learned = scores_of(judge, pairs, encodings, learned=validated)
         contenders.append(Contender("judge, cross-validated", learned, judge.threshold))
     contenders.append(Contender("judge, shipped", scores_of(judge, pairs, encodings), judge.threshold))
-    table(name, content, same, contenders, limit)
+    table(report, name, content, same, contenders, limit)
     if name == "semanticmemo_pairs":
         of = np.array([row["category"] in {"paraphrase", "opposite-action"} for row in content])
         for contender in contenders:
             found = recall_at(contender.scores[of], same[of], limit)
-            print(f"paraphrases at <= {limit:.1%} opposites, {contender.name}: {found:.3f}")
+            report.say(f"\nparaphrases at <= {limit:.1%} opposites, {contender.name}: {found:.3f}")
+    refusals(report, pairs, same, contenders[1], encodings)
     if name != "intent_pairs":
         errors(name, content, same, contenders[1], judge, encodings)
 
 
-def conversations(folder: Path, judge: Judge, encodings: Encodings) -> None:
+def refusals(
+    report: Report,
+    pairs: Sequence[tuple[str, str]],
+    same: Scores,
+    contender: Contender,
+    encodings: Encodings,
+) -> None:
+    """What refuses good pairs and bad ones, most good ones first."""
+    counted: dict[str, list[int]] = {}
+    for (a, b), label, score in zip(pairs, same, contender.scores, strict=True):
+        if score < contender.threshold:
+            decided = encodings.ruling(a, b)
+            cause = "the learned part" if decided is None else _kind(decided.explanation)
+            counted.setdefault(cause, [0, 0])[int(label)] += 1
+    report.say(f"\n| refused by, {contender.name} | good | bad |", "|---|---:|---:|")
+    for cause, (bad, good) in sorted(counted.items(), key=lambda item: (-item[1][1], -item[1][0]))[:12]:
+        report.say(f"| {cause} | {good} | {bad} |")
+
+
+def _kind(explanation: str) -> str:
+    """Without the words it is about."""
+    return "links differ" if explanation.startswith("'") else explanation.partition(":")[0]
+
+
+def conversations(report: Report, subject: Subject) -> None:
     """Whether a chat's answer would be served to another with the same last message."""
+    folder, judge, encodings = subject
     content = rows(folder, "fow_conversations")
     pairs = [(row["a"][-1]["content"], row["b"][-1]["content"]) for row in content]
     encodings.add(text for pair in pairs for text in pair)
@@ -210,26 +296,32 @@ def conversations(folder: Path, judge: Judge, encodings: Encodings) -> None:
         Contender("judge, last message", judged, judge.threshold),
         Contender("judge, whole chat", judged * agree, judge.threshold),
     ]
-    table("fow_conversations", content, same, contenders, 0.03)
+    table(report, "fow_conversations", content, same, contenders, 0.03)
     wrong = [i for i in range(len(same)) if contenders[2].scores[i] >= judge.threshold and not same[i]]
     missed = [i for i in range(len(same)) if contenders[2].scores[i] < judge.threshold and same[i]]
     print(f"\n### fow_conversations: {len(wrong)} bad pairs served, {len(missed)} good ones not, of which")
     for i in (*wrong, *missed):
         print(f"- {content[i]['category']}: {pairs[i][1]!r}: {said[i] or 'the last messages differ'}")
     middle, p95, most = np.percentile(took, [50, 95, 100])
-    print(f"\nOne chat against another: {middle:.2f} ms at the median, {p95:.2f} at p95, {most:.2f} at most.")
+    report.say(
+        f"\nOne chat against another: {middle:.2f} ms at the median, {p95:.2f} at p95, {most:.2f} at most."
+    )
 
 
-def timing(judge: Judge, encodings: Encodings, pairs: Sequence[tuple[str, str]]) -> None:
+def timing(report: Report, subject: Subject) -> None:
     """A look-up reads the candidate's prompt anew, so that is in the time of a candidate."""
+    folder, judge, encodings = subject
     every: list[float] = []
-    for a, b in pairs:
+    for row in rows(folder, "fow_pairs"):
+        a, b = row["a"], row["b"]
         ours = judge.view(read(b), encodings.vector(b), encodings.words(b))
-        began = time.perf_counter()
+        began = time.thread_time()
         judge.verdict(ours, judge.view(read(a), encodings.vector(a), encodings.words(a)))
-        every.append(1e3 * (time.perf_counter() - began))
+        every.append(1e3 * (time.thread_time() - began))
     middle, p95, most = np.percentile(every, [50, 95, 99])
-    print(f"\nOne candidate on one core: {middle:.2f} ms at the median, {p95:.2f} at p95, {most:.2f} at p99.")
+    report.say(
+        f"\nOne candidate, of one core: {middle:.2f} ms at the median, {p95:.2f} at p95, {most:.2f} at p99."
+    )
 
 
 def main() -> None:
@@ -243,30 +335,34 @@ def main() -> None:
         "--unseen", action="store_true", help="the shipped model was not trained on these data"
     )
     parser.add_argument("--qqp", choices=["with", "without", "only"], default="with", help="the largest set")
+    parser.add_argument(
+        "--most", type=int, help="of the largest set of pairs, only so many from its beginning"
+    )
+    parser.add_argument("--save", action="store_true", help="write tables and curves to bench/results/")
     asked = parser.parse_args()
-    encodings, judge = Encodings(asked.keep), shipped()
-    print(f"\nThe judge serves from probability {judge.threshold}; cosine is read at {BASELINE}.")
+    subject, report = Subject(asked.data, shipped(), Encodings(asked.keep)), Report()
+    report.say(f"The judge serves from probability {subject.judge.threshold}; cosine is read at {BASELINE}.")
     if asked.qqp != "only":
-        trained_sets(asked.data, judge, encodings, None if asked.unseen else (asked.seed, asked.keep))
+        trained_sets(report, subject, None if asked.unseen else (asked.seed, asked.keep))
     if asked.qqp != "without":
-        pair_set(asked.data, "qqp_pairs", 0.01, judge, encodings, None)
-        stream(asked.data, "qqp_stream", judge, encodings, None)
+        pair_set(report, subject, "qqp_pairs", 0.01, most=asked.most)
+        stream(report, subject, "qqp_stream")
+    if asked.save:
+        report.write("cache_quality_qqp" if asked.qqp == "only" else "cache_quality")
 
 
-def trained_sets(
-    folder: Path, judge: Judge, encodings: Encodings, validation: tuple[int, Path] | None
-) -> None:
+def trained_sets(report: Report, subject: Subject, validation: tuple[int, Path] | None) -> None:
     validated: dict[str, Scores] = {}
     if validation is not None:
-        trained = gather(folder, encodings)
+        trained = gather(subject.folder, subject.encodings)
         likely, _, _ = unseen(trained, *validation)
         validated = {name: likely[trained.source == name] for name in WEIGHTS}
     for name, limit in PAIR_SETS:
-        pair_set(folder, name, limit, judge, encodings, validated.get(name))
-    conversations(folder, judge, encodings)
+        pair_set(report, subject, name, limit, validated.get(name))
+    conversations(report, subject)
     for name in STREAMS:
-        stream(folder, name, judge, encodings, validated.get(name))
-    timing(judge, encodings, [(row["a"], row["b"]) for row in rows(folder, "fow_pairs")])
+        stream(report, subject, name, validated.get(name))
+    timing(report, subject)
 
 
 if __name__ == "__main__":

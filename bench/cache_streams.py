@@ -40,13 +40,22 @@ def replay(
     return Outcome(threshold, hits / len(classes), wrong / len(classes), wrong / hits if hits else 0.0)
 
 
+def sweep(classes: Sequence[str], near: Sequence[tuple[int, int]], scores: Scores) -> list[Outcome]:
+    """By rising threshold."""
+    steps = np.unique(np.quantile(scores[scores > 0], np.linspace(0.01, 0.999, STEPS)))
+    return [replay(classes, near, scores, float(threshold)) for threshold in steps]
+
+
 def best(
     classes: Sequence[str], near: Sequence[tuple[int, int]], scores: Scores, kind: str, limit: float
 ) -> Outcome:
     """The most hits at which the errors, of all requests or of hits, stay within the limit."""
+    return best_of(sweep(classes, near, scores), kind, limit)
+
+
+def best_of(outcomes: Sequence[Outcome], kind: str, limit: float) -> Outcome:
     top = Outcome(1.0, 0.0, 0.0, 0.0)
-    for threshold in np.unique(np.quantile(scores[scores > 0], np.linspace(0.01, 0.999, STEPS))):
-        found = replay(classes, near, scores, float(threshold))
+    for found in outcomes:
         errors = found.error_rate if kind == "errors of all" else found.wrong_share
         if errors <= limit and found.hit_rate > top.hit_rate:
             top = found

@@ -14,14 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
-from tollway_dataplane.core.critical_facts import conflict
-from tollway_dataplane.core.judge import Judge, View
+from tollway_dataplane.core.judge import Judge, Verdict, View, ruling
 from tollway_dataplane.core.pair_features import features
 from tollway_dataplane.core.reading import Reading, WordVectors, read, word_vectors
 
 Row = dict[str, Any]
 Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 _BATCH: Final = 32
 
 
@@ -39,8 +37,9 @@ class Encodings:
         if kept.exists():
             self._known = pickle.loads(kept.read_bytes())  # noqa: S301 - it wrote the file itself
         self._readings: dict[str, Reading] = {}
-        self._features: dict[tuple[str, str], Doubles] = {}
+        self._features: dict[tuple[str, str], Floats] = {}
         self._views: dict[str, View] = {}
+        self._rulings: dict[tuple[str, str], Verdict | None] = {}
 
     def add(self, texts: Iterable[str]) -> None:
         missing = sorted(set(texts) - self._known.keys(), key=lambda text: (len(text), text))
@@ -68,14 +67,14 @@ class Encodings:
     def words(self, text: str) -> WordVectors:
         return self._known[text][1]
 
-    def features(self, a: str, b: str) -> Doubles:
+    def features(self, a: str, b: str) -> Floats:
         """Kept, since they are the same either way round and asked for again."""
         key = (a, b) if a < b else (b, a)
         found = self._features.get(key)
         if found is None:
             cosine = float(self.vector(a) @ self.vector(b))
             row = features(self.reading(a), self.reading(b), self.words(a), self.words(b), cosine)
-            found = self._features[key] = np.array(row)
+            found = self._features[key] = np.array(row, dtype=np.float32)
         return found
 
     def view(self, text: str, judge: Judge) -> View:
@@ -84,8 +83,16 @@ class Encodings:
             found = self._views[text] = judge.view(self.reading(text), self.vector(text), self.words(text))
         return found
 
-    def in_conflict(self, a: str, b: str) -> bool:
-        return conflict(self.reading(a), self.reading(b)) is not None
+    def ruling(self, a: str, b: str) -> Verdict | None:
+        """What is decided without the learned part, if anything. Kept, since it hangs on no weights."""
+        key = (a, b) if a < b else (b, a)
+        if key not in self._rulings:
+            one, other = (
+                View(self.reading(text), self.words(text), self.vector(text), self.vector(text))
+                for text in (b, a)
+            )
+            self._rulings[key] = ruling(one, other)
+        return self._rulings[key]
 
 
 def neighbours(vectors: Floats, count: int, least: float) -> list[tuple[int, int]]:

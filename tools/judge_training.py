@@ -1,26 +1,34 @@
 """How the judge learns: a linear map that turns sentence vectors so that what matters for reuse weighs more, and a
-logistic regression over the pair's features and the turned cosine. Plain numpy, the same bytes from the same seed.
+small network over the pair's features and the turned cosine. Plain numpy, the same bytes from the same seed.
 """
 
 import base64
 import json
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tollway_dataplane.core.network import Network
 from tollway_dataplane.core.pair_features import NAMES
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
-RIDGE: Final = 33.0
-EPOCHS: Final = 3
+EPOCHS: Final = 2
+LEAST_WEIGHT: Final = 0.3  # of a pair that the map learns from; the many that weigh less only take time
 BATCH: Final = 512
 RATE: Final = 3e-4
 PULL: Final = 0.1  # of the map back to what the encoder says
 INNER_FOLDS: Final = 2
+# Of the network: as many of them, each begun otherwise, are averaged, which is one network with all their units.
+MEMBERS: Final = 5
+UNITS: Final = 24
+NETWORK_EPOCHS: Final = 16
+NETWORK_BATCH: Final = 1_024
+NETWORK_RATE: Final = 3e-3
+DECAY: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -40,13 +48,11 @@ class Pairs:
 @dataclass(frozen=True)
 class Model:
     adapter: Floats
-    weights: Doubles
-    bias: float
+    network: Network
 
     def logits(self, pairs: Pairs) -> Doubles:
         adapted = turned_cosine(self.adapter, pairs.a, pairs.b)
-        logits: Doubles = np.column_stack([pairs.features, adapted]) @ self.weights + self.bias
-        return logits
+        return self.network.logits(np.column_stack([pairs.features, adapted]))
 
 
 def turned_cosine(adapter: Floats, a: Floats, b: Floats) -> Floats:
@@ -64,6 +70,7 @@ def folds(group: npt.NDArray[np.int64], count: int, seed: int) -> list[tuple[Pla
 
 def fit_adapter(pairs: Pairs, rows: Places, seed: int) -> Floats:
     """Adam on the weighted logistic loss of a scaled and shifted cosine, started from the identity."""
+    rows = rows[pairs.weight[rows] >= LEAST_WEIGHT]
     random = np.random.default_rng(seed)
     size = pairs.a.shape[1]
     start = np.eye(size, dtype=np.float32)
@@ -100,25 +107,58 @@ def fit_adapter(pairs: Pairs, rows: Places, seed: int) -> Floats:
     return adapter
 
 
-def fit_logistic(
-    table: Doubles, same: npt.NDArray[np.int8], weight: Doubles, ridge: float
-) -> tuple[Doubles, float]:
-    """Newton's method on standardised columns; the weights come back for columns as they are."""
-    middle, spread = table.mean(0), table.std(0) + 1e-9
-    x = np.column_stack([(table - middle) / spread, np.ones(len(table))])
-    penalty = np.full(x.shape[1], ridge)
-    penalty[-1] = 0.0
-    beta = np.zeros(x.shape[1])
-    for _ in range(30):
-        p = 1 / (1 + np.exp(-(x @ beta)))
-        gradient = x.T @ (weight * (p - same)) + penalty * beta
-        curvature = (x * (weight * p * (1 - p))[:, None]).T @ x + np.diag(penalty + 1e-9)
-        move = np.linalg.solve(curvature, gradient)
-        beta -= move
-        if float(np.abs(move).max()) < 1e-8:
-            break
-    weights = beta[:-1] / spread
-    return weights, float(beta[-1] - weights @ middle)
+def fit_network(table: Doubles, same: npt.NDArray[np.int8], weight: Doubles, seed: int) -> Network:
+    middle, spread = table.mean(0), table.std(0) + 1e-6
+    x = np.clip((table - middle) / spread, -6, 6)
+    every = [_fit_member(x, same, weight / weight.mean(), seed + member) for member in range(MEMBERS)]
+    return Network(
+        middle,
+        spread,
+        np.concatenate([member[0] for member in every], axis=1),
+        np.concatenate([member[1] for member in every]),
+        np.concatenate([member[2] for member in every]) / MEMBERS,
+        np.mean([member[3] for member in every], axis=0),
+        float(np.mean([member[4] for member in every])),
+    )
+
+
+def _fit_member(x: Doubles, same: npt.NDArray[np.int8], weight: Doubles, seed: int) -> list[Doubles]:
+    """Adam on the weighted logistic loss with decaying steps: hidden, shift, out, direct, bias."""
+    random = np.random.default_rng(seed)
+    count, size = x.shape
+    parts: list[Doubles] = [
+        random.normal(0, 1 / np.sqrt(size), (size, UNITS)), np.zeros(UNITS),
+        random.normal(0, 0.3 / np.sqrt(UNITS), UNITS), np.zeros(size), np.zeros(1),
+    ]  # fmt: skip
+    decay = (DECAY, 0.0, DECAY, 0.3 * DECAY, 0.0)
+    first, second = ([np.zeros_like(part) for part in parts] for _ in range(2))
+    steps = NETWORK_EPOCHS * -(-count // NETWORK_BATCH)
+    step = 0
+    for _ in range(NETWORK_EPOCHS):
+        order = random.permutation(count)
+        for at in range(0, count, NETWORK_BATCH):
+            batch = order[at : at + NETWORK_BATCH]
+            step += 1
+            hidden, shift, out, direct, bias = parts
+            lit = np.tanh(x[batch] @ hidden + shift)
+            chance = 1 / (1 + np.exp(-(lit @ out + x[batch] @ direct + bias)))
+            off = (chance - same[batch]) * weight[batch] / len(batch)
+            back = np.outer(off, out) * (1 - lit * lit)
+            gradients = (
+                x[batch].T @ back,
+                back.sum(0),
+                lit.T @ off,
+                x[batch].T @ off,
+                off.sum(keepdims=True),
+            )
+            rate = NETWORK_RATE * (1 - step / (steps + 1))
+            for i, (part, gradient) in enumerate(zip(parts, gradients, strict=True)):
+                pulled = gradient + decay[i] * part
+                first[i] = 0.9 * first[i] + 0.1 * pulled
+                second[i] = 0.999 * second[i] + 0.001 * pulled**2
+                move = (first[i] / (1 - 0.9**step)) / (np.sqrt(second[i] / (1 - 0.999**step)) + 1e-8)
+                parts[i] = part - rate * move
+    return parts
 
 
 def fit(pairs: Pairs, rows: Places, seed: int) -> Model:
@@ -129,8 +169,8 @@ def fit(pairs: Pairs, rows: Places, seed: int) -> Model:
         turned[rows[test]] = turned_cosine(inner, pairs.a[rows[test]], pairs.b[rows[test]])
     asked = rows[~pairs.vetoed[rows] & (pairs.weight[rows] > 0)]
     table = np.column_stack([pairs.features[asked], turned[asked]])
-    weights, bias = fit_logistic(table, pairs.same[asked], pairs.weight[asked], RIDGE)
-    return Model(fit_adapter(pairs, rows, seed), weights, bias)
+    network = fit_network(table, pairs.same[asked], pairs.weight[asked], seed)
+    return Model(fit_adapter(pairs, rows, seed), network)
 
 
 def cross_validate(pairs: Pairs, count: int, seed: int) -> Doubles:
@@ -143,23 +183,42 @@ def cross_validate(pairs: Pairs, count: int, seed: int) -> Doubles:
 
 
 def calibrate(logits: Doubles, same: npt.NDArray[np.int8], weight: Doubles) -> tuple[float, float]:
-    """Platt's (1999) slope and shift, which make logits of unseen pairs those of a probability."""
-    weights, bias = fit_logistic(logits[:, None], same, weight, 1e-6)
-    return float(weights[0]), bias
+    """Platt's (1999) slope and shift, which make logits of unseen pairs those of a probability, by Newton's method."""
+    x = np.column_stack([logits, np.ones(len(logits))])
+    beta = np.zeros(2)
+    for _ in range(50):
+        chance = 1 / (1 + np.exp(-np.clip(x @ beta, -60, 60)))
+        curvature = (x * (weight * chance * (1 - chance))[:, None]).T @ x + 1e-6 * np.eye(2)
+        move = np.linalg.solve(curvature, x.T @ (weight * (chance - same)))
+        beta -= move
+        if float(np.abs(move).max()) < 1e-8:
+            break
+    return float(beta[0]), float(beta[1])
 
 
 def pack(model: Model, slope: float, shift: float, threshold: float) -> str:
-    """The file that ships: the map's difference from the identity in 8 bits, weights with the calibration in them."""
+    """The file that ships: the map's difference from the identity in 8 bits, the network with the calibration in it."""
     difference = model.adapter - np.eye(len(model.adapter), dtype=np.float32)
     scale = float(np.abs(difference).max()) / 127
     packed = np.rint(difference / scale).astype(np.int8)
+    network = replace(
+        model.network,
+        out=model.network.out * slope,
+        direct=model.network.direct * slope,
+        bias=model.network.bias * slope + shift,
+    )
     content = {
         "features": [*NAMES, "adapted"],
-        "weights": [float(f"{value:.7g}") for value in model.weights * slope],
-        "bias": float(f"{model.bias * slope + shift:.7g}"),
         "threshold": round(threshold, 4),
+        "network": {name: _rounded(value) for name, value in asdict(network).items()},
         "dimensions": len(difference),
         "adapterScale": scale,
         "adapter": base64.b64encode(packed.tobytes()).decode(),
     }
-    return json.dumps(content, indent=1) + "\n"
+    return json.dumps(content) + "\n"
+
+
+def _rounded(value: Doubles | float) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    return np.vectorize(lambda each: float(f"{each:.5g}"))(value).tolist()

@@ -10,7 +10,7 @@ from typing import Final
 
 from tollway_dataplane.core.everyday_words import FUNCTION
 from tollway_dataplane.core.lexicon import Relation, english
-from tollway_dataplane.core.pair_features import has_like
+from tollway_dataplane.core.likeness import without_like
 from tollway_dataplane.core.reading import Reading
 
 # Between two words these let them be exchanged: "cats and dogs".
@@ -18,7 +18,9 @@ _JOINERS: Final = frozenset({"and", "or", "vs", "versus", "between"})
 # What is said with one of these in one prompt and without in the other may have its words in another order: "symptoms
 # of flu", "flu symptoms".
 _TURNERS: Final = frozenset("of by for in on at from to with about".split())
+_ARTICLES: Final = frozenset({"a", "an", "the"})
 _LONG: Final = 9  # content words
+_FEW_LEFT: Final = 4
 # What is asked to be done with the rest, in words that hardly change the answer.
 _REQUESTS: Final = frozenset(
     "list name provide give offer create make write generate develop outline describe explain explanation detail "
@@ -62,21 +64,37 @@ def exchanged(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
             return None
         del left[place]
         places.append(place)
-    turned = next((k for k in range(len(places) - 1) if places[k] > places[k + 1]), None)
-    if turned is None or _turners(ours) != _turners(theirs):
+    turned = [(k, m) for k in range(len(places)) for m in range(k + 1, len(places)) if places[k] > places[m]]
+    if not turned or _turners(ours) != _turners(theirs):
         return None
     if _JOINERS & set(ours.low) and _JOINERS & set(theirs.low):
         return None
     if ("," in ours.text or "," in theirs.text) and _is_rotated(places):
         return None  # "In the shower, why is …"
-    return ours.low[ours.content[turned]], ours.low[ours.content[turned + 1]]
+    same_words = sorted(ours.lemmas) == sorted(theirs.lemmas)
+    for k, m in turned:
+        apart = _between(ours, ours.content[k], ours.content[m])
+        if same_words or apart == _between(theirs, places[m], places[k]):
+            return ours.low[ours.content[k]], ours.low[ours.content[m]]
+    return None
+
+
+def _between(reading: Reading, first: int, last: int) -> tuple[str, ...]:
+    """What stands between two words, articles left out. Where that is the same, two that are exchanged have changed
+    parts: "is A faster than B". In "I lost my card" and "my card got lost" it is not.
+    """
+    return tuple(lemma for lemma in reading.lemmas[first + 1 : last] if lemma not in _ARTICLES)
 
 
 def left_over(ours: Reading, theirs: Reading) -> list[str]:
-    """Of a long prompt, words for which the other one has none like it."""
-    if max(len(ours.content), len(theirs.content)) < _LONG:
+    """Of a long prompt, words for which the other one has none like it, where they are few beside those that it has:
+    many are as many for the learned part, which is to judge them.
+    """
+    longest = max(len(ours.content), len(theirs.content))
+    if longest < _LONG:
         return []
-    return [*_without_like(ours, theirs), *_without_like(theirs, ours)]
+    left = [*_without_like(ours, theirs), *_without_like(theirs, ours)]
+    return left if len(left) <= max(_FEW_LEFT, longest / 3) else []
 
 
 def persons_differ(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
@@ -109,10 +127,8 @@ def _without_politeness(reading: Reading) -> str:
 def _without_like(of: Reading, against: Reading) -> list[str]:
     return [
         of.low[i]
-        for i in of.content
-        if of.lemmas[i] not in _REQUESTS
-        and of.low[i] not in FUNCTION
-        and not has_like(of.lemmas[i], of.low[i], against, Relation.SYNONYM)
+        for i in without_like(of, against)
+        if of.lemmas[i] not in _REQUESTS and of.low[i] not in FUNCTION
     ]
 
 

@@ -10,9 +10,10 @@ from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.everyday_words import FUNCTION, POLARITY
 from tollway_dataplane.core.lexicon import Relation, english
-from tollway_dataplane.core.pair_features import has_like, parity_differs, polarity_conflict
+from tollway_dataplane.core.likeness import alike, has_like, is_misspelling
+from tollway_dataplane.core.pair_features import parity_differs, polarity_conflict
 from tollway_dataplane.core.quantities import is_unit, unit
-from tollway_dataplane.core.reading import TURNING, Reading
+from tollway_dataplane.core.reading import TURNING, Reading, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,17 @@ def conflict(
 
 
 def _quoted(ours: Reading, theirs: Reading) -> Conflict | None:
-    return _sets(ours.quoted, theirs.quoted, CacheReason.KEYWORDS_DIFFER, "quoted text differs")
+    mine, yours = (
+        frozenset(quoted for quoted in one.quoted if quoted in other.quoted or not _says(other, quoted))
+        for one, other in ((ours, theirs), (theirs, ours))
+    )
+    return _sets(mine, yours, CacheReason.KEYWORDS_DIFFER, "quoted text differs")
+
+
+def _says(reading: Reading, quoted: str) -> bool:
+    """Whether a prompt has without marks what the other one quotes, which must be more than little words."""
+    words = read(quoted).low
+    return not FUNCTION.issuperset(words) and f" {' '.join(words)} " in f" {' '.join(reading.low)} "
 
 
 def _numbers(ours: Reading, theirs: Reading) -> Conflict | None:
@@ -66,20 +77,29 @@ def _codes(ours: Reading, theirs: Reading) -> Conflict | None:
 
 def _names(ours: Reading, theirs: Reading) -> Conflict | None:
     mine, yours = _unmatched_names(ours, theirs), _unmatched_names(theirs, ours)
+    if bool(mine) != bool(yours):
+        # "ATM", "PIN", said by one of them only, are words like others.
+        mine, yours = (
+            [name for name in names if not _is_acronym(name, reading)]
+            for names, reading in ((mine, ours), (yours, theirs))
+        )
     if not mine and not yours:
         # Words that no dictionary has, one on either side, are brands, drugs, products.
         mine, yours = _unmatched_strangers(ours, theirs), _unmatched_strangers(theirs, ours)
+        mine, yours = mine or _resembling(theirs, ours, yours), yours or _resembling(ours, theirs, mine)
         if not mine or not yours:
             return None
     return Conflict(CacheReason.KEYWORDS_DIFFER, _differ("names differ", mine, yours))
 
 
+_BEGINNING: Final = 5  # letters
 _SOUGHT: Final = frozenset("time place person cause".split())
 
 
 def _question(ours: Reading, theirs: Reading) -> Conflict | None:
     """When is not where."""
-    if ours.question != theirs.question and {ours.question, theirs.question} <= _SOUGHT:
+    differ = ours.question != theirs.question and {ours.question, theirs.question} <= _SOUGHT
+    if differ and alike(ours, theirs):
         shown = [ours.question], [theirs.question]
         return Conflict(CacheReason.KEYWORDS_DIFFER, _differ("what is asked for differs", *shown))
     return None
@@ -130,7 +150,8 @@ _NARROWING: Final = frozenset({"only", "first", "last"})
 
 
 def _scope(ours: Reading, theirs: Reading) -> Conflict | None:
-    if narrowed := (ours.scope ^ theirs.scope) & _NARROWING:
+    narrowed = (ours.scope ^ theirs.scope) & _NARROWING
+    if narrowed and alike(ours, theirs):
         mine, yours = narrowed & ours.scope, narrowed & theirs.scope
         return Conflict(CacheReason.SCOPE_DIFFERS, _differ("scope differs", sorted(mine), sorted(yours)))
     for pair in _SCOPES:
@@ -152,7 +173,7 @@ _LIGHT_MANNERS: Final = frozenset(
 def _manner(ours: Reading, theirs: Reading) -> Conflict | None:
     """Safely, permanently: an adverb on one side whose word the other does not have in any form."""
     mine, yours = _manners(ours, theirs), _manners(theirs, ours)
-    if bool(mine) == bool(yours):
+    if bool(mine) == bool(yours) or not alike(ours, theirs):
         return None
     return Conflict(CacheReason.SCOPE_DIFFERS, _differ("manner differs", mine, yours))
 
@@ -212,6 +233,8 @@ def _negation(ours: Reading, theirs: Reading) -> Conflict | None:
     """A negation on one side that no opposite word on the other makes up for."""
     if ours.negations % 2 == theirs.negations % 2 or not parity_differs(ours, theirs):
         return None
+    if not alike(ours, theirs):
+        return None
     shown = [["not"] * (reading.negations % 2) for reading in (ours, theirs)]
     return Conflict(CacheReason.NEGATION_DIFFERS, _differ("negation differs", *shown))
 
@@ -256,6 +279,36 @@ def _unmatched_strangers(ours: Reading, theirs: Reading) -> list[str]:
         and len(lemma) > 2
         and not has_like(lemma, lemma, theirs, Relation.BROADER)
     ]
+
+
+def _resembling(of: Reading, against: Reading, strangers: list[str]) -> list[str]:
+    """Words of the other prompt that begin as a stranger does and are neither a slip nor the beginning of it:
+    prednisone is not prednisolone.
+    """
+    return [
+        lemma
+        for lemma in (against.lemmas[i] for i in against.content)
+        if lemma not in of.lemmas
+        and any(
+            lemma[:_BEGINNING] == each[:_BEGINNING]
+            and not lemma.startswith(each)
+            and not each.startswith(lemma)
+            for each in strangers
+            if len(each) > _BEGINNING and not is_misspelling(lemma, each)
+        )
+    ]
+
+
+def _is_acronym(name: str, reading: Reading) -> bool:
+    lexicon = english()
+    return (
+        lexicon.is_ordinary(name)
+        and not lexicon.is_name(name)
+        and any(
+            len(shown) > 1 and shown.isupper() and lemma == name
+            for shown, lemma in zip(reading.shown, reading.lemmas, strict=True)
+        )
+    )
 
 
 def _is_abbreviation(name: str, of: Reading) -> bool:

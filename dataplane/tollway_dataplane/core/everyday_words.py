@@ -41,7 +41,7 @@ SCOPE: Final = {
     word: group
     for group, words in {
         "all": "all every each everything everyone entire whole always both",
-        "only": "only solely exclusively just merely sole",
+        "only": "only solely exclusively merely sole",
         "except": "except excluding besides apart unless but",
         "first": "first earliest initial",
         "last": "last latest final newest",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tollway_dataplane.core.lexicon import english
+from tollway_dataplane.core.likeness import alike
 from tollway_dataplane.core.reading import Reading
 
 _LEAD: Final = re.compile(
@@ -20,6 +21,7 @@ _TENSES: Final = {
     "present": re.compile(r"\b(?:is|are|am|does|isn't|aren't|doesn't|currently|nowadays)\b"),
     "future": re.compile(r"\b(?:will|won't|'ll)\b"),
 }
+_HABIT: Final = re.compile(r"\b(?:does|doesn't)\b")
 _POLITE: Final = re.compile(
     r"\b(?:will|would|could|can) you\b|^\W*(?:what|how) (?:is|are) (?:the|some|ways)\b"
 )
@@ -39,20 +41,38 @@ _TIMES: Final = {
     for word in words.split()
 }  # fmt: skip
 _QUANTIFIERS: Final = re.compile(r"\b(a few|few|a little|little|either|neither|both)\b")
+_EXCHANGE: Final = re.compile(r"\b(give|get)\b")
+_ASKED: Final = re.compile(
+    r"^\W*(?:please\W+)?(?:give|get)\b|\b(?:give|get) (?:me|us)\b|\bget (?=to\b|\w+ed\b)"
+)
 _LONG_NAME: Final = 4  # letters
+Frames = tuple[tuple[str, Callable[[Reading], set[str]]], ...]
 
 
 def framed_otherwise(ours: Reading, theirs: Reading) -> str:
-    """What differs, "" when nothing does."""
-    for label, found in _FRAMES:
-        mine, yours = found(ours), found(theirs)
-        if mine and yours and mine.isdisjoint(yours):
-            return _shown(label, mine, yours)
+    """What differs, "" when nothing does. How it is asked counts where the two hardly differ in what they ask about."""
+    if difference := _disjoint(_FRAMES, ours, theirs):
+        return difference
+    if (difference := asked_otherwise(ours, theirs)) and alike(ours, theirs):
+        return difference
     mine, yours = _bounds(ours), _bounds(theirs)
     if mine != yours:
         return _shown("bounds differ", mine, yours)
     mine, yours = _strangers(ours, theirs), _strangers(theirs, ours)
     return _shown("names differ", mine, yours) if mine and yours else ""
+
+
+def asked_otherwise(ours: Reading, theirs: Reading) -> str:
+    """Another question word, another tense."""
+    return _disjoint(_QUESTIONS, ours, theirs)
+
+
+def _disjoint(frames: Frames, ours: Reading, theirs: Reading) -> str:
+    for label, found in frames:
+        mine, yours = found(ours), found(theirs)
+        if mine and yours and mine.isdisjoint(yours):
+            return _shown(label, mine, yours)
+    return ""
 
 
 def _lead(reading: Reading) -> set[str]:
@@ -68,11 +88,18 @@ def _lead(reading: Reading) -> set[str]:
 
 def _tenses(reading: Reading) -> set[str]:
     text = _POLITE.sub(" ", reading.plain)
-    return {tense for tense, words in _TENSES.items() if words.search(text)}
+    found = {tense for tense, words in _TENSES.items() if words.search(text)}
+    # What takes a day will take a day.
+    return found | {"future"} if _HABIT.search(text) else found
 
 
 def _times(reading: Reading) -> set[str]:
     return {_TIMES[low] for low in reading.low if low in _TIMES}
+
+
+def _exchange(reading: Reading) -> set[str]:
+    """Give or get, where that is no request."""
+    return set(_EXCHANGE.findall(_ASKED.sub(" ", reading.plain)))
 
 
 def _quantifiers(reading: Reading) -> set[str]:
@@ -97,11 +124,11 @@ def _strangers(of: Reading, against: Reading) -> set[str]:
     }
 
 
-_FRAMES: Final[tuple[tuple[str, Callable[[Reading], set[str]]], ...]] = (
-    ("what is asked for differs", _lead),
-    ("tenses differ", _tenses),
+_QUESTIONS: Final[Frames] = (("what is asked for differs", _lead), ("tenses differ", _tenses))
+_FRAMES: Final[Frames] = (
     ("times differ", _times),
     ("quantifiers differ", _quantifiers),
+    ("what is done differs", _exchange),
 )
 
 

@@ -25,6 +25,8 @@ from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.framing import framed_otherwise
 from tollway_dataplane.core.lexicon import Relation, english
+from tollway_dataplane.core.likeness import alike
+from tollway_dataplane.core.network import Network
 from tollway_dataplane.core.pair_features import NAMES, features
 from tollway_dataplane.core.reading import Encoded, Reading, WordVectors, read, word_vectors
 from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
@@ -66,14 +68,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Judge:
-    weights: npt.NDArray[np.float64]  # one a feature, the adapted cosine last
-    bias: float
+    network: Network  # over the features, the adapted cosine last
     adapter: Vector  # (dimensions, dimensions)
     threshold: float  # the probability from which the published error rates hold
 
     @classmethod
     def parse(cls, text: str | bytes) -> Self:
-        """From `judge.json`. Weights apply to features as they are, calibration included."""
+        """From `judge.json`. The network's logits are calibrated."""
         content = json.loads(text)
         if content["features"] != [*NAMES, "adapted"]:
             raise ValueError("judge.json was trained on other features; run tools/train_judge.py")
@@ -82,8 +83,7 @@ class Judge:
         adapter = np.eye(size, dtype=np.float32) + packed.astype(np.float32) * np.float32(
             content["adapterScale"]
         )
-        weights = np.array(content["weights"], dtype=np.float64)
-        return cls(weights, float(content["bias"]), adapter, float(content["threshold"]))
+        return cls(Network.parse(content["network"]), adapter, float(content["threshold"]))
 
     def view_of(self, text: str, encoded: Encoded, turns: tuple[Turn, ...] = ()) -> View:
         """Of a prompt that has just been encoded."""
@@ -102,7 +102,8 @@ class Judge:
         cosine = float(ours.vector @ theirs.vector)
         row = features(ours.reading, theirs.reading, ours.words, theirs.words, cosine)
         row.append(float(ours.adapted @ theirs.adapted))
-        return 1 / (1 + math.exp(-max(-60.0, min(60.0, float(self.weights @ row) + self.bias))))
+        logit = float(self.network.logits(np.array(row)))
+        return 1 / (1 + math.exp(-max(-60.0, min(60.0, logit))))
 
     def verdict(
         self,
@@ -140,10 +141,10 @@ def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHE
 def _arranged_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
     if pair := exchanged(ours, theirs):
         return Verdict(CacheReason.RELATIONS_DIFFER, f"in another order: {pair[0]}, {pair[1]}", 0.0)
-    if pair := persons_differ(ours, theirs):
+    if (pair := persons_differ(ours, theirs)) and alike(ours, theirs):
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"persons differ: {pair[0]} ≠ {pair[1]}", 0.0)
     mine, yours = modes(ours), modes(theirs)
-    if mine and yours and mine != yours:
+    if mine and yours and mine != yours and alike(ours, theirs):
         shown = " ".join(sorted(mine)), " ".join(sorted(yours))
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"modality differs: {shown[0]} ≠ {shown[1]}", 0.0)
     if difference := framed_otherwise(ours, theirs):

@@ -8,7 +8,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tollway_dataplane.core.arrangement import exchanged, modes, persons_differ
+from tollway_dataplane.core.framing import asked_otherwise
 from tollway_dataplane.core.lexicon import Relation, english
+from tollway_dataplane.core.likeness import is_misspelling
 from tollway_dataplane.core.reading import Reading, WordVectors
 
 NAMES: Final = tuple(
@@ -20,7 +23,8 @@ NAMES: Final = tuple(
         "centred_mean_low centred_pair_low left_mean_cosine one_sided one_sided_worst trigrams shorter "
         "length_ratio content_shorter content_difference inversions function_share question_differs "
         "person_differs scope_differs negation_differs polarity_conflict polarity_axis_conflict "
-        "polarity_one_sided parity_differs numbers_differ numbers_one_sided calendar_differs"
+        "polarity_one_sided parity_differs numbers_differ numbers_one_sided calendar_differs "
+        "asked_otherwise order_differs persons_exchanged modes_differ numbers_of_nouns names_one_sided"
     ).split()
 )
 
@@ -54,42 +58,6 @@ def align(ours: Reading, theirs: Reading, our_vectors: WordVectors, their_vector
     left_ours = [i for i, row in enumerate(relations) if Relation.SAME not in row]
     left_theirs = [j for j in range(len(others)) if all(row[j] is not Relation.SAME for row in relations)]
     return Alignment(similarity, relations, (left_ours, left_theirs))
-
-
-def has_like(lemma: str, written: str, against: Reading, least: Relation) -> bool:
-    """Whether the other prompt has a word that is related as closely, or that a slip of the keyboard makes of it."""
-    relation = english().relation
-    return any(
-        relation(lemma, other) >= least or is_misspelling(written, low)
-        for other, low in zip(against.lemmas, against.low, strict=True)
-    )
-
-
-def is_misspelling(one: str, other: str) -> bool:
-    """Whether the two differ as a slip of the keyboard would make them, one of them being no word."""
-    if abs(len(one) - len(other)) > 1 or min(len(one), len(other)) < 4 or one[0] != other[0] or one == other:
-        return one == other
-    lexicon = english()
-    if lexicon.knows(lexicon.lemma(one)) and lexicon.knows(lexicon.lemma(other)):
-        return False
-    if any(map(str.isdigit, one + other)):
-        return False
-    return edits(one, other) <= (1 if min(len(one), len(other)) < 8 else 2)
-
-
-def edits(one: str, other: str) -> int:
-    """Insertions, deletions, replacements and exchanges of neighbours (Damerau, restricted)."""
-    before: list[int] = []
-    last = list(range(len(other) + 1))
-    for i, a in enumerate(one, start=1):
-        row = [i]
-        for j, b in enumerate(other, start=1):
-            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
-                cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
-        before, last = last, row
-    return last[-1]
 
 
 def features(
@@ -248,7 +216,17 @@ def _facts(ours: Reading, theirs: Reading) -> list[float]:
         float(numbers_differ and bool(our_numbers) and bool(their_numbers)),
         float(bool(our_numbers) != bool(their_numbers)),
         float(len(ours.calendar ^ theirs.calendar)),
+        float(bool(asked_otherwise(ours, theirs))), float(exchanged(ours, theirs) is not None),
+        float(persons_differ(ours, theirs) is not None), float(modes(ours) != modes(theirs)),
+        float(_numbers_of_nouns(ours, theirs)), float(bool(ours.names) != bool(theirs.names)),
     ]  # fmt: skip
+
+
+def _numbers_of_nouns(ours: Reading, theirs: Reading) -> int:
+    """How many words stand in one prompt as one thing and in the other as several."""
+    forms = {ours.lemmas[i]: ours.low[i] for i in ours.content}
+    pairs = [(forms[theirs.lemmas[j]], theirs.low[j]) for j in theirs.content if theirs.lemmas[j] in forms]
+    return sum(one != other and (one + "s" == other or other + "s" == one) for one, other in pairs)
 
 
 def parity_differs(ours: Reading, theirs: Reading) -> bool:

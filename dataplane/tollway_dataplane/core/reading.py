@@ -160,7 +160,8 @@ class Reading:
 
     @cached_property
     def scope(self) -> frozenset[str]:
-        return frozenset(SCOPE[word] for word in self.low if word in SCOPE)
+        words = self.plain.replace("most recent", "latest")
+        return frozenset(SCOPE[word] for word in re.findall(r"[a-z]+", words) if word in SCOPE)
 
     @cached_property
     def persons(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ import unicodedata
 from typing import Final
 
 from tollway_dataplane.core.everyday_words import FUNCTION
+from tollway_dataplane.core.likeness import alike
 from tollway_dataplane.core.reading import Reading
 
 # Words that say how the next content word stands to the rest, in pairs of which one is not the other. Most others can
@@ -28,16 +29,22 @@ _QUANTITY_SIGNS: Final = frozenset("$€£¥₹°")
 # `-C` is not `-c`, `\d` not `\D`, "5 MW" not "5 mW", `.bashrc` not `bashrc`, and `--` not `-`.
 _SPELLED: Final = re.compile(
     r"(?<![\w-])--?[^\W_][\w-]*|[\\%+/@#$][^\W\d_]+|(?<![\w.])\.\w[\w.-]*|--"
-    r"|(?<=\d)\s?(?!(?:AM|PM)\b)(?=[^\W\d_]*[A-Z])[^\W\d_]{1,3}\b"
+    r"|(?<=\d)\s?(?!(?:AM|PM|USD|EUR|GBP|JPY|INR)\b)(?=[^\W\d_]*[A-Z])[^\W\d_]{1,3}\b"
 )
 
 
+# At the end of a prompt.
+_PICTURES: Final = re.compile(
+    r"[\s\ufe0f\u2600-\u27bf\U0001f300-\U0001faff]*[\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?\s*$"
+)
 _VARIATION: Final = "\ufe0f"  # says how a sign before it is to be drawn
 # A mark that is spoken of, or that stands for itself: ' in "split on ','", . in "what does . match".
 _SPOKEN_OF: Final = re.compile(
     r"""(?:^|(?<=[\s"'`(]))[^\w\s"'`.?!]+(?=$|[\s"'`)?])|(?<=\s)[.?!'"]+(?=\s|$)"""
 )
 # Where there is something to calculate, these are part of it.
+_CLOCK: Final = re.compile(r"(?<=\d):(?=\d\d\b)")  # 10:00 AM is 10 am; the judge reads times
+_CALCULATION: Final = re.compile(r"[\d)]\s*[-+*/^=<>×÷]\s*[-\d(]|\d!|\)\(|\w'?\(|(?<!\w)-\d")
 _CALCULATED: Final = re.compile(r"(?<![^\W\d_])-|-(?![^\W\d_])|[()!:;^=<>]|\B'|\d")
 _PLAIN: Final = str.maketrans(
     {
@@ -55,9 +62,13 @@ _STOPPED: Final = re.compile(r"\b(?:no|not|don'?t|can'?t|cannot|never|stop)\s*[,
 
 def spelled_otherwise(ours: Reading, theirs: Reading) -> str:
     """What differs, "" when nothing does."""
-    mine, yours = _signs(ours.text), _signs(theirs.text)
-    if mine == yours:
-        mine, yours = _marks(ours.text), _marks(theirs.text)
+    one, other = (each.text.replace(" & ", " and ") for each in (ours, theirs))
+    if bool(_PICTURES.search(one)) != bool(_PICTURES.search(other)):
+        one, other = _PICTURES.sub("", one), _PICTURES.sub("", other)  # for decoration
+    mine, yours = _signs(one), _signs(other)
+    if mine == yours and alike(ours, theirs):
+        # Prompts that are worded otherwise are also punctuated otherwise.
+        mine, yours = _marks(one), _marks(other)
     return "" if mine == yours else f"{' '.join(mine) or 'none'} ≠ {' '.join(yours) or 'none'}"
 
 
@@ -65,7 +76,8 @@ def _marks(text: str) -> list[str]:
     """Punctuation that is more than how a sentence is built, in order."""
     text = text.translate(_PLAIN).strip().rstrip(".?! ")
     found = [*_SPOKEN_OF.findall(text), *(each.casefold() for each in _STOPPED.findall(text))]
-    if any(map(str.isnumeric, text)):
+    text = _CLOCK.sub("", text)
+    if any(map(str.isnumeric, text)) and _CALCULATION.search(text):
         calculated = re.sub(r"\d+", "0", "".join(_CALCULATED.findall(text)))
         if calculated.strip("0"):
             found.append(calculated)

@@ -54,6 +54,8 @@ TRAPS = [
     ("Who leads in the US?", "Who leads us?", R.KEYWORDS_DIFFER),
     ("Count from 3 to 5", "Count from 5 to 3", R.NUMBERS_DIFFER),
     ("What happened on 2024-01-02?", "What happened on 2024-02-01?", R.NUMBERS_DIFFER),
+    ("Is prednisone safe for dogs?", "Is prednisolone safe for dogs?", R.KEYWORDS_DIFFER),
+    ('What does "it" stand for?', "What does it stand for?", R.KEYWORDS_DIFFER),
     ("Can ibuprofen be taken with milk?", "Can omeprazole be taken with milk?", R.KEYWORDS_DIFFER),
 ]
 
@@ -67,6 +69,11 @@ def test_a_trap_is_refused_either_way_round(one: str, other: str, reason: CacheR
 
 
 SAME = [
+    ('What does a "pending payment" mean?', "What does a pending payment mean?"),
+    ("Why was I charged at the ATM?", "Why was I charged for taking out cash?"),
+    ("Start the most recent backup", "Start the latest backup"),
+    ("I just lost my keys", "I lost my keys"),
+    ("My parcel has not arrived yet", "The courier still owes me a delivery"),
     ("Give me 3 recipes for pancakes", "give me three pancake recipes, please"),
     ("Return it after 14 days", "Return it after two weeks"),
     ("Do not remove the banner", "Keep the banner"),

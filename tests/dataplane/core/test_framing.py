@@ -17,6 +17,7 @@ DIFFER = [
     ("Is either of them open?", "Are both of them open?", "quantifiers differ: either ≠ both"),
     ("Benefits for people over 65", "Benefits for people aged 65", "bounds differ: more ≠ none"),
     ("Flights under $300 to Rome", "Flights at least $300 to Rome", "bounds differ: less ≠ more"),
+    ("How do I give blood?", "How do I get blood?", "what is done differs: give ≠ get"),
     ("Dosage of semaglutide", "Dosage of semaglutine", "names differ: semaglutide ≠ semaglutine"),
 ]
 AGREE = [
@@ -26,6 +27,8 @@ AGREE = [
     ("Could you tell me how to reset it?", "How do I reset it?"),
     ("Will you explain how it works?", "How does it work?"),
     ("Benefits for about 65 people", "Benefits for 65 people"),
+    ("Give me the list of ports", "Get the list of ports"),
+    ("Why was my last parcel returned?", "What is the reason that a delivery comes back to its sender?"),
     ("How do I recieve a parcel?", "How do I receive a parcel?"),
 ]
 

@@ -29,6 +29,8 @@ def index() -> Index:
         ("HOW DO I RESET IT", "how do I reset it"),
         ("Is Turkey in Europe?", "is turkey in europe"),
         ("Do you like ❤️?", "Do you like ❤?"),
+        ("How do I reset my password? 🙏", "How do I reset my password?"),
+        ("Where are the terms & conditions?", "Where are the terms and conditions?"),
     ],
 )
 def test_other_wordings_of_one_question_pass(view: ViewOf, index: Index, one: str, other: str) -> None:
@@ -100,6 +102,10 @@ def test_prompts_that_differ_in_a_fact_never_share_an_answer(
         ("Copy the staging data over the production data", "Copy the production data over the staging data"),
         ("Replace spaces with commas", "Replace commas with spaces"),
         ("What causes inflation?", "What does inflation cause?"),
+        ("Can a dog bite a cat?", "Can a cat bite a dog?"),
+        ("Where do I buy a floor plan?", "Where do I buy a plan floor?"),
+        ("How do I give blood?", "How do I get blood?"),
+        ("What is 5! divided by 2?", "What is 5 divided by 2?"),
         ("Refund the buyer, not the seller", "Refund the seller, not the buyer"),
         ("Did I pay you?", "Did you pay me?"),
         ("What is my phone number?", "What is your phone number?"),
@@ -120,6 +126,14 @@ def test_prompts_that_differ_in_a_fact_never_share_an_answer(
         (
             "Decide whether the following review is positive, negative or neutral. Review: the soup was cold",
             "Decide whether the following review is positive, negative or neutral. Review: the soup was tasty",
+        ),
+        (
+            "Decide whether the following review is positive or negative. Review: the soup was cold and the staff rude",
+            "Decide whether the following review is positive or negative. Review: a lovely garden and quiet rooms",
+        ),
+        (
+            "Summarize this message in one sentence: the plumber comes on foot and brings a new pipe for the kitchen",
+            "Summarize this message in one sentence: our flight was late and the hotel gave away the double room",
         ),
         (
             "Deploy the service to the staging cluster, run the smoke tests and tell the channel about the result",

@@ -1,0 +1,59 @@
+"""Which words of one prompt have their like in another: the same, a form of it, a slip of the keyboard. Pure; called by
+what compares prompts.
+"""
+
+from typing import Final
+
+from tollway_dataplane.core.lexicon import Relation, english
+from tollway_dataplane.core.reading import Reading
+
+# Of both prompts together: with more words apart than this, they say things in words of their own.
+_FEW: Final = 2
+
+
+def alike(ours: Reading, theirs: Reading) -> bool:
+    """Whether hardly a content word of either is without its like. Then the little words are all that may tell the two
+    apart; in prompts worded in another way they come and go with the wording.
+    """
+    return len(without_like(ours, theirs)) + len(without_like(theirs, ours)) <= _FEW
+
+
+def without_like(of: Reading, against: Reading) -> list[int]:
+    """Places of the content words that the other prompt has in no form and by no other name."""
+    return [i for i in of.content if not has_like(of.lemmas[i], of.low[i], against, Relation.SYNONYM)]
+
+
+def has_like(lemma: str, written: str, against: Reading, least: Relation) -> bool:
+    """Whether the other prompt has a word that is related as closely, or that a slip of the keyboard makes of it."""
+    relation = english().relation
+    return any(
+        relation(lemma, other) >= least or is_misspelling(written, low)
+        for other, low in zip(against.lemmas, against.low, strict=True)
+    )
+
+
+def is_misspelling(one: str, other: str) -> bool:
+    """Whether the two differ as a slip of the keyboard would make them, one of them being no word."""
+    if abs(len(one) - len(other)) > 1 or min(len(one), len(other)) < 4 or one[0] != other[0] or one == other:
+        return one == other
+    lexicon = english()
+    if lexicon.knows(lexicon.lemma(one)) and lexicon.knows(lexicon.lemma(other)):
+        return False
+    if any(map(str.isdigit, one + other)):
+        return False
+    return edits(one, other) <= (1 if min(len(one), len(other)) < 8 else 2)
+
+
+def edits(one: str, other: str) -> int:
+    """Insertions, deletions, replacements and exchanges of neighbours (Damerau, restricted)."""
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for i, a in enumerate(one, start=1):
+        row = [i]
+        for j, b in enumerate(other, start=1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before, last = last, row
+    return last[-1]

@@ -1,0 +1,45 @@
+"""Which words of one prompt have their like in another."""
+
+import pytest
+
+from tollway_dataplane.core.likeness import alike, is_misspelling, without_like
+from tollway_dataplane.core.reading import read
+
+
+def test_a_form_a_synonym_and_a_slip_of_the_keyboard_are_a_words_like() -> None:
+    ours, theirs = read("How do I delete the recieved photos?"), read("Removing a received photo")
+    assert without_like(ours, theirs) == []
+    assert without_like(theirs, ours) == []
+
+
+def test_what_only_one_prompt_has_is_without_like() -> None:
+    ours = read("What is the price of gold?")
+    assert [ours.low[i] for i in without_like(ours, read("What is the price?"))] == ["gold"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("Is it safe to fly?", "Is it not safe to fly?", True),
+        ("Can I feed a parrot?", "Can I feed a hamster?", True),
+        ("My parcel has not arrived yet", "I wait for a delivery since the weekend", False),
+    ],
+)
+def test_prompts_are_alike_with_two_words_apart_at_most(one: str, other: str, expected: bool) -> None:
+    assert alike(read(one), read(other)) is expected
+    assert alike(read(other), read(one)) is expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("recieve", "receive", True),
+        ("acommodation", "accommodation", True),
+        ("prednisone", "prednisolone", False),
+        ("house", "mouse", False),
+        ("card", "care", False),
+    ],
+)
+def test_a_slip_makes_of_a_word_what_is_none(one: str, other: str, expected: bool) -> None:
+    assert is_misspelling(one, other) is expected
+    assert is_misspelling(other, one) is expected

@@ -1,0 +1,37 @@
+"""Marks and signs that are more than how a sentence is built, and those that are not."""
+
+import pytest
+
+from tollway_dataplane.core.reading import read
+from tollway_dataplane.core.spelling import spelled_otherwise
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Cancel the 2:00 PM meeting", "Cancel the 2 PM meeting"),
+        ("Send 20 USD to Ann", "Send 20 dollars to Ann"),
+        ("Where are my keys? 🙏", "Where are my keys?"),
+        ("Find the terms & conditions", "Find the terms and conditions"),
+        ("I paid twice (5 dollars each)", "I paid twice, 5 dollars each"),
+        ("My card - the blue one - is gone", "Somebody took my blue card away"),
+    ],
+)
+def test_what_only_builds_a_sentence_is_no_difference(one: str, other: str) -> None:
+    assert spelled_otherwise(read(one), read(other)) == ""
+    assert spelled_otherwise(read(other), read(one)) == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Rate this: 👍", "Rate this: 👎"),
+        ("What is (2+3)*4?", "What is 2+(3*4)?"),
+        ("What is 5! / 2?", "What is 5 / 2?"),
+        ("What does . match?", "What does , match?"),
+        ("Is a & b true?", "Is a | b true?"),
+    ],
+)
+def test_what_is_spoken_of_or_calculated_with_is_a_difference(one: str, other: str) -> None:
+    assert spelled_otherwise(read(one), read(other)) != ""
+    assert spelled_otherwise(read(other), read(one)) != ""
