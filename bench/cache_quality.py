@@ -49,9 +49,9 @@ class Report:
             print(line)
         self.lines += lines
 
-    def write(self, name: str) -> None:
+    def write(self, name: str, options: str) -> None:
         RESULTS.mkdir(exist_ok=True)
-        command = "`python -m bench.cache_quality --data FOLDER`"
+        command = f"`python -m bench.cache_quality --data FOLDER{options}`"
         head = (
             f"# How well the cache tells a question from its like\n\n{command}\n\n![curves]({name}.svg)\n\n"
         )
@@ -348,7 +348,9 @@ def main() -> None:
         pair_set(report, subject, "qqp_pairs", 0.01, most=asked.most)
         stream(report, subject, "qqp_stream")
     if asked.save:
-        report.write("cache_quality_qqp" if asked.qqp == "only" else "cache_quality")
+        name = "cache_quality_qqp" if asked.qqp == "only" else "cache_quality"
+        options = "" if asked.qqp == "with" else f" --qqp {asked.qqp}"
+        report.write(name, options + (f" --most {asked.most}" if asked.most else ""))
 
 
 def trained_sets(report: Report, subject: Subject, validation: tuple[int, Path] | None) -> None:

@@ -66,9 +66,11 @@ def spelled_otherwise(ours: Reading, theirs: Reading) -> str:
     if bool(_PICTURES.search(one)) != bool(_PICTURES.search(other)):
         one, other = _PICTURES.sub("", one), _PICTURES.sub("", other)  # for decoration
     mine, yours = _signs(one), _signs(other)
-    if mine == yours and alike(ours, theirs):
-        # Prompts that are worded otherwise are also punctuated otherwise.
+    if mine == yours:
         mine, yours = _marks(one), _marks(other)
+        # Prompts that are worded otherwise are also punctuated otherwise.
+        if mine != yours and not alike(ours, theirs):
+            return ""
     return "" if mine == yours else f"{' '.join(mine) or 'none'} ≠ {' '.join(yours) or 'none'}"
 
 

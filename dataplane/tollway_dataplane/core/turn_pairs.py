@@ -11,7 +11,7 @@ from tollway_dataplane.core.arrangement import exchanged, modes
 from tollway_dataplane.core.critical_facts import conflict
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.lexicon import english
-from tollway_dataplane.core.pair_features import is_misspelling
+from tollway_dataplane.core.likeness import is_misspelling
 from tollway_dataplane.core.reading import Reading
 from tollway_dataplane.core.said import Said, share_found, words_of
 from tollway_dataplane.core.self_contained import LIGHT
