@@ -18,6 +18,7 @@ _JOINERS: Final = frozenset({"and", "or", "vs", "versus", "between"})
 # What is said with one of these in one prompt and without in the other may have its words in another order: "symptoms
 # of flu", "flu symptoms".
 _TURNERS: Final = frozenset("of by for in on at from to with about".split())
+_ACTED_ON: Final = frozenset({"me", "us", "him", "them"})
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 _LONG: Final = 9  # content words
 _FEW_LEFT: Final = 4
@@ -71,12 +72,17 @@ def exchanged(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
         return None
     if ("," in ours.text or "," in theirs.text) and _is_rotated(places):
         return None  # "In the shower, why is …"
-    same_words = sorted(ours.lemmas) == sorted(theirs.lemmas)
+    # "I owe my brother money", "my brother owes me money".
+    decided = sorted(ours.lemmas) == sorted(theirs.lemmas) or _acted_on(ours) != _acted_on(theirs)
     for k, m in turned:
         apart = _between(ours, ours.content[k], ours.content[m])
-        if same_words or apart == _between(theirs, places[m], places[k]):
+        if decided or apart == _between(theirs, places[m], places[k]):
             return ours.low[ours.content[k]], ours.low[ours.content[m]]
     return None
+
+
+def _acted_on(reading: Reading) -> frozenset[str]:
+    return _ACTED_ON.intersection(re.findall(r"[a-z]+", _without_politeness(reading)))
 
 
 def _between(reading: Reading, first: int, last: int) -> tuple[str, ...]:

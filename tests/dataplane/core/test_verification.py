@@ -102,6 +102,7 @@ def test_prompts_that_differ_in_a_fact_never_share_an_answer(
         ("Copy the staging data over the production data", "Copy the production data over the staging data"),
         ("Replace spaces with commas", "Replace commas with spaces"),
         ("What causes inflation?", "What does inflation cause?"),
+        ("Can I sue my landlord?", "Can my landlord sue me?"),
         ("Can a dog bite a cat?", "Can a cat bite a dog?"),
         ("Where do I buy a floor plan?", "Where do I buy a plan floor?"),
         ("How do I give blood?", "How do I get blood?"),
