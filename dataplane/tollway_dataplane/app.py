@@ -44,7 +44,7 @@ from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.embedding_service import EmbeddingService
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.following import Following
-from tollway_dataplane.forgetting import Forgetting
+from tollway_dataplane.forgetting import READ_S, REPLICA_LAG_S, Forgetting
 from tollway_dataplane.judging import AnswerJudge, Asking
 from tollway_dataplane.live import Live, Prepare
 from tollway_dataplane.logs import JsonLog
@@ -94,7 +94,8 @@ async def open_dataplane(
         embedders = _embedders(encoder, upstreams[Protocol.OPENAI])
         near = LocalNearCache(settings.near_cache_bytes)
         forgetter = RedisForgetter(cache_redis, settings.cache_write_deadline_s)
-        forgetting = await stack.enter_async_context(_following(Forgetting(near, forgetter, log)))
+        lag_s = REPLICA_LAG_S if replica else READ_S
+        forgetting = await stack.enter_async_context(_following(Forgetting(near, forgetter, log, lag_s)))
         cache = RedisAnswerCache(cache_redis, settings.cache_write_deadline_s, encoder.dimensions, *replica)
         labels = RedisLabels(cache_redis, settings.cache_write_deadline_s)
         operating = Operating(labels, metrics.cache.observe_standing)

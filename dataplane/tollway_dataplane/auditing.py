@@ -90,12 +90,14 @@ class Auditor:
         if found is None or tenant not in {None, found[1].tenant}:
             return None
         index, served = found
-        if not await self._labels.claim(index, request_id):
-            return Feedback.ALREADY_JUDGED
+        # First, whoever has judged it before, so that it is done also where this is said again after a fault.
         if not right:
             await self._forgetting.evict(Place(index, served.partition, served.entry))
+        # The claim is the judge's where there is one: a sample from which complaints are taken out is none.
         if index.accuracy is None or index.accuracy.judge is not JudgeType.LABELS:
             return Feedback.NOTED
+        if not await self._labels.claim(index, request_id):
+            return Feedback.ALREADY_JUDGED
         await self._count(index, index.accuracy, served.probability, right=right)
         return Feedback.COUNTED
 
@@ -129,16 +131,14 @@ class Auditor:
             return LabelOutcome.NO_ANSWER
         fresh, record = answer
         right = await self._judge.says_right(case, remembered.body, fresh)
-        # Its caller may have been faster to say so.
-        if right is None or not await self._labels.claim(case.index, case.request.request_id):
+        if right is None:
             return LabelOutcome.NOT_JUDGED
+        if not right:
+            await self._forgetting.evict(case.candidate.place)
+            # Who asks the same again is not to be served from another's entry.
+            self._recall.remember(lookup, case.policy, fresh, record.model, record.cost_nano)
         await self._count(case.index, case.accuracy, case.candidate.probability, right=right)
-        if right:
-            return LabelOutcome.RIGHT
-        await self._forgetting.evict(case.candidate.place)
-        # Who asks the same again is not to be served from another's entry.
-        self._recall.remember(lookup, case.policy, fresh, record.model, record.cost_nano)
-        return LabelOutcome.WRONG
+        return LabelOutcome.RIGHT if right else LabelOutcome.WRONG
 
     async def _fetch_and_judge(self, case: Case, fresh: bytes) -> LabelOutcome:
         remembered = await self._recall.at(case.candidate.place)

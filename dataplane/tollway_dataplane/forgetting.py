@@ -23,15 +23,18 @@ _PAUSE_S: Final = 0.25
 _LOOK_EVERY_S: Final = 2.0
 # Until whoever began before a purge has found out, or has given its store up.
 _SWEEP_AFTER_S: Final = 2 * TRUSTED_S
-_EVICTED_S: Final = 30.0
+# For so long a copy of what was evicted may still be found: by a read under way, or on a replica that is behind.
+READ_S: Final = 2.0
+REPLICA_LAG_S: Final = 30.0
 _MOST_EVICTED: Final = 1_000
 
 
 class Forgetting:
-    def __init__(self, near: NearCache, forgetter: Forgetter, log: JsonLog) -> None:
+    def __init__(self, near: NearCache, forgetter: Forgetter, log: JsonLog, lag_s: float = READ_S) -> None:
         self._near = near
         self._forgetter = forgetter
         self._log = log
+        self._lag_s = lag_s
         self._epochs = Epochs()
         self._asked_at = float("-inf")  # when what is known was the latest
         self._evicted: dict[str, float] = {}  # until when a copy of it may still be found somewhere
@@ -101,7 +104,7 @@ class Forgetting:
 
     def _drop(self, key: str) -> None:
         self._near.drop(key)
-        self._evicted[key] = time.monotonic() + _EVICTED_S
+        self._evicted[key] = time.monotonic() + self._lag_s
         while len(self._evicted) > _MOST_EVICTED:
             del self._evicted[next(iter(self._evicted))]
 

@@ -22,6 +22,9 @@ from tests.servers import Provider, served
 from tollway_api import wire
 from tollway_api.error_control import POINTS, label_field, tally_of
 from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.errors import CacheFault
 
 PASSWORD = "How do I reset my password?"
 PARAPHRASE = "How can I reset my password?"
@@ -290,7 +293,7 @@ async def test_users_labels_count_once_where_they_are_the_judge(
     assert (await say(gateway, request_id, "wrong"))[1]["outcome"] == "AlreadyJudged"
     assert await counted(redis) == (0, 1)
     assert cheap.total == 1, "nothing is asked again"
-    assert (await gateway.ask(PASSWORD)).source == "exact", "nor evicted by a second word"
+    assert (await gateway.ask(PASSWORD)).source == "live", "but what is said to be wrong goes"
 
 
 async def test_a_caller_may_say_that_a_reply_was_wrong_and_the_entry_is_gone(
@@ -301,6 +304,51 @@ async def test_a_caller_may_say_that_a_reply_was_wrong_and_the_entry_is_gone(
     assert (await say(gateway, request_id, "WRONG"))[1]["outcome"] == "Noted"
     assert (await gateway.ask(PASSWORD)).source == "live"
     assert await counted(redis) == (0, 0), "what only the dissatisfied say is no fair sample"
+
+
+async def test_a_complaint_takes_nothing_out_of_the_judges_sample(
+    start: Start, judged: Callable[..., Setup], judge: ScriptedJudge, redis: Redis
+) -> None:
+    judge.says = "no"
+    gateway = await start(judged(onBreach="Tighten"))
+    await primed(gateway)
+    request_id = (await gateway.ask(PARAPHRASE)).headers["x-tollway-request-id"]
+
+    async def said() -> bool:
+        return (await say(gateway, request_id, "wrong"))[0] == 200
+
+    await until(said)
+    await judged_as(gateway, "Wrong")
+    assert await counted(redis) == (1, 0)
+
+
+async def test_what_the_judge_found_right_and_its_caller_wrong_is_evicted(
+    start: Start, judged: Callable[..., Setup], judge: ScriptedJudge
+) -> None:
+    judge.says = "yes"
+    gateway = await start(judged(onBreach="Tighten"))
+    await primed(gateway)
+    reply = await gateway.ask(PARAPHRASE)
+    await judged_as(gateway, "Right")
+    assert (await say(gateway, reply.headers["x-tollway-request-id"], "wrong"))[0] == 200
+    assert (await gateway.ask(PASSWORD)).source == "live"
+
+
+async def test_what_could_not_be_evicted_is_when_it_is_said_again(
+    start: Start, judged: Callable[..., Setup], redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await start(judged(onBreach="Tighten", judge={"type": "Labels"}))
+    request_id = await hit(gateway, redis)
+
+    async def broken(*_: object) -> None:
+        raise CacheFault(CacheReason.CACHE_TIMEOUT, "evict")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RedisForgetter, "evict", broken)
+        assert (await say(gateway, request_id, "wrong"))[0] == 503
+    assert (await say(gateway, request_id, "wrong"))[1]["outcome"] == "Counted"
+    assert await counted(redis) == (1, 0)
+    assert not [key async for key in redis.scan_iter(wire.entry_pattern(INDEX))]
 
 
 async def test_nobody_judges_anothers_reply(start: Start, judged: Callable[..., Setup], redis: Redis) -> None:

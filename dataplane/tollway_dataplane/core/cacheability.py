@@ -7,7 +7,7 @@ from tollway_api.semantic_cache_index import Scope
 from tollway_api.snapshot import CacheUse, Index, Policy
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest, Turn
-from tollway_dataplane.core.personal_data import has_personal_data
+from tollway_dataplane.core.personal_data import may_have_personal_data
 from tollway_dataplane.core.transience import is_time_dependent
 
 
@@ -36,6 +36,7 @@ def unfit_reason(prompt: str, use: CacheUse, index: Index, turns: Sequence[Turn]
     """
     if use.time_dependent is TimeDependent.BYPASS and is_time_dependent(prompt):
         return CacheReason.TIME_DEPENDENT
-    if index.scope is Scope.SHARED and any(map(has_personal_data, (prompt, *(turn.text for turn in turns)))):
-        return CacheReason.PERSONAL_DATA
+    if index.scope is Scope.SHARED:
+        said = "\n".join((prompt, *(turn.text for turn in turns)))
+        return CacheReason.PERSONAL_DATA if may_have_personal_data(said) else None
     return None

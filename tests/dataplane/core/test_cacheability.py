@@ -11,7 +11,7 @@ from tollway_dataplane.core.cacheability import unfit_reason
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest, Turn
 from tollway_dataplane.core.identity import partition_of
-from tollway_dataplane.core.personal_data import has_personal_data
+from tollway_dataplane.core.personal_data import may_have_personal_data
 from tollway_dataplane.core.refusals import is_refusal
 from tollway_dataplane.core.transience import is_time_dependent
 
@@ -120,7 +120,18 @@ def test_an_answer_that_only_speaks_of_it_is_not(answer: str) -> None:
     ],
 )
 def test_what_has_the_form_of_personal_data_is_seen(prompt: str, *, personal: bool) -> None:
-    assert has_personal_data(prompt) is personal
+    assert may_have_personal_data(prompt) is personal
+
+
+def test_what_is_too_long_to_look_through_may_have_personal_data() -> None:
+    assert may_have_personal_data("lighthouses " * 5_000)
+    assert not may_have_personal_data("lighthouses " * 4_000)
+
+
+@pytest.mark.parametrize("text", ["1", "a.", "a+", "a@", "(1)"])
+def test_no_prompt_takes_long_to_look_through(text: str) -> None:
+    """A pattern that goes back over what it has read takes half a minute for each of these."""
+    assert not may_have_personal_data((text * 50_000)[:50_000])
 
 
 def test_the_policy_decides_about_time_and_the_index_about_people() -> None:
