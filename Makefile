@@ -26,13 +26,13 @@ $(VENV)/ready: locks/dev.txt pyproject.toml tools/make_venv.sh
 demo: $(VENV)/ready ## start everything and walk through it; serves until Ctrl-C (EXIT=1: stop by itself)
 	@$(BIN)/python examples/demo.py $(if $(EXIT),--exit)
 
-# Those with an API server mostly wait, so five of them run at once.
+# Tests mostly wait, so several run at once: files of those without an API server, and single ones of those with one.
 test: $(VENV)/ready ## run every test (TESTS=…: some)
 	-@$(BIN)/python tools/cluster_tools.py apiserver
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
-	$(BIN)/pytest --ignore=tests/with_apiserver --ignore=tests/with_cluster
+	$(BIN)/pytest --ignore=tests/with_apiserver --ignore=tests/with_cluster --numprocesses=3 --dist=loadfile
 	$(BIN)/pytest tests/with_apiserver --numprocesses=5 --maxschedchunk=1
 endif
 

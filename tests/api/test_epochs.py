@@ -26,7 +26,7 @@ def key(epochs: Epochs, index: str, tenant: str) -> str:
             {f"{index}/{owner}" for index in ("answers", "others") for owner in ("acme", "beta", "")},
         ),
     ],
-    ids=str,
+    ids=["an index", "a tenant in an index", "a tenant", "an index that is not there", "everything"],
 )
 def test_a_purge_voids_what_it_is_of_and_nothing_else(scope: Scope, voided: set[str]) -> None:
     after = BEFORE.merged(Epochs({scope: 2_000}))
