@@ -25,7 +25,7 @@ async def running(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
 def begun(work: Coroutine[object, object, None]) -> asyncio.Task[None]:
     """Whoever begins work ends it. What it raises is reported at once and does not end the process."""
     task = asyncio.create_task(work)
-    task.add_done_callback(_report)
+    task.add_done_callback(_report_end)
     return task
 
 
@@ -37,7 +37,12 @@ async def end(task: asyncio.Task[None]) -> None:
         await asyncio.wait([task], timeout=_ASK_AGAIN_S)
 
 
-def _report(task: asyncio.Task[None]) -> None:
+def report(error: BaseException, what: str) -> None:
+    """Of work that nobody waits for; `what` has come of it."""
+    message = f"{what}: {type(error).__name__}: {error}"
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+
+
+def _report_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        message = f"work in the background ended: {type(error).__name__}: {error}"
-        task.get_loop().call_exception_handler({"message": message, "exception": error, "task": task})
+        report(error, "work in the background ended")

@@ -9,6 +9,7 @@ from typing import Final
 
 from tollway_api.routing_policy import CacheMode
 from tollway_api.snapshot import Index, IndexVersion, Policy, Snapshot
+from tollway_dataplane.background import begun
 from tollway_dataplane.core.judge import View, is_own
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.errors import CacheFault, EmbedderFault
@@ -77,19 +78,23 @@ class Remembering:
         if len(self._stores) >= _MOST_PENDING:
             self._on_store("TooManyPending")
             return
-        task = asyncio.create_task(self._store(lookup, place, answer))
+        task = begun(self._store(lookup, place, answer))
         self._stores[task] = place.key
         task.add_done_callback(self._stores.pop)
 
     async def _store(self, lookup: Lookup, place: Place, answer: Remembered) -> None:
+        outcome = "Unforeseen"
         try:
             await self._cache.put(place, await self._found_by(lookup, place), answer)
+            outcome = "Stored"
         except CacheFault as fault:
-            self._on_store(fault.reason)
-            self._cache.claims.release(place)
-        else:
-            self._on_store("Stored")
-            self._cache.claims.forget(place)
+            outcome = fault.reason
+        finally:
+            self._on_store(outcome)
+            if outcome == "Stored":
+                self._cache.claims.forget(place)
+            else:
+                self._cache.claims.release(place)
 
     async def _found_by(self, lookup: Lookup, place: Place) -> FoundBy | None:
         """For the versions that are written now, of which the lookup's may be none any more. A version whose embedding
@@ -117,5 +122,5 @@ class Remembering:
 
     async def drain(self) -> None:
         """Waits for what is under way."""
-        await asyncio.gather(*self._stores)
+        await asyncio.gather(*self._stores, return_exceptions=True)  # which have been reported
         await self._cache.claims.drain()

@@ -15,15 +15,19 @@ from redis.asyncio import Redis
 
 from tests import loopback
 from tests.conftest import Start
-from tests.dataplanes import ACME_KEY, BETA_KEY, Running, Setup, until
+from tests.dataplanes import ACME_KEY, BETA_KEY, Running, Setup, compiled, until
 from tests.processes import forked, free_port, wait_for
 from tests.servers import Provider, provider
 from tests.snapshots import published
 from tests.with_redis.test_streams import collect
+from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_cli.simulator.answers import answer_for
 from tollway_cli.simulator.latency import Latency
-from tollway_dataplane.adapters.redis_claims import LIFE_S
+from tollway_dataplane.adapters import redis_cache, redis_claims
+from tollway_dataplane.adapters.redis_claims import LIFE_S, RedisClaims
+from tollway_dataplane.background import running
+from tollway_dataplane.ports import Place
 
 PROMPT = "What is a lighthouse?"
 MANY = 12
@@ -139,6 +143,43 @@ async def test_where_the_first_fails_the_next_asks(
         assert sorted(reply.status for reply in replies) == [200, 503]
         assert slow.total == 2
         assert await claims(cache_redis) == []
+
+
+async def test_a_store_that_fails_in_a_way_nobody_foresaw_lets_nobody_wait(
+    start: Start, setup: Setup, cache_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> bytes:
+        raise RuntimeError("nobody foresaw this")
+
+    gateway = await start(setup, **PATIENT)
+    monkeypatch.setattr(redis_cache, "_packed", broken)
+    reports: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context["message"]))
+    assert (await gateway.ask(PROMPT)).status == 200
+    await gateway.stored()
+    stores = (await gateway.metrics())["tollway_cache_stores_total"]
+    assert {dict(labels)["outcome"]: count for labels, count in stores.items()} == {"Unforeseen": 1}
+    for _ in range(500):
+        if not await claims(cache_redis):
+            break
+        await asyncio.sleep(0.02)
+    assert await claims(cache_redis) == []
+    assert reports == ["work in the background ended: RuntimeError: nobody foresaw this"]
+
+
+async def test_a_claim_is_not_kept_up_for_ever(
+    setup: Setup, cache_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (index,) = compiled(setup.objects()).indexes.values()
+    place, late = Place(index, "0" * 32, "1" * 32), Place(index, "0" * 32, "2" * 32)
+    async with Redis.from_url(cache_redis.url) as redis:
+        held = RedisClaims(redis, 5.0)
+        async with running(held.keep()):
+            assert await held.take(place, 5.0)
+            monkeypatch.setattr(redis_claims, "LONGEST_KEPT_S", 0.0)
+            assert await held.take(late, 5.0)
+            await asyncio.sleep(LIFE_S + 1)
+        assert await claims(cache_redis) == [wire.claim_key(place.partition, place.entry).encode()]
 
 
 async def test_a_semantic_hit_lets_nobody_wait(

@@ -15,6 +15,8 @@ from tollway_dataplane.ports import Place
 
 LIFE_S: Final = 3.0
 _KEEP_EVERY_S: Final = LIFE_S / 3
+# A stream may go on for as long as its chunks come, and who waits gives up long before.
+LONGEST_KEPT_S: Final = 600.0
 _RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
 
 
@@ -25,7 +27,7 @@ class RedisClaims:
         self._redis = redis
         self._deadline_s = deadline_s
         self._token = secrets.token_hex(8)
-        self._held: set[str] = set()
+        self._held: dict[str, float] = {}  # and until when each is kept up, by the loop's clock
         self._releases: set[asyncio.Task[None]] = set()
 
     async def take(self, place: Place, within_s: float) -> bool:
@@ -33,19 +35,18 @@ class RedisClaims:
         async with cache_faults("claim", within_s):
             taken = await self._redis.set(key, self._token, nx=True, px=round(LIFE_S * 1_000))
         if taken:
-            self._held.add(key)
+            self._held[key] = asyncio.get_running_loop().time() + LONGEST_KEPT_S
         return bool(taken)
 
     def release(self, place: Place) -> None:
         key = wire.claim_key(place.partition, place.entry)
-        if key in self._held:
-            self._held.discard(key)
+        if self._held.pop(key, None) is not None:
             task = asyncio.create_task(self._release(key))
             self._releases.add(task)
             task.add_done_callback(self._releases.discard)
 
     def forget(self, place: Place) -> None:
-        self._held.discard(wire.claim_key(place.partition, place.entry))
+        self._held.pop(wire.claim_key(place.partition, place.entry), None)
 
     async def _release(self, key: str) -> None:
         try:
@@ -55,9 +56,11 @@ class RedisClaims:
             return  # it expires
 
     async def keep(self) -> None:
-        """Runs for the life of the process: keeps claims up."""
+        """Runs for the life of the process: keeps claims up, each for no longer than `LONGEST_KEPT_S`."""
         while True:
             await asyncio.sleep(_KEEP_EVERY_S)
+            now = asyncio.get_running_loop().time()
+            self._held = {key: until for key, until in self._held.items() if now < until}
             if not self._held:
                 continue
             try:
