@@ -1,6 +1,6 @@
 """Fills a new index version with what was remembered before, behind the requests: one data plane at a time for each
-version, no faster than its index allows, and from where the last one stopped. Whether it is done is noted in Redis,
-where whoever publishes snapshots reads it.
+version, no faster than its index allows, and from where the last one stopped. Whether it is done, and what is in the
+way, is noted in Redis, where whoever publishes snapshots reads it.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Final
 
 from tollway_api.reembedding import Progress
 from tollway_api.snapshot import IndexVersion, Snapshot, Stage
-from tollway_dataplane.background import begun, end
+from tollway_dataplane.background import begun, end, report
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.errors import CacheFault, EmbedderFault, TextRefused
 from tollway_dataplane.ports import Lacking, ReembeddingStore, Vector
@@ -31,6 +31,23 @@ class _Filling:
     source: IndexVersion
     target: IndexVersion
     per_second: int
+
+
+class _Turn:
+    """Somebody's at one version, and how far they have come."""
+
+    def __init__(self, store: ReembeddingStore, target: IndexVersion, fence: int, progress: Progress) -> None:
+        self._store, self._target, self._fence = store, target, fence
+        self.progress = progress
+
+    async def note(self, progress: Progress) -> bool:
+        """Whether the turn still stands. Raises CacheFault."""
+        self.progress = progress
+        return await self._store.note(self._target, self._fence, progress)
+
+    async def end(self) -> None:
+        with suppress(CacheFault):  # it ends by itself
+            await self._store.release(self._target, self._fence)
 
 
 class Reembedder:
@@ -62,6 +79,9 @@ class Reembedder:
                 await self._take_turn(filling)
             except (CacheFault, EmbedderFault):
                 rest_s = _REST_S
+            except Exception as error:  # noqa: BLE001 - whatever it is, lookups wait for this to go on
+                report(error, "embedding anew has stopped, and is tried again")
+                rest_s = _REST_S
             await asyncio.sleep(rest_s * random.uniform(0.8, 1.2))  # noqa: S311 - only spreads them out
 
     async def _take_turn(self, filling: _Filling) -> None:
@@ -72,43 +92,55 @@ class Reembedder:
         claim = await self._store.claim(target)
         if claim is None:
             return
+        turn = _Turn(self._store, target, claim.fence, claim.progress or Progress(source.name))
         try:
-            standing, anew = claim.progress, await self._store.beginning(source)
-            if standing is None or (standing.source, standing.server) != (anew.source, anew.server):
-                standing = anew
-            await self._fill(filling, claim.fence, standing)
+            await self._fill(filling, turn)
+        except Exception as error:
+            with suppress(CacheFault):  # then it is the same that is in the way
+                await turn.note(replace(turn.progress, fault=_said(error)))
+            raise
         finally:
-            with suppress(CacheFault):
-                await self._store.release(target, claim.fence)
+            await turn.end()
 
-    async def _fill(self, filling: _Filling, fence: int, progress: Progress) -> None:
-        """Raises EmbedderFault, which is noted, and CacheFault."""
+    async def _fill(self, filling: _Filling, turn: _Turn) -> None:
+        """Raises EmbedderFault and CacheFault."""
         source, target = filling.source, filling.target
-        progress = replace(progress, fault="")
+        standing, anew = turn.progress, await self._store.beginning(source)
+        if (standing.source, standing.server) != (anew.source, anew.server):
+            turn.progress = anew
         while True:
-            cursor, keys = await self._store.scan(source, progress.cursor)
+            cursor, keys = await self._store.scan(source, turn.progress.cursor)
             rest = iter(keys)
             while some := list(islice(rest, _BATCH)):
-                try:
-                    await self._add(filling, some)
-                except EmbedderFault as fault:
-                    await self._store.note(target, fence, replace(progress, fault=str(fault)))
-                    raise
-                progress = replace(progress, done=min(progress.total, progress.done + len(some)))
-                if not await self._store.note(target, fence, progress):
+                await self._add_each(filling, some)
+                done = min(turn.progress.total, turn.progress.done + len(some))
+                if not await turn.note(replace(turn.progress, done=done, fault="")):
                     return
-            progress = replace(progress, cursor=cursor)
-            if not await self._store.note(target, fence, progress):
+            if not await turn.note(replace(turn.progress, cursor=cursor, fault="")):
                 return
             if cursor == 0:
                 break
         found, asked = await self._store.agreement(source, target, _SAMPLE)
         if found < LEAST_AGREEMENT * asked:
             why = f"of {asked} remembered prompts it finds only {found}, so it is gone through again"
-            progress = replace(await self._store.beginning(source), fault=why)
+            await turn.note(replace(await self._store.beginning(source), fault=why))
         else:
-            progress = replace(progress, complete=True)
-        await self._store.note(target, fence, progress)
+            await turn.note(replace(turn.progress, complete=True))
+
+    async def _add_each(self, filling: _Filling, keys: Sequence[str]) -> None:
+        """One of which nobody foresaw what it does keeps no other from being added; if all do so, too few are found
+        again. Raises EmbedderFault and CacheFault.
+        """
+        try:
+            await self._add(filling, keys)
+        except (CacheFault, EmbedderFault):
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            if len(keys) > 1:
+                for key in keys:
+                    await self._add_each(filling, [key])
+            else:
+                report(error, "a remembered prompt could not be embedded anew, and is left out")
 
     async def _add(self, filling: _Filling, keys: Sequence[str]) -> None:
         loop = asyncio.get_running_loop()
@@ -136,3 +168,10 @@ class Reembedder:
                 if len(half) < len(lacking)
                 for each in await self._vectors(target, half)
             ]
+
+
+def _said(error: Exception) -> str:
+    """For people; what nobody foresaw may hold a prompt."""
+    if isinstance(error, CacheFault | EmbedderFault):
+        return str(error)
+    return f"{type(error).__name__}, which nobody foresaw; a data plane's log has more"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
 
@@ -13,7 +14,7 @@ from tests.dataplanes import Setup, SharedEmbedder, compiled
 from tests.views import view_of
 from tollway_api import wire
 from tollway_api.reembedding import Progress
-from tollway_api.snapshot import Beside, Embedding, Stage
+from tollway_api.snapshot import Beside, Embedding, IndexVersion, Stage
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
@@ -158,7 +159,7 @@ async def test_a_turn_is_one_at_a_time_and_one_that_is_over_notes_nothing(filled
 class Failing:
     """Refuses texts that hold a word, or all of them."""
 
-    def __init__(self, words: Embedder, word: str, fault: type[EmbedderFault]) -> None:
+    def __init__(self, words: Embedder, word: str, fault: type[Exception]) -> None:
         self._words, self._word, self._fault = words, word, fault
 
     async def vectors_of(self, texts: Sequence[str]) -> Sequence[Vector]:
@@ -213,3 +214,107 @@ async def test_it_goes_no_faster_than_it_may(filled: Filled) -> None:
     assert (await filled.progress()).done
     assert clock() - began >= 3.9, "four are counted, and each has its second"
     await reembedder.aclose()
+
+
+@asynccontextmanager
+async def reported() -> AsyncIterator[list[str]]:
+    """What is reported of work in the background."""
+    found: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: found.append(context["message"]))
+    yield found
+    loop.set_exception_handler(None)
+
+
+async def many(filled: Filled) -> None:
+    for number in range(12):
+        await filled.remember(f"How do I reset my thing {number}?", OLD_ONE)
+
+
+async def test_what_somebody_else_wrote_among_the_documents_is_passed_over(filled: Filled) -> None:
+    await many(filled)
+    prefix, redis = wire.vector_prefix(OLD.version), filled.redis
+    document = {"prompt": "Whose?", "embedding": bytes(384 * 4), "partition": PARTITION}
+    await redis.set(filled.key("old", "aa"), "not a hash")
+    await redis.set(f"{prefix}garbage", "neither")
+    await redis.hset(prefix.encode() + b"{\xff\xfe}:aa", mapping=document)  # type: ignore[arg-type]  # values may be bytes
+    await redis.hset(f"{prefix}{{a|b}}:aa", mapping=document)  # type: ignore[arg-type]  # as above
+    await redis.hset(filled.key("old", "bb"), mapping={**document, "partition": "other"})  # type: ignore[dict-item]  # as above
+    noted = await filled.fill()
+    assert (noted.complete, noted.fault) == (True, "")
+    assert await count(filled) == 12
+
+
+async def test_a_document_that_somebody_overwrites_meanwhile_is_not_copied(filled: Filled) -> None:
+    entry = await filled.remember("How do I reset my router?", OLD_ONE)
+    (lacking,) = await filled.store.lacking(OLD.version, NEW.version, [filled.key("old", entry)])
+    await filled.redis.set(filled.key("old", entry), "not a hash", px=60_000)
+    await filled.store.add(OLD.version, NEW.version, lacking, np.full(256, 1 / 16, dtype=np.float32))
+    assert await count(filled) == 0
+
+
+async def test_a_redis_without_room_is_said_and_gone_on_with_once_there_is_some(filled: Filled) -> None:
+    await many(filled)
+    before = await filled.redis.config_get("maxmemory*")
+    try:
+        await filled.redis.config_set("maxmemory-policy", "noeviction")
+        await filled.redis.config_set("maxmemory", 1_000_000)
+        noted = await filled.fill()
+        assert (noted.complete, noted.fault) == (False, "CacheOutOfMemory: copy a document")
+    finally:
+        for name in ("maxmemory", "maxmemory-policy"):
+            await filled.redis.config_set(name, str(before[name]))
+    assert (await completed(filled, filled.store)).fault == ""
+
+
+async def completed(filled: Filled, store: RedisReembedding) -> Progress:
+    """Whatever is in the way for a while."""
+    reembedder = Reembedder(store, await embedders(filled.embedder, filled.words))
+    await reembedder.follow(replace(SNAPSHOT, indexes={OLD.id: FILLING}))
+    try:
+        for _ in range(1_500):
+            if (noted := await filled.progress()).complete:
+                return noted
+            await asyncio.sleep(0.02)
+        raise AssertionError(await filled.progress())
+    finally:
+        await reembedder.aclose()
+
+
+class BreaksOnce(RedisReembedding):
+    """In a way that nobody foresaw, and keeps what was noted then."""
+
+    said = ""
+    is_broken = False
+
+    async def scan(self, source: IndexVersion, cursor: int) -> tuple[int, Sequence[str]]:
+        if not self.is_broken:
+            self.is_broken = True
+            raise RuntimeError("of a prompt")
+        return await super().scan(source, cursor)
+
+    async def note(self, target: IndexVersion, fence: int, progress: Progress) -> bool:
+        self.said = self.said or progress.fault
+        return await super().note(target, fence, progress)
+
+
+async def test_what_nobody_foresaw_is_said_and_reported_and_does_not_end_it(filled: Filled) -> None:
+    await many(filled)
+    store = BreaksOnce(filled.redis)
+    async with reported() as reports:
+        assert (await completed(filled, store)).fault == ""
+    assert store.said == "RuntimeError, which nobody foresaw; a data plane's log has more"
+    assert reports == ["embedding anew has stopped, and is tried again: RuntimeError: of a prompt"]
+
+
+async def test_a_prompt_with_which_something_unforeseen_happens_keeps_no_other_from_its_vector(
+    filled: Filled,
+) -> None:
+    for number in range(40):
+        await filled.remember(f"How do I reset my thing {number}?", OLD_ONE)
+    async with reported() as reports:
+        noted = await filled.fill(Failing(filled.words, "thing 7?", RuntimeError))
+    assert (noted.complete, noted.fault, await count(filled)) == (True, "", 39)
+    assert reports == [
+        "a remembered prompt could not be embedded anew, and is left out: RuntimeError: no vectors today"
+    ]

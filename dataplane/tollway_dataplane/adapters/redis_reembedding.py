@@ -1,12 +1,15 @@
 """Redis, while one index version is filled from another: whose turn it is, how far it has come, and the documents. A
 document is copied by a script, so that it is whole, never older than one that is there, and never back from the dead.
+What somebody else has written among the documents is nobody's, and passed over.
 """
 
 import random
-from collections.abc import Mapping, Sequence
-from typing import Final, cast
+import re
+from collections.abc import Sequence
+from typing import Any, Final, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from tollway_api import wire
 from tollway_api.reembedding import FIELD, Progress
@@ -14,6 +17,7 @@ from tollway_api.semantic_cache_index import VectorType
 from tollway_api.snapshot import IndexVersion
 from tollway_dataplane.adapters.redis_cache import encoded, judged_vector
 from tollway_dataplane.adapters.redis_faults import cache_faults
+from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.judge import is_own
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.ports import Claim, Lacking, Vector
@@ -26,6 +30,10 @@ _FOUND_AMONG: Final = (
     5  # prompts of the same words in another order share a vector where words are all that counts
 )
 _PAGE: Final = 8  # of a sample: so many that lie side by side
+_READ: Final = ("partition", "prompt", "embedding", wire.JUDGED)  # of a document
+_DIGITS: Final = re.compile("[0-9a-f]+")  # of partitions and entries
+# Redis 7 and later let such a script write where there is no room: a few bytes that say so.
+_WITHOUT_ROOM: Final = "#!lua flags=allow-oom\n"
 
 # Keys: the progress, the owner. Argument: milliseconds.
 _CLAIM: Final = """
@@ -50,6 +58,8 @@ _RELEASE: Final = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL
 _ADD: Final = """
 local left = redis.call('PTTL', KEYS[1])
 if left <= 0 or redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+-- Not what somebody else has written there meanwhile.
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HLEN', KEYS[1]) > 100 then return 0 end
 local source = redis.call('HGETALL', KEYS[1])
 local made = {'embedding', ARGV[1]}
 if ARGV[2] then made = {'embedding', ARGV[1], ARGV[2], ARGV[3]} end
@@ -76,14 +86,23 @@ class RedisReembedding:
             return Progress.parse(cast("bytes | None", await self._redis.hget(key, FIELD)))
 
     async def claim(self, target: IndexVersion) -> Claim | None:
-        async with cache_faults("claim", _DEADLINE_S):
-            fence = await self._redis.eval(_CLAIM, 2, *wire.reembedding_keys(target.name), _TURN_MS)
+        fence = await self._write("claim", _CLAIM, target, _TURN_MS)
         return None if fence is None else Claim(int(fence), await self.progress(target))
 
     async def note(self, target: IndexVersion, fence: int, progress: Progress) -> bool:
-        arguments = (fence, _TURN_MS, FIELD, progress.encoded())
-        async with cache_faults("note progress", _DEADLINE_S):
-            return bool(await self._redis.eval(_NOTE, 2, *wire.reembedding_keys(target.name), *arguments))
+        return bool(
+            await self._write("note progress", _NOTE, target, fence, _TURN_MS, FIELD, progress.encoded())
+        )
+
+    async def _write(
+        self, attempted: str, script: str, target: IndexVersion, *arguments: str | int | bytes
+    ) -> Any:
+        keys_and_arguments = (*wire.reembedding_keys(target.name), *arguments)
+        async with cache_faults(attempted, _DEADLINE_S):
+            try:
+                return await self._redis.eval(script, 2, *keys_and_arguments)
+            except OutOfMemoryError:
+                return await self._redis.eval(_WITHOUT_ROOM + script, 2, *keys_and_arguments)
 
     async def release(self, target: IndexVersion, fence: int) -> None:
         _, owner = wire.reembedding_keys(target.name)
@@ -97,7 +116,8 @@ class RedisReembedding:
         async with cache_faults("scan", _DEADLINE_S):
             pattern = f"{wire.vector_prefix(source)}*"
             cursor, keys = await self._redis.scan(cursor, pattern, _SCAN_COUNT)
-        return cursor, [str(key, "utf-8") for key in cast("list[bytes]", keys)]
+        places = [_place(key, source) for key in cast("list[bytes]", keys)]
+        return cursor, [wire.vector_key(source, *place) for place in places if place is not None]
 
     async def lacking(
         self, source: IndexVersion, target: IndexVersion, keys: Sequence[str]
@@ -106,12 +126,12 @@ class RedisReembedding:
         pipeline = self._redis.pipeline(transaction=False)
         for key, place in zip(keys, places, strict=True):
             pipeline.exists(wire.vector_key(target, *place))
-            pipeline.hgetall(key)
+            pipeline.hmget(key, _READ)
         async with cache_faults("read documents", _DEADLINE_S):
-            replies = await pipeline.execute()
+            replies = [_reply(each) for each in await pipeline.execute(raise_on_error=False)]
         found = []
-        for place, has_it, fields in zip(places, replies[::2], replies[1::2], strict=True):
-            if not has_it and (each := _lacking(place, source, fields)) is not None:
+        for place, has_it, values in zip(places, replies[::2], replies[1::2], strict=True):
+            if not has_it and (each := _lacking(place, source, values)) is not None:
                 found.append(each)
         return found
 
@@ -128,7 +148,7 @@ class RedisReembedding:
         for place in await self._sample(source, most):
             finds = await self._finds(target, place)
             # What has expired meanwhile is missed by nobody.
-            if finds or await self._has(source, place):
+            if finds or await self._is_ours(source, place):
                 asked, found = asked + 1, found + finds
         return found, asked
 
@@ -139,25 +159,35 @@ class RedisReembedding:
             words = ("FT.SEARCH", wire.index_name(source), "*", "NOCONTENT", "LIMIT", first, _PAGE)
             async with cache_faults("sample", _DEADLINE_S):
                 _, *keys = await self._redis.execute_command(*words, "DIALECT", 2)  # type: ignore[no-untyped-call]  # the library does not type it
-            places |= {wire.place_of(key.decode()) for key in keys}
+            places |= {place for key in keys if (place := _place(key, source)) is not None}
         return places
 
     async def _finds(self, target: IndexVersion, place: tuple[str, str]) -> bool:
         key = wire.vector_key(target, *place)
         query = f"@partition:{{{place[0]}}}=>[KNN {_FOUND_AMONG} @embedding $vector AS distance]"
+        vector, *_ = await self._values(key, ["embedding"])
+        if vector is None:
+            return False
         async with cache_faults("look for a sample", _DEADLINE_S):
-            vector = await self._redis.hget(key, "embedding")
-            if vector is None:
-                return False
             _, *keys = await self._redis.execute_command(  # type: ignore[no-untyped-call]  # the library does not type it
                 *("FT.SEARCH", wire.index_name(target), query, "NOCONTENT", "PARAMS", 2, "vector", vector),
                 *("SORTBY", "distance", "LIMIT", 0, _FOUND_AMONG, "DIALECT", 2),
             )
         return key.encode() in keys
 
-    async def _has(self, source: IndexVersion, place: tuple[str, str]) -> bool:
-        async with cache_faults("look for a document", _DEADLINE_S):
-            return bool(await self._redis.exists(wire.vector_key(source, *place)))
+    async def _is_ours(self, source: IndexVersion, place: tuple[str, str]) -> bool:
+        values = await self._values(wire.vector_key(source, *place), _READ)
+        return _lacking(place, source, values) is not None
+
+    async def _values(self, key: str, names: Sequence[str]) -> Sequence[bytes | None]:
+        """As of a document that is not there where it is none of ours."""
+        try:
+            async with cache_faults("look for a document", _DEADLINE_S):
+                return cast("list[bytes | None]", await self._redis.hmget(key, list(names)))
+        except CacheFault as fault:
+            if fault.reason != CacheReason.CACHE_KEY_COLLISION:
+                raise
+            return [None] * len(names)
 
     async def _count(self, version: IndexVersion) -> int:
         try:
@@ -172,9 +202,31 @@ class RedisReembedding:
             return str((await self._redis.info("server"))["run_id"])
 
 
-def _lacking(place: tuple[str, str], source: IndexVersion, fields: Mapping[bytes, bytes]) -> Lacking | None:
-    """None for a document that has gone meanwhile, or makes no sense, which nobody would be answered from."""
+def _place(key: bytes, version: IndexVersion) -> tuple[str, str] | None:
+    """None for a key that is none of ours."""
+    text = key.decode("utf-8", "replace")
+    place = wire.place_of(text)
+    is_ours = all(map(_DIGITS.fullmatch, place)) and wire.vector_key(version, *place) == text
+    return place if is_ours else None
+
+
+def _reply(reply: Any) -> Any:
+    """One of a pipeline's. An empty one where the key holds something else than a document. Raises ResponseError."""
+    if not isinstance(reply, Exception):
+        return reply
+    if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
+        return ()
+    raise reply
+
+
+def _lacking(place: tuple[str, str], source: IndexVersion, values: Sequence[bytes | None]) -> Lacking | None:
+    """`values` of the fields `_READ`. None for a document that has gone meanwhile, or makes no sense, which nobody
+    would be answered from.
+    """
+    fields = {name.encode(): value for name, value in zip(_READ, values, strict=False) if value is not None}
     try:
+        if place[0] not in fields[b"partition"].decode().split(","):
+            return None
         prompt = fields[b"prompt"].decode("utf-8", "surrogatepass")
         return Lacking(*place, prompt, judged_vector(source, fields))
     except (KeyError, ValueError):
