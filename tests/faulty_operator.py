@@ -28,6 +28,7 @@ from tollway_operator import (
     redis_store,
     statuses,
 )
+from tollway_operator.compiled import Compiled
 
 _POINT = os.environ["FAULT_POINT"]
 
@@ -40,7 +41,7 @@ def _arm_step(when: str, wanted: str) -> None:
     original: Callable[[reconcile.Reconciler], reconcile.Steps] = vars(reconcile.Reconciler)["steps"].fget
 
     def around(step: Callable[[object], Awaitable[None]]) -> Callable[[object], Awaitable[None]]:
-        async def stepping(compiled: reconcile.Compiled) -> None:
+        async def stepping(compiled: Compiled) -> None:
             # Not while there is nothing to do yet.
             armed = bool(compiled.snapshot.policies)
             if armed and when == "before":

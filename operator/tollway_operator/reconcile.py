@@ -8,16 +8,15 @@ Every replica gathers and compiles; only the leader goes on from there.
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
-from tollway_api import semantic_cache_index, snapshot, wire
+from tollway_api import semantic_cache_index, wire
 from tollway_api.catalog import ModelCatalog
-from tollway_api.compiler import Piece, compile_snapshot
+from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import SecretKey, inventory_of
 from tollway_api.meta import Identity, Resource, Spec
 from tollway_api.parts import Head
@@ -25,6 +24,7 @@ from tollway_api.problems import Problem
 from tollway_api.snapshot import Index, Snapshot
 from tollway_operator.accuracy import AccuracyReader
 from tollway_operator.admin_token import AdminToken
+from tollway_operator.compiled import Compiled, encoded_as
 from tollway_operator.coverage import Publications
 from tollway_operator.deletion import Deletion, is_held
 from tollway_operator.errors import (
@@ -40,7 +40,7 @@ from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.migration import Known, abandoned, needed, next_snapshot, unfinished
 from tollway_operator.notify import Notifier
-from tollway_operator.objects import Edition, Held, Objects
+from tollway_operator.objects import Held, Objects
 from tollway_operator.pods import Pods
 from tollway_operator.provision import (
     ServerWarning,
@@ -68,22 +68,6 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 _STEP_S: Final = 1.0  # between two looks at how far an index version is filled
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """One compilation, and what it was made from."""
-
-    key: tuple[int, int]
-    wanted: Snapshot
-    snapshot: Snapshot  # what is to be published on the way there
-    encoded: bytes = field(repr=False)
-    pieces: Mapping[Identity, Piece] = field(repr=False)
-    problems: Mapping[Identity, Sequence[Problem]]
-    editions: Mapping[Identity, Edition]  # of every object that was looked at
-    is_blind: bool = False  # whether of a Secret that was named nothing is known, because it cannot be read
-    # Indexes that are left out because they are not held, and why they could not be; "" where that was not refused.
-    unheld: Mapping[Identity, str] = field(default_factory=dict)
 
 
 Steps = tuple[tuple[str, Callable[[Compiled], Awaitable[None]]], ...]
@@ -244,23 +228,23 @@ class Reconciler:
         as nobody sees to that; so what stands is published without it. Raises OperatorError.
         """
         parts, fault = self._parts, None
-        gone = [
-            held.identity.path
+        gone = {
+            held.uid: held.identity.path
             for held in parts.objects
             if held.deleted_at and held.identity.kind == semantic_cache_index.KIND
-        ]
+        }
         if not gone:
             return
         self._is_published, head = False, None
         try:
-            if published := await parts.publisher.publish_without(gone, parts.leadership.fence()):
+            if published := await parts.publisher.publish_without(gone.values(), parts.leadership.fence()):
                 head, wrote = published
                 parts.metrics.publishes.inc(wrote)
                 await self._announce(head)
             self._is_published = True
         except (PublishFault, KubeFault) as found:
             fault = found
-        await self._settle(head)
+        await self._settle(head, gone)
         if fault is not None:
             raise fault
 
@@ -281,6 +265,7 @@ class Reconciler:
         # Before anything is looked at, so that what changes meanwhile is looked at again.
         key = (parts.objects.revision, self._secrets_revision)
         wanted = [held for held in parts.objects if not held.deleted_at]
+        deleted = frozenset(held.uid for held in parts.objects if held.deleted_at)
         unheld = {
             held.identity: self._hold_faults.get(held.identity, "") for held in wanted if not is_held(held)
         }
@@ -312,7 +297,7 @@ class Reconciler:
         )
         editions = {held.identity: held.edition for held in wanted}
         compiled = Compiled(
-            key, made.snapshot, made.snapshot, b"", made.pieces, problems, editions, is_blind, unheld
+            key, made.snapshot, made.snapshot, b"", made.pieces, problems, editions, is_blind, unheld, deleted
         )
         with parts.metrics.step("encode"):
             return await asyncio.to_thread(self._encoded, compiled)
@@ -325,7 +310,7 @@ class Reconciler:
         if self._store.seen:
             before = still_ours(before, self._store.indexes)
             wanted = beside_others(compiled.wanted, self._store.indexes)
-        return _encoded_as(next_snapshot(wanted, before, Known(acknowledged=False)), compiled)
+        return encoded_as(next_snapshot(wanted, before, Known(acknowledged=False)), compiled)
 
     @property
     def _before(self) -> Mapping[str, Index]:
@@ -451,7 +436,7 @@ class Reconciler:
         )
         progress = await parts.cache.progress(beside.version for _, beside in unfinished(before))
         wanted = next_snapshot(wanted, before, Known(acknowledged, made, progress))
-        self._compiled = _encoded_as(wanted, compiled)
+        self._compiled = encoded_as(wanted, compiled)
         self._is_moving = bool(unfinished(wanted.indexes) or unfinished(before) or left)
         return StoreView(
             found, warnings, seen=True, ledger_warnings=ledger, refused=refused, progress=progress
@@ -513,18 +498,26 @@ class Reconciler:
         self._parts.notifier.announce(head, tokens)
         self._told, self._token_fault = head, ""
 
-    async def _delete(self, _: Compiled) -> None:
-        await self._settle(self._head)
+    async def _delete(self, compiled: Compiled) -> None:
+        await self._settle(self._head, compiled.deleted)
 
-    async def _settle(self, head: Head | None) -> None:
-        """Of deleted indexes, which what is published as `head` does not name."""
+    async def _settle(self, head: Head | None, unnamed: Collection[str]) -> None:
+        """Of deleted indexes, those that what is published as `head` does not name, by uid. One that was deleted since
+        that was made waits for the next run: pods still remember answers in it.
+        """
         still_named = ""
         if not self._is_published:
             why = self._publish_fault or self._parts.watches.lacking
             still_named = f"what is published may name it{_because(why)}"
-        used, settle = still_named or self._why_in_use(head), self._parts.deletion.settle
-        self._parts.deletion.begin_run(self._store.fault)
-        await self._each_index(partial(settle, why_in_use=used, may_forget=not still_named))
+        used, deletion = still_named or self._why_in_use(head), self._parts.deletion
+
+        async def settle(held: Held) -> bool:
+            if held.deleted_at and held.uid not in unnamed:
+                return False
+            return await deletion.settle(held, used, may_forget=not still_named)
+
+        deletion.begin_run(self._store.fault)
+        await self._each_index(settle)
 
     def _why_in_use(self, head: Head | None) -> str:
         """Of an index that is deleted: why some pod may still write into it, or "". Nobody knows before it is known
@@ -570,18 +563,6 @@ class Reconciler:
             standings_fault=parts.accuracy.fault,
             unheld=self._compiled.unheld,
         )
-
-
-def _encoded_as(wanted: Snapshot, compiled: Compiled) -> Compiled:
-    """What was compiled, with the index versions of another snapshot of it."""
-    if wanted == compiled.snapshot:
-        return compiled if compiled.encoded else replace(compiled, encoded=snapshot.encode(wanted))
-    indexes = {
-        Identity(semantic_cache_index.KIND, each.namespace, each.name): each
-        for each in wanted.indexes.values()
-    }
-    pieces = {**compiled.pieces, **indexes}
-    return replace(compiled, snapshot=wanted, encoded=snapshot.encode(wanted), pieces=pieces)
 
 
 def _because(fault: str) -> str:

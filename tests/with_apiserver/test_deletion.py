@@ -1,0 +1,33 @@
+"""When an index that is deleted is let go, with what it remembers, on a real API server."""
+
+import os
+import signal
+from pathlib import Path
+
+from tests.dataplanes import Setup
+from tests.installation import Installation
+from tests.processes import wait_for
+from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
+
+SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
+
+
+def test_an_index_that_is_deleted_during_a_run_is_not_let_go_while_pods_still_run_what_names_it(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """A ledger that hangs keeps a run for seconds between what it publishes and what it deletes."""
+    with EmbeddedRedis(RedisRole.LEDGER, tmp_path / "ledger") as ledger:
+        installation.ledger = ledger
+        with installation.light_pod("dp-1") as pod, installation.operator():
+            installation.apply(*SETUP.objects())
+            installation.until_ready()
+            before = pod.revision
+            os.kill(ledger.pid, signal.SIGSTOP)
+            try:
+                installation.apply(SETUP.but(policy={"priority": 7}).objects()[1])
+                wait_for(lambda: pod.revision != before, "the run has published", 10)
+                installation.delete("SemanticCacheIndex", "answers")
+                wait_for(lambda: not installation.get("SemanticCacheIndex", "answers"), "it is let go", 30)
+                assert pod.live.current().snapshot.indexes == {}
+            finally:
+                os.kill(ledger.pid, signal.SIGCONT)
