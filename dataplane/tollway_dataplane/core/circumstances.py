@@ -21,7 +21,20 @@ _STANDING: Final = re.compile(
 )
 _CORRECTION: Final = re.compile(
     r"\b(?:i meant|make (?:it|that)|scratch that|forget (?:it|that)|correction|on second thoughts?|changed my mind"
-    r"|change (?:it|that) to|no wait|not \w+ but|instead(?! of))\b|^\W*no\W+(?:the|an?|make|not|(?:this|that) one)\b"
+    r"|change (?:it|that) to|no wait|not \w+ but|instead(?! of)|actually"
+    r"|(?<!'d )(?<!would )rather(?! than)|switch(?:ed)? to|plans? changed"
+    r"|(?:take|took) (?:it|that) back|(?:is|are|was|were) wrong|my mistake)\b"
+    r"|^\W*no\W+(?:the|an?|make|not|(?:this|that) one)\b|\w\W+sorry\W*$"
+)
+# What is said in passing, and changes nothing.
+_LAUGH: Final = r"(?:haha|ha|lol|wow|oh|phew|yay|well|ok|okay|great)"
+_IN_PASSING: Final = re.compile(
+    rf"\W*(?:{_LAUGH}\W+)*(?:what (?:an?|lovely|nice|great|awful|terrible|beautiful)(?: \w+){{1,5}}"
+    r"|(?:(?:i|we|they|my \w+)(?:'m| am|'re| are| is)? )?(?:(?:so|really|very|just) )*"
+    r"(?:can't wait|cannot wait|excited|thrilled|delighted|looking forward to it)"
+    r"|sorry to (?:bother|trouble) you(?: again)?|sorry|no (?:rush|worries|hurry)|take your time"
+    r"|i see|got it|makes sense|good to know|understood|fair enough|(?:i )?thought so|never mind|fingers crossed"
+    rf"|true|right|cool|fine|sure|sound|morning|maybe(?: another time)?|{_LAUGH})(?: then| thanks)?\W*(?:lol|haha)?\W*"
 )
 _WHO: Final = r"\b(?:i|we|he|she|they)"
 _BEING: Final = re.compile(
@@ -29,6 +42,8 @@ _BEING: Final = re.compile(
     r"(?:an?|\d+|over|under|pregnant|allergic|vegan|vegetarian|diabetic|disabled|retired|unemployed|blind|deaf|married"
     r"|divorced)\b"
 )
+# Who asks about what is theirs tells that they have it.
+_OWNING: Final = re.compile(r"\b(?:my|our|i'm|i am|we're|we are|i've|i have|we have)\b")
 _FIRST_PERSON: Final = re.compile(r"\b(?:i|my|me|we|our|us)\b")
 # Advice: anything that was told may matter.
 _ADVICE: Final = re.compile(
@@ -97,6 +112,16 @@ def says_how_things_are(plain: str) -> bool:
 def tells_of_oneself(plain: str) -> bool:
     """A statement, not a question, in the first person."""
     return _FIRST_PERSON.search(plain) is not None and not asks(plain)
+
+
+def speaks_of_own(plain: str) -> bool:
+    """ "Do you also insure my dog?": a question that tells something."""
+    return _OWNING.search(plain) is not None
+
+
+def is_in_passing(plain: str) -> bool:
+    """ "What a mess!", "we can't wait": about nothing that is asked."""
+    return _IN_PASSING.fullmatch(plain) is not None
 
 
 def wants_advice(plain: str) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from tollway_dataplane.core import circumstances, self_contained
@@ -23,13 +23,23 @@ from tollway_dataplane.core.turn_pairs import contradict, edited, spelling_of
 
 # What is longer is compared to the letter alone.
 MOST_TURNS: Final = 100
-MOST_CHARACTERS: Final = 20_000  # of all turns together
+MOST_CHARACTERS: Final = 8_000  # of all turns together
 
 _LEAST_SHARED: Final = 0.6  # of what the users of one chat say more or otherwise, in any words of the other
-_NEW: Final = 0.34  # a sentence of which the other chat has less is news to it
+_NEW: Final = 0.6  # a sentence of which the other chat has less is news to it
 _SENTENCE: Final = re.compile(r"(?<=[.?!])\s+|\n")
-_LONGEST: Final = 1_000  # characters of a turn that is compared with another
 _MOST_NUMBERS: Final = 100
+# Of the turns of each chat that the other has not.
+_MOST_WORDS: Final = 400
+_MOST_SENTENCES: Final = 100
+_MOST_WORDS_OF_A_TURN: Final = 120
+_BREAK: Final = re.compile(r"[.?!\n]+")
+_WORD: Final = re.compile(r"[^\W_]+")
+_SHOWN: Final = 4
+_SHORT: Final = 8  # words, of a reply that may begin with a name
+_COMMON: Final = frozenset(
+    "anything something nothing everything what got ah".split()
+)  # that no dictionary has either
 _REQUEST: Final = re.compile(
     r"^\W*(?:(?:so|and|but|ok|okay|great|right|please|thanks)\W+)*(?:can|could|will|would) you\b"
 )
@@ -50,19 +60,23 @@ class _Block:
     theirs: Sequence[Turn]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Pair:
     """Two chats, and where they are not the same."""
 
     chats: tuple[Chat, Chat]
     blocks: Sequence[_Block]
 
-    @property
+    @cached_property
     def left(self) -> tuple[list[Turn], list[Turn]]:
         """The turns of each that are not also the other's."""
         ours = [turn for block in self.blocks for turn in block.ours]
         theirs = [turn for block in self.blocks for turn in block.theirs]
         return ours, theirs
+
+    @cached_property
+    def said(self) -> tuple[Said, Said]:
+        return Said(map(reading_of, self.chats[0].turns)), Said(map(reading_of, self.chats[1].turns))
 
     @property
     def prompts(self) -> tuple[Reading, Reading]:
@@ -73,6 +87,8 @@ def difference(ours: Chat, theirs: Chat) -> str:
     """What speaks against giving the answer of one to the other, in words a user can check; "" when nothing does.
     Symmetric but for the order in which it names the two.
     """
+    if _too_long(ours, theirs):
+        return "turns too long to compare"
     pair = _Pair((ours, theirs), _blocks(ours.turns, theirs.turns))
     if all(map(is_pleasantry, (turn for side in pair.left for turn in side))):
         return ""
@@ -153,7 +169,11 @@ def _wishes(pair: _Pair) -> str:
 
 
 def _is_self_contained(pair: _Pair) -> bool:
-    """Whether either prompt is understood by itself, and neither user has told anything that may matter to it."""
+    """Whether either prompt is understood by itself, and nothing was told that may matter to it: "Jaguar" is another
+    thing after "we are at the zoo". Only who says that the prompt is about something else may have told something.
+    """
+    if not all(map(self_contained.is_aside, pair.prompts)) and _told_otherwise(pair):
+        return False
     told = [
         sentence.plain
         for side in pair.left
@@ -170,6 +190,26 @@ def _is_self_contained(pair: _Pair) -> bool:
     every = [turn for chat in pair.chats for turn in chat.turns]
     said = Said(map(reading_of, every))
     return all(_stands_alone(prompt, every, said) for prompt in pair.prompts)
+
+
+def _told_otherwise(pair: _Pair) -> bool:
+    """Whether a user states what the other does not, or a fact comes up in one of the chats alone."""
+    for side, said in zip(pair.left, pair.said[::-1], strict=True):
+        for turn in side:
+            if is_pleasantry(turn):
+                continue
+            if turn.role == "user" and any(map(_states, _sentences(turn))):
+                return True
+            if said.lacks(reading_of(turn)) or _named_anew(reading_of(turn), said):
+                return True
+    return False
+
+
+def _states(sentence: Reading) -> bool:
+    plain = sentence.plain
+    if circumstances.asks(plain):
+        return circumstances.speaks_of_own(plain)
+    return not is_pleasantry(Turn("user", sentence.text)) and not circumstances.is_in_passing(plain)
 
 
 def _stands_alone(prompt: Reading, turns: Sequence[Turn], said: Said) -> bool:
@@ -191,21 +231,32 @@ def _stands_alone(prompt: Reading, turns: Sequence[Turn], said: Said) -> bool:
     )
 
 
-def _too_much(pair: _Pair) -> str:
-    """What takes more than milliseconds to compare."""
-    sides = [list(map(reading_of, side)) for side in pair.left]
-    if any(len(reading.text) > _LONGEST for side in sides for reading in side):
-        return "turns too long to compare"
-    many = any(sum(len(reading.quantities) for reading in side) > _MOST_NUMBERS for side in sides)
+def _too_many_numbers(pair: _Pair) -> str:
+    many = any(sum(len(reading_of(turn).quantities) for turn in side) > _MOST_NUMBERS for side in pair.left)
     return "too many numbers to compare" if many else ""
 
 
+def _too_long(ours: Chat, theirs: Chat) -> bool:
+    """Whether what is not letter for letter the same takes more than milliseconds to compare; before it is read."""
+    sides = [[(turn.role, turn.text) for turn in chat.turns] for chat in (ours, theirs)]
+    for side, other in ((sides[0], set(sides[1])), (sides[1], set(sides[0]))):
+        texts = [turn[1] for turn in side if turn not in other]
+        words = [len(_WORD.findall(text)) for text in texts]
+        breaks = sum(len(_BREAK.findall(text)) for text in texts)
+        if (
+            max(words, default=0) > _MOST_WORDS_OF_A_TURN
+            or sum(words) > _MOST_WORDS
+            or breaks > _MOST_SENTENCES
+        ):
+            return True
+    return False
+
+
 def _facts(pair: _Pair) -> str:
-    said = [Said(map(reading_of, chat.turns)) for chat in pair.chats]
     users = [[turn for turn in side if turn.role == "user"] for side in pair.left]
     for sides, any_kind in ((users, True), (pair.left, False)):
         readings = [list(map(reading_of, side)) for side in sides]
-        if found := exchanged_facts((readings[0], readings[1]), (said[0], said[1]), any_kind=any_kind):
+        if found := exchanged_facts((readings[0], readings[1]), pair.said, any_kind=any_kind):
             return f"earlier turns differ: {found}"
     return ""
 
@@ -274,20 +325,32 @@ def _asks_for_one_reply(turn: Turn, *replies: Turn) -> bool:
 
 
 def _news(pair: _Pair) -> str:
-    """What one user says of themselves, or takes back, and the other does not."""
+    """What one user states, or takes back, and the other does not."""
     asked = [prompt.plain for prompt in pair.prompts]
     advice, leave = (
         any(map(wants, asked)) for wants in (circumstances.wants_advice, circumstances.wants_leave)
     )
-    for side, other in zip(pair.left, pair.chats[::-1], strict=True):
-        said = Said(map(reading_of, other.turns))
-        for sentence in (each for turn in side if turn.role == "user" for each in _sentences(turn)):
-            plain = sentence.plain
-            if circumstances.corrects(plain) or (
-                said.share_of([sentence]) < _NEW and _weighs(sentence, advice=advice, leave=leave)
-            ):
-                return f"only in one of them: {_cut(sentence.text)}"
+    for block in pair.blocks:
+        ours, theirs = ([t for t in side if t.role == "user"] for side in (block.ours, block.theirs))
+        for side, known in ((ours, pair.said[1]), (theirs, pair.said[0])):
+            for sentence in (each for turn in side for each in _sentences(turn)):
+                weighs = len(ours) != len(theirs) or _weighs(sentence, advice=advice, leave=leave)
+                if _is_news(sentence, known, weighs=weighs):
+                    return f"only in one of them: {_cut(sentence.text)}"
     return ""
+
+
+def _is_news(sentence: Reading, said: Said, *, weighs: bool) -> bool:
+    """`weighs` where it must be said in both: one user says more than the other, or it matters by itself."""
+    if self_contained.is_aside(sentence):
+        return False
+    if circumstances.corrects(sentence.plain):
+        return True
+    if not _states(sentence):
+        return False
+    return bool(said.lacks(sentence)) or (
+        weighs and said.share_of([sentence]) < _NEW and not said.knows(sentence)
+    )
 
 
 def _weighs(sentence: Reading, *, advice: bool, leave: bool) -> bool:
@@ -301,11 +364,37 @@ def _weighs(sentence: Reading, *, advice: bool, leave: bool) -> bool:
     )
 
 
+def _offers(pair: _Pair) -> str:
+    """What the assistant of one chat speaks of by name, and nobody in the other does: the prompt may mean that."""
+    if not any(self_contained.refers_back(prompt) or prompt.question == "choice" for prompt in pair.prompts):
+        return ""
+    for side, said in zip(pair.left, pair.said[::-1], strict=True):
+        for turn in side:
+            if turn.role == "assistant" and (named := _named_anew(reading_of(turn), said)):
+                return f"only in one of them: {', '.join(named)}"
+    return ""
+
+
+def _named_anew(reading: Reading, said: Said) -> list[str]:
+    """A short reply may begin with a name, which no dictionary has."""
+    ordinary = english().is_ordinary
+    first = [
+        reading.lemmas[i]
+        for i in reading.content
+        if reading.shown[i][0].isupper() and not ordinary(reading.lemmas[i]) and reading.low[i] not in _COMMON
+    ]
+    lacking = said.lacks(reading)
+    named = {*lacking.get("name", ()), *lacking.get("code", ())}
+    if len(reading.low) <= _SHORT:
+        named.update(word for word in first if not said.has(word))
+    return sorted(named)[:_SHOWN]
+
+
 def _other_matters(pair: _Pair) -> str:
     """Whether too little of what one user says comes up in the other chat, whichever of the two is asked."""
     shares = [
-        Said(map(reading_of, other.turns)).share_of([reading_of(t) for t in side if t.role == "user"])
-        for side, other in zip(pair.left, pair.chats[::-1], strict=True)
+        said.share_of([reading_of(turn) for turn in side if turn.role == "user"])
+        for side, said in zip(pair.left, pair.said[::-1], strict=True)
     ]
     return "" if max(shares) >= _LEAST_SHARED else "earlier turns are about something else"
 
@@ -323,12 +412,13 @@ _Check = Callable[[_Pair], str]
 _DEPENDING: Final[tuple[_Check, ...]] = (_looks_back, _is_no_question, _wishes)
 # And these where it is not understood by itself.
 _COMPARING: Final[tuple[_Check, ...]] = (
-    _too_much,
+    _too_many_numbers,
     _facts,
     _edits,
     _moves,
     _turns_away,
     _replies,
     _news,
+    _offers,
     _other_matters,
 )

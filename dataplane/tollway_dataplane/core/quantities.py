@@ -82,6 +82,10 @@ _CALENDAR.update(
 )
 _CALENDAR.update({"weekends": "weekend", "weekdays": "weekday", "sept": "september", "tues": "tuesday",
                   "thurs": "thursday", "tomorrows": "tomorrow", "tonight": "today", "midday": "noon"})  # fmt: skip
+_BEFORE_A_MONTH: Final = frozenset(
+    "in on by until till since from before after during through next last early late mid of".split()
+)
+_AFTER_A_VERB: Final = frozenset("i we you he she it they there be have not also never the a an my".split())
 _NUMERAL: Final = re.compile(r"(\d+(?:\.\d+)?)(st|nd|rd|th|[a-z]{1,3})?")
 _CLOCK: Final = re.compile(r"(\d{1,2})[:.](\d\d)(am|pm)?")
 
@@ -137,8 +141,12 @@ def quantities(words: tuple[str, ...]) -> tuple[Quantity, ...]:
 
 
 def calendar(words: tuple[str, ...]) -> frozenset[str]:
-    """Weekdays, months and days counted from today."""
-    return frozenset(_CALENDAR[word] for word in words if word in _CALENDAR)
+    """Weekdays, months and days counted from today. `words` are as they were written, since "may" is a verb mostly."""
+    low = tuple(map(str.casefold, words))
+    found = {_CALENDAR[word] for word in low if word in _CALENDAR}
+    if any(word == "may" and _is_month(words, low, i) for i, word in enumerate(low)):
+        found.add("may")
+    return frozenset(found)
 
 
 def is_unit(word: str) -> bool:
@@ -160,6 +168,22 @@ def is_quantity_word(word: str) -> bool:
         or word in _SIGNS
         or word in {"am", "pm"}
     )
+
+
+def _is_month(words: tuple[str, ...], low: tuple[str, ...], at: int) -> bool:
+    """Whether a "may" is the month: "in may", "may 5", "the 5th of May". In doubt it is, unless it is written small."""
+    before, after = low[at - 1] if at else "", low[at + 1] if at + 1 < len(low) else ""
+    if after in _AFTER_A_VERB:
+        return False
+    if before in _BEFORE_A_MONTH or _is_day(after) or (_is_day(before) and before not in _ONES):
+        return True
+    # A sentence that begins with it asks for leave.
+    return at > 0 and words[at] == "May" and not (before == "what" and after)
+
+
+def _is_day(word: str) -> bool:
+    match = _NUMERAL.fullmatch(word)
+    return word in _ORDINALS or (match is not None and (match[2] or "") in {"", "st", "nd", "rd", "th"})
 
 
 def _numeral(word: str) -> tuple[float | None, int, str] | None:

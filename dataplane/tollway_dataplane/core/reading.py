@@ -91,7 +91,7 @@ class Reading:
 
     @cached_property
     def calendar(self) -> frozenset[str]:
-        return calendar(self.low)
+        return calendar(self.shown)
 
     @cached_property
     def codes(self) -> frozenset[str]:

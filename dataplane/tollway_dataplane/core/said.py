@@ -68,12 +68,20 @@ class Said:
         found["date"] = sorted(reading.calendar - self._dates)
         named = {
             "code": reading.codes,
-            "name": reading.names - reading.codes - reading.calendar - FUNCTION,
+            "name": frozenset(
+                name
+                for name in reading.names - reading.codes - reading.calendar
+                if name.partition("'")[0] not in FUNCTION  # "I'll"
+            ),
             "quoted": frozenset(word for phrase in reading.quoted for word in phrase.split()) - FUNCTION,
         }
         for kind, words in named.items():
             found[kind] = sorted(word for word in words if not self.has(word))
         return {kind: facts for kind, facts in found.items() if facts}
+
+    def knows(self, reading: Reading) -> bool:
+        """Whether all words of a text are among these."""
+        return self._words.issuperset(reading.low)
 
     def share_of(self, readings: Sequence[Reading]) -> float:
         """The share of what these texts say that is said here too, in whatever words; 1 when they say nothing."""

@@ -55,3 +55,35 @@ def test_a_unit_left_out_is_no_difference() -> None:
 
 def test_weekdays_and_months_are_known_by_their_short_forms() -> None:
     assert calendar(("mon", "and", "tuesdays", "in", "sept")) == {"monday", "tuesday", "september"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "on May 5",
+        "3 May",
+        "open in may",
+        "the 5th of may",
+        "the May issue",
+        "in March or May",
+        "until May",
+        "early may",
+    ],
+)
+def test_may_is_a_month_beside_a_day_after_a_word_of_time_or_with_a_capital(text: str) -> None:
+    assert "may" in calendar(tuple(text.split()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "may I come in",
+        "May I come in",
+        "What May I Bring",
+        "this may hurt",
+        "the two may differ",
+        "item 3 may be",
+    ],
+)
+def test_may_is_a_verb_elsewhere(text: str) -> None:
+    assert calendar(tuple(text.split())) == frozenset()
