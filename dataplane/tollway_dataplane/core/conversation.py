@@ -27,10 +27,11 @@ MOST_CHARACTERS: Final = 8_000  # of all turns together
 
 _LEAST_SHARED: Final = 0.6  # of what the users of one chat say more or otherwise, in any words of the other
 _NEW: Final = 0.6  # a sentence of which the other chat has less is news to it
+_NEW_IN_OTHER_WORDS: Final = 0.34  # the same, where its user says as much at that point
 _SENTENCE: Final = re.compile(r"(?<=[.?!])\s+|\n")
 _MOST_NUMBERS: Final = 100
 # Of the turns of each chat that the other has not.
-_MOST_WORDS: Final = 400
+_MOST_WORDS: Final = 240
 _MOST_SENTENCES: Final = 100
 _MOST_WORDS_OF_A_TURN: Final = 120
 _BREAK: Final = re.compile(r"[.?!\n]+")
@@ -348,9 +349,8 @@ def _is_news(sentence: Reading, said: Said, *, weighs: bool) -> bool:
         return True
     if not _states(sentence):
         return False
-    return bool(said.lacks(sentence)) or (
-        weighs and said.share_of([sentence]) < _NEW and not said.knows(sentence)
-    )
+    least = _NEW if weighs else _NEW_IN_OTHER_WORDS
+    return bool(said.lacks(sentence)) or (said.share_of([sentence]) < least and not said.knows(sentence))
 
 
 def _weighs(sentence: Reading, *, advice: bool, leave: bool) -> bool:
