@@ -143,6 +143,13 @@ def index_tag(index_id: str) -> str:
     return hashlib.sha256(index_id.encode()).hexdigest()[:8]
 
 
+def tagged_pattern(index_id: str) -> str:
+    """A glob over the keys of all partitions of an index, of which there are its entries, their vectors and their
+    labels; others may match by chance.
+    """
+    return f"{_PREFIX}:*{{{index_tag(index_id)}*"
+
+
 @lru_cache(maxsize=16_384)
 def owner_tag(tenant: str) -> str:
     """What comes next, so that a tenant's entries are found when they are purged; "" is the owner of what is shared."""

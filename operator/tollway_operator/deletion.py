@@ -5,6 +5,7 @@ the object until that is deleted, but not for ever when Redis is gone for good.
 import logging
 from contextlib import suppress
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Final
 
 from tollway_api import wire
@@ -15,12 +16,15 @@ from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import ABANDON_ANNOTATION, Held
-from tollway_operator.redis_store import RedisStore
+from tollway_operator.redis_store import RedisStore, Walk
 
 log = logging.getLogger(__name__)
 
 FINALIZER: Final = "tollway.dev/remembered-answers"
 _SAY_AFTER_S: Final = 10.0
+_TURN_S: Final = (
+    2.0  # of each run, for deleting in Redis; a large one takes longer, and others have changes too
+)
 
 
 class Deletion:
@@ -41,6 +45,10 @@ class Deletion:
         self._reporter = reporter
         self._told: set[str] = set()  # uids of which was said that they wait
         self._away = ""  # why Redis did not answer in this run
+        self._ends_at: float | None = None  # the turn of this run, once it has begun, on the monotonic clock
+        # By uid, of indexes that are being deleted: how far that is, and when it was tried last.
+        self._walks: dict[str, Walk] = {}
+        self._tried_at: dict[str, float] = {}
 
     async def hold(self, held: Held) -> bool:
         """False where it was to be held and has changed or gone meanwhile. Raises KubeFault."""
@@ -52,13 +60,17 @@ class Deletion:
         """A Redis that does not answer is asked once in a run, since many indexes that each wait for it would hold up
         everybody. `away` is why it has not answered in this one already, or "".
         """
-        self._away = away
+        self._away, self._ends_at = away, None
+
+    def tried_at(self, held: Held) -> float:
+        """By which those come first in a run for which there was least time before."""
+        return self._tried_at.get(held.uid, 0.0)
 
     async def settle(self, held: Held, why_in_use: str, *, may_forget: bool = True) -> bool:
         """Lets go what is not to be held any more, and deletes what it stands for. `why_in_use` says why some pod may
         still write into the index, once that is deleted; "" when none can. Where that is every pod, because what is
         published may name it, `may_forget` is false, and the index stays also when the object is let go. False where it
-        was to be let go and has changed meanwhile.
+        was to be let go and has changed meanwhile, or more is to be deleted than one run has time for.
 
         Raises KubeFault, StoreFault and LeadershipLost.
         """
@@ -74,15 +86,17 @@ class Deletion:
                 await self._say_once_that_it_waits(held, why_in_use)
             return True
         left_behind = await self._emptied(held, why_in_use if not may_forget else "", let_go=let_go)
-        if not await self._release(held):
+        if left_behind is None or not await self._release(held):
             return False
         self._told.discard(held.uid)
         if left_behind:
             await self._emit(held, "Abandoned", self._why_let_go(held, left_behind))
         return True
 
-    async def _emptied(self, held: Held, why_not: str, *, let_go: bool) -> str:
-        """Why something stays in Redis that was to be deleted, or whose fate nobody knows."""
+    async def _emptied(self, held: Held, why_not: str, *, let_go: bool) -> str | None:
+        """Why something stays in Redis that was to be deleted, or whose fate nobody knows; None where it is still being
+        deleted.
+        """
         if not _is_understood(held):
             return "its spec is not understood"
         if not _deletes(held):
@@ -90,7 +104,7 @@ class Deletion:
         if why_not:
             return why_not
         try:
-            await self._forget(held)
+            return "" if await self._forget(held) else None
         except StoreFault as fault:
             if not isinstance(fault, StoreRefusal):
                 self._away = str(fault)
@@ -98,23 +112,33 @@ class Deletion:
                 await self._say_once_that_it_waits(held, str(fault))
                 raise
             return str(fault)
-        return ""
 
     async def _release(self, held: Held) -> bool:
         return await self._write(held, [each for each in held.finalizers if each != FINALIZER])
 
-    async def _forget(self, held: Held) -> None:
+    async def _forget(self, held: Held) -> bool:
+        """Whether nothing is left. Raises StoreFault and LeadershipLost."""
         if self._away:
             raise StoreFault(self._away)
+        now = monotonic()
+        self._ends_at = self._ends_at or now + _TURN_S
+        if now >= self._ends_at:
+            return False
+        self._tried_at[held.uid] = now
         index_id = held.identity.path
         for name in await self._cache.names():
             if wire.owner_of(name) == index_id:
                 await self._claim()
                 await self._cache.drop(name)
                 self._metrics.index_operations.labels("delete").inc()
+        walk = self._walks.setdefault(held.uid, Walk())
         await self._claim()
-        deleted = await self._cache.forget(index_id)
-        log.info("forgotten", extra={"index": index_id, "keys": deleted})
+        await self._cache.forget(index_id, self._ends_at - now, walk)
+        if not walk.complete:
+            return False
+        log.info("forgotten", extra={"index": index_id, "keys": walk.deleted})
+        del self._walks[held.uid], self._tried_at[held.uid]
+        return True
 
     async def _claim(self) -> None:
         """Somebody who slept must not delete what has been remembered anew meanwhile."""

@@ -377,16 +377,16 @@ class Reconciler:
 
     async def _each_index(self, work: Callable[[Held], Awaitable[bool]]) -> None:
         """What one object needs must not keep another from it, so the fault is raised after all have had their turn.
-        `work` is False where an object has changed meanwhile.
+        `work` is False where an object has changed meanwhile, or there was not the time for all of it.
         """
         fault: OperatorError | None = None
-        for held in self._parts.objects:
-            if held.identity.kind != semantic_cache_index.KIND:
-                continue
+        indexes = [each for each in self._parts.objects if each.identity.kind == semantic_cache_index.KIND]
+        for held in sorted(indexes, key=self._parts.deletion.tried_at):
+            self.ticked_at = monotonic()
             self._parts.leadership.fence()
             try:
                 if not await work(held):
-                    self.wake()  # what has changed may be a status of our own, of which no event is news
+                    self.wake()  # also where what has changed is a status of our own, of which no event is news
             except (StoreFault, KubeFault) as found:
                 fault = found
         if fault is not None:
@@ -449,6 +449,7 @@ class Reconciler:
         if names:
             await self._claim()
         for name in names:
+            self.ticked_at = monotonic()
             keys = await self._parts.cache.drop_version(name)
             log.info("index", extra={"step": "Drop", "index": name, "keys": keys})
             self._parts.metrics.index_operations.labels("delete").inc()

@@ -3,12 +3,15 @@ up. No call waits longer than its deadline, and none is retried here: the reconc
 """
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from fnmatch import translate
 from functools import reduce
-from itertools import chain, count
+from itertools import chain, count, product
+from time import monotonic
 from typing import Any, Final, cast
 
 from redis.asyncio import ConnectionPool, Redis
@@ -30,6 +33,7 @@ from tollway_operator.errors import StoreFault, StoreRefusal
 _DEADLINE_S: Final = 10.0
 _LOOK_S: Final = 3.0  # for what only looks, and so takes no time where all is well
 _SCAN_COUNT: Final = 500
+_UNLINKED_AT_ONCE: Final = 50  # a vector leaves its index's graph while the server does nothing else
 _FIRST_KEY: Final = 3  # in what COMMAND INFO says of a command: the place of its first key, 0 for none
 # Later leaderships have larger fences; one that has been overtaken is told so.
 _CLAIM: Final = """
@@ -123,6 +127,19 @@ class _Node:
         return next(name for name in names if self.has(name))
 
 
+@dataclass(slots=True)
+class Walk:
+    """How far all keys have been looked through for those to be deleted, so that it can be gone on with. A server that
+    has begun anew has another order of its keys, and so it is another server here.
+    """
+
+    cursors: dict[tuple[str, str], int | None] = field(
+        default_factory=dict
+    )  # by run id and glob; None: through
+    deleted: int = 0
+    complete: bool = False
+
+
 class RedisStore:
     """Make one with `open_store`. Of a cluster every primary is asked, because a module without a coordinator knows
     its own shard only. Which they are is asked every time, since a failover changes it.
@@ -205,40 +222,61 @@ class RedisStore:
         short is found again by it. Says how many keys that were. Raises StoreFault.
         """
         version = name.removeprefix(wire.INDEX_PREFIX)
-        noted, _ = wire.reembedding_keys(version)
-        patterns = (f"{noted}*", f"{wire.prefix_of_vectors(name)}*")
-        deleted = sum([await self._delete(each, f"delete index version {version}") for each in patterns])
-        await self.drop(name)
-        return deleted
-
-    async def forget(self, index_id: str) -> int:
-        """Deletes the remembered answers of an index, the vectors of all its versions, how far those were filled, and
-        the labels of its hits, and says how many keys that were. By their names, so that also those are found which no
-        index knows any more. Raises StoreFault; what is deleted by then stays so.
-        """
-        patterns = (
-            *(wire.vector_pattern(index_id), wire.entry_pattern(index_id)),
-            *(wire.label_pattern(index_id), wire.reembedding_pattern(index_id)),
-        )
-        return sum([await self._delete(each, f"delete what {index_id} remembers") for each in patterns])
-
-    async def _delete(self, pattern: str, attempted: str) -> int:
-        deleted = 0
+        attempted, prefix = f"delete index version {version}", wire.prefix_of_vectors(name)
+        walk = Walk()
         async with self._faults(attempted):
-            nodes = await self._nodes()
-        for node in nodes:
-            cursor = 0
-            while True:
+            for node in await self._nodes():
+                noted = [key for key in wire.reembedding_keys(version) if node.has(key)]
+                walk.deleted += await node.redis.unlink(*noted) if noted else 0
+        await self._delete([f"{prefix}*"], re.compile(re.escape(prefix.encode())), attempted, walk)
+        await self.drop(name)
+        return walk.deleted
+
+    async def forget(self, index_id: str, for_s: float = math.inf, walk: Walk | None = None) -> Walk:
+        """Deletes the remembered answers of an index, the vectors of all its versions, how far those were filled, and
+        the labels of its hits. By their names, so that also those are found which no index knows any more. Begins to
+        end after so many seconds, to be gone on with by the walk that it returns. Raises StoreFault; what is deleted by
+        then stays so, and `walk` says how far it came.
+        """
+        walk = walk or Walk()
+        globs = (wire.tagged_pattern(index_id), wire.reembedding_pattern(index_id))
+        # A glob lets more through.
+        exact = (wire.vector_pattern(index_id), wire.entry_pattern(index_id), wire.label_pattern(index_id))
+        ours = re.compile("|".join(map(translate, (*exact, globs[1]))).encode())
+        await self._delete(globs, ours, f"delete what {index_id} remembers", walk, for_s)
+        return walk
+
+    async def _delete(
+        self,
+        globs: Sequence[str],
+        ours: re.Pattern[bytes],
+        attempted: str,
+        walk: Walk,
+        for_s: float = math.inf,
+    ) -> None:
+        until = monotonic() + for_s
+        async with self._faults(attempted):
+            nodes = {(await each.redis.info("server"))["run_id"]: each for each in await self._nodes()}
+        for place in product(nodes, globs):
+            while (cursor := walk.cursors.get(place, 0)) is not None:
                 async with self._faults(attempted):
-                    cursor, keys = await node.redis.scan(cursor, pattern, _SCAN_COUNT)
-                    # One by one, since those of a cluster are of different slots.
-                    pipeline = node.redis.pipeline(transaction=False)
-                    for key in keys:
-                        pipeline.unlink(key)
-                    deleted += sum(await pipeline.execute())
-                if cursor == 0:
-                    break
-        return deleted
+                    found = await self._scanned(nodes[place[0]].redis, cursor, place[1], ours, walk)
+                walk.cursors[place] = found or None
+                if monotonic() >= until:
+                    return  # also after the last, which the next call finds to be so
+        walk.complete = True
+
+    async def _scanned(self, node: Redis, cursor: int, glob: str, ours: re.Pattern[bytes], walk: Walk) -> int:
+        """The next cursor, once what is found at this one is deleted."""
+        cursor, found = await node.scan(cursor, glob, _SCAN_COUNT)
+        keys = [key for key in cast("list[bytes]", found) if ours.match(key)]
+        for first in range(0, len(keys), _UNLINKED_AT_ONCE):
+            # One by one, since those of a cluster are of different slots.
+            pipeline = node.pipeline(transaction=False)
+            for key in keys[first : first + _UNLINKED_AT_ONCE]:
+                pipeline.unlink(key)
+            walk.deleted += sum(await pipeline.execute())
+        return cursor
 
     async def standing_fence(self) -> int:
         """Under which was written here last; 0 where that never was. Raises StoreFault."""

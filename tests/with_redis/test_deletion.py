@@ -13,7 +13,7 @@ from tollway_operator.errors import LeadershipLost, StoreFault
 from tollway_operator.kube import Moment
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects
-from tollway_operator.redis_store import open_store
+from tollway_operator.redis_store import Walk, open_store
 
 INDEX = compiled(Setup("http://a/v1", "http://b/v1").objects()).indexes["default/answers"]
 
@@ -122,3 +122,61 @@ async def test_only_who_leads_deletes(cache_redis: EmbeddedRedis, later: int, le
                 await deletion.settle(held, why_in_use="")
             assert len(client.keys("tollway:1:[ev]*")) + len(await store.names()) == left
             assert kube.written == ([] if left else [[]])
+
+
+async def test_what_takes_long_is_deleted_bit_by_bit_and_nothing_of_others(
+    cache_redis: EmbeddedRedis,
+) -> None:
+    with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
+        for number in range(2_000):
+            partition = wire.index_tag(INDEX.id) + f"{number:024x}"
+            client.hset(wire.entry_key(partition, "e"), "body", "x")
+            client.hset(wire.vector_key(INDEX.version, partition, "e"), "partition", partition)
+        client.set(wire.reembedding_keys(INDEX.version.name)[0], "7")
+        others = {f"tollway:1:ledger:{{{wire.index_tag(INDEX.id)}}}", wire.entry_key("0" * 32, "e")}
+        for key in others:
+            client.set(key, "x")
+        async with open_store(cache_redis.url, "cache") as store:
+            walk, turns = Walk(), 0
+            while not walk.complete:
+                before = walk.deleted
+                assert await store.forget(INDEX.id, 0.0, walk) is walk
+                turns += 1
+                assert walk.deleted - before < 2_000, "not much at once"
+        assert turns > 4
+        assert walk.deleted == 4_001
+        assert {key.decode() for key in client.scan_iter("tollway:1:*")} == others
+
+
+class Large:
+    """A Redis in which one index takes longer than a run has time for."""
+
+    def __init__(self) -> None:
+        self.walks: list[Walk] = []
+
+    async def names(self) -> set[str]:
+        return set()
+
+    async def claim(self, _fence: int) -> bool:
+        return True
+
+    async def forget(self, _index_id: str, _for_s: float, walk: Walk) -> Walk:
+        walk.complete = bool(self.walks)
+        self.walks.append(walk)
+        return walk
+
+
+async def test_an_index_that_is_not_deleted_in_one_run_is_gone_on_with_in_the_next_after_all_others() -> None:
+    kube, large = Kube(), Large()
+    deletion = Deletion(kube, large, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    held, other = (index({}, [FINALIZER], "2026-01-01T00:00:00Z") for _ in range(2))
+    other.uid = "other"
+    deletion.begin_run("")
+    assert not await deletion.settle(held, ""), "another run is needed"
+    assert not kube.written, "also where it has waited for long: Redis is well"
+    assert sorted([held, other], key=deletion.tried_at) == [other, held]
+    deletion.begin_run("")
+    assert await deletion.settle(held, "")
+    assert kube.written == [[]]
+    first, second = large.walks
+    assert first is second

@@ -114,7 +114,7 @@ async def test_an_index_that_is_deleted_takes_along_its_labels_and_how_far_it_wa
         await redis.set(key, "7")
     await labels.count(replace(index, name="other"), accuracy, AT, right=True)
     async with open_store(cache_redis.url, "cache") as store:
-        assert await store.forget(index.id) == 4
+        assert (await store.forget(index.id)).deleted == 4
     left = [key async for key in redis.scan_iter("tollway:*")]
     assert len(left) == 1
     assert left[0].startswith(wire.label_prefix("default/other").encode())

@@ -207,7 +207,7 @@ async def test_a_server_without_search_has_nothing_to_drop_and_keys_to_forget(
         async with open_store(ledger_redis.url, "cache") as store:
             assert await store.names() == set()
             await store.drop(NAME)
-            assert await store.forget(INDEX.id) == 2
+            assert (await store.forget(INDEX.id)).deleted == 2
 
 
 def test_facts_are_plain_values() -> None:

@@ -71,7 +71,7 @@ async def test_entries_of_all_shards_are_counted_and_deleted(cluster: Cluster) -
         per_shard = [cluster.command(number, "DBSIZE") for number in cluster.primaries]
         assert all(size > 0 for size in per_shard), per_shard
         await store.drop(NAME)
-        assert await store.forget(INDEX.id) == 120, "as many vectors as entries"
+        assert (await store.forget(INDEX.id)).deleted == 120, "as many vectors as entries"
         assert await store.indexes() == {}
     assert [cluster.command(number, "DBSIZE") for number in cluster.primaries] == [0, 0, 0]
 
