@@ -119,7 +119,9 @@ class Reconciler:
         self._head: Head | None = None
         self._told: Head | None = None  # what pods are asked about
         self._published: Snapshot | None = None
-        self._published_indexes: Mapping[str, Index] = {}  # by an earlier operator
+        # As what each index was published last, by id, at first by an earlier operator. Also of one that is left out of
+        # what is published by now, such as for a mistake: once that is mended it goes on from what it remembers.
+        self._before: Mapping[str, Index] = {}
         self._is_moving = False  # whether an index is on its way to another version
         self._publish_fault = ""
         self._token_fault = ""  # why pods can be told nothing
@@ -313,9 +315,13 @@ class Reconciler:
         return encoded_as(next_snapshot(wanted, before, Known(acknowledged=False)), compiled)
 
     @property
-    def _before(self) -> Mapping[str, Index]:
-        """The indexes that were published last, by id."""
-        return self._published.indexes if self._published is not None else self._published_indexes
+    def _index_ids(self) -> set[str]:
+        """Of all that are not deleted, also of those that are left out."""
+        return {
+            held.identity.path
+            for held in self._parts.objects
+            if held.identity.kind == semantic_cache_index.KIND and not held.deleted_at
+        }
 
     @property
     def _is_acknowledged(self) -> bool:
@@ -395,8 +401,8 @@ class Reconciler:
     async def _provision(self, compiled: Compiled) -> None:
         """A Redis that is away delays the cache and nothing else: policies and budgets are published all the same."""
         was_away = bool(self._store.fault)
-        if not (self._store.seen or was_away) and compiled.wanted.indexes:
-            self._published_indexes = (await self._standing()).indexes
+        if not (self._store.seen or was_away) and self._index_ids:
+            self._before = (await self._standing()).indexes
         try:
             self._store = await self._provisioned(compiled)
             if was_away:
@@ -434,10 +440,11 @@ class Reconciler:
         made = frozenset(
             each.name for each in versions if (name := wire.index_name(each)) in found and name not in left
         )
-        progress = await parts.cache.progress(beside.version for _, beside in unfinished(before))
+        moving = unfinished({name: index for name, index in before.items() if name in wanted.indexes})
+        progress = await parts.cache.progress(beside.version for _, beside in moving)
         wanted = next_snapshot(wanted, before, Known(acknowledged, made, progress))
         self._compiled = encoded_as(wanted, compiled)
-        self._is_moving = bool(unfinished(wanted.indexes) or unfinished(before) or left)
+        self._is_moving = bool(unfinished(wanted.indexes) or moving or left)
         return StoreView(
             found, warnings, seen=True, ledger_warnings=ledger, refused=refused, progress=progress
         )
@@ -483,6 +490,8 @@ class Reconciler:
         self._publish_fault, self._is_published = "", True
         parts.metrics.publishes.inc(wrote)
         self._published = compiled.snapshot
+        left_out = {name: index for name, index in self._before.items() if name in self._index_ids}
+        self._before = {**left_out, **compiled.snapshot.indexes}
         self._publications.note(self._head, compiled.pieces, compiled.editions, parts.publisher.found)
 
     async def _notify(self, _: Compiled) -> None:

@@ -1,12 +1,14 @@
-"""When an index that is deleted is let go, with what it remembers, on a real API server."""
+"""What an index remembers goes when it is deleted, and not before, on a real API server."""
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
-from tests.dataplanes import Setup
+from tests.dataplanes import Setup, secret
 from tests.installation import Installation
 from tests.processes import wait_for
+from tollway_api.snapshot import Index
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
 
 SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
@@ -31,3 +33,28 @@ def test_an_index_that_is_deleted_during_a_run_is_not_let_go_while_pods_still_ru
                 assert pod.live.current().snapshot.indexes == {}
             finally:
                 os.kill(ledger.pid, signal.SIGCONT)
+
+
+def test_a_new_embedding_whose_secret_comes_later_is_migrated_to_from_what_was_published_before(
+    installation: Installation,
+) -> None:
+    outside = {
+        "provider": "OpenAICompatible", "model": "m", "endpoint": "http://127.0.0.1:9/v1", "dimensions": 256,
+        "credentialsRef": {"name": "later"},
+    }  # fmt: skip
+
+    def published() -> Mapping[str, Index]:
+        return pod.live.current().snapshot.indexes
+
+    with installation.light_pod("dp-1") as pod, installation.operator():
+        installation.apply(*SETUP.objects())
+        installation.until_ready()
+        (before,) = published().values()
+        installation.apply(SETUP.but(index={"embedding": outside}).objects()[0])
+        wait_for(lambda: published() == {}, "it is left out", 20)
+        installation.apply(secret("later", "sk-1"))
+        wait_for(lambda: published() != {}, "it is mended", 20)
+        (after,) = published().values()
+        assert after.version == before.version, "what is remembered is still found"
+        wait_for(lambda: published()["default/answers"].beside is not None, "it is on its way", 20)
+        assert published()["default/answers"].version == before.version
