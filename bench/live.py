@@ -23,7 +23,7 @@ from bench.load import Burst, burst
 from tests.dataplanes import ACME_KEY, Setup
 from tests.processes import free_port, started, wait_for
 from tests.servers import redis_servers
-from tests.snapshots import published
+from tests.snapshots import process_env, published
 
 RESULTS = Path(__file__).parent / "results"
 BODY: dict[str, object] = {
@@ -84,13 +84,7 @@ def tollway(folder: Path, provider: str, *, cached: bool) -> Iterator[Subject]:
     with redis_servers(folder) as (cache, ledger):
         published(setup, folder / "snapshot", cache, ledger)
         port, admin = free_port(), free_port()
-        env = {
-            "TOLLWAY_CACHE_REDIS_URL": cache.url,
-            "TOLLWAY_LEDGER_REDIS_URL": ledger.url,
-            "TOLLWAY_SNAPSHOT_DIR": str(folder / "snapshot"),
-            "TOLLWAY_LISTEN": f"127.0.0.1:{port}",
-            "TOLLWAY_ADMIN_LISTEN": f"127.0.0.1:{admin}",
-        }
+        env = process_env(folder / "snapshot", cache, ledger, port, admin)
         with started(folder / "dataplane.log", "tollway_dataplane", env=env) as served:
             ready = f"http://127.0.0.1:{admin}/readyz"
             wait_for(lambda: httpx.get(ready).status_code == 200, "tollway is ready")

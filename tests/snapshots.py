@@ -23,6 +23,19 @@ def mounted(encoded: bytes, folder: Path, order: int) -> str:
     return revision(encoded)
 
 
+def process_env(
+    snapshot: Path, cache: EmbeddedRedis, ledger: EmbeddedRedis, port: int, admin: int
+) -> dict[str, str]:
+    """What a data plane that runs as a process is told, to serve what was published."""
+    return {
+        "TOLLWAY_CACHE_REDIS_URL": cache.url,
+        "TOLLWAY_LEDGER_REDIS_URL": ledger.url,
+        "TOLLWAY_SNAPSHOT_DIR": str(snapshot),
+        "TOLLWAY_LISTEN": f"127.0.0.1:{port}",
+        "TOLLWAY_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+    }
+
+
 def published(setup: Setup, folder: Path, cache: EmbeddedRedis, ledger: EmbeddedRedis, order: int = 1) -> str:
     """As the operator would: compiled, provisioned and mounted."""
     snapshot = compiled(setup.objects())

@@ -12,6 +12,7 @@ from typing import Final
 from tollway_api.error_control import reached
 from tollway_api.semantic_cache_index import JudgeType
 from tollway_api.snapshot import Accuracy, Index, Policy, Tenant
+from tollway_dataplane.background import begun
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.errors import CacheFault, Refusal
 from tollway_dataplane.forgetting import Forgetting
@@ -164,7 +165,7 @@ class Auditor:
 
     @staticmethod
     def _begin(tasks: set[asyncio.Task[None]], work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
+        task = begun(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 

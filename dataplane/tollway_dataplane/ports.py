@@ -58,6 +58,11 @@ class Place:
         """Its answer's, in Redis and in memory."""
         return wire.entry_key(self.partition, self.entry)
 
+    @property
+    def claim_key(self) -> str:
+        """Of who is asking a provider for it."""
+        return wire.claim_key(self.partition, self.entry)
+
 
 @dataclass(frozen=True, slots=True)
 class FoundBy:

@@ -81,13 +81,19 @@ async def test_before_any_label_is_read_nothing_is_taken_for_proven(operating: O
     assert operating.applied(index(onBreach="Tighten")).threshold == 0.98
 
 
-async def test_labels_move_the_point_and_who_watches_is_told(
-    operating: Operating, labels: ScriptedLabels, told: Told
-) -> None:
+async def proven(operating: Operating, labels: ScriptedLabels) -> Index:
+    """An index that is followed, and whose labels show that its bound holds."""
     asked = index(onBreach="Bypass")
     operating.follow([asked])
     labels.says = [PROVEN]
     await operating.refresh()
+    return asked
+
+
+async def test_labels_move_the_point_and_who_watches_is_told(
+    operating: Operating, labels: ScriptedLabels, told: Told
+) -> None:
+    asked = await proven(operating, labels)
     assert operating.applied(asked).threshold == 0.95
     known = told[asked.id]
     assert known is not None
@@ -100,10 +106,7 @@ async def test_labels_move_the_point_and_who_watches_is_told(
 async def test_while_redis_is_away_what_was_known_last_stands(
     operating: Operating, labels: ScriptedLabels
 ) -> None:
-    asked = index(onBreach="Bypass")
-    operating.follow([asked])
-    labels.says = [PROVEN]
-    await operating.refresh()
+    asked = await proven(operating, labels)
     labels.says = None
     await operating.refresh()
     assert operating.applied(asked).threshold == 0.95
@@ -112,10 +115,7 @@ async def test_while_redis_is_away_what_was_known_last_stands(
 async def test_a_changed_bound_begins_with_what_is_known_of_it(
     operating: Operating, labels: ScriptedLabels
 ) -> None:
-    asked = index(onBreach="Bypass")
-    operating.follow([asked])
-    labels.says = [PROVEN]
-    await operating.refresh()
+    await proven(operating, labels)
     stricter = index(onBreach="Bypass", maxErrorRate="0.01%")
     operating.follow([stricter])
     assert operating.applied(stricter).threshold == NOTHING
@@ -136,10 +136,7 @@ async def test_never_looser_than_is_allowed(operating: Operating, labels: Script
 async def test_an_index_that_goes_takes_its_standing_along(
     operating: Operating, labels: ScriptedLabels, told: Told
 ) -> None:
-    asked = index(onBreach="Bypass")
-    operating.follow([asked])
-    labels.says = [PROVEN]
-    await operating.refresh()
+    asked = await proven(operating, labels)
     operating.follow([])
     assert told == {asked.id: None}
 

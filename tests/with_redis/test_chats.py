@@ -2,7 +2,7 @@
 and the real model, as the official client sees it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 from redis.asyncio import Redis
@@ -123,29 +123,34 @@ async def test_the_chat_that_agrees_is_found_among_many_that_end_alike(gateway: 
     assert headers["x-tollway-cache-reason"] == "ConversationDiffers"
 
 
-async def test_turns_that_nobody_can_read_are_a_miss(
-    start: Start, setup: Setup, cache_redis: EmbeddedRedis
-) -> None:
-    gateway = await start(setup)
+async def asked_after(
+    gateway: Running, cache_redis: EmbeddedRedis, spoil: Callable[[Redis, bytes], Awaitable[int]]
+) -> Mapping[str, str]:
+    """The headers of a reply to a chat worded otherwise, after what is remembered of the first has been spoilt."""
     await ask(gateway, *CELLO, PROMPT)
     await gateway.stored()
     async with Redis.from_url(cache_redis.url) as redis:
         (document,) = [key async for key in redis.scan_iter("tollway:1:vector:*")]
-        await redis.hset(document, wire.TURNS, "x")
+        await spoil(redis, document)
     _, headers = await ask(gateway, *REWORDED, PROMPT)
+    return headers
+
+
+async def test_turns_that_nobody_can_read_are_a_miss(
+    start: Start, setup: Setup, cache_redis: EmbeddedRedis
+) -> None:
+    headers = await asked_after(
+        await start(setup), cache_redis, lambda redis, key: redis.hset(key, wire.TURNS, "x")
+    )
     assert (headers["x-tollway-source"], headers["x-tollway-cache-reason"]) == ("live", "NoNeighbour")
 
 
 async def test_what_was_remembered_without_its_turns_is_a_miss(
     start: Start, setup: Setup, cache_redis: EmbeddedRedis
 ) -> None:
-    gateway = await start(setup)
-    await ask(gateway, *CELLO, PROMPT)
-    await gateway.stored()
-    async with Redis.from_url(cache_redis.url) as redis:
-        (document,) = [key async for key in redis.scan_iter("tollway:1:vector:*")]
-        await redis.hdel(document, wire.TURNS)
-    _, headers = await ask(gateway, *REWORDED, PROMPT)
+    headers = await asked_after(
+        await start(setup), cache_redis, lambda redis, key: redis.hdel(key, wire.TURNS)
+    )
     assert headers["x-tollway-source"] == "live"
 
 

@@ -18,7 +18,7 @@ from tests.conftest import Start
 from tests.dataplanes import ACME_KEY, BETA_KEY, Running, Setup, compiled, until
 from tests.processes import forked, free_port, wait_for
 from tests.servers import Provider, provider
-from tests.snapshots import published
+from tests.snapshots import process_env, published
 from tests.with_redis.test_streams import collect
 from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
@@ -242,11 +242,7 @@ def test_a_data_plane_that_dies_is_not_waited_for_to_the_end(
         for name in ("one", "two"):
             port, admin = free_port(), free_port()
             env = {
-                "TOLLWAY_CACHE_REDIS_URL": cache_redis.url,
-                "TOLLWAY_LEDGER_REDIS_URL": ledger_redis.url,
-                "TOLLWAY_SNAPSHOT_DIR": str(folder),
-                "TOLLWAY_LISTEN": f"127.0.0.1:{port}",
-                "TOLLWAY_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+                **process_env(folder, cache_redis, ledger_redis, port, admin),
                 "TOLLWAY_CACHE_READ_DEADLINE_S": "1",
                 "TOLLWAY_LEDGER_DEADLINE_S": "5",
                 "TOLLWAY_COALESCE_WAIT_S": "25",

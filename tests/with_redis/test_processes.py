@@ -8,7 +8,7 @@ from tests import loopback
 from tests.dataplanes import ACME_KEY, Setup
 from tests.processes import free_port, started, wait_for
 from tests.servers import Provider
-from tests.snapshots import mounted, published
+from tests.snapshots import mounted, process_env, published
 from tollway_cli.embedded_redis import EmbeddedRedis
 
 AUTH = {"authorization": f"Bearer {ACME_KEY}"}
@@ -25,11 +25,7 @@ def test_two_data_planes_follow_one_snapshot_and_share_hits_and_budgets(
         for name in ("one", "two"):
             port, admin = free_port(), free_port()
             env = {
-                "TOLLWAY_CACHE_REDIS_URL": cache_redis.url,
-                "TOLLWAY_LEDGER_REDIS_URL": ledger_redis.url,
-                "TOLLWAY_SNAPSHOT_DIR": str(folder),
-                "TOLLWAY_LISTEN": f"127.0.0.1:{port}",
-                "TOLLWAY_ADMIN_LISTEN": f"127.0.0.1:{admin}",
+                **process_env(folder, cache_redis, ledger_redis, port, admin),
                 "TOLLWAY_CACHE_READ_DEADLINE_S": "1",
                 "TOLLWAY_LEDGER_DEADLINE_S": "5",
                 "TOLLWAY_SNAPSHOT_POLL_S": "0.1",

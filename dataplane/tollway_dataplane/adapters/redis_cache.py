@@ -122,7 +122,7 @@ class RedisAnswerCache:
                     pipeline.hset(vector_key, mapping=document)  # type: ignore[arg-type]  # the library forgets that values may be bytes
                     pipeline.pexpire(vector_key, place.index.ttl_ms)
             # In one step, so that who waits finds the claim or the answer.
-            pipeline.delete(wire.claim_key(place.partition, place.entry))
+            pipeline.delete(place.claim_key)
             await pipeline.execute()
 
 

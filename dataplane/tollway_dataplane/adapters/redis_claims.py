@@ -8,7 +8,6 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from tollway_api import wire
 from tollway_dataplane.adapters.redis_faults import cache_faults
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.ports import Place
@@ -31,7 +30,7 @@ class RedisClaims:
         self._releases: set[asyncio.Task[None]] = set()
 
     async def take(self, place: Place, within_s: float) -> bool:
-        key = wire.claim_key(place.partition, place.entry)
+        key = place.claim_key
         async with cache_faults("claim", within_s):
             taken = await self._redis.set(key, self._token, nx=True, px=round(LIFE_S * 1_000))
         if taken:
@@ -39,14 +38,14 @@ class RedisClaims:
         return bool(taken)
 
     def release(self, place: Place) -> None:
-        key = wire.claim_key(place.partition, place.entry)
+        key = place.claim_key
         if self._held.pop(key, None) is not None:
             task = asyncio.create_task(self._release(key))
             self._releases.add(task)
             task.add_done_callback(self._releases.discard)
 
     def forget(self, place: Place) -> None:
-        self._held.pop(wire.claim_key(place.partition, place.entry), None)
+        self._held.pop(place.claim_key, None)
 
     async def _release(self, key: str) -> None:
         try:
