@@ -33,7 +33,7 @@ ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
 	$(BIN)/pytest --ignore=tests/with_apiserver --ignore=tests/with_cluster --numprocesses=3 --dist=loadfile
-	$(BIN)/pytest tests/with_apiserver --numprocesses=5 --maxschedchunk=1
+	$(BIN)/pytest tests/with_apiserver --numprocesses=7 --maxschedchunk=1
 endif
 
 # A node is brought up for it unless there is one, and then taken down again.

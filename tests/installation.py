@@ -50,6 +50,7 @@ from tollway_dataplane.settings import read_tokens
 
 NAMESPACE = "tollway-system"
 MANIFESTS = Path(__file__).parents[1] / "deploy" / "manifests"
+WATCHING = str(MANIFESTS / "rbac-namespace.yaml")
 LABELS = {"app.kubernetes.io/name": "tollway", "app.kubernetes.io/component": "dataplane"}
 PLURALS = {definition.kind: definition.plural for definition in DEFINITIONS}
 
@@ -91,6 +92,7 @@ class Installation:
     process: ProcessOf = forked  # how the operator is begun
     served: list[tuple[Snapshot, str]] = field(default_factory=list)  # what light pods ran, with its digest
     _pods: int = 0
+    _watched: set[str] = field(default_factory=set)
 
     @property
     def kubectl(self) -> Kubectl:
@@ -300,7 +302,7 @@ class Installation:
 
     @contextlib.contextmanager
     def listed_namespaces(self, *namespaces: str) -> Iterator[None]:
-        """The operator may see these alone."""
+        """The operator may see these alone, and those that it is let watch after."""
         self.kubectl("delete", "-f", str(MANIFESTS / "rbac-cluster.yaml"))
         self.kubectl("apply", "-f", str(MANIFESTS / "rbac-listed.yaml"))
         for namespace in namespaces:
@@ -308,20 +310,14 @@ class Installation:
         try:
             yield
         finally:
-            for namespace in namespaces:
-                self.kubectl(
-                    "delete",
-                    "-n",
-                    namespace,
-                    "--ignore-not-found",
-                    "-f",
-                    str(MANIFESTS / "rbac-namespace.yaml"),
-                )
+            while self._watched:
+                self.kubectl("delete", "-n", self._watched.pop(), "--ignore-not-found", "-f", WATCHING)
             self.kubectl("delete", "-f", str(MANIFESTS / "rbac-listed.yaml"))
             self.prepare()
 
     def let_watch(self, namespace: str) -> None:
-        self.kubectl("apply", "-n", namespace, "-f", str(MANIFESTS / "rbac-namespace.yaml"))
+        self._watched.add(namespace)
+        self.kubectl("apply", "-n", namespace, "-f", WATCHING)
 
     def clear(self) -> None:
         """Back to nothing, for the next test."""

@@ -18,14 +18,15 @@ import httpx
 from tollway_dataplane.server import ListenError, listen
 from tollway_dataplane.settings import Address
 
-# Below those that the system gives to connections, so that none takes one before whom it is meant for.
-_PORTS = range(15_000, 32_000)
+# Below those that the system gives to connections, so that none takes one before whom it is meant for; and each
+# process of a test run has its own, since a port may be asked for long before something listens at it.
+_PORTS = range(15_000, 32_000)[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16 :: 16]
 _LOADED = multiprocessing.get_context("forkserver")
 _LOADED.set_forkserver_preload(["tests.preloaded"])
 
 
 def free_port() -> int:
-    """On loopback; random, so that processes that choose at the same time hardly choose the same."""
+    """On loopback; random, so that what was chosen and is not listened at yet is hardly chosen again."""
     for port in random.sample(_PORTS, 100):
         with contextlib.suppress(ListenError), listen(Address("127.0.0.1", port)):
             return port

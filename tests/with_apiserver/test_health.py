@@ -73,7 +73,7 @@ def test_a_role_that_may_not_read_what_is_published_is_named_by_those_who_cannot
         installation.take("role", lambda rule: "tollway-snapshot" in rule.get("resourceNames", []))
         with installation.server.client(installation.token("tollway-operator")) as operators:
             standing = f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-snapshot"
-            wait_for(lambda: operators.get(standing).status_code == 403, "the role is what it says", 60)
+            wait_for(lambda: operators.get(standing).status_code == 403, "the role is what it says")
         with installation.operator(watch_namespaces="default") as operator:
             wait_for(
                 lambda: "the Lease can be neither taken nor renewed" in readiness(operator), "it says so"
