@@ -20,6 +20,7 @@ from tollway_cli.standing import StandingIndexes
 from tollway_cli.validate import findings_table, summary
 from tollway_dataplane.app import DataPlane
 from tollway_dataplane.errors import SnapshotFault
+from tollway_operator.dropping import Dropping
 from tollway_operator.errors import OperatorError
 from tollway_operator.gather_files import Gathered, gather
 from tollway_operator.provision import Provisioned, provision
@@ -63,6 +64,7 @@ class Standalone:
         self._changed: set[str] = set()  # names of files that have not been looked at yet
         self._standing = StandingIndexes(sources.data_dir)
         self._migrations = Migrations(console)
+        self._dropping = Dropping()
         self._is_settled = True
         self._turn = asyncio.Lock()  # of what provisions
 
@@ -79,7 +81,7 @@ class Standalone:
         """As far as it may be gone by now: an embedding is changed in several steps."""
         async with self._turn:
             before, urls = self._standing.read(), (self._sources.cache_url, self._sources.ledger_url)
-            done = await provision(gathered.snapshot, *urls, before)
+            done = await provision(gathered.snapshot, *urls, before, self._dropping)
             self._standing.keep(done.snapshot)
             encoded = snapshot.encode(done.snapshot)
             if snapshot.digest(encoded) != self._dataplane.live.digest:

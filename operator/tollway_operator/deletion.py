@@ -11,6 +11,7 @@ from typing import Final
 from tollway_api import wire
 from tollway_api.meta import Resource
 from tollway_api.semantic_cache_index import DeletionPolicy, SemanticCacheIndexSpec
+from tollway_operator.dropping import TURN_S
 from tollway_operator.errors import Conflict, KubeFault, LeadershipLost, NotFound, StoreFault, StoreRefusal
 from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
@@ -22,9 +23,6 @@ log = logging.getLogger(__name__)
 
 FINALIZER: Final = "tollway.dev/remembered-answers"
 _SAY_AFTER_S: Final = 10.0
-_TURN_S: Final = (
-    2.0  # of each run, for deleting in Redis; a large one takes longer, and others have changes too
-)
 
 
 class Deletion:
@@ -121,7 +119,7 @@ class Deletion:
         if self._away:
             raise StoreFault(self._away)
         now = monotonic()
-        self._ends_at = self._ends_at or now + _TURN_S
+        self._ends_at = self._ends_at or now + TURN_S
         if now >= self._ends_at:
             return False
         self._tried_at[held.uid] = now

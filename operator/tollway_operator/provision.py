@@ -13,6 +13,7 @@ from typing import Final
 from tollway_api import wire
 from tollway_api.reembedding import Progress
 from tollway_api.snapshot import Index, IndexVersion, Snapshot
+from tollway_operator.dropping import Dropping
 from tollway_operator.errors import StoreFault, StoreRefusal
 from tollway_operator.migration import Known, abandoned, needed, next_snapshot, unfinished
 from tollway_operator.redis_store import IndexFacts, IndexSchema, RedisStore, ServerFacts, open_store
@@ -191,31 +192,36 @@ class Provisioned:
 
 
 async def provision(
-    wanted: Snapshot, cache_url: str, ledger_url: str, published: Mapping[str, Index] | None = None
+    wanted: Snapshot,
+    cache_url: str,
+    ledger_url: str,
+    published: Mapping[str, Index] | None = None,
+    dropping: Dropping | None = None,
 ) -> Provisioned:
-    """Makes the index versions that the snapshot needs, where nobody runs anything but what was published. Raises
-    StoreFault.
+    """Makes the index versions that the snapshot needs, where nobody runs anything but what was published. `dropping`
+    remembers how far those are deleted that are not needed any more. Raises StoreFault.
     """
     async with open_store(cache_url, "cache") as cache, open_store(ledger_url, "ledger") as ledger:
         cache_facts, ledger_facts = await cache.facts(), await ledger.facts()
         actions: list[Action] = []
         progress: Mapping[str, Progress] = {}
         versions: list[IndexVersion] = []
+        left: list[str] = []
         if cache_facts.search_module is not None:
             found = await cache.indexes()
             before = still_ours(published or {}, found)
-            for name in abandoned(found, before):
-                await cache.drop_version(name)
+            for name in await (dropping or Dropping()).go_on(cache, abandoned(found, before)):
                 del found[name]
+            left = abandoned(found, before)
             wanted = beside_others(wanted, found)
             versions = list(needed(wanted, before))
             actions = plan(versions, found)
             for why in (await apply(actions, cache)).values():
                 raise StoreFault(why)
             progress = await cache.progress(versions)
-            made = frozenset(version.name for version in versions)
+            made = frozenset(each.name for each in versions if wire.index_name(each) not in left)
             wanted = next_snapshot(wanted, before, Known(acknowledged=True, made=made, progress=progress))
         warnings = tuple(server_warnings(cache_facts, ledger_facts))
         used = [version for index in wanted.indexes.values() for version in index.versions]
-        is_settled = not unfinished(wanted.indexes) and len(versions) <= len(used)
+        is_settled = not unfinished(wanted.indexes) and len(versions) <= len(used) and not left
         return Provisioned(wanted, tuple(actions), warnings, progress, is_settled)

@@ -27,6 +27,7 @@ from tollway_operator.admin_token import AdminToken
 from tollway_operator.compiled import Compiled, encoded_as
 from tollway_operator.coverage import Publications
 from tollway_operator.deletion import Deletion, is_held
+from tollway_operator.dropping import Dropping
 from tollway_operator.errors import (
     Forbidden,
     Invalid,
@@ -122,6 +123,7 @@ class Reconciler:
         # As what each index was published last, by id, at first by an earlier operator. Also of one that is left out of
         # what is published by now, such as for a mistake: once that is mended it goes on from what it remembers.
         self._before: Mapping[str, Index] = {}
+        self._dropping = Dropping(before_each=self._claim)
         self._is_moving = False  # whether an index is on its way to another version
         self._publish_fault = ""
         self._token_fault = ""  # why pods can be told nothing
@@ -420,8 +422,10 @@ class Reconciler:
             return StoreView(warnings=warnings, seen=True, ledger_warnings=ledger)
         found: Mapping[str, IndexFacts] = await parts.cache.indexes()
         before, acknowledged = still_ours(self._before, found), self._is_acknowledged
-        if acknowledged:
-            found = await self._dropped(abandoned(found, before), found)
+        # What some pod may still write into is begun with anew once none does.
+        gone = await self._dropping.go_on(parts.cache, abandoned(found, before) if acknowledged else ())
+        parts.metrics.index_operations.labels("delete").inc(len(gone))
+        found = {name: facts for name, facts in found.items() if name not in gone}
         left = abandoned(found, before)
         wanted = beside_others(compiled.wanted, found)
         versions = list(needed(wanted, before))
@@ -449,20 +453,9 @@ class Reconciler:
             found, warnings, seen=True, ledger_warnings=ledger, refused=refused, progress=progress
         )
 
-    async def _dropped(
-        self, names: Sequence[str], found: Mapping[str, IndexFacts]
-    ) -> Mapping[str, IndexFacts]:
-        """What is found without versions that nobody uses any more."""
-        if names:
-            await self._claim()
-        for name in names:
-            self.ticked_at = monotonic()
-            keys = await self._parts.cache.drop_version(name)
-            log.info("index", extra={"step": "Drop", "index": name, "keys": keys})
-            self._parts.metrics.index_operations.labels("delete").inc()
-        return {name: facts for name, facts in found.items() if name not in names}
-
     async def _claim(self) -> None:
+        """Before something is written to Redis. Raises LeadershipLost and StoreFault."""
+        self.ticked_at = monotonic()
         if not await self._parts.cache.claim(self._parts.leadership.fence()):
             raise LeadershipLost("a later leader has written to the cache Redis")
 

@@ -217,20 +217,20 @@ class RedisStore:
                         found |= {version.name: noted} if noted else {}
         return found
 
-    async def drop_version(self, name: str) -> int:
+    async def drop_version(self, name: str, for_s: float = math.inf, walk: Walk | None = None) -> Walk:
         """The vectors of an index version, what is noted of it and, last of all, its index, so that whoever was cut
-        short is found again by it. Says how many keys that were. Raises StoreFault.
+        short is found again by it. Ends and is gone on with as `forget`. Raises StoreFault.
         """
-        version = name.removeprefix(wire.INDEX_PREFIX)
+        version, walk = name.removeprefix(wire.INDEX_PREFIX), walk or Walk()
         attempted, prefix = f"delete index version {version}", wire.prefix_of_vectors(name)
-        walk = Walk()
         async with self._faults(attempted):
             for node in await self._nodes():
                 noted = [key for key in wire.reembedding_keys(version) if node.has(key)]
                 walk.deleted += await node.redis.unlink(*noted) if noted else 0
-        await self._delete([f"{prefix}*"], re.compile(re.escape(prefix.encode())), attempted, walk)
-        await self.drop(name)
-        return walk.deleted
+        await self._delete([f"{prefix}*"], re.compile(re.escape(prefix.encode())), attempted, walk, for_s)
+        if walk.complete:
+            await self.drop(name)
+        return walk
 
     async def forget(self, index_id: str, for_s: float = math.inf, walk: Walk | None = None) -> Walk:
         """Deletes the remembered answers of an index, the vectors of all its versions, how far those were filled, and

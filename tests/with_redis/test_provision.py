@@ -9,6 +9,7 @@ import redis
 from tests.dataplanes import Setup, compiled
 from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_operator.dropping import Dropping
 from tollway_operator.errors import StoreFault
 from tollway_operator.provision import Step, WarningReason, provision
 from tollway_operator.redis_store import IndexSchema, ServerFacts, open_store
@@ -236,3 +237,48 @@ async def test_a_version_that_was_run_and_whose_name_something_else_bears_by_now
         assert done.snapshot.indexes[INDEX.id].version.name == wire.next_version(INDEX.version.name)
         assert done.snapshot.indexes[INDEX.id].beside is None
         assert b"title" in str(client.execute_command("FT.INFO", NAME)).encode(), "what is not ours stays"
+
+
+async def test_a_version_that_nobody_uses_any_more_goes_bit_by_bit_and_its_index_last(
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+) -> None:
+    await provision(WANTED, cache_redis.url, ledger_redis.url)
+    other = compiled(SETUP.but(index={"vector": {"type": "Float16"}}).objects())
+    await provision(other, cache_redis.url, ledger_redis.url)
+    with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
+        for number in range(2_000):
+            partition = wire.index_tag(INDEX.id) + f"{number:024x}"
+            one = {"partition": partition, "embedding": b"\0" * 1536}
+            client.hset(wire.vector_key(INDEX.version, partition, "e"), mapping=one)
+        dropping, left = Dropping(turn_s=0.0), [2_000]
+        while left[-1]:
+            done = await provision(other, cache_redis.url, ledger_redis.url, other.indexes, dropping)
+            left.append(len(client.keys(f"{wire.vector_prefix(INDEX.version)}*")))
+            async with open_store(cache_redis.url, "cache") as store:
+                stands = NAME in await store.names()
+            assert done.is_settled is not stands, "it is gone on with, for as long as there is something left"
+            assert stands or not left[-1]
+    assert len(left) > 3, "not much at once"
+
+
+async def test_a_version_is_not_used_again_before_all_of_it_has_gone(
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+) -> None:
+    other = compiled(SETUP.but(index={"vector": {"type": "Float16"}}).objects())
+    for each in (WANTED, other):
+        await provision(each, cache_redis.url, ledger_redis.url)
+    with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
+        for number in range(1_500):
+            client.set(f"other:{number}", "x")
+    dropping = Dropping(turn_s=0.0)
+    published = other.indexes
+    seen = []
+    for _ in range(20):
+        done = await provision(WANTED, cache_redis.url, ledger_redis.url, published, dropping)
+        published = done.snapshot.indexes
+        seen.append(published[INDEX.id].beside)
+        if seen[-1] is not None:
+            break
+    assert seen[0] is None, "it lacks what was remembered meanwhile"
+    assert seen[-1] is not None
+    assert seen[-1].version == INDEX.version
