@@ -3,11 +3,20 @@ publishes snapshots reads it there. Pure.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
 FIELD: Final = "progress"  # of the hash that `wire.reembedding_keys` names
+
+
+class Obstacle(StrEnum):
+    """Whose fault it is that an index version cannot be filled."""
+
+    EMBEDDING = "Embedding"  # gives no vectors that fit
+    REDIS = "Redis"  # does not answer, or not sensibly
+    NO_ROOM = "NoRoom"  # in Redis
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +28,7 @@ class Progress:
     total: int = 0  # that there were when it began
     complete: bool = False  # all of them, and a sample was found again
     fault: str = ""  # what is in the way, in words for people; never a prompt or a key
+    obstacle: Obstacle = Obstacle.EMBEDDING  # where there is a fault
 
     @property
     def percent(self) -> int:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
-from tollway_api.reembedding import Progress
+from tollway_api.reembedding import Obstacle, Progress
 from tollway_api.snapshot import IndexVersion, Snapshot, Stage
 from tollway_dataplane.background import begun, end, report
+from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.errors import CacheFault, EmbedderFault, TextRefused
 from tollway_dataplane.ports import Lacking, ReembeddingStore, Vector
@@ -97,7 +98,7 @@ class Reembedder:
             await self._fill(filling, turn)
         except Exception as error:
             with suppress(CacheFault):  # then it is the same that is in the way
-                await turn.note(replace(turn.progress, fault=_said(error)))
+                await turn.note(replace(turn.progress, fault=_said(error), obstacle=_obstacle(error)))
             raise
         finally:
             await turn.end()
@@ -170,8 +171,19 @@ class Reembedder:
             ]
 
 
+def _obstacle(error: Exception) -> Obstacle:
+    if not isinstance(error, CacheFault):
+        return Obstacle.EMBEDDING
+    return Obstacle.NO_ROOM if error.reason == CacheReason.CACHE_OUT_OF_MEMORY else Obstacle.REDIS
+
+
 def _said(error: Exception) -> str:
     """For people; what nobody foresaw may hold a prompt."""
+    if _obstacle(error) is Obstacle.NO_ROOM:
+        return (
+            "the cache Redis has no room for it; raise its maxmemory, "
+            "or set maxmemory-policy allkeys-lru, so that old answers make room"
+        )
     if isinstance(error, CacheFault | EmbedderFault):
         return str(error)
     return f"{type(error).__name__}, which nobody foresaw; a data plane's log has more"

@@ -20,7 +20,7 @@ from tollway_api.error_control import Standing
 from tollway_api.messages import Lookups
 from tollway_api.meta import Identity, Resource, Spec, TenantName
 from tollway_api.problems import Problem, ProblemReason, Severity
-from tollway_api.reembedding import Progress
+from tollway_api.reembedding import Obstacle, Progress
 from tollway_api.routing_policy import DataPlaneStatus, RoutingPolicyStatus
 from tollway_api.semantic_cache_index import (
     PurgeStatus,
@@ -54,6 +54,12 @@ _PUBLISHED: Final = frozenset(
         ConditionReason.REJECTED_BY_POD,
     }
 )
+# Why an index's new version cannot be filled.
+_REASONS: Final = {
+    Obstacle.EMBEDDING: ConditionReason.EMBEDDING_UNUSABLE,
+    Obstacle.REDIS: ConditionReason.STORE_UNAVAILABLE,
+    Obstacle.NO_ROOM: ConditionReason.REDIS_FULL,
+}
 _CONDITIONS: Final = TypeAdapter(list[Condition])
 _VERSIONS: Final = TypeAdapter(list[VersionStatus])
 _PURGES: Final = TypeAdapter(list[PurgeStatus])
@@ -416,7 +422,7 @@ def _on_its_way(
         return ConditionStatus.TRUE, ConditionReason.MIGRATING, message
     if progress is not None and progress.fault:
         message = f"Version {asked} is asked; {other} cannot be filled: {progress.fault}. It is tried again."
-        return ConditionStatus.FALSE, ConditionReason.EMBEDDING_UNUSABLE, message
+        return ConditionStatus.FALSE, _REASONS[progress.obstacle], message
     percent = progress.percent if progress else 0
     message = f"Version {asked} is asked until {other} is complete; {percent} % is embedded anew."
     return ConditionStatus.TRUE, ConditionReason.MIGRATING, message

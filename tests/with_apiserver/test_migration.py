@@ -179,3 +179,27 @@ def test_an_endpoint_whose_vectors_do_not_fit_is_said_and_the_old_version_is_ask
         wait_for(lambda: states(installation) == ["Active"], "taken back, the other one is dropped", 30)
         assert status(installation)["activeVersion"] == before
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+
+
+def test_a_redis_without_room_for_the_new_version_is_said_and_gone_on_with_once_there_is_some(
+    installation: Installation, setup: Setup
+) -> None:
+    with dataplane_with_answers(installation, setup) as one, installation.operator("op-2"):
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        before = status(installation)["activeVersion"]
+        with redis.Redis("127.0.0.1", port=installation.cache.port, protocol=2) as client:
+            as_it_was = client.config_get("maxmemory*")
+            try:
+                client.config_set("maxmemory-policy", "noeviction")
+                edit(installation, setup, {**WORDLLAMA, "migration": {"reembedPerSecond": 1}})
+                # Sooner there were no room to make its index; not much later, or it is complete.
+                wait_for(lambda: states(installation) == ["Active", "Building"], "the new version stands", 60)
+                client.config_set("maxmemory", 1_000_000)
+                said = installation.until("SemanticCacheIndex", "answers", "IndexReady", "RedisFull")
+            finally:
+                for name in ("maxmemory", "maxmemory-policy"):
+                    client.config_set(name, as_it_was[name])
+        assert "raise its maxmemory, or set maxmemory-policy allkeys-lru" in said["message"]
+        assert status(installation)["activeVersion"] == before
+        assert one.ask(f"How can I reset my {THINGS[0]}?").headers["x-tollway-source"] == "semantic"
+        wait_for(lambda: dimensions(installation) == [256], "there is room, and the change is done", 60)

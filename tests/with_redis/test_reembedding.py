@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from tests.dataplanes import Setup, SharedEmbedder, compiled
 from tests.views import view_of
 from tollway_api import wire
-from tollway_api.reembedding import Progress
+from tollway_api.reembedding import Obstacle, Progress
 from tollway_api.snapshot import Beside, Embedding, IndexVersion, Stage
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
@@ -260,7 +260,8 @@ async def test_a_redis_without_room_is_said_and_gone_on_with_once_there_is_some(
         await filled.redis.config_set("maxmemory-policy", "noeviction")
         await filled.redis.config_set("maxmemory", 1_000_000)
         noted = await filled.fill()
-        assert (noted.complete, noted.fault) == (False, "CacheOutOfMemory: copy a document")
+        assert (noted.complete, noted.obstacle) == (False, Obstacle.NO_ROOM)
+        assert noted.fault.startswith("the cache Redis has no room for it; raise its maxmemory")
     finally:
         for name in ("maxmemory", "maxmemory-policy"):
             await filled.redis.config_set(name, str(before[name]))
