@@ -9,7 +9,7 @@ after a restart of whoever asks, at any point, and an edit that takes the change
     new                     then the old one is dropped
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tollway_api import wire
@@ -66,6 +66,22 @@ def next_step(wanted: Index, published: Index | None, known: Known) -> Index:
             return step(asked, Beside(target, Stage.FILLING))
         case _:  # filled, or not left yet and wanted again: either way it is complete
             return step(target, Beside(asked, Stage.LEAVING))
+
+
+def with_left_out(wanted: Snapshot, before: Mapping[str, Index], index_ids: Collection[str]) -> Snapshot:
+    """The same snapshot, with what those of these indexes were before that are left out of it. Their keys are not kept,
+    since a key may be what was taken back.
+    """
+    ids = sorted(before.keys() & set(index_ids) - wanted.indexes.keys())
+    return replace(wanted, left_out={each: _keyless(before[each]) for each in ids})
+
+
+def _keyless(index: Index) -> Index:
+    def bare(version: IndexVersion) -> IndexVersion:
+        return replace(version, embedding=replace(version.embedding, api_key=None))
+
+    beside = index.beside and replace(index.beside, version=bare(index.beside.version))
+    return replace(index, version=bare(index.version), beside=beside)
 
 
 def unfinished(indexes: Mapping[str, Index]) -> list[tuple[Index, Beside]]:

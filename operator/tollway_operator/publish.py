@@ -179,6 +179,7 @@ def without(published: Snapshot, index_ids: Collection[str]) -> Snapshot:
             for policy in published.policies
         ),
         indexes={name: index for name, index in published.indexes.items() if name not in index_ids},
+        left_out={name: index for name, index in published.left_out.items() if name not in index_ids},
         sources=tuple(
             each
             for each in published.sources

@@ -39,7 +39,7 @@ from tollway_operator.errors import (
 )
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
-from tollway_operator.migration import Known, abandoned, needed, next_snapshot, unfinished
+from tollway_operator.migration import Known, abandoned, needed, next_snapshot, unfinished, with_left_out
 from tollway_operator.notify import Notifier
 from tollway_operator.objects import Held, Objects
 from tollway_operator.pods import Pods
@@ -314,7 +314,10 @@ class Reconciler:
         if self._store.seen:
             before = still_ours(before, self._store.indexes)
             wanted = beside_others(compiled.wanted, self._store.indexes)
-        return encoded_as(next_snapshot(wanted, before, Known(acknowledged=False)), compiled)
+        return self._encoded_as(next_snapshot(wanted, before, Known(acknowledged=False)), compiled)
+
+    def _encoded_as(self, wanted: Snapshot, compiled: Compiled) -> Compiled:
+        return encoded_as(with_left_out(wanted, self._before, self._index_ids), compiled)
 
     @property
     def _index_ids(self) -> set[str]:
@@ -404,7 +407,9 @@ class Reconciler:
         """A Redis that is away delays the cache and nothing else: policies and budgets are published all the same."""
         was_away = bool(self._store.fault)
         if not (self._store.seen or was_away) and self._index_ids:
-            self._before = (await self._standing()).indexes
+            standing = await self._standing()
+            self._before = {**standing.left_out, **standing.indexes}
+            self._compiled = compiled = await asyncio.to_thread(self._encoded, compiled)
         try:
             self._store = await self._provisioned(compiled)
             if was_away:
@@ -447,7 +452,7 @@ class Reconciler:
         moving = unfinished({name: index for name, index in before.items() if name in wanted.indexes})
         progress = await parts.cache.progress(beside.version for _, beside in moving)
         wanted = next_snapshot(wanted, before, Known(acknowledged, made, progress))
-        self._compiled = encoded_as(wanted, compiled)
+        self._compiled = self._encoded_as(wanted, compiled)
         self._is_moving = bool(unfinished(wanted.indexes) or moving or left)
         return StoreView(
             found, warnings, seen=True, ledger_warnings=ledger, refused=refused, progress=progress

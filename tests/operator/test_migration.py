@@ -8,8 +8,8 @@ from hypothesis import given
 from tests.dataplanes import Setup, compiled
 from tollway_api import wire
 from tollway_api.reembedding import Progress
-from tollway_api.snapshot import Beside, Index, IndexVersion, Stage
-from tollway_operator.migration import Known, abandoned, next_step
+from tollway_api.snapshot import Beside, Index, IndexVersion, Snapshot, Stage
+from tollway_operator.migration import Known, abandoned, next_step, with_left_out
 from tollway_operator.redis_store import IndexFacts, IndexSchema
 
 MODELS: dict[str, dict[str, object]] = {
@@ -173,3 +173,13 @@ def test_whatever_is_edited_when_every_pod_finds_what_any_has_remembered(
 def test_the_versions_that_are_named_are_different() -> None:
     assert len({each.name for each in (A, B, C)}) == len({IndexSchema.of(each) for each in (A, B, C)}) == 3
     assert isinstance(A, IndexVersion)
+
+
+def test_what_is_left_out_is_said_as_it_was_but_for_its_keys() -> None:
+    keyed = replace(A, embedding=replace(A.embedding, api_key="sk-1", api_key_from="later/api-key"))
+    before = replace(INDEXES["b"], version=keyed, beside=Beside(keyed, Stage.FILLING))
+    said = with_left_out(Snapshot("n"), {before.id: before, "default/gone": before}, [before.id])
+    kept = replace(keyed, embedding=replace(keyed.embedding, api_key=None))
+    assert said.left_out == {before.id: replace(before, version=kept, beside=Beside(kept, Stage.FILLING))}
+    mended = with_left_out(replace(said, indexes={before.id: before}), {before.id: before}, [before.id])
+    assert mended.left_out == {}

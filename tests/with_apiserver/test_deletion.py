@@ -3,11 +3,15 @@
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+
+import pytest
 
 from tests.dataplanes import Setup, secret
 from tests.installation import Installation
 from tests.processes import wait_for
+from tests.with_apiserver.test_faults import expire_lease
 from tollway_api.snapshot import Index
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
 
@@ -35,8 +39,9 @@ def test_an_index_that_is_deleted_during_a_run_is_not_let_go_while_pods_still_ru
                 os.kill(ledger.pid, signal.SIGCONT)
 
 
+@pytest.mark.parametrize("restarted", [False, True], ids=["the same operator", "the next operator"])
 def test_a_new_embedding_whose_secret_comes_later_is_migrated_to_from_what_was_published_before(
-    installation: Installation,
+    installation: Installation, restarted: bool
 ) -> None:
     outside = {
         "provider": "OpenAICompatible", "model": "m", "endpoint": "http://127.0.0.1:9/v1", "dimensions": 256,
@@ -46,12 +51,17 @@ def test_a_new_embedding_whose_secret_comes_later_is_migrated_to_from_what_was_p
     def published() -> Mapping[str, Index]:
         return pod.live.current().snapshot.indexes
 
-    with installation.light_pod("dp-1") as pod, installation.operator():
+    with installation.light_pod("dp-1") as pod, ExitStack() as stack:
+        operator = stack.enter_context(installation.operator("op-1"))
         installation.apply(*SETUP.objects())
         installation.until_ready()
         (before,) = published().values()
         installation.apply(SETUP.but(index={"embedding": outside}).objects()[0])
         wait_for(lambda: published() == {}, "it is left out", 20)
+        if restarted:
+            operator.process.stop(signal.SIGKILL)
+            expire_lease(installation)
+            stack.enter_context(installation.operator("op-2"))
         installation.apply(secret("later", "sk-1"))
         wait_for(lambda: published() != {}, "it is mended", 20)
         (after,) = published().values()
