@@ -38,6 +38,8 @@ class Health:
             return f"the watches are not complete yet: {self.watches.fault or 'they are being read'}"
         if undefined := self.watches.undefined:
             return f"not defined, and so not watched: {', '.join(undefined)}; apply deploy/crds/"
+        if fault := self.watches.fault:
+            return f"what there is is not known to be all: {fault}"
         if not self.pods.known:
             return f"pods are not known: {self.pods.fault or 'not listed yet'}"
         if self.leadership.fault:
@@ -51,5 +53,7 @@ class Health:
             self.metrics.queue_age.set(self.reconciler.queue_age_s)
             for kind, age in {**self.watches.ages_s, "Pod": self.pods.age_s}.items():
                 self.metrics.watch_age.labels(kind).set(age)
+            for kind in self.watches.ages_s:
+                self.metrics.unlistable.labels(kind).set(kind in self.watches.unlistable)
             self.metrics.leads.set(self.leadership.leads)
             self.metrics.observe_pods(self.notifier.by_revision)

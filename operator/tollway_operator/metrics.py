@@ -38,6 +38,12 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.unlistable = Gauge(
+            "tollway_operator_unlistable",
+            "1 while a kind cannot be listed, so that nobody knows whether its watch has told everything.",
+            ["kind"],
+            registry=self.registry,
+        )
         self.leads = Gauge("tollway_operator_leads", "1 while this replica leads.", registry=self.registry)
         self.acknowledged = Counter(
             "tollway_operator_acks_total", "Acknowledgements by pods.", registry=self.registry

@@ -44,11 +44,18 @@ class Watches:
         self.complete = False
         self._faults: dict[str, KubeFault] = {}  # why kinds could not be listed the last time
         self._agreed: dict[str, float] = dict.fromkeys(SPEC_OF_KIND, monotonic())
+        # When nothing could be known of a kind last, whatever its watch told.
+        self._excused: dict[str, float] = {}
 
     @property
     def fault(self) -> str:
         """Why kinds could not be listed the last time; "" when all could."""
         return "; ".join(map(str, self._faults.values()))
+
+    @property
+    def unlistable(self) -> frozenset[str]:
+        """Kinds that could not be listed the last time."""
+        return frozenset(self._faults)
 
     @property
     def undefined(self) -> list[str]:
@@ -69,8 +76,10 @@ class Watches:
 
     @property
     def stale(self) -> str:
-        """The kind whose watch tells us nothing, or ""."""
-        return next((kind for kind, age in self.ages_s.items() if age > self._stale_after_s), "")
+        """The kind whose watch tells us nothing, or "". One that can be listed again has half of the time for it."""
+        at_least = {kind: at - self._stale_after_s / 2 for kind, at in self._excused.items()}
+        known = {kind: max(at, at_least.get(kind, at)) for kind, at in self._agreed.items()}
+        return next((kind for kind, at in known.items() if monotonic() - at > self._stale_after_s), "")
 
     def began_anew(self) -> None:
         """A watch has listed what there is, which it does at first and after a 410, or other kinds are watched."""
@@ -104,12 +113,10 @@ class Watches:
             if str(fault) != str(before_it):
                 log.warning("cannot be listed", extra={"kind": kind, "reason": str(fault)})
                 self._on_news()
-            # Of a kind that is not defined nothing can be known, and without the API server of none; restarting would
-            # not help.
-            excused = {kind} if isinstance(fault, NotFound) else self._agreed.keys()
+            # Where it is not defined, or the API server is away or cannot list it, nothing can be known of the kind,
+            # and a restart would not help. Of the others each has its own say.
             if not isinstance(fault, Forbidden):
-                at_least = monotonic() - self._stale_after_s / 2
-                self._agreed |= {each: max(self._agreed[each], at_least) for each in excused}
+                self._excused[kind] = monotonic()
             return False
         self._faults.pop(kind, None)
         known = self._objects.of_kind(kind, namespaces)

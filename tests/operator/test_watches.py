@@ -73,7 +73,7 @@ async def test_a_watch_that_tells_nothing_goes_stale_also_while_another_kind_is_
         assert await operator.look() == {"SemanticCacheIndex"}
     assert operator.watches.undefined == ["RoutingPolicy"]
     assert operator.watches.stale == "TenantBudget", "which is back, and nobody tells us of it"
-    assert operator.watches.ages_s["RoutingPolicy"] < STALE_S, "of which nobody could know anything"
+    assert operator.watches.ages_s["RoutingPolicy"] > STALE_S, "of which nobody could know anything"
     operator.watch("TenantBudget")
     await operator.look()
     assert not operator.watches.stale
@@ -94,6 +94,26 @@ async def test_while_the_api_server_is_away_no_watch_is_stale(clock: Callable[[f
         clock(2)
         await operator.look()
     assert operator.watches.stale, "somebody has to see to that"
+
+
+async def test_a_kind_that_the_api_server_cannot_list_is_named_and_hides_no_other_that_is_silent(
+    clock: Callable[[float], None],
+) -> None:
+    operator = Operator()
+    operator.watch("SemanticCacheIndex", "TenantBudget")
+    await operator.look()
+    operator.kube.faults["SemanticCacheIndex"] = KubeFault("could not list SemanticCacheIndex: 500")
+    for _ in range(12):
+        clock(2)
+        assert await operator.look() == {"TenantBudget"}
+    assert operator.watches.unlistable == {"SemanticCacheIndex"}
+    assert operator.watches.fault == "could not list SemanticCacheIndex: 500"
+    assert operator.watches.stale == "RoutingPolicy", "of which nothing has come"
+    ages = operator.watches.ages_s
+    assert ages["TenantBudget"] < 2 < STALE_S < ages["SemanticCacheIndex"], "each has its own"
+    operator.watch("RoutingPolicy")
+    await operator.look()
+    assert not operator.watches.stale, "a restart would not help the one that cannot be listed"
 
 
 async def test_why_a_kind_cannot_be_listed_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
