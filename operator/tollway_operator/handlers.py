@@ -65,7 +65,7 @@ async def watch_kinds(
         watched = await namespaces.other_than(())
         kinds = await definitions.known(watched[0])
         if missing := sorted(_KINDS - kinds):
-            log.warning("not defined; apply deploy/crds/", extra={"kinds": missing})
+            log.warning("not defined; kubectl apply --server-side -f deploy/crds", extra={"kinds": missing})
         if not kinds:
             await asyncio.sleep(_LOOK_AGAIN_S)
             continue

@@ -34,10 +34,11 @@ class Health:
 
     def not_ready(self) -> str:
         """Why it does not know enough yet; "" when it does."""
+        if undefined := self.watches.undefined:
+            kinds = ", ".join(undefined)
+            return f"not defined, and so not watched: {kinds}; kubectl apply --server-side -f deploy/crds"
         if not self.watches.complete:
             return f"the watches are not complete yet: {self.watches.fault or 'they are being read'}"
-        if undefined := self.watches.undefined:
-            return f"not defined, and so not watched: {', '.join(undefined)}; apply deploy/crds/"
         if fault := self.watches.fault:
             return f"what there is is not known to be all: {fault}"
         if not self.pods.known:

@@ -228,7 +228,9 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
         else _listed_in(held.status, "versions", _VERSIONS)  # as an operator before this one saw them
     )
     seen, known = view.lookups.get(held.identity.path), view.standings.get(held.identity.path)
-    accurate = _Draft(ConditionType.ACCURACY_MET, *accuracy_met(index, known, view.standings_fault))
+    accurate = _left_alone(held, ConditionType.ACCURACY_MET) or _Draft(
+        ConditionType.ACCURACY_MET, *accuracy_met(index, known, view.standings_fault)
+    )
     return SemanticCacheIndexStatus.model_construct(
         conditions=_conditions(held, drafts, view, beside=[_redis_sound(view.store), accurate]),
         active_version=index.version.name if index else "",

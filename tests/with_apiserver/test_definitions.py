@@ -75,9 +75,8 @@ def test_an_operator_without_our_kinds_publishes_nothing(
         installation.apply(*SETUP.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         good = pod.revision
-    path = CRDS / "routingpolicies.yaml"
-    name = yaml.safe_load(path.read_text(encoding="utf-8"))["metadata"]["name"]
-    installation.kubectl("delete", "crd", name, "--timeout=30s")
+    for plural in ("routingpolicies", "tenantbudgets"):
+        installation.kubectl("delete", "crd", f"{plural}.tollway.dev", "--timeout=30s")
     try:
         with installation.light_pod("dp-2") as late, installation.operator() as operator:
             late.refresh()
@@ -85,9 +84,10 @@ def test_an_operator_without_our_kinds_publishes_nothing(
             time.sleep(2)
             late.refresh()
             assert late.revision == good
+            assert undefined(operator) == {"RoutingPolicy", "TenantBudget"}
             readyz = loopback.get(f"{operator.url}/readyz")
             assert readyz.status_code == 503
-            assert readyz.text.endswith("the API server would not list RoutingPolicy: 404 Not Found")
+            assert readyz.text.endswith("; kubectl apply --server-side -f deploy/crds")
             # What is deleted of the others is not held for as long, and pods keep all else.
             installation.kubectl("delete", "sci", "answers", "--timeout=20s")
             running = late.live.current().snapshot

@@ -295,7 +295,10 @@ def test_what_is_deleted_and_held_by_somebody_is_not_said_to_be_run(installation
         installation.apply(*SETUP.objects())
         installation.until_ready()
         as_patch = {"content-type": "application/merge-patch+json"}
-        held = (("TenantBudget", "acme", "WithinBudget"), ("SemanticCacheIndex", "answers", "IndexReady"))
+        held = (
+            ("TenantBudget", "acme", ["WithinBudget"]),
+            ("SemanticCacheIndex", "answers", ["IndexReady", "AccuracyMet"]),
+        )
         for kind, name, _ in held:
             url = f"/apis/tollway.dev/v1alpha1/namespaces/default/{PLURALS[kind]}/{name}"
             finalizers = [
@@ -312,7 +315,8 @@ def test_what_is_deleted_and_held_by_somebody_is_not_said_to_be_run(installation
                 "Deleted, and held by example.com/somebody. It is left out of what is published."
             )
             installation.until(kind, name, "Ready", "Deleting")
-            installation.until(kind, name, beside, "Deleting")
+            for each in beside:
+                installation.until(kind, name, each, "Deleting")
         snapshot = pod.live.current().snapshot
         assert "acme" not in snapshot.tenants
         assert not snapshot.indexes
