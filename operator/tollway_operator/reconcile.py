@@ -59,6 +59,7 @@ from tollway_operator.purges import PurgeReader
 from tollway_operator.redis_store import IndexFacts, RedisStore
 from tollway_operator.references import secrets_of, values_in
 from tollway_operator.reports import forgotten_by, lookups_of, why_in_use
+from tollway_operator.retries import FIRST_PAUSE_S, LONGEST_PAUSE_S, Retries
 from tollway_operator.secrets import Secrets
 from tollway_operator.status import StoreView, View
 from tollway_operator.usage import UsageReader
@@ -66,8 +67,6 @@ from tollway_operator.watches import Watches
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE_S: Final = 0.5
-_LONGEST_PAUSE_S: Final = 30.0
 _STEP_S: Final = 1.0  # between two looks at how far an index version is filled
 
 
@@ -129,7 +128,7 @@ class Reconciler:
         self._token_fault = ""  # why pods can be told nothing
         self._is_published = False  # whether what this run has compiled is
         self._pods_are_heard = False
-        self._hold_faults: dict[Identity, str] = {}  # why indexes could not be held in this run
+        self._holds = Retries()  # of indexes that could not be held
         # What Secrets that cannot be read were recalled from last, by its digest, and those of which it said nothing.
         self._recalled: str | None = None
         self._not_recalled: frozenset[SecretKey] = frozenset()
@@ -161,11 +160,11 @@ class Reconciler:
 
     async def run(self) -> None:
         """Runs for the life of the process. Raises LeadershipLost."""
-        pause_s = _FIRST_PAUSE_S
+        pause_s = FIRST_PAUSE_S
         while True:
             self.ticked_at = monotonic()
             try:
-                async with asyncio.timeout(_STEP_S if self._is_moving else self._resync_s):
+                async with asyncio.timeout(self._longest_wait_s):
                     await self._wake.wait()
                 await asyncio.sleep(self._debounce_s)
             except TimeoutError:
@@ -174,7 +173,7 @@ class Reconciler:
             self._looked_at, self._woken_at = self._looked_at or self._woken_at, None
             try:
                 await self.once()
-                pause_s, self._looked_at = _FIRST_PAUSE_S, None
+                pause_s, self._looked_at = FIRST_PAUSE_S, None
             except LeadershipLost:
                 raise
             except Exception as error:
@@ -185,12 +184,17 @@ class Reconciler:
                 else:  # a border: a mistake of ours in one run must not end the operator
                     log.exception("unforeseen; trying again")
                 # What one object waits for must not keep another's news waiting for longer than a moment.
-                await asyncio.sleep(max(_FIRST_PAUSE_S, asked_s))
+                await asyncio.sleep(max(FIRST_PAUSE_S, asked_s))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause_s):
                         await self._wake.wait()
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
                 self.wake()
+
+    @property
+    def _longest_wait_s(self) -> float:
+        rhythm_s = _STEP_S if self._is_moving else self._resync_s
+        return min(rhythm_s, max(FIRST_PAUSE_S, self._holds.due_in_s))
 
     async def once(self) -> None:
         """One run. Raises OperatorError, once every step has had its turn that does not depend on what went wrong."""
@@ -202,11 +206,8 @@ class Reconciler:
         faults: list[OperatorError] = []
         if self._parts.leadership.leads:
             # Before it is compiled, which leaves out what is not held.
-            try:
-                with metrics.step("hold"):
-                    await self._hold()
-            except KubeFault as fault:
-                faults.append(fault)
+            with metrics.step("hold"):
+                await self._hold()
         self._compiled, self._is_published = await self._compile(), False
         try:
             # A standby knows what it would publish, and stops here.
@@ -271,7 +272,7 @@ class Reconciler:
         wanted = [held for held in parts.objects if not held.deleted_at]
         deleted = frozenset(held.uid for held in parts.objects if held.deleted_at)
         unheld = {
-            held.identity: self._hold_faults.get(held.identity, "") for held in wanted if not is_held(held)
+            held.identity: self._holds.faults.get(held.identity, "") for held in wanted if not is_held(held)
         }
         resources = [
             held.parsed
@@ -374,15 +375,20 @@ class Reconciler:
         return Snapshot(self._namespace)
 
     async def _hold(self) -> None:
-        """Raises KubeFault and LeadershipLost."""
-        self._hold_faults = {}
+        """One that cannot be held keeps no other waiting. Raises LeadershipLost."""
+        self._holds.keep_only({held.identity for held in self._parts.objects})
 
         async def hold(held: Held) -> bool:
+            if not self._holds.is_due(held.identity):
+                return True
             try:
-                return await self._parts.deletion.hold(held)
+                is_as_seen = await self._parts.deletion.hold(held)
             except KubeFault as fault:
-                self._hold_faults[held.identity] = str(fault)
-                raise
+                log.warning("cannot be held", extra={"index": held.identity.path, "reason": str(fault)})
+                self._holds.failed(held.identity, fault)
+                return True
+            self._holds.succeeded(held.identity)
+            return is_as_seen
 
         await self._each_index(hold)
 

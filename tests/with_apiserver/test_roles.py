@@ -13,6 +13,7 @@ import yaml
 from tests.dataplanes import Setup
 from tests.installation import MANIFESTS, NAMESPACE, Installation
 from tests.processes import wait_for
+from tests.with_apiserver.test_health import waits_s
 
 SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
 # A token of two lines is none, so that one is made.
@@ -41,7 +42,7 @@ def test_an_index_that_may_not_be_held_is_not_made_and_says_why(installation: In
         installation.take(
             "clusterrole", lambda rule: rule["verbs"] == ["patch"] and len(rule["resources"]) == 1
         )
-        stack.enter_context(installation.operator())
+        operator = stack.enter_context(installation.operator())
         installation.apply(*SETUP.objects())
         said = installation.until("SemanticCacheIndex", "answers", "IndexReady", "NotHeld")
         assert "would not write the finalizers of SemanticCacheIndex default/answers: 403" in said["message"]
@@ -50,6 +51,7 @@ def test_an_index_that_may_not_be_held_is_not_made_and_says_why(installation: In
         installation.until("RoutingPolicy", "chat", "ResolvedRefs", "UnknownReference")
         assert pod.live.current().snapshot.indexes == {}
         assert client.execute_command("FT._LIST") == []
+        wait_for(lambda: waits_s(operator) == 0, "nothing else waits for it")
         installation.prepare()
         installation.until_ready()
         assert len(client.execute_command("FT._LIST")) == 1

@@ -1,0 +1,45 @@
+"""When what could not be done for one object is tried again."""
+
+from math import inf
+
+from tollway_api.meta import Identity
+from tollway_operator.errors import KubeFault
+from tollway_operator.retries import LONGEST_PAUSE_S, Retries
+
+ONE, OTHER = (Identity("SemanticCacheIndex", "default", name) for name in ("one", "other"))
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_pauses_grow_for_the_one_that_fails_and_for_no_other() -> None:
+    clock = Clock()
+    retries = Retries(clock)
+    assert retries.due_in_s == inf
+    pauses = []
+    for _ in range(9):
+        assert retries.is_due(ONE)
+        retries.failed(ONE, KubeFault("403"))
+        assert not retries.is_due(ONE)
+        assert retries.is_due(OTHER)
+        pauses.append(retries.due_in_s)
+        clock.now += retries.due_in_s
+    assert pauses[:3] == [0.5, 1.0, 2.0]
+    assert pauses[-2:] == [LONGEST_PAUSE_S] * 2
+    assert retries.faults == {ONE: "403"}
+    retries.succeeded(ONE)
+    assert (retries.faults, retries.due_in_s) == ({}, inf)
+
+
+def test_the_api_server_is_given_the_time_that_it_asks_for() -> None:
+    clock = Clock()
+    retries = Retries(clock)
+    retries.failed(ONE, KubeFault("429", retry_after_s=7.0))
+    retries.failed(OTHER, KubeFault("403"))
+    assert retries.due_in_s == 0.5
+    retries.keep_only([ONE])
+    assert retries.due_in_s == 7.0
