@@ -30,7 +30,7 @@ from tollway_api.tenant_budget import CalendarPeriod, ExceededAction, LedgerUnav
 _KeyT = TypeVar("_KeyT", bound=str)
 _ValueT = TypeVar("_ValueT")
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2  # raised whenever an older version cannot read what is encoded
 
 # Integer scales: a USD limit counts nano-USD; a price is pico-USD per token.
 NANO_PER_USD: Final = 10**9
@@ -265,7 +265,15 @@ class Snapshot:
     sources: tuple[Source, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What every schema version has, and all that is looked at of another one's."""
+
+    schema_version: int
+
+
 _ADAPTER: Final = TypeAdapter(Snapshot)
+_MADE: Final = TypeAdapter(_Made)
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -292,16 +300,18 @@ def decode(data: bytes) -> Snapshot:
     Raises SnapshotError, whose message never repeats values, because they may be keys.
     """
     try:
-        snapshot = _ADAPTER.validate_json(data, strict=False)
+        # Before its shape, which may be another for that very reason.
+        made = _MADE.validate_json(data)
+        if made.schema_version != SCHEMA_VERSION:
+            raise SnapshotError(
+                f"made by another version of Tollway: the snapshot has schema version {made.schema_version}, "
+                f"and this one reads {SCHEMA_VERSION}"
+            )
+        return _ADAPTER.validate_json(data, strict=False)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise SnapshotError(f"not a snapshot: {place}: {first['msg']}") from None
-    if snapshot.schema_version != SCHEMA_VERSION:
-        raise SnapshotError(
-            f"snapshot has schema version {snapshot.schema_version}, this data plane runs {SCHEMA_VERSION}"
-        )
-    return snapshot
 
 
 def digest(encoded: bytes) -> str:

@@ -58,9 +58,15 @@ def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
         snapshot.decode(data)
 
 
-def test_another_schema_version_is_refused_by_name() -> None:
-    data = encoded(OBJECTS).replace(b'"schema_version":1', b'"schema_version":2')
-    with pytest.raises(snapshot.SnapshotError, match="schema version 2"):
+@pytest.mark.parametrize("shape", [b"", b'"tenants":5,'], ids=["the same shape", "another shape"])
+@pytest.mark.parametrize("version", [1, snapshot.SCHEMA_VERSION + 1], ids=["older", "newer"])
+def test_what_another_version_has_made_is_refused_for_that_whatever_its_shape(
+    shape: bytes, version: int
+) -> None:
+    ours, theirs = (b'"schema_version":%d,' % each for each in (snapshot.SCHEMA_VERSION, version))
+    data = encoded(OBJECTS).replace(ours, theirs + shape)
+    why = f"made by another version of Tollway: the snapshot has schema version {version}, and this one reads"
+    with pytest.raises(snapshot.SnapshotError, match=why):
         snapshot.decode(data)
 
 

@@ -12,7 +12,7 @@ from tests.conftest import Start
 from tests.dataplanes import Running, Setup, compiled, until
 from tests.servers import Provider
 from tollway_api.messages import Lookups
-from tollway_api.snapshot import encode
+from tollway_api.snapshot import SCHEMA_VERSION, encode
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.errors import SnapshotFault
 from tollway_dataplane.record import Record
@@ -135,7 +135,7 @@ async def test_a_snapshot_that_does_not_load_changes_nothing(gateway: Running) -
 
     revision = gateway.dataplane.live.revision
     with pytest.raises(SnapshotFault):
-        await gateway.dataplane.live.offer(b'{"schema_version": 1, "tenants": 5}')
+        await gateway.dataplane.live.offer(b'{"schema_version": %d, "tenants": 5}' % SCHEMA_VERSION)
     assert gateway.dataplane.live.revision == revision
     assert (await gateway.ask("Still there?")).status == 200
     assert (await gateway.metrics())["tollway_snapshots_rejected_total"][()] == 1
