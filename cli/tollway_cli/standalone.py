@@ -74,12 +74,16 @@ class Standalone:
         Raises OperatorError or SnapshotFault, and then the last good one keeps serving.
         """
         done = await self._go_on(gathered)
-        for warning in done.warnings:
+        for warning in done.warnings if done else ():
             self._console.print("[yellow]warning[/]:", Text(str(warning)))
 
-    async def _go_on(self, gathered: Gathered) -> Provisioned:
-        """As far as it may be gone by now: an embedding is changed in several steps."""
+    async def _go_on(self, changed: Gathered | None = None) -> Provisioned | None:
+        """As far as it may be gone by now, since an embedding is changed in several steps: with what has changed, or
+        else with what runs by the time that it is its turn, since an edit may come first. None where nothing runs.
+        """
         async with self._turn:
+            if (gathered := changed or self._runs) is None:
+                return None
             before, urls = self._standing.read(), (self._sources.cache_url, self._sources.ledger_url)
             done = await provision(gathered.snapshot, *urls, before, self._dropping)
             self._standing.keep(done.snapshot)
@@ -95,9 +99,9 @@ class Standalone:
         """Runs until cancelled: takes step after step while an embedding is being changed."""
         while True:
             await asyncio.sleep(_STEP_S)
-            if self._runs is not None and not self._is_settled:
+            if not self._is_settled:
                 with suppress(OperatorError, SnapshotFault):  # which `follow` meets as well, and says
-                    await self._go_on(self._runs)
+                    await self._go_on()
 
     async def follow(self) -> None:
         """Runs until cancelled. Nothing that a file holds or a Redis does may end it."""
@@ -155,8 +159,7 @@ class Standalone:
         """A Redis that has died, and index versions that somebody has flushed."""
         if await self._keep_redis():
             self._console.print("[yellow]warning[/]: an embedded Redis had died and was started again")
-        if self._runs is not None:
-            await self._go_on(self._runs)
+        await self._go_on()
         if self._trouble.endswith("what runs keeps serving"):
             self._trouble = ""
 
