@@ -38,6 +38,7 @@ class Step:
     prompt: str
     expected: str  # the source that the reply must name
     stream: bool = False
+    explained: bool = False  # whether the header is shown that says why
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,10 @@ class Demo:
 
         self._results.append((result, spent("ai_cost_per_tenant"), spent("ai_cost_saved_usd_total")))
         source = result.headers.get("x-tollway-source", f"refused ({result.status})")
-        self._console.print(f"  {len(self._results):2}. {step.what}: [bold]{source}[/]")
+        why = (
+            f" (x-tollway-cache-reason: {result.headers['x-tollway-cache-reason']})" if step.explained else ""
+        )
+        self._console.print(f"  {len(self._results):2}. {step.what}: [bold]{source}[/]{why}")
         if source != step.expected:
             raise DemoError(f"{step.what}: expected {step.expected}, but it was {source}. {result.answer}")
         return result
@@ -148,12 +152,13 @@ class Demo:
         paraphrase = "How can I reset my password?"
         await ask(Step(acme, "a first question", password, "live"))
         await ask(Step(acme, "the same again", password, "exact"))
-        await ask(Step(acme, "a paraphrase", paraphrase, "semantic"))
+        await ask(Step(acme, "a paraphrase", paraphrase, "semantic", explained=True))
         await ask(Step(trial, "a paraphrase by another tenant", paraphrase, "live"))
         await ask(Step(acme, "a question", "What is the price?", "live"))
         await ask(Step(acme, "… that only looks the same", "What is the price of shipping?", "live"))
         await ask(Step(acme, "a question", "How do I move money from savings to checking?", "live"))
-        await ask(Step(acme, "… and a near-miss", "How do I move money from checking to savings?", "live"))
+        turned = "How do I move money from checking to savings?"
+        await ask(Step(acme, "… and a near-miss", turned, "live", explained=True))
         await ask(Step(acme, "a hard question", HARD, "live"))
         await self.break_provider(True)
         await ask(Step(acme, "the cheap provider is broken", "Which day comes after Monday?", "live"))
