@@ -20,7 +20,9 @@ from tollway_dataplane.settings import Address
 
 # Below those that the system gives to connections, so that none takes one before whom it is meant for; and each
 # process of a test run has its own, since a port may be asked for long before something listens at it.
-_PORTS = range(15_000, 32_000)[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16 :: 16]
+_PORTS = range(15_000, 32_000)[
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16 :: 16
+]
 _LOADED = multiprocessing.get_context("forkserver")
 _LOADED.set_forkserver_preload(["tests.preloaded"])
 
