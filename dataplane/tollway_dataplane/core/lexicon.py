@@ -4,6 +4,7 @@ top. Pure once built; `tools/make_lexicon.py` writes what it is built from.
 
 import gzip
 import json
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import cache
 from importlib.resources import files
@@ -12,6 +13,9 @@ from typing import Final, TypedDict
 from tollway_dataplane.core.everyday_words import IRREGULAR, OPPOSED, POLARITY, SAME
 
 RARE: Final = 32  # the rank of a word that no vocabulary holds
+# How many words are kept for their relations, each with how many others: at most a hundred megabytes.
+MOST_KEPT: Final = 4_000
+MOST_KEPT_OF_ONE: Final = 250
 _PREFIXES: Final = ("un", "dis", "in", "im", "ir", "il", "non", "de", "mis")
 _ENDINGS: Final = (
     ("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("es", "e"), ("s", ""),
@@ -43,6 +47,20 @@ class _Content(TypedDict):
     ranks: dict[str, int]
 
 
+class _Related(dict[str, Relation]):
+    """The relations of one lemma; those that have been asked for are kept, up to a bound."""
+
+    def __init__(self, lemma: str, find: Callable[[str, str], Relation]) -> None:
+        self._lemma = lemma
+        self._find = find
+
+    def __missing__(self, other: str) -> Relation:
+        found = self._find(self._lemma, other)
+        if len(self) < MOST_KEPT_OF_ONE:
+            self[other] = found
+        return found
+
+
 class Lexicon:
     def __init__(self, content: _Content) -> None:
         self._senses = {word: frozenset(senses) for word, senses in content["words"].items()}
@@ -63,7 +81,7 @@ class Lexicon:
         self._ranks = content["ranks"]
         self._names = frozenset(content["names"])
         self._lemmas: dict[str, str] = {}
-        self._relations: dict[tuple[str, str], Relation] = {}
+        self._related: dict[str, dict[str, Relation]] = {}
 
     def knows(self, word: str) -> bool:
         return word in self._senses or word in self._ranks
@@ -99,14 +117,15 @@ class Lexicon:
 
     def relation(self, one: str, other: str) -> Relation:
         """Between two lemmas; symmetric."""
-        if one == other:
-            return Relation.SAME
-        key = (one, other) if one < other else (other, one)
-        found = self._relations.get(key)
+        return self.relations(one)[other]
+
+    def relations(self, lemma: str) -> Mapping[str, Relation]:
+        """Of one lemma to any other, found when asked for. For asking a word of many at once."""
+        found = self._related.get(lemma)
         if found is None:
-            found = self._find_relation(*key)
-            if len(self._relations) < 200_000:
-                self._relations[key] = found
+            found = _Related(lemma, self._find_relation)
+            if len(self._related) < MOST_KEPT:
+                self._related[lemma] = found
         return found
 
     def kin(self, lemma: str) -> frozenset[str | int]:
@@ -136,22 +155,24 @@ class Lexicon:
         return word
 
     def _find_relation(self, one: str, other: str) -> Relation:
+        if one == other:
+            return Relation.SAME
+        one, other = sorted((one, other))
         if self.family(one) == self.family(other) or _is_extended(one, other):
             return Relation.OPPOSITE if self._are_opposite(one, other) else Relation.SAME
-        if SAME.get(one, frozenset()) & SAME.get(other, frozenset()):
+        if (groups := SAME.get(one)) and not groups.isdisjoint(SAME.get(other, ())):
             return Relation.SYNONYM
         if self._are_opposite(one, other):
             return Relation.OPPOSITE
         ours, theirs = self._senses.get(one), self._senses.get(other)
         if ours is None or theirs is None:
             return Relation.UNRELATED
-        if ours & theirs:
+        if not ours.isdisjoint(theirs):
             return Relation.SYNONYM
-        if ours & self._parents[other] or theirs & self._parents[one]:
+        our_parents, their_parents = self._parents[one], self._parents[other]
+        if not ours.isdisjoint(their_parents) or not theirs.isdisjoint(our_parents):
             return Relation.BROADER
-        if self._parents[one] & self._parents[other]:
-            return Relation.SIBLING
-        return Relation.UNRELATED
+        return Relation.UNRELATED if our_parents.isdisjoint(their_parents) else Relation.SIBLING
 
     def _are_opposite(self, one: str, other: str) -> bool:
         ours, theirs = POLARITY.get(one), POLARITY.get(other)
@@ -159,20 +180,25 @@ class Lexicon:
             return True
         if (one, other) in OPPOSED:
             return True
-        short, long = sorted((one, other), key=len)
+        short, long = _by_length(one, other)
         prefixed = long.endswith(short) and long[: -len(short)] in _PREFIXES
         if prefixed and len(short) > 3 and short in self._senses:
             return True
-        senses = self._senses.get(other, frozenset())
-        return any(
-            not senses.isdisjoint(self._opposites.get(sense, ())) for sense in self._senses.get(one, ())
-        )
+        senses = self._senses.get(other)
+        if not senses:
+            return False
+        found = (self._opposites[sense] for sense in self._senses.get(one, ()) if sense in self._opposites)
+        return any(not senses.isdisjoint(opposites) for opposites in found)
 
 
 def _is_extended(one: str, other: str) -> bool:
     """Whether one is a form of the other that no dictionary has: "troubleshooting"."""
-    short, long = sorted((one, other), key=len)
+    short, long = _by_length(one, other)
     return len(short) > 5 and long.startswith(short) and long[len(short) :] in _FORMS
+
+
+def _by_length(one: str, other: str) -> tuple[str, str]:
+    return (one, other) if len(one) <= len(other) else (other, one)
 
 
 @cache
