@@ -154,9 +154,9 @@ def _scope(ours: Reading, theirs: Reading) -> Conflict | None:
     if narrowed and alike(ours, theirs):
         mine, yours = narrowed & ours.scope, narrowed & theirs.scope
         return Conflict(CacheReason.SCOPE_DIFFERS, _differ("scope differs", sorted(mine), sorted(yours)))
-    for pair in _SCOPES:
+    mine, yours = ours.scope - theirs.scope, theirs.scope - ours.scope
+    for pair in _SCOPES if mine and yours else ():
         for one, other in (pair, pair[::-1]):
-            mine, yours = ours.scope - theirs.scope, theirs.scope - ours.scope
             if one in mine and other in yours:
                 return Conflict(CacheReason.SCOPE_DIFFERS, f"scope differs: {one} ≠ {other}")
     return None
@@ -212,12 +212,12 @@ def _units_of(reading: Reading) -> frozenset[str]:
 def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
     """Opposite words, unless a negation makes them the same again: not to remove is to keep."""
     turned = parity_differs(ours, theirs)
-    relation = english().relation
     only_ours, only_theirs = _only(ours, theirs), _only(theirs, ours)
     negated = ours.negations % 2 != theirs.negations % 2
     for one in only_ours:
+        relations = english().relations(one)
         for other in only_theirs:
-            if relation(one, other) is Relation.OPPOSITE:
+            if relations[other] is Relation.OPPOSITE:
                 weighed = all(word in POLARITY and POLARITY[word][0] in TURNING for word in (one, other))
                 if turned if weighed else not negated:
                     return Conflict(CacheReason.OPPOSITES, f"opposites: {one} ≠ {other}")

@@ -164,12 +164,12 @@ def _doubt(ours: Reading, theirs: Reading) -> str:
 
 
 def _unexplained(ours: Reading, theirs: Reading) -> list[str]:
-    relation = english().relation
+    related = english().relations
     others = [theirs.lemmas[j] for j in theirs.content]
     return [
         ours.low[i]
         for i in ours.content
-        if all(relation(ours.lemmas[i], other) < Relation.SYNONYM for other in others)
+        if all(relation < Relation.SYNONYM for relation in map(related(ours.lemmas[i]).__getitem__, others))
     ]
 
 

@@ -33,6 +33,7 @@ _ORDINALS: Final = {
     )
 }
 _FACTORS: Final = {"half": 0.5, "double": 2.0, "twice": 2.0, "triple": 3.0}
+_STARTS: Final = frozenset([*_ONES, *_TENS, *_ORDINALS, *_FACTORS])  # of a number in words
 _SUFFIXES: Final = {"k": 1e3, "m": 1e6, "bn": 1e9}
 _SIGNS: Final = {"$": "usd", "€": "eur", "£": "gbp", "¥": "jpy", "₹": "inr", "%": "percent", "°": "degree"}
 _UNITS: Final = {
@@ -69,6 +70,7 @@ _UNITS: Final = {
     }.items()
     for word in words.split()
 }
+_PARTS: Final = frozenset([*_ONES, *_TENS, *_SCALES, *_SIGNS, "am", "pm"])
 _CALENDAR: Final = {
     form: name
     for name in (
@@ -121,6 +123,9 @@ def quantities(words: tuple[str, ...]) -> tuple[Quantity, ...]:
     found: list[Quantity] = []
     at = 0
     while at < len(words):
+        if not words[at][:1].isdigit() and words[at] not in _STARTS:
+            at += 1
+            continue
         value, taken, unit = _numeral(words[at]) or _written(words, at)
         if value is None:
             at += 1
@@ -160,14 +165,7 @@ def unit(word: str) -> str:
 
 def is_quantity_word(word: str) -> bool:
     """Whether a word in lower case is part of how numbers and amounts are written."""
-    return (
-        word[:1].isdigit()
-        or word in _ONES
-        or word in _TENS
-        or word in _SCALES
-        or word in _SIGNS
-        or word in {"am", "pm"}
-    )
+    return word[:1].isdigit() or word in _PARTS
 
 
 def _is_month(words: tuple[str, ...], low: tuple[str, ...], at: int) -> bool:

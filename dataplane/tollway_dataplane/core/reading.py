@@ -5,7 +5,7 @@ the reading of a remembered prompt is made anew from its text, only the word vec
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,8 @@ from tollway_dataplane.core.quantities import Quantity, calendar, is_quantity_wo
 
 WordVectors = npt.NDArray[np.int8]  # (content words, dimensions), each row of length 127 or zero
 
+# Words that come up again and again.
+MOST_WORDS_KEPT: Final = 10_000
 _WORD: Final = re.compile(r"\d+(?:[.,:]\d+)*[^\W\d_]*|[^\W_]+(?:[.'’][^\W_]+)*(?:\+\+|#)?|[$€£¥₹%°]")
 _QUOTED: Final = re.compile(r"[\"“”«»`]([^\"“”«»`]{1,80})[\"“”«»`]")
 _QUESTIONS: Final = (
@@ -97,7 +99,13 @@ class Reading:
     def codes(self) -> frozenset[str]:
         """Words with digits that are no amounts: "P60", "HTTP2", "3.11.2", "1:3", "½"."""
         amounts = {word for quantity in self.quantities for word in quantity.text.split()}
-        return frozenset(word for word in self.low if any(map(str.isnumeric, word)) and word not in amounts)
+        return frozenset(
+            word
+            for word in self.low
+            if not (word.isascii() and word.isalpha())
+            and any(map(str.isnumeric, word))
+            and word not in amounts
+        )
 
     @cached_property
     def quoted(self) -> frozenset[str]:
@@ -165,7 +173,7 @@ class Reading:
 
     @cached_property
     def persons(self) -> frozenset[str]:
-        return frozenset(person for person, words in PERSONS.items() if any(low in words for low in self.low))
+        return frozenset(person for person, words in PERSONS.items() if not words.isdisjoint(self.low))
 
     @cached_property
     def question(self) -> str:
@@ -201,7 +209,7 @@ class Reading:
         if i == 0:
             return True
         between = self.text[self.spans[i - 1][1] : self.spans[i][0]]
-        return any(mark in between for mark in ".!?:\n")
+        return between != " " and any(mark in between for mark in ".!?:\n")
 
 
 def read(text: str) -> Reading:
@@ -230,6 +238,7 @@ def _is_content(shown: str, low: str, capitals: bool) -> bool:
     return True
 
 
+@lru_cache(MOST_WORDS_KEPT)
 def _is_negation(low: str) -> bool:
     return low.endswith("n't") or low.replace("'", "") in NEGATIONS
 
