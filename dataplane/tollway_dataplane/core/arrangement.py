@@ -11,6 +11,7 @@ from typing import Final
 from tollway_dataplane.core.everyday_words import FUNCTION
 from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.likeness import without_like
+from tollway_dataplane.core.once import once, once_of_two
 from tollway_dataplane.core.reading import Reading
 
 # Between two words these let them be exchanged: "cats and dogs".
@@ -53,6 +54,7 @@ _MODES: Final = {
 }
 
 
+@once_of_two
 def exchanged(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
     """Two words that both prompts have, in another order, where nothing else differs that would explain it."""
     if len(ours.content) != len(theirs.content):
@@ -81,6 +83,7 @@ def exchanged(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
     return None
 
 
+@once
 def _acted_on(reading: Reading) -> frozenset[str]:
     return _ACTED_ON.intersection(re.findall(r"[a-z]+", _without_politeness(reading)))
 
@@ -103,6 +106,7 @@ def left_over(ours: Reading, theirs: Reading) -> list[str]:
     return left if len(left) <= max(_FEW_LEFT, longest / 3) else []
 
 
+@once_of_two
 def persons_differ(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
     """Of other people altogether, or of the same in another order. Who is not spoken of in one may be anybody."""
     mine, yours = _persons(ours), _persons(theirs)
@@ -113,12 +117,14 @@ def persons_differ(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
     return None
 
 
+@once
 def _persons(reading: Reading) -> list[str]:
     """Who is spoken of, in order."""
     found = [_PERSON[word] for word in re.findall(r"[a-z]+", _without_politeness(reading)) if word in _PERSON]
     return [person for i, person in enumerate(found) if not i or found[i - 1] != person]
 
 
+@once
 def modes(reading: Reading) -> set[str]:
     """Whether something may be done, or must."""
     text = _without_politeness(reading)
@@ -126,6 +132,7 @@ def modes(reading: Reading) -> set[str]:
     return found | ({"must"} if re.search(r"\b(?:have|has|need|needs) to\b", text) else set())
 
 
+@once
 def _without_politeness(reading: Reading) -> str:
     return _POLITE.sub(" ", reading.plain)
 
@@ -140,8 +147,8 @@ def _without_like(of: Reading, against: Reading) -> list[str]:
 
 def _same(ours: Reading, i: int, theirs: Reading, j: int) -> bool:
     return (
-        english().relation(ours.lemmas[i], theirs.lemmas[j]) >= Relation.SYNONYM
-        or ours.low[i] == theirs.low[j]
+        ours.low[i] == theirs.low[j]
+        or english().relation(ours.lemmas[i], theirs.lemmas[j]) >= Relation.SYNONYM
     )
 
 
@@ -149,6 +156,7 @@ def _is_rotated(places: list[int]) -> bool:
     return sum(one > other for one, other in pairwise([*places, places[0]])) == 1
 
 
+@once
 def _turners(reading: Reading) -> Counter[str]:
     return Counter(
         "'s" if low.endswith("'s") else low for low in reading.low if low in _TURNERS or low.endswith("'s")

@@ -10,6 +10,7 @@ import numpy as np
 
 from tollway_dataplane.core.everyday_words import FUNCTION
 from tollway_dataplane.core.lexicon import english
+from tollway_dataplane.core.once import once
 from tollway_dataplane.core.quantities import is_quantity_word
 from tollway_dataplane.core.reading import Reading, WordVectors
 
@@ -23,14 +24,15 @@ _CODE: Final = re.compile(
 
 
 def may_judge(reading: Reading, words: WordVectors) -> bool:
+    # Past its end the encoder has seen nothing.
+    return _is_short_prose(reading) and len(words) == len(reading.content) and bool(np.all(words.any(axis=1)))
+
+
+@once
+def _is_short_prose(reading: Reading) -> bool:
     if not reading.low or len(reading.text) > MOST_CHARACTERS or len(reading.low) > MOST_WORDS:
         return False
-    if _CODE.search(reading.text):
-        return False
-    # Past its end the encoder has seen nothing.
-    if len(words) != len(reading.content) or not np.all(words.any(axis=1)):
-        return False
-    return is_english([reading])
+    return _CODE.search(reading.text) is None and is_english([reading])
 
 
 def is_prose(readings: Sequence[Reading]) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.likeness import alike
+from tollway_dataplane.core.once import once, once_of_two
 from tollway_dataplane.core.reading import Reading
 
 _LEAD: Final = re.compile(
@@ -62,6 +63,7 @@ def framed_otherwise(ours: Reading, theirs: Reading) -> str:
     return _shown("names differ", mine, yours) if mine and yours else ""
 
 
+@once_of_two
 def asked_otherwise(ours: Reading, theirs: Reading) -> str:
     """Another question word, another tense."""
     return _disjoint(_QUESTIONS, ours, theirs)
@@ -75,6 +77,7 @@ def _disjoint(frames: Frames, ours: Reading, theirs: Reading) -> str:
     return ""
 
 
+@once
 def _lead(reading: Reading) -> set[str]:
     """The question word it begins with, where that is not one of how much."""
     found = _LEAD.match(reading.plain)
@@ -86,6 +89,7 @@ def _lead(reading: Reading) -> set[str]:
     return set() if measure else {word}
 
 
+@once
 def _tenses(reading: Reading) -> set[str]:
     text = _POLITE.sub(" ", reading.plain)
     found = {tense for tense, words in _TENSES.items() if words.search(text)}
@@ -93,19 +97,23 @@ def _tenses(reading: Reading) -> set[str]:
     return found | {"future"} if _HABIT.search(text) else found
 
 
+@once
 def _times(reading: Reading) -> set[str]:
     return {_TIMES[low] for low in reading.low if low in _TIMES}
 
 
+@once
 def _exchange(reading: Reading) -> set[str]:
     """Give or get, where that is no request."""
     return set(_EXCHANGE.findall(_ASKED.sub(" ", reading.plain)))
 
 
+@once
 def _quantifiers(reading: Reading) -> set[str]:
     return set(_QUANTIFIERS.findall(reading.plain))
 
 
+@once
 def _bounds(reading: Reading) -> set[str]:
     return {bound for bound, words in _BOUNDS.items() if words.search(reading.plain)}
 

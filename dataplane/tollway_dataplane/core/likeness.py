@@ -5,6 +5,7 @@ what compares prompts.
 from typing import Final
 
 from tollway_dataplane.core.lexicon import Relation, english
+from tollway_dataplane.core.once import once_of_two
 from tollway_dataplane.core.reading import Reading
 
 # Of both prompts together: with more words apart than this, they say things in words of their own.
@@ -18,6 +19,7 @@ def alike(ours: Reading, theirs: Reading) -> bool:
     return len(without_like(ours, theirs)) + len(without_like(theirs, ours)) <= _FEW
 
 
+@once_of_two
 def without_like(of: Reading, against: Reading) -> list[int]:
     """Places of the content words that the other prompt has in no form and by no other name."""
     return [i for i in of.content if not has_like(of.lemmas[i], of.low[i], against, Relation.SYNONYM)]
@@ -25,10 +27,11 @@ def without_like(of: Reading, against: Reading) -> list[int]:
 
 def has_like(lemma: str, written: str, against: Reading, least: Relation) -> bool:
     """Whether the other prompt has a word that is related as closely, or that a slip of the keyboard makes of it."""
-    relation = english().relation
-    return any(
-        relation(lemma, other) >= least or is_misspelling(written, low)
-        for other, low in zip(against.lemmas, against.low, strict=True)
+    if lemma in against.lemmas or written in against.low:
+        return True
+    relations = english().relations(lemma)
+    return any(relations[other] >= least for other in against.lemmas) or any(
+        is_misspelling(written, low) for low in against.low if low[0] == written[0]
     )
 
 

@@ -12,6 +12,7 @@ from tollway_dataplane.core.arrangement import exchanged, modes, persons_differ
 from tollway_dataplane.core.framing import asked_otherwise
 from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.likeness import is_misspelling
+from tollway_dataplane.core.once import once_of_two
 from tollway_dataplane.core.reading import Reading, WordVectors
 
 NAMES: Final = tuple(
@@ -45,16 +46,17 @@ class Alignment:
 def align(ours: Reading, theirs: Reading, our_vectors: WordVectors, their_vectors: WordVectors) -> Alignment:
     scale = np.float32(1 / (127 * 127))
     similarity = (our_vectors.astype(np.float32) @ their_vectors.astype(np.float32).T) * scale
-    relation = english().relation
-    lows, rights = [ours.low[i] for i in ours.content], [theirs.low[i] for i in theirs.content]
-    lemmas, others = [ours.lemmas[i] for i in ours.content], [theirs.lemmas[i] for i in theirs.content]
-    relations = [
-        [
-            Relation.SAME if is_misspelling(low, right) else relation(lemma, other)
-            for right, other in zip(rights, others, strict=True)
-        ]
-        for low, lemma in zip(lows, lemmas, strict=True)
-    ]
+    related = english().relations
+    rights, others = [theirs.low[i] for i in theirs.content], [theirs.lemmas[i] for i in theirs.content]
+    relations: list[list[Relation]] = []
+    for i in ours.content:
+        low, row = ours.low[i], related(ours.lemmas[i])
+        relations.append(
+            [
+                Relation.SAME if right[0] == low[0] and is_misspelling(low, right) else row[other]
+                for right, other in zip(rights, others, strict=True)
+            ]
+        )
     left_ours = [i for i, row in enumerate(relations) if Relation.SAME not in row]
     left_theirs = [j for j in range(len(others)) if all(row[j] is not Relation.SAME for row in relations)]
     return Alignment(similarity, relations, (left_ours, left_theirs))
@@ -229,6 +231,7 @@ def _numbers_of_nouns(ours: Reading, theirs: Reading) -> int:
     return sum(one != other and (one + "s" == other or other + "s" == one) for one, other in pairs)
 
 
+@once_of_two
 def parity_differs(ours: Reading, theirs: Reading) -> bool:
     """Whether one is turned over more often than the other, of what they do not both say: a negation and a word
     on
@@ -242,6 +245,7 @@ def parity_differs(ours: Reading, theirs: Reading) -> bool:
     return (len(mine) + len(yours)) % 2 == 1
 
 
+@once_of_two
 def polarity_conflict(ours: Reading, theirs: Reading) -> tuple[float, float, float]:
     """Whether the two pull in opposite directions over all, on how many axes, and whether only one pulls at
     all.

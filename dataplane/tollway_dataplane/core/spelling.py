@@ -8,6 +8,7 @@ from typing import Final
 
 from tollway_dataplane.core.everyday_words import FUNCTION
 from tollway_dataplane.core.likeness import alike
+from tollway_dataplane.core.once import once
 from tollway_dataplane.core.reading import Reading
 
 # Words that say how the next content word stands to the rest, in pairs of which one is not the other. Most others can
@@ -23,6 +24,7 @@ _LINKS: Final = frozenset(word for pair in _OPPOSED for word in pair)
 _ENDINGS: Final = frozenset({"in", "on", "off", "out", "up", "down"})  # "the slot I put it in"
 # Punctuation that is more than how a sentence is built; what Unicode calls symbols and marks comes to it.
 _OPERATORS: Final = frozenset("#&*/@[]{}|_\\")
+_NO_LETTER: Final = re.compile(r"[^\w\s]|_")
 # Amounts of money, temperatures: the judge reads them.
 _QUANTITY_SIGNS: Final = frozenset("$€£¥₹°")
 
@@ -91,7 +93,7 @@ def _signs(text: str) -> list[str]:
     few. Then what counts as it is spelled.
     """
     return [
-        *(char for char in text.replace(_VARIATION, "") if _is_sign(char)),
+        *(char for char in _NO_LETTER.findall(text.replace(_VARIATION, "")) if _is_sign(char)),
         *(found.strip() for found in _SPELLED.findall(text)),
     ]
 
@@ -115,6 +117,7 @@ def linked_otherwise(ours: Reading, theirs: Reading) -> str:
     return ""
 
 
+@once
 def _links(reading: Reading) -> dict[str, set[str]]:
     """The linking words that stand before each content word."""
     links: dict[str, set[str]] = {}
