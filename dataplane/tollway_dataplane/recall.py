@@ -58,7 +58,8 @@ class Recall:
         if policy.cache is None or index is None or request.prompt is None:
             return Lookup(CacheReason.NO_CACHE)
         prompt, turns = normalise(request.prompt), turns_of(request.messages)
-        partition = self._forgetting.partition(partition_of(request, tenant, policy, index), index, tenant)
+        identity = partition_of(request, tenant, policy, index, turns)
+        partition = self._forgetting.partition(identity, index, tenant)
         if partition is None:
             return Lookup(CacheReason.CACHE_UNAVAILABLE)
         place = Place(index, partition, entry_of(prompt, turns))

@@ -34,8 +34,12 @@ _SPEAKING: Final = frozenset({"user", "assistant"})
 _CHAT: Final = "chat"
 
 
-def partition_of(request: ChatRequest, tenant: Tenant, policy: Policy, index: Index) -> str:
-    """32 hex digits that name the partition, the first eight of them its index; also the Redis hash tag of its keys."""
+def partition_of(
+    request: ChatRequest, tenant: Tenant, policy: Policy, index: Index, turns: Sequence[Turn]
+) -> str:
+    """32 hex digits that name the partition, the first eight of them its index; also the Redis hash tag of its keys.
+    `turns` are `turns_of` the request's messages.
+    """
     wanted = tenant.preferred_model if request.wants_auto else request.model
     # What one policy has allowed to be remembered is not for the time when it does not any more.
     lasting = policy.cache is not None and policy.cache.time_dependent is TimeDependent.CACHE
@@ -44,7 +48,7 @@ def partition_of(request: ChatRequest, tenant: Tenant, policy: Policy, index: In
         tenant.name if index.scope is Scope.TENANT else "",
         f"{policy.id} {TimeDependent.CACHE}" if lasting else policy.id,
         wanted,
-        _instructions(request.messages),
+        _instructions(request.messages, turns),
         # Beside its content: who asks, for one.
         {name: value for name, value in request.messages[-1].items() if name != "content"},
         {name: value for name, value in request.parameters.items() if name not in IRRELEVANT_PARAMETERS},
@@ -61,10 +65,9 @@ def turns_of(messages: Sequence[JsonObject]) -> tuple[Turn, ...]:
     return tuple(turn for turn in turns if turn is not None) if None not in turns else ()
 
 
-def _instructions(messages: Sequence[JsonObject]) -> list[JsonValue]:
+def _instructions(messages: Sequence[JsonObject], turns: Sequence[Turn]) -> list[JsonValue]:
     """The messages before the last one, but for turns that are compared by meaning."""
     earlier: list[JsonValue] = list(messages[:-1])
-    turns = turns_of(messages)
     if not turns:
         return earlier
     # A question after a greeting is asked as it is without one.

@@ -152,4 +152,4 @@ def test_the_policy_decides_about_time_and_the_index_about_people() -> None:
     request = ChatRequest("r", "auto", [{"role": "user", "content": weather}], prompt=weather)
     tenant = snapshot.tenants["acme"]  # type: ignore[index]  # a name is a name
     before, after = replace(policy, cache=caching), policy
-    assert partition_of(request, tenant, before, index) != partition_of(request, tenant, after, index)
+    assert partition_of(request, tenant, before, index, ()) != partition_of(request, tenant, after, index, ())

@@ -30,7 +30,7 @@ REQUEST = ChatRequest("r", "auto", [{"role": "system", "content": "Be brief."}, 
 
 
 def partition(request: ChatRequest) -> str:
-    return partition_of(request, ACME, POLICY, INDEX)
+    return partition_of(request, ACME, POLICY, INDEX, turns_of(request.messages))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_each_that_is_irrelevant_does_not(name: str) -> None:
 
 def test_tenants_share_only_an_index_that_says_so() -> None:
     def of(index: Index) -> set[str]:
-        return {partition_of(REQUEST, tenant, POLICY, index) for tenant in (ACME, BETA)}
+        return {partition_of(REQUEST, tenant, POLICY, index, ()) for tenant in (ACME, BETA)}
 
     assert len(of(INDEX)) == 2
     assert len(of(SHARED)) == 1
