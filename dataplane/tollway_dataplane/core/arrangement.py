@@ -33,6 +33,8 @@ _POLITE: Final = re.compile(
     r"\b(?:(?:can|could|will|would) you(?: please)?|please|i(?:'d| would)? (?:like|want|need) (?:you )?to"
     r"|(?:tell|give|show|help|let) me|do you know)\b"
 )
+_HAVE_TO: Final = re.compile(r"\b(?:have|has|need|needs) to\b")
+_WORDS: Final = re.compile(r"[a-z]+")
 _PERSON: Final = {
     word: person
     for person, words in {
@@ -85,7 +87,7 @@ def exchanged(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
 
 @once
 def _acted_on(reading: Reading) -> frozenset[str]:
-    return _ACTED_ON.intersection(re.findall(r"[a-z]+", _without_politeness(reading)))
+    return _ACTED_ON.intersection(_words_without_politeness(reading))
 
 
 def _between(reading: Reading, first: int, last: int) -> tuple[str, ...]:
@@ -120,21 +122,25 @@ def persons_differ(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
 @once
 def _persons(reading: Reading) -> list[str]:
     """Who is spoken of, in order."""
-    found = [_PERSON[word] for word in re.findall(r"[a-z]+", _without_politeness(reading)) if word in _PERSON]
+    found = [_PERSON[word] for word in _words_without_politeness(reading) if word in _PERSON]
     return [person for i, person in enumerate(found) if not i or found[i - 1] != person]
 
 
 @once
 def modes(reading: Reading) -> set[str]:
     """Whether something may be done, or must."""
-    text = _without_politeness(reading)
-    found = {_MODES[word] for word in re.findall(r"[a-z]+", text) if word in _MODES}
-    return found | ({"must"} if re.search(r"\b(?:have|has|need|needs) to\b", text) else set())
+    found = {_MODES[word] for word in _words_without_politeness(reading) if word in _MODES}
+    return found | ({"must"} if _HAVE_TO.search(_without_politeness(reading)) else set())
 
 
 @once
 def _without_politeness(reading: Reading) -> str:
     return _POLITE.sub(" ", reading.plain)
+
+
+@once
+def _words_without_politeness(reading: Reading) -> list[str]:
+    return _WORDS.findall(_without_politeness(reading))
 
 
 def _without_like(of: Reading, against: Reading) -> list[str]:

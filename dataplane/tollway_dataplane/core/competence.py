@@ -4,6 +4,7 @@ else only the same prompt again is answered from memory. Pure; called by `judge`
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from tollway_dataplane.core.everyday_words import FUNCTION
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.once import once
 from tollway_dataplane.core.quantities import is_quantity_word
-from tollway_dataplane.core.reading import Reading, WordVectors
+from tollway_dataplane.core.reading import MOST_WORDS_KEPT, Reading, WordVectors
 
 MOST_CHARACTERS: Final = 1_000
 MOST_WORDS: Final = 120
@@ -21,6 +22,8 @@ _LEAST_PROSE: Final = 6  # words, for the language of one text to tell
 _CODE: Final = re.compile(
     r"```|[{};]\s*$|=>|==|</?\w+>|\b(def|class|function|return|import|SELECT)\b.*[(:{*]", re.MULTILINE
 )
+# What it finds has one of these.
+_MAY_BE_CODE: Final = re.compile(r"[`{};=<(:*]")
 
 
 def may_judge(reading: Reading, words: WordVectors) -> bool:
@@ -32,17 +35,21 @@ def may_judge(reading: Reading, words: WordVectors) -> bool:
 def _is_short_prose(reading: Reading) -> bool:
     if not reading.low or len(reading.text) > MOST_CHARACTERS or len(reading.low) > MOST_WORDS:
         return False
-    return _CODE.search(reading.text) is None and is_english([reading])
+    return not _has_code(reading.text) and is_english([reading])
 
 
 def is_prose(readings: Sequence[Reading]) -> bool:
     """Whether texts are English and no code. For what is compared by its words alone: of one in another language among
     them many words may pass for English ones, but hardly those that join the others.
     """
-    if not all(reading.low for reading in readings) or any(_CODE.search(each.text) for each in readings):
+    if not all(reading.low for reading in readings) or any(_has_code(each.text) for each in readings):
         return False
     longer = (each.low for each in readings if len(each.low) >= _LEAST_PROSE)
     return is_english(readings) and all(any(low in FUNCTION or "'" in low for low in each) for each in longer)
+
+
+def _has_code(text: str) -> bool:
+    return _MAY_BE_CODE.search(text) is not None and _CODE.search(text) is not None
 
 
 def is_english(readings: Sequence[Reading]) -> bool:
@@ -51,5 +58,6 @@ def is_english(readings: Sequence[Reading]) -> bool:
     return known >= _LEAST_KNOWN * len(words) or (len(words) < 4 and known > 0)
 
 
+@lru_cache(MOST_WORDS_KEPT)
 def _is_known(low: str, lemma: str) -> bool:
     return low in FUNCTION or is_quantity_word(low) or "'" in low or english().is_ordinary(lemma)

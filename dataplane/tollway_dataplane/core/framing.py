@@ -26,6 +26,7 @@ _HABIT: Final = re.compile(r"\b(?:does|doesn't)\b")
 _POLITE: Final = re.compile(
     r"\b(?:will|would|could|can) you\b|^\W*(?:what|how) (?:is|are) (?:the|some|ways)\b"
 )
+_DIGIT: Final = re.compile(r"\d")
 # Of a number: at least or at most so much.
 _BOUNDS: Final = {
     bound: re.compile(rf"(?<!no )(?<!not )\b(?:{words})\s+(?:the\s+)?(?:age of\s+)?[$€£¥]?\d")
@@ -115,6 +116,8 @@ def _quantifiers(reading: Reading) -> set[str]:
 
 @once
 def _bounds(reading: Reading) -> set[str]:
+    if not _DIGIT.search(reading.plain):
+        return set()
     return {bound for bound, words in _BOUNDS.items() if words.search(reading.plain)}
 
 

@@ -222,20 +222,26 @@ def read(text: str) -> Reading:
     lemma = english().lemma
     lemmas = tuple(lemma(word) for word in low)
     capitals = text.isupper()
-    content = tuple(i for i in range(len(low)) if _is_content(shown[i], low[i], capitals))
+    content = tuple(
+        i for i, word in enumerate(low) if _carries(word) or _is_acronym(shown[i], word, capitals)
+    )
     if not content:
         content = tuple(range(len(low)))
     return Reading(text, tuple(shown), low, tuple(spans), lemmas, content)
 
 
-def _is_content(shown: str, low: str, capitals: bool) -> bool:
-    if is_quantity_word(low):
-        return False
+@lru_cache(MOST_WORDS_KEPT)
+def _carries(low: str) -> bool:
+    """Whether a word is part of what is asked, however it is written."""
     base = low.partition("'")[0]
-    if low in FUNCTION or (base in FUNCTION and "'" in low) or _is_negation(low):
-        # "IT" is not "it", "US" is not "us".
-        return len(shown) > 1 and shown.isupper() and not capitals and low not in NEGATIONS
-    return True
+    is_little = low in FUNCTION or (base in FUNCTION and "'" in low) or _is_negation(low)
+    return not is_little and not is_quantity_word(low)
+
+
+def _is_acronym(shown: str, low: str, capitals: bool) -> bool:
+    """ "IT" is not "it", "US" is not "us"."""
+    is_capital = len(shown) > 1 and shown.isupper() and not capitals
+    return is_capital and low not in NEGATIONS and not is_quantity_word(low)
 
 
 @lru_cache(MOST_WORDS_KEPT)

@@ -34,6 +34,8 @@ _SPELLED: Final = re.compile(
     r"|(?<=\d)\s?(?!(?:AM|PM|USD|EUR|GBP|JPY|INR)\b)(?=[^\W\d_]*[A-Z])[^\W\d_]{1,3}\b"
 )
 
+# What it finds has one of these; most prompts have none, and this is asked in a tenth of the time.
+_MAY_SPELL: Final = re.compile(r"[-\\%+/@#$\d]|\.\w")
 
 # At the end of a prompt.
 _PICTURES: Final = re.compile(
@@ -79,7 +81,9 @@ def spelled_otherwise(ours: Reading, theirs: Reading) -> str:
 def _marks(text: str) -> list[str]:
     """Punctuation that is more than how a sentence is built, in order."""
     text = text.translate(_PLAIN).strip().rstrip(".?! ")
-    found = [*_SPOKEN_OF.findall(text), *(each.casefold() for each in _STOPPED.findall(text))]
+    found: list[str] = []
+    if _NO_LETTER.search(text):
+        found = [*_SPOKEN_OF.findall(text), *(each.casefold() for each in _STOPPED.findall(text))]
     text = _CLOCK.sub("", text)
     if any(map(str.isnumeric, text)) and _CALCULATION.search(text):
         calculated = re.sub(r"\d+", "0", "".join(_CALCULATED.findall(text)))
@@ -94,7 +98,7 @@ def _signs(text: str) -> list[str]:
     """
     return [
         *(char for char in _NO_LETTER.findall(text.replace(_VARIATION, "")) if _is_sign(char)),
-        *(found.strip() for found in _SPELLED.findall(text)),
+        *(found.strip() for found in (_SPELLED.findall(text) if _MAY_SPELL.search(text) else ())),
     ]
 
 
