@@ -105,13 +105,16 @@ def _question(ours: Reading, theirs: Reading) -> Conflict | None:
     return None
 
 
+_IN_CAPITALS: Final = FUNCTION - {"am"}
+
+
 def _capitals(ours: Reading, theirs: Reading) -> Conflict | None:
     """ "US" is not "us", "IT" is not "it"."""
     mine, yours = (
         frozenset(
             shown
             for shown, low in zip(each.shown, each.low, strict=True)
-            if len(shown) > 1 and shown.isupper() and low in FUNCTION - {"am"} and not each.text.isupper()
+            if len(shown) > 1 and shown.isupper() and low in _IN_CAPITALS and not each.text.isupper()
         )
         for each in (ours, theirs)
     )
@@ -216,6 +219,8 @@ def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
     negated = ours.negations % 2 != theirs.negations % 2
     for one in only_ours:
         relations = english().relations(one)
+        if Relation.OPPOSITE not in map(relations.__getitem__, only_theirs):
+            continue
         for other in only_theirs:
             if relations[other] is Relation.OPPOSITE:
                 weighed = all(word in POLARITY and POLARITY[word][0] in TURNING for word in (one, other))

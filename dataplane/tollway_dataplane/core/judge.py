@@ -95,7 +95,9 @@ class Judge:
         self, reading: Reading, vector: Vector, words: WordVectors, turns: tuple[Turn, ...] = ()
     ) -> View:
         adapted = self.adapter @ vector
-        return View(reading, words, vector, adapted / max(1e-9, float(np.linalg.norm(adapted))), turns)
+        # What `np.linalg.norm` gives, without what that does around it.
+        length = float(np.sqrt(adapted.dot(adapted)))
+        return View(reading, words, vector, adapted / max(1e-9, length), turns)
 
     def probability(self, ours: View, theirs: View) -> float:
         """What the learned part alone makes of the pair."""
@@ -169,7 +171,7 @@ def _unexplained(ours: Reading, theirs: Reading) -> list[str]:
     return [
         ours.low[i]
         for i in ours.content
-        if all(relation < Relation.SYNONYM for relation in map(related(ours.lemmas[i]).__getitem__, others))
+        if max(map(related(ours.lemmas[i]).__getitem__, others), default=Relation.OPPOSITE) < Relation.SYNONYM
     ]
 
 

@@ -29,8 +29,8 @@ def has_like(lemma: str, written: str, against: Reading, least: Relation) -> boo
     """Whether the other prompt has a word that is related as closely, or that a slip of the keyboard makes of it."""
     if lemma in against.lemmas or written in against.low:
         return True
-    relations = english().relations(lemma)
-    return any(relations[other] >= least for other in against.lemmas) or any(
+    relations = map(english().relations(lemma).__getitem__, against.lemmas)
+    return max(relations, default=Relation.OPPOSITE) >= least or any(
         is_misspelling(written, low) for low in against.low if low[0] == written[0]
     )
 

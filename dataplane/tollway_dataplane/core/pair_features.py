@@ -83,15 +83,21 @@ def _closeness(alignment: Alignment) -> list[float]:
         return [0.0] * 5 + [9.0] * 3
     best = [similarity.max(axis=1), similarity.max(axis=0)]
     for side, left in zip(best, alignment.left, strict=True):
-        kept = np.ones(len(side), dtype=bool)
-        kept[left] = False
-        side[kept] = np.maximum(side[kept], 0.5 + 0.5 * side[kept])
+        as_left = side[left]
+        np.maximum(side, 0.5 + 0.5 * side, out=side)
+        side[left] = as_left
     ordered = [np.sort(side) for side in best]
     worst = sorted(float(side[0]) for side in ordered)
     second = min(float(side[1]) if len(side) > 1 else 1.0 for side in ordered)
-    means = sorted(float(side.mean()) for side in ordered)
+    means = sorted(float(_mean(side)) for side in ordered)
     every = np.concatenate(best)
-    return [*worst, second, *means, *(float((every < limit).sum()) for limit in (0.5, 0.65, 0.8))]
+    return [*worst, second, *means, *(float(np.count_nonzero(every < limit)) for limit in (0.5, 0.65, 0.8))]
+
+
+def _mean(values: Matrix, axis: int | None = None) -> Matrix:
+    """What `values.mean` gives, without what that does around it."""
+    total: Matrix = np.add.reduce(values, axis=axis)
+    return total / np.float32(values.size if axis is None else values.shape[axis])
 
 
 def _centred(ours: WordVectors, theirs: WordVectors) -> Matrix:
@@ -101,7 +107,7 @@ def _centred(ours: WordVectors, theirs: WordVectors) -> Matrix:
     if not len(ours) or not len(theirs):
         return np.zeros((max(1, len(ours)), max(1, len(theirs))), dtype=np.float32)
     a, b = ours.astype(np.float32), theirs.astype(np.float32)
-    middle = (a.mean(axis=0) + b.mean(axis=0)) / 2
+    middle = (_mean(a, 0) + _mean(b, 0)) / np.float32(2)
     a, b = a - middle, b - middle
     a /= np.maximum(np.sqrt((a * a).sum(axis=1, keepdims=True)), 1e-6)
     b /= np.maximum(np.sqrt((b * b).sum(axis=1, keepdims=True)), 1e-6)
@@ -148,11 +154,12 @@ def _left_over(
     )
     pair_low, pair_high, mean, centred_pair = 1.0, 1.0, 1.0, 1.0
     centred = _centred(our_vectors, their_vectors)
+    our_centred, their_centred = centred.max(1), centred.max(0)
     one_sided_worst = 1.0
     if left_ours and left_theirs:
-        block = similarity[np.ix_(left_ours, left_theirs)]
+        block = similarity[left_ours][:, left_theirs]
         pair_low, pair_high = float(min(block.max(1).min(), block.max(0).min())), float(block.max())
-        block = centred[np.ix_(left_ours, left_theirs)]
+        block = centred[left_ours][:, left_theirs]
         centred_pair = float(min(block.max(1).min(), block.max(0).min()))
         a, b = (
             our_vectors[left_ours].sum(0, dtype=np.float32),
@@ -171,8 +178,8 @@ def _left_over(
         float(sum(lemma in names for lemma in lemmas)),
         float(sum(not lexicon.is_ordinary(lemma) for lemma in lemmas)),
         *map(float, ranks), pair_low, pair_high,
-        *sorted((float(centred.max(1).min()), float(centred.max(0).min()))),
-        min(float(centred.max(1).mean()), float(centred.max(0).mean())), centred_pair, mean,
+        *sorted((float(our_centred.min()), float(their_centred.min()))),
+        min(float(_mean(our_centred)), float(_mean(their_centred))), centred_pair, mean,
         float(bool(left_ours) != bool(left_theirs)), one_sided_worst,
     ]  # fmt: skip
 
@@ -192,7 +199,7 @@ def _shape(ours: Reading, theirs: Reading, alignment: Alignment) -> list[float]:
     counts = sorted((len(ours.content), len(theirs.content)))
     places = [row.index(Relation.SAME) for row in alignment.relations if Relation.SAME in row]
     pairs = len(places) * (len(places) - 1) / 2
-    turned = sum(a > b for i, a in enumerate(places) for b in places[i + 1 :])
+    turned = sum(sum(map(a.__gt__, places[i + 1 :])) for i, a in enumerate(places))
     our_frame = set(ours.low) - {ours.low[i] for i in ours.content}
     their_frame = set(theirs.low) - {theirs.low[i] for i in theirs.content}
     return [
