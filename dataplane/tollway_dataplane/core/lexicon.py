@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import cache
 from importlib.resources import files
-from typing import Final, TypedDict
+from typing import Final, NamedTuple, TypedDict
 
 from tollway_dataplane.core.everyday_words import IRREGULAR, OPPOSED, POLARITY, SAME
 
@@ -22,7 +22,7 @@ _ENDINGS: Final = (
     ("ied", "y"), ("ed", "e"), ("ed", ""), ("ing", "e"), ("ing", ""), ("ier", "y"), ("iest", "y"),
     ("er", "e"), ("est", "e"), ("er", ""), ("est", ""),
 )  # fmt: skip
-
+_LAST_LETTERS: Final = frozenset(ending[-1] for ending, _ in _ENDINGS)
 _FORMS: Final = frozenset("s es d ed ing er ers or ion ation ment ly ness".split())
 
 
@@ -81,6 +81,7 @@ class Lexicon:
         self._ranks = content["ranks"]
         self._names = frozenset(content["names"])
         self._lemmas: dict[str, str] = {}
+        self._words: dict[str, _Word] = {}
         self._related: dict[str, dict[str, Relation]] = {}
 
     def knows(self, word: str) -> bool:
@@ -139,7 +140,7 @@ class Lexicon:
         word = low.removesuffix("'s").removesuffix("'")
         if word in IRREGULAR:
             return IRREGULAR[word]
-        for ending, instead in _ENDINGS:
+        for ending, instead in _ENDINGS if word[-1:] in _LAST_LETTERS else ():
             if len(word) - len(ending) >= 2 and word.endswith(ending):
                 base = word[: -len(ending)] + instead
                 if ending in {"er", "est"} and word in self._senses:
@@ -157,38 +158,60 @@ class Lexicon:
     def _find_relation(self, one: str, other: str) -> Relation:
         if one == other:
             return Relation.SAME
-        one, other = sorted((one, other))
-        if self.family(one) == self.family(other) or _is_extended(one, other):
-            return Relation.OPPOSITE if self._are_opposite(one, other) else Relation.SAME
-        if (groups := SAME.get(one)) and not groups.isdisjoint(SAME.get(other, ())):
+        ours, theirs = self._word(one), self._word(other)
+        if ours.family == theirs.family or (one[:1] == other[:1] and _is_extended(one, other)):
+            return Relation.OPPOSITE if self._are_opposite(ours, theirs) else Relation.SAME
+        if not ours.groups.isdisjoint(theirs.groups):
             return Relation.SYNONYM
-        if self._are_opposite(one, other):
+        if self._are_opposite(ours, theirs):
             return Relation.OPPOSITE
-        ours, theirs = self._senses.get(one), self._senses.get(other)
-        if ours is None or theirs is None:
-            return Relation.UNRELATED
-        if not ours.isdisjoint(theirs):
+        if not ours.senses.isdisjoint(theirs.senses):
             return Relation.SYNONYM
-        our_parents, their_parents = self._parents[one], self._parents[other]
-        if not ours.isdisjoint(their_parents) or not theirs.isdisjoint(our_parents):
+        if not ours.senses.isdisjoint(theirs.parents) or not theirs.senses.isdisjoint(ours.parents):
             return Relation.BROADER
-        return Relation.UNRELATED if our_parents.isdisjoint(their_parents) else Relation.SIBLING
+        return Relation.UNRELATED if ours.parents.isdisjoint(theirs.parents) else Relation.SIBLING
 
-    def _are_opposite(self, one: str, other: str) -> bool:
-        ours, theirs = POLARITY.get(one), POLARITY.get(other)
-        if ours and theirs and ours[0] == theirs[0] and ours[1] != theirs[1]:
+    def _are_opposite(self, ours: "_Word", theirs: "_Word") -> bool:
+        if ours.axis and ours.axis == theirs.axis and ours.side != theirs.side:
             return True
-        if (one, other) in OPPOSED:
+        one, other = ours.lemma, theirs.lemma
+        if (one, other) in OPPOSED or (one[-1:] == other[-1:] and self._is_prefixed(one, other)):
             return True
+        return not theirs.senses.isdisjoint(ours.opposites)
+
+    def _is_prefixed(self, one: str, other: str) -> bool:
         short, long = _by_length(one, other)
         prefixed = long.endswith(short) and long[: -len(short)] in _PREFIXES
-        if prefixed and len(short) > 3 and short in self._senses:
-            return True
-        senses = self._senses.get(other)
-        if not senses:
-            return False
-        found = (self._opposites[sense] for sense in self._senses.get(one, ()) if sense in self._opposites)
-        return any(not senses.isdisjoint(opposites) for opposites in found)
+        return prefixed and len(short) > 3 and short in self._senses
+
+    def _word(self, lemma: str) -> "_Word":
+        found = self._words.get(lemma)
+        if found is None:
+            found = self._look_up(lemma)
+            if len(self._words) < MOST_KEPT:
+                self._words[lemma] = found
+        return found
+
+    def _look_up(self, lemma: str) -> "_Word":
+        senses: frozenset[int] = self._senses.get(lemma, frozenset())
+        opposites = frozenset[int]().union(*(self._opposites.get(sense, ()) for sense in senses))
+        parents: frozenset[int] = self._parents.get(lemma, frozenset())
+        groups: frozenset[int] = SAME.get(lemma, frozenset())
+        axis, side = POLARITY.get(lemma, ("", 0))
+        return _Word(lemma, self.family(lemma), groups, axis, side, senses, parents, opposites)
+
+
+class _Word(NamedTuple):
+    """What the relations of a lemma hang on."""
+
+    lemma: str
+    family: str
+    groups: frozenset[int]  # of words that mean the same when one asks for a service
+    axis: str  # on which it stands on one side; "" for most
+    side: int
+    senses: frozenset[int]
+    parents: frozenset[int]
+    opposites: frozenset[int]  # senses that exclude one of its own
 
 
 def _is_extended(one: str, other: str) -> bool:
