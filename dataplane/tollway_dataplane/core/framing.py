@@ -106,6 +106,8 @@ def _times(reading: Reading) -> set[str]:
 @once
 def _exchange(reading: Reading) -> set[str]:
     """Give or get, where that is no request."""
+    if "give" not in reading.plain and "get" not in reading.plain:
+        return set()
     return set(_EXCHANGE.findall(_ASKED.sub(" ", reading.plain)))
 
 

@@ -48,17 +48,19 @@ def align(ours: Reading, theirs: Reading, our_vectors: WordVectors, their_vector
     similarity = (our_vectors.astype(np.float32) @ their_vectors.astype(np.float32).T) * scale
     related = english().relations
     rights, others = [theirs.low[i] for i in theirs.content], [theirs.lemmas[i] for i in theirs.content]
+    with_initial: dict[str, list[int]] = {}
+    for j, right in enumerate(rights):
+        with_initial.setdefault(right[0], []).append(j)
     relations: list[list[Relation]] = []
     for i in ours.content:
-        low, row = ours.low[i], related(ours.lemmas[i])
-        relations.append(
-            [
-                Relation.SAME if right[0] == low[0] and is_misspelling(low, right) else row[other]
-                for right, other in zip(rights, others, strict=True)
-            ]
-        )
+        row = list(map(related(ours.lemmas[i]).__getitem__, others))
+        for j in with_initial.get(ours.low[i][0], ()):
+            if is_misspelling(ours.low[i], rights[j]):
+                row[j] = Relation.SAME
+        relations.append(row)
     left_ours = [i for i, row in enumerate(relations) if Relation.SAME not in row]
-    left_theirs = [j for j in range(len(others)) if all(row[j] is not Relation.SAME for row in relations)]
+    columns = zip(*relations, strict=True) if relations else [()] * len(others)
+    left_theirs = [j for j, column in enumerate(columns) if Relation.SAME not in column]
     return Alignment(similarity, relations, (left_ours, left_theirs))
 
 
