@@ -13,9 +13,9 @@ from typing import Final, NamedTuple, TypedDict
 from tollway_dataplane.core.everyday_words import IRREGULAR, OPPOSED, POLARITY, SAME
 
 RARE: Final = 32  # the rank of a word that no vocabulary holds
-# How many words are kept for their relations, each with how many others: at most a hundred megabytes.
+# How many words are kept for their relations, each with how many others: at most twenty megabytes.
 MOST_KEPT: Final = 4_000
-MOST_KEPT_OF_ONE: Final = 250
+MOST_KEPT_OF_ONE: Final = 100
 _PREFIXES: Final = ("un", "dis", "in", "im", "ir", "il", "non", "de", "mis")
 _ENDINGS: Final = (
     ("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("es", "e"), ("s", ""),
