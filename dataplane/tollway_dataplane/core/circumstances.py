@@ -44,6 +44,7 @@ _BEING: Final = re.compile(
 )
 # Who asks about what is theirs tells that they have it.
 _OWNING: Final = re.compile(r"\b(?:my|our|i'm|i am|we're|we are|i've|i have|we have)\b")
+_OF_ONESELF: Final = re.compile(r"\bi(?:'ve|'m| am| have)\b")
 _FIRST_PERSON: Final = re.compile(r"\b(?:i|my|me|we|our|us)\b")
 # Advice: anything that was told may matter.
 _ADVICE: Final = re.compile(
@@ -117,6 +118,11 @@ def tells_of_oneself(plain: str) -> bool:
 def speaks_of_own(plain: str) -> bool:
     """ "Do you also insure my dog?": a question that tells something."""
     return _OWNING.search(plain) is not None
+
+
+def tells_with_a_question(plain: str) -> bool:
+    """ "I've turned 65, do I get it for less?": what is said of oneself beside what is asked."""
+    return _OF_ONESELF.search(plain) is not None
 
 
 def is_in_passing(plain: str) -> bool:

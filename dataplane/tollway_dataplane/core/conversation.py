@@ -9,26 +9,26 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Final
 
-from tollway_dataplane.core import circumstances, self_contained
+from tollway_dataplane.core import circumstances, digressions, self_contained, settled
 from tollway_dataplane.core.competence import is_prose
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.pleasantries import is_pleasantry, without_politeness
-from tollway_dataplane.core.reading import Reading, read
-from tollway_dataplane.core.said import Said, exchanged_facts, is_order, matters_of, words_of
+from tollway_dataplane.core.reading import Reading, read_again
+from tollway_dataplane.core.said import Said, exchanged_facts, matters_of, words_of
+from tollway_dataplane.core.statements import clauses, is_news, sentences, states, weighs_by_itself
 from tollway_dataplane.core.turn_pairs import contradict, edited, spelling_of
 
 # What is longer is compared to the letter alone.
 MOST_TURNS: Final = 100
 MOST_CHARACTERS: Final = 8_000  # of all turns together
 
+_ALIKE: Final = 0.6  # of the words of two turns, those that they share
+_LEAST_ALIKE: Final = 5  # words
 _LEAST_SHARED: Final = 0.6  # of what the users of one chat say more or otherwise, in any words of the other
-_NEW: Final = 0.6  # a sentence of which the other chat has less is news to it
-_NEW_IN_OTHER_WORDS: Final = 0.34  # the same, where its user says as much at that point
-_SENTENCE: Final = re.compile(r"(?<=[.?!])\s+|\n")
 _MOST_NUMBERS: Final = 100
 # Of the turns of each chat that the other has not.
 _MOST_WORDS: Final = 240
@@ -38,6 +38,7 @@ _BREAK: Final = re.compile(r"[.?!\n]+")
 _WORD: Final = re.compile(r"[^\W_]+")
 _SHOWN: Final = 4
 _SHORT: Final = 8  # words, of a reply that may begin with a name
+_NO_NAME_WANTED: Final = frozenset("manner cause whether number duration time".split())
 _COMMON: Final = frozenset(
     "anything something nothing everything what got ah".split()
 )  # that no dictionary has either
@@ -59,6 +60,18 @@ class _Block:
     before: Turn | None  # what both have right before it
     ours: Sequence[Turn]
     theirs: Sequence[Turn]
+    after: Sequence[Turn] = ()  # what both have right after it
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A user's turn that the other chat has not, and what is there in its place."""
+
+    turn: Turn
+    reply: Turn | None
+    known: Said  # all that is said in the other chat
+    others: Sequence[Turn]  # what the assistant of the other chat says there
+    is_more: bool  # whether one user says more often something there than the other
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,7 @@ def difference(ours: Chat, theirs: Chat) -> str:
             return found
     if _is_self_contained(pair):
         return ""
+    pair = _without_detours(pair)
     return next((found for check in _COMPARING if (found := check(pair))), "")
 
 
@@ -111,14 +125,8 @@ def may_compare(turns: Sequence[Turn]) -> bool:
     return len(turns) <= MOST_TURNS and sum(len(turn.text) for turn in turns) <= MOST_CHARACTERS
 
 
-@lru_cache(maxsize=2_048)
-def _read(text: str) -> Reading:
-    return read(text)
-
-
 def reading_of(turn: Turn) -> Reading:
-    """Kept for a while, since a chat comes again with each of its messages, and with each candidate."""
-    return _read(turn.text)
+    return read_again(turn.text)
 
 
 def matters(turns: Sequence[Turn]) -> list[str]:
@@ -135,9 +143,11 @@ def _blocks(ours: Sequence[Turn], theirs: Sequence[Turn]) -> list[_Block]:
     """Where they are not word for word the same, politeness aside."""
     numbers: dict[tuple[str, ...], int] = {}
     one, other = ([numbers.setdefault(_key(turn), len(numbers)) for turn in side] for side in (ours, theirs))
+    codes = SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+    ends = [ours[i:k] if tag == "equal" else () for tag, i, k, _, _ in codes[1:]]
     return [
-        _Block(ours[i - 1] if i and j else None, ours[i:k], theirs[j:m])
-        for tag, i, k, j, m in SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+        _Block(ours[i - 1] if i and j else None, ours[i:k], theirs[j:m], after)
+        for (tag, i, k, j, m), after in zip(codes, [*ends, ()], strict=False)
         if tag != "equal"
     ]
 
@@ -173,18 +183,24 @@ def _is_self_contained(pair: _Pair) -> bool:
     """Whether either prompt is understood by itself, and nothing was told that may matter to it: "Jaguar" is another
     thing after "we are at the zoo". Only who says that the prompt is about something else may have told something.
     """
-    if not all(map(self_contained.is_aside, pair.prompts)) and _told_otherwise(pair):
+    if not all(map(self_contained.names_its_matter, pair.prompts)):
+        return False
+    marked = all(map(self_contained.is_aside, pair.prompts))
+    if not marked and _are_variants(pair):
+        return False
+    done_with = _is_done_with(pair)
+    if not (done_with or marked) and _told_otherwise(pair):
         return False
     told = [
         sentence.plain
         for side in pair.left
         for turn in side
         if turn.role == "user"
-        for sentence in _sentences(turn)
+        for sentence in sentences(turn)
     ]
     if any(circumstances.says_what_one_is(plain) for plain in told):
         return False
-    if not all(map(self_contained.is_anchored, pair.prompts)) and any(
+    if not (done_with or all(map(self_contained.is_anchored, pair.prompts))) and any(
         circumstances.tells_of_oneself(plain) for plain in told
     ):
         return False
@@ -193,29 +209,55 @@ def _is_self_contained(pair: _Pair) -> bool:
     return all(_stands_alone(prompt, every, said) for prompt in pair.prompts)
 
 
+def _is_done_with(pair: _Pair) -> bool:
+    """Whether what was said before was about something else, and for that alone; in no other setting."""
+    if any(map(settled.hangs_on_who_asks, pair.prompts)):
+        return False
+    if not all(settled.is_settled(chat.turns) for chat in pair.chats):
+        return False
+    spoken_of = pair.said[0].families & pair.said[1].families
+    if all(not spoken_of.isdisjoint(map(english().family, prompt.names)) for prompt in pair.prompts):
+        return True  # about what both chats have been about
+    return not any(
+        _sets_scene(before, turn, said)
+        for side, said in zip(pair.left, pair.said[::-1], strict=True)
+        for before, turn in zip([None, *side], side, strict=False)
+    )
+
+
+def _are_variants(pair: _Pair) -> bool:
+    """Whether the users say something in nearly the same words: then what differs is a detail, and no other matter."""
+    ours, theirs = ([set(reading_of(turn).low) for turn in side if turn.role == "user"] for side in pair.left)
+    return any(
+        len(one | other) >= _LEAST_ALIKE and 2 * len(one & other) >= _ALIKE * (len(one) + len(other))
+        for one in ours
+        for other in theirs
+    )
+
+
+def _sets_scene(before: Turn | None, turn: Turn, said: Said) -> bool:
+    """Whether a user names a place, a product or a person that the other chat does not, or is told of one."""
+    reading = reading_of(turn)
+    if turn.role == "user":
+        return "name" in said.lacks(reading)
+    asks_how = before is not None and before.role == "user" and reading_of(before).question in _NO_NAME_WANTED
+    return not asks_how and len(reading.low) <= _SHORT and bool(_named_anew(reading, said))
+
+
 def _told_otherwise(pair: _Pair) -> bool:
     """Whether a user states what the other does not, or a fact comes up in one of the chats alone."""
     for side, said in zip(pair.left, pair.said[::-1], strict=True):
         for turn in side:
             if is_pleasantry(turn):
                 continue
-            if turn.role == "user" and any(map(_states, _sentences(turn))):
+            if turn.role == "user" and any(map(states, sentences(turn))):
                 return True
             if said.lacks(reading_of(turn)) or _named_anew(reading_of(turn), said):
                 return True
     return False
 
 
-def _states(sentence: Reading) -> bool:
-    plain = sentence.plain
-    if circumstances.asks(plain):
-        return circumstances.speaks_of_own(plain)
-    return not is_pleasantry(Turn("user", sentence.text)) and not circumstances.is_in_passing(plain)
-
-
 def _stands_alone(prompt: Reading, turns: Sequence[Turn], said: Said) -> bool:
-    if not self_contained.names_its_matter(prompt):
-        return False
     asked = self_contained.topics(self_contained.without_shift(prompt)) - prompt.names
     family = english().family
     spoken_of = {family(topic) for topic in asked} & said.families
@@ -228,7 +270,7 @@ def _stands_alone(prompt: Reading, turns: Sequence[Turn], said: Said) -> bool:
         and not spoken_of.isdisjoint(map(family, sentence.lemmas))
         for turn in turns
         if turn.role == "user"
-        for sentence in _sentences(turn)
+        for sentence in sentences(turn)
     )
 
 
@@ -326,42 +368,56 @@ def _asks_for_one_reply(turn: Turn, *replies: Turn) -> bool:
 
 
 def _news(pair: _Pair) -> str:
-    """What one user states, or takes back, and the other does not."""
-    asked = [prompt.plain for prompt in pair.prompts]
-    advice, leave = (
-        any(map(wants, asked)) for wants in (circumstances.wants_advice, circumstances.wants_leave)
-    )
-    for block in pair.blocks:
-        ours, theirs = ([t for t in side if t.role == "user"] for side in (block.ours, block.theirs))
-        for side, known in ((ours, pair.said[1]), (theirs, pair.said[0])):
-            for sentence in (each for turn in side for each in _sentences(turn)):
-                weighs = len(ours) != len(theirs) or _weighs(sentence, advice=advice, leave=leave)
-                if _is_news(sentence, known, weighs=weighs):
-                    return f"only in one of them: {_cut(sentence.text)}"
+    """What one user states, takes back or has done, and the other does not, unless it was met as small talk."""
+    advice, leave = _wants(pair.prompts)
+    for told in _told(pair.blocks, pair.said):
+        reading = reading_of(told.turn)
+        alone = not told.others and digressions.has_something_done(told.turn, told.reply)
+        if alone and not told.known.knows(reading):
+            return f"only in one of them: {_cut(told.turn.text)}"
+        for clause in clauses(told.turn):
+            weighs = told.is_more or weighs_by_itself(clause, advice=advice, leave=leave)
+            if not is_news(clause, told.known, weighs=weighs):
+                continue
+            if advice or leave or not digressions.is_remark(clause, told.reply, told.known, told.others):
+                return f"only in one of them: {_cut(clause.text)}"
     return ""
 
 
-def _is_news(sentence: Reading, said: Said, *, weighs: bool) -> bool:
-    """`weighs` where it must be said in both: one user says more than the other, or it matters by itself."""
-    if self_contained.is_aside(sentence):
-        return False
-    if circumstances.corrects(sentence.plain):
-        return True
-    if not _states(sentence):
-        return False
-    least = _NEW if weighs else _NEW_IN_OTHER_WORDS
-    return bool(said.lacks(sentence)) or (said.share_of([sentence]) < least and not said.knows(sentence))
+def _wants(prompts: Sequence[Reading]) -> tuple[bool, bool]:
+    """Whether advice is asked for, or leave."""
+    plain = [prompt.plain for prompt in prompts]
+    return any(map(circumstances.wants_advice, plain)), any(map(circumstances.wants_leave, plain))
 
 
-def _weighs(sentence: Reading, *, advice: bool, leave: bool) -> bool:
-    plain = sentence.plain
-    return (
-        is_order(sentence)
-        or circumstances.says_what_one_is(plain)
-        or circumstances.says_what_one_has(plain)
-        or (advice and not circumstances.asks(plain))
-        or (leave and circumstances.says_how_things_are(plain))
-    )
+def _told(blocks: Sequence[_Block], said: tuple[Said, Said]) -> Iterator[_Told]:
+    for block in blocks:
+        sides = block.ours, block.theirs
+        counts = [sum(turn.role == "user" for turn in side) for side in sides]
+        for side, other, known in zip(sides, sides[::-1], said[::-1], strict=True):
+            others = [turn for turn in (*other, *block.after[:1]) if turn.role == "assistant"]
+            for turn, reply in zip(side, [*side[1:], *block.after[:1], None], strict=False):
+                if turn.role == "user":
+                    yield _Told(turn, reply, known, others, is_more=counts[0] != counts[1])
+
+
+def _without_detours(pair: _Pair) -> _Pair:
+    if any(_wants(pair.prompts)):
+        return pair
+    return _Pair(pair.chats, [block for each in pair.blocks for block in _without_detour(each, pair.prompts)])
+
+
+def _without_detour(block: _Block, prompts: Sequence[Reading]) -> list[_Block]:
+    """What is left of it without the exchanges at its beginning that only one chat has, where both go on afterwards."""
+    more = len(block.ours) - len(block.theirs)
+    longer, shorter = (block.ours, block.theirs) if more > 0 else (block.theirs, block.ours)
+    detour, rest = longer[: abs(more)], longer[abs(more) :]
+    if not more or more % 2 or len(rest) + len(block.after) < 2 or not digressions.is_detour(detour, prompts):
+        return [block]
+    if not rest:
+        return []
+    ours, theirs = (rest, shorter) if more > 0 else (shorter, rest)
+    return [_Block(None, ours, theirs, block.after)]
 
 
 def _offers(pair: _Pair) -> str:
@@ -397,10 +453,6 @@ def _other_matters(pair: _Pair) -> str:
         for side, said in zip(pair.left, pair.said[::-1], strict=True)
     ]
     return "" if max(shares) >= _LEAST_SHARED else "earlier turns are about something else"
-
-
-def _sentences(turn: Turn) -> Iterator[Reading]:
-    return (_read(text) for text in _SENTENCE.split(turn.text) if text.strip())
 
 
 def _cut(text: str) -> str:

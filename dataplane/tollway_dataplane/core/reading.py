@@ -230,6 +230,12 @@ def read(text: str) -> Reading:
     return Reading(text, tuple(shown), low, tuple(spans), lemmas, content)
 
 
+@lru_cache(maxsize=2_048)
+def read_again(text: str) -> Reading:
+    """Kept for a while: a chat's turns come again with each of its messages, and with each candidate."""
+    return read(text)
+
+
 @lru_cache(MOST_WORDS_KEPT)
 def _carries(low: str) -> bool:
     """Whether a word is part of what is asked, however it is written."""

@@ -47,6 +47,7 @@ _AUXILIARIES: Final = frozenset(
 )
 # There is one for whoever asks, so "the council" needs nothing said before.
 _UNIQUE: Final = frozenset("council government police office website internet app bank".split())
+_UNIQUE_NAMED: Final = re.compile(rf"\bthe (?:{'|'.join(sorted(_UNIQUE))})\b")
 _COMPLEMENTS: Final = frozenset({"of", "for", "to"})
 # Lemmas that say little of what is asked about.
 LIGHT: Final = frozenset(
@@ -89,7 +90,10 @@ def is_aside(question: Reading) -> bool:
 def is_anchored(prompt: Reading) -> bool:
     """Whether it says by a name, by "you", or by turning to something else, what it belongs to."""
     return (
-        bool(prompt.names) or not {"you", "your"}.isdisjoint(prompt.low) or bool(_SHIFT.match(prompt.plain))
+        bool(prompt.names)
+        or not {"you", "your"}.isdisjoint(prompt.low)
+        or bool(_SHIFT.match(prompt.plain))
+        or _UNIQUE_NAMED.search(prompt.plain) is not None
     )
 
 
@@ -126,7 +130,9 @@ def _is_open(prompt: Reading, the: int) -> bool:
     while end < len(prompt.low) and _goes_on(prompt, the, end):
         end += 1
     named = end - the - 1
-    if named and prompt.low[the + 1] in _UNIQUE:
+    if named and (
+        prompt.low[the + 1] in _UNIQUE or not prompt.names.isdisjoint(prompt.lemmas[the + 1 : end])
+    ):
         return False
     after = prompt.low[end] if end < len(prompt.low) else ""
     if after in _COMPLEMENTS:
