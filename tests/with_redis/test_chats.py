@@ -85,6 +85,32 @@ async def test_a_question_of_its_own_is_a_hit_after_any_turns(gateway: Running) 
     assert headers["x-tollway-source"] == "semantic"
 
 
+async def test_a_question_of_its_own_is_a_hit_after_others_that_had_their_answers(gateway: Running) -> None:
+    question = "What are the opening hours of Brookside Library at Easter?"
+    told = ("I lost my card, what now?", "A new one costs 2 euros at the desk.", "ok will do", "Thanks.")
+    await ask(gateway, *told, question)
+    await gateway.stored()
+    _, headers = await ask(gateway, "how many books may I take?", "Up to ten at a time.", question)
+    assert headers["x-tollway-source"] == "semantic"
+    _, headers = await ask(gateway, "our branch is the one in Leeds", "Noted.", question)
+    assert headers["x-tollway-cache-reason"] == "ConversationDiffers"
+
+
+FIRST = ("can you block my card?", "It is blocked. Where shall the new one go?")
+LAST = ("to my home address", "It is on its way to your home address.", "how long does it take?")
+
+
+async def test_a_side_question_in_the_middle_is_no_other_chat(gateway: Running) -> None:
+    await ask(gateway, *FIRST, *LAST)
+    await gateway.stored()
+    aside = ("random question, do you still have that branch by the river?", "Yes, on weekdays.")
+    _, headers = await ask(gateway, *FIRST, *aside, *LAST)
+    assert headers["x-tollway-source"] == "semantic"
+    deed = ("by the way, can you make it an express letter?", "Done, for 10 euros more.")
+    _, headers = await ask(gateway, *FIRST, *deed, *LAST)
+    assert headers["x-tollway-cache-reason"] == "ConversationDiffers"
+
+
 async def test_a_yes_is_served_after_the_same_turns_alone(gateway: Running) -> None:
     await ask(gateway, "the printer in room seven is dead", "Shall I restart it?", "yes please")
     await gateway.stored()

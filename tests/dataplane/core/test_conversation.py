@@ -25,7 +25,7 @@ def test_chats_that_differ_in_what_matters_share_nothing(one: str, other: str) -
     assert difference(chat(other), chat(one)) != ""
 
 
-@pytest.mark.xfail(strict=True, reason="side questions that tell, words added within a clause, other answers")
+@pytest.mark.xfail(strict=True, reason="told by a side question, within a clause, by the assistant alone")
 @pytest.mark.parametrize(("one", "other"), CASES["served_although_they_differ"])
 def test_what_is_known_to_be_served_wrongly(one: str, other: str) -> None:
     assert difference(chat(one), chat(other)) != ""
