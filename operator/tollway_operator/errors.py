@@ -6,6 +6,7 @@
     ├── KubeFault         the Kubernetes API did not do what it was asked
     │   ├── NotFound      there is no such object
     │   ├── Forbidden     this operator's role does not allow it
+    │   ├── Unanswered    it said nothing, or that it has no time
     │   ├── Conflict      the object has changed since it was read
     │   └── Invalid       the API server will not take this, however often it is asked
     ├── PublishFault      the snapshot cannot travel
@@ -41,6 +42,10 @@ class NotFound(KubeFault):
 
 class Forbidden(KubeFault):
     """The role does not allow it."""
+
+
+class Unanswered(KubeFault):
+    """Nothing was said of the object: the API server is away, slow or busy, as far as can be told."""
 
 
 class Conflict(KubeFault):

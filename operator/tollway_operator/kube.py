@@ -25,7 +25,7 @@ from lightkube.types import PatchType
 
 from tollway_api.crds import DEFINITIONS
 from tollway_api.meta import API_VERSION, GROUP, VERSION, Identity
-from tollway_operator.errors import Conflict, Forbidden, Invalid, KubeFault, NotFound
+from tollway_operator.errors import Conflict, Forbidden, Invalid, KubeFault, NotFound, Unanswered
 from tollway_operator.reports import DataPlanePod
 
 FIELD_MANAGER: Final = "tollway-operator"
@@ -299,7 +299,7 @@ async def _faults(attempted: str) -> AsyncIterator[None]:
 def _raise(attempted: str, exc: Exception) -> NoReturn:
     """The library's exceptions as ours."""
     if not isinstance(exc, httpx2.HTTPStatusError):
-        raise KubeFault(f"could not {attempted}: {type(exc).__name__}") from exc
+        raise Unanswered(f"could not {attempted}: {type(exc).__name__}") from exc
     # A watch fails with a status of its own, after a response that was fine.
     status = exc.status.code if isinstance(exc, ApiError) else exc.response.status_code
     # Where it says nothing of its own, the library would add where to read about HTTP.
@@ -316,7 +316,8 @@ def _raise(attempted: str, exc: Exception) -> NoReturn:
             raise Invalid(message) from exc
     response: httpx2.Response | None = getattr(exc, "response", None)
     wait = response.headers.get("retry-after", "") if response is not None else ""
-    raise KubeFault(message, float(wait) if wait.isdigit() else 0.0) from exc
+    wait_s = float(wait) if wait.isdigit() else 0.0
+    raise (Unanswered(message, wait_s) if status == 429 else KubeFault(message, wait_s)) from exc
 
 
 def _within(text: str, most_bytes: int) -> str:

@@ -128,7 +128,7 @@ class Reconciler:
         self._token_fault = ""  # why pods can be told nothing
         self._is_published = False  # whether what this run has compiled is
         self._pods_are_heard = False
-        self._holds = Retries()  # of indexes that could not be held
+        self._holds = Retries[Identity]()  # of indexes that could not be held
         # What Secrets that cannot be read were recalled from last, by its digest, and those of which it said nothing.
         self._recalled: str | None = None
         self._not_recalled: frozenset[SecretKey] = frozenset()

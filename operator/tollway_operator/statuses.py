@@ -1,12 +1,14 @@
 """Writes the statuses that have changed, to `/status` only, and an Event for each condition that has turned. What is
 written is computed from the whole state by `status`; an object that changes meanwhile is a Conflict, and its turn comes
 again with its event. A status that the API server says is not valid is not tried again before something else is to
-be said, so that it takes no time from others'.
+be said, so that it takes no time from others'; one that it will not take for another reason, such as an admission
+webhook, is tried again after pauses that grow, and after all others.
 """
 
 import asyncio
 import hashlib
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,11 +16,12 @@ from time import monotonic
 from typing import Any, Final
 
 from tollway_api.conditions import Condition, ConditionReason, ConditionStatus, ConditionType
-from tollway_operator.errors import Conflict, Invalid, KubeFault, LeadershipLost, NotFound
+from tollway_operator.errors import Conflict, Invalid, KubeFault, LeadershipLost, NotFound, Unanswered
 from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
-from tollway_operator.objects import Held, Objects, canonical
+from tollway_operator.objects import Edition, Held, Objects, canonical
+from tollway_operator.retries import Retries
 from tollway_operator.status import View, conditions_in, says, status_of
 
 log = logging.getLogger(__name__)
@@ -50,6 +53,7 @@ class StatusWriter:
         self._reporter = reporter
         self._wake = asyncio.Event()
         self._is_early = False  # whether something has been deleted of which it is too early to say so
+        self._failing = Retries[Edition]()  # of objects whose status could not be written the last time
 
     def wake(self) -> None:
         self._wake.set()
@@ -58,7 +62,7 @@ class StatusWriter:
         """Runs for the life of the process. Raises LeadershipLost."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_PAUSE_S if self._is_early else None):
+                async with asyncio.timeout(self._longest_wait_s):
                     await self._wake.wait()
             await asyncio.sleep(_DEBOUNCE_S)
             self._wake.clear()
@@ -67,11 +71,18 @@ class StatusWriter:
                 await asyncio.sleep(max(_PAUSE_S, fault.retry_after_s))
                 self._wake.set()
 
+    @property
+    def _longest_wait_s(self) -> float | None:
+        """None where there is nothing that nobody would wake us for."""
+        waits_s = min(max(0.0, self._failing.due_in_s), _PAUSE_S if self._is_early else math.inf)
+        return None if math.isinf(waits_s) else waits_s
+
     async def write_changed(self) -> KubeFault | None:
-        """The last thing that went wrong, if anything. Raises LeadershipLost."""
+        """Why nobody's status could be written any more, if so. Raises LeadershipLost."""
         view = self._view(_now())
         if view is None:
             return None
+        self._failing.keep_only({held.edition for held in self._objects})
         with self._metrics.step("status"):
             turns = self._turns()
             faults = await asyncio.gather(*(self._worker(turns, view) for _ in range(_AT_ONCE)))
@@ -79,29 +90,42 @@ class StatusWriter:
         return next((fault for fault in faults if fault is not None), None)
 
     def _turns(self) -> Iterator[Held]:
-        """First those that are not settled, whose author may be waiting, then who was looked at longest ago; for long
-        only while nobody asks anew, so that nobody need wait until thousands of others have been served.
+        """First those that are not settled, whose author may be waiting, then who was looked at longest ago, and last
+        of all those that could not be written; for long only while nobody asks anew, so that nobody need wait until
+        thousands of others have been served.
         """
         until = monotonic() + _LONG_S
-        for held in sorted(self._objects, key=_urgency):
+        for held in sorted(self._objects, key=lambda each: (each.edition in self._failing, *_urgency(each))):
+            if not self._failing.is_due(held.edition):
+                continue
             held.looked_at = monotonic()
             yield held
             if self._wake.is_set() and monotonic() > until:
                 return
 
-    async def _worker(self, turns: Iterator[Held], view: View) -> KubeFault | None:
+    async def _worker(self, turns: Iterator[Held], view: View) -> Unanswered | None:
+        """Ends where nothing is to be had of the API server; what it will not do for one object it may for the next."""
         for held in turns:
             await asyncio.sleep(0)  # thousands of them must not hold up the Lease
             # Of what has just changed nothing is said until it has been compiled, which is soon.
-            if not view.speaks_of(held):
-                continue
-            try:
-                await self._write(held, status_of(held, view))
-            except (Conflict, NotFound):
-                continue  # it has changed or gone, and its event tells us
-            except KubeFault as fault:
-                return fault
+            if view.speaks_of(held):
+                try:
+                    await self._write(held, status_of(held, view))
+                except (Conflict, NotFound):
+                    pass  # it has changed or gone, and its event tells us
+                except KubeFault as fault:
+                    self._note(held, fault)
+                    if isinstance(fault, Unanswered):
+                        return fault
+                    continue
+            self._failing.succeeded(held.edition)
         return None
+
+    def _note(self, held: Held, fault: KubeFault) -> None:
+        if held.edition not in self._failing:
+            what = {"object": str(held.identity), "reason": str(fault)}
+            log.warning("a status cannot be written", extra=what)
+        self._failing.failed(held.edition, fault)
 
     async def _write(self, held: Held, status: dict[str, Any]) -> None:
         encoded, before = canonical(status), held.status

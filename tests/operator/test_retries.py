@@ -18,7 +18,7 @@ class Clock:
 
 def test_pauses_grow_for_the_one_that_fails_and_for_no_other() -> None:
     clock = Clock()
-    retries = Retries(clock)
+    retries = Retries[Identity](clock)
     assert retries.due_in_s == inf
     pauses = []
     for _ in range(9):
@@ -37,7 +37,7 @@ def test_pauses_grow_for_the_one_that_fails_and_for_no_other() -> None:
 
 def test_the_api_server_is_given_the_time_that_it_asks_for() -> None:
     clock = Clock()
-    retries = Retries(clock)
+    retries = Retries[Identity](clock)
     retries.failed(ONE, KubeFault("429", retry_after_s=7.0))
     retries.failed(OTHER, KubeFault("403"))
     assert retries.due_in_s == 0.5

@@ -1,5 +1,6 @@
 """Who may not lead any more writes no status, and what is refused is not written again."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -7,12 +8,14 @@ import pytest
 
 from tests.dataplanes import Setup
 from tollway_api.conditions import Condition, ConditionStatus, ConditionType
+from tollway_api.meta import Identity
 from tollway_api.snapshot import Snapshot
 from tollway_operator.coverage import Publications
-from tollway_operator.errors import Invalid, LeadershipLost
+from tollway_operator.errors import Invalid, KubeFault, LeadershipLost, Unanswered
 from tollway_operator.kube import Moment
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects
+from tollway_operator.retries import FIRST_PAUSE_S
 from tollway_operator.status import StoreView, View, conditions_in
 from tollway_operator.statuses import StatusWriter, _turned
 
@@ -34,8 +37,13 @@ class Api:
         self.written: list[dict[str, Any]] = []
         self.emitted: list[Moment] = []
         self.takes = True
+        self.faults: dict[str, KubeFault] = {}  # by objects' names
+        self.asked: list[str] = []
 
-    async def apply_status(self, _identity: object, _version: str, status: dict[str, Any]) -> str:
+    async def apply_status(self, identity: Identity, _version: str, status: dict[str, Any]) -> str:
+        self.asked.append(identity.name)
+        if fault := self.faults.get(identity.name):
+            raise fault
         self.written.append(status)
         if not self.takes:
             raise Invalid("too long")
@@ -45,12 +53,12 @@ class Api:
         self.emitted.append(moment)
 
 
-def index(version: str = "1") -> dict[str, Any]:
+def index(version: str = "1", name: str = "answers") -> dict[str, Any]:
     (body, *_) = Setup("http://a/v1", "http://b/v1").objects()
     metadata = {
-        "name": "answers",
+        "name": name,
         "namespace": "default",
-        "uid": "u",
+        "uid": f"u-{name}",
         "resourceVersion": version,
         "generation": 1,
     }
@@ -114,6 +122,60 @@ async def test_a_status_that_is_refused_is_not_written_again_before_it_says_some
     api.takes = True
     await writer.write_changed()
     assert len(api.written) == 3
+
+
+def all_of(objects: Objects, **known: Any) -> View:
+    (held, *_) = objects
+    return view_of(held, editions={each.identity: each.edition for each in objects}, **known)
+
+
+async def test_statuses_that_cannot_be_written_keep_no_other_waiting_and_are_tried_again_later() -> None:
+    objects, api = Objects(), Api()
+    for number in range(20):
+        objects.put(index(name=f"denied-{number}"))
+    objects.put(index(name="settled"))
+    api.faults = {f"denied-{number}": KubeFault("500: a webhook denied it") for number in range(20)}
+    writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    assert await writer.write_changed() is None, "it is nobody else's fault"
+    assert sorted(api.asked) == sorted([*api.faults, "settled"])
+    api.asked.clear()
+    await writer.write_changed()
+    assert api.asked == [], "it is too early"
+    objects.put(
+        index("5", "denied-7") | {"metadata": {**index("5", "denied-7")["metadata"], "generation": 2}}
+    )
+    del api.faults["denied-7"]
+    await writer.write_changed()
+    assert api.asked == ["denied-7"], "which is another since"
+
+
+async def test_those_that_cannot_be_written_come_last() -> None:
+    objects, api = Objects(), Api()
+    for name in ("denied", "other"):
+        objects.put(index(name=name))
+    api.faults = {"denied": KubeFault("403")}
+    known: dict[str, Any] = {}
+    writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects, **known), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    await writer.write_changed()
+    known["store"] = StoreView(fault="it is away")
+    assert 0 < (writer._longest_wait_s or 0) <= FIRST_PAUSE_S, "nobody would wake it for that"
+    await asyncio.sleep(FIRST_PAUSE_S)
+    api.asked.clear()
+    await writer.write_changed()
+    assert api.asked == ["other", "denied"]
+
+
+async def test_an_api_server_that_does_not_answer_is_not_asked_for_every_object() -> None:
+    objects, api = Objects(), Api()
+    for number in range(50):
+        objects.put(index(name=f"{number}"))
+    api.faults = {f"{number}": Unanswered("ReadTimeout") for number in range(50)}
+    writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    assert isinstance(await writer.write_changed(), Unanswered)
+    assert len(api.asked) == 8
+    first = set(api.asked)
+    await writer.write_changed()
+    assert first.isdisjoint(api.asked[8:]), "others have their turn"
 
 
 R, W, P = ConditionType.READY, ConditionType.WITHIN_BUDGET, ConditionType.PROGRAMMED
