@@ -37,6 +37,7 @@ from tollway_operator.errors import (
     PublishFault,
     StoreFault,
 )
+from tollway_operator.lasting import Lasting
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.migration import Known, abandoned, needed, next_snapshot, unfinished, with_left_out
@@ -124,7 +125,7 @@ class Reconciler:
         self._before: Mapping[str, Index] = {}
         self._dropping = Dropping(before_each=self._claim)
         self._is_moving = False  # whether an index is on its way to another version
-        self._publish_fault = ""
+        self._publishing = Lasting()  # why it fails
         self._token_fault = ""  # why pods can be told nothing
         self._is_published = False  # whether what this run has compiled is
         self._pods_are_heard = False
@@ -488,10 +489,12 @@ class Reconciler:
             self._head, wrote = await parts.publisher.publish(
                 compiled.encoded, parts.leadership.fence(), over
             )
-        except (PublishFault, Forbidden, Invalid) as fault:  # which do not pass by themselves
-            self._publish_fault = str(fault)
+        except (PublishFault, KubeFault) as fault:
+            passes = not isinstance(fault, PublishFault | Forbidden | Invalid)
+            self._publishing.note(str(fault), passes=passes)
             raise
-        self._publish_fault, self._is_published = "", True
+        self._publishing.note("")
+        self._is_published = True
         parts.metrics.publishes.inc(wrote)
         self._published = compiled.snapshot
         left_out = {name: index for name, index in self._before.items() if name in self._index_ids}
@@ -521,7 +524,7 @@ class Reconciler:
         """
         still_named = ""
         if not self._is_published:
-            why = self._publish_fault or self._parts.watches.lacking
+            why = self._publishing.said or self._parts.watches.lacking
             still_named = f"what is published may name it{_because(why)}"
         used, deletion = still_named or self._why_in_use(head), self._parts.deletion
 
@@ -546,12 +549,12 @@ class Reconciler:
         """What statuses are made from; None before the first publication, or before it is known that there can be none,
         and before the pods have had their say: what they told the last leader stands until then.
         """
-        parts = self._parts
-        if self._compiled is None or (self._head is None and not self._publish_fault):
+        parts, publish_fault = self._parts, self._publishing.said
+        if self._compiled is None or (self._head is None and not publish_fault):
             return None
         self._pods_are_heard |= parts.pods.known and parts.notifier.has_heard_all
         pods_unknown = parts.pods.unknown or (self._token_fault if self._told is None else "")
-        cannot_ask = bool(pods_unknown) or (self._told is None and self._publish_fault != "")
+        cannot_ask = bool(pods_unknown) or (self._told is None and publish_fault != "")
         if not (self._pods_are_heard or cannot_ask):
             return None
         # What the last leader has said stands until the ledger has been looked at.
@@ -564,7 +567,7 @@ class Reconciler:
             problems=self._compiled.problems,
             editions=self._compiled.editions,
             covering=self._publications.coverage(reports, parts.publisher.found),
-            publish_fault=self._publish_fault,
+            publish_fault=publish_fault,
             pods_unknown=pods_unknown,
             store=self._store,
             usage=parts.usage.usage,

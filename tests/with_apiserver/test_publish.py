@@ -55,6 +55,42 @@ def test_a_snapshot_that_may_not_be_written_is_told_to_whoever_waits_for_it(
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
 
 
+def test_a_webhook_that_is_down_and_keeps_the_snapshot_from_being_written_is_named(
+    installation: Installation,
+) -> None:
+    setup = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["secrets"]}
+    webhook = {
+        "name": "down.example.com",
+        "clientConfig": {"url": "https://127.0.0.1:9/"},
+        "rules": [rule],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    configuration = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "down"},
+        "webhooks": [webhook],
+    }
+    with ExitStack() as stack, installation.light_pod("dp-1"), installation.operator():
+        installation.apply(*setup.objects())
+        installation.until_ready()
+        stack.callback(installation.kubectl, "delete", "validatingwebhookconfiguration", "down")
+        installation.apply(configuration)
+        # Until the API server asks it.
+        url = f"/api/v1/namespaces/{NAMESPACE}/secrets?dryRun=All"
+        body = {"metadata": {"name": "any"}}
+        wait_for(lambda: installation.admin.post(url, json=body).status_code == 500, "it is asked")
+        installation.apply(*setup.but(policy={"priority": 4}).objects())
+        said = installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
+        assert 'failed calling webhook "down.example.com"' in said["message"]
+        assert installation.condition("TenantBudget", "acme", "Ready")["status"] == "True"
+        stack.close()
+        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+
+
 def test_what_does_not_depend_on_a_snapshot_goes_on_where_none_can_be_published(
     installation: Installation,
 ) -> None:
