@@ -37,6 +37,7 @@ from tollway_operator.errors import (
     PublishFault,
     StoreFault,
 )
+from tollway_operator.index_said import StoreView
 from tollway_operator.lasting import Lasting
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
@@ -57,12 +58,13 @@ from tollway_operator.provision import (
 )
 from tollway_operator.publish import Publisher
 from tollway_operator.purges import PurgeReader
+from tollway_operator.recalling import Recalling
 from tollway_operator.redis_store import IndexFacts, RedisStore
-from tollway_operator.references import secrets_of, values_in
+from tollway_operator.references import secrets_of
 from tollway_operator.reports import forgotten_by, lookups_of, why_in_use
 from tollway_operator.retries import FIRST_PAUSE_S, LONGEST_PAUSE_S, Retries
 from tollway_operator.secrets import Secrets
-from tollway_operator.status import StoreView, View
+from tollway_operator.status import View
 from tollway_operator.usage import UsageReader
 from tollway_operator.watches import Watches
 
@@ -126,13 +128,12 @@ class Reconciler:
         self._dropping = Dropping(before_each=self._claim)
         self._is_moving = False  # whether an index is on its way to another version
         self._publishing = Lasting()  # why it fails
+        self._holding_up = Lasting()  # why what was published before may still be run
         self._token_fault = ""  # why pods can be told nothing
         self._is_published = False  # whether what this run has compiled is
         self._pods_are_heard = False
         self._holds = Retries[Identity]()  # of indexes that could not be held
-        # What Secrets that cannot be read were recalled from last, by its digest, and those of which it said nothing.
-        self._recalled: str | None = None
-        self._not_recalled: frozenset[SecretKey] = frozenset()
+        self._recalling = Recalling(parts.secrets, parts.publisher, parts.admin_token)
         self.ticked_at = monotonic()
         self._on_done = on_done
 
@@ -282,7 +283,7 @@ class Reconciler:
         ]
         with parts.metrics.step("gather"):
             await parts.secrets.want(_secrets_of(resources))
-        if await self._recall():
+        if await self._recalling.recall():
             self._secrets_revision, key = self._secrets_revision + 1, (key[0], key[1] + 1)
         if self._compiled is not None and (self._compiled.key, self._compiled.unheld) == (key, unheld):
             return self._compiled
@@ -330,43 +331,11 @@ class Reconciler:
             if held.identity.kind == semantic_cache_index.KIND and not held.deleted_at
         }
 
-    @property
     def _is_acknowledged(self) -> bool:
         """Whether no pod runs anything but what was published last."""
-        return self._published is not None and not self._why_in_use(self._head)
-
-    async def _recall(self) -> bool:
-        """What stands may say what was in Secrets that cannot be read: at first what an operator before this one has
-        published, and at any time what another has published meanwhile, or what somebody has put back. Whether it said
-        anything new.
-        """
-        parts = self._parts
-        before = parts.secrets.unknown
-        if not before:
-            return False
-        with suppress(PublishFault, Forbidden):  # which are met again when it comes to publishing
-            if before <= self._not_recalled and await parts.publisher.standing_digest() in self._known:
-                return False
-            if (standing := await parts.publisher.standing()) is not None:
-                parts.secrets.recall(values_in(standing.snapshot))
-                self._recalled, self._not_recalled = standing.digest, parts.secrets.unknown
-        return parts.secrets.unknown != before
-
-    @property
-    def _known(self) -> set[str]:
-        """The digests of snapshots that hold no Secret which this process could not name."""
-        return {each for each in (self._recalled, self._head and self._head.digest) if each}
-
-    async def _replaceable(self, compiled: Compiled) -> set[str | None] | None:
-        """Digests of what may be replaced; None where that is everything. Of Secrets that cannot be read something may
-        stand that is not known here, and what pods run must not lose it. What this process has published it has known;
-        and nothing has ever stood where not even the token was made by which pods are told.
-        """
-        if not compiled.is_blind:
-            return None
-        if self._head is not None or not await self._parts.admin_token.exists():
-            return {*self._known, None}
-        return {*self._known}
+        why_not = "" if self._published is None else self._why_in_use(self._head)
+        self._holding_up.note(why_not)
+        return self._published is not None and not why_not
 
     async def _standing(self) -> Snapshot:
         """What was published last, as far as it is whole; empty otherwise."""
@@ -433,7 +402,7 @@ class Reconciler:
         if facts.search_module is None:
             return StoreView(warnings=warnings, seen=True, ledger_warnings=ledger)
         found: Mapping[str, IndexFacts] = await parts.cache.indexes()
-        before, acknowledged = still_ours(self._before, found), self._is_acknowledged
+        before, acknowledged = still_ours(self._before, found), self._is_acknowledged()
         # What some pod may still write into is begun with anew once none does.
         gone = await self._dropping.go_on(parts.cache, abandoned(found, before) if acknowledged else ())
         parts.metrics.index_operations.labels("delete").inc(len(gone))
@@ -485,7 +454,7 @@ class Reconciler:
         if not (self._store.seen or self._store.fault):
             return  # how index versions can be called could not be asked
         try:
-            over = await self._replaceable(compiled)
+            over = await self._recalling.replaceable() if compiled.is_blind else None
             self._head, wrote = await parts.publisher.publish(
                 compiled.encoded, parts.leadership.fence(), over
             )
@@ -494,6 +463,7 @@ class Reconciler:
             self._publishing.note(str(fault), passes=passes)
             raise
         self._publishing.note("")
+        self._recalling.published = self._head.digest
         self._is_published = True
         parts.metrics.publishes.inc(wrote)
         self._published = compiled.snapshot
@@ -579,6 +549,7 @@ class Reconciler:
             standings=parts.accuracy.standings,
             standings_fault=parts.accuracy.fault,
             unheld=self._compiled.unheld,
+            held_up=self._holding_up.said,
         )
 
 

@@ -20,7 +20,6 @@ from tollway_api.error_control import Standing
 from tollway_api.messages import Lookups
 from tollway_api.meta import Identity, Resource, Spec, TenantName
 from tollway_api.problems import Problem, ProblemReason, Severity
-from tollway_api.reembedding import Obstacle, Progress
 from tollway_api.routing_policy import DataPlaneStatus, RoutingPolicyStatus
 from tollway_api.semantic_cache_index import (
     PurgeStatus,
@@ -28,14 +27,14 @@ from tollway_api.semantic_cache_index import (
     VersionState,
     VersionStatus,
 )
-from tollway_api.snapshot import Beside, Index, Limit, Snapshot, Stage, Tenant
+from tollway_api.snapshot import Index, Limit, Snapshot, Stage, Tenant
 from tollway_api.tenant_budget import LimitStatus, TenantBudgetSpec, TenantBudgetStatus, Unit
 from tollway_api.windows import Usage
 from tollway_operator.accuracy_said import accuracy_met, accuracy_status
 from tollway_operator.coverage import Coverage, Covering
+from tollway_operator.index_said import StoreView, index_ready, redis_sound, unheld
 from tollway_operator.objects import Edition, Held
-from tollway_operator.provision import ServerWarning, WarningReason, stands
-from tollway_operator.redis_store import IndexFacts
+from tollway_operator.provision import WarningReason
 
 ItemT = TypeVar("ItemT")
 
@@ -54,33 +53,12 @@ _PUBLISHED: Final = frozenset(
         ConditionReason.REJECTED_BY_POD,
     }
 )
-# Why an index's new version cannot be filled.
-_REASONS: Final = {
-    Obstacle.EMBEDDING: ConditionReason.EMBEDDING_UNUSABLE,
-    Obstacle.REDIS: ConditionReason.STORE_UNAVAILABLE,
-    Obstacle.NO_ROOM: ConditionReason.REDIS_FULL,
-}
 _CONDITIONS: Final = TypeAdapter(list[Condition])
 _VERSIONS: Final = TypeAdapter(list[VersionStatus])
 _PURGES: Final = TypeAdapter(list[PurgeStatus])
 _PROGRAMMED: Final = "Every ready pod runs it."
 _MOST_NAMED: Final = 16
 _MOST_MESSAGE: Final = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class StoreView:
-    """The cache Redis as it was seen last, and what is wrong with the ledger's, which no index waits for. `fault` says
-    why the cache could not be seen.
-    """
-
-    indexes: Mapping[str, IndexFacts] = field(default_factory=dict)
-    warnings: tuple[ServerWarning, ...] = ()
-    fault: str = ""
-    seen: bool = False
-    ledger_warnings: tuple[ServerWarning, ...] | None = None  # None before it has been looked at
-    refused: Mapping[str, str] = field(default_factory=dict)  # why it would not make an index, by name
-    progress: Mapping[str, Progress] = field(default_factory=dict)  # of versions being filled, by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +83,7 @@ class View:
     unheld: Mapping[Identity, str] = field(
         default_factory=dict
     )  # why indexes are left out; "" while it is not known
+    held_up: str = ""  # why some pod may run what was published before, which an index on its way waits for
 
     def speaks_of(self, held: Held) -> bool:
         """Whether the object has been looked at as it is now. One that is deleted has mostly gone before there is
@@ -216,10 +195,9 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
 def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     index = view.snapshot.indexes.get(held.identity.path) if _is_published(held, view) else None
     programmed = _programmed(held, view, _coverage(held, view))
-    ready = (
-        _left_alone(held, ConditionType.INDEX_READY)
-        or _unheld(view.unheld.get(held.identity, ""))
-        or _index_ready(index, view.store)
+    ready = _left_alone(held, ConditionType.INDEX_READY) or _Draft(
+        ConditionType.INDEX_READY,
+        *(unheld(view.unheld.get(held.identity, "")) or index_ready(index, view.store, view.held_up)),
     )
     drafts = [*_standing(held, view), ready, programmed]
     versions = (
@@ -231,8 +209,9 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     accurate = _left_alone(held, ConditionType.ACCURACY_MET) or _Draft(
         ConditionType.ACCURACY_MET, *accuracy_met(index, known, view.standings_fault)
     )
+    sound = _Draft(ConditionType.REDIS_SOUND, *redis_sound(view.store))
     return SemanticCacheIndexStatus.model_construct(
-        conditions=_conditions(held, drafts, view, beside=[_redis_sound(view.store), accurate]),
+        conditions=_conditions(held, drafts, view, beside=[sound, accurate]),
         active_version=index.version.name if index else "",
         versions=versions[:16],
         hit_ratio=f"{seen.hits / seen.total:.2f}" if seen and seen.total else "",
@@ -380,70 +359,6 @@ def _left_out(held: Held, view: View, until: str) -> str:
     return f"Left out of what pods run, until {until}."
 
 
-def _unheld(why: str) -> _Draft | None:
-    """Of an index for which nothing may be made, since nobody would delete that again."""
-    message = (
-        f"Nothing is made for it before a finalizer holds it: {why}. It is tried again; if the operator's role lacks "
-        "patch on semanticcacheindexes, give it back, or write deletionPolicy: Retain."
-    )
-    draft = _Draft(ConditionType.INDEX_READY, ConditionStatus.FALSE, ConditionReason.NOT_HELD, message)
-    return draft if why else None
-
-
-def _index_ready(index: Index | None, store: StoreView) -> _Draft:
-    def draft(status: ConditionStatus, reason: ConditionReason | WarningReason, message: str) -> _Draft:
-        return _Draft(ConditionType.INDEX_READY, status, reason, message)
-
-    if store.fault:
-        return draft(ConditionStatus.UNKNOWN, ConditionReason.STORE_UNAVAILABLE, store.fault)
-    if index is None or not store.seen:
-        return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not provisioned yet.")
-    for warning in store.warnings:
-        if warning.reason is WarningReason.SEARCH_MODULE_MISSING:
-            return draft(ConditionStatus.FALSE, warning.reason, warning.message)
-    version = index.version
-    found = store.indexes.get(wire.index_name(version))
-    # Also of one that is to take its place, whose refusal would otherwise go unsaid.
-    if why := next((why for name, why in store.refused.items() if wire.owner_of(name) == index.id), ""):
-        return draft(ConditionStatus.FALSE, ConditionReason.INDEX_REFUSED, f"{_upper_first(why)}.")
-    if found is not None and stands(found, version):
-        if index.beside is not None:
-            return draft(*_on_its_way(index, index.beside, store.progress.get(index.beside.version.name)))
-        message = f"Version {version.name} takes vectors of {version.embedding.dimensions} dimensions."
-        return draft(ConditionStatus.TRUE, ConditionReason.INDEX_READY, message)
-    return draft(ConditionStatus.FALSE, ConditionReason.PENDING, f"Version {version.name} is being made.")
-
-
-def _on_its_way(
-    index: Index, beside: Beside, progress: Progress | None
-) -> tuple[ConditionStatus, ConditionReason, str]:
-    """Of an index whose embedding is being changed. It answers all the while."""
-    asked, other = index.version.name, beside.version.name
-    if beside.stage is Stage.LEAVING:
-        message = f"Version {asked} is asked; {other} is dropped as soon as no pod asks it."
-        return ConditionStatus.TRUE, ConditionReason.MIGRATING, message
-    if progress is not None and progress.fault:
-        message = f"Version {asked} is asked; {other} cannot be filled: {progress.fault}. It is tried again."
-        return ConditionStatus.FALSE, _REASONS[progress.obstacle], message
-    percent = progress.percent if progress else 0
-    message = f"Version {asked} is asked until {other} is complete; {percent} % is embedded anew."
-    return ConditionStatus.TRUE, ConditionReason.MIGRATING, message
-
-
-def _redis_sound(store: StoreView) -> _Draft:
-    """How Redis is set up: what will go wrong one day, which is why it is no part of Ready."""
-    kind = ConditionType.REDIS_SOUND
-    if store.fault:
-        return _Draft(kind, ConditionStatus.UNKNOWN, ConditionReason.STORE_UNAVAILABLE, store.fault)
-    if not store.seen or store.ledger_warnings is None:
-        return _Draft(kind, ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not looked at yet.")
-    if warnings := (*store.warnings, *store.ledger_warnings):
-        message = " ".join(f"{_upper_first(each.message)}." for each in warnings)
-        return _Draft(kind, ConditionStatus.FALSE, warnings[0].reason, message)
-    message = "It evicts old answers within a memory limit, and the ledger keeps everything."
-    return _Draft(kind, ConditionStatus.TRUE, ConditionReason.REDIS_SOUND, message)
-
-
 def _usage_of(tenant: Tenant, view: View) -> list[Usage]:
     """In the order of its limits; none while one of them is not as it was when usage was read last."""
     read = {usage.limit: usage for usage in view.usage.get(tenant.name, ())}
@@ -550,10 +465,6 @@ def _sentences(problems: Iterable[Problem]) -> str:
         f"{problem.field}: {problem.message}" if problem.field else problem.message for problem in problems
     ]
     return ". ".join(texts) + "." if texts else ""
-
-
-def _upper_first(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _printable(text: str) -> str:

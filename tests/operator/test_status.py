@@ -10,8 +10,9 @@ from tollway_api.meta import Identity, TenantName
 from tollway_api.parts import Head
 from tollway_api.windows import Usage
 from tollway_operator.coverage import Publications
+from tollway_operator.index_said import StoreView
 from tollway_operator.objects import Objects
-from tollway_operator.status import StoreView, View, status_of
+from tollway_operator.status import View, status_of
 
 ACME = Identity("TenantBudget", "default", "acme")
 MONEY = {"name": "money", "unit": "USD", "amount": "5.00"}

@@ -12,11 +12,12 @@ from tollway_api.meta import Identity
 from tollway_api.snapshot import Snapshot
 from tollway_operator.coverage import Publications
 from tollway_operator.errors import Invalid, KubeFault, LeadershipLost, Unanswered
+from tollway_operator.index_said import StoreView
 from tollway_operator.kube import Moment
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects
 from tollway_operator.retries import FIRST_PAUSE_S
-from tollway_operator.status import StoreView, View, conditions_in
+from tollway_operator.status import View, conditions_in
 from tollway_operator.statuses import StatusWriter, _turned
 
 

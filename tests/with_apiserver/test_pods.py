@@ -229,3 +229,26 @@ def test_pods_born_while_nobody_operates_run_what_was_published(installation: In
         with installation.operator("operator-2"):
             installation.until("TenantBudget", "acme", "Programmed", "Programmed")
             assert late.revision != head.revision
+
+
+def test_a_pod_that_is_not_ready_and_has_not_let_go_is_named_where_an_embedding_waits_for_it(
+    installation: Installation,
+) -> None:
+    fault = Fault()
+    with (
+        installation.light_pod("dp-1"),
+        installation.light_pod("dp-2", wrap=fault) as lost,
+        installation.operator(),
+    ):
+        installation.apply(*SETUP.objects())
+        installation.until_ready()
+        fault.kind = "hangs"
+        installation.set_ready("dp-2", lost.address, ready=False)
+        changed = SETUP.but(index={"embedding": {"model": "wordllama", "dimensions": 256}})
+        installation.apply(changed.objects()[0])
+
+        def said() -> str:
+            return str(installation.condition("SemanticCacheIndex", "answers", "IndexReady").get("message"))
+
+        wait_for(lambda: "dp-2 still uses it" in said(), "it is named", 30)
+        assert "0 % is embedded anew. It waits, since pods may run what was published before: " in said()
