@@ -18,7 +18,7 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from tollway_api import wire
 from tollway_api.epochs import Epochs
@@ -39,9 +39,11 @@ _FIRST_KEY: Final = 3  # in what COMMAND INFO says of a command: the place of it
 _CLAIM: Final = """
 local standing = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
 if standing > tonumber(ARGV[1]) and standing <= tonumber(ARGV[2]) then return 0 end
-redis.call('SET', KEYS[1], ARGV[1])
+if standing ~= tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 return 1
 """
+# Redis 7 and later let such a script write where there is no room, which is made by what the claim is for.
+_WITHOUT_ROOM: Final = "#!lua flags=allow-oom\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +300,11 @@ class RedisStore:
         """Whether this leadership may write: no later one has claimed. Raises StoreFault."""
         async with self._faults("claim it"):
             node = await self._node_of(wire.FENCE_KEY)
-            return bool(await node.redis.eval(_CLAIM, 1, wire.FENCE_KEY, fence, wire.MOST_FENCE))
+            try:
+                return bool(await node.redis.eval(_CLAIM, 1, wire.FENCE_KEY, fence, wire.MOST_FENCE))
+            except OutOfMemoryError:
+                claim = _WITHOUT_ROOM + _CLAIM
+                return bool(await node.redis.eval(claim, 1, wire.FENCE_KEY, fence, wire.MOST_FENCE))
 
     async def accounts(self, tenants: Sequence[Tenant]) -> tuple[int, list[Account | None]]:
         """The ledger's time in milliseconds, and of each tenant what it recorded; None where somebody has put something

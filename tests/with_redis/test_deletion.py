@@ -124,6 +124,34 @@ async def test_only_who_leads_deletes(cache_redis: EmbeddedRedis, later: int, le
             assert kube.written == ([] if left else [[]])
 
 
+@pytest.mark.parametrize("before", [4, 5], ids=["who has begun to lead", "who leads as before"])
+async def test_a_redis_that_is_full_and_evicts_nothing_gets_room_by_deleting_an_index(
+    cache_redis: EmbeddedRedis, before: int
+) -> None:
+    kube, held = Kube(), index({}, [FINALIZER], "2026-01-01T00:00:00Z")
+    with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
+        as_it_was = client.config_get("maxmemory*")
+        async with open_store(cache_redis.url, "cache") as store:
+            await store.create(INDEX.version)
+            partition = wire.index_tag(INDEX.id) + "0" * 24
+            client.hset(wire.entry_key(partition, "e"), "body", "x")
+            assert await store.claim(before)
+            try:
+                client.config_set("maxmemory-policy", "noeviction")
+                client.config_set("maxmemory", 1_000_000)
+                with pytest.raises(redis.exceptions.OutOfMemoryError):
+                    client.set("any", "x")
+                deletion = Deletion(kube, store, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+                await deletion.settle(held, why_in_use="")
+            finally:
+                for name in ("maxmemory", "maxmemory-policy"):
+                    client.config_set(name, as_it_was[name])
+            assert client.keys("tollway:1:[ev]*") == []
+            assert await store.names() == set()
+            assert kube.written == [[]]
+            assert kube.told == [], "nothing is left behind"
+
+
 async def test_what_takes_long_is_deleted_bit_by_bit_and_nothing_of_others(
     cache_redis: EmbeddedRedis,
 ) -> None:
