@@ -15,6 +15,7 @@ from typing import Final
 from tollway_api.inventory import SPEC_OF_KIND
 from tollway_operator.errors import Forbidden, KubeFault, NotFound
 from tollway_operator.kube import Kube
+from tollway_operator.lasting import LASTS_S
 from tollway_operator.namespaces import Namespaces
 from tollway_operator.objects import Objects
 
@@ -43,6 +44,7 @@ class Watches:
         self._begun_anew = asyncio.Event()
         self.complete = False
         self._faults: dict[str, KubeFault] = {}  # why kinds could not be listed the last time
+        self._failing_since: dict[str, float] = {}  # by kinds that could not
         self._agreed: dict[str, float] = dict.fromkeys(SPEC_OF_KIND, monotonic())
         # When nothing could be known of a kind last, whatever its watch told.
         self._excused: dict[str, float] = {}
@@ -64,9 +66,12 @@ class Watches:
 
     @property
     def lacking(self) -> str:
-        """Why kinds cannot be listed until somebody sees to that, or ""."""
+        """Why kinds cannot be listed until somebody sees to that, as far as can be told, or ""."""
+        before = monotonic() - LASTS_S
         return "; ".join(
-            str(fault) for fault in self._faults.values() if isinstance(fault, NotFound | Forbidden)
+            str(fault)
+            for kind, fault in self._faults.items()
+            if isinstance(fault, NotFound | Forbidden) or self._failing_since[kind] <= before
         )
 
     @property
@@ -110,6 +115,7 @@ class Watches:
             listed = await self._kube.versions(kind, namespaces)
         except KubeFault as fault:
             before_it, self._faults[kind] = self._faults.get(kind), fault
+            self._failing_since.setdefault(kind, asked)
             if str(fault) != str(before_it):
                 log.warning("cannot be listed", extra={"kind": kind, "reason": str(fault)})
                 self._on_news()
@@ -119,6 +125,7 @@ class Watches:
                 self._excused[kind] = monotonic()
             return False
         self._faults.pop(kind, None)
+        self._failing_since.pop(kind, None)
         known = self._objects.of_kind(kind, namespaces)
         if gone := [uid for uid in before.keys() - listed.keys() if uid in known]:
             log.info("deleted unheard", extra={"kind": kind, "objects": len(gone)})

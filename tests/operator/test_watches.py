@@ -6,6 +6,7 @@ import pytest
 
 from tests.dataplanes import manifest
 from tollway_operator.errors import Forbidden, KubeFault, NotFound
+from tollway_operator.lasting import LASTS_S
 from tollway_operator.namespaces import Namespaces
 from tollway_operator.objects import Objects
 from tollway_operator.watches import Watches
@@ -88,7 +89,6 @@ async def test_while_the_api_server_is_away_no_watch_is_stale(clock: Callable[[f
         clock(2)
         await operator.look()
         assert not operator.watches.stale
-    assert not operator.watches.lacking, "it comes back by itself"
     operator.kube.faults = dict.fromkeys(operator.kube.faults, Forbidden("the role lacks it"))
     for _ in range(12):
         clock(2)
@@ -114,6 +114,23 @@ async def test_a_kind_that_the_api_server_cannot_list_is_named_and_hides_no_othe
     operator.watch("RoutingPolicy")
     await operator.look()
     assert not operator.watches.stale, "a restart would not help the one that cannot be listed"
+
+
+async def test_a_kind_that_cannot_be_listed_lacks_at_once_where_that_cannot_pass_and_otherwise_once_it_has_lasted(
+    clock: Callable[[float], None],
+) -> None:
+    operator = Operator()
+    operator.watch(*operator.watches.ages_s)
+    operator.kube.faults = {"TenantBudget": KubeFault("500"), "RoutingPolicy": Forbidden("403")}
+    await operator.look()
+    assert operator.watches.lacking == "403"
+    clock(LASTS_S)
+    assert operator.watches.lacking == "500; 403", "deletions wait for that no longer"
+    operator.kube.faults = {}
+    await operator.look()
+    operator.kube.faults = {"TenantBudget": KubeFault("500")}
+    await operator.look()
+    assert operator.watches.lacking == ""
 
 
 async def test_why_a_kind_cannot_be_listed_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
