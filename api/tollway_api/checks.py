@@ -129,26 +129,26 @@ def judge_model_is_offered(index: IndexResource, world: World) -> Iterator[Probl
 
 
 def cache_index_exists(policy: PolicyResource, world: World) -> Iterator[Problem]:
+    """Whatever became of the index, by somebody else's mistake or will, this policy's traffic goes on."""
     cache = policy.spec.cache
     if cache is None:
         return
     wanted = Identity(semantic_cache_index.KIND, policy.identity.namespace, cache.index_ref.name)
     if wanted in world.usable_indexes:
         return
-    field = "spec.cache.indexRef.name"
     known = {index.identity for index in world.inventory.indexes} | world.inventory.unparsed
     if wanted in known:
-        # Somebody else's mistake must not take this policy's traffic down.
         message = f"{wanted} has an error, so this policy runs without a cache until it is mended"
-        yield Problem(policy.identity, field, ProblemReason.UNKNOWN_REFERENCE, message, Severity.WARNING)
     else:
         names = [
             each.name for each in known if (each.kind, each.namespace) == (wanted.kind, wanted.namespace)
         ]
         message = (
-            f"no {wanted.kind} {wanted.name!r} in namespace {wanted.namespace!r}{_hint(wanted.name, names)}"
+            f"this policy runs without a cache until there is a {wanted.kind} {wanted.name!r} in namespace "
+            f"{wanted.namespace!r}{_hint(wanted.name, names)}"
         )
-        yield Problem(policy.identity, field, ProblemReason.UNKNOWN_REFERENCE, message)
+    field = "spec.cache.indexRef.name"
+    yield Problem(policy.identity, field, ProblemReason.UNKNOWN_REFERENCE, message, Severity.WARNING)
 
 
 def model_names_are_defined(policy: PolicyResource, _: World) -> Iterator[Problem]:

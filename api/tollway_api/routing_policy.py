@@ -84,7 +84,9 @@ class PolicyMatch(Spec):
 
 
 class Cache(Spec):
-    index_ref: LocalRef = Field(description="The SemanticCacheIndex to use.")
+    index_ref: LocalRef = Field(
+        description="The SemanticCacheIndex to use. Without it requests are served, and nothing is remembered."
+    )
     mode: CacheMode = Field(default=CacheMode.READ_WRITE, description="ReadOnly: never store an answer.")
     max_temperature: DecimalString = Field(
         default="1", description="Requests with a higher temperature want variety and bypass the cache."

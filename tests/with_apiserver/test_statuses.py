@@ -446,7 +446,12 @@ def test_a_deleted_index_leaves_nothing_behind_and_another_index_alone(installat
         assert sorted(client.keys("tollway:1:[ev]*")) == [
             wire.entry_key(wire.index_tag("default/others") + "0" * 24, "e").encode()
         ]
-        installation.until("RoutingPolicy", "chat", "ResolvedRefs", "UnknownReference")
+        said = installation.until("RoutingPolicy", "chat", "Ready", "UnknownReference")
+        assert (
+            "this policy runs without a cache until there is a SemanticCacheIndex 'answers'"
+            in said["message"]
+        )
+        installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
 
 
 def test_a_retained_index_is_let_go_at_once_and_found_again(installation: Installation) -> None:
