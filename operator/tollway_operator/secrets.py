@@ -10,15 +10,16 @@ from time import monotonic
 from typing import Final
 
 from tollway_api.inventory import SecretKey
-from tollway_operator.errors import Forbidden, KubeFault, NotFound
+from tollway_operator.errors import Forbidden, KubeFault, NotFound, Unanswered
 from tollway_operator.kube import Kube
+from tollway_operator.lasting import LASTS_S
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 16
 _MISSING_EVERY_S: Final = 2.0
 _PER_SECOND: Final = 20
-_PATIENT_S: Final = 60.0
+_PATIENT_S: Final = 60.0  # with an API server that has no time
 
 
 class Secrets:
@@ -29,7 +30,7 @@ class Secrets:
         self._refresh_s = refresh_s
         self._on_change = on_change
         self._read_at: dict[SecretKey, float] = {}
-        self._wanted_since: dict[SecretKey, float] = {}  # those never read
+        self._failing_since: dict[SecretKey, float] = {}  # those of which nothing is known
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self.values: dict[SecretKey, Mapping[str, str]] = {}
         self.unreadable: dict[SecretKey, str] = {}
@@ -37,8 +38,8 @@ class Secrets:
     async def want(self, wanted: Iterable[SecretKey]) -> None:
         """Reads those never read, and forgets those no longer wanted. Raises KubeFault when one cannot be told yet."""
         keep = set(wanted)
-        for gone in (self._read_at.keys() | self._wanted_since.keys()) - keep:
-            for known in (self._read_at, self._wanted_since, self.values, self.unreadable):
+        for gone in (self._read_at.keys() | self._failing_since.keys()) - keep:
+            for known in (self._read_at, self._failing_since, self.values, self.unreadable):
                 known.pop(gone, None)
         await asyncio.gather(*(self._read_first(key) for key in keep - self._read_at.keys()))
 
@@ -90,16 +91,15 @@ class Secrets:
         return self.values.get(key), self.unreadable.get(key, "")
 
     async def _read_first(self, key: SecretKey) -> None:
-        """An API server that has no time is waited for a while, since what is not known would be left out of what pods
-        run; but nobody's Secret holds up everybody for longer. Raises KubeFault.
+        """An API server that has no time, or fails, is waited for a while, since what is not known would be left out of
+        what pods run; but nobody's Secret holds up everybody for longer, nor one after another. Raises KubeFault.
         """
-        since = self._wanted_since.setdefault(key, monotonic())
         try:
             await self._read(key)
-        except KubeFault:
-            if monotonic() - since < _PATIENT_S:
+        except KubeFault as fault:
+            patient_s = _PATIENT_S if isinstance(fault, Unanswered) else LASTS_S
+            if monotonic() - min(self._failing_since.values()) < patient_s:
                 raise
-        self._wanted_since.pop(key, None)
         self._read_at[key] = monotonic()
 
     async def _read(self, key: SecretKey) -> None:
@@ -116,10 +116,12 @@ class Secrets:
         except KubeFault as fault:
             if key not in self.values:
                 self._note(key, f"could not be read: {fault}")
+                self._failing_since.setdefault(key, monotonic())
             raise
         else:
             self.values[key] = {field: value.decode(errors="replace") for field, value in data.items()}
             self.unreadable.pop(key, None)
+        self._failing_since.pop(key, None)
 
     def _note(self, key: SecretKey, why: str) -> None:
         if self.unreadable.get(key) != why:

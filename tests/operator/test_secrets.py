@@ -12,7 +12,7 @@ from tollway_api.meta import TenantName
 from tollway_api.problems import ProblemReason
 from tollway_api.snapshot import Snapshot, decode, encode
 from tollway_api.wire import key_digest
-from tollway_operator.errors import Forbidden, KubeFault, NotFound
+from tollway_operator.errors import Forbidden, KubeFault, NotFound, Unanswered
 from tollway_operator.kube import StoredSecret
 from tollway_operator.references import values_in
 from tollway_operator.secrets import Secrets
@@ -92,19 +92,27 @@ async def test_one_that_was_never_read_and_may_not_be_is_not_said_to_be_missing(
     assert said["beta"].reason is ProblemReason.MISSING_SECRET
 
 
-async def test_one_that_cannot_be_told_holds_everybody_up_for_a_minute_and_no_longer(
-    api: Api, secrets: Secrets, clock: Callable[[float], None]
+@pytest.mark.parametrize(
+    ("fault", "patient_s"), [(Unanswered("429"), 60), (KubeFault("500"), 10)], ids=["busy", "failing"]
+)
+async def test_what_cannot_be_told_holds_everybody_up_for_a_while_and_no_longer(
+    api: Api, secrets: Secrets, clock: Callable[[float], None], fault: KubeFault, patient_s: int
 ) -> None:
-    api.says = KubeFault("429")
-    for seconds in (0, 59):
+    api.says = fault
+    for seconds in (0, patient_s - 1):
         clock(seconds)
         with pytest.raises(KubeFault):
             await secrets.want([KEY])
     clock(2)
     await secrets.want([KEY])
-    assert secrets.unreadable == {KEY: "could not be read: 429"}
+    assert secrets.unreadable == {KEY: f"could not be read: {fault}"}
+    other = ("default", "other")
+    await secrets.want([KEY, other])
+    assert secrets.unreadable.keys() == {KEY, other}, "nor does one after another"
     await secrets.want([])
     assert secrets.unreadable == {}
+    with pytest.raises(KubeFault):
+        await secrets.want([other])
 
 
 def test_what_was_published_says_what_stood_in_each_secret() -> None:
