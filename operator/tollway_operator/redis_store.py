@@ -33,6 +33,8 @@ from tollway_operator.errors import StoreFault, StoreRefusal
 _DEADLINE_S: Final = 10.0
 _LOOK_S: Final = 3.0  # for what only looks, and so takes no time where all is well
 _SCAN_COUNT: Final = 500
+_DESCRIBED_AT_ONCE: Final = 100
+_NO_INDEX: Final = "no such index|unknown index"
 _UNLINKED_AT_ONCE: Final = 50  # a vector leaves its index's graph while the server does nothing else
 _FIRST_KEY: Final = 3  # in what COMMAND INFO says of a command: the place of its first key, 0 for none
 # Later leaderships have larger fences; one that has been overtaken is told so.
@@ -162,9 +164,7 @@ class RedisStore:
 
     async def indexes(self) -> dict[str, IndexFacts]:
         """Our indexes by name: those that are on every node. Raises StoreFault."""
-        async with self._faults("list its indexes", _LOOK_S):
-            found = [await _facts_of_indexes(node) for node in await self._searched()]
-        first, *others = found
+        first, *others = await self._indexes_of_nodes()
         return {
             name: reduce(_together, (other[name] for other in others), facts)
             for name, facts in first.items()
@@ -192,11 +192,21 @@ class RedisStore:
 
     async def names(self) -> set[str]:
         """Our indexes, also those that are on some nodes only; none that only bears the name. Raises StoreFault."""
-        found: set[str] = set()
+        found = await self._indexes_of_nodes()
+        return {name for each in found for name, facts in each.items() if facts.schema is not None}
+
+    async def _indexes_of_nodes(self) -> list[dict[str, IndexFacts]]:
+        """Raises StoreFault. Of thousands a few at a time, each with a deadline of its own."""
         async with self._faults("list its indexes", _LOOK_S):
-            for node in await self._searched():
-                facts = await _facts_of_indexes(node)
-                found |= {name for name, each in facts.items() if each.schema is not None}
+            names = [(node.redis, await _names(node)) for node in await self._searched()]
+        found: list[dict[str, IndexFacts]] = []
+        for redis, on_node in names:
+            found.append({})
+            pending = list(on_node.items())
+            while batch := pending[:_DESCRIBED_AT_ONCE]:
+                del pending[:_DESCRIBED_AT_ONCE]
+                async with self._faults(f"describe {len(batch)} of its {len(on_node)} indexes", _LOOK_S):
+                    found[-1] |= await _described(redis, batch)
         return found
 
     async def drop(self, name: str) -> None:
@@ -204,7 +214,7 @@ class RedisStore:
         async with self._faults(f"drop index {name}"):
             for node in await self._searched():
                 if found := (await _names(node)).get(name):
-                    await _command(node.redis, "FT.DROPINDEX", found, unless="no such index|unknown index")
+                    await _command(node.redis, "FT.DROPINDEX", found, unless=_NO_INDEX)
 
     async def progress(self, versions: Iterable[IndexVersion]) -> dict[str, Progress]:
         """How far each is filled, by name, of those of which something is noted. Raises StoreFault."""
@@ -400,7 +410,12 @@ class RedisStore:
                 f"the {self._role} Redis was asked to {attempted}, and its answer makes no sense: {exc!r}"
             )
             raise StoreFault(message) from exc
-        except (RedisError, OSError, TimeoutError) as exc:
+        except TimeoutError as exc:
+            message = (
+                f"the {self._role} Redis at {self._address} took longer than {deadline_s:g} s to {attempted}"
+            )
+            raise StoreFault(message) from exc
+        except (RedisError, OSError) as exc:
             message = f"could not reach the {self._role} Redis at {self._address} to {attempted}: {type(exc).__name__}"
             raise StoreFault(message) from exc
 
@@ -452,11 +467,18 @@ async def _facts(node: Redis) -> ServerFacts:
     )
 
 
-async def _facts_of_indexes(node: _Node) -> dict[str, IndexFacts]:
-    return {
-        index: _index_facts(index, await _command(node.redis, "FT.INFO", name))
-        for index, name in (await _names(node)).items()
-    }
+async def _described(node: Redis, names: Sequence[tuple[str, str]]) -> dict[str, IndexFacts]:
+    """By their names over all servers, given with what they are called on this one; without those gone meanwhile."""
+    pipeline = node.pipeline(transaction=False)
+    for _, name in names:
+        pipeline.execute_command("FT.INFO", name)
+    found = {}
+    for (index, _), reply in zip(names, await pipeline.execute(raise_on_error=False), strict=True):
+        if not isinstance(reply, Exception):
+            found[index] = _index_facts(index, reply)
+        elif not re.search(_NO_INDEX, str(reply), re.IGNORECASE):
+            raise reply
+    return found
 
 
 def _index_facts(name: str, info: list[Any]) -> IndexFacts:

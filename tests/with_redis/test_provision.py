@@ -1,6 +1,8 @@
 """Index versions on a real Redis, and what is said of how it is set up."""
 
 import asyncio
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,7 @@ from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator.dropping import Dropping
 from tollway_operator.errors import StoreFault
-from tollway_operator.provision import Step, WarningReason, provision
+from tollway_operator.provision import Step, WarningReason, provision, stands
 from tollway_operator.redis_store import IndexSchema, ServerFacts, open_store
 
 SETUP = Setup("http://a/v1", "http://b/v1")
@@ -170,6 +172,46 @@ async def test_a_redis_that_is_away_is_an_operational_fault(fault_redis: Embedde
     fault_redis.kill()
     with pytest.raises(StoreFault, match="could not reach the cache Redis"):
         await provision(WANTED, fault_redis.url, fault_redis.url)
+
+
+async def test_a_redis_that_is_slow_is_not_said_to_be_out_of_reach(
+    fault_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollway_operator.redis_store._LOOK_S", 0.2)
+    os.kill(fault_redis.pid, signal.SIGSTOP)
+    try:
+        async with open_store(fault_redis.url, "cache") as store:
+            with pytest.raises(StoreFault, match=r"took longer than 0\.2 s to read its configuration"):
+                await store.facts()
+    finally:
+        os.kill(fault_redis.pid, signal.SIGCONT)
+
+
+async def test_many_indexes_are_described_a_few_at_a_time(
+    cache_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tollway_operator.redis_store._DESCRIBED_AT_ONCE", 2)
+    versions = [
+        replace(INDEX.version, name=f"default.i{number}.0", initial_capacity=1) for number in range(5)
+    ]
+    async with open_store(cache_redis.url, "cache") as store:
+        for version in versions:
+            await store.create(version)
+        found = await store.indexes()
+        assert found.keys() == await store.names() == {wire.index_name(version) for version in versions}
+        assert all(stands(found[wire.index_name(version)], version) for version in versions)
+
+
+async def test_an_index_that_goes_while_they_are_listed_is_gone(
+    cache_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def names(_: object) -> dict[str, str]:
+        return {name: name for name in (NAME, f"{NAME}1")}
+
+    async with open_store(cache_redis.url, "cache") as store:
+        await store.create(INDEX.version)
+        monkeypatch.setattr("tollway_operator.redis_store._names", names)
+        assert set(await store.indexes()) == {NAME}
 
 
 async def test_a_server_that_forbids_to_ask_how_it_is_set_up_is_known_all_the_same(
