@@ -5,14 +5,17 @@ its clock jumps, or its Lease is slow to write. Run as a process by the tests of
     DOOR.CALL                             after a call of the operator's doors to the world has been answered
     clock:SECONDS                         once it has published, wall clocks are off by so much
     travel:BYTES                          so many are the most that a snapshot may take
+    parts                                 a snapshot travels in as many parts as there may be, however small it is
     lease:SECONDS                         so long the API server takes for a write of the Lease
 """
 
 import asyncio
 import datetime as dt
+import math
 import os
 import signal
 import time
+import zlib
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 
@@ -104,6 +107,16 @@ def _arm_travel(most: int) -> None:
     parts.MOST_PART_BYTES, parts.MOST_PARTS = most, 1  # type: ignore[misc]  # they stand in
 
 
+def _arm_parts() -> None:
+    original = parts.split
+
+    def splitting(encoded: bytes, *arguments: object) -> tuple[parts.Head, list[bytes]]:
+        parts.MOST_PART_BYTES = math.ceil(len(zlib.compress(encoded, 6)) / parts.MOST_PARTS)  # type: ignore[misc]  # it stands in
+        return original(encoded, *arguments)  # type: ignore[arg-type]  # whatever it is given
+
+    parts.split = splitting  # type: ignore[assignment]  # it stands in
+
+
 def _arm_lease(seconds: float) -> None:
     original = kube.Kube.write_lease
 
@@ -123,6 +136,8 @@ def main() -> None:
         _arm_clock(float(second))
     elif first == "travel":
         _arm_travel(int(second))
+    elif first == "parts":
+        _arm_parts()
     elif first == "lease":
         _arm_lease(float(second))
     elif first in _DOORS:

@@ -3,22 +3,25 @@ record of a whole life.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import pytest
 import redis
-import yaml
 
-from tests.dataplanes import Setup
-from tests.installation import MANIFESTS, NAMESPACE, Installation
+from tests.dataplanes import Setup, manifest
+from tests.installation import NAMESPACE, Installation
 from tests.processes import wait_for
 from tests.with_apiserver.test_health import waits_s
+from tollway_operator.deletion import FINALIZER
 
 SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
 # A token of two lines is none, so that one is made.
 UNSENDABLE = '{"data": {"token": "dHdvCmxpbmVz"}}'
-Permission = tuple[str, str, str]  # API group, resource with its subresource, verb
+ANY = "*"
+LEAVES = "team-leaves"
 
 
 def test_where_no_token_can_be_made_statuses_say_that_pods_cannot_be_asked(
@@ -57,65 +60,117 @@ def test_an_index_that_may_not_be_held_is_not_made_and_says_why(installation: In
         assert len(client.execute_command("FT._LIST")) == 1
 
 
-def granted(account: str, *files: str) -> set[Permission]:
+@dataclass(frozen=True, order=True)
+class Permission:
+    """Of an account: what it may do, or did."""
+
+    group: str
+    resource: str  # with its subresource
+    verb: str
+    namespace: str
+    name: str
+
+
+def granted(installation: Installation, account: str) -> set[Permission]:
+    """As the API server has it, from whatever is bound to the account."""
     found = set()
-    for document in (
-        each for file in files for each in yaml.safe_load_all((MANIFESTS / file).read_text("utf-8"))
-    ):
-        if document["kind"] in {"Role", "ClusterRole"} and document["metadata"]["name"].startswith(account):
-            found |= set(_permissions(document["rules"]))
+    for binding in bindings(installation, account):
+        ref, within = binding["roleRef"], binding["metadata"].get("namespace", "")
+        role = read(installation, f"namespaces/{within}/roles" if ref["kind"] == "Role" else "clusterroles")
+        (rules,) = [each["rules"] for each in role if each["metadata"]["name"] == ref["name"]]
+        for rule in rules:
+            of = product(
+                rule["apiGroups"], rule["resources"], rule["verbs"], rule.get("resourceNames", [ANY])
+            )
+            found |= {
+                Permission(group, resource, verb, within or ANY, name) for group, resource, verb, name in of
+            }
     return found
 
 
-def _permissions(rules: list[dict[str, Any]]) -> Iterator[Permission]:
-    for rule in rules:
-        for group in rule["apiGroups"]:
-            for resource in rule["resources"]:
-                for verb in rule["verbs"]:
-                    yield group, resource, verb
+def bindings(installation: Installation, account: str) -> list[dict[str, Any]]:
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}
+    bound = [*read(installation, "rolebindings"), *read(installation, "clusterrolebindings")]
+    return [each for each in bound if subject in each.get("subjects", [])]
+
+
+def read(installation: Installation, plural: str) -> list[dict[str, Any]]:
+    reply = installation.admin.get(f"/apis/rbac.authorization.k8s.io/v1/{plural}").raise_for_status()
+    return list(reply.json()["items"])
 
 
 def used(installation: Installation, since: int, account: str) -> set[Permission]:
+    """What Tollway names itself is meant by its name, and may be anything where users name it. A namespace is meant by
+    its name where the account has a role in it, and may be any where it has none.
+    """
     requests = installation.server.audited(since, account)
     refused = [each for each in requests if each.status in {401, 403}]
-    assert not refused, refused
-    # Discovery, which everybody who is known may read, is about no resource.
-    return {(each.group, each.resource, each.verb) for each in requests if not each.resource.startswith("/")}
+    # There it asks for what is left, as far as that is still allowed.
+    unforeseen = [each for each in refused if each.namespace != LEAVES]
+    assert not unforeseen, unforeseen
+    within = {each["metadata"].get("namespace") for each in bindings(installation, account)}
+    return {
+        Permission(
+            each.group,
+            each.resource,
+            each.verb,
+            # A Namespace itself is in none.
+            each.namespace if each.namespace in within and each.resource != "namespaces" else ANY,
+            # Who creates something has not named it yet when it is asked whether that is allowed.
+            each.name if each.name.startswith("tollway-") and each.verb != "create" else ANY,
+        )
+        for each in requests
+        # Discovery is what everybody who is known may read.
+        if each not in refused and not each.resource.startswith("/")
+    }
 
 
 @pytest.fixture(params=["every namespace", "listed namespaces"])
-def watching(
-    request: pytest.FixtureRequest, installation: Installation
-) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
-    """The files that grant it, and the operator's settings."""
+def settings(request: pytest.FixtureRequest, installation: Installation) -> Iterator[dict[str, str]]:
+    """The operator's, with the roles that go with them."""
     if request.param == "every namespace":
-        yield ("rbac-cluster.yaml",), {}
+        yield {}
         return
-    namespaces = ("default", NAMESPACE)
-    with installation.listed_namespaces(*namespaces):
-        # One of them is not made yet, and nothing is asked there that would be refused.
-        yield (
-            ("rbac-namespace.yaml", "rbac-listed.yaml"),
-            {"watch_namespaces": ",".join((*namespaces, "team-later"))},
-        )
+    with installation.listed_namespaces("default"), leaving_namespace(installation):
+        # One is not made yet, and nothing is asked there that would be refused.
+        yield {"watch_namespaces": f"default,{LEAVES},team-later"}
+
+
+@contextmanager
+def leaving_namespace(installation: Installation) -> Iterator[None]:
+    """Its role is gone already, and what holds it is an index of which an operator has remembered answers."""
+    installation.kubectl("create", "namespace", LEAVES)
+    metadata = {"name": "left", "namespace": LEAVES, "finalizers": [FINALIZER]}
+    installation.apply({**manifest("SemanticCacheIndex", "left", {}), "metadata": metadata})
+    installation.kubectl("delete", "sci", "-n", LEAVES, "left", "--wait=false")
+    installation.kubectl("delete", "namespace", LEAVES, "--wait=false")
+    yield
+    installation.kubectl("wait", "--for=delete", f"namespace/{LEAVES}", "--timeout=30s")
 
 
 def test_roles_grant_what_is_used_and_no_more(
-    installation: Installation, watching: tuple[tuple[str, ...], dict[str, str]]
+    installation: Installation, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files, settings = watching
     log = installation.server.audit_log
     since = log.stat().st_size if log.exists() else 0
-    with installation.light_pod("dp-1") as pod, installation.operator(**settings):
+    monkeypatch.setenv("FAULT_POINT", "parts")  # so that all of them are written and read
+    with (
+        installation.light_pod("dp-1") as pod,
+        installation.operator("op-1", "tests.faulty_operator", **settings),
+    ):
         installation.apply(*SETUP.objects())
         installation.until_ready()
         installation.kubectl("patch", "secret", "-n", NAMESPACE, "tollway-admin-token", "-p", UNSENDABLE)
-        installation.apply(*SETUP.but(policy={"priority": 3}).objects())
-        installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+        for priority in (3, 4):
+            installation.apply(*SETUP.but(policy={"priority": priority}).objects())
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         installation.kubectl("delete", "sci", "answers", "--timeout=30s")
         wait_for(lambda: not pod.live.current().snapshot.indexes, "the index is gone")
-    for account in ("tollway-operator", "tollway-dataplane"):
-        may, did = granted(account, "rbac.yaml", *files), used(installation, since, account)
-        assert may
-        assert may - did == set(), "granted and not used"
-        assert did - may == set(), "used and not granted"
+        for account in ("tollway-operator", "tollway-dataplane"):
+            may = granted(installation, account)
+            with suppress(AssertionError):  # of which more is told below
+                wait_for(lambda: used(installation, since, account) >= may, "all is used", 10)  # noqa: B023 - it is called at once
+            did = used(installation, since, account)
+            assert may
+            assert sorted(may - did) == [], f"granted to {account} and not used"
+            assert sorted(did - may) == [], f"used by {account} and not granted"
