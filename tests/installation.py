@@ -35,7 +35,7 @@ from tests.servers import served
 from tollway_api import parts
 from tollway_api.crds import DEFINITIONS
 from tollway_api.parts import Head
-from tollway_api.snapshot import Snapshot
+from tollway_api.snapshot import Snapshot, Source
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.near_cache import LocalNearCache
 from tollway_dataplane.adapters.redis_client import connect
@@ -138,6 +138,15 @@ class Installation:
             ("SemanticCacheIndex", "answers"),
         ):
             self.until(kind, name, "Ready", "Ready")
+
+    def sources(self) -> list[Source]:
+        """Of a snapshot that is compiled from everything there is."""
+        found: list[Source] = []
+        for kind, plural in sorted(PLURALS.items()):
+            listed = self.admin.get(f"/apis/tollway.dev/v1alpha1/{plural}").raise_for_status().json()["items"]
+            by_name = (each["metadata"] for each in listed)
+            found += [Source(kind, at["namespace"], at["name"], at["generation"]) for at in by_name]
+        return found
 
     def head(self) -> Head | None:
         reply = self.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-snapshot")

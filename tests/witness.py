@@ -1,27 +1,31 @@
-"""Watches our kinds through every test with an API server, as a bystander, and says what no test should ever see: an
-`observedGeneration` that goes back or speaks of what is not there yet, and a pod that runs what was not compiled from
-accepted objects.
+"""Watches our kinds and Secrets through every test with an API server, as a bystander, and says what no test should
+ever see: an `observedGeneration` that goes back or speaks of what is not there yet, and a pod that runs what was not
+compiled from accepted objects.
 """
 
+import base64
 import contextlib
 import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import httpx
 
 from tests.apiserver import ApiServer
+from tests.recompiling import Seen, unexplained
 from tollway_api import snapshot
 from tollway_api.crds import DEFINITIONS
-from tollway_api.meta import GROUP, VERSION
+from tollway_api.inventory import RawObject, SecretKey
+from tollway_api.meta import API_VERSION, GROUP, VERSION, Identity
 from tollway_api.snapshot import Snapshot
 
 _WATCH_S: Final = 4
 _PAUSE_S: Final = 0.2
 Object = tuple[str, str, str]  # kind, namespace, name
+See = Callable[[dict[str, Any]], None]
 
 
 class Witness:
@@ -35,6 +39,16 @@ class Witness:
         self._generations: dict[Object, int] = defaultdict(int)  # the newest ever seen
         self._verdicts: dict[tuple[Object, int], set[str]] = defaultdict(set)  # Accepted, in time
         self._broken: list[str] = []
+        self._bodies: dict[Identity, dict[tuple[str, int], RawObject]] = defaultdict(
+            dict
+        )  # by uid, generation
+        self._secrets: dict[SecretKey, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+
+    def begin(self) -> None:
+        """Objects of earlier tests are none of the next one's."""
+        with self._lock:
+            self._bodies.clear()
+            self._secrets.clear()
 
     def broken(self) -> list[str]:
         """What has been seen since it was asked last."""
@@ -55,17 +69,26 @@ class Witness:
                 # One that was refused for another's sake may be accepted when that has gone.
                 if self._verdicts.get((origin, source.generation)) == {"False"}:
                     found.append(f"{origin} was not accepted in generation {source.generation}")
-        return found
+            bodies = {identity: list(each.values()) for identity, each in self._bodies.items()}
+            secrets = {
+                where: {key: set(each) for key, each in held.items()} for where, held in self._secrets.items()
+            }
+        return [*found, *unexplained(served, Seen(bodies, secrets))]
 
-    def follow(self, kind: str, plural: str) -> None:
+    def follow_kind(self, kind: str, plural: str) -> None:
+        self._follow(f"/apis/{GROUP}/{VERSION}/{plural}", lambda body: self._see(kind, body))
+
+    def follow_secrets(self) -> None:
+        self._follow("/api/v1/secrets", self._see_secret)
+
+    def _follow(self, url: str, see: See) -> None:
         """Until it is told to stop. Whatever happens to the API server, it begins anew."""
-        url = f"/apis/{GROUP}/{VERSION}/{plural}"
         version = ""
         with self._server.client() as client:
             while not self._stop.is_set():
                 try:
                     version = (
-                        self._watch(client, kind, url, version) if version else self._list(client, kind, url)
+                        self._watch(client, url, version, see) if version else self._list(client, url, see)
                     )
                 except (httpx.HTTPError, ValueError):
                     version = ""
@@ -75,13 +98,13 @@ class Witness:
     def stop(self) -> None:
         self._stop.set()
 
-    def _list(self, client: httpx.Client, kind: str, url: str) -> str:
+    def _list(self, client: httpx.Client, url: str, see: See) -> str:
         reply = client.get(url).raise_for_status().json()
         for body in reply["items"]:
-            self._see(kind, body)
+            see(body)
         return str(reply["metadata"]["resourceVersion"])
 
-    def _watch(self, client: httpx.Client, kind: str, url: str, version: str) -> str:
+    def _watch(self, client: httpx.Client, url: str, version: str, see: See) -> str:
         """The version to go on from, or "" to begin anew."""
         asked = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(_WATCH_S)}
         with client.stream("GET", url, params=asked) as lines:
@@ -91,7 +114,7 @@ class Witness:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     return ""
-                self._see(kind, event["object"])
+                see(event["object"])
                 version = event["object"]["metadata"]["resourceVersion"]
         return version
 
@@ -100,6 +123,9 @@ class Witness:
         origin, generation = (kind, metadata["namespace"], metadata["name"]), metadata["generation"]
         with self._lock:
             self._generations[origin] = max(self._generations[origin], generation)
+            # In a list they do not say what they are.
+            whole = {"apiVersion": API_VERSION, "kind": kind, **body}
+            self._bodies[Identity(*origin)].setdefault((metadata["uid"], generation), whole)
             for condition in body.get("status", {}).get("conditions", []):
                 type_, now = condition["type"], condition["observedGeneration"]
                 before = self._observed.get((metadata["uid"], type_), 0)
@@ -113,11 +139,21 @@ class Witness:
                 if type_ == "Accepted":
                     self._verdicts[origin, now].add(condition["status"])
 
+    def _see_secret(self, body: dict[str, Any]) -> None:
+        where = body["metadata"]["namespace"], body["metadata"]["name"]
+        with self._lock:
+            for key, value in body.get("data", {}).items():
+                with contextlib.suppress(UnicodeDecodeError):
+                    self._secrets[where][key].add(base64.b64decode(value).decode())
+
 
 @contextlib.contextmanager
 def witnessing(server: ApiServer) -> Iterator[Witness]:
     witness = Witness(server)
-    threads = [threading.Thread(target=witness.follow, args=(each.kind, each.plural)) for each in DEFINITIONS]
+    threads = [
+        threading.Thread(target=witness.follow_kind, args=(each.kind, each.plural)) for each in DEFINITIONS
+    ]
+    threads.append(threading.Thread(target=witness.follow_secrets))
     for thread in threads:
         thread.start()
     try:

@@ -79,15 +79,18 @@ def installation(
 ) -> Iterator[Installation]:
     """With nothing running yet. Whatever the test is about, what holds always is looked at in the end."""
     installation = Installation(cluster, admin, tmp_path, cache_redis, ledger_redis)
-    yield installation
-    for served, digest in installation.served:
-        wait_for(
-            lambda served=served, digest=digest: not witness.not_compiled(served, digest),  # type: ignore[misc]  # mypy does not type a lambda with a default
-            f"what a pod ran was compiled from accepted objects: {witness.not_compiled(served, digest)}",
-            5,
-        )
-    assert witness.broken() == []
-    installation.clear()
+    witness.begin()
+    try:
+        yield installation
+        for served, digest in installation.served:
+            wait_for(
+                lambda served=served, digest=digest: not witness.not_compiled(served, digest),  # type: ignore[misc]  # mypy does not type a lambda with a default
+                f"what a pod ran was compiled from accepted objects: {witness.not_compiled(served, digest)}",
+                5,
+            )
+        assert witness.broken() == []
+    finally:
+        installation.clear()
 
 
 @pytest.fixture
