@@ -7,10 +7,13 @@ its clock jumps, or its Lease is slow to write. Run as a process by the tests of
     travel:BYTES                          so many are the most that a snapshot may take
     parts                                 a snapshot travels in as many parts as there may be, however small it is
     lease:SECONDS                         so long the API server takes for a write of the Lease
+
+Where it is killed, `*COUNT` says at which time: `kube.write_secret*2`.
 """
 
 import asyncio
 import datetime as dt
+import itertools
 import math
 import os
 import signal
@@ -33,11 +36,13 @@ from tollway_operator import (
 )
 from tollway_operator.compiled import Compiled
 
-_POINT = os.environ["FAULT_POINT"]
+_POINT, _, _TIMES = os.environ["FAULT_POINT"].partition("*")
+_TIME = itertools.count(1)
 
 
 def _die(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    if next(_TIME) >= int(_TIMES or 1):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _arm_step(when: str, wanted: str) -> None:
