@@ -46,6 +46,29 @@ def test_every_field_is_explained(installation: Installation, definition: Defini
     assert len(asked) > 5
 
 
+def test_objects_are_selected_by_each_field_that_may_select(installation: Installation) -> None:
+    other = {
+        "provider": "OpenAICompatible",
+        "model": "m",
+        "endpoint": "http://127.0.0.1:9/v1",
+        "dimensions": 8,
+    }
+    policy = {"cache": {"indexRef": {"name": "other"}}, "models": SETUP.models(), "priority": 1}
+    installation.apply(
+        *SETUP.objects(),
+        manifest("SemanticCacheIndex", "other", {"embedding": other}),
+        manifest("RoutingPolicy", "other", policy),
+        manifest("TenantBudget", "other", {"tenant": "t", "apiKeys": [{"secretRef": {"name": "acme"}}]}),
+    )
+    values = {".spec.cache.indexRef.name": "other", ".spec.embedding.model": "m", ".spec.tenant": "t"}
+    asked = {path: each for each in DEFINITIONS for path in each.selectable}
+    assert asked.keys() == values.keys()
+    for path, definition in asked.items():
+        selector = f"{path.removeprefix('.')}={values[path]}"
+        found = installation.kubectl("get", definition.plural, "--field-selector", selector, "-o", "name")
+        assert found.split() == [f"{definition.kind.lower()}.tollway.dev/other"]
+
+
 def test_describe_says_what_is_wrong_and_how_to_mend_it(installation: Installation) -> None:
     with installation.light_pod("dp-1"), installation.operator():
         lost = {"models": [{"name": "a", "model": "gpt-4o", "credentialsRef": {"name": "openai"}}]}
