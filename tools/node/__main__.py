@@ -2,7 +2,7 @@
 
 etcd, the API server, controllers, scheduler, containerd, kubelet and kube-proxy run in network, mount and process
 namespaces of their own. `run` brings a node up unless there is one, runs a command on its network, and takes down what
-it brought up.
+it brought up. It fails where anything is left of that.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from tools.cluster_tools import BuildError, build
+from tools.node import traces
 from tools.node.certificates import write_credentials
 from tools.node.images import build_images, import_images
 from tools.node.layout import Layout, cgroups, layout
@@ -42,6 +43,8 @@ def up(node: Layout) -> None:
 
 
 def down(node: Layout) -> None:
+    """Raises BuildError where something of it is left."""
+    inside = traces.namespaces(node)
     if (pid := node.running()) is not None:
         os.kill(pid, signal.SIGTERM)
         _until_gone(pid)
@@ -49,6 +52,11 @@ def down(node: Layout) -> None:
         for folder in sorted(root.glob("**/"), reverse=True):
             folder.rmdir()
     shutil.rmtree(node.root, ignore_errors=True)
+    deadline = time.monotonic() + STOP_S
+    while left := traces.left(node, inside):
+        if time.monotonic() > deadline:
+            raise BuildError("\n".join(["the node is down, and this is left of it:", *left]))
+        time.sleep(0.1)
 
 
 def _start(node: Layout) -> None:
@@ -118,7 +126,7 @@ def main() -> int:
 
 
 def _run(node: Layout, command: list[str]) -> int:
-    ours = node.running() is None
+    ours, before = node.running() is None, traces.of_the_machine()
     try:
         up(node)
         environ = {**os.environ, "TOLLWAY_E2E_KUBECONFIG": str(node.kubeconfig)}
@@ -126,6 +134,8 @@ def _run(node: Layout, command: list[str]) -> int:
     finally:
         if ours:
             down(node)
+            if changed := before ^ traces.of_the_machine():
+                raise BuildError("\n".join(["not as before the node was up:", *sorted(changed)]))
 
 
 def _how_to_use(node: Layout) -> str:

@@ -21,11 +21,9 @@ import yaml
 from tools.cluster_tools import find
 from tools.node.components import Component, components
 from tools.node.layout import ADDRESS, API_URL, BRIDGE, CONTAINERD_SOCKET, NOWHERE, Layout, cgroups
+from tools.node.traces import TUNED
 
 READY_S = 120.0
-# The kubelet sets these for the whole machine.
-_TUNED = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
-          "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes")  # fmt: skip
 
 
 def main() -> int:
@@ -116,7 +114,7 @@ def _wait_for(met: Callable[[], bool], what: str) -> None:
 
 @contextlib.contextmanager
 def _tuning_restored() -> Iterator[None]:
-    paths = [path for name in _TUNED if (path := Path("/proc/sys") / name).exists()]
+    paths = [path for name in TUNED if (path := Path("/proc/sys") / name).exists()]
     before = {path: path.read_text(encoding="ascii") for path in paths}
     try:
         yield
