@@ -1,6 +1,6 @@
 """Who leads: one replica at a time, by a Lease, as client-go's leader election uses it. Only the leader writes. How
-often the Lease has changed hands is the fence that every write carries, so that a leader which slept through its
-successor's election is refused.
+often the Lease has changed hands is the fence under which snapshots are published and Redis is written to, so that a
+leader which slept through its successor's election is refused.
 """
 
 import asyncio
