@@ -1,18 +1,20 @@
 """The world fails at every place it can, on the real parts, and all ends right."""
 
 import contextlib
+import json
 import signal
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import redis
 
-from tests import loopback
+from tests import clocks, loopback
 from tests.dataplanes import Setup, compiled, manifest, secret
 from tests.installation import NAMESPACE, Installation, LightPod
 from tests.processes import wait_for
@@ -112,12 +114,38 @@ def test_killed_while_it_deletes_an_index_its_successor_leaves_nothing_behind(
 def test_a_clock_that_jumps_changes_nothing_but_times(
     installation: Installation, seconds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither who leads, nor which of two publications pods take for the newer, nor what is deleted."""
     monkeypatch.setenv("FAULT_POINT", f"clock:{seconds}")
-    with installation.light_pod("dp-1") as pod, installation.operator("op-1", "tests.faulty_operator") as one:
+    only_times_change(installation, "tests.faulty_operator", lambda: None)
+
+
+def test_a_clock_that_jumps_back_for_its_libraries_too_changes_nothing_but_times(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if clocks.LIBRARY is None:
+        pytest.skip("NO CLOCK THAT CAN BE SET, so this was not tested: apt-get install faketime")
+    offset = tmp_path / "offset"
+    offset.write_text("+0\n", encoding="ascii")
+    monkeypatch.setattr(installation, "process", clocks.beside(clocks.LIBRARY, offset))
+
+    def jump() -> None:
+        monkeypatch.undo()  # a successor's clock is right
+        offset.write_text("-86400\n", encoding="ascii")
+
+    only_times_change(installation, "tollway_operator", jump)
+    (log,) = installation.folder.glob("op-1-*.log")
+    lines = log.read_text(encoding="utf-8").splitlines()
+    assert len({json.loads(each)["timestamp"][:10] for each in lines if each.startswith("{")}) > 1, (
+        "it jumped"
+    )
+
+
+def only_times_change(installation: Installation, module: str, jump: Callable[[], None]) -> None:
+    """Neither who leads, nor which of two publications pods take for the newer, nor what is deleted."""
+    with installation.light_pod("dp-1") as pod, installation.operator("op-1", module) as one:
         installation.apply(*SETUP.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         before = installation.head()
+        jump()
         with installation.operator("op-2") as two:
             wait_for(lambda: two.logged("complete"), "a standby whose clock is right watches")
             installation.apply(*EDITED.objects())
