@@ -23,7 +23,17 @@ from tollway_dataplane.core.judge import Judge, shipped
 from tollway_dataplane.core.reading import read
 from tools.cache_data import Encodings, Row, neighbours, rows
 from tools.judge_training import turned_cosine
-from tools.train_judge import LEAST_COSINE, NEIGHBOURS, STREAMS, WEIGHTS, class_of, gather, labelled, unseen
+from tools.train_judge import (
+    LEAST_COSINE,
+    NEIGHBOURS,
+    REACH,
+    STREAMS,
+    WEIGHTS,
+    class_of,
+    gather,
+    labelled,
+    unseen,
+)
 
 RESULTS: Final = Path(__file__).parent / "results"
 Scores = npt.NDArray[np.float64]
@@ -210,7 +220,7 @@ def stream(report: Report, subject: Subject, name: str, validated: Scores | None
     encodings.add(row["text"] for row in content)
     vectors = np.stack([encodings.vector(row["text"]) for row in content])
     least = QQP_LEAST_COSINE if name.startswith("qqp") else LEAST_COSINE
-    near = neighbours(vectors, NEIGHBOURS, least)
+    near = neighbours(vectors, REACH, least)
     pairs = [(content[j]["text"], content[i]["text"]) for i, j in near]
     contenders = [Contender("cosine", cosines(pairs, encodings), BASELINE)]
     if validated is not None:
@@ -231,9 +241,9 @@ def pair_set(
 ) -> None:
     folder, judge, encodings = subject
     content = rows(folder, name)[:most]
-    four = labelled(folder, name, encodings, most)
-    pairs = [(a, b) for a, b, _, _ in four]
-    same = np.array([float(label) for _, _, label, _ in four])
+    every = labelled(folder, name, encodings, most)
+    pairs = [(pair.a, pair.b) for pair in every]
+    same = np.array([float(pair.same) for pair in every])
     contenders = [Contender("cosine", cosines(pairs, encodings), BASELINE)]
     if validated is not None:
         learned = scores_of(judge, pairs, encodings, learned=validated)

@@ -96,14 +96,11 @@ class Encodings:
 
 
 def neighbours(vectors: Floats, count: int, least: float) -> list[tuple[int, int]]:
-    """Of each row the nearest earlier rows, as (row, earlier row)."""
+    """Of each row the nearest earlier rows, as (row, earlier row), the nearest first."""
     found: list[tuple[int, int]] = []
     for row in range(1, len(vectors)):
         similarity = vectors[:row] @ vectors[row]
-        nearest = (
-            np.argsort(-similarity, kind="stable")[:count]
-            if row <= count
-            else np.argpartition(-similarity, count - 1)[:count]
-        )
+        few = np.arange(row) if row <= count else np.argpartition(-similarity, count - 1)[:count]
+        nearest = few[np.argsort(-similarity[few], kind="stable")]
         found += [(row, int(earlier)) for earlier in nearest if similarity[earlier] >= least]
     return found

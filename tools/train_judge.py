@@ -7,13 +7,16 @@ cross-validation how well it does on prompts it has not seen, and chooses its th
 import argparse
 import hashlib
 import tempfile
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tollway_dataplane.core.judge import Judge
+from tools import judge_training
 from tools.cache_data import Encodings, Row, neighbours, rows
 from tools.generated import ROOT
 from tools.judge_training import Doubles, Pairs, calibrate, cross_validate, fit, pack
@@ -33,7 +36,9 @@ WEIGHTS: Final = {
 NEAR: Final = 0.75
 FAR_WEIGHT: Final = 0.2
 STREAMS: Final = ("banking77_stream", "clinc150_stream")
-NEIGHBOURS: Final = 5
+NEIGHBOURS: Final = 5  # as many as a look-up fetches
+# Of a stream's request, nearest earlier ones: what was itself a hit is not stored, so that a replay goes on to others.
+REACH: Final = 4 * NEIGHBOURS
 LEAST_COSINE: Final = 0.6
 # Good candidates for each bad one that no critical fact refuses.
 GOOD_ODDS: Final = 3.0
@@ -48,43 +53,53 @@ def class_of(row: Row) -> str:
     return f"oos:{row['text']}" if row["intent"] == "oos" else str(row["intent"])
 
 
-def labelled(
-    folder: Path, name: str, encodings: Encodings, most: int | None = None
-) -> list[tuple[str, str, int, str]]:
-    """(a, b, same, group) of one set, or of its first rows."""
+class Labelled(NamedTuple):
+    a: str
+    b: str
+    same: int
+    group: str
+    rank: int = 0  # how many earlier requests of a stream are nearer
+
+
+def labelled(folder: Path, name: str, encodings: Encodings, most: int | None = None) -> list[Labelled]:
+    """Pairs of one set, or of its first rows."""
     content = rows(folder, name)[:most]
     if name not in STREAMS:
         encodings.add(text for row in content for text in (row["a"], row["b"]))
         if name == "intent_pairs":
-            return [(r["a"], r["b"], r["same_intent"], f"{r['src']}:{r['intent_a']}") for r in content]
-        return [(r["a"], r["b"], r["same"], f"{name}:{r['group']}") for r in content]
+            return [
+                Labelled(r["a"], r["b"], r["same_intent"], f"{r['src']}:{r['intent_a']}") for r in content
+            ]
+        return [Labelled(r["a"], r["b"], r["same"], f"{name}:{r['group']}") for r in content]
     encodings.add(row["text"] for row in content)
     vectors = np.stack([encodings.vector(row["text"]) for row in content])
-    short = name.removesuffix("_stream")
+    group = [f"{name.removesuffix('_stream')}:{class_of(row)}" for row in content]
     return [
-        (content[i]["text"], content[j]["text"], int(class_of(content[i]) == class_of(content[j])),
-         f"{short}:{class_of(content[i])}")
-        for i, j in neighbours(vectors, NEIGHBOURS, LEAST_COSINE)
+        Labelled(content[row]["text"], content[earlier]["text"], int(group[row] == group[earlier]), group[row], rank)
+        for row, nearest in groupby(neighbours(vectors, REACH, LEAST_COSINE), key=itemgetter(0))
+        for rank, (_, earlier) in enumerate(nearest)
     ]  # fmt: skip
 
 
 def gather(folder: Path, encodings: Encodings) -> Pairs:
-    every = [(name, *pair) for name in WEIGHTS for pair in labelled(folder, name, encodings)]
-    same = np.array([pair[3] for pair in every], dtype=np.int8)
-    source = np.array([pair[0] for pair in every])
-    weight = np.array([WEIGHTS[name][0 if alike else 1] for name, alike in zip(source, same, strict=True)])
-    a = np.stack([encodings.vector(one) for _, one, *_ in every])
-    b = np.stack([encodings.vector(other) for _, _, other, *_ in every])
+    every = [(name, pair) for name in WEIGHTS for pair in labelled(folder, name, encodings)]
+    same = np.array([pair.same for _, pair in every], dtype=np.int8)
+    source = np.array([name for name, _ in every])
+    weight = np.array([WEIGHTS[name][0 if pair.same else 1] for name, pair in every])
+    # Learned from as a look-up meets them; the others are only there to be replayed.
+    weight[np.array([pair.rank for _, pair in every]) >= NEIGHBOURS] = 0.0
+    a = np.stack([encodings.vector(pair.a) for _, pair in every])
+    b = np.stack([encodings.vector(pair.b) for _, pair in every])
     weight[np.isin(source, STREAMS) & ((a * b).sum(1) < NEAR)] *= FAR_WEIGHT
     print(f"features of {len(every)} pairs", flush=True)
     return Pairs(
         a=a,
         b=b,
-        features=np.array([encodings.features(a, b) for _, a, b, *_ in every], dtype=np.float64),
+        features=np.array([encodings.features(pair.a, pair.b) for _, pair in every], dtype=np.float64),
         same=same,
         weight=weight,
-        vetoed=np.array([encodings.ruling(a, b) is not None for _, a, b, *_ in every]),
-        group=np.unique([pair[4] for pair in every], return_inverse=True)[1].astype(np.int64),
+        vetoed=np.array([encodings.ruling(pair.a, pair.b) is not None for _, pair in every]),
+        group=np.unique([pair.group for _, pair in every], return_inverse=True)[1].astype(np.int64),
         source=source,
     )
 
@@ -102,9 +117,10 @@ def probabilities(logits: Doubles, slope: float, shift: float, vetoed: npt.NDArr
 
 def unseen(pairs: Pairs, seed: int, keep: Path) -> tuple[Doubles, float, float]:
     """Probabilities by models that had not seen a pair's group, with the slope and shift that calibrate them. Taken
-    from a file beside `keep` when the same pairs were asked for before.
+    from a file beside `keep` when the same pairs were asked for before, to be learned from in the same way.
     """
-    digest = hashlib.sha256(pairs.features.tobytes() + pairs.weight.tobytes() + bytes([FOLDS, seed]))
+    how = Path(judge_training.__file__).read_bytes()
+    digest = hashlib.sha256(pairs.features.tobytes() + pairs.weight.tobytes() + bytes([FOLDS, seed]) + how)
     kept = keep.with_name(f"{keep.stem}-{digest.hexdigest()[:16]}.npy")
     if kept.exists():
         logits: Doubles = np.load(kept)
