@@ -1,7 +1,7 @@
 """Files to a snapshot, with each finding's place in them: what `tollway serve` runs and `tollway validate` shows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tollway_api import snapshot, wire
@@ -9,7 +9,7 @@ from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import Inventory, parse_inventory
 from tollway_api.meta import TenantName
-from tollway_api.problems import Problem, Severity
+from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.snapshot import Snapshot
 from tollway_operator.manifests import Location, Manifests, read_manifests
 
@@ -63,7 +63,7 @@ def gather(
     problems = [*unreadable, *manifests.problems, *parse_problems]
     if not unreadable:
         # Otherwise much of what is missing only stands where it could not be read.
-        problems += compilation.problems
+        problems += map(_of_files, compilation.problems)
     return Gathered(
         snapshot=compilation.snapshot,
         encoded=snapshot.encode(compilation.snapshot),
@@ -72,6 +72,12 @@ def gather(
         key_references=dict(_key_references(inventory, manifests)),
         literal_keys=dict(_literal_keys(inventory, manifests)),
     )
+
+
+def _of_files(problem: Problem) -> Problem:
+    """In a cluster what is named may come later; files are all there is, so there it is misspelled."""
+    is_misspelled = problem.reason is ProblemReason.UNKNOWN_REFERENCE
+    return replace(problem, severity=Severity.ERROR) if is_misspelled else problem
 
 
 def _key_references(inventory: Inventory, manifests: Manifests) -> Iterator[tuple[TenantName, str]]:

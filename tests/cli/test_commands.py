@@ -79,6 +79,17 @@ def test_validate_shows_a_table_with_file_and_line(tmp_path: Path) -> None:
         assert words in done.stdout
 
 
+def test_a_cache_index_that_is_in_no_file_is_a_mistake(tmp_path: Path) -> None:
+    known = BAD.replace("mni", "mini")
+    (tmp_path / "typo.yaml").write_text(
+        f"{known}  cache: {{indexRef: {{name: anwsers}}}}\n", encoding="utf-8"
+    )
+    done = run("tollway_cli", "validate", str(tmp_path), "--output", "json")
+    assert done.returncode == 1
+    (problem,) = json.loads(done.stdout)["problems"]
+    assert (problem["severity"], problem["reason"], problem["line"]) == ("Error", "UnknownReference", 7)
+
+
 def test_validate_speaks_json_to_programs(tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(BAD, encoding="utf-8")
