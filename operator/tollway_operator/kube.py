@@ -29,6 +29,8 @@ from tollway_operator.errors import Conflict, Forbidden, Invalid, KubeFault, Not
 from tollway_operator.reports import DataPlanePod
 
 FIELD_MANAGER: Final = "tollway-operator"
+# Said of no object: the API server, or what stands before it, is busy or cannot be reached.
+_NO_TIME: Final = frozenset({429, 502, 503, 504})
 _DEADLINE_S: Final = 10.0
 _PAGE: Final = 500
 _WATCH_S: Final = 300
@@ -317,7 +319,7 @@ def _raise(attempted: str, exc: Exception) -> NoReturn:
     response: httpx2.Response | None = getattr(exc, "response", None)
     wait = response.headers.get("retry-after", "") if response is not None else ""
     wait_s = float(wait) if wait.isdigit() else 0.0
-    raise (Unanswered(message, wait_s) if status == 429 else KubeFault(message, wait_s)) from exc
+    raise (Unanswered if status in _NO_TIME else KubeFault)(message, wait_s) from exc
 
 
 def _within(text: str, most_bytes: int) -> str:
