@@ -38,9 +38,10 @@ class Secrets:
     async def want(self, wanted: Iterable[SecretKey]) -> None:
         """Reads those never read, and forgets those no longer wanted. Raises KubeFault when one cannot be told yet."""
         keep = set(wanted)
-        for gone in (self._read_at.keys() | self._failing_since.keys()) - keep:
-            for known in (self._read_at, self._failing_since, self.values, self.unreadable):
-                known.pop(gone, None)
+        # Each by itself: one that was not wanted any more while it was read is in some of them alone.
+        for known in (self._read_at, self._failing_since, self.values, self.unreadable):
+            for gone in known.keys() - keep:
+                del known[gone]
         await asyncio.gather(*(self._read_first(key) for key in keep - self._read_at.keys()))
 
     @property

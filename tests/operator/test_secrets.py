@@ -1,5 +1,7 @@
 """What is known of the Secrets that objects name, whatever the API server answers."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -25,8 +27,13 @@ class Api:
 
     def __init__(self) -> None:
         self.says: str | KubeFault = "first"
+        self.begun: asyncio.Event | None = None
+        self.goes_on: asyncio.Event | None = None
 
     async def secret(self, _namespace: str, _name: str) -> StoredSecret:
+        if self.begun is not None and self.goes_on is not None:
+            self.begun.set()
+            await self.goes_on.wait()
         if isinstance(self.says, KubeFault):
             raise self.says
         return StoredSecret({"api-key": self.says.encode()}, "1")
@@ -193,3 +200,22 @@ async def test_what_is_recalled_stands_in_for_what_may_not_be_read_and_for_nothi
     await secrets._read(KEY)
     secrets.recall({KEY: {"api-key": "old"}})
     assert secrets.values == {KEY: {"api-key": "new"}}
+
+
+async def test_one_that_is_not_wanted_any_more_while_it_is_read_is_forgotten(
+    api: Api, secrets: Secrets, clock: Callable[[float], None]
+) -> None:
+    await secrets.want([KEY])
+    clock(61.0)
+    api.says, api.begun, api.goes_on = Forbidden("403"), asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(secrets.run())
+    await asyncio.wait_for(api.begun.wait(), 10)
+    await secrets.want([])
+    api.goes_on.set()
+    while not secrets.unreadable:  # noqa: ASYNC110 - what nobody tells of
+        await asyncio.sleep(0.01)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    await secrets.want([])
+    assert not secrets.unknown
