@@ -44,6 +44,7 @@ def test_a_standby_knows_everything_writes_nothing_and_takes_over_when_the_leade
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
 
 
+@pytest.mark.long
 def test_a_successor_says_nothing_of_pods_before_they_have_had_their_say(installation: Installation) -> None:
     fault = Fault()
     with installation.light_pod("dp-1", wrap=fault):

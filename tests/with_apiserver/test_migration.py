@@ -181,6 +181,7 @@ def test_an_endpoint_whose_vectors_do_not_fit_is_said_and_the_old_version_is_ask
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
 
 
+@pytest.mark.long
 def test_a_redis_without_room_for_the_new_version_is_said_and_gone_on_with_once_there_is_some(
     installation: Installation, setup: Setup
 ) -> None:

@@ -231,6 +231,7 @@ def test_pods_born_while_nobody_operates_run_what_was_published(installation: In
             assert late.revision != head.revision
 
 
+@pytest.mark.long
 def test_a_pod_that_is_not_ready_and_has_not_let_go_is_named_where_an_embedding_waits_for_it(
     installation: Installation,
 ) -> None:

@@ -55,6 +55,7 @@ def test_a_snapshot_that_may_not_be_written_is_told_to_whoever_waits_for_it(
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
 
 
+@pytest.mark.long
 def test_a_webhook_that_is_down_and_keeps_the_snapshot_from_being_written_is_named(
     installation: Installation,
 ) -> None:
