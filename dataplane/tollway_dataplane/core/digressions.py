@@ -11,10 +11,9 @@ from tollway_dataplane.core import circumstances
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.reading import Reading, read_again
-from tollway_dataplane.core.said import Said, is_order, words_of
+from tollway_dataplane.core.said import Said, is_order, sentences_in, words_of
 from tollway_dataplane.core.self_contained import LIGHT, is_aside, refers_back, topics
 
-_SENTENCE: Final = re.compile(r"(?<=[.?!])\s+|\n")
 _CLAUSE: Final = re.compile(r"(?<=[.?!,;])\s+|\n|\bbut\b")
 _REPEATED: Final = 0.8  # of what the assistant says in one chat, in what it says in the other
 _LEAST_REPEATED: Final = 2  # words
@@ -125,7 +124,7 @@ def _repeats(reply: Turn, other: Turn) -> bool:
 def _is_met_by_remark(reply: Turn, others: Sequence[Turn]) -> bool:
     """Whether a short exclamation is in a reply that is in none of the others, and states no amount."""
     known = Said([read_again(each.text) for each in others])
-    exclaimed = (read_again(text) for text in _SENTENCE.split(reply.text) if text.rstrip().endswith("!"))
+    exclaimed = (read_again(text) for text in sentences_in(reply.text) if text.rstrip().endswith("!"))
     return any(
         len(said.low) <= _REMARK and not said.quantities and known.share_of([said]) < 1 for said in exclaimed
     )

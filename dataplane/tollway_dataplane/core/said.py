@@ -2,6 +2,7 @@
 that carry something. Pure; called by `conversation`.
 """
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from typing import Final
@@ -13,6 +14,7 @@ from tollway_dataplane.core.quantities import Quantity, is_quantity_word
 from tollway_dataplane.core.reading import Reading
 from tollway_dataplane.core.self_contained import LIGHT
 
+_SENTENCE: Final = re.compile(r"(?<=[.?!])\s+|\n")
 _SHOWN: Final = 4
 _MATTERS: Final = 6
 _LEADING: Final = frozenset("oh and please also ok okay so now then but just ah hi hello hey sorry".split())
@@ -126,6 +128,10 @@ def words_of(reading: Reading) -> frozenset[int]:
         or any(map(str.isdigit, low))
     )
     return frozenset((*reading.content, *numbers))
+
+
+def sentences_in(text: str) -> list[str]:
+    return _SENTENCE.split(text)
 
 
 def is_order(reading: Reading) -> bool:

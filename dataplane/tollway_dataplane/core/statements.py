@@ -10,18 +10,17 @@ from tollway_dataplane.core import circumstances, digressions, self_contained
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.pleasantries import is_pleasantry
 from tollway_dataplane.core.reading import Reading, read_again
-from tollway_dataplane.core.said import Said, is_order
+from tollway_dataplane.core.said import Said, is_order, sentences_in
 
 _NEW: Final = 0.6  # a clause of which the other chat has less is news to it
 _NEW_IN_OTHER_WORDS: Final = 0.34  # the same, where its user says as much at that point
-_SENTENCE: Final = re.compile(r"(?<=[.?!])\s+|\n")
 _CLAUSE: Final = re.compile(
     r"(?<=[.?!,;])\s+|\n|[()]|\s-\s|\b(?=because\b)|\b(?:and|but)\s+(?=(?:i|we|she|he|they|it)\b)"
 )
 
 
 def sentences(turn: Turn) -> Iterator[Reading]:
-    return (read_again(text) for text in _SENTENCE.split(turn.text) if text.strip())
+    return (read_again(text) for text in sentences_in(turn.text) if text.strip())
 
 
 def clauses(turn: Turn) -> Iterator[Reading]:
