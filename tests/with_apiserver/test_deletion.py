@@ -11,7 +11,6 @@ import pytest
 from tests.dataplanes import Setup, secret
 from tests.installation import Installation
 from tests.processes import wait_for
-from tests.with_apiserver.test_faults import expire_lease
 from tollway_api.snapshot import Index
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
 
@@ -60,7 +59,7 @@ def test_a_new_embedding_whose_secret_comes_later_is_migrated_to_from_what_was_p
         wait_for(lambda: published() == {}, "it is left out", 20)
         if restarted:
             operator.process.stop(signal.SIGKILL)
-            expire_lease(installation)
+            installation.expire_lease()
             stack.enter_context(installation.operator("op-2"))
         installation.apply(secret("later", "sk-1"))
         wait_for(lambda: published() != {}, "it is mended", 20)

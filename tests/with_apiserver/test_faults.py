@@ -26,12 +26,6 @@ SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
 EDITED = SETUP.but(policy={"priority": 7})
 
 
-def expire_lease(installation: Installation) -> None:
-    """As if it had run out, which takes a quarter of a minute."""
-    patch = '{"spec": {"holderIdentity": ""}}'
-    installation.kubectl("patch", "lease", "-n", NAMESPACE, "tollway-operator", "--type=merge", "-p", patch)
-
-
 @pytest.mark.parametrize(
     "point",
     [
@@ -64,7 +58,7 @@ def test_killed_at_any_step_its_successor_converges_and_nothing_is_left_twice(
                 wait_for(lambda: pod.revision is not None, "it has published")
                 installation.apply(*EDITED.objects())
             assert victim.process.process.wait(20) == -9
-        expire_lease(installation)
+        installation.expire_lease()
         with installation.operator("op-2"):
             installation.until_ready()
             head = installation.head()
@@ -103,7 +97,7 @@ def test_killed_while_it_deletes_an_index_its_successor_leaves_nothing_behind(
         monkeypatch.setenv("FAULT_POINT", point)
         with installation.operator("op-2", "tests.faulty_operator") as victim:
             assert victim.process.process.wait(20) == -9
-        expire_lease(installation)
+        installation.expire_lease()
         with installation.operator("op-3"):
             wait_for(lambda: not installation.get("SemanticCacheIndex", "answers"), "it is gone")
             assert client.execute_command("FT._LIST") == []
@@ -532,7 +526,7 @@ def test_a_listed_namespace_that_is_deleted_is_let_go_although_the_role_in_it_go
         if away:
             assert operator.process.stop() == 0
             delete()
-            expire_lease(installation)
+            installation.expire_lease()
             operator = stack.enter_context(installation.operator("op-2", **settings))
         else:
             delete()

@@ -17,7 +17,6 @@ from tests.installation import Installation
 from tests.processes import wait_for
 from tests.servers import Provider
 from tests.with_apiserver.test_dataplane import DataPlane, dataplane
-from tests.with_apiserver.test_faults import expire_lease
 from tollway_api import wire
 
 THINGS = (
@@ -116,7 +115,7 @@ def test_operator_and_pods_are_killed_on_the_way_and_no_request_notices(
             second.process.stop(signal.SIGKILL)
             two.process.stop(signal.SIGKILL)
         assert filled(installation) < len(THINGS)
-        expire_lease(installation)
+        installation.expire_lease()
         with dataplane(installation, "dp-3", "127.0.2.3", **PATIENT) as three, installation.operator("op-3"):
             wait_for(lambda: dimensions(installation) == [256], "the change is done", 120)
             (version,) = status(installation)["versions"]
@@ -137,7 +136,7 @@ def dataplane_with_answers(installation: Installation, setup: Setup) -> Iterator
     with installation.operator("op-1"):
         installation.apply(*setup.objects())
         installation.until("RoutingPolicy", "chat", "Programmed", "NoDataPlane")
-    expire_lease(installation)
+    installation.expire_lease()
     with dataplane(installation, "dp-1", "127.0.2.1", **PATIENT) as one:
         for thing in THINGS:
             assert one.ask(f"How do I reset my {thing}?").status_code == 200
@@ -154,7 +153,7 @@ def test_an_operator_that_is_killed_at_a_step_has_a_successor_that_goes_on(
         monkeypatch.setenv("FAULT_POINT", point)
         with installation.operator("op-2", "tests.faulty_operator") as victim:
             assert victim.process.process.wait(60) == -9
-        expire_lease(installation)
+        installation.expire_lease()
         assert one.ask(f"How can I reset my {THINGS[0]}?").headers["x-tollway-source"] == "semantic"
         with installation.operator("op-3"):
             wait_for(lambda: dimensions(installation) == [256], "the change is done", 60)
