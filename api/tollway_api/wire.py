@@ -22,6 +22,7 @@ WORDS: Final = "words1"
 JUDGED: Final = "judged1"
 TURNS: Final = "turns1"  # the field with what was said in a chat before the prompt
 INDEX_PREFIX: Final = f"{_PREFIX}:index:"
+DROPPING_PREFIX: Final = f"{_PREFIX}:dropping:"
 # When what was purged (epochs.py); news of that and of evictions, a stream; the lease of who deletes what is void.
 EPOCHS_KEY: Final = f"{_PREFIX}:{{epochs}}"
 NEWS_KEY: Final = f"{EPOCHS_KEY}:news"
@@ -83,6 +84,18 @@ def index_name(version: IndexVersion) -> str:
     return f"{INDEX_PREFIX}{version.name}"
 
 
+def dropping_name(index_name: str) -> str:
+    """What stands while the index version of this RediSearch name is being deleted: an index as well, over nothing,
+    because Redis may evict any key, and then nobody would know of what is left.
+    """
+    return f"{DROPPING_PREFIX}{index_name.removeprefix(INDEX_PREFIX)}"
+
+
+def dropped_under(dropping_name: str) -> str:
+    """The RediSearch name of the index version that is being deleted."""
+    return f"{INDEX_PREFIX}{dropping_name.removeprefix(DROPPING_PREFIX)}"
+
+
 def name_on_shard(index_name: str, tag: str) -> str:
     """What an index is called on one shard of a cluster whose module has no coordinator. Such a module takes the name
     for a key, and so a shard knows only names that hash to it; `tag` is one that does.
@@ -96,8 +109,8 @@ def name_of_all_shards(name_on_shard: str) -> str:
 
 
 def owner_of(index_name: str) -> str:
-    """The id (`namespace/name`) of the index whose version has this RediSearch name."""
-    namespace, _, name = index_name.removeprefix(INDEX_PREFIX).rpartition(".")[0].partition(".")
+    """The id (`namespace/name`) of the index whose version has this RediSearch name, or is being deleted under it."""
+    namespace, _, name = index_name.rpartition(":")[2].rpartition(".")[0].partition(".")
     return f"{namespace}/{name}"
 
 

@@ -5,19 +5,18 @@ the object until that is deleted, but not for ever when Redis is gone for good.
 import logging
 from contextlib import suppress
 from datetime import UTC, datetime
-from time import monotonic
 from typing import Final
 
 from tollway_api import wire
 from tollway_api.meta import Resource
 from tollway_api.semantic_cache_index import DeletionPolicy, SemanticCacheIndexSpec
-from tollway_operator.dropping import TURN_S
 from tollway_operator.errors import Conflict, KubeFault, LeadershipLost, NotFound, StoreFault, StoreRefusal
 from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import ABANDON_ANNOTATION, Held
 from tollway_operator.redis_store import RedisStore, Walk
+from tollway_operator.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +42,7 @@ class Deletion:
         self._reporter = reporter
         self._told: set[str] = set()  # uids of which was said that they wait
         self._away = ""  # why Redis did not answer in this run
-        self._ends_at: float | None = None  # the turn of this run, once it has begun, on the monotonic clock
-        # By uid, of indexes that are being deleted: how far that is, and when it was tried last.
-        self._walks: dict[str, Walk] = {}
-        self._tried_at: dict[str, float] = {}
+        self._turns = Turns[str]()  # of indexes that are being deleted, by uid
 
     async def hold(self, held: Held) -> bool:
         """False where it was to be held and has changed or gone meanwhile. Raises KubeFault."""
@@ -58,11 +54,12 @@ class Deletion:
         """A Redis that does not answer is asked once in a run, since many indexes that each wait for it would hold up
         everybody. `away` is why it has not answered in this one already, or "".
         """
-        self._away, self._ends_at = away, None
+        self._away = away
+        self._turns.begin_run()
 
     def tried_at(self, held: Held) -> float:
         """By which those come first in a run for which there was least time before."""
-        return self._tried_at.get(held.uid, 0.0)
+        return self._turns.tried_at(held.uid)
 
     async def settle(self, held: Held, why_in_use: str, *, may_forget: bool = True) -> bool:
         """Lets go what is not to be held any more, and deletes what it stands for. `why_in_use` says why some pod may
@@ -87,6 +84,7 @@ class Deletion:
         if left_behind is None or not await self._release(held):
             return False
         self._told.discard(held.uid)
+        self._turns.forget(held.uid)
         if left_behind:
             await self._emit(held, "Abandoned", self._why_let_go(held, left_behind))
         return True
@@ -118,25 +116,20 @@ class Deletion:
         """Whether nothing is left. Raises StoreFault and LeadershipLost."""
         if self._away:
             raise StoreFault(self._away)
-        now = monotonic()
-        self._ends_at = self._ends_at or now + TURN_S
-        if now >= self._ends_at:
-            return False
-        self._tried_at[held.uid] = now
-        index_id = held.identity.path
-        for name in await self._cache.names():
-            if wire.owner_of(name) == index_id:
-                await self._claim()
-                await self._cache.drop(name)
-                self._metrics.index_operations.labels("delete").inc()
-        walk = self._walks.setdefault(held.uid, Walk())
-        await self._claim()
-        await self._cache.forget(index_id, self._ends_at - now, walk)
-        if not walk.complete:
-            return False
-        log.info("forgotten", extra={"index": index_id, "keys": walk.deleted})
-        del self._walks[held.uid], self._tried_at[held.uid]
-        return True
+
+        async def delete(for_s: float, walk: Walk) -> None:
+            index_id = held.identity.path
+            for name in await self._cache.names():
+                if wire.owner_of(name) == index_id:
+                    await self._claim()
+                    await self._cache.drop(name)
+                    self._metrics.index_operations.labels("delete").inc()
+            await self._claim()
+            await self._cache.forget(index_id, for_s, walk)
+            if walk.complete:
+                log.info("forgotten", extra={"index": index_id, "keys": walk.deleted})
+
+        return await self._turns.go_on(held.uid, delete) is not None
 
     async def _claim(self) -> None:
         """Somebody who slept must not delete what has been remembered anew meanwhile."""

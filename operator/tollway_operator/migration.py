@@ -99,13 +99,15 @@ def needed(wanted: Snapshot, published: Mapping[str, Index]) -> Iterator[IndexVe
 
 
 def abandoned(found: Mapping[str, IndexFacts], published: Mapping[str, Index]) -> list[str]:
-    """Names of the versions in Redis that an index which was published does not use any more. They are dropped once
-    nobody runs anything else, and before one of them may be used again, since it lacks what was remembered meanwhile.
+    """Names of the versions in Redis that an index which was published does not use any more, or of which some has been
+    deleted already. They are dropped once nobody runs anything else, and before one of them may be used again, since it
+    lacks what was remembered meanwhile.
     """
     used = {wire.index_name(version) for index in published.values() for version in index.versions}
     return [
         name
         for name, facts in sorted(found.items())
         # One without a schema that we know is somebody else's, whatever its name.
-        if facts.schema is not None and wire.owner_of(name) in published and name not in used
+        if facts.being_dropped
+        or (facts.schema is not None and wire.owner_of(name) in published and name not in used)
     ]

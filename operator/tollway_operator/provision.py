@@ -89,9 +89,9 @@ def _names_of(version: IndexVersion) -> Iterator[IndexVersion]:
 def _is_free(version: IndexVersion, found: Mapping[str, IndexFacts]) -> bool:
     """Also where it is there already."""
     facts = found.get(wire.index_name(version))
-    return facts is None or (
-        facts.schema is not None and facts.schema.takes_the_same_as(IndexSchema.of(version))
-    )
+    if facts is None or (facts.schema is None and facts.being_dropped):
+        return True
+    return facts.schema is not None and facts.schema.takes_the_same_as(IndexSchema.of(version))
 
 
 def still_ours(published: Mapping[str, Index], found: Mapping[str, IndexFacts]) -> dict[str, Index]:
@@ -215,7 +215,7 @@ async def provision(
             left = abandoned(found, before)
             wanted = beside_others(wanted, found)
             versions = list(needed(wanted, before))
-            actions = plan(versions, found)
+            actions = plan((each for each in versions if wire.index_name(each) not in left), found)
             for why in (await apply(actions, cache)).values():
                 raise StoreFault(why)
             progress = await cache.progress(versions)

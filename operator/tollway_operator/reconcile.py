@@ -410,7 +410,8 @@ class Reconciler:
         left = abandoned(found, before)
         wanted = beside_others(compiled.wanted, found)
         versions = list(needed(wanted, before))
-        actions = [each for each in plan(versions, found) if each.version]
+        makeable = [each for each in versions if wire.index_name(each) not in left]
+        actions = [each for each in plan(makeable, found) if each.version]
         refused: dict[str, str] = {}
         if actions:
             await self._claim()

@@ -112,6 +112,10 @@ class IndexFacts:
     schema: IndexSchema | None
     entries: int
     memory_bytes: int
+    being_dropped: bool = False  # once begun it is gone through with; the index itself may be gone already
+
+
+_MARK: Final = IndexFacts(None, 0, 0, being_dropped=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +167,14 @@ class RedisStore:
         return min(facts, key=lambda each: each.soundness)
 
     async def indexes(self) -> dict[str, IndexFacts]:
-        """Our indexes by name: those that are on every node. Raises StoreFault."""
-        first, *others = await self._indexes_of_nodes()
-        return {
-            name: reduce(_together, (other[name] for other in others), facts)
-            for name, facts in first.items()
-            if all(name in other for other in others)
-        }
+        """Our indexes by name: those that are on every node, and those that are being dropped. Raises StoreFault."""
+        found = await self._indexes_of_nodes()
+        marks = {name for each in found for name, facts in each.items() if facts.being_dropped}
+        whole = set.intersection(*map(set, found)) - marks
+        indexes = {name: reduce(_together, (each[name] for each in found)) for name in whole}
+        for name in map(wire.dropped_under, marks):
+            indexes[name] = replace(indexes.get(name, _MARK), being_dropped=True)
+        return indexes
 
     async def create(self, version: IndexVersion) -> None:
         """Where it is there already it stays as it is. Raises StoreFault; StoreRefusal among them."""
@@ -179,30 +184,41 @@ class RedisStore:
         ]
         if version.algorithm is VectorAlgorithm.HNSW:
             parameters += ["M", version.m, "EF_CONSTRUCTION", version.ef_construction]
-        name = wire.index_name(version)
         words = [
             *("ON", "HASH", "PREFIX", 1, wire.vector_prefix(version)),
             *("SCHEMA", "partition", "TAG", "CASESENSITIVE"),
             *("embedding", "VECTOR", version.algorithm.upper(), len(parameters), *parameters),
         ]
         async with self._faults(f"create index version {version.name}"):
-            for node in await self._searched():
-                if name not in await _names(node):
-                    await _command(node.redis, "FT.CREATE", node.own(name), *words, unless="already exists")
+            await self._create(wire.index_name(version), *words)
+
+    async def _create(self, name: str, *words: str | int) -> None:
+        for node in await self._searched():
+            if name not in await _names(node):
+                await _command(node.redis, "FT.CREATE", node.own(name), *words, unless="already exists")
 
     async def names(self) -> set[str]:
-        """Our indexes, also those that are on some nodes only; none that only bears the name. Raises StoreFault."""
+        """Our indexes, also those that are on some nodes only, and what marks those that are being dropped; none that
+        only bears the name. Raises StoreFault.
+        """
         found = await self._indexes_of_nodes()
-        return {name for each in found for name, facts in each.items() if facts.schema is not None}
+        return {
+            name
+            for each in found
+            for name, facts in each.items()
+            if facts.schema is not None or facts.being_dropped
+        }
 
     async def _indexes_of_nodes(self) -> list[dict[str, IndexFacts]]:
-        """Raises StoreFault. Of thousands a few at a time, each with a deadline of its own."""
+        """Also marks, by names of their own. Raises StoreFault. Of thousands a few at a time, each with a deadline of
+        its own.
+        """
         async with self._faults("list its indexes", _LOOK_S):
             names = [(node.redis, await _names(node)) for node in await self._searched()]
         found: list[dict[str, IndexFacts]] = []
         for redis, on_node in names:
-            found.append({})
-            pending = list(on_node.items())
+            found.append({name: _MARK for name in on_node if name.startswith(wire.DROPPING_PREFIX)})
+            pending = [each for each in on_node.items() if each[0] not in found[-1]]
             while batch := pending[:_DESCRIBED_AT_ONCE]:
                 del pending[:_DESCRIBED_AT_ONCE]
                 async with self._faults(f"describe {len(batch)} of its {len(on_node)} indexes", _LOOK_S):
@@ -230,11 +246,15 @@ class RedisStore:
         return found
 
     async def drop_version(self, name: str, for_s: float = math.inf, walk: Walk | None = None) -> Walk:
-        """The vectors of an index version, what is noted of it and, last of all, its index, so that whoever was cut
-        short is found again by it. Ends and is gone on with as `forget`. Raises StoreFault.
+        """Deletes an index version: its index, its vectors, and what is noted of it. The index goes first, since it
+        would be made whole again for each vector that is taken out of it; so a mark stands from before that until the
+        end, by which what is left is found when whoever did this was cut short. Where there is no room for the mark the
+        index stays until the end in its place. Ends and is gone on with as `forget`. Raises StoreFault.
         """
-        version, walk = name.removeprefix(wire.INDEX_PREFIX), walk or Walk()
+        version, walk, mark = name.removeprefix(wire.INDEX_PREFIX), walk or Walk(), wire.dropping_name(name)
         attempted, prefix = f"delete index version {version}", wire.prefix_of_vectors(name)
+        if await self._is_marked(mark):
+            await self.drop(name)
         async with self._faults(attempted):
             for node in await self._nodes():
                 noted = [key for key in wire.reembedding_keys(version) if node.has(key)]
@@ -242,7 +262,19 @@ class RedisStore:
         await self._delete([f"{prefix}*"], re.compile(re.escape(prefix.encode())), attempted, walk, for_s)
         if walk.complete:
             await self.drop(name)
+            await self.drop(mark)
         return walk
+
+    async def _is_marked(self, mark: str) -> bool:
+        """Once it has been tried; False where there is no room. Raises StoreFault."""
+        async with self._faults("mark what is being dropped"):
+            try:
+                await self._create(
+                    mark, "ON", "HASH", "PREFIX", 1, mark, "SKIPINITIALSCAN", "SCHEMA", "partition", "TAG"
+                )
+            except OutOfMemoryError:
+                return False
+        return True
 
     async def forget(self, index_id: str, for_s: float = math.inf, walk: Walk | None = None) -> Walk:
         """Deletes the remembered answers of an index, the vectors of all its versions, how far those were filled, and
@@ -447,10 +479,13 @@ async def _command(node: Redis, *words: str | int, unless: str = "") -> Any:
 
 
 async def _names(node: _Node) -> dict[str, str]:
-    """What our indexes are called on one server. Names that hash elsewhere since slots were moved are of no use."""
+    """What our indexes and marks are called on one server. Names that hash elsewhere since slots were moved are of no
+    use.
+    """
     # Without the module there are none.
     listed = map(_text, await _command(node.redis, "FT._LIST", unless="unknown command") or ())
-    ours = [name for name in listed if name.startswith(wire.INDEX_PREFIX) and node.has(name)]
+    prefixes = (wire.INDEX_PREFIX, wire.DROPPING_PREFIX)
+    ours = [name for name in listed if name.startswith(prefixes) and node.has(name)]
     return {wire.name_of_all_shards(name): name for name in ours}
 
 

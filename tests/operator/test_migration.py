@@ -100,6 +100,8 @@ def test_only_versions_of_published_indexes_that_are_ours_are_abandoned() -> Non
     assert abandoned(found, {"default/answers": INDEXES["a"]}) == [wire.index_name(B)]
     assert abandoned(found, {"default/answers": standing("a+b Filling")}) == []
     assert abandoned(found, {}) == []
+    found[other] = IndexFacts(None, 0, 0, being_dropped=True)
+    assert abandoned(found, {}) == [other], "what was begun is gone through with, whoever has gone meanwhile"
 
 
 @dataclass

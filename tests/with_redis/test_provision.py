@@ -3,10 +3,13 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 
 import pytest
 import redis
+from redis.asyncio.connection import AbstractConnection
 
 from tests.dataplanes import Setup, compiled
 from tollway_api import wire
@@ -281,32 +284,112 @@ async def test_a_version_that_was_run_and_whose_name_something_else_bears_by_now
         assert b"title" in str(client.execute_command("FT.INFO", NAME)).encode(), "what is not ours stays"
 
 
-async def test_a_version_that_nobody_uses_any_more_goes_bit_by_bit_and_its_index_last(
+OTHER = compiled(SETUP.but(index={"vector": {"type": "Float16"}}).objects())
+OTHER_NAME = wire.index_name(OTHER.indexes[INDEX.id].version)
+
+
+async def both_with_vectors(
+    cache: EmbeddedRedis, ledger: EmbeddedRedis, client: redis.Redis, vectors: int
+) -> None:
+    """Two index versions, and so many vectors in the one that is to be dropped."""
+    for each in (WANTED, OTHER):
+        await provision(each, cache.url, ledger.url)
+    for number in range(vectors):
+        partition = wire.index_tag(INDEX.id) + f"{number:024x}"
+        vector = wire.vector_key(INDEX.version, partition, "e")
+        client.hset(vector, mapping={"partition": partition, "embedding": b"\0" * 1536})
+
+
+def vectors_left(client: redis.Redis) -> int:
+    return len(client.keys(f"{wire.vector_prefix(INDEX.version)}*"))
+
+
+async def test_a_version_that_nobody_uses_any_more_goes_bit_by_bit_and_its_index_first(
     cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
 ) -> None:
-    await provision(WANTED, cache_redis.url, ledger_redis.url)
-    other = compiled(SETUP.but(index={"vector": {"type": "Float16"}}).objects())
-    await provision(other, cache_redis.url, ledger_redis.url)
-    with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
-        for number in range(2_000):
-            partition = wire.index_tag(INDEX.id) + f"{number:024x}"
-            one = {"partition": partition, "embedding": b"\0" * 1536}
-            client.hset(wire.vector_key(INDEX.version, partition, "e"), mapping=one)
+    with redis.Redis("127.0.0.1", port=cache_redis.port, protocol=2) as client:
+        await both_with_vectors(cache_redis, ledger_redis, client, 2_000)
         dropping, left = Dropping(turn_s=0.0), [2_000]
         while left[-1]:
-            done = await provision(other, cache_redis.url, ledger_redis.url, other.indexes, dropping)
-            left.append(len(client.keys(f"{wire.vector_prefix(INDEX.version)}*")))
-            async with open_store(cache_redis.url, "cache") as store:
-                stands = NAME in await store.names()
-            assert done.is_settled is not stands, "it is gone on with, for as long as there is something left"
-            assert stands or not left[-1]
+            done = await provision(OTHER, cache_redis.url, ledger_redis.url, OTHER.indexes, dropping)
+            left.append(vectors_left(client))
+            names = set(map(bytes.decode, client.execute_command("FT._LIST")))
+            assert done.is_settled is (names == {OTHER_NAME}), "it is gone on with, while something is left"
+            assert NAME not in names
+            assert not (left[-1] and done.is_settled)
     assert len(left) > 3, "not much at once"
+
+
+async def test_whoever_drops_a_version_can_be_cut_short_anywhere_and_the_next_leaves_nothing_behind(
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version is wanted again, and is not begun with anew on top of what is left."""
+    send, sent, last = AbstractConnection.send_packed_command, 0, 1
+
+    async def cut(self: AbstractConnection, command: object, check_health: bool = True) -> None:
+        nonlocal sent
+        sent += 1
+        if sent > last:
+            raise redis.ConnectionError("cut short")
+        await send(self, command, check_health)  # type: ignore[arg-type]  # whatever it is given
+
+    with redis.Redis("127.0.0.1", port=cache_redis.port, protocol=2) as client:
+        for last in count(1):
+            await both_with_vectors(cache_redis, ledger_redis, client, 60)
+            sent = 0
+            with monkeypatch.context() as patch, suppress(StoreFault):
+                patch.setattr(AbstractConnection, "send_packed_command", cut)
+                async with open_store(cache_redis.url, "cache") as store:
+                    await store.drop_version(NAME)
+                break
+            published, beside = OTHER.indexes, None
+            while beside is None:
+                done = await provision(WANTED, cache_redis.url, ledger_redis.url, published)
+                published = done.snapshot.indexes
+                beside = published[INDEX.id].beside
+            assert beside.version == INDEX.version
+            assert vectors_left(client) == 0, last
+            assert set(map(bytes.decode, client.execute_command("FT._LIST"))) == {NAME, OTHER_NAME}
+    assert last > 10
+
+
+async def test_a_redis_that_is_full_and_evicts_nothing_gets_room_by_dropping_a_version(
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+) -> None:
+    with redis.Redis("127.0.0.1", port=cache_redis.port, protocol=2) as client:
+        await both_with_vectors(cache_redis, ledger_redis, client, 60)
+        as_it_was = client.config_get("maxmemory*")
+        try:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", 1_000_000)
+            done = await provision(OTHER, cache_redis.url, ledger_redis.url, OTHER.indexes)
+        finally:
+            for name in ("maxmemory", "maxmemory-policy"):
+                client.config_set(name, as_it_was[name])
+        assert done.is_settled
+        assert vectors_left(client) == 0
+        assert set(map(bytes.decode, client.execute_command("FT._LIST"))) == {OTHER_NAME}
+
+
+async def test_an_index_that_is_deleted_takes_along_the_mark_of_a_version_that_is_being_dropped(
+    cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+) -> None:
+    with redis.Redis("127.0.0.1", port=cache_redis.port, protocol=2) as client:
+        await both_with_vectors(cache_redis, ledger_redis, client, 1_000)
+        async with open_store(cache_redis.url, "cache") as store:
+            assert not (await store.drop_version(NAME, 0.0)).complete
+            names = await store.names()
+            assert names == {wire.dropping_name(NAME), OTHER_NAME}
+            assert {wire.owner_of(name) for name in names} == {INDEX.id}
+            for name in names:
+                await store.drop(name)
+        assert client.execute_command("FT._LIST") == []
 
 
 async def test_a_version_is_not_used_again_before_all_of_it_has_gone(
     cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
 ) -> None:
-    other = compiled(SETUP.but(index={"vector": {"type": "Float16"}}).objects())
+    other = OTHER
     for each in (WANTED, other):
         await provision(each, cache_redis.url, ledger_redis.url)
     with redis.Redis("127.0.0.1", port=cache_redis.port) as client:

@@ -3,9 +3,13 @@ are one.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import count
 
 import pytest
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError
 
 from tests.dataplanes import Setup, compiled
@@ -87,6 +91,38 @@ async def test_what_was_dropped_from_some_shards_is_still_found_and_dropped_from
         assert await store.names() == {NAME}
         await store.drop(NAME)
         assert await store.names() == set()
+
+
+async def test_whoever_drops_a_version_is_cut_short_anywhere_and_the_next_finds_what_is_left_on_every_shard(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = compiled(SETUP.but(index={"vector": {"type": "Float16"}}).objects())
+    send, sent, last = AbstractConnection.send_packed_command, 0, 1
+
+    async def cut(self: AbstractConnection, command: object, check_health: bool = True) -> None:
+        nonlocal sent
+        sent += 1
+        if sent > last:
+            raise RedisConnectionError("cut short")
+        await send(self, command, check_health)  # type: ignore[arg-type]  # whatever it is given
+
+    for last in count(5, step=5):
+        for each in (WANTED, other):
+            await provision(each, cluster.url, cluster.url)
+        remember(cluster, 9)
+        sent = 0
+        with monkeypatch.context() as patch, suppress(StoreFault):
+            patch.setattr(AbstractConnection, "send_packed_command", cut)
+            async with open_store(cluster.url, "cache") as store:
+                await store.drop_version(NAME)
+            break
+        while not (await provision(other, cluster.url, cluster.url, other.indexes)).is_settled:
+            pass
+        assert all(cluster.command(each, "KEYS", "tollway:1:vector:*") == [] for each in cluster.primaries), (
+            last
+        )
+        assert [len(each) for each in cluster.indexes()] == [1, 1, 1], "neither the index nor its mark"
+    assert last > 50
 
 
 async def test_a_shard_that_lost_its_index_gets_it_again(cluster: Cluster) -> None:
