@@ -133,6 +133,7 @@ class Reconciler:
         self._is_published = False  # whether what this run has compiled is
         self._pods_are_heard = False
         self._holds = Retries[Identity]()  # of indexes that could not be held
+        self._releases = Retries[Identity]()  # of those that could not be let go
         self._recalling = Recalling(parts.secrets, parts.publisher, parts.admin_token)
         self.ticked_at = monotonic()
         self._on_done = on_done
@@ -196,7 +197,8 @@ class Reconciler:
     @property
     def _longest_wait_s(self) -> float:
         rhythm_s = _STEP_S if self._is_moving else self._resync_s
-        return min(rhythm_s, max(FIRST_PAUSE_S, self._holds.due_in_s))
+        due_in_s = min(self._holds.due_in_s, self._releases.due_in_s)
+        return min(rhythm_s, max(FIRST_PAUSE_S, due_in_s))
 
     async def once(self) -> None:
         """One run. Raises OperatorError, once every step has had its turn that does not depend on what went wrong."""
@@ -345,36 +347,31 @@ class Reconciler:
         return Snapshot(self._namespace)
 
     async def _hold(self) -> None:
-        """One that cannot be held keeps no other waiting. Raises LeadershipLost."""
-        self._holds.keep_only({held.identity for held in self._parts.objects})
+        """Raises LeadershipLost."""
+        await self._each_index(self._parts.deletion.hold, self._holds, "cannot be held")
 
-        async def hold(held: Held) -> bool:
-            if not self._holds.is_due(held.identity):
-                return True
-            try:
-                is_as_seen = await self._parts.deletion.hold(held)
-            except KubeFault as fault:
-                log.warning("cannot be held", extra={"index": held.identity.path, "reason": str(fault)})
-                self._holds.failed(held.identity, fault)
-                return True
-            self._holds.succeeded(held.identity)
-            return is_as_seen
-
-        await self._each_index(hold)
-
-    async def _each_index(self, work: Callable[[Held], Awaitable[bool]]) -> None:
-        """What one object needs must not keep another from it, so the fault is raised after all have had their turn.
-        `work` is False where an object has changed meanwhile, or there was not the time for all of it.
+    async def _each_index(
+        self, work: Callable[[Held], Awaitable[bool]], retries: Retries[Identity], complaint: str
+    ) -> None:
+        """What one object needs must not keep another from it: what the API server will not do is tried again after
+        pauses of its own, and that Redis does not answer is raised after all have had their turn. `work` is False where
+        an object has changed meanwhile, or there was not the time for all of it. Raises StoreFault and LeadershipLost.
         """
-        fault: OperatorError | None = None
+        fault: StoreFault | None = None
         indexes = [each for each in self._parts.objects if each.identity.kind == semantic_cache_index.KIND]
-        for held in sorted(indexes, key=self._parts.deletion.tried_at):
+        retries.keep_only({held.identity for held in indexes})
+        due = [held for held in indexes if retries.is_due(held.identity)]
+        for held in sorted(due, key=self._parts.deletion.tried_at):
             self.ticked_at = monotonic()
             self._parts.leadership.fence()
             try:
                 if not await work(held):
                     self.wake()  # also where what has changed is a status of our own, of which no event is news
-            except (StoreFault, KubeFault) as found:
+                retries.succeeded(held.identity)
+            except KubeFault as found:
+                log.warning(complaint, extra={"index": held.identity.path, "reason": str(found)})
+                retries.failed(held.identity, found)
+            except StoreFault as found:
                 fault = found
         if fault is not None:
             raise fault
@@ -505,7 +502,7 @@ class Reconciler:
             return await deletion.settle(held, used, may_forget=not still_named)
 
         deletion.begin_run(self._store.fault)
-        await self._each_index(settle)
+        await self._each_index(settle, self._releases, "cannot be let go")
 
     def _why_in_use(self, head: Head | None) -> str:
         """Of an index that is deleted: why some pod may still write into it, or "". Nobody knows before it is known

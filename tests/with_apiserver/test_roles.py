@@ -60,6 +60,27 @@ def test_an_index_that_may_not_be_held_is_not_made_and_says_why(installation: In
         assert len(client.execute_command("FT._LIST")) == 1
 
 
+def test_an_index_that_may_not_be_let_go_keeps_nothing_else_waiting_and_is_tried_again(
+    installation: Installation,
+) -> None:
+    with ExitStack() as stack, installation.light_pod("dp-1") as pod:
+        stack.callback(installation.prepare)
+        operator = stack.enter_context(installation.operator())
+        installation.apply(*SETUP.objects())
+        installation.until_ready()
+        installation.take(
+            "clusterrole", lambda rule: rule["verbs"] == ["patch"] and len(rule["resources"]) == 1
+        )
+        installation.kubectl("delete", "sci", "answers", "--wait=false")
+        wait_for(lambda: operator.logged("would not write the finalizers"), "it has been tried")
+        before = pod.revision
+        installation.apply(SETUP.but(policy={"priority": 7}).objects()[1])
+        wait_for(lambda: pod.revision != before, "others are served")
+        wait_for(lambda: waits_s(operator) == 0, "no run fails for it")
+        installation.prepare()
+        wait_for(lambda: not installation.get("SemanticCacheIndex", "answers"), "it is let go", 40)
+
+
 @dataclass(frozen=True, order=True)
 class Permission:
     """Of an account: what it may do, or did."""
