@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
@@ -23,6 +24,20 @@ log = logging.getLogger(__name__)
 
 _SOON_S: Final = 0.5
 _AFTER_FAULT_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """Of a kind that cannot be listed."""
+
+    fault: KubeFault
+    since: float  # on the monotonic clock
+    pause_s: float  # until it is tried again
+
+    @property
+    def lacks_from(self) -> float:
+        """From when on it is taken for something that somebody must see to."""
+        return self.since + (0.0 if isinstance(self.fault, NotFound | Forbidden) else LASTS_S)
 
 
 class Watches:
@@ -40,11 +55,15 @@ class Watches:
         self._objects = objects
         self._namespaces = namespaces
         self._stale_after_s = stale_after_s
+        self._rhythm_s = stale_after_s / 4  # in which is looked whether a watch tells everything
         self._on_news = on_news
         self._begun_anew = asyncio.Event()
         self.complete = False
-        self._faults: dict[str, KubeFault] = {}  # why kinds could not be listed the last time
-        self._failing_since: dict[str, float] = {}  # by kinds that could not
+        self._failing: dict[str, _Failing] = {}  # by kinds that could not be listed the last time
+        self._behind = set(SPEC_OF_KIND)  # kinds of which not everything listed had come the last time
+        # When each is to be listed again, on the monotonic clock; at once where nothing is said.
+        self._due: dict[str, float] = {}
+        self._lacked = ""  # what was said of that last
         self._agreed: dict[str, float] = dict.fromkeys(SPEC_OF_KIND, monotonic())
         # When nothing could be known of a kind last, whatever its watch told.
         self._excused: dict[str, float] = {}
@@ -52,27 +71,23 @@ class Watches:
     @property
     def fault(self) -> str:
         """Why kinds could not be listed the last time; "" when all could."""
-        return "; ".join(map(str, self._faults.values()))
+        return "; ".join(str(each.fault) for each in self._failing.values())
 
     @property
     def unlistable(self) -> frozenset[str]:
         """Kinds that could not be listed the last time."""
-        return frozenset(self._faults)
+        return frozenset(self._failing)
 
     @property
     def undefined(self) -> list[str]:
         """Kinds whose definitions are gone."""
-        return [kind for kind, fault in self._faults.items() if isinstance(fault, NotFound)]
+        return [kind for kind, each in self._failing.items() if isinstance(each.fault, NotFound)]
 
     @property
     def lacking(self) -> str:
         """Why kinds cannot be listed until somebody sees to that, as far as can be told, or ""."""
-        before = monotonic() - LASTS_S
-        return "; ".join(
-            str(fault)
-            for kind, fault in self._faults.items()
-            if isinstance(fault, NotFound | Forbidden) or self._failing_since[kind] <= before
-        )
+        now = monotonic()
+        return "; ".join(str(each.fault) for each in self._failing.values() if each.lacks_from <= now)
 
     @property
     def ages_s(self) -> dict[str, float]:
@@ -93,18 +108,40 @@ class Watches:
     async def run(self) -> None:
         """Runs for the life of the process."""
         while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(await self.look()):
+                    await self._begun_anew.wait()
+            await asyncio.sleep(_SOON_S)
+
+    async def look(self) -> float:
+        """At the kinds that are due, each by itself: one that cannot be listed after pauses that grow, one that has
+        fallen behind at once, and another after a while, or when a watch has begun anew. For how many seconds there is
+        nothing more to be done.
+        """
+        if self._begun_anew.is_set():
             self._begun_anew.clear()
-            behind = [kind for kind in SPEC_OF_KIND if not await self._agrees(kind)]
-            if not behind and not self.complete:
-                self.complete = True
-                log.info("complete", extra={"objects": len(self._objects)})
-                self._on_news()
-            if self.complete and not behind:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._stale_after_s / 4):
-                        await self._begun_anew.wait()
-            pauses_s = (max(_AFTER_FAULT_S, fault.retry_after_s) for fault in self._faults.values())
-            await asyncio.sleep(max(pauses_s, default=_SOON_S))
+            # The API server may have asked for time.
+            self._due = {
+                kind: self._due[kind] for kind, each in self._failing.items() if each.fault.retry_after_s
+            }
+        for kind in [each for each in SPEC_OF_KIND if self._due.get(each, 0.0) <= monotonic()]:
+            if await self._agrees(kind):
+                self._behind.discard(kind)
+                pause_s = self._rhythm_s
+            else:
+                self._behind.add(kind)
+                pause_s = self._failing[kind].pause_s if kind in self._failing else 0.0
+            self._due[kind] = monotonic() + pause_s
+        if not self._behind and not self.complete:
+            self.complete = True
+            log.info("complete", extra={"objects": len(self._objects)})
+            self._on_news()
+        if self.lacking != self._lacked:
+            self._lacked = self.lacking
+            self._on_news()  # also when only time has passed, since deletions wait for that no longer
+        now = monotonic()
+        turns = [each.lacks_from for each in self._failing.values() if each.lacks_from > now]
+        return max(0.0, min(*self._due.values(), *turns) - now)
 
     async def _agrees(self, kind: str) -> bool:
         """Whether everything listed has come over the watch, in that version or a later one."""
@@ -114,9 +151,9 @@ class Watches:
             before = self._objects.of_kind(kind, namespaces)
             listed = await self._kube.versions(kind, namespaces)
         except KubeFault as fault:
-            before_it, self._faults[kind] = self._faults.get(kind), fault
-            self._failing_since.setdefault(kind, asked)
-            if str(fault) != str(before_it):
+            last = self._failing.get(kind)
+            self._failing[kind] = _failing(fault, last, asked, self._rhythm_s)
+            if last is None or str(fault) != str(last.fault):
                 log.warning("cannot be listed", extra={"kind": kind, "reason": str(fault)})
                 self._on_news()
             # Where it is not defined, or the API server is away or cannot list it, nothing can be known of the kind,
@@ -124,8 +161,7 @@ class Watches:
             if not isinstance(fault, Forbidden):
                 self._excused[kind] = monotonic()
             return False
-        self._faults.pop(kind, None)
-        self._failing_since.pop(kind, None)
+        self._failing.pop(kind, None)
         known = self._objects.of_kind(kind, namespaces)
         if gone := [uid for uid in before.keys() - listed.keys() if uid in known]:
             log.info("deleted unheard", extra={"kind": kind, "objects": len(gone)})
@@ -137,3 +173,8 @@ class Watches:
             return False
         self._agreed[kind] = asked
         return True
+
+
+def _failing(fault: KubeFault, last: _Failing | None, asked: float, longest_s: float) -> _Failing:
+    pause_s = min(last.pause_s * 2, longest_s) if last else _AFTER_FAULT_S
+    return _Failing(fault, last.since if last else asked, max(pause_s, fault.retry_after_s))

@@ -19,8 +19,10 @@ class Kube:
 
     def __init__(self) -> None:
         self.faults: dict[str, KubeFault] = {}
+        self.listed: list[str] = []
 
     async def versions(self, kind: str, _namespaces: Sequence[str]) -> dict[str, int]:
+        self.listed.append(kind)
         if fault := self.faults.get(kind):
             raise fault
         return {kind: 2}
@@ -131,6 +133,62 @@ async def test_a_kind_that_cannot_be_listed_lacks_at_once_where_that_cannot_pass
     operator.kube.faults = {"TenantBudget": KubeFault("500")}
     await operator.look()
     assert operator.watches.lacking == ""
+
+
+async def test_a_kind_that_cannot_be_listed_is_tried_after_growing_pauses_and_the_others_at_their_rhythm(
+    clock: Callable[[float], None],
+) -> None:
+    operator = Operator()
+    operator.watch(*operator.watches.ages_s)
+    operator.kube.faults["TenantBudget"] = KubeFault("500")
+    for _ in range(240):
+        await operator.watches.look()
+        clock(0.5)
+    times = {kind: operator.kube.listed.count(kind) for kind in operator.watches.ages_s}
+    assert times["RoutingPolicy"] == times["SemanticCacheIndex"] == 120 / (STALE_S / 4)
+    assert times["RoutingPolicy"] <= times["TenantBudget"] <= times["RoutingPolicy"] + 2
+    operator.kube.faults = {}
+    clock(await operator.watches.look())
+    await operator.watches.look()
+    assert operator.watches.complete
+    assert not operator.watches.fault
+
+
+async def test_when_a_watch_begins_anew_all_kinds_are_looked_at_but_those_for_which_time_was_asked(
+    clock: Callable[[float], None],
+) -> None:
+    operator = Operator()
+    operator.watch(*operator.watches.ages_s)
+    operator.kube.faults = {"TenantBudget": KubeFault("429", 9.0), "RoutingPolicy": KubeFault("500")}
+    await operator.watches.look()
+    operator.kube.listed.clear()
+    assert await operator.watches.look() == 1
+    assert operator.kube.listed == []
+    operator.watches.began_anew()
+    await operator.watches.look()
+    assert set(operator.kube.listed) == {"SemanticCacheIndex", "RoutingPolicy"}
+    clock(9)
+    await operator.watches.look()
+    assert "TenantBudget" in operator.kube.listed
+
+
+async def test_a_kind_that_begins_to_lack_by_time_alone_wakes_who_waits_for_that(
+    clock: Callable[[float], None],
+) -> None:
+    operator = Operator()
+    operator.watch(*operator.watches.ages_s)
+    operator.kube.faults["TenantBudget"] = KubeFault("500")
+    waited, news = 0.0, 0
+    while waited < LASTS_S:
+        assert operator.watches.lacking == ""
+        pause_s = await operator.watches.look()
+        news = operator.news
+        waited += pause_s
+        clock(pause_s)
+    assert waited == LASTS_S, "it looks again in time"
+    await operator.watches.look()
+    assert operator.watches.lacking == "500"
+    assert operator.news == news + 1
 
 
 async def test_why_a_kind_cannot_be_listed_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
