@@ -292,6 +292,7 @@ class VersionState(StrEnum):
     BUILDING = "Building"
     ACTIVE = "Active"
     DRAINING = "Draining"
+    KEPT = "Kept"
 
 
 class VersionStatus(Spec):
@@ -303,7 +304,8 @@ class VersionStatus(Spec):
     fingerprint: str = Field(max_length=64, description="Names the embedding space.")
     dimensions: int = Field(ge=1, description="Length of its vectors.")
     state: VersionState = Field(
-        description="Building: being filled. Active: lookups use it. Draining: about to be dropped."
+        description="Building: being filled. Active: lookups use it. Draining: about to be dropped. Kept: used again "
+        "once the object, which is left out of what is published, is not any more."
     )
     progress: int | None = Field(
         default=None,

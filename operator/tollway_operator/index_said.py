@@ -45,6 +45,14 @@ def unheld(why: str) -> Said | None:
     return (ConditionStatus.FALSE, ConditionReason.NOT_HELD, message) if why else None
 
 
+def left_out(why: ConditionReason, until: str, kept: Index | None, store: StoreView) -> Said:
+    """Of an index that is left out of what is published; `kept` is as what it was run last."""
+    fate = "a version is made for it"
+    if kept is not None and wire.index_name(kept.version) in store.indexes:
+        fate = f"version {kept.version.name} is kept, and used again"
+    return ConditionStatus.UNKNOWN, why, f"It is left out of what is published; {fate} once {until}."
+
+
 def index_ready(index: Index | None, store: StoreView, held_up: str) -> Said:
     """`index` is None before it is published; `held_up` is why pods may run what was published before, if it lasts."""
     false, unknown = ConditionStatus.FALSE, ConditionStatus.UNKNOWN

@@ -32,7 +32,7 @@ from tollway_api.tenant_budget import LimitStatus, TenantBudgetSpec, TenantBudge
 from tollway_api.windows import Usage
 from tollway_operator.accuracy_said import accuracy_met, accuracy_status
 from tollway_operator.coverage import Coverage, Covering
-from tollway_operator.index_said import StoreView, index_ready, redis_sound, unheld
+from tollway_operator.index_said import StoreView, index_ready, left_out, redis_sound, unheld
 from tollway_operator.objects import Edition, Held
 from tollway_operator.provision import WarningReason
 
@@ -195,13 +195,14 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
 def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     index = view.snapshot.indexes.get(held.identity.path) if _is_published(held, view) else None
     programmed = _programmed(held, view, _coverage(held, view))
+    kept, why = view.snapshot.left_out.get(held.identity.path), _why_left_out(held, view)
+    said = unheld(view.unheld.get(held.identity, "")) or (why and left_out(*why, kept, view.store))
     ready = _left_alone(held, ConditionType.INDEX_READY) or _Draft(
-        ConditionType.INDEX_READY,
-        *(unheld(view.unheld.get(held.identity, "")) or index_ready(index, view.store, view.held_up)),
+        ConditionType.INDEX_READY, *(said or index_ready(index, view.store, view.held_up))
     )
     drafts = [*_standing(held, view), ready, programmed]
     versions = (
-        _versions(held, index, view.store)
+        _versions(held, index, kept, view.store)
         if view.store.seen
         else _listed_in(held.status, "versions", _VERSIONS)  # as an operator before this one saw them
     )
@@ -238,13 +239,14 @@ def _last_purge(held: Held, view: View) -> PurgeStatus | None:
     )
 
 
-def _versions(held: Held, index: Index | None, store: StoreView) -> list[VersionStatus]:
+def _versions(held: Held, index: Index | None, kept: Index | None, store: StoreView) -> list[VersionStatus]:
     versions = []
     for name, facts in sorted(store.indexes.items()):
         # One without a schema that we know is somebody else's, whatever its name.
         if wire.owner_of(name) == held.identity.path and facts.schema is not None:
             version = name.removeprefix(wire.INDEX_PREFIX)
-            state = _state_of(version, index)
+            is_kept = kept is not None and version in {each.name for each in kept.versions}
+            state = VersionState.KEPT if is_kept else _state_of(version, index)
             is_building = state is VersionState.BUILDING
             progress = store.progress.get(version)
             versions.append(
@@ -318,11 +320,8 @@ def _run_by_pods(held: Held, view: View, coverage: Coverage | None) -> _Draft:
     def draft(status: ConditionStatus, reason: ConditionReason, message: str) -> _Draft:
         return _Draft(ConditionType.PROGRAMMED, status, reason, message)
 
-    errors = [each for each in view.problems.get(held.identity, ()) if each.severity is Severity.ERROR]
-    if errors:
-        unresolved = all(each.reason in _UNRESOLVED for each in errors)
-        reason = ConditionReason.NOT_RESOLVED if unresolved else ConditionReason.NOT_ACCEPTED
-        until = "what it names is there" if unresolved else "it is mended"
+    if why := _why_left_out(held, view):
+        reason, until = why
         return draft(ConditionStatus.FALSE, reason, _left_out(held, view, until))
     if coverage is None and not view.publish_fault:
         return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")
@@ -343,6 +342,16 @@ def _run_by_pods(held: Held, view: View, coverage: Coverage | None) -> _Draft:
     counts = f"{coverage.acknowledged}/{coverage.ready} pods on {coverage.revision}; {coverage.trouble}"
     reason = ConditionReason.REJECTED_BY_POD if coverage.rejected else ConditionReason.WAITING_FOR_PODS
     return draft(ConditionStatus.FALSE, reason, counts)
+
+
+def _why_left_out(held: Held, view: View) -> tuple[ConditionReason, str] | None:
+    """And until when."""
+    errors = [each for each in view.problems.get(held.identity, ()) if each.severity is Severity.ERROR]
+    if not errors:
+        return None
+    if all(each.reason in _UNRESOLVED for each in errors):
+        return ConditionReason.NOT_RESOLVED, "what it names is there"
+    return ConditionReason.NOT_ACCEPTED, "it is mended"
 
 
 def _left_out(held: Held, view: View, until: str) -> str:

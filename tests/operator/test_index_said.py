@@ -1,15 +1,20 @@
-"""What is said of an index whose embedding is being changed, while some pod keeps it waiting."""
+"""What is said of an index whose embedding is being changed, or that is left out."""
 
 from dataclasses import replace
 
 import pytest
 
-from tests.dataplanes import Setup, compiled
+from tests.dataplanes import Setup, compiled, manifest
 from tollway_api import wire
+from tollway_api.meta import Identity
+from tollway_api.problems import Problem, ProblemReason
 from tollway_api.reembedding import Progress
-from tollway_api.snapshot import Beside, Stage
+from tollway_api.snapshot import Beside, Index, Snapshot, Stage
+from tollway_operator.coverage import Publications
 from tollway_operator.index_said import StoreView, index_ready
+from tollway_operator.objects import Objects
 from tollway_operator.redis_store import IndexFacts, IndexSchema
+from tollway_operator.status import View, status_of
 
 A, B = (
     compiled(Setup("http://a/v1", "http://b/v1", index=index).objects()).indexes["default/answers"]
@@ -41,3 +46,41 @@ def test_what_keeps_it_from_being_filled_comes_first() -> None:
 
 def test_an_index_that_is_not_on_its_way_waits_for_nobody() -> None:
     assert index_ready(A, STORE, HELD_UP)[1] == "IndexReady"
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "until"),
+    [
+        (ProblemReason.INVALID, "NotAccepted", "it is mended"),
+        (ProblemReason.MISSING_SECRET, "NotResolved", "what it names is there"),
+    ],
+)
+@pytest.mark.parametrize("kept", [A, None], ids=["it has been run", "it never was"])
+def test_of_an_index_that_is_left_out_is_said_why_and_what_becomes_of_its_version(
+    reason: ProblemReason, said: str, until: str, kept: Index | None
+) -> None:
+    objects, identity = Objects(), Identity("SemanticCacheIndex", "default", "answers")
+    metadata = {
+        "name": "answers", "namespace": "default", "uid": "u", "generation": 2, "resourceVersion": "2",
+    }  # fmt: skip
+    objects.put({**manifest("SemanticCacheIndex", "answers", {}), "metadata": metadata})
+    (held,) = objects
+    view = View(
+        snapshot=Snapshot("default", left_out={A.id: kept} if kept else {}),
+        problems={identity: [Problem(identity, "spec", reason, "it is wrong")]},
+        editions={identity: held.edition},
+        covering=Publications().coverage([]),
+        publish_fault="",
+        pods_unknown="",
+        store=replace(STORE, indexes={wire.index_name(A.version): STORE.indexes[wire.index_name(A.version)]}),
+        usage={},
+        usage_fault="",
+        lookups={},
+        now="2026-01-01T00:00:00Z",
+    )
+    status = status_of(held, view)
+    ready = next(each for each in status["conditions"] if each["type"] == "IndexReady")
+    fate = f"version {A.version.name} is kept, and used again" if kept else "a version is made for it"
+    message = f"It is left out of what is published; {fate} once {until}."
+    assert (ready["status"], ready["reason"], ready["message"]) == ("Unknown", said, message)
+    assert [each["state"] for each in status["versions"]] == ["Kept" if kept else "Draining"]

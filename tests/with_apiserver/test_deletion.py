@@ -57,6 +57,10 @@ def test_a_new_embedding_whose_secret_comes_later_is_migrated_to_from_what_was_p
         (before,) = published().values()
         installation.apply(SETUP.but(index={"embedding": outside}).objects()[0])
         wait_for(lambda: published() == {}, "it is left out", 20)
+        said = installation.until("SemanticCacheIndex", "answers", "IndexReady", "NotResolved")
+        assert f"version {before.version.name} is kept, and used again once" in said["message"]
+        (version,) = installation.get("SemanticCacheIndex", "answers")["status"]["versions"]
+        assert version["state"] == "Kept"
         if restarted:
             operator.process.stop(signal.SIGKILL)
             installation.expire_lease()
