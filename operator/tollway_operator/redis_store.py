@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import translate
 from functools import reduce
@@ -342,11 +342,11 @@ class RedisStore:
         """Whether this leadership may write: no later one has claimed. Raises StoreFault."""
         async with self._faults("claim it"):
             node = await self._node_of(wire.FENCE_KEY)
-            try:
+            with suppress(OutOfMemoryError):
                 return bool(await node.redis.eval(_CLAIM, 1, wire.FENCE_KEY, fence, wire.MOST_FENCE))
-            except OutOfMemoryError:
-                claim = _WITHOUT_ROOM + _CLAIM
-                return bool(await node.redis.eval(claim, 1, wire.FENCE_KEY, fence, wire.MOST_FENCE))
+        async with self._faults("claim it although it is full, which needs Redis 7 or later"):
+            claim = _WITHOUT_ROOM + _CLAIM
+            return bool(await node.redis.eval(claim, 1, wire.FENCE_KEY, fence, wire.MOST_FENCE))
 
     async def accounts(self, tenants: Sequence[Tenant]) -> tuple[int, list[Account | None]]:
         """The ledger's time in milliseconds, and of each tenant what it recorded; None where somebody has put something

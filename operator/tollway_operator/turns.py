@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from tollway_operator.redis_store import Walk
 
-TURN_S: Final = 2.0  # of each run
+TURN_S: Final = 0.5  # of each run; a change that comes meanwhile waits for two at most
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 

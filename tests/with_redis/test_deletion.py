@@ -9,7 +9,7 @@ from tests.dataplanes import Setup, compiled, manifest
 from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator.deletion import FINALIZER, Deletion
-from tollway_operator.errors import LeadershipLost, StoreFault
+from tollway_operator.errors import KubeFault, LeadershipLost, StoreFault
 from tollway_operator.kube import Moment
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects
@@ -153,6 +153,32 @@ async def test_a_redis_that_is_full_and_evicts_nothing_gets_room_by_deleting_an_
             assert kube.told == [], "nothing is left behind"
 
 
+async def test_a_redis_that_is_full_and_too_old_to_be_written_to_is_said_to_be(
+    cache_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before 7, Redis takes the line of a script that asks for that for a mistake."""
+    evaluate = redis.asyncio.Redis.eval
+
+    async def as_before_7(self: redis.asyncio.Redis, script: str, keys: int, *more: str | int) -> object:
+        if script.startswith("#!"):
+            raise redis.ResponseError("Error compiling script: unexpected symbol near '#'")
+        return await evaluate(self, script, keys, *more)
+
+    monkeypatch.setattr(redis.asyncio.Redis, "eval", as_before_7)
+    with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
+        as_it_was = client.config_get("maxmemory*")
+        async with open_store(cache_redis.url, "cache") as store:
+            try:
+                client.config_set("maxmemory-policy", "noeviction")
+                client.config_set("maxmemory", 1_000_000)
+                with pytest.raises(StoreFault, match="although it is full, which needs Redis 7 or later"):
+                    await store.claim(5)
+            finally:
+                for name in ("maxmemory", "maxmemory-policy"):
+                    client.config_set(name, as_it_was[name])
+            assert await store.claim(5), "where there is room it is as any other"
+
+
 async def test_what_takes_long_is_deleted_bit_by_bit_and_nothing_of_others(
     cache_redis: EmbeddedRedis,
 ) -> None:
@@ -180,7 +206,8 @@ async def test_what_takes_long_is_deleted_bit_by_bit_and_nothing_of_others(
 class Large:
     """A Redis in which one index takes longer than a run has time for."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns: int = 2) -> None:
+        self.turns = turns
         self.walks: list[Walk] = []
 
     async def names(self) -> set[str]:
@@ -190,9 +217,31 @@ class Large:
         return True
 
     async def forget(self, _index_id: str, _for_s: float, walk: Walk) -> Walk:
-        walk.complete = bool(self.walks)
         self.walks.append(walk)
+        walk.complete = len(self.walks) == self.turns
         return walk
+
+
+async def test_what_is_deleted_already_is_not_looked_for_again_when_only_the_object_cannot_be_let_go() -> (
+    None
+):
+    class Refuses(Kube):
+        async def set_finalizers(self, _identity: object, _version: object, finalizers: object) -> str:
+            if not self.written:
+                self.written.append(None)
+                raise KubeFault("it would not write the finalizers: 500")
+            return await super().set_finalizers(_identity, _version, finalizers)
+
+    kube, large = Refuses(), Large(turns=1)
+    deletion = Deletion(kube, large, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    held = index({}, [FINALIZER], "2026-01-01T00:00:00Z")
+    deletion.begin_run("")
+    with pytest.raises(KubeFault):
+        await deletion.settle(held, "")
+    deletion.begin_run("")
+    assert await deletion.settle(held, "")
+    assert kube.written == [None, []]
+    assert len(large.walks) == 1
 
 
 async def test_an_index_that_is_not_deleted_in_one_run_is_gone_on_with_in_the_next_after_all_others() -> None:
