@@ -8,7 +8,7 @@ keeps each group on one shard.
 import hashlib
 import re
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from tollway_api.error_control import SLICES
@@ -233,10 +233,18 @@ def served_key(index_id: str, request_id: str) -> str:
     return f"{label_prefix(index_id)}served:{request_id}"
 
 
-def ledger_keys(tenant: TenantName) -> tuple[str, str, str]:
-    """The tenant's spend, the holds of requests under way, and when each hold expires."""
+class LedgerKeys(NamedTuple):
+    """Where a tenant's account stands; `ledger.lua` says what is there."""
+
+    spent: str
+    holds: str
+    expiry: str
+    finished: str
+
+
+def ledger_keys(tenant: TenantName) -> LedgerKeys:
     base = f"{_PREFIX}:ledger:{{{tenant}}}"
-    return f"{base}:spent", f"{base}:holds", f"{base}:expiry"
+    return LedgerKeys(*(f"{base}:{name}" for name in LedgerKeys._fields))
 
 
 def counted_as(limit: Limit) -> str:

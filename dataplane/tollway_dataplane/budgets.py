@@ -69,7 +69,10 @@ class Budgets:
         if not hold.standing:
             return
         try:
-            await self._ledger.settle(hold.tenant, hold.id, self._amounts(hold, usage, int(answered)))
+            if usage == NO_USAGE and not answered:
+                await self._ledger.release(hold.tenant, hold.id)
+            else:
+                await self._ledger.settle(hold.tenant, hold.id, self._amounts(hold, usage, int(answered)))
         except LedgerFault:
             self._on_unsettled()
 

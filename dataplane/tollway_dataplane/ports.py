@@ -15,7 +15,7 @@ from tollway_api.error_control import Tally
 from tollway_api.parts import Head
 from tollway_api.reembedding import Progress
 from tollway_api.snapshot import Accuracy, Embedding, Index, IndexVersion, Model, Tenant
-from tollway_dataplane.core.budgeting import Denied
+from tollway_dataplane.core.budgeting import Denied, Taken
 from tollway_dataplane.core.facts import JsonObject, Turn, Usage, choices_in
 from tollway_dataplane.core.judge import View
 from tollway_dataplane.core.reading import Encoded, WordVectors
@@ -258,13 +258,26 @@ class MakeEmbedder(Protocol):
 
 
 class Ledger(Protocol):
-    """Counts what tenants spend, atomically over all their limits. Every method raises LedgerFault."""
+    """Counts what tenants spend, atomically over all their limits. Amounts are one per limit, in the tenant's order.
+    Whatever is asked twice for one id changes nothing the second time. Every method raises LedgerFault.
+    """
 
     async def hold(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
-        """Reserves `amounts`, one per limit, or nothing at all when one of them has no room."""
+        """Reserves `amounts`, or nothing at all when a limit has no room."""
+
+    async def extend(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
+        """Reserves `amounts` in all from now on, or what is reserved already when a limit has no room."""
 
     async def settle(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> None:
-        """Frees the hold and counts what was really used, whether or not the hold still stood."""
+        """Frees the hold and counts what was really used, whether or not the hold still stood. It is asked for again
+        when the ledger did not say that it has done so.
+        """
+
+    async def release(self, tenant: Tenant, hold_id: str) -> None:
+        """Frees the hold of a call that cost nothing, in the same way."""
+
+    async def read(self, tenant: Tenant) -> Sequence[Taken]:
+        """What is used and held of each limit."""
 
 
 class Operation(StrEnum):

@@ -357,11 +357,11 @@ class RedisStore:
             now_ms = seconds * 1_000 + micros // 1_000
             pipeline = self._redis.pipeline(transaction=False)
             for tenant in tenants:
-                spent, holds, expiry = wire.ledger_keys(tenant.name)
+                keys = wire.ledger_keys(tenant.name)
                 # First which have expired: one that is removed meanwhile is then in no sum either.
-                pipeline.zrangebyscore(expiry, "-inf", now_ms)
-                pipeline.hgetall(holds)
-                pipeline.hgetall(spent)
+                pipeline.zrangebyscore(keys.expiry, "-inf", now_ms)
+                pipeline.hgetall(keys.holds)
+                pipeline.hgetall(keys.spent)
             # One tenant's account may be damaged in any way, and then it alone is not known.
             replies = await pipeline.execute(raise_on_error=False)
             if replies and all(isinstance(reply, ResponseError) for reply in replies):

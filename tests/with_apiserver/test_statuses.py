@@ -84,7 +84,7 @@ MISTAKES = (
 
 
 def test_an_account_that_somebody_has_damaged_is_its_own_tenants_trouble(installation: Installation) -> None:
-    damaged, _, _ = wire.ledger_keys(TenantName("acme"))
+    damaged = wire.ledger_keys(TenantName("acme")).spent
     setup = SETUP.but(beta={"limits": LIMITS})
     with (
         installation.light_pod("dp-1"),

@@ -54,10 +54,10 @@ async def test_a_hold_that_the_ledger_would_give_back_is_not_shown(reader: Usage
     await ledger.hold(acme, "stands", [2])
     await ledger.hold(acme, "dead", [5])
     await until(lambda: shown(reader, ACME) == [(0, 7)])
-    _, holds, expiry = wire.ledger_keys(ACME)
-    await redis.zadd(expiry, {"dead": 1})
+    keys = wire.ledger_keys(ACME)
+    await redis.zadd(keys.expiry, {"dead": 1})
     await until(lambda: shown(reader, ACME) == [(0, 2)])
-    assert await redis.hexists(holds, "dead"), "the next request removes it"
+    assert await redis.hexists(keys.holds, "dead"), "the next request removes it"
     await ledger.hold(acme, "next", [1])
     await until(lambda: shown(reader, ACME) == [(0, 3)])
 
@@ -67,7 +67,7 @@ async def test_an_account_that_somebody_has_damaged_is_not_known_and_all_others_
     reader: UsageReader, redis: Redis, bucket: str, amount: str
 ) -> None:
     await until(lambda: reader.usage.keys() == {ACME, BETA})
-    spent, _, _ = wire.ledger_keys(ACME)
+    spent = wire.ledger_keys(ACME).spent
     field = f"{wire.counted_as(SNAPSHOT.tenants[ACME].limits[0])}|"
     await redis.hset(spent, field + bucket.replace("now", str(int(time.time() * 1_000))), amount)
     await until(lambda: reader.usage.keys() == {BETA})

@@ -1,21 +1,31 @@
 -- The ledger: one atomic decision over all limits of one tenant. Redis's clock is the only clock. A <limit> is what
--- `counted_as` in wire.py calls it.
+-- `counted_as` in wire.py calls it. Whatever is asked twice for one id changes nothing the second time, so a caller
+-- who has not heard the reply may ask again.
 --
--- KEYS  1 spent   hash  "<limit>|<bucket start ms>" -> amount used
---       2 holds   hash  "<hold id>" -> "<limit>=<amount> ...";  "=<limit>" -> sum of all standing holds
---       3 expiry  zset  "<hold id>" -> when it comes back by itself (ms)
--- ARGV  1 operation: hold | settle | extend    2 hold id    3 life of a hold (ms)
---       4 amounts of this request, one per limit
+-- KEYS  1 spent     hash  "<limit>|<bucket start ms>" -> amount used
+--       2 holds     hash  "<id>" -> "<limit>=<amount> ...";  "=<limit>" -> sum of all standing holds
+--       3 expiry    zset  "<id>" -> when its hold comes back by itself (ms)
+--       4 finished  zset  "<id>" -> when it was settled or released (ms), for a while
+-- ARGV  1 operation: hold | extend | settle | release | read    2 id    3 life of a hold (ms)
+--       4 amounts, one per limit: held in all, used in all; nothing where it is released or read
 --       5 limits, six words each: name, most allowed, bucket ms (0: calendar), window ms, calendar start and end ms
 --
+-- hold and extend are one thing: the id holds these amounts from now on, or as much as before where a limit has no
+-- room; of an id that is finished it holds nothing. An extension that asks for less than is held gives nothing back.
+--
 -- Replies {status, now ms, ...}:
---   {"ok", now, used, held, used, held, ...}         after hold and settle: one pair per limit
+--   {"ok", now, used, held, used, held, ...}         one pair per limit
 --   {"denied", now, limit number from 1, used, held, retry after ms}
 --   {"clock", now}                                   a calendar window given does not contain now: ask again
-local spent, holds, expiry = KEYS[1], KEYS[2], KEYS[3]
+local spent, holds, expiry, finished = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local operation, id, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- What is finished is known for this long, and the latest of them for longer: nothing is finished during an outage,
+-- and those that ask again after it are among the last before it.
+local REMEMBERED_MS, REMEMBERED, DAY_MS = 300000, 100, 86400000
+local EXPIRED_AT_ONCE, FORGOTTEN_AT_ONCE = 256, 16
 
 local amounts = {}
 for amount in string.gmatch(ARGV[4], '%d+') do amounts[#amounts + 1] = tonumber(amount) end
@@ -24,7 +34,7 @@ local limits, longest = {}, 0
 for name, most, bucket, window, from, till in
     string.gmatch(ARGV[5], '(%S+) (%d+) (%d+) (%d+) (%d+) (%d+)') do
   local limit = {
-    name = name, amount = amounts[#limits + 1], most = tonumber(most), bucket = tonumber(bucket),
+    name = name, amount = amounts[#limits + 1] or 0, most = tonumber(most), bucket = tonumber(bucket),
     window = tonumber(window), from = tonumber(from), till = tonumber(till),
   }
   if limit.bucket == 0 and (now < limit.from or now >= limit.till) then
@@ -37,25 +47,31 @@ end
 -- Integers to text without an exponent, whatever their size.
 local function text(number) return string.format('%.0f', number) end
 
-local function free(hold)
-  local packed = redis.call('HGET', holds, hold)
-  if packed then
-    for name, amount in string.gmatch(packed, '(%S+)=(%d+)') do
-      if redis.call('HINCRBY', holds, '=' .. name, '-' .. amount) <= 0 then
-        redis.call('HDEL', holds, '=' .. name)
-      end
-    end
-    redis.call('HDEL', holds, hold)
+-- What an id holds, by limit.
+local function holding(of)
+  local found = {}
+  for name, amount in string.gmatch(redis.call('HGET', holds, of) or '', '(%S+)=(%d+)') do
+    found[name] = tonumber(amount)
   end
-  redis.call('ZREM', expiry, hold)
+  return found
+end
+
+local function add(name, amount)
+  if redis.call('HINCRBY', holds, '=' .. name, text(amount)) <= 0 then redis.call('HDEL', holds, '=' .. name) end
+end
+
+local function free(of)
+  for name, amount in pairs(holding(of)) do add(name, -amount) end
+  redis.call('HDEL', holds, of)
+  redis.call('ZREM', expiry, of)
 end
 
 -- Holds whose request never came back return here, a bounded number at a time.
-for _, hold in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', text(now), 'LIMIT', 0, 256)) do
-  free(hold)
+for _, of in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', text(now), 'LIMIT', 0, EXPIRED_AT_ONCE)) do
+  free(of)
 end
 
--- What is used within a limit's window, and the buckets it is in, oldest first.
+-- What is used within a limit's window, and the buckets it is in.
 local function used(limit, fields)
   local sum, buckets = 0, {}
   local prefix = limit.name .. '|'
@@ -89,16 +105,9 @@ local function retry_after(limit, missing, buckets)
   return limit.window
 end
 
-if operation == 'extend' then
-  if redis.call('ZSCORE', expiry, id) then
-    redis.call('ZADD', expiry, text(now + life), id)
-    redis.call('PEXPIRE', holds, life * 2)
-    redis.call('PEXPIRE', expiry, life * 2)
-  end
-  return {'ok', now}
-end
+local is_finished = redis.call('ZSCORE', finished, id)
 
-if operation == 'settle' then
+if (operation == 'settle' or operation == 'release') and not is_finished then
   free(id)
   for _, limit in ipairs(limits) do
     if limit.amount > 0 then
@@ -107,38 +116,53 @@ if operation == 'settle' then
       redis.call('HINCRBY', spent, limit.name .. '|' .. text(start), text(limit.amount))
     end
   end
+  redis.call('ZADD', finished, text(now), id)
+  local over = math.min(redis.call('ZCARD', finished) - REMEMBERED, FORGOTTEN_AT_ONCE)
+  if over > 0 then
+    local old = redis.call('ZRANGEBYSCORE', finished, '-inf', text(now - REMEMBERED_MS), 'LIMIT', 0, over)
+    if #old > 0 then redis.call('ZREM', finished, unpack(old)) end
+  end
+  redis.call('PEXPIRE', finished, DAY_MS)
 end
 
+local standing, is_asked = {}, (operation == 'hold' or operation == 'extend') and not is_finished
+if is_asked then standing = holding(id) end
 local fields = redis.call('HGETALL', spent)
-local reply = {'ok', now}
+local reply, missing = {'ok', now}, {}
 for i, limit in ipairs(limits) do
   local sum, buckets = used(limit, fields)
-  local standing = held(limit)
-  -- Asking for nothing always fits: a free model answers although the limit is used up.
-  if operation == 'hold' and limit.amount > 0 and sum + standing + limit.amount > limit.most then
-    local missing = sum + limit.amount - limit.most
-    local wait = 1000  -- only other requests' holds are in the way, and they last seconds
-    if missing > 0 then wait = retry_after(limit, missing, buckets) end
-    return {'denied', now, i, text(sum), text(standing), wait}
+  local all = held(limit)
+  if is_asked then
+    local more = limit.amount - (standing[limit.name] or 0)
+    -- Asking for nothing more always fits: a free model answers although the limit is used up.
+    if more > 0 and sum + all + more > limit.most then
+      local wait = 1000  -- only other requests' holds are in the way, and they last seconds
+      if sum + limit.amount > limit.most then
+        wait = retry_after(limit, sum + limit.amount - limit.most, buckets)
+      end
+      return {'denied', now, i, text(sum), text(all), wait}
+    end
+    missing[i] = math.max(more, 0)
+    all = all + missing[i]
   end
   reply[#reply + 1] = text(sum)
-  reply[#reply + 1] = text(standing)
+  reply[#reply + 1] = text(all)
 end
 
-if operation == 'hold' then
-  free(id)  -- the same id again replaces its hold instead of adding to it
-  local packed = {}
-  for _, limit in ipairs(limits) do
-    if limit.amount > 0 then
-      packed[#packed + 1] = limit.name .. '=' .. text(limit.amount)
-      redis.call('HINCRBY', holds, '=' .. limit.name, text(limit.amount))
+if is_asked then
+  for i, limit in ipairs(limits) do
+    if missing[i] > 0 then
+      standing[limit.name] = limit.amount
+      add(limit.name, missing[i])
     end
   end
+  local packed = {}
+  for name, amount in pairs(standing) do packed[#packed + 1] = name .. '=' .. text(amount) end
   redis.call('HSET', holds, id, table.concat(packed, ' '))
   redis.call('ZADD', expiry, text(now + life), id)
   redis.call('PEXPIRE', holds, life * 2)
   redis.call('PEXPIRE', expiry, life * 2)
 end
 -- Kept a day longer than the longest window, so that a limit can be edited without forgetting.
-redis.call('PEXPIRE', spent, text(longest + 86400000))
+if #limits > 0 then redis.call('PEXPIRE', spent, text(longest + DAY_MS)) end
 return reply

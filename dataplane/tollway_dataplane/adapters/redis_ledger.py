@@ -5,8 +5,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from importlib import resources
 from typing import Any, Final, cast
 
@@ -19,12 +20,13 @@ from tollway_api.snapshot import Tenant
 from tollway_api.windows import window_bounds
 from tollway_dataplane.adapters.redis_batch import ScriptBatch
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
-from tollway_dataplane.core.budgeting import Denied
+from tollway_dataplane.core.budgeting import Denied, Taken
 from tollway_dataplane.errors import LedgerFault
 
 # A hold comes back by itself this long after its pod last said that the request still runs.
 HOLD_LIFE_MS: Final = 45_000
-EXTEND_EVERY_S: Final = 15.0
+KEEP_EVERY_S: Final = 15.0
+ASK_AGAIN_EVERY_S: Final = 1.0
 _MOST_PENDING: Final = 100_000
 _MOST_UNSURE: Final = 1_000
 _SCRIPT: Final = resources.files(__package__).joinpath("ledger.lua").read_text("utf-8")
@@ -36,6 +38,24 @@ def _unobserved(_tenant: Tenant, _taken: Sequence[int]) -> None:
     """Nobody asked."""
 
 
+class _Operation(StrEnum):
+    HOLD = "hold"
+    EXTEND = "extend"
+    SETTLE = "settle"
+    RELEASE = "release"
+    READ = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One call of the script. Asked twice, it changes nothing the second time."""
+
+    operation: _Operation
+    tenant: Tenant
+    hold_id: str
+    amounts: Sequence[int]  # one per limit, or none
+
+
 class RedisLedger:
     """`observe` hears what is used and what is held of each limit, one after the other, whenever the ledger says."""
 
@@ -43,43 +63,60 @@ class RedisLedger:
         self._script = ScriptBatch(redis, _SCRIPT, deadline_s)
         self._windows: dict[TenantName, _Windows] = {}
         self._observe = observe
-        self._standing: dict[str, Tenant] = {}
-        self._pending: deque[tuple[Tenant, str, Sequence[int]]] = deque(maxlen=_MOST_PENDING)
+        self._standing: dict[str, _Asked] = {}
+        self._pending: deque[_Asked] = deque(maxlen=_MOST_PENDING)
 
     async def hold(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
         try:
-            status, *values = await self._run("hold", tenant, hold_id, amounts)
+            return await self._reserve(_Asked(_Operation.HOLD, tenant, hold_id, amounts))
         except LedgerFault:
             # It may have been made all the same, and would stand in others' way until it comes back by itself. Never
             # so many that what was really used is forgotten for them.
             if len(self._pending) < _MOST_UNSURE:
-                self._pending.append((tenant, hold_id, [0] * len(amounts)))
+                self._pending.append(_Asked(_Operation.RELEASE, tenant, hold_id, ()))
             raise
-        if status == b"denied":
-            number, used, held, wait_ms = (int(value) for value in values)
-            limit, asked = tenant.limits[number - 1], amounts[number - 1]
-            return Denied(limit, asked, used, held, max(1, -(-wait_ms // 1_000)))
-        self._standing[hold_id] = tenant
-        self._observe(tenant, [int(value) for value in values])
-        return None
+
+    async def extend(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
+        return await self._reserve(_Asked(_Operation.EXTEND, tenant, hold_id, amounts))
 
     async def settle(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> None:
-        self._standing.pop(hold_id, None)
-        try:
-            _, *values = await self._run("settle", tenant, hold_id, amounts)
-        except LedgerFault:
-            self._pending.append((tenant, hold_id, amounts))
-            raise
-        self._observe(tenant, [int(value) for value in values])
+        await self._finish(_Asked(_Operation.SETTLE, tenant, hold_id, amounts))
 
-    async def settle_pending(self) -> None:
-        """Settles again what could not be settled. What Redis had taken without saying so then counts twice: too much
-        rather than too little. Raises LedgerFault; a tenant whose account is damaged keeps no other waiting.
+    async def release(self, tenant: Tenant, hold_id: str) -> None:
+        await self._finish(_Asked(_Operation.RELEASE, tenant, hold_id, ()))
+
+    async def read(self, tenant: Tenant) -> list[Taken]:
+        _, values = await self._run(_Asked(_Operation.READ, tenant, "", ()))
+        return list(map(Taken, values[::2], values[1::2]))
+
+    async def _reserve(self, asked: _Asked) -> Denied | None:
+        status, values = await self._run(asked)
+        tenant, amounts = asked.tenant, asked.amounts
+        if status == b"denied":
+            number, used, held, wait_ms = values
+            limit, most = tenant.limits[number - 1], amounts[number - 1]
+            return Denied(limit, most, used, held, max(1, -(-wait_ms // 1_000)))
+        self._standing[asked.hold_id] = replace(asked, operation=_Operation.EXTEND)
+        self._observe(tenant, values)
+        return None
+
+    async def _finish(self, asked: _Asked) -> None:
+        self._standing.pop(asked.hold_id, None)
+        try:
+            _, taken = await self._run(asked)
+        except LedgerFault:
+            self._pending.append(asked)
+            raise
+        self._observe(asked.tenant, taken)
+
+    async def finish_pending(self) -> None:
+        """Asks again for what the ledger may not have taken. Raises LedgerFault; a tenant whose account is damaged
+        keeps no other waiting.
         """
         fault: LedgerFault | None = None
         for _ in range(len(self._pending)):
             try:
-                await self._run("settle", *self._pending[0])
+                await self._run(self._pending[0])
             except LedgerFault as found:
                 fault = found
                 if not isinstance(found.__cause__, ResponseError):
@@ -91,48 +128,51 @@ class RedisLedger:
             raise fault
 
     async def keep_holds(self) -> None:
-        """Runs for the life of the process: extends the holds of requests still under way, and settles what is left
-        to settle.
+        """Runs for the life of the process: keeps the holds of requests still under way, and asks again for what is
+        pending.
         """
+        clock = asyncio.get_running_loop().time
+        keep_at = clock() + KEEP_EVERY_S
         while True:
-            await asyncio.sleep(EXTEND_EVERY_S)
+            await asyncio.sleep(min(ASK_AGAIN_EVERY_S, KEEP_EVERY_S))
             with suppress(LedgerFault):
-                await self.settle_pending()
-            for hold_id, tenant in list(self._standing.items()):
+                await self.finish_pending()
+            if clock() < keep_at:
+                continue
+            keep_at = clock() + KEEP_EVERY_S
+            for asked in list(self._standing.values()):
                 try:
-                    await self._run("extend", tenant, hold_id, [0] * len(tenant.limits))
+                    await self._run(asked)
                 except LedgerFault:
                     break  # the hold lives for two more rounds; try again in the next
 
     async def aclose(self) -> None:
-        """Settles what is left to settle, if the ledger is there; otherwise holds expire and usage is lost."""
+        """Asks again for what is pending, if the ledger is there; otherwise holds expire and usage is lost."""
         with suppress(LedgerFault):
-            await self.settle_pending()
+            await self.finish_pending()
 
-    async def _run(
-        self, operation: str, tenant: Tenant, hold_id: str, amounts: Sequence[int]
-    ) -> list[bytes | int]:
-        now_ms = int(time.time() * 1_000)
+    async def _run(self, asked: _Asked) -> tuple[bytes, list[int]]:
+        """The status and the numbers of the reply."""
+        tenant, now_ms = asked.tenant, int(time.time() * 1_000)
+        what = f"{asked.operation} for tenant {tenant.name}"
         # Twice at most: the first answer of a pod whose clock is off tells it the ledger's time.
         for _ in range(2):
-            windows = self._windows_of(tenant, now_ms)
             words: list[str | int] = [
-                operation,
-                hold_id,
+                asked.operation,
+                asked.hold_id,
                 HOLD_LIFE_MS,
-                " ".join(map(str, amounts)),
-                windows.words,
+                " ".join(map(str, asked.amounts)),
+                self._windows_of(tenant, now_ms).words,
             ]
+            keys = wire.ledger_keys(tenant.name)
             try:
-                reply = await self._script.run([*wire.ledger_keys(tenant.name), *words], keys=3)
+                reply = await self._script.run([*keys, *words], keys=len(keys))
             except REDIS_ERRORS as exc:
-                raise LedgerFault(f"{operation} for tenant {tenant.name}: {type(exc).__name__}") from exc
+                raise LedgerFault(f"{what}: {type(exc).__name__}") from exc
             status, now_ms, *values = cast("list[Any]", reply)
             if status != b"clock":
-                return [status, *values]
-        raise LedgerFault(
-            f"{operation} for tenant {tenant.name}: no calendar window contains the ledger's time"
-        )
+                return status, list(map(int, values))
+        raise LedgerFault(f"{what}: no calendar window contains the ledger's time")
 
     def _windows_of(self, tenant: Tenant, now_ms: int) -> "_Windows":
         """The tenant's limits in the script's words, made anew when a window ends or the tenant was edited."""

@@ -4,12 +4,20 @@ limit of the tenant, in the tenant's order.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tollway_api.snapshot import Limit, Model, Price
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.core.facts import ChatRequest, JsonObject, Usage
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.core.tokens import most_tokens, tokens_that_fit_beside
+
+
+class Taken(NamedTuple):
+    """Of a limit."""
+
+    used: int
+    held: int
 
 
 @dataclass(frozen=True, slots=True)
