@@ -32,6 +32,9 @@ FIELD_MANAGER: Final = "tollway-operator"
 # Said of no object: the API server, or what stands before it, is busy or cannot be reached.
 _NO_TIME: Final = frozenset({429, 502, 503, 504})
 _DEADLINE_S: Final = 10.0
+_LIST_S: Final = 30.0  # of all pages
+# Longer than an admission webhook may take by default; who asks ends it sooner.
+_STATUS_S: Final = 15.0
 _PAGE: Final = 500
 _WATCH_S: Final = 300
 _MOST_NOTE_BYTES: Final = 1024
@@ -104,7 +107,7 @@ class Kube:
     async def versions(self, kind: str, namespaces: Sequence[str]) -> dict[str, int]:
         """What there is of a kind: resource version by uid. Raises KubeFault; Forbidden among them."""
         found: dict[str, int] = {}
-        async with _faults(f"list {kind}"):
+        async with _faults(f"list {kind}", _LIST_S):
             for namespace in namespaces:
                 async for each in self._client.list(_KINDS[kind], namespace=namespace, chunk_size=_PAGE):
                     metadata = each["metadata"]
@@ -113,7 +116,7 @@ class Kube:
 
     async def bodies(self, kind: str, namespace: str) -> list[Mapping[str, Any]]:
         """Where there are few. Raises KubeFault; Forbidden among them."""
-        async with _faults(f"list {kind} in {namespace}"):
+        async with _faults(f"list {kind} in {namespace}", _LIST_S):
             listing = self._client.list(_KINDS[kind], namespace=namespace, chunk_size=_PAGE)
             return [cast("Mapping[str, Any]", each) async for each in listing]
 
@@ -170,7 +173,7 @@ class Kube:
             },
             "status": status,
         }
-        async with _faults(f"write the status of {identity}"):
+        async with _faults(f"write the status of {identity}", _STATUS_S):
             reply = await self._client.patch(
                 _KINDS[identity.kind].Status,
                 identity.name,
@@ -251,7 +254,7 @@ class Kube:
 
     async def pods(self, namespace: str, selector: Mapping[str, str]) -> tuple[list[DataPlanePod], str]:
         """The pods there are, and the version from which to watch. Raises KubeFault."""
-        async with _faults("list the data plane's pods"):
+        async with _faults("list the data plane's pods", _LIST_S):
             listing = self._client.list(Pod, namespace=namespace, labels=dict(selector))
             found = [_pod(pod) async for pod in listing]
             return found, str(listing.resourceVersion)
@@ -278,7 +281,7 @@ async def open_kube() -> AsyncIterator[Kube]:
         client = AsyncClient(
             KubeConfig.from_env().get(),
             trust_env=False,
-            timeout=httpx2.Timeout(_DEADLINE_S),
+            timeout=httpx2.Timeout(_STATUS_S),  # the longest of a single answer
             field_manager=FIELD_MANAGER,
         )
     except ConfigError as exc:
@@ -290,9 +293,9 @@ async def open_kube() -> AsyncIterator[Kube]:
 
 
 @asynccontextmanager
-async def _faults(attempted: str) -> AsyncIterator[None]:
+async def _faults(attempted: str, deadline_s: float = _DEADLINE_S) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(_DEADLINE_S * 3):
+        async with asyncio.timeout(deadline_s):
             yield
     except (httpx2.HTTPError, OSError, TimeoutError, ValueError) as exc:
         _raise(attempted, exc)

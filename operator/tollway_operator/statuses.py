@@ -1,36 +1,47 @@
 """Writes the statuses that have changed, to `/status` only, and an Event for each condition that has turned. What is
 written is computed from the whole state by `status`; an object that changes meanwhile is a Conflict, and its turn comes
 again with its event. A status that the API server says is not valid is not tried again before something else is to
-be said, so that it takes no time from others'; one that it will not take for another reason, such as an admission
-webhook, is tried again after pauses that grow, and after all others.
+be said.
+
+A pass looks at all objects and has little patience with each. What it could not write, or not so soon, such as for an
+admission webhook, is left to workers that have the patience, and tried again after pauses that grow; no pass waits for
+them, so that nobody's status is late for another's.
 """
 
 import asyncio
 import hashlib
 import logging
-import math
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
 
 from tollway_api.conditions import Condition, ConditionReason, ConditionStatus, ConditionType
+from tollway_api.meta import Identity
 from tollway_operator.errors import Conflict, Invalid, KubeFault, LeadershipLost, NotFound, Unanswered
 from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Edition, Held, Objects, canonical
-from tollway_operator.retries import Retries
+from tollway_operator.retries import FIRST_PAUSE_S, LONGEST_PAUSE_S, Retries
 from tollway_operator.status import View, conditions_in, says, status_of
+from tollway_operator.tasks import until_first_ends
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 8  # of each kind, and of what is tried again
 _DEBOUNCE_S: Final = 0.2
 _PAUSE_S: Final = 2.0
 _LONG_S: Final = 2.0
+# In which 99 % of the calls on single objects are answered by an API server that is well, as Kubernetes' own objectives
+# have it: "API call latency SLI/SLO", kubernetes/community, sig-scalability.
+_SOON_S: Final = 1.0
+# More than the ten seconds that an admission webhook has by default, without which the API server may go on.
+_PATIENT_S: Final = 12.0
 _NO_NEWS: Final = frozenset({ConditionReason.PENDING, ConditionReason.DELETING})
+_Key = tuple[Identity, Edition]
 
 
 class StatusWriter:
@@ -53,16 +64,26 @@ class StatusWriter:
         self._reporter = reporter
         self._wake = asyncio.Event()
         self._is_early = False  # whether something has been deleted of which it is too early to say so
-        self._failing = Retries[Edition]()  # of objects whose status could not be written the last time
+        self._failing = Retries[_Key]()  # what could not be written the last time
+        # Those of them that are being tried again, and whether a pass has left them out meanwhile.
+        self._retried: dict[_Key, bool] = {}
 
     def wake(self) -> None:
         self._wake.set()
 
     async def run(self) -> None:
         """Runs for the life of the process. Raises LeadershipLost."""
+        # Half of them take what has failed least, so that what fails once need not wait for all that hangs, and half
+        # what has waited longest, so that all have their turn.
+        halves = [self._turns_again(least_failed=each) for each in (True, False)]
+        retrying = [self._retry(turns) for turns in halves for _ in range(_AT_ONCE // 2)]
+        await until_first_ends([asyncio.ensure_future(each) for each in (self._look(), *retrying)])
+
+    async def _look(self) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._longest_wait_s):
+                # Now and then where there is something that nobody would wake us for.
+                async with asyncio.timeout(_PAUSE_S if self._is_early else None):
                     await self._wake.wait()
             await asyncio.sleep(_DEBOUNCE_S)
             self._wake.clear()
@@ -71,33 +92,31 @@ class StatusWriter:
                 await asyncio.sleep(max(_PAUSE_S, fault.retry_after_s))
                 self._wake.set()
 
-    @property
-    def _longest_wait_s(self) -> float | None:
-        """None where there is nothing that nobody would wake us for."""
-        waits_s = min(max(0.0, self._failing.due_in_s), _PAUSE_S if self._is_early else math.inf)
-        return None if math.isinf(waits_s) else waits_s
-
     async def write_changed(self) -> KubeFault | None:
-        """Why nobody's status could be written any more, if so. Raises LeadershipLost."""
+        """One pass. Why nobody's status could be written any more, if so. Raises LeadershipLost."""
         view = self._view(_now())
         if view is None:
             return None
-        self._failing.keep_only({held.edition for held in self._objects})
+        self._failing.keep_only({_key(held) for held in self._objects})
+        self._retried = dict.fromkeys(self._retried, True)
+        retried = {edition.uid for _, edition in self._retried}  # also as it was before it changed
+        by_kind = defaultdict(list)
+        for held in sorted(self._objects, key=_urgency):
+            if _key(held) not in self._failing and held.uid not in retried:
+                by_kind[held.identity.kind].append(held)
         with self._metrics.step("status"):
-            turns = self._turns()
-            faults = await asyncio.gather(*(self._worker(turns, view) for _ in range(_AT_ONCE)))
+            # A webhook is mostly for one kind, of which no other need be late.
+            turns = [self._turns(each) for each in by_kind.values()]
+            faults = await asyncio.gather(
+                *(self._worker(each, view) for each in turns for _ in range(_AT_ONCE))
+            )
         self._is_early = any(held.deleted_at and not view.speaks_of(held) for held in self._objects)
         return next((fault for fault in faults if fault is not None), None)
 
-    def _turns(self) -> Iterator[Held]:
-        """First those that are not settled, whose author may be waiting, then who was looked at longest ago, and last
-        of all those that could not be written; for long only while nobody asks anew, so that nobody need wait until
-        thousands of others have been served.
-        """
+    def _turns(self, all_of_them: Collection[Held]) -> Iterator[Held]:
+        """For long only while nobody asks anew, so that nobody need wait until thousands of others have been served."""
         until = monotonic() + _LONG_S
-        for held in sorted(self._objects, key=lambda each: (each.edition in self._failing, *_urgency(each))):
-            if not self._failing.is_due(held.edition):
-                continue
+        for held in all_of_them:
             held.looked_at = monotonic()
             yield held
             if self._wake.is_set() and monotonic() > until:
@@ -107,43 +126,101 @@ class StatusWriter:
         """Ends where nothing is to be had of the API server; what it will not do for one object it may for the next."""
         for held in turns:
             await asyncio.sleep(0)  # thousands of them must not hold up the Lease
-            # Of what has just changed nothing is said until it has been compiled, which is soon.
-            if view.speaks_of(held):
-                try:
-                    await self._write(held, status_of(held, view))
-                except (Conflict, NotFound):
-                    pass  # it has changed or gone, and its event tells us
-                except KubeFault as fault:
-                    self._note(held, fault)
-                    if isinstance(fault, Unanswered):
-                        return fault
-                    continue
-            self._failing.succeeded(held.edition)
+            if isinstance(fault := await self._try(held, view, _SOON_S), Unanswered):
+                return fault
         return None
 
-    def _note(self, held: Held, fault: KubeFault) -> None:
-        if held.edition not in self._failing:
-            what = {"object": str(held.identity), "reason": str(fault)}
-            log.warning("a status cannot be written", extra=what)
-        self._failing.failed(held.edition, fault)
+    def _turns_again(self, *, least_failed: bool) -> Iterator[_Key | None]:
+        """Without an end; None while none is due."""
+        while True:
+            until = monotonic() + FIRST_PAUSE_S
+            for key in self._failing.due(least_failed=least_failed):
+                # As it was a moment ago: with thousands of them, they are not put in order for each.
+                if key in self._failing and self._failing.is_due(key) and key not in self._retried:
+                    yield key
+                if monotonic() > until:
+                    break
+            else:
+                yield None
 
-    async def _write(self, held: Held, status: dict[str, Any]) -> None:
+    async def _retry(self, turns: Iterator[_Key | None]) -> None:
+        """Runs for the life of the process. Raises LeadershipLost."""
+        for key in turns:
+            view = self._view(_now()) if key else None
+            if key is None or view is None:
+                await asyncio.sleep(FIRST_PAUSE_S)
+                continue
+            self._retried[key] = False
+            try:
+                fault = await self._try_again(key, view)
+            finally:
+                if self._retried.pop(key):
+                    self.wake()
+            # Where one cannot be written, neither can the thousands that may be waiting, for all we know.
+            await asyncio.sleep(FIRST_PAUSE_S if fault else 0)
+
+    async def _try_again(self, key: _Key, view: View) -> KubeFault | None:
+        """Why it still cannot be written, if so. Raises LeadershipLost."""
+        held = self._objects.get(key[0])
+        if held is None or _key(held) != key:
+            self._failing.succeeded(key)  # there is something else to be said by now, if anything
+            return None
+        fault = await self._try(held, view, _PATIENT_S)
+        if fault is None:
+            self._failing.make_due()
+        return fault
+
+    async def _try(self, held: Held, view: View, patience_s: float) -> KubeFault | None:
+        """Why what is to be said of it could not be written, if so, which is noted. Raises LeadershipLost."""
+        key = _key(held)
+        try:
+            # Of what has just changed nothing is said until it has been compiled, which is soon.
+            if view.speaks_of(held):
+                async with asyncio.timeout(patience_s):
+                    turned = await self._write(held, status_of(held, view))
+                await self._tell_all(held, turned, patience_s)
+        except (Conflict, NotFound):
+            pass  # it has changed or gone, and its event tells us
+        except TimeoutError:
+            return self._note(key, KubeFault(f"the API server took longer than {patience_s:g} s"))
+        except KubeFault as fault:
+            return self._note(key, fault)
+        self._failing.succeeded(key)
+        return None
+
+    def _note(self, key: _Key, fault: KubeFault) -> KubeFault:
+        if key not in self._failing:
+            log.warning("a status cannot be written", extra={"object": str(key[0]), "reason": str(fault)})
+        # Where nothing was said of the object, nothing speaks against trying it soon.
+        longest_s = _PAUSE_S if isinstance(fault, Unanswered) else LONGEST_PAUSE_S
+        self._failing.failed(key, fault, longest_s)
+        return fault
+
+    async def _write(self, held: Held, status: dict[str, Any]) -> list[Condition]:
+        """What has turned by it and is worth an Event. Raises KubeFault and LeadershipLost."""
         encoded, before = canonical(status), held.status
         if encoded == before or (held.refused and held.refused == _timeless(status)):
-            return
+            return []
         self._leadership.fence()
         try:
             version = await self._kube.apply_status(held.identity, held.resource_version, status)
         except Invalid as fault:
             held.refused = _timeless(status)
             log.warning("a status is refused", extra={"object": str(held.identity), "reason": str(fault)})
-            return
+            return []
         self._metrics.status_writes.inc()
         # As if its event had come already, so that nothing is written twice.
         if held.uid == getattr(self._objects.get(held.identity), "uid", None):
             held.resource_version, held.status = version, encoded
-        for turned in _turned(conditions_in(before), conditions_in(encoded)):
-            await self._tell(held, turned)
+        return _turned(conditions_in(before), conditions_in(encoded))
+
+    async def _tell_all(self, held: Held, turned: Collection[Condition], patience_s: float) -> None:
+        try:
+            async with asyncio.timeout(patience_s):
+                for condition in turned:
+                    await self._tell(held, condition)
+        except TimeoutError:
+            log.warning("not all events could be emitted", extra={"object": str(held.identity)})
 
     async def _tell(self, held: Held, condition: Condition) -> None:
         alert = condition.reason == ConditionReason.BUDGET_ALERT
@@ -192,7 +269,12 @@ def _timeless(status: dict[str, Any]) -> bytes:
     return hashlib.sha256(canonical({**status, "conditions": conditions})).digest()
 
 
+def _key(held: Held) -> _Key:
+    return held.identity, held.edition
+
+
 def _urgency(held: Held) -> tuple[bool, float]:
+    """First come those that are not settled, whose author may be waiting, then who was looked at longest ago."""
     return says(held, ConditionType.READY), held.looked_at
 
 

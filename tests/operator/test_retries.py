@@ -43,3 +43,40 @@ def test_the_api_server_is_given_the_time_that_it_asks_for() -> None:
     assert retries.due_in_s == 0.5
     retries.keep_only([ONE])
     assert retries.due_in_s == 7.0
+
+
+def test_who_has_waited_longest_and_who_has_failed_least_come_first() -> None:
+    clock = Clock()
+    retries = Retries[Identity](clock)
+    for _ in range(2):
+        retries.failed(ONE, KubeFault("500"))
+    assert retries.due(least_failed=False) == []
+    clock.now += 1.0
+    retries.failed(OTHER, KubeFault("500"))
+    assert retries.due(least_failed=True) == [ONE]
+    clock.now += 0.5
+    assert retries.due(least_failed=False) == [ONE, OTHER]
+    assert retries.due(least_failed=True) == [OTHER, ONE]
+
+
+def test_all_are_due_once_what_was_in_their_way_is_gone_and_pauses_go_on_growing_where_it_is_not() -> None:
+    clock = Clock()
+    retries = Retries[Identity](clock)
+    for key, times in ((ONE, 4), (OTHER, 2)):
+        for _ in range(times):
+            retries.failed(key, KubeFault("500"))
+    assert retries.due_in_s > 0
+    retries.make_due()
+    assert retries.due_in_s == 0
+    assert set(retries.due(least_failed=False)) == {ONE, OTHER}
+    assert retries.is_due(ONE)
+    retries.failed(ONE, KubeFault("500"))
+    retries.succeeded(OTHER)
+    assert retries.due_in_s == 8.0
+
+
+def test_pauses_may_be_bounded_by_who_asks() -> None:
+    retries = Retries[Identity](Clock())
+    for _ in range(9):
+        retries.failed(ONE, KubeFault("503"), longest_s=2.0)
+    assert retries.due_in_s == 2.0

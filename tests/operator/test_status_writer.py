@@ -1,6 +1,11 @@
-"""Who may not lead any more writes no status, and what is refused is not written again."""
+"""Who may not lead any more writes no status, what is refused is not written again, and what hangs or fails is nobody
+else's trouble.
+"""
 
 import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +21,7 @@ from tollway_operator.index_said import StoreView
 from tollway_operator.kube import Moment
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects
-from tollway_operator.retries import FIRST_PAUSE_S
+from tollway_operator.retries import LONGEST_PAUSE_S
 from tollway_operator.status import View, conditions_in
 from tollway_operator.statuses import StatusWriter, _turned
 
@@ -38,11 +43,22 @@ class Api:
         self.written: list[dict[str, Any]] = []
         self.emitted: list[Moment] = []
         self.takes = True
+        self.hears = True
         self.faults: dict[str, KubeFault] = {}  # by objects' names
         self.asked: list[str] = []
+        self.hangs: dict[str, asyncio.Event] = {}  # until they are set
+        self.under_way: Counter[str] = Counter()
+        self.most_under_way = 0  # of one object
 
     async def apply_status(self, identity: Identity, _version: str, status: dict[str, Any]) -> str:
         self.asked.append(identity.name)
+        if hangs := self.hangs.get(identity.name):
+            self.under_way[identity.name] += 1
+            self.most_under_way = max(self.most_under_way, *self.under_way.values())
+            try:
+                await hangs.wait()
+            finally:
+                self.under_way[identity.name] -= 1
         if fault := self.faults.get(identity.name):
             raise fault
         self.written.append(status)
@@ -51,6 +67,8 @@ class Api:
         return "2"
 
     async def emit(self, moment: Moment) -> None:
+        if not self.hears:
+            await asyncio.Event().wait()
         self.emitted.append(moment)
 
 
@@ -130,6 +148,28 @@ def all_of(objects: Objects, **known: Any) -> View:
     return view_of(held, editions={each.identity: each.edition for each in objects}, **known)
 
 
+@asynccontextmanager
+async def running(writer: StatusWriter) -> AsyncIterator[None]:
+    task = asyncio.create_task(writer.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(met: Callable[[], bool], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not met():  # noqa: ASYNC110 - what nobody tells of
+            await asyncio.sleep(0.01)
+
+
+def edited(objects: Objects, name: str, generation: int) -> None:
+    body = index(f"{generation}0", name)
+    objects.put({**body, "metadata": {**body["metadata"], "generation": generation}})
+
+
 async def test_statuses_that_cannot_be_written_keep_no_other_waiting_and_are_tried_again_later() -> None:
     objects, api = Objects(), Api()
     for number in range(20):
@@ -141,29 +181,104 @@ async def test_statuses_that_cannot_be_written_keep_no_other_waiting_and_are_tri
     assert sorted(api.asked) == sorted([*api.faults, "settled"])
     api.asked.clear()
     await writer.write_changed()
-    assert api.asked == [], "it is too early"
-    objects.put(
-        index("5", "denied-7") | {"metadata": {**index("5", "denied-7")["metadata"], "generation": 2}}
-    )
+    assert api.asked == [], "it is not this one's to try again"
+    edited(objects, "denied-7", 2)
     del api.faults["denied-7"]
     await writer.write_changed()
     assert api.asked == ["denied-7"], "which is another since"
 
 
-async def test_those_that_cannot_be_written_come_last() -> None:
-    objects, api = Objects(), Api()
-    for name in ("denied", "other"):
+async def test_a_status_that_hangs_keeps_no_other_waiting_and_is_written_once_it_can_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tollway_operator.statuses._SOON_S", 0.05)
+    objects, api, known = Objects(), Api(), dict[str, Any]()
+    names = [f"hangs-{number}" for number in range(3)]
+    for name in (*names, "other"):
         objects.put(index(name=name))
-    api.faults = {"denied": KubeFault("403")}
-    known: dict[str, Any] = {}
+    api.hangs = {name: asyncio.Event() for name in names}
     writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects, **known), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
-    await writer.write_changed()
-    known["store"] = StoreView(fault="it is away")
-    assert 0 < (writer._longest_wait_s or 0) <= FIRST_PAUSE_S, "nobody would wake it for that"
-    await asyncio.sleep(FIRST_PAUSE_S)
-    api.asked.clear()
-    await writer.write_changed()
-    assert api.asked == ["other", "denied"]
+    async with running(writer):
+        writer.wake()
+        await until(lambda: api.asked.count("other") == 1)
+        await until(lambda: all(api.asked.count(name) == 2 for name in names))
+        # All of them are waited for by now, by whoever has the patience.
+        for turn in range(2, 4):
+            known["store"] = StoreView(fault=f"it is away for the {turn}. time")
+            edited(objects, "hangs-0", turn)
+            writer.wake()
+            await until(lambda turn=turn: api.asked.count("other") == turn)  # type: ignore[misc]  # mypy does not type a lambda with a default
+        assert api.asked.count("hangs-0") == 2, "one at a time"
+        for each in api.hangs.values():
+            each.set()
+        newest = [each for each in objects if each.identity.name in names]
+        await until(lambda: all(b"3. time" in each.status for each in newest))
+    assert api.most_under_way == 1
+    assert {each.generation for each in newest} == {1, 3}
+
+
+async def test_an_event_that_hangs_keeps_no_status_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tollway_operator.statuses._SOON_S", 0.05)
+    objects, api = Objects(), Api()
+    for number in range(20):
+        objects.put(index(name=f"{number}"))
+    api.hears = False
+    view = all_of(objects, publish_fault="it is too large")
+    writer = StatusWriter(api, objects, Leads(), lambda _: view, Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    async with asyncio.timeout(10):
+        assert await writer.write_changed() is None
+    assert len(api.written) == 20
+    assert len(writer._failing.faults) == 0, "an event that is lost is not worth a status"
+
+
+async def test_one_that_could_not_be_written_has_its_turn_although_thousands_change_all_the_time() -> None:
+    objects, api = Objects(), Api()
+    for name in ("failed", *map(str, range(3_000))):
+        objects.put(index(name=name))
+    api.faults = {"failed": KubeFault("500")}
+    views = 0
+
+    def view(_: str) -> View:
+        nonlocal views
+        views += 1
+        return all_of(objects, store=StoreView(fault=f"it is away, as was seen {views} times"))
+
+    writer = StatusWriter(api, objects, Leads(), view, Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    async with running(writer):
+        writer.wake()
+        await until(lambda: "failed" in api.asked)
+        api.faults, before = {}, len(api.asked)
+        while "failed" not in api.asked[before:]:
+            assert len(api.asked) < before + 3_000, "it is behind all others"
+            writer.wake()
+            await asyncio.sleep(0.01)
+
+
+async def test_once_one_that_failed_can_be_written_all_are_tried_at_once() -> None:
+    objects, api = Objects(), Api()
+    names = [f"{number}" for number in range(40)]
+    for name in names:
+        objects.put(index(name=name))
+    writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    for held in objects:
+        # All but one have failed so often that they would be tried in half a minute.
+        for _ in range(1 if held.identity.name == "7" else 7):
+            writer._failing.failed((held.identity, held.edition), KubeFault("500: the webhook is away"))
+    async with running(writer):
+        await until(lambda: len(api.written) == len(names))
+    assert api.asked[0] == "7"
+
+
+async def test_an_api_server_that_had_no_time_is_asked_again_soon_however_long_it_had_none() -> None:
+    objects, api = Objects(), Api()
+    objects.put(index())
+    (held,) = objects
+    key = (held.identity, held.edition)
+    writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    for fault, most_s in ((Unanswered("503"), 2.0), (KubeFault("500"), LONGEST_PAUSE_S)):
+        for _ in range(9):
+            writer._note(key, fault)
+        assert most_s / 2 < writer._failing.due_in_s <= most_s
 
 
 async def test_an_api_server_that_does_not_answer_is_not_asked_for_every_object() -> None:

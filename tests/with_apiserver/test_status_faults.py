@@ -1,0 +1,88 @@
+"""Statuses go on where some of them, or what they are about, cannot be had of the API server."""
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from tests.dataplanes import Setup, manifest, secret
+from tests.installation import Installation
+from tests.processes import wait_for
+
+SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
+
+
+@contextlib.contextmanager
+def hanging_webhook(installation: Installation) -> Iterator[None]:
+    """One that never answers is asked of policies' statuses, and does without where it has not in ten seconds."""
+    rule = {
+        "apiGroups": ["tollway.dev"],
+        "apiVersions": ["*"],
+        "operations": ["UPDATE"],
+        "resources": ["routingpolicies/status"],
+    }
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
+        webhook = {
+            "name": "hangs.example.com",
+            "clientConfig": {"url": f"https://127.0.0.1:{listening.getsockname()[1]}/"},
+            "rules": [rule],
+            "failurePolicy": "Ignore",
+            "timeoutSeconds": 10,
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+        configuration = {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": "hangs"},
+            "webhooks": [webhook],
+        }
+        stack.callback(installation.kubectl, "delete", "validatingwebhookconfiguration", "hangs")
+        installation.apply(configuration)
+        wait_for(lambda: hangs(installation), "it is asked")
+        yield
+
+
+def hangs(installation: Installation) -> bool:
+    url = "/apis/tollway.dev/v1alpha1/namespaces/default/routingpolicies/chat/status?dryRun=All"
+    headers = {"content-type": "application/merge-patch+json"}
+    try:
+        installation.admin.patch(
+            url, content=json.dumps({"status": {"dataPlane": {}}}), headers=headers, timeout=1
+        )
+    except httpx.TimeoutException:
+        return True
+    return False
+
+
+@pytest.mark.long
+def test_statuses_for_which_a_webhook_takes_its_time_keep_no_others_waiting_and_come_in_the_end(
+    installation: Installation,
+) -> None:
+    with installation.light_pod("dp-1"), installation.operator():
+        installation.apply(*SETUP.objects())
+        installation.until_ready()
+        with hanging_webhook(installation):
+            (policy,) = (each for each in SETUP.objects() if each["kind"] == "RoutingPolicy")
+            for number in range(24):
+                spec = {**policy["spec"], "match": {"models": [f"m{number}"]}}  # type: ignore[dict-item]  # an object of YAML is anything
+                installation.apply(manifest("RoutingPolicy", f"hangs-{number}", spec))
+            for number in range(3):
+                key = {"apiKeys": [{"secretRef": {"name": f"late-{number}"}}]}
+                name = f"late-{number}"
+                installation.apply(secret(name, f"key-{number}"), manifest("TenantBudget", name, key))
+                wait_for(
+                    lambda name=name: (  # type: ignore[misc]  # mypy does not type a lambda with a default
+                        installation.condition("TenantBudget", name, "Ready").get("reason") == "Ready"
+                    ),
+                    "it is no policy",
+                    6,
+                )
+            installation.until("RoutingPolicy", "hangs-0", "Ready", "Ready")
+        for number in range(24):
+            installation.until("RoutingPolicy", f"hangs-{number}", "Ready", "Ready")
