@@ -7,6 +7,7 @@ its clock jumps, or its Lease is slow to write. Run as a process by the tests of
     travel:BYTES                          so many are the most that a snapshot may take
     parts                                 a snapshot travels in as many parts as there may be, however small it is
     lease:SECONDS                         so long the API server takes for a write of the Lease
+    secrets:PATH                          no Secret can be read while there is such a file
 
 Where it is killed, `*COUNT` says at which time: `kube.write_secret*2`.
 """
@@ -20,12 +21,14 @@ import signal
 import time
 import zlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 from tollway_api import parts
 from tollway_operator import (
     __main__,
     deletion,
+    errors,
     kube,
     lease,
     notify,
@@ -132,6 +135,17 @@ def _arm_lease(seconds: float) -> None:
     kube.Kube.write_lease = writing  # type: ignore[assignment,method-assign]  # it stands in
 
 
+def _arm_secrets(fail: Callable[[], bool]) -> None:
+    original = kube.Kube.secret
+
+    async def reading(self: kube.Kube, namespace: str, name: str) -> object:
+        if fail():
+            raise errors.KubeFault(f"could not read Secret {namespace}/{name}: it fails")
+        return await original(self, namespace, name)
+
+    kube.Kube.secret = reading  # type: ignore[assignment,method-assign]  # it stands in
+
+
 _DOORS: dict[str, type] = {"kube": kube.Kube, "redis": redis_store.RedisStore, "pods": notify.Notifier}
 
 
@@ -143,6 +157,8 @@ def main() -> None:
         _arm_travel(int(second))
     elif first == "parts":
         _arm_parts()
+    elif first == "secrets":
+        _arm_secrets(Path(_POINT.removeprefix("secrets:")).exists)
     elif first == "lease":
         _arm_lease(float(second))
     elif first in _DOORS:

@@ -33,7 +33,7 @@ class Health:
         return f"the watch of {silent} is silent" if silent else ""
 
     def not_ready(self) -> str:
-        """Why it does not know enough yet; "" when it does."""
+        """Why it does not know enough yet, or nothing newer can be published; "" when all is well. No restart helps."""
         if undefined := self.watches.undefined:
             kinds = ", ".join(undefined)
             return f"not defined, and so not watched: {kinds}; kubectl apply --server-side -f deploy/crds"
@@ -45,6 +45,8 @@ class Health:
             return f"pods are not known: {self.pods.fault or 'not listed yet'}"
         if self.leadership.fault:
             return f"the Lease can be neither taken nor renewed: {self.leadership.fault}"
+        if standstill := self.reconciler.standstill:
+            return f"nothing newer can be published: {standstill}"
         return ""
 
     async def measure(self) -> None:

@@ -127,6 +127,7 @@ class Reconciler:
         self._before: Mapping[str, Index] = {}
         self._dropping = Dropping(before_each=self._claim)
         self._is_moving = False  # whether an index is on its way to another version
+        self._gathering = Lasting()  # why it fails
         self._publishing = Lasting()  # why it fails
         self._holding_up = Lasting()  # why what was published before may still be run
         self._token_fault = ""  # why pods can be told nothing
@@ -156,6 +157,11 @@ class Reconciler:
         """Since when the oldest change waits for a run that succeeds."""
         oldest = self._looked_at or self._woken_at
         return monotonic() - oldest if oldest is not None else 0.0
+
+    @property
+    def standstill(self) -> str:
+        """Why nothing newer can be published, once that has lasted; "" where it can, as far as this replica tries."""
+        return self._gathering.said or self._publishing.said
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -212,8 +218,8 @@ class Reconciler:
             # Before it is compiled, which leaves out what is not held.
             with metrics.step("hold"):
                 await self._hold()
-        self._compiled, self._is_published = await self._compile(), False
         try:
+            self._compiled, self._is_published = await self._compile(), False
             # A standby knows what it would publish, and stops here.
             for name, step in self.steps if self._parts.leadership.leads else ():
                 try:
@@ -283,9 +289,7 @@ class Reconciler:
             for held in wanted
             if isinstance(held.parsed, Resource) and held.identity not in unheld
         ]
-        with parts.metrics.step("gather"):
-            await parts.secrets.want(_secrets_of(resources))
-        if await self._recalling.recall():
+        if await self._gather(resources):
             self._secrets_revision, key = self._secrets_revision + 1, (key[0], key[1] + 1)
         if self._compiled is not None and (self._compiled.key, self._compiled.unheld) == (key, unheld):
             return self._compiled
@@ -310,6 +314,18 @@ class Reconciler:
         )
         with parts.metrics.step("encode"):
             return await asyncio.to_thread(self._encoded, compiled)
+
+    async def _gather(self, resources: Sequence[Resource[Spec]]) -> bool:
+        """Whether more was recalled of the Secrets that they name. Raises KubeFault, which is said where it lasts."""
+        try:
+            with self._parts.metrics.step("gather"):
+                await self._parts.secrets.want(_secrets_of(resources))
+            recalled = await self._recalling.recall()
+        except KubeFault as fault:
+            self._gathering.note(str(fault))
+            raise
+        self._gathering.note("")
+        return recalled
 
     def _encoded(self, compiled: Compiled) -> Compiled:
         """With its index versions as they can be called in this Redis, as far as it is known, and no further on their
@@ -548,6 +564,7 @@ class Reconciler:
             standings_fault=parts.accuracy.fault,
             unheld=self._compiled.unheld,
             held_up=self._holding_up.said,
+            uncompiled=self._gathering.said,
         )
 
 

@@ -84,15 +84,23 @@ class View:
         default_factory=dict
     )  # why indexes are left out; "" while it is not known
     held_up: str = ""  # why some pod may run what was published before, which an index on its way waits for
+    uncompiled: str = ""  # why what has changed since could not be compiled, if that lasts
+
+    def has_compiled(self, held: Held) -> bool:
+        """Whether the object has been looked at as it is now."""
+        return self.editions.get(held.identity) == held.edition
+
+    def problems_of(self, held: Held) -> Sequence[Problem]:
+        return self.problems.get(held.identity, ()) if self.has_compiled(held) else ()
 
     def speaks_of(self, held: Held) -> bool:
-        """Whether the object has been looked at as it is now. One that is deleted has mostly gone before there is
-        anything to say.
-        """
+        """Whether there is anything to say of the object as it is now. One that is deleted has mostly gone before."""
         if held.deleted_at:
             waits = datetime.fromisoformat(self.now) - datetime.fromisoformat(held.deleted_at)
-            return held.identity not in self.editions and waits.total_seconds() > _SAY_AFTER_S
-        return self.editions.get(held.identity) == held.edition
+            is_left_out = held.identity not in self.editions
+            return (is_left_out or self.uncompiled != "") and waits.total_seconds() > _SAY_AFTER_S
+        # What an operator before this one has published stands.
+        return self.has_compiled(held) or (self.uncompiled != "" and not _was_published(held))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,11 @@ def _is_inherited(held: Held, view: View) -> bool:
     """Whether what is said of it is what an operator before this one has published, since this one cannot."""
     if not view.publish_fault or view.covering.of(held.identity, held.edition) is not None:
         return False
+    return _was_published(held)
+
+
+def _was_published(held: Held) -> bool:
+    """Whether the status that stands says so of the newest generation."""
     return any(
         each.type == ConditionType.PROGRAMMED
         and each.reason in _PUBLISHED
@@ -274,7 +287,10 @@ def _state_of(version: str, index: Index | None) -> VersionState:
 def _standing(held: Held, view: View) -> list[_Draft]:
     """Accepted and ResolvedRefs. What is only missing is not the object's fault: it is accepted, and not resolved."""
     true = ConditionStatus.TRUE
-    problems = view.problems.get(held.identity, ())
+    if not held.deleted_at and not view.has_compiled(held):
+        waits = (ConditionStatus.UNKNOWN, ConditionReason.PENDING, f"Not looked at yet: {view.uncompiled}.")
+        return [_Draft(ConditionType.ACCEPTED, *waits), _Draft(ConditionType.RESOLVED_REFS, *waits)]
+    problems = view.problems_of(held)
     unresolved = [problem for problem in problems if problem.reason in _UNRESOLVED]
     errors = [
         problem for problem in problems if problem not in unresolved and problem.severity is Severity.ERROR
@@ -303,8 +319,8 @@ def _programmed(held: Held, view: View, coverage: Coverage | None) -> _Draft:
 
 def _deleting(held: Held, view: View) -> _Draft:
     fate = "It is left out of what is published."
-    if view.publish_fault:
-        fate = f"What pods run may still hold it: {view.publish_fault}"
+    if fault := view.uncompiled if held.identity in view.editions else view.publish_fault:
+        fate = f"What pods run may still hold it: {fault}"
     message = f"Deleted, and held by {', '.join(held.finalizers) or 'nobody'}. {fate}"
     return _Draft(ConditionType.PROGRAMMED, ConditionStatus.FALSE, ConditionReason.DELETING, message)
 
@@ -323,13 +339,14 @@ def _run_by_pods(held: Held, view: View, coverage: Coverage | None) -> _Draft:
     if why := _why_left_out(held, view):
         reason, until = why
         return draft(ConditionStatus.FALSE, reason, _left_out(held, view, until))
-    if coverage is None and not view.publish_fault:
+    fault = view.publish_fault if view.has_compiled(held) else view.uncompiled
+    if coverage is None and not fault:
         return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")
     if coverage is None and not _is_inherited(held, view):
-        message = f"Not published: {view.publish_fault}."
+        message = f"Not published: {fault}."
         return draft(ConditionStatus.FALSE, ConditionReason.NOT_PUBLISHED, message)
     if coverage is None:
-        message = f"It was published, but what stands of that is not known: {view.publish_fault}"
+        message = f"It was published, but what stands of that is not known: {fault}"
         return draft(ConditionStatus.UNKNOWN, ConditionReason.PUBLICATION_UNKNOWN, message)
     if view.pods_unknown:
         message = f"Published, but which pods there are is not known: {view.pods_unknown}"
@@ -346,7 +363,7 @@ def _run_by_pods(held: Held, view: View, coverage: Coverage | None) -> _Draft:
 
 def _why_left_out(held: Held, view: View) -> tuple[ConditionReason, str] | None:
     """And until when."""
-    errors = [each for each in view.problems.get(held.identity, ()) if each.severity is Severity.ERROR]
+    errors = [each for each in view.problems_of(held) if each.severity is Severity.ERROR]
     if not errors:
         return None
     if all(each.reason in _UNRESOLVED for each in errors):

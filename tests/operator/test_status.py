@@ -1,6 +1,8 @@
-"""What a budget says of its limits."""
+"""What a budget says of its limits, and what is said where nothing newer can be compiled."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,10 +10,11 @@ import pytest
 from tests.dataplanes import Setup, compilation
 from tollway_api.meta import Identity, TenantName
 from tollway_api.parts import Head
+from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.windows import Usage
 from tollway_operator.coverage import Publications
 from tollway_operator.index_said import StoreView
-from tollway_operator.objects import Objects
+from tollway_operator.objects import Held, Objects
 from tollway_operator.status import View, status_of
 
 ACME = Identity("TenantBudget", "default", "acme")
@@ -30,16 +33,14 @@ def read(limits: Sequence[object], *amounts: tuple[int, int]) -> list[Usage]:
     return [Usage(limit, used, held, 0) for limit, (used, held) in zip(tenant.limits, amounts, strict=True)]
 
 
-def status(limits: Sequence[object], usage: Sequence[Usage]) -> dict[str, Any]:
-    """Of a tenant that has these limits now."""
+def standing(*limits: object) -> tuple[Objects, View]:
+    """Tenants that have these limits now, and what is known of them."""
     manifests = setup(*limits).objects()
     made, objects = compilation(manifests), Objects()
     for number, each in enumerate(manifests[:4]):
         metadata: Any = each["metadata"]
         more = {"namespace": "default", "uid": f"{number}", "generation": 1, "resourceVersion": "1"}
         objects.put({**each, "metadata": {**metadata, **more}})
-    held = objects.get(ACME)
-    assert held is not None
     editions = {each.identity: each.edition for each in objects}
     publications = Publications()
     publications.note(Head("1" * 64, 1, 1, "a", 1), made.pieces, editions)
@@ -51,12 +52,20 @@ def status(limits: Sequence[object], usage: Sequence[Usage]) -> dict[str, Any]:
         publish_fault="",
         pods_unknown="",
         store=StoreView(),
-        usage={TenantName("acme"): usage},
+        usage={},
         usage_fault="",
         lookups={},
-        now="2026-01-01T00:00:00Z",
+        now="2026-01-01T00:00:10Z",
     )
-    return status_of(held, view)
+    return objects, view
+
+
+def status(limits: Sequence[object], usage: Sequence[Usage]) -> dict[str, Any]:
+    """Of a tenant that has these limits now."""
+    objects, view = standing(*limits)
+    held = objects.get(ACME)
+    assert held is not None
+    return status_of(held, replace(view, usage={TenantName("acme"): usage}))
 
 
 def shown(of: dict[str, Any]) -> dict[str, tuple[str, str, int]]:
@@ -112,3 +121,64 @@ def test_of_a_limit_that_was_edited_nothing_is_said_until_usage_is_read_again(
     assert within(stale) == ("Pending", "Not counted yet.")
     assert "percent" not in stale
     assert within(status(after, read(after, (0, 0), (1, 0))))[0] == "WithinBudget"
+
+
+SECRETS = "the API server would not read Secret default/late: 500"
+
+
+def said_of(held: Held, view: View) -> dict[str, tuple[str, str, int]]:
+    conditions = status_of(held, view)["conditions"]
+    return {each["type"]: (each["status"], each["reason"], each["observedGeneration"]) for each in conditions}
+
+
+@pytest.mark.parametrize("kind", ["RoutingPolicy", "TenantBudget", "SemanticCacheIndex"])
+def test_of_what_could_not_be_compiled_nothing_is_judged_and_it_is_said_not_to_be_published(
+    kind: str,
+) -> None:
+    objects, view = standing()
+    held = next(each for each in objects if each.identity.kind == kind)
+    held.generation = 2
+    wrong = Problem(held.identity, "spec", ProblemReason.INVALID, "as it was before", Severity.ERROR)
+    view = replace(view, problems={held.identity: [wrong]})
+    assert not view.speaks_of(held), "it may be soon"
+    view = replace(view, uncompiled=SECRETS)
+    assert view.speaks_of(held)
+    said = said_of(held, view)
+    assert said["Accepted"] == said["ResolvedRefs"] == ("Unknown", "Pending", 2)
+    assert said["Programmed"] == said["Ready"] == ("False", "NotPublished", 2)
+    assert {status for status, _, _ in said.values()} == {"Unknown", "False"}
+    conditions = {each["type"]: each["message"] for each in status_of(held, view)["conditions"]}
+    assert conditions["Programmed"] == f"Not published: {SECRETS}."
+    assert conditions["Accepted"] == f"Not looked at yet: {SECRETS}."
+
+
+def test_where_nothing_newer_can_be_compiled_what_was_goes_on_to_be_said() -> None:
+    objects, view = standing()
+    held = objects.get(ACME)
+    assert held is not None
+    assert status_of(held, replace(view, uncompiled=SECRETS)) == status_of(held, view)
+    # Edited, and published so by an operator before this one.
+    held.generation = 2
+    condition = {
+        "type": "Programmed",
+        "status": "True",
+        "reason": "Programmed",
+        "observedGeneration": 2,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+        "message": "Every ready pod runs it.",
+    }
+    held.status = json.dumps({"conditions": [condition]}).encode()
+    assert not replace(view, uncompiled=SECRETS).speaks_of(held)
+
+
+def test_what_is_deleted_where_nothing_can_be_compiled_may_still_be_held_by_pods() -> None:
+    objects, view = standing()
+    held = objects.get(ACME)
+    assert held is not None
+    held.generation, held.deleted_at, held.finalizers = 2, "2026-01-01T00:00:00Z", ("example.com/held",)
+    assert not view.speaks_of(held), "it has not been looked at"
+    view = replace(view, uncompiled=SECRETS)
+    assert view.speaks_of(held)
+    assert said_of(held, view)["Programmed"] == ("False", "Deleting", 2)
+    conditions = {each["type"]: each["message"] for each in status_of(held, view)["conditions"]}
+    assert conditions["Programmed"].endswith(f"What pods run may still hold it: {SECRETS}")

@@ -5,10 +5,12 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
 
+from tests import loopback
 from tests.dataplanes import Setup, manifest, secret
 from tests.installation import Installation
 from tests.processes import wait_for
@@ -86,3 +88,44 @@ def test_statuses_for_which_a_webhook_takes_its_time_keep_no_others_waiting_and_
             installation.until("RoutingPolicy", "hangs-0", "Ready", "Ready")
         for number in range(24):
             installation.until("RoutingPolicy", f"hangs-{number}", "Ready", "Ready")
+
+
+@pytest.mark.long
+def test_an_edit_that_cannot_be_looked_at_for_secrets_that_fail_says_so_and_claims_nothing(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = tmp_path / "fails"
+    monkeypatch.setenv("FAULT_POINT", f"secrets:{fails}")
+    with (
+        installation.light_pod("dp-1") as pod,
+        installation.operator("op-1", "tests.faulty_operator") as operator,
+    ):
+
+        def readiness() -> str:
+            return loopback.get(f"{operator.url}/readyz").text
+
+        installation.apply(*SETUP.objects())
+        installation.until_ready()
+        before = pod.revision
+        assert readiness() == "ok"
+        fails.touch()
+        key = {"apiKeys": [{"secretRef": {"name": "late"}}]}
+        installation.apply(secret("late", "late-key"), manifest("TenantBudget", "late", key))
+        wait_for(lambda: operator.logged("a Secret cannot be read"), "it is looked for")
+        installation.apply(*SETUP.but(policy={"priority": 7}).objects())
+        for kind, name in (("TenantBudget", "late"), ("RoutingPolicy", "chat")):
+            said = installation.until(kind, name, "Programmed", "NotPublished")
+            assert said["message"].startswith("Not published: could not read Secret ")
+            assert installation.condition(kind, name, "Ready")["status"] == "False"
+            for undecided in ("Accepted", "ResolvedRefs"):
+                condition = installation.condition(kind, name, undecided)
+                assert (condition["status"], condition["reason"]) == ("Unknown", "Pending")
+        assert installation.condition("TenantBudget", "acme", "Ready")["status"] == "True"
+        assert pod.revision == before
+        assert readiness().startswith("nothing newer can be published: could not read Secret ")
+        assert loopback.get(f"{operator.url}/livez").text == "ok", "since a restart would not help"
+        fails.unlink()
+        installation.apply(*SETUP.but(policy={"priority": 8}).objects())
+        for kind, name in (("TenantBudget", "late"), ("RoutingPolicy", "chat")):
+            installation.until(kind, name, "Ready", "Ready")
+        assert readiness() == "ok"
