@@ -35,6 +35,7 @@ _DEADLINE_S: Final = 10.0
 _LIST_S: Final = 30.0  # of all pages
 # Longer than an admission webhook may take by default; who asks ends it sooner.
 _STATUS_S: Final = 15.0
+_LONGEST_WAIT_S: Final = 60.0  # that may be asked for: a proxy's mistake must not stop us for a day
 _PAGE: Final = 500
 _WATCH_S: Final = 300
 _MOST_NOTE_BYTES: Final = 1024
@@ -321,7 +322,7 @@ def _raise(attempted: str, exc: Exception) -> NoReturn:
             raise Invalid(message) from exc
     response: httpx2.Response | None = getattr(exc, "response", None)
     wait = response.headers.get("retry-after", "") if response is not None else ""
-    wait_s = float(wait) if wait.isdigit() else 0.0
+    wait_s = min(float(wait), _LONGEST_WAIT_S) if wait.isdigit() else 0.0
     raise (Unanswered if status in _NO_TIME else KubeFault)(message, wait_s) from exc
 
 

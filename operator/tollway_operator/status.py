@@ -130,9 +130,14 @@ def conditions_in(status: bytes) -> list[Condition]:
     return _listed_in(status, "conditions", _CONDITIONS)
 
 
+def _said(status: bytes) -> dict[str, Any]:
+    """The status that stands."""
+    return dict(json.loads(status or b"{}"))
+
+
 def _listed_in(status: bytes, field: str, each: TypeAdapter[list[ItemT]]) -> list[ItemT]:
     try:
-        found = json.loads(status or b"{}").get(field) or []
+        found = _said(status).get(field) or []
         return each.validate_python(found if isinstance(found, list) else [found])
     except (ValidationError, ValueError, AttributeError):
         return []
@@ -214,8 +219,9 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
         ConditionType.INDEX_READY, *(said or index_ready(index, view.store, view.held_up))
     )
     drafts = [*_standing(held, view), ready, programmed]
+    run = index or _run_before(held, view)
     versions = (
-        _versions(held, index, kept, view.store)
+        _versions(held, run, kept, view.store)
         if view.store.seen
         else _listed_in(held.status, "versions", _VERSIONS)  # as an operator before this one saw them
     )
@@ -226,12 +232,19 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     sound = _Draft(ConditionType.REDIS_SOUND, *redis_sound(view.store))
     return SemanticCacheIndexStatus.model_construct(
         conditions=_conditions(held, drafts, view, beside=[sound, accurate]),
-        active_version=index.version.name if index else "",
+        active_version=run.version.name if run else "",
         versions=versions[:16],
         hit_ratio=f"{seen.hits / seen.total:.2f}" if seen and seen.total else "",
         accuracy=accuracy_status(index, known),
         last_purge=_last_purge(held, view),
     )
+
+
+def _run_before(held: Held, view: View) -> Index | None:
+    """As what pods go on with the index while an edit of it cannot be published."""
+    index = view.snapshot.indexes.get(held.identity.path)
+    is_said = index is not None and _said(held.status).get("activeVersion") == index.version.name
+    return index if is_said else None
 
 
 def _last_purge(held: Held, view: View) -> PurgeStatus | None:
@@ -449,8 +462,7 @@ def _revision_shown(held: Held, coverage: Coverage) -> str:
 
 
 def _revision_said(held: Held) -> str:
-    before = json.loads(held.status or b"{}")
-    return str((before.get("dataPlane") or {}).get("revision") or "")
+    return str((_said(held.status).get("dataPlane") or {}).get("revision") or "")
 
 
 def _limit_status(usage: Usage) -> LimitStatus:

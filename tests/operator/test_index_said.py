@@ -6,13 +6,12 @@ import pytest
 
 from tests.dataplanes import Setup, compiled, manifest
 from tollway_api import wire
-from tollway_api.meta import Identity
 from tollway_api.problems import Problem, ProblemReason
 from tollway_api.reembedding import Progress
 from tollway_api.snapshot import Beside, Index, Snapshot, Stage
 from tollway_operator.coverage import Publications
 from tollway_operator.index_said import StoreView, index_ready
-from tollway_operator.objects import Objects
+from tollway_operator.objects import Held, Objects
 from tollway_operator.redis_store import IndexFacts, IndexSchema
 from tollway_operator.status import View, status_of
 
@@ -48,6 +47,34 @@ def test_an_index_that_is_not_on_its_way_waits_for_nobody() -> None:
     assert index_ready(A, STORE, HELD_UP)[1] == "IndexReady"
 
 
+def edited(status: dict[str, object]) -> Held:
+    objects = Objects()
+    metadata = {
+        "name": "answers", "namespace": "default", "uid": "u", "generation": 2, "resourceVersion": "2",
+    }  # fmt: skip
+    objects.put({**manifest("SemanticCacheIndex", "answers", {}), "metadata": metadata, "status": status})
+    (held,) = objects
+    return held
+
+
+def viewed(held: Held, snapshot: Snapshot) -> View:
+    """Where only the version of A is there."""
+    name = wire.index_name(A.version)
+    return View(
+        snapshot=snapshot,
+        problems={},
+        editions={held.identity: held.edition},
+        covering=Publications().coverage([]),
+        publish_fault="",
+        pods_unknown="",
+        store=replace(STORE, indexes={name: STORE.indexes[name]}),
+        usage={},
+        usage_fault="",
+        lookups={},
+        now="2026-01-01T00:00:00Z",
+    )
+
+
 @pytest.mark.parametrize(
     ("reason", "said", "until"),
     [
@@ -59,28 +86,26 @@ def test_an_index_that_is_not_on_its_way_waits_for_nobody() -> None:
 def test_of_an_index_that_is_left_out_is_said_why_and_what_becomes_of_its_version(
     reason: ProblemReason, said: str, until: str, kept: Index | None
 ) -> None:
-    objects, identity = Objects(), Identity("SemanticCacheIndex", "default", "answers")
-    metadata = {
-        "name": "answers", "namespace": "default", "uid": "u", "generation": 2, "resourceVersion": "2",
-    }  # fmt: skip
-    objects.put({**manifest("SemanticCacheIndex", "answers", {}), "metadata": metadata})
-    (held,) = objects
-    view = View(
-        snapshot=Snapshot("default", left_out={A.id: kept} if kept else {}),
-        problems={identity: [Problem(identity, "spec", reason, "it is wrong")]},
-        editions={identity: held.edition},
-        covering=Publications().coverage([]),
-        publish_fault="",
-        pods_unknown="",
-        store=replace(STORE, indexes={wire.index_name(A.version): STORE.indexes[wire.index_name(A.version)]}),
-        usage={},
-        usage_fault="",
-        lookups={},
-        now="2026-01-01T00:00:00Z",
-    )
-    status = status_of(held, view)
+    held = edited({})
+    found = {held.identity: [Problem(held.identity, "spec", reason, "it is wrong")]}
+    left_out = Snapshot("default", left_out={A.id: kept} if kept else {})
+    status = status_of(held, replace(viewed(held, left_out), problems=found))
     ready = next(each for each in status["conditions"] if each["type"] == "IndexReady")
     fate = f"version {A.version.name} is kept, and used again" if kept else "a version is made for it"
     message = f"It is left out of what is published; {fate} once {until}."
     assert (ready["status"], ready["reason"], ready["message"]) == ("Unknown", said, message)
     assert [each["state"] for each in status["versions"]] == ["Kept" if kept else "Draining"]
+
+
+@pytest.mark.parametrize(
+    "said", [A.version.name, B.version.name], ids=["by the status", "but not by the status"]
+)
+def test_of_an_index_whose_edit_cannot_be_published_the_version_that_pods_run_is_shown(said: str) -> None:
+    held = edited({"activeVersion": said})
+    view = replace(
+        viewed(held, Snapshot("default", indexes={A.id: A})), publish_fault="the API server is full"
+    )
+    status = status_of(held, view)
+    is_known = said == A.version.name
+    assert status.get("activeVersion", "") == (A.version.name if is_known else "")
+    assert [each["state"] for each in status["versions"]] == ["Active" if is_known else "Draining"]

@@ -10,9 +10,9 @@ from tollway_operator.kube import Kube
 class Client:
     """Answers everything with one status."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, retry_after: str = "7") -> None:
         request = httpx2.Request("GET", "http://127.0.0.1")
-        self._response = httpx2.Response(status, headers={"retry-after": "7"}, request=request)
+        self._response = httpx2.Response(status, headers={"retry-after": retry_after}, request=request)
 
     async def get(self, *_args: object, **_named: object) -> None:
         self._response.raise_for_status()
@@ -36,3 +36,9 @@ async def test_an_api_server_that_has_no_time_says_nothing_of_the_object(
         await Kube(Client(status)).secret("default", "acme")  # type: ignore[arg-type]  # a stand-in that has what is called
     assert type(raised.value) is kind
     assert raised.value.retry_after_s == (7.0 if kind in {Unanswered, KubeFault} else 0.0)
+
+
+async def test_nobody_makes_it_wait_for_a_day() -> None:
+    with pytest.raises(Unanswered) as raised:
+        await Kube(Client(503, "86400")).secret("default", "acme")  # type: ignore[arg-type]  # a stand-in that has what is called
+    assert raised.value.retry_after_s == 60.0
