@@ -10,6 +10,8 @@ from redis.asyncio import Redis
 from tests.conftest import Start
 from tests.dataplanes import Running, Setup
 from tests.servers import Provider, provider
+from tollway_api import wire
+from tollway_api.meta import TenantName
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_cli.simulator.answers import answer_for
 
@@ -230,7 +232,7 @@ async def test_failed_requests_leave_no_hold_behind_and_cost_nothing(
     replies = await asyncio.gather(*(gateway.ask(f"{PROMPT} {n}") for n in range(50)))
     assert {reply.status for reply in replies} == {503}
     async with Redis.from_url(ledger_redis.url) as redis:
-        assert await redis.keys("*") == []
+        assert await redis.keys("*") == [wire.ledger_keys(TenantName("acme")).finished.encode()]
 
 
 async def test_a_healthy_stream_outlives_the_deadline_of_the_attempts(

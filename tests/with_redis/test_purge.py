@@ -1,6 +1,9 @@
 """What is purged is served by nobody any more, whoever remembered it, and whatever dies meanwhile."""
 
 import asyncio
+import json
+import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +24,7 @@ from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
 from tollway_dataplane.forgetting import TRUSTED_S
 from tollway_dataplane.ports import Place
 
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "semantic-cache.md"
 INDEX = "default/answers"
 PASSWORD, PARAPHRASE = "How do I reset my password?", "How can I reset my password?"
 SHARED = manifest("SemanticCacheIndex", "everybodys", {"scope": "Shared"})
@@ -56,6 +60,27 @@ async def count(url: str) -> int:
     """Entries and vectors."""
     async with Redis.from_url(url) as redis:
         return len(await redis.keys(wire.REMEMBERED_PATTERN))
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="NO curl, with which the documentation shows it")
+async def test_the_commands_of_the_documentation_do_it(start: Start, setup: Setup, token: Path) -> None:
+    gateway = await start(setup, admin_token_dir=token)
+    commands = [
+        line
+        for line in DOCUMENTATION.read_text("utf-8").splitlines()
+        if line.startswith("curl localhost:8081")
+    ]
+    assert len(commands) == 3
+    for command in commands:
+        of_this = command.replace("localhost:8081", gateway.admin_url)
+        curl = await asyncio.create_subprocess_exec(
+            *("sh", "-c", f"{of_this.partition('   #')[0]} --fail --silent"),
+            env={"TOKEN": "admin-test-token", "PATH": os.environ["PATH"]},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await curl.communicate()
+        assert curl.returncode == 0, command
+        assert json.loads(said)["indexes"] == [INDEX]
 
 
 async def test_a_purged_index_answers_nothing_of_before_and_everything_since(
