@@ -21,7 +21,7 @@ from bench.candidate_pairs import pairs
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.core.judge import ALL_CHECKS, View, shipped
-from tollway_dataplane.core.reading import WordVectors, read
+from tollway_dataplane.core.reading import Reading, WordVectors, read
 from tollway_dataplane.core.verification import verify
 
 Kept = dict[str, tuple[npt.NDArray[np.float32], WordVectors]]  # what an entry keeps of its prompt
@@ -29,6 +29,7 @@ TITLES: Final = {
     "new": "both prompts new to a process that has just begun",
     "anew": "both read anew, of words that the process has met",
     "further": "a further candidate: its prompt is read anew, the caller's has been read",
+    "known": "a further candidate whose prompt was read for another caller",
 }
 
 
@@ -59,8 +60,11 @@ def one_round(kept: Kept) -> tuple[dict[str, list[float]], Counter[str]]:
     demands = Demands(judge.threshold, judge.threshold)
     reasons: Counter[str] = Counter()
 
+    def view_of(reading: Reading) -> View:
+        return judge.view(reading, *kept[reading.text])
+
     def view(text: str) -> View:
-        return judge.view(read(text), *kept[text])
+        return view_of(read(text))
 
     def judged(ours: str, theirs: str) -> None:
         reasons[verify(view(ours), view(theirs), demands, judge).reason] += 1
@@ -68,14 +72,24 @@ def one_round(kept: Kept) -> tuple[dict[str, list[float]], Counter[str]]:
     def judged_further(ours: View, theirs: str) -> None:
         verify(ours, view(theirs), demands, judge)
 
+    def judged_again(ours: View, theirs: Reading) -> None:
+        verify(ours, view_of(theirs), demands, judge)
+
     gc.freeze()  # as the data plane does
     found = {"new": [timed(partial(judged, *pair)) for pair in pairs()]}
     found["anew"] = [timed(partial(judged, *pair)) for pair in pairs()]
-    found["further"] = []
+    found["further"], found["known"] = [], []
     for ours, theirs in pairs():
         caller = view(ours)
         judged_further(caller, ours)
         found["further"].append(timed(partial(judged_further, caller, theirs)))
+    other = view(pairs()[0][0])
+    for ours, theirs in pairs():
+        caller, remembered = view(ours), read(theirs)
+        judge.probability(other, view_of(remembered))
+        judged_again(other, remembered)
+        judged_further(caller, ours)
+        found["known"].append(timed(partial(judged_again, caller, remembered)))
     return found, reasons
 
 

@@ -5,6 +5,7 @@ Called by `recall` where the very same prompt is not remembered.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from tollway_api.snapshot import Accuracy, Index
@@ -23,6 +24,8 @@ from tollway_dataplane.ports import AnswerCache, Neighbour, Place, Vector
 CANDIDATES: Final = 5
 # Many chats may end in the same words, and the nearest by those are told apart by what was said before.
 CANDIDATES_OF_A_CHAT: Final = 16
+# Some thirty kilobytes each, with what was found of it, two hundred for the longest.
+READINGS_KEPT: Final = 256
 # The judge was trained on candidates no further than this, and of those hardly any at the end may be reused.
 LEAST_SIMILARITY: Final = 0.6
 # The encoder reads no further than about this, so longer prompts are not compared by meaning.
@@ -43,6 +46,8 @@ class Comparing:
         self._embedders = embedders
         self._judge = judge
         self._embed_deadline_s = embed_deadline_s
+        # A remembered prompt comes again with each question that is like it.
+        self._read = lru_cache(READINGS_KEPT)(read)
 
     async def by_meaning(
         self, place: Place, prompt: str, turns: tuple[Turn, ...], patience: Patience
@@ -116,7 +121,9 @@ class Comparing:
         # The judge's cosine, whatever the index's embedding makes of the two.
         if float(view.vector @ neighbour.vector) < LEAST_SIMILARITY:
             return CacheReason.BELOW_THRESHOLD, 0.0
-        theirs = self._judge.view(read(neighbour.prompt), neighbour.vector, neighbour.words, neighbour.turns)
+        theirs = self._judge.view(
+            self._read(neighbour.prompt), neighbour.vector, neighbour.words, neighbour.turns
+        )
         verdict = verify(view, theirs, index, self._judge)
         return verdict.reason, verdict.probability
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-import numpy as np
-
 from tollway_dataplane.core.everyday_words import FUNCTION
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.once import once
@@ -28,7 +26,7 @@ _MAY_BE_CODE: Final = re.compile(r"[`{};=<(:*]")
 
 def may_judge(reading: Reading, words: WordVectors) -> bool:
     # Past its end the encoder has seen nothing.
-    return _is_short_prose(reading) and len(words) == len(reading.content) and bool(np.all(words.any(axis=1)))
+    return _is_short_prose(reading) and len(words) == len(reading.content) and bool(words.any(axis=1).all())
 
 
 @once
@@ -53,9 +51,9 @@ def _has_code(text: str) -> bool:
 
 
 def is_english(readings: Sequence[Reading]) -> bool:
-    words = [pair for each in readings for pair in zip(each.low, each.lemmas, strict=True)]
-    known = sum(_is_known(low, lemma) for low, lemma in words)
-    return known >= _LEAST_KNOWN * len(words) or (len(words) < 4 and known > 0)
+    count = sum(len(each.low) for each in readings)
+    known = sum(sum(map(_is_known, each.low, each.lemmas)) for each in readings)
+    return known >= _LEAST_KNOWN * count or (count < 4 and known > 0)
 
 
 @lru_cache(MOST_WORDS_KEPT)

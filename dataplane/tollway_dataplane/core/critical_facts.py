@@ -10,7 +10,8 @@ from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.everyday_words import FUNCTION, POLARITY
 from tollway_dataplane.core.lexicon import Relation, english
-from tollway_dataplane.core.likeness import alike, has_like, is_misspelling
+from tollway_dataplane.core.likeness import alike, has_like, is_misspelling, related
+from tollway_dataplane.core.once import once
 from tollway_dataplane.core.pair_features import parity_differs, polarity_conflict
 from tollway_dataplane.core.quantities import is_unit, unit
 from tollway_dataplane.core.reading import TURNING, Reading, read
@@ -86,6 +87,8 @@ def _names(ours: Reading, theirs: Reading) -> Conflict | None:
     if not mine and not yours:
         # Words that no dictionary has, one on either side, are brands, drugs, products.
         mine, yours = _unmatched_strangers(ours, theirs), _unmatched_strangers(theirs, ours)
+        if not mine and not yours:
+            return None
         mine, yours = mine or _resembling(theirs, ours, yours), yours or _resembling(ours, theirs, mine)
         if not mine or not yours:
             return None
@@ -110,20 +113,24 @@ _IN_CAPITALS: Final = FUNCTION - {"am"}
 
 def _capitals(ours: Reading, theirs: Reading) -> Conflict | None:
     """ "US" is not "us", "IT" is not "it"."""
-    mine, yours = (
-        frozenset(
-            shown
-            for shown, low in zip(each.shown, each.low, strict=True)
-            if len(shown) > 1 and shown.isupper() and low in _IN_CAPITALS and not each.text.isupper()
-        )
-        for each in (ours, theirs)
+    return _sets(_shouted(ours), _shouted(theirs), CacheReason.KEYWORDS_DIFFER, "names differ")
+
+
+@once
+def _shouted(reading: Reading) -> frozenset[str]:
+    """Little words in capitals, in a prompt that is not all in capitals."""
+    return frozenset(
+        shown
+        for shown, low in zip(reading.shown, reading.low, strict=True)
+        if len(shown) > 1 and shown.isupper() and low in _IN_CAPITALS and not reading.text.isupper()
     )
-    return _sets(mine, yours, CacheReason.KEYWORDS_DIFFER, "names differ")
 
 
 def _direction(ours: Reading, theirs: Reading) -> Conflict | None:
     """From Paris to London is not to Paris from London; Word to PDF is not PDF to Word."""
-    for word in ours.roles.keys() & theirs.roles.keys():
+    if not ours.roles or not theirs.roles:
+        return None
+    for word in (each for each in ours.roles if each in theirs.roles):
         if ours.roles[word] != theirs.roles[word]:
             return Conflict(
                 CacheReason.RELATIONS_DIFFER,
@@ -182,19 +189,24 @@ def _manner(ours: Reading, theirs: Reading) -> Conflict | None:
 
 
 def _manners(of: Reading, against: Reading) -> list[str]:
-    lexicon = english()
+    relation = english().relation
     return [
         low
-        for low in of.low
+        for low in _adverbs(of)
+        if all(relation(s, other) < Relation.SYNONYM for s in (low, low[:-2]) for other in against.lemmas)
+    ]
+
+
+@once
+def _adverbs(reading: Reading) -> list[str]:
+    """Those that say how a thing is done, and not lightly."""
+    return [
+        low
+        for low in reading.low
         if len(low) > 5
         and low.endswith("ly")
         and low not in _LIGHT_MANNERS
-        and lexicon.is_ordinary(low[:-2])
-        and all(
-            lexicon.relation(stem, other) < Relation.SYNONYM
-            for stem in (low, low[:-2])
-            for other in against.lemmas
-        )
+        and english().is_ordinary(low[:-2])
     ]
 
 
@@ -207,6 +219,7 @@ def _measures(ours: Reading, theirs: Reading) -> Conflict | None:
     return _sets(mine, yours, CacheReason.NUMBERS_DIFFER, "units differ")
 
 
+@once
 def _units_of(reading: Reading) -> frozenset[str]:
     counted = frozenset(quantity.unit for quantity in reading.quantities)
     return frozenset(filter(None, (unit(reading.low[i]) for i in reading.content))) | counted - {""}
@@ -217,12 +230,12 @@ def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
     turned = parity_differs(ours, theirs)
     only_ours, only_theirs = _only(ours, theirs), _only(theirs, ours)
     negated = ours.negations % 2 != theirs.negations % 2
+    relations = related(ours, theirs)
     for one in only_ours:
-        relations = english().relations(one)
-        if Relation.OPPOSITE not in map(relations.__getitem__, only_theirs):
+        if Relation.OPPOSITE not in relations[one].values():
             continue
         for other in only_theirs:
-            if relations[other] is Relation.OPPOSITE:
+            if relations[one].get(other) is Relation.OPPOSITE:
                 weighed = all(word in POLARITY and POLARITY[word][0] in TURNING for word in (one, other))
                 if turned if weighed else not negated:
                     return Conflict(CacheReason.OPPOSITES, f"opposites: {one} ≠ {other}")
@@ -262,28 +275,33 @@ _CHECKS: Final[tuple[tuple[CriticalCheck, Callable[[Reading, Reading], Conflict 
 
 
 def _only(ours: Reading, theirs: Reading) -> list[str]:
-    return [lemma for lemma in dict.fromkeys(ours.lemmas) if lemma not in theirs.lemmas]
+    others = frozenset(theirs.lemmas)
+    return [lemma for lemma in dict.fromkeys(ours.lemmas) if lemma not in others]
 
 
 def _unmatched_names(ours: Reading, theirs: Reading) -> list[str]:
+    relations = related(ours, theirs)
     return [
         name
         for name in sorted(ours.names)
-        if not has_like(name, name, theirs, Relation.BROADER)
+        if not has_like(relations[name], name, theirs, Relation.BROADER)
         and not _is_abbreviation(name, theirs)
         and not is_unit(name)
     ]
 
 
 def _unmatched_strangers(ours: Reading, theirs: Reading) -> list[str]:
-    lexicon = english()
+    relations = related(ours, theirs)
     return [
-        lemma
-        for lemma in dict.fromkeys(ours.lemmas[i] for i in ours.content)
-        if not lexicon.is_ordinary(lemma)
-        and len(lemma) > 2
-        and not has_like(lemma, lemma, theirs, Relation.BROADER)
+        lemma for lemma in _strangers(ours) if not has_like(relations[lemma], lemma, theirs, Relation.BROADER)
     ]
+
+
+@once
+def _strangers(reading: Reading) -> list[str]:
+    """Words that no dictionary has."""
+    lemmas = dict.fromkeys(reading.lemmas[i] for i in reading.content)
+    return [lemma for lemma in lemmas if len(lemma) > 2 and not english().is_ordinary(lemma)]
 
 
 def _resembling(of: Reading, against: Reading, strangers: list[str]) -> list[str]:

@@ -100,7 +100,7 @@ def _tenses(reading: Reading) -> set[str]:
 
 @once
 def _times(reading: Reading) -> set[str]:
-    return {_TIMES[low] for low in reading.low if low in _TIMES}
+    return {_TIMES[low] for low in _TIMES.keys() & reading.low}
 
 
 @once
@@ -113,7 +113,10 @@ def _exchange(reading: Reading) -> set[str]:
 
 @once
 def _quantifiers(reading: Reading) -> set[str]:
-    return set(_QUANTIFIERS.findall(reading.plain))
+    plain = reading.plain
+    if "few" in plain or "little" in plain or "ither" in plain or "both" in plain:
+        return set(_QUANTIFIERS.findall(plain))
+    return set()
 
 
 @once
@@ -125,16 +128,23 @@ def _bounds(reading: Reading) -> set[str]:
 
 def _strangers(of: Reading, against: Reading) -> set[str]:
     """Words that no dictionary has and the other does not have letter by letter: semaglutide is not semaglutine."""
-    lexicon = english()
     return {
         of.lemmas[i]
-        for i in of.content
-        if of.lemmas[i].isalpha()
-        and len(of.lemmas[i]) > _LONG_NAME
-        and not lexicon.is_ordinary(of.lemmas[i])
-        and of.lemmas[i] not in against.lemmas
-        and of.low[i] not in against.low
+        for i in _unheard_of(of)
+        if of.lemmas[i] not in against.lemmas and of.low[i] not in against.low
     }
+
+
+@once
+def _unheard_of(reading: Reading) -> list[int]:
+    is_ordinary = english().is_ordinary
+    return [
+        i
+        for i in reading.content
+        if len(reading.lemmas[i]) > _LONG_NAME
+        and not is_ordinary(reading.lemmas[i])
+        and reading.lemmas[i].isalpha()
+    ]
 
 
 _QUESTIONS: Final[Frames] = (("what is asked for differs", _lead), ("tenses differ", _tenses))

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Final, Self
 
@@ -25,7 +25,7 @@ from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.framing import framed_otherwise
 from tollway_dataplane.core.lexicon import Relation, english
-from tollway_dataplane.core.likeness import alike
+from tollway_dataplane.core.likeness import alike, related
 from tollway_dataplane.core.network import Network
 from tollway_dataplane.core.pair_features import NAMES, features
 from tollway_dataplane.core.reading import Encoded, Reading, WordVectors, read, word_vectors
@@ -42,7 +42,7 @@ def is_own(embedding: Embedding) -> bool:
     return embedding.provider is EmbeddingProvider.LOCAL and embedding.model == ENCODER
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """A prompt as the judge sees it. To be had again from the prompt, its vector and its word vectors, which is all
     that an entry has to keep, with the turns before it.
@@ -53,6 +53,10 @@ class View:
     vector: Vector  # the encoder's, of length 1
     adapted: Vector  # the same, turned so that what matters for reuse weighs more
     turns: tuple[Turn, ...] = ()  # before the prompt; the judge itself looks at the prompt alone
+
+    @cached_property
+    def may_be_judged(self) -> bool:
+        return may_judge(self.reading, self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHE
     same_words = ours.reading.low == theirs.reading.low != ()
     if same_words and ours.reading.names == theirs.reading.names:
         return Verdict(CacheReason.SEMANTIC, "the same words", 1.0)
-    if not may_judge(ours.reading, ours.words) or not may_judge(theirs.reading, theirs.words):
+    if not ours.may_be_judged or not theirs.may_be_judged:
         return Verdict(CacheReason.NOT_JUDGED, "not English prose of moderate length", 0.0)
     if found := conflict(ours.reading, theirs.reading, checks):
         return Verdict(found.reason, found.explanation, 0.0)
@@ -166,12 +170,15 @@ def _doubt(ours: Reading, theirs: Reading) -> str:
 
 
 def _unexplained(ours: Reading, theirs: Reading) -> list[str]:
-    related = english().relations
-    others = [theirs.lemmas[j] for j in theirs.content]
+    relations = related(ours, theirs)
+    others = {theirs.lemmas[j] for j in theirs.content}
     return [
         ours.low[i]
         for i in ours.content
-        if max(map(related(ours.lemmas[i]).__getitem__, others), default=Relation.OPPOSITE) < Relation.SYNONYM
+        if not any(
+            relation >= Relation.SYNONYM and other in others
+            for other, relation in relations[ours.lemmas[i]].items()
+        )
     ]
 
 

@@ -4,7 +4,7 @@ top. Pure once built; `tools/make_lexicon.py` writes what it is built from.
 
 import gzip
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from enum import IntEnum
 from functools import cache
 from importlib.resources import files
@@ -12,16 +12,24 @@ from typing import Final, NamedTuple, TypedDict
 
 from tollway_dataplane.core.everyday_words import IRREGULAR, OPPOSED, POLARITY, SAME
 
+# What two words may be related by: a meaning, a form, a group. Words that have none in common are not.
+Tie = str | int
 RARE: Final = 32  # the rank of a word that no vocabulary holds
-# How many words are kept for their relations, each with how many others: at most twenty megabytes.
+# How many words, and pairs of words that have to do with each other, are kept: at most twenty megabytes.
 MOST_KEPT: Final = 4_000
-MOST_KEPT_OF_ONE: Final = 100
+MOST_PAIRS_KEPT: Final = 40_000
+MOST_KEPT_BESIDE: Final = 500  # words whose relations to one prompt are kept
 _PREFIXES: Final = ("un", "dis", "in", "im", "ir", "il", "non", "de", "mis")
 _ENDINGS: Final = (
     ("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("es", "e"), ("s", ""),
     ("ied", "y"), ("ed", "e"), ("ed", ""), ("ing", "e"), ("ing", ""), ("ier", "y"), ("iest", "y"),
     ("er", "e"), ("est", "e"), ("er", ""), ("est", ""),
 )  # fmt: skip
+_SHORTEST_STEM: Final = 4  # letters
+_BEGINNING: Final = 6  # letters that a word and a form of it which no dictionary has begin with
+_OPPOSED_TIES: Final[dict[str, set[str]]] = {}  # of a word, one for each that is opposed to it
+for _pair in OPPOSED:
+    _OPPOSED_TIES.setdefault(_pair[0], set()).add(" or ".join(sorted(_pair)))
 _LAST_LETTERS: Final = frozenset(ending[-1] for ending, _ in _ENDINGS)
 _FORMS: Final = frozenset("s es d ed ing er ers or ion ation ment ly ness".split())
 
@@ -47,20 +55,6 @@ class _Content(TypedDict):
     ranks: dict[str, int]
 
 
-class _Related(dict[str, Relation]):
-    """The relations of one lemma; those that have been asked for are kept, up to a bound."""
-
-    def __init__(self, lemma: str, find: Callable[[str, str], Relation]) -> None:
-        self._lemma = lemma
-        self._find = find
-
-    def __missing__(self, other: str) -> Relation:
-        found = self._find(self._lemma, other)
-        if len(self) < MOST_KEPT_OF_ONE:
-            self[other] = found
-        return found
-
-
 class Lexicon:
     def __init__(self, content: _Content) -> None:
         self._senses = {word: frozenset(senses) for word, senses in content["words"].items()}
@@ -82,7 +76,7 @@ class Lexicon:
         self._names = frozenset(content["names"])
         self._lemmas: dict[str, str] = {}
         self._words: dict[str, _Word] = {}
-        self._related: dict[str, dict[str, Relation]] = {}
+        self._relations: dict[tuple[str, str], Relation] = {}
 
     def knows(self, word: str) -> bool:
         return word in self._senses or word in self._ranks
@@ -118,16 +112,20 @@ class Lexicon:
 
     def relation(self, one: str, other: str) -> Relation:
         """Between two lemmas; symmetric."""
-        return self.relations(one)[other]
-
-    def relations(self, lemma: str) -> Mapping[str, Relation]:
-        """Of one lemma to any other, found when asked for. For asking a word of many at once."""
-        found = self._related.get(lemma)
+        if one == other:
+            return Relation.SAME
+        pair = (one, other) if one < other else (other, one)
+        found = self._relations.get(pair)
         if found is None:
-            found = _Related(lemma, self._find_relation)
-            if len(self._related) < MOST_KEPT:
-                self._related[lemma] = found
+            found = self._find_relation(one, other)
+            if len(self._relations) >= MOST_PAIRS_KEPT:
+                self._relations.clear()
+            self._relations[pair] = found
         return found
+
+    def ties(self, lemma: str) -> frozenset[Tie]:
+        """Two lemmas that have none of these in common are UNRELATED."""
+        return self._word(lemma).ties
 
     def kin(self, lemma: str) -> frozenset[str | int]:
         """Two lemmas have one of these in common when they are forms of one word or may mean the same. For asking a
@@ -156,8 +154,6 @@ class Lexicon:
         return word
 
     def _find_relation(self, one: str, other: str) -> Relation:
-        if one == other:
-            return Relation.SAME
         ours, theirs = self._word(one), self._word(other)
         if ours.family == theirs.family or (one[:1] == other[:1] and _is_extended(one, other)):
             return Relation.OPPOSITE if self._are_opposite(ours, theirs) else Relation.SAME
@@ -182,14 +178,15 @@ class Lexicon:
     def _is_prefixed(self, one: str, other: str) -> bool:
         short, long = _by_length(one, other)
         prefixed = long.endswith(short) and long[: -len(short)] in _PREFIXES
-        return prefixed and len(short) > 3 and short in self._senses
+        return prefixed and len(short) >= _SHORTEST_STEM and short in self._senses
 
     def _word(self, lemma: str) -> "_Word":
         found = self._words.get(lemma)
         if found is None:
             found = self._look_up(lemma)
-            if len(self._words) < MOST_KEPT:
-                self._words[lemma] = found
+            if len(self._words) >= MOST_KEPT:
+                self._words.clear()
+            self._words[lemma] = found
         return found
 
     def _look_up(self, lemma: str) -> "_Word":
@@ -198,7 +195,41 @@ class Lexicon:
         parents: frozenset[int] = self._parents.get(lemma, frozenset())
         groups: frozenset[int] = SAME.get(lemma, frozenset())
         axis, side = POLARITY.get(lemma, ("", 0))
-        return _Word(lemma, self.family(lemma), groups, axis, side, senses, parents, opposites)
+        family = self.family(lemma)
+        ties: frozenset[Tie] = (senses | parents | opposites).union(
+            [family, *self._stems(lemma), *_OPPOSED_TIES.get(lemma, ())],
+            [f"group {number}" for number in groups],
+            [f"axis {axis}"] if axis else (),
+            [f"{lemma[:_BEGINNING]}..."] if len(lemma) >= _BEGINNING else (),
+        )
+        return _Word(lemma, family, groups, axis, side, senses, parents, opposites, ties)
+
+    def _stems(self, lemma: str) -> list[str]:
+        """A word and what it is without a prefix, as far as they are words."""
+        stems = {lemma.removeprefix(prefix) for prefix in ("", *_PREFIXES)}
+        return [f"...{stem}" for stem in stems if len(stem) >= _SHORTEST_STEM and stem in self._senses]
+
+
+class Relatives(dict[str, dict[str, Relation]]):
+    """To which of some lemmas a word is related, and how; to those left out it is UNRELATED. Found when it is asked
+    for: of the hundreds of pairs that two prompts have, hardly one in ten has to be looked at.
+    """
+
+    def __init__(self, lexicon: Lexicon, lemmas: Iterable[str]) -> None:
+        self._lexicon = lexicon
+        self._by_tie: dict[Tie, list[str]] = {}
+        for lemma in dict.fromkeys(lemmas):
+            for tie in lexicon.ties(lemma):
+                self._by_tie.setdefault(tie, []).append(lemma)
+
+    def __missing__(self, word: str) -> dict[str, Relation]:
+        common = self._by_tie.keys() & self._lexicon.ties(word)
+        others = {lemma for tie in common for lemma in self._by_tie[tie]}
+        found = {lemma: self._lexicon.relation(word, lemma) for lemma in others}
+        if len(self) >= MOST_KEPT_BESIDE:
+            self.clear()
+        self[word] = found
+        return found
 
 
 class _Word(NamedTuple):
@@ -212,12 +243,13 @@ class _Word(NamedTuple):
     senses: frozenset[int]
     parents: frozenset[int]
     opposites: frozenset[int]  # senses that exclude one of its own
+    ties: frozenset[Tie]
 
 
 def _is_extended(one: str, other: str) -> bool:
     """Whether one is a form of the other that no dictionary has: "troubleshooting"."""
     short, long = _by_length(one, other)
-    return len(short) > 5 and long.startswith(short) and long[len(short) :] in _FORMS
+    return len(short) >= _BEGINNING and long.startswith(short) and long[len(short) :] in _FORMS
 
 
 def _by_length(one: str, other: str) -> tuple[str, str]:

@@ -2,14 +2,17 @@
 what compares prompts.
 """
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
-from tollway_dataplane.core.lexicon import Relation, english
-from tollway_dataplane.core.once import once_of_two
+from tollway_dataplane.core.lexicon import Relation, Relatives, english
+from tollway_dataplane.core.once import once, once_both_ways, once_of_two
 from tollway_dataplane.core.reading import Reading
 
 # Of both prompts together: with more words apart than this, they say things in words of their own.
 _FEW: Final = 2
+Relations = Mapping[str, Mapping[str, Relation]]
 
 
 def alike(ours: Reading, theirs: Reading) -> bool:
@@ -19,20 +22,55 @@ def alike(ours: Reading, theirs: Reading) -> bool:
     return len(without_like(ours, theirs)) + len(without_like(theirs, ours)) <= _FEW
 
 
+@once_both_ways
+def related(ours: Reading, theirs: Reading) -> tuple[Relations, Relations]:
+    """Of each lemma of the first prompt, to which of the second's it is related, and how; to others it is unrelated."""
+    relatives = _relatives(ours.lemmas)
+    columns = {lemma: relatives[lemma] for lemma in theirs.lemmas}
+    rows: dict[str, dict[str, Relation]] = {lemma: {} for lemma in ours.lemmas}
+    for other, column in columns.items():
+        for lemma, relation in column.items():
+            rows[lemma][other] = relation
+    return rows, columns
+
+
+@lru_cache(maxsize=64)
+def _relatives(lemmas: tuple[str, ...]) -> Relatives:
+    """Kept for a while: the caller's prompt comes again with each candidate, and candidates have words in common."""
+    return Relatives(english(), lemmas)
+
+
 @once_of_two
 def without_like(of: Reading, against: Reading) -> list[int]:
     """Places of the content words that the other prompt has in no form and by no other name."""
-    return [i for i in of.content if not has_like(of.lemmas[i], of.low[i], against, Relation.SYNONYM)]
+    relations = related(of, against)
+    return [
+        i for i in of.content if not has_like(relations[of.lemmas[i]], of.low[i], against, Relation.SYNONYM)
+    ]
 
 
-def has_like(lemma: str, written: str, against: Reading, least: Relation) -> bool:
-    """Whether the other prompt has a word that is related as closely, or that a slip of the keyboard makes of it."""
-    if lemma in against.lemmas or written in against.low:
+def has_like(relations: Mapping[str, Relation], written: str, against: Reading, least: Relation) -> bool:
+    """Whether a word, with these relations to the other prompt's, has one there that is related as closely, or that a
+    slip of the keyboard makes of it.
+    """
+    if max(relations.values(), default=Relation.UNRELATED) >= least:
         return True
-    relations = map(english().relations(lemma).__getitem__, against.lemmas)
-    return max(relations, default=Relation.OPPOSITE) >= least or any(
-        is_misspelling(written, low) for low in against.low if low[0] == written[0]
-    )
+    return written in against.low or bool(slips(written, against))
+
+
+def slips(written: str, among: Reading) -> list[str]:
+    """Words of a prompt that are written otherwise as a slip of the keyboard would have it, which makes no word of a
+    word or a word of none.
+    """
+    lexicon = english()
+    others = _unknown(among) if lexicon.knows(lexicon.lemma(written)) else among.low
+    return [low for low in others if low[0] == written[0] and is_misspelling(written, low)]
+
+
+@once
+def _unknown(reading: Reading) -> list[str]:
+    knows = english().knows
+    return [low for low, lemma in zip(reading.low, reading.lemmas, strict=True) if not knows(lemma)]
 
 
 def is_misspelling(one: str, other: str) -> bool:

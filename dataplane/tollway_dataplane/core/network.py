@@ -38,6 +38,7 @@ class Network:
 
     def logits(self, table: Doubles) -> Doubles:
         """Of the rows of a table, or of one row."""
-        x = np.clip((table - self.middle) / self.spread, -_FARTHEST, _FARTHEST)
+        # What `np.clip` gives, without what that does around it.
+        x = np.minimum(np.maximum((table - self.middle) / self.spread, -_FARTHEST), _FARTHEST)
         found: Doubles = np.tanh(x @ self.hidden + self.shift) @ self.out + x @ self.direct + self.bias
         return found

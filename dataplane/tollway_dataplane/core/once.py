@@ -35,14 +35,36 @@ def once_of_two(find: Callable[[Reading, Reading], Found]) -> Callable[[Reading,
 
     @wraps(find)
     def found(one: Reading, other: Reading) -> Found:
-        kept: tuple[ref[Reading], dict[Any, Any]] | None = one.__dict__.get(_BESIDE)
-        if kept is None or kept[0]() is not other:
-            # A weak reference, or the two would keep each other alive until the next full collection.
-            kept = one.__dict__[_BESIDE] = (ref(other), {})
-        results = kept[1]
+        results = _beside(one, other)
         if find not in results:
             results[find] = find(one, other)
         result: Found = results[find]
         return result
 
     return found
+
+
+def once_both_ways(
+    find: Callable[[Reading, Reading], tuple[Found, Found]],
+) -> Callable[[Reading, Reading], Found]:
+    """The same for what is known of both ways round at once: `find` gives it as seen from the first, then from the
+    second.
+    """
+
+    @wraps(find)
+    def found(one: Reading, other: Reading) -> Found:
+        results = _beside(one, other)
+        if find not in results:
+            results[find], _beside(other, one)[find] = find(one, other)
+        result: Found = results[find]
+        return result
+
+    return found
+
+
+def _beside(one: Reading, other: Reading) -> dict[Any, Any]:
+    kept: tuple[ref[Reading], dict[Any, Any]] | None = one.__dict__.get(_BESIDE)
+    if kept is None or kept[0]() is not other:
+        # A weak reference, or the two would keep each other alive until the next full collection.
+        kept = one.__dict__[_BESIDE] = (ref(other), {})
+    return kept[1]

@@ -2,6 +2,7 @@
 facts they differ. Pure and symmetric: swapping the two changes nothing.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +12,8 @@ import numpy.typing as npt
 from tollway_dataplane.core.arrangement import exchanged, modes, persons_differ
 from tollway_dataplane.core.framing import asked_otherwise
 from tollway_dataplane.core.lexicon import Relation, english
-from tollway_dataplane.core.likeness import is_misspelling
-from tollway_dataplane.core.once import once_of_two
+from tollway_dataplane.core.likeness import related, slips
+from tollway_dataplane.core.once import once, once_of_two
 from tollway_dataplane.core.reading import Reading, WordVectors
 
 NAMES: Final = tuple(
@@ -29,6 +30,8 @@ NAMES: Final = tuple(
     ).split()
 )
 
+# Of similarity, below which words are counted; compared as the numbers of 32 bits that similarities are.
+_LIMITS: Final = tuple(float(np.float32(limit)) for limit in (0.5, 0.65, 0.8))
 Matrix = npt.NDArray[np.float32]
 
 
@@ -36,7 +39,8 @@ Matrix = npt.NDArray[np.float32]
 class Alignment:
     """How the content words of two prompts stand to each other."""
 
-    similarity: Matrix  # between word vectors, (ours, theirs)
+    vectors: Matrix  # of the words, ours above theirs, in whole numbers
+    similarity: Matrix  # between them, (ours, theirs)
     relations: list[list[Relation]]
     left: tuple[
         list[int], list[int]
@@ -44,24 +48,25 @@ class Alignment:
 
 
 def align(ours: Reading, theirs: Reading, our_vectors: WordVectors, their_vectors: WordVectors) -> Alignment:
-    scale = np.float32(1 / (127 * 127))
-    similarity = (our_vectors.astype(np.float32) @ their_vectors.astype(np.float32).T) * scale
-    related = english().relations
-    rights, others = [theirs.low[i] for i in theirs.content], [theirs.lemmas[i] for i in theirs.content]
-    with_initial: dict[str, list[int]] = {}
-    for j, right in enumerate(rights):
-        with_initial.setdefault(right[0], []).append(j)
+    vectors = np.concatenate([our_vectors, their_vectors]).astype(np.float32)
+    count = len(our_vectors)
+    similarity = (vectors[:count] @ vectors[count:].T) * np.float32(1 / (127 * 127))
+    relations_of = related(ours, theirs)
+    others = [theirs.lemmas[i] for i in theirs.content]
     relations: list[list[Relation]] = []
     for i in ours.content:
-        row = list(map(related(ours.lemmas[i]).__getitem__, others))
-        for j in with_initial.get(ours.low[i][0], ()):
-            if is_misspelling(ours.low[i], rights[j]):
-                row[j] = Relation.SAME
+        found = relations_of[ours.lemmas[i]]
+        row = [found.get(other, Relation.UNRELATED) for other in others]
+        if meant := slips(ours.low[i], theirs):
+            row = [
+                Relation.SAME if theirs.low[j] in meant else relation
+                for j, relation in zip(theirs.content, row, strict=True)
+            ]
         relations.append(row)
     left_ours = [i for i, row in enumerate(relations) if Relation.SAME not in row]
     columns = zip(*relations, strict=True) if relations else [()] * len(others)
     left_theirs = [j for j, column in enumerate(columns) if Relation.SAME not in column]
-    return Alignment(similarity, relations, (left_ours, left_theirs))
+    return Alignment(vectors, similarity, relations, (left_ours, left_theirs))
 
 
 def features(
@@ -72,7 +77,7 @@ def features(
     return [
         cosine,
         *_closeness(alignment),
-        *_left_over(ours, theirs, our_vectors, their_vectors, alignment),
+        *_left_over(ours, theirs, alignment),
         *_shape(ours, theirs, alignment),
         *_facts(ours, theirs),
     ]
@@ -83,116 +88,124 @@ def _closeness(alignment: Alignment) -> list[float]:
     similarity = alignment.similarity
     if not similarity.size:
         return [0.0] * 5 + [9.0] * 3
-    best = [similarity.max(axis=1), similarity.max(axis=0)]
-    for side, left in zip(best, alignment.left, strict=True):
+    ordered: list[list[float]] = []
+    means: list[float] = []
+    for axis, left in zip((1, 0), alignment.left, strict=True):
+        side = _most(similarity, axis)
         as_left = side[left]
         np.maximum(side, 0.5 + 0.5 * side, out=side)
         side[left] = as_left
-    ordered = [np.sort(side) for side in best]
-    worst = sorted(float(side[0]) for side in ordered)
-    second = min(float(side[1]) if len(side) > 1 else 1.0 for side in ordered)
-    means = sorted(float(_mean(side)) for side in ordered)
-    every = np.concatenate(best)
-    return [*worst, second, *means, *(float(np.count_nonzero(every < limit)) for limit in (0.5, 0.65, 0.8))]
+        side.sort()
+        means.append(float(_mean(side)))
+        ordered.append(side.tolist())
+    worst = sorted(side[0] for side in ordered)
+    second = min(side[1] if len(side) > 1 else 1.0 for side in ordered)
+    below = (float(sum(bisect_left(side, limit) for side in ordered)) for limit in _LIMITS)
+    return [*worst, second, *sorted(means), *below]
+
+
+# Reductions without what the methods of an array do around them, which takes longer than they do.
+
+
+def _most(values: Matrix, axis: int) -> Matrix:
+    found: Matrix = np.maximum.reduce(values, axis=axis)
+    return found
+
+
+def _least(values: Matrix) -> float:
+    return float(np.minimum.reduce(values))
 
 
 def _mean(values: Matrix, axis: int | None = None) -> Matrix:
-    """What `values.mean` gives, without what that does around it."""
     total: Matrix = np.add.reduce(values, axis=axis)
     return total / np.float32(values.size if axis is None else values.shape[axis])
 
 
-def _centred(ours: WordVectors, theirs: WordVectors) -> Matrix:
+def _centred(vectors: Matrix, count: int) -> Matrix:
     """Similarity of words with what all words of the two prompts share taken away: the encoder lets every word of a
-    sentence take up much of the whole.
+    sentence take up much of the whole. `count` vectors are the first prompt's.
     """
-    if not len(ours) or not len(theirs):
-        return np.zeros((max(1, len(ours)), max(1, len(theirs))), dtype=np.float32)
-    a, b = ours.astype(np.float32), theirs.astype(np.float32)
-    middle = (_mean(a, 0) + _mean(b, 0)) / np.float32(2)
-    a, b = a - middle, b - middle
-    a /= np.maximum(np.sqrt((a * a).sum(axis=1, keepdims=True)), 1e-6)
-    b /= np.maximum(np.sqrt((b * b).sum(axis=1, keepdims=True)), 1e-6)
-    matrix: Matrix = a @ b.T
+    others = len(vectors) - count
+    if not count or not others:
+        return np.zeros((max(1, count), max(1, others)), dtype=np.float32)
+    middle = (_mean(vectors[:count], 0) + _mean(vectors[count:], 0)) / np.float32(2)
+    words = vectors - middle
+    words /= np.maximum(np.sqrt(np.add.reduce(words * words, axis=1, keepdims=True)), 1e-6)
+    matrix: Matrix = words[:count] @ words[count:].T
     return matrix
 
 
-def _left_over(
-    ours: Reading, theirs: Reading, our_vectors: WordVectors, their_vectors: WordVectors, alignment: Alignment
-) -> list[float]:
+def _left_over(ours: Reading, theirs: Reading, alignment: Alignment) -> list[float]:
     """The words that only one prompt has: how many, how they relate, how rare they are."""
     left_ours, left_theirs = alignment.left
-    relations, similarity = alignment.relations, alignment.similarity
-    our_best = [max((relations[i][j] for j in left_theirs), default=Relation.UNRELATED) for i in left_ours]
-    their_best = [max((relations[i][j] for i in left_ours), default=Relation.UNRELATED) for j in left_theirs]
-    # The worst pairings count only where nothing better explains the word.
-    our_worst = [min((relations[i][j] for j in left_theirs), default=Relation.UNRELATED) for i in left_ours]
-    both = [*our_best, *their_best]
-    sizes = sorted((len(left_ours), len(left_theirs)))
-    counts = sorted((len(ours.content), len(theirs.content)))
-    shares = sorted(
-        (1 - len(left_ours) / max(1, len(ours.content)), 1 - len(left_theirs) / max(1, len(theirs.content)))
+    rows = [[alignment.relations[i][j] for j in left_theirs] for i in left_ours]
+    columns = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in left_theirs]
+    our_best, their_best = (
+        [max(row, default=Relation.UNRELATED) for row in side] for side in (rows, columns)
     )
-    unexplained = sorted(
-        (sum(r < Relation.BROADER for r in our_best), sum(r < Relation.BROADER for r in their_best))
+    our_lemmas = [ours.lemmas[ours.content[i]] for i in left_ours]
+    their_lemmas = [theirs.lemmas[theirs.content[j]] for j in left_theirs]
+    sides = (
+        _side(our_lemmas, our_best, len(ours.content)),
+        _side(their_lemmas, their_best, len(theirs.content)),
     )
-    things = sorted(
-        (
-            _things([ours.lemmas[ours.content[i]] for i in left_ours], our_best),
-            _things([theirs.lemmas[theirs.content[j]] for j in left_theirs], their_best),
-        )
-    )
-    lemmas = [
-        *(ours.lemmas[ours.content[i]] for i in left_ours),
-        *(theirs.lemmas[theirs.content[j]] for j in left_theirs),
-    ]
-    names = ours.names | theirs.names
-    lexicon = english()
-    ranks = sorted(
-        (
-            max((lexicon.rank(ours.lemmas[ours.content[i]]) for i in left_ours), default=-1),
-            max((lexicon.rank(theirs.lemmas[theirs.content[j]]) for j in left_theirs), default=-1),
-        )
-    )
-    pair_low, pair_high, mean, centred_pair = 1.0, 1.0, 1.0, 1.0
-    centred = _centred(our_vectors, their_vectors)
-    our_centred, their_centred = centred.max(1), centred.max(0)
-    one_sided_worst = 1.0
-    if left_ours and left_theirs:
-        block = similarity[left_ours][:, left_theirs]
-        pair_low, pair_high = float(min(block.max(1).min(), block.max(0).min())), float(block.max())
-        block = centred[left_ours][:, left_theirs]
-        centred_pair = float(min(block.max(1).min(), block.max(0).min()))
-        a, b = (
-            our_vectors[left_ours].sum(0, dtype=np.float32),
-            their_vectors[left_theirs].sum(0, dtype=np.float32),
-        )
-        mean = float(a @ b / max(1e-9, float(np.linalg.norm(a) * np.linalg.norm(b))))
-    elif left_ours and similarity.shape[1]:
-        one_sided_worst = float(similarity[left_ours].max(1).min())
-    elif left_theirs and similarity.shape[0]:
-        one_sided_worst = float(similarity[:, left_theirs].max(0).min())
+    sizes, shares, unexplained, things, ranks = map(sorted, zip(*sides, strict=True))
+    best, lemmas = our_best + their_best, our_lemmas + their_lemmas
     return [
-        *map(float, sizes), (sizes[0] + sizes[1]) / max(1, sum(counts)), *shares,
-        float(sum(r is Relation.SYNONYM for r in both)), float(sum(r is Relation.BROADER for r in both)),
-        float(sum(r is Relation.SIBLING for r in both)), float(sum(r is Relation.OPPOSITE for r in our_worst)),
-        *map(float, unexplained), *map(float, things),
-        float(sum(lemma in names for lemma in lemmas)),
-        float(sum(not lexicon.is_ordinary(lemma) for lemma in lemmas)),
-        *map(float, ranks), pair_low, pair_high,
-        *sorted((float(our_centred.min()), float(their_centred.min()))),
-        min(float(_mean(our_centred)), float(_mean(their_centred))), centred_pair, mean,
-        float(bool(left_ours) != bool(left_theirs)), one_sided_worst,
+        *sizes, sum(sizes) / max(1, len(ours.content) + len(theirs.content)), *shares,
+        best.count(Relation.SYNONYM), best.count(Relation.BROADER), best.count(Relation.SIBLING),
+        # The worst pairings count only where nothing better explains the word.
+        sum(Relation.OPPOSITE in row for row in rows),
+        *unexplained, *things,
+        sum(lemma in ours.names or lemma in theirs.names for lemma in lemmas),
+        sum(not english().is_ordinary(lemma) for lemma in lemmas),
+        *ranks, *_vectors_left(alignment),
     ]  # fmt: skip
 
 
-def _things(lemmas: list[str], best: list[Relation]) -> int:
-    """How many words that nothing explains are no verbs."""
-    is_verb = english().is_verb
-    return sum(
-        relation < Relation.BROADER and not is_verb(lemma)
-        for lemma, relation in zip(lemmas, best, strict=True)
+def _side(left: list[str], best: list[Relation], count: int) -> tuple[float, ...]:
+    """Of one prompt: how many words are left over, the share of those that are not, how many nothing explains, how many
+    of these are no verbs, and how rare the rarest is.
+    """
+    lexicon = english()
+    unexplained = [lemma for lemma, relation in zip(left, best, strict=True) if relation < Relation.BROADER]
+    return (
+        len(left),
+        1 - len(left) / max(1, count),
+        len(unexplained),
+        sum(not lexicon.is_verb(lemma) for lemma in unexplained),
+        max(map(lexicon.rank, left), default=-1),
     )
+
+
+def _vectors_left(alignment: Alignment) -> list[float]:
+    """How near the words that are left over are to each other, or where only one prompt has such, to all."""
+    ours, theirs = alignment.left
+    vectors, similarity = alignment.vectors, alignment.similarity
+    count = len(similarity)
+    centred = _centred(vectors, count)
+    pair_low, pair_high, mean, centred_pair, one_sided_worst = 1.0, 1.0, 1.0, 1.0, 1.0
+    if ours and theirs:
+        pair_low, pair_high = _least_and_most(similarity, ours, theirs)
+        centred_pair, _ = _least_and_most(centred, ours, theirs)
+        a, b = np.add.reduce(vectors[:count].take(ours, 0)), np.add.reduce(vectors[count:].take(theirs, 0))
+        mean = float(a @ b / max(1e-9, float(np.sqrt(a.dot(a)) * np.sqrt(b.dot(b)))))
+    elif ours and similarity.shape[1]:
+        one_sided_worst = _least(_most(similarity.take(ours, 0), 1))
+    elif theirs and similarity.shape[0]:
+        one_sided_worst = _least(_most(similarity.take(theirs, 1), 0))
+    best = _most(centred, 1), _most(centred, 0)
+    return [
+        pair_low, pair_high, *sorted(map(_least, best)), min(float(_mean(side)) for side in best),
+        centred_pair, mean, float(bool(ours) != bool(theirs)), one_sided_worst,
+    ]  # fmt: skip
+
+
+def _least_and_most(values: Matrix, rows: list[int], columns: list[int]) -> tuple[float, float]:
+    """Of the best matches of some words in either direction."""
+    block = values.take(rows, 0).take(columns, 1).tolist()
+    best = list(map(max, block))
+    return min(*best, *map(max, zip(*block, strict=True))), max(best)
 
 
 def _shape(ours: Reading, theirs: Reading, alignment: Alignment) -> list[float]:
@@ -202,14 +215,19 @@ def _shape(ours: Reading, theirs: Reading, alignment: Alignment) -> list[float]:
     places = [row.index(Relation.SAME) for row in alignment.relations if Relation.SAME in row]
     pairs = len(places) * (len(places) - 1) / 2
     turned = sum(sum(map(a.__gt__, places[i + 1 :])) for i, a in enumerate(places))
-    our_frame = set(ours.low) - {ours.low[i] for i in ours.content}
-    their_frame = set(theirs.low) - {theirs.low[i] for i in theirs.content}
+    our_frame, their_frame = _frame(ours), _frame(theirs)
     return [
         2 * shared / max(1, len(ours.trigrams) + len(theirs.trigrams)),
         float(lengths[0]), lengths[0] / max(1, lengths[1]), float(counts[0]), float(counts[1] - counts[0]),
         turned / pairs if pairs else 0.0,
         len(our_frame & their_frame) / max(1, len(our_frame | their_frame)),
     ]  # fmt: skip
+
+
+@once
+def _frame(reading: Reading) -> frozenset[str]:
+    """Words that are nowhere part of what is asked."""
+    return frozenset(reading.low).difference(reading.low[i] for i in reading.content)
 
 
 def _facts(ours: Reading, theirs: Reading) -> list[float]:

@@ -149,7 +149,7 @@ def calendar(words: tuple[str, ...]) -> frozenset[str]:
     """Weekdays, months and days counted from today. `words` are as they were written, since "may" is a verb mostly."""
     low = tuple(map(str.casefold, words))
     found = {_CALENDAR[word] for word in low if word in _CALENDAR}
-    if any(word == "may" and _is_month(words, low, i) for i, word in enumerate(low)):
+    if "may" in low and any(word == "may" and _is_month(words, low, i) for i, word in enumerate(low)):
         found.add("may")
     return frozenset(found)
 

@@ -125,7 +125,7 @@ class Reading:
 
     @cached_property
     def negations(self) -> int:
-        return sum(_is_negation(word) for word in self.low)
+        return sum(map(_is_negation, self.low))
 
     @cached_property
     def polarity(self) -> tuple[tuple[str, str, int], ...]:
@@ -142,8 +142,9 @@ class Reading:
         found: list[tuple[str, str, int]] = []
         sides: list[tuple[str, int]] = []
         negated = 0  # how many more words a negation reaches
-        for i, (low, lemma) in enumerate(zip(self.low, self.lemmas, strict=True)):
-            if _is_negation(low):
+        negations = map(_is_negation, self.low)
+        for i, (low, lemma, is_negation) in enumerate(zip(self.low, self.lemmas, negations, strict=True)):
+            if is_negation:
                 negated = 0 if negated else 5
                 continue
             hit = POLARITY.get(lemma) or POLARITY.get(low)
@@ -197,9 +198,9 @@ class Reading:
         return found
 
     @cached_property
-    def trigrams(self) -> frozenset[str]:
+    def trigrams(self) -> frozenset[tuple[str, str, str]]:
         text = f" {' '.join(self.low)} "
-        return frozenset(text[i : i + 3] for i in range(len(text) - 2))
+        return frozenset(zip(text, text[1:], text[2:], strict=False))
 
     @cached_property
     def _content_places(self) -> frozenset[int]:
@@ -218,12 +219,15 @@ def read(text: str) -> Reading:
     for match in _WORD.finditer(text):
         shown.append(match.group())
         spans.append(match.span())
-    low = tuple(word.casefold().replace("’", "'") for word in shown)
-    lemma = english().lemma
-    lemmas = tuple(lemma(word) for word in low)
+    low = tuple(map(str.casefold, shown))
+    if "’" in text:
+        low = tuple(word.replace("’", "'") for word in low)
+    lemmas = tuple(map(english().lemma, low))
     capitals = text.isupper()
     content = tuple(
-        i for i, word in enumerate(low) if _carries(word) or _is_acronym(shown[i], word, capitals)
+        i
+        for i, word in enumerate(low)
+        if _carries(word) or (shown[i] != word and _is_acronym(shown[i], word, capitals))
     )
     if not content:
         content = tuple(range(len(low)))

@@ -61,30 +61,56 @@ _PLAIN: Final = str.maketrans(
         _VARIATION: None,
     }
 )
+# What these find has one of those, which is asked in half of the time or less.
+_MAY_BE_SPOKEN_OF: Final = re.compile(r"""(?:^|[\s"'`(])[^\w\s]""")
+_STOP: Final = re.compile(r"[,.;:!]")
 _STOPPED: Final = re.compile(r"\b(?:no|not|don'?t|can'?t|cannot|never|stop)\s*[,.;:!]", re.IGNORECASE)
 
 
 def spelled_otherwise(ours: Reading, theirs: Reading) -> str:
     """What differs, "" when nothing does."""
-    one, other = (each.text.replace(" & ", " and ") for each in (ours, theirs))
-    if bool(_PICTURES.search(one)) != bool(_PICTURES.search(other)):
-        one, other = _PICTURES.sub("", one), _PICTURES.sub("", other)  # for decoration
-    mine, yours = _signs(one), _signs(other)
+    if _is_decorated(ours) == _is_decorated(theirs):
+        one, other = _spelling(ours), _spelling(theirs)
+    else:
+        one, other = (_signs_and_marks(_PICTURES.sub("", _text(each))) for each in (ours, theirs))
+    (mine, our_marks), (yours, their_marks) = one, other
     if mine == yours:
-        mine, yours = _marks(one), _marks(other)
+        mine, yours = our_marks, their_marks
         # Prompts that are worded otherwise are also punctuated otherwise.
         if mine != yours and not alike(ours, theirs):
             return ""
     return "" if mine == yours else f"{' '.join(mine) or 'none'} ≠ {' '.join(yours) or 'none'}"
 
 
+@once
+def _text(reading: Reading) -> str:
+    return reading.text.replace(" & ", " and ")
+
+
+@once
+def _is_decorated(reading: Reading) -> bool:
+    return not reading.text.isascii() and _PICTURES.search(_text(reading)) is not None
+
+
+@once
+def _spelling(reading: Reading) -> tuple[list[str], list[str]]:
+    return _signs_and_marks(_text(reading))
+
+
+def _signs_and_marks(text: str) -> tuple[list[str], list[str]]:
+    return _signs(text), _marks(text)
+
+
 def _marks(text: str) -> list[str]:
     """Punctuation that is more than how a sentence is built, in order."""
     text = text.translate(_PLAIN).strip().rstrip(".?! ")
     found: list[str] = []
-    if _NO_LETTER.search(text):
-        found = [*_SPOKEN_OF.findall(text), *(each.casefold() for each in _STOPPED.findall(text))]
-    text = _CLOCK.sub("", text)
+    if _MAY_BE_SPOKEN_OF.search(text):
+        found += _SPOKEN_OF.findall(text)
+    if _STOP.search(text):
+        found += map(str.casefold, _STOPPED.findall(text))
+    if ":" in text:
+        text = _CLOCK.sub("", text)
     if any(map(str.isnumeric, text)) and _CALCULATION.search(text):
         calculated = re.sub(r"\d+", "0", "".join(_CALCULATED.findall(text)))
         if calculated.strip("0"):
@@ -111,7 +137,7 @@ def linked_otherwise(ours: Reading, theirs: Reading) -> str:
     one of them only is no conflict: "how to reset" and "how do I reset" are one question.
     """
     mine, yours = _links(ours), _links(theirs)
-    for word in mine.keys() & yours.keys():
+    for word in (each for each in mine if each in yours):
         ours_only, theirs_only = mine[word] - yours[word], yours[word] - mine[word]
         if any(frozenset({one, other}) in _OPPOSED for one in ours_only for other in theirs_only):
             return word

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tollway_dataplane.core.lexicon import Relation, english
+from tollway_dataplane.core.everyday_words import OPPOSED, POLARITY, SAME
+from tollway_dataplane.core.lexicon import Relation, Relatives, english
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,17 @@ def test_a_word_is_known_by_its_lemma(word: str, lemma: str) -> None:
 def test_a_name_is_told_from_a_common_word() -> None:
     assert english().is_name("scotland")
     assert not english().is_name("station")
+
+
+def test_words_without_a_tie_are_unrelated() -> None:
+    """Of words that are related in every way there is, none is overlooked by looking only at those with a tie."""
+    by_hand = {word for words in (POLARITY, SAME, dict(OPPOSED)) for word in words}
+    words = [
+        *sorted(by_hand)[::4],
+        *"troubleshoot troubleshooting prednisone prednisones scotland england banana mortgage parrot animal".split(),
+        *"deliver delivery reset unreset lock unlock connect disconnect possible impossible frost defrost".split(),
+    ]
+    among = Relatives(english(), words)
+    found = {(one, other): among[one].get(other, Relation.UNRELATED) for one in words for other in words}
+    assert found == {(one, other): english().relation(one, other) for one in words for other in words}
+    assert set(found.values()) == set(Relation)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tollway_dataplane.core.likeness import alike, is_misspelling, without_like
+from tollway_dataplane.core.lexicon import Relation
+from tollway_dataplane.core.likeness import alike, is_misspelling, related, slips, without_like
 from tollway_dataplane.core.reading import read
 
 
@@ -43,3 +44,24 @@ def test_prompts_are_alike_with_two_words_apart_at_most(one: str, other: str, ex
 def test_a_slip_makes_of_a_word_what_is_none(one: str, other: str, expected: bool) -> None:
     assert is_misspelling(one, other) is expected
     assert is_misspelling(other, one) is expected
+
+
+@pytest.mark.parametrize(
+    ("written", "among", "expected"),
+    [
+        ("receive", "I recieve no mail", ["recieve"]),  # a word, and none
+        ("recieve", "I receive no mail", ["receive"]),  # none, and a word
+        ("acommodation", "Is acomodation dear?", ["acomodation"]),  # none, and none
+        ("card", "Where is my care?", []),  # a word, and a word
+    ],
+)
+def test_slips_are_found_among_the_words_of_a_prompt(written: str, among: str, expected: list[str]) -> None:
+    assert slips(written, read(among)) == expected
+
+
+def test_related_words_are_those_of_the_other_prompt_either_way_round() -> None:
+    ours, theirs = read("How do I buy a hot drink?"), read("Where do I purchase a cold meal?")
+    assert related(ours, theirs)["buy"] == {"purchase": Relation.SYNONYM}
+    assert related(theirs, ours)["purchase"] == {"buy": Relation.SYNONYM}
+    assert related(ours, theirs)["hot"] == {"cold": Relation.OPPOSITE}
+    assert related(theirs, ours)["where"] == {}

@@ -1,6 +1,6 @@
 """What is found of a prompt, or of two, is found once."""
 
-from tollway_dataplane.core.once import once, once_of_two
+from tollway_dataplane.core.once import once, once_both_ways, once_of_two
 from tollway_dataplane.core.reading import Reading, read
 
 
@@ -45,3 +45,18 @@ def test_one_that_is_gone_is_not_taken_for_the_next_in_its_place() -> None:
     caller = read("What is a fjord?")
     for number in range(50):
         assert other_text(caller, read(f"candidate {number}")) == f"candidate {number}"
+
+
+def test_what_is_known_both_ways_round_is_found_once_for_both() -> None:
+    asked: list[str] = []
+
+    @once_both_ways
+    def longer_by(one: Reading, other: Reading) -> tuple[int, int]:
+        asked.append(f"{one.text} {other.text}")
+        difference = len(one.text) - len(other.text)
+        return difference, -difference
+
+    short, long, third = read("a"), read("a fjord"), read("a delta or so")
+    assert [longer_by(short, long), longer_by(long, short), longer_by(short, long)] == [-6, 6, -6]
+    assert asked == ["a a fjord"]
+    assert [longer_by(third, long), longer_by(long, third), longer_by(short, long)] == [6, -6, -6]
