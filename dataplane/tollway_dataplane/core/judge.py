@@ -118,7 +118,9 @@ class Judge:
         threshold: float | None = None,
         checks: Collection[CriticalCheck] = ALL_CHECKS,
     ) -> Verdict:
-        """Symmetric in the two prompts but for the order in which the explanation names them."""
+        """Symmetric in the two prompts but for the order in which the explanation names them, and for what little the
+        features are not (`pair_features`).
+        """
         if (found := ruling(ours, theirs, checks)) is not None:
             return found
         probability = self.probability(ours, theirs)

@@ -1,5 +1,6 @@
 """What the judge looks at in two prompts: how their words align, what is left over on either side, and on which
-facts they differ. Pure and symmetric: swapping the two changes nothing.
+facts they differ. Pure, and symmetric but for what is counted from the first prompt where a word or number comes again
+in one of them: `inversions`, `opposites`, `numbers_differ`, `numbers_of_nouns`.
 """
 
 from bisect import bisect_left

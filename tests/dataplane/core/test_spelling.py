@@ -3,7 +3,7 @@
 import pytest
 
 from tollway_dataplane.core.reading import read
-from tollway_dataplane.core.spelling import spelled_otherwise
+from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,8 @@ def test_what_only_builds_a_sentence_is_no_difference(one: str, other: str) -> N
 def test_what_is_spoken_of_or_calculated_with_is_a_difference(one: str, other: str) -> None:
     assert spelled_otherwise(read(one), read(other)) != ""
     assert spelled_otherwise(read(other), read(one)) != ""
+
+
+def test_of_words_that_stand_otherwise_the_first_is_named() -> None:
+    one, other = read("Move it from Rome to Milan"), read("Move it to Rome from Milan")
+    assert linked_otherwise(one, other) == linked_otherwise(other, one) == "rome"
