@@ -1,5 +1,6 @@
 """How the judge learns: a linear map that turns sentence vectors so that what matters for reuse weighs more, and a
-small network over the pair's features and the turned cosine. Plain numpy, the same bytes from the same seed.
+small network over the pair's features and the turned cosine. Plain numpy, the same from the same seed but for
+rounding.
 """
 
 import base64
