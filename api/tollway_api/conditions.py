@@ -6,6 +6,7 @@ Made by the operator's `status`; the models of statuses are in the modules of th
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -73,6 +74,11 @@ class ConditionReason(StrEnum):
 Reason = ConditionReason | ProblemReason
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+def moment(milliseconds: int) -> Time:
+    """Since the epoch, as the API writes it."""
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Condition(Spec):

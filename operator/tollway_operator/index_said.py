@@ -7,6 +7,7 @@ from typing import Final
 from tollway_api import wire
 from tollway_api.conditions import ConditionReason, ConditionStatus
 from tollway_api.reembedding import Obstacle, Progress
+from tollway_api.semantic_cache_index import VersionState, VersionStatus
 from tollway_api.snapshot import Beside, Index, Stage
 from tollway_operator.provision import ServerWarning, WarningReason, stands
 from tollway_operator.redis_store import IndexFacts
@@ -90,6 +91,41 @@ def _on_its_way(index: Index, beside: Beside, progress: Progress | None, held_up
     waits = waits if beside.stage is Stage.JOINING else ""  # it is filled whatever pods say
     message = f"Version {asked} is asked until {other} is complete; {percent} % is embedded anew.{waits}"
     return ConditionStatus.TRUE, ConditionReason.MIGRATING, message
+
+
+def versions_of(
+    index_id: str, index: Index | None, kept: Index | None, store: StoreView
+) -> list[VersionStatus]:
+    """Those that are there; `index` is as what it is run, `kept` as what it was before it was left out."""
+    versions = []
+    for name, facts in sorted(store.indexes.items()):
+        # One without a schema that we know is somebody else's, whatever its name.
+        if wire.owner_of(name) == index_id and facts.schema is not None:
+            version = name.removeprefix(wire.INDEX_PREFIX)
+            is_kept = kept is not None and version in {each.name for each in kept.versions}
+            state = VersionState.KEPT if is_kept else _state_of(version, index)
+            is_building = state is VersionState.BUILDING
+            progress = store.progress.get(version)
+            versions.append(
+                VersionStatus.model_construct(
+                    name=version,
+                    fingerprint=version.rpartition(".")[2],
+                    dimensions=facts.schema.dimensions,
+                    state=state,
+                    progress=(progress.percent if progress else 0) if is_building else None,
+                    entries=facts.entries,
+                    memory_bytes=facts.memory_bytes,
+                )
+            )
+    return versions
+
+
+def _state_of(version: str, index: Index | None) -> VersionState:
+    if index is not None and version == index.version.name:
+        return VersionState.ACTIVE
+    beside = index.beside if index is not None else None
+    is_building = beside is not None and beside.version.name == version and beside.stage is not Stage.LEAVING
+    return VersionState.BUILDING if is_building else VersionState.DRAINING
 
 
 def redis_sound(store: StoreView) -> Said:

@@ -7,32 +7,35 @@ Every condition is always present; one that is not known yet is Unknown. `Ready`
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from tollway_api import routing_policy, semantic_cache_index, tenant_budget, wire
-from tollway_api.conditions import Condition, ConditionReason, ConditionStatus, ConditionType, Reason, merge
+from tollway_api import routing_policy, semantic_cache_index, tenant_budget
+from tollway_api.conditions import (
+    Condition,
+    ConditionReason,
+    ConditionStatus,
+    ConditionType,
+    Reason,
+    merge,
+    moment,
+)
 from tollway_api.epochs import Epochs
 from tollway_api.error_control import Standing
 from tollway_api.messages import Lookups
 from tollway_api.meta import Identity, Resource, Spec, TenantName
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import DataPlaneStatus, RoutingPolicyStatus
-from tollway_api.semantic_cache_index import (
-    PurgeStatus,
-    SemanticCacheIndexStatus,
-    VersionState,
-    VersionStatus,
-)
-from tollway_api.snapshot import Index, Limit, Snapshot, Stage, Tenant
-from tollway_api.tenant_budget import LimitStatus, TenantBudgetSpec, TenantBudgetStatus, Unit
+from tollway_api.semantic_cache_index import PurgeStatus, SemanticCacheIndexStatus, VersionStatus
+from tollway_api.snapshot import Index, Snapshot
+from tollway_api.tenant_budget import TenantBudgetSpec, TenantBudgetStatus
 from tollway_api.windows import Usage
 from tollway_operator.accuracy_said import accuracy_met, accuracy_status
+from tollway_operator.budget_said import limit_status, usage_of, within_budget
 from tollway_operator.coverage import Coverage, Covering
-from tollway_operator.index_said import StoreView, index_ready, left_out, redis_sound, unheld
+from tollway_operator.index_said import StoreView, index_ready, left_out, redis_sound, unheld, versions_of
 from tollway_operator.objects import Edition, Held
 from tollway_operator.provision import WarningReason
 
@@ -199,9 +202,11 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
     spec = held.parsed.spec if isinstance(held.parsed, Resource) else None
     name = TenantName((spec.tenant if isinstance(spec, TenantBudgetSpec) else None) or held.identity.name)
     tenant = view.snapshot.tenants.get(name) if _is_published(held, view) else None
-    usage = _usage_of(tenant, view) if tenant is not None else []
-    limits = list(map(_limit_status, usage))
-    within = _left_alone(held, ConditionType.WITHIN_BUDGET) or _within_budget(tenant, usage, view)
+    usage = usage_of(tenant, view.usage) if tenant is not None else []
+    limits = list(map(limit_status, usage))
+    within = _left_alone(held, ConditionType.WITHIN_BUDGET) or _Draft(
+        ConditionType.WITHIN_BUDGET, *within_budget(tenant, usage, view.usage_fault)
+    )
     return TenantBudgetStatus.model_construct(
         conditions=_conditions(held, drafts, view, beside=[within]),
         tenant=name,
@@ -221,7 +226,7 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     drafts = [*_standing(held, view), ready, programmed]
     run = index or _run_before(held, view)
     versions = (
-        _versions(held, run, kept, view.store)
+        versions_of(held.identity.path, run, kept, view.store)
         if view.store.seen
         else _listed_in(held.status, "versions", _VERSIONS)  # as an operator before this one saw them
     )
@@ -257,44 +262,12 @@ def _last_purge(held: Held, view: View) -> PurgeStatus | None:
     scope, epoch = latest
     waiting = sorted(pod for pod, forgotten in view.forgotten.items() if forgotten < epoch)
     return PurgeStatus.model_construct(
-        at=_moment(epoch),
+        at=moment(epoch),
         tenant=scope.tenant,
         forgotten=len(view.forgotten) - len(waiting),
         ready=len(view.forgotten),
         waiting_for=waiting[:_MOST_NAMED],
     )
-
-
-def _versions(held: Held, index: Index | None, kept: Index | None, store: StoreView) -> list[VersionStatus]:
-    versions = []
-    for name, facts in sorted(store.indexes.items()):
-        # One without a schema that we know is somebody else's, whatever its name.
-        if wire.owner_of(name) == held.identity.path and facts.schema is not None:
-            version = name.removeprefix(wire.INDEX_PREFIX)
-            is_kept = kept is not None and version in {each.name for each in kept.versions}
-            state = VersionState.KEPT if is_kept else _state_of(version, index)
-            is_building = state is VersionState.BUILDING
-            progress = store.progress.get(version)
-            versions.append(
-                VersionStatus.model_construct(
-                    name=version,
-                    fingerprint=version.rpartition(".")[2],
-                    dimensions=facts.schema.dimensions,
-                    state=state,
-                    progress=(progress.percent if progress else 0) if is_building else None,
-                    entries=facts.entries,
-                    memory_bytes=facts.memory_bytes,
-                )
-            )
-    return versions
-
-
-def _state_of(version: str, index: Index | None) -> VersionState:
-    if index is not None and version == index.version.name:
-        return VersionState.ACTIVE
-    beside = index.beside if index is not None else None
-    is_building = beside is not None and beside.version.name == version and beside.stage is not Stage.LEAVING
-    return VersionState.BUILDING if is_building else VersionState.DRAINING
 
 
 def _standing(held: Held, view: View) -> list[_Draft]:
@@ -398,38 +371,6 @@ def _left_out(held: Held, view: View, until: str) -> str:
     return f"Left out of what pods run, until {until}."
 
 
-def _usage_of(tenant: Tenant, view: View) -> list[Usage]:
-    """In the order of its limits; none while one of them is not as it was when usage was read last."""
-    read = {usage.limit: usage for usage in view.usage.get(tenant.name, ())}
-    return [read[limit] for limit in tenant.limits] if read.keys() >= set(tenant.limits) else []
-
-
-def _within_budget(tenant: Tenant | None, usage: Sequence[Usage], view: View) -> _Draft:
-    """By what is used: what is held may come back, and the next request has room again."""
-
-    def draft(status: ConditionStatus, reason: ConditionReason, message: str) -> _Draft:
-        return _Draft(ConditionType.WITHIN_BUDGET, status, reason, message)
-
-    if tenant is None:
-        return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")
-    if not tenant.limits:
-        return draft(ConditionStatus.TRUE, ConditionReason.WITHIN_BUDGET, "It has no limits.")
-    if view.usage_fault:
-        return draft(ConditionStatus.UNKNOWN, ConditionReason.USAGE_UNKNOWN, view.usage_fault)
-    if not usage:
-        return draft(ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not counted yet.")
-    fullest = max(usage, key=_percent_used)
-    percent = _percent_used(fullest)
-    if percent >= 100:
-        until = f" until {_moment(fullest.resets_ms)}" if fullest.resets_ms else ""
-        message = f"Limit {fullest.limit.name} is used up{until}."
-        return draft(ConditionStatus.FALSE, ConditionReason.BUDGET_EXCEEDED, message)
-    if percent >= tenant.alert_threshold_percent:
-        message = f"Limit {fullest.limit.name} is above {tenant.alert_threshold_percent} %."
-        return draft(ConditionStatus.TRUE, ConditionReason.BUDGET_ALERT, message)
-    return draft(ConditionStatus.TRUE, ConditionReason.WITHIN_BUDGET, "No limit is used up.")
-
-
 def _conditions(
     held: Held, drafts: Sequence[_Draft], view: View, beside: Sequence[_Draft] = ()
 ) -> list[Condition]:
@@ -463,39 +404,6 @@ def _revision_shown(held: Held, coverage: Coverage) -> str:
 
 def _revision_said(held: Held) -> str:
     return str((_said(held.status).get("dataPlane") or {}).get("revision") or "")
-
-
-def _limit_status(usage: Usage) -> LimitStatus:
-    limit, taken = usage.limit, usage.used + usage.held
-    return LimitStatus.model_construct(
-        name=limit.name,
-        unit=limit.unit,
-        used=_amount(usage.used, limit.unit),
-        held=_amount(usage.held, limit.unit),
-        remaining=_amount(max(0, limit.amount - taken), limit.unit),
-        percent=_percent(taken, limit),
-        resets_at=_moment(usage.resets_ms) if usage.resets_ms else None,
-    )
-
-
-def _percent_used(usage: Usage) -> int:
-    return _percent(usage.used, usage.limit)
-
-
-def _percent(count: int, limit: Limit) -> int:
-    return 100 * count // limit.amount if limit.amount else 100
-
-
-def _moment(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _amount(count: int, unit: Unit) -> str:
-    """Nano-USD as a decimal of dollars, anything else as it is."""
-    if unit is not Unit.USD:
-        return str(count)
-    text = f"{Decimal(count).scaleb(-9):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _sentences(problems: Iterable[Problem]) -> str:
