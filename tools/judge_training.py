@@ -30,6 +30,10 @@ NETWORK_EPOCHS: Final = 16
 NETWORK_BATCH: Final = 1_024
 NETWORK_RATE: Final = 3e-3
 DECAY: Final = 1e-3
+# Added to the logit for each unit of plain cosine. Of intents that it has not seen the network trusts the cosine too
+# little: a logistic regression over both, on logits of unseen intents, gives the cosine 5.4 to 5.7 times the logit's
+# weight, whatever the folds.
+COSINE: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,15 @@ def fit(pairs: Pairs, rows: Places, seed: int) -> Model:
     asked = rows[~pairs.vetoed[rows] & (pairs.weight[rows] > 0)]
     table = np.column_stack([pairs.features[asked], turned[asked]])
     network = fit_network(table, pairs.same[asked], pairs.weight[asked], seed)
-    return Model(fit_adapter(pairs, rows, seed), network)
+    return Model(fit_adapter(pairs, rows, seed), trusting(network, COSINE))
+
+
+def trusting(network: Network, by: float) -> Network:
+    """The same with so much more for each unit of plain cosine."""
+    place = NAMES.index("cosine")
+    direct = network.direct.copy()
+    direct[place] += by * network.spread[place]
+    return replace(network, direct=direct)
 
 
 def cross_validate(pairs: Pairs, count: int, seed: int) -> Doubles:

@@ -33,7 +33,7 @@ def test_a_near_question_is_refused(view: ViewOf, one: str, other: str) -> None:
         ("How do I reset my password?", "Hi, how do I reset my password? Thanks"),
         ("What is the capital of Norway?", "Norway's capital is what?"),
         ("How do I cancel my gym membership?", "In the app, how do I cancel my gym membership?"),
-        ("Where is the nearest shop?", "Where is the closest store?"),
+        ("Where is the nearest shop?", "Where is the closest shop?"),
     ],
 )
 def test_the_same_question_is_served(view: ViewOf, one: str, other: str) -> None:
