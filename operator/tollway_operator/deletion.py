@@ -2,9 +2,11 @@
 the object until that is deleted, but not for ever when Redis is gone for good.
 """
 
+import asyncio
 import logging
 from contextlib import suppress
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Final
 
 from tollway_api import wire
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 
 FINALIZER: Final = "tollway.dev/remembered-answers"
 _SAY_AFTER_S: Final = 10.0
+_SOON_S: Final = 1.0  # for which a run waits for one object
 
 
 class Deletion:
@@ -40,9 +43,11 @@ class Deletion:
         self._metrics = metrics
         self._release_after_s = release_after_s
         self._reporter = reporter
+        self._since: dict[str, float] = {}  # when this leader first tried, by uid; a wall clock may jump
         self._told: set[str] = set()  # uids of which was said that they wait
         self._away = ""  # why Redis did not answer in this run
         self._turns = Turns[str]()  # of indexes that are being deleted, by uid
+        self._writing: dict[str, asyncio.Task[str]] = {}  # finalizers, by uid
 
     async def hold(self, held: Held) -> bool:
         """False where it was to be held and has changed or gone meanwhile. Raises KubeFault."""
@@ -74,7 +79,7 @@ class Deletion:
         if not held.deleted_at:
             # Of a spec that this version does not understand nobody knows whether it is to be kept.
             return _deletes(held) or not _is_understood(held) or await self._release(held)
-        waited_s = (datetime.now(UTC) - datetime.fromisoformat(held.deleted_at)).total_seconds()
+        waited_s = monotonic() - self._since.setdefault(held.uid, monotonic())
         let_go = held.abandoned or waited_s > self._release_after_s
         if why_in_use and not let_go:
             if waited_s > _SAY_AFTER_S:
@@ -84,6 +89,7 @@ class Deletion:
         if left_behind is None or not await self._release(held):
             return False
         self._told.discard(held.uid)
+        self._since.pop(held.uid, None)
         self._turns.forget(held.uid)
         if left_behind:
             await self._emit(held, "Abandoned", self._why_let_go(held, left_behind))
@@ -137,21 +143,41 @@ class Deletion:
             raise LeadershipLost("a later leader has written to the cache Redis")
 
     async def _write(self, held: Held, finalizers: list[str]) -> bool:
-        """False where it has changed or gone meanwhile."""
+        """False where it has changed or gone meanwhile. Raises KubeFault, also where that takes long: it goes on by
+        itself then, and an event tells what has come of it.
+        """
+        if held.uid in self._writing:
+            raise KubeFault(f"the finalizers of {held.identity} are still being written")
+        writing = asyncio.create_task(
+            self._kube.set_finalizers(held.identity, held.resource_version, finalizers)
+        )
+        done, _ = await asyncio.wait({writing}, timeout=_SOON_S)
+        if not done:
+            self._writing[held.uid] = writing
+            writing.add_done_callback(lambda task: self._written(held, task))
+            raise KubeFault(
+                f"writing the finalizers of {held.identity} takes the API server longer than {_SOON_S:g} s"
+            )
         try:
-            version = await self._kube.set_finalizers(held.identity, held.resource_version, finalizers)
+            version = writing.result()
         except (Conflict, NotFound):
             return False
         # As if its event had come already, so that this run can go on with it.
         held.resource_version, held.finalizers = version, tuple(finalizers)
         return True
 
+    def _written(self, held: Held, task: "asyncio.Task[str]") -> None:
+        """Late."""
+        del self._writing[held.uid]
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            log.warning("late", extra={"index": held.identity.path, "reason": str(fault)})
+
     async def _say_once_that_it_waits(self, held: Held, why: str) -> None:
         if held.uid not in self._told:
             self._told.add(held.uid)
             note = (
                 f"What it remembers cannot be deleted: {why}. This is tried again, and given up "
-                f"{self._release_after_s:g} s after the deletion was asked for. To give it up now: kubectl annotate "
+                f"{self._release_after_s:g} s after that was begun. To give it up now: kubectl annotate "
                 f"-n {held.identity.namespace} sci {held.identity.name} {ABANDON_ANNOTATION}=true"
             )
             await self._emit(held, "DeletionWaits", note)

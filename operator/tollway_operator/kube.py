@@ -33,8 +33,8 @@ FIELD_MANAGER: Final = "tollway-operator"
 _NO_TIME: Final = frozenset({429, 502, 503, 504})
 _DEADLINE_S: Final = 10.0
 _LIST_S: Final = 30.0  # of all pages
-# Longer than an admission webhook may take by default; who asks ends it sooner.
-_STATUS_S: Final = 15.0
+# Of a write: longer than an admission webhook may take by default, without which the API server may go on.
+_WRITE_S: Final = 15.0
 _LONGEST_WAIT_S: Final = 60.0  # that may be asked for: a proxy's mistake must not stop us for a day
 _PAGE: Final = 500
 _WATCH_S: Final = 300
@@ -100,7 +100,7 @@ class Kube:
         metadata = ObjectMeta(name=name, namespace=namespace, labels=dict(labels), resourceVersion=replaces)
         encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
         secret = Secret(metadata=metadata, data=encoded, type="Opaque")
-        async with _faults(f"write Secret {namespace}/{name}"):
+        async with _faults(f"write Secret {namespace}/{name}", _WRITE_S):
             if replaces is None:
                 return _stored(await self._client.create(secret))
             return _stored(await self._client.replace(secret))
@@ -174,7 +174,7 @@ class Kube:
             },
             "status": status,
         }
-        async with _faults(f"write the status of {identity}", _STATUS_S):
+        async with _faults(f"write the status of {identity}", _WRITE_S):
             reply = await self._client.patch(
                 _KINDS[identity.kind].Status,
                 identity.name,
@@ -191,7 +191,7 @@ class Kube:
     ) -> str:
         """Returns the new resource version. Raises KubeFault."""
         body = {"metadata": {"finalizers": list(finalizers), "resourceVersion": resource_version}}
-        async with _faults(f"write the finalizers of {identity}"):
+        async with _faults(f"write the finalizers of {identity}", _WRITE_S):
             reply = await self._client.patch(
                 _KINDS[identity.kind],
                 identity.name,
@@ -282,7 +282,7 @@ async def open_kube() -> AsyncIterator[Kube]:
         client = AsyncClient(
             KubeConfig.from_env().get(),
             trust_env=False,
-            timeout=httpx2.Timeout(_STATUS_S),  # the longest of a single answer
+            timeout=httpx2.Timeout(_WRITE_S),  # the longest of a single answer
             field_manager=FIELD_MANAGER,
         )
     except ConfigError as exc:

@@ -71,6 +71,8 @@ from tollway_operator.watches import Watches
 log = logging.getLogger(__name__)
 
 _STEP_S: Final = 1.0  # between two looks at how far an index version is filled
+_INDEXES_AT_ONCE: Final = 8
+_INDEXES_S: Final = 2.0  # of a run, for what each of them needs; those that are left have theirs in the next
 
 
 Steps = tuple[tuple[str, Callable[[Compiled], Awaitable[None]]], ...]
@@ -370,26 +372,36 @@ class Reconciler:
         self, work: Callable[[Held], Awaitable[bool]], retries: Retries[Identity], complaint: str
     ) -> None:
         """What one object needs must not keep another from it: what the API server will not do is tried again after
-        pauses of its own, and that Redis does not answer is raised after all have had their turn. `work` is False where
+        pauses of its own, and that Redis does not answer is raised after all have had their turn, or as many as there
+        is time for. `work` is False where
         an object has changed meanwhile, or there was not the time for all of it. Raises StoreFault and LeadershipLost.
         """
-        fault: StoreFault | None = None
         indexes = [each for each in self._parts.objects if each.identity.kind == semantic_cache_index.KIND]
         retries.keep_only({held.identity for held in indexes})
         due = [held for held in indexes if retries.is_due(held.identity)]
-        for held in sorted(due, key=self._parts.deletion.tried_at):
-            self.ticked_at = monotonic()
-            self._parts.leadership.fence()
-            try:
-                if not await work(held):
-                    self.wake()  # also where what has changed is a status of our own, of which no event is news
-                retries.succeeded(held.identity)
-            except KubeFault as found:
-                log.warning(complaint, extra={"index": held.identity.path, "reason": str(found)})
-                retries.failed(held.identity, found)
-            except StoreFault as found:
-                fault = found
-        if fault is not None:
+        turns, until = iter(sorted(due, key=self._parts.deletion.tried_at)), monotonic() + _INDEXES_S
+
+        async def in_turn() -> StoreFault | None:
+            fault: StoreFault | None = None
+            for held in turns:
+                self.ticked_at = monotonic()
+                self._parts.leadership.fence()
+                try:
+                    if not await work(held):
+                        self.wake()  # also where what has changed is a status of our own, of which no event is news
+                    retries.succeeded(held.identity)
+                except KubeFault as found:
+                    log.warning(complaint, extra={"index": held.identity.path, "reason": str(found)})
+                    retries.failed(held.identity, found)
+                except StoreFault as found:
+                    fault = found
+                if monotonic() > until:
+                    self.wake()
+                    break
+            return fault
+
+        faults = await asyncio.gather(*(in_turn() for _ in range(_INDEXES_AT_ONCE)))
+        if fault := next((each for each in faults if each is not None), None):
             raise fault
 
     async def _provision(self, compiled: Compiled) -> None:

@@ -11,8 +11,8 @@ them, so that nobody's status is late for another's.
 import asyncio
 import hashlib
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
@@ -40,6 +40,7 @@ _LONG_S: Final = 2.0
 _SOON_S: Final = 1.0
 # More than the ten seconds that an admission webhook has by default, without which the API server may go on.
 _PATIENT_S: Final = 12.0
+_MOST_NEWS: Final = 20_000  # a condition that turns with ten thousand objects, and another
 _NO_NEWS: Final = frozenset({ConditionReason.PENDING, ConditionReason.DELETING})
 _Key = tuple[Identity, Edition]
 
@@ -67,6 +68,12 @@ class StatusWriter:
         self._failing = Retries[_Key]()  # what could not be written the last time
         # Those of them that are being tried again, and whether a pass has left them out meanwhile.
         self._retried: dict[_Key, bool] = {}
+        # Of statuses that may have been written without our hearing so: the conditions that were told of, by uid.
+        self._told: dict[str, list[Condition]] = {}
+        self._news = asyncio.Queue[tuple[Held, Condition]](_MOST_NEWS)
+        self._resting: dict[
+            str, float
+        ] = {}  # kinds of which nothing is to be had, until when on the monotonic clock
 
     def wake(self) -> None:
         self._wake.set()
@@ -77,41 +84,52 @@ class StatusWriter:
         # what has waited longest, so that all have their turn.
         halves = [self._turns_again(least_failed=each) for each in (True, False)]
         retrying = [self._retry(turns) for turns in halves for _ in range(_AT_ONCE // 2)]
-        await until_first_ends([asyncio.ensure_future(each) for each in (self._look(), *retrying)])
+        telling = [self._tell_news() for _ in range(_AT_ONCE)]
+        await until_first_ends([asyncio.ensure_future(each) for each in (self._look(), *retrying, *telling)])
 
     async def _look(self) -> None:
         while True:
             with suppress(TimeoutError):
-                # Now and then where there is something that nobody would wake us for.
-                async with asyncio.timeout(_PAUSE_S if self._is_early else None):
+                async with asyncio.timeout(self._longest_wait_s):
                     await self._wake.wait()
             await asyncio.sleep(_DEBOUNCE_S)
             self._wake.clear()
-            if self._leadership.leads and (fault := await self.write_changed()) is not None:
-                log.warning("statuses could not all be written", extra={"reason": str(fault)})
-                await asyncio.sleep(max(_PAUSE_S, fault.retry_after_s))
-                self._wake.set()
+            if self._leadership.leads:
+                await self.write_changed()
 
-    async def write_changed(self) -> KubeFault | None:
-        """One pass. Why nobody's status could be written any more, if so. Raises LeadershipLost."""
+    @property
+    def _longest_wait_s(self) -> float | None:
+        """Where there is something that nobody would wake us for."""
+        rests = [until - monotonic() for until in self._resting.values()]
+        waits = [*rests, *([_PAUSE_S] if self._is_early else [])]
+        return max(0.0, min(waits)) if waits else None
+
+    async def write_changed(self) -> None:
+        """One pass. Raises LeadershipLost."""
         view = self._view(_now())
         if view is None:
-            return None
+            return
         self._failing.keep_only({_key(held) for held in self._objects})
+        self._told = {held.uid: self._told[held.uid] for held in self._objects if held.uid in self._told}
         self._retried = dict.fromkeys(self._retried, True)
         retried = {edition.uid for _, edition in self._retried}  # also as it was before it changed
+        self._resting = {kind: until for kind, until in self._resting.items() if until > monotonic()}
         by_kind = defaultdict(list)
-        for held in sorted(self._objects, key=_urgency):
-            if _key(held) not in self._failing and held.uid not in retried:
-                by_kind[held.identity.kind].append(held)
+        for held in _in_turn(self._objects):
+            kind = held.identity.kind
+            if kind not in self._resting and _key(held) not in self._failing and held.uid not in retried:
+                by_kind[kind].append(held)
         with self._metrics.step("status"):
             # A webhook is mostly for one kind, of which no other need be late.
-            turns = [self._turns(each) for each in by_kind.values()]
-            faults = await asyncio.gather(
-                *(self._worker(each, view) for each in turns for _ in range(_AT_ONCE))
-            )
+            await asyncio.gather(*(self._pass_over(kind, each, view) for kind, each in by_kind.items()))
         self._is_early = any(held.deleted_at and not view.speaks_of(held) for held in self._objects)
-        return next((fault for fault in faults if fault is not None), None)
+
+    async def _pass_over(self, kind: str, all_of_them: Collection[Held], view: View) -> None:
+        turns = self._turns(all_of_them)
+        faults = await asyncio.gather(*(self._worker(turns, view) for _ in range(_AT_ONCE)))
+        if found := [fault for fault in faults if fault is not None]:
+            log.warning("statuses could not all be written", extra={"kind": kind, "reason": str(found[0])})
+            self._resting[kind] = monotonic() + max(_PAUSE_S, *(fault.retry_after_s for fault in found))
 
     def _turns(self, all_of_them: Collection[Held]) -> Iterator[Held]:
         """For long only while nobody asks anew, so that nobody need wait until thousands of others have been served."""
@@ -177,8 +195,7 @@ class StatusWriter:
             # Of what has just changed nothing is said until it has been compiled, which is soon.
             if view.speaks_of(held):
                 async with asyncio.timeout(patience_s):
-                    turned = await self._write(held, status_of(held, view))
-                await self._tell_all(held, turned, patience_s)
+                    await self._write(held, status_of(held, view))
         except (Conflict, NotFound):
             pass  # it has changed or gone, and its event tells us
         except TimeoutError:
@@ -196,31 +213,46 @@ class StatusWriter:
         self._failing.failed(key, fault, longest_s)
         return fault
 
-    async def _write(self, held: Held, status: dict[str, Any]) -> list[Condition]:
-        """What has turned by it and is worth an Event. Raises KubeFault and LeadershipLost."""
+    async def _write(self, held: Held, status: dict[str, Any]) -> None:
+        """Raises KubeFault and LeadershipLost."""
         encoded, before = canonical(status), held.status
-        if encoded == before or (held.refused and held.refused == _timeless(status)):
-            return []
-        self._leadership.fence()
-        try:
-            version = await self._kube.apply_status(held.identity, held.resource_version, status)
-        except Invalid as fault:
-            held.refused = _timeless(status)
-            log.warning("a status is refused", extra={"object": str(held.identity), "reason": str(fault)})
-            return []
-        self._metrics.status_writes.inc()
-        # As if its event had come already, so that nothing is written twice.
-        if held.uid == getattr(self._objects.get(held.identity), "uid", None):
-            held.resource_version, held.status = version, encoded
-        return _turned(conditions_in(before), conditions_in(encoded))
+        if encoded != before:
+            if held.refused and held.refused == _timeless(status):
+                return
+            self._leadership.fence()
+            self._told.setdefault(held.uid, conditions_in(before))
+            try:
+                version = await self._kube.apply_status(held.identity, held.resource_version, status)
+            except Invalid as fault:
+                held.refused = _timeless(status)
+                log.warning("a status is refused", extra={"object": str(held.identity), "reason": str(fault)})
+                return
+            self._metrics.status_writes.inc()
+            # As if its event had come already, so that nothing is written twice.
+            if held.uid == getattr(self._objects.get(held.identity), "uid", None):
+                held.resource_version, held.status = version, encoded
+        if (told := self._told.pop(held.uid, None)) is not None:
+            for condition in _turned(told, conditions_in(encoded)):
+                self._announce(held, condition)
 
-    async def _tell_all(self, held: Held, turned: Collection[Condition], patience_s: float) -> None:
-        try:
-            async with asyncio.timeout(patience_s):
-                for condition in turned:
+    def _announce(self, held: Held, condition: Condition) -> None:
+        """No status waits for that; what is the oldest goes when there is too much of it."""
+        if self._news.full():
+            self._news.get_nowait()
+            log.warning(
+                "an event is left out, since there are too many", extra={"object": str(held.identity)}
+            )
+        self._news.put_nowait((held, condition))
+
+    async def _tell_news(self) -> None:
+        """Runs for the life of the process. Raises LeadershipLost."""
+        while True:
+            held, condition = await self._news.get()
+            try:
+                async with asyncio.timeout(_PATIENT_S):
                     await self._tell(held, condition)
-        except TimeoutError:
-            log.warning("not all events could be emitted", extra={"object": str(held.identity)})
+            except TimeoutError:
+                log.warning("an event could not be emitted", extra={"object": str(held.identity)})
 
     async def _tell(self, held: Held, condition: Condition) -> None:
         alert = condition.reason == ConditionReason.BUDGET_ALERT
@@ -273,9 +305,18 @@ def _key(held: Held) -> _Key:
     return held.identity, held.edition
 
 
-def _urgency(held: Held) -> tuple[bool, float]:
-    """First come those that are not settled, whose author may be waiting, then who was looked at longest ago."""
-    return says(held, ConditionType.READY), held.looked_at
+def _in_turn(objects: Iterable[Held]) -> list[Held]:
+    """First come those that are not settled, whose author may be waiting: one of each namespace, then another of each,
+    so that nobody's hundreds keep another waiting. Then who was looked at longest ago.
+    """
+    before: Counter[tuple[bool, str]] = Counter()
+    in_turn: list[tuple[bool, int, float, Held]] = []
+    for held in sorted(objects, key=lambda each: each.looked_at):
+        is_settled = says(held, ConditionType.READY)
+        group = is_settled, "" if is_settled else held.identity.namespace
+        in_turn.append((is_settled, 0 if is_settled else before[group], held.looked_at, held))
+        before[group] += 1
+    return [held for *_, held in sorted(in_turn, key=lambda each: each[:3])]
 
 
 def _now() -> str:

@@ -110,6 +110,25 @@ async def test_probes_tell_ready_from_draining(gateway: Running) -> None:
     assert (await get(gateway, "/livez"))[0] == 200
 
 
+async def test_a_token_is_compared_in_constant_time(
+    start: Start, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How long it takes is nothing that a test can see, so it looks at who compares."""
+    compared: list[tuple[bytes, bytes]] = []
+
+    def comparing(given: bytes, token: bytes) -> bool:
+        compared.append((given, token))
+        return False
+
+    monkeypatch.setattr("tollway_dataplane.edge.admin.hmac.compare_digest", comparing)
+    (tmp_path / "token").write_text("t")
+    gateway = await start(setup, admin_token_dir=tmp_path)
+    headers = {"authorization": "Bearer t"}
+    async with gateway.http.post(f"{gateway.admin_url}/snapshot", json={}, headers=headers) as response:
+        assert response.status == 401, "nothing else lets it pass"
+    assert compared == [(b"Bearer t", b"Bearer t")]
+
+
 async def test_a_notification_without_an_end_is_refused_while_it_is_read(
     start: Start, setup: Setup, tmp_path: Path
 ) -> None:

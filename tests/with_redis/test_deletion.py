@@ -1,6 +1,6 @@
 """What a SemanticCacheIndex remembers goes with it, unless somebody else leads by then."""
 
-from contextlib import nullcontext
+import asyncio
 
 import pytest
 import redis
@@ -24,8 +24,11 @@ class Kube:
     def __init__(self) -> None:
         self.written: list[object] = []
         self.told: list[Moment] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def set_finalizers(self, _identity: object, _version: object, finalizers: object) -> str:
+        await self.answers.wait()
         self.written.append(finalizers)
         return "2"
 
@@ -58,6 +61,23 @@ async def test_an_index_is_held_before_anything_is_made_for_it_and_let_go_when_i
     assert kube.written == [["other", FINALIZER], ["other"]]
 
 
+async def test_a_finalizer_that_takes_long_to_write_is_waited_for_a_moment_and_written_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tollway_operator.deletion._SOON_S", 0.02)
+    kube, held = Kube(), index({}, [])
+    kube.answers = asyncio.Event()
+    deletion = Deletion(kube, None, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    for _ in range(3):
+        with pytest.raises(KubeFault):
+            await deletion.hold(held)
+    kube.answers.set()
+    await asyncio.sleep(0.02)
+    assert kube.written == [[FINALIZER]]
+    assert await deletion.hold(index({}, [FINALIZER])), "as its event says"
+    assert await deletion.hold(held), "and it can be asked for again"
+
+
 async def test_what_becomes_of_an_index_whose_spec_is_not_understood_is_left_to_a_person() -> None:
     kube = Kube()
     deletion = Deletion(kube, None, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
@@ -81,27 +101,37 @@ class Away:
         raise StoreFault("could not reach the cache Redis")
 
 
-@pytest.mark.parametrize(
-    ("deleted", "released"),
-    [("2026-01-01T00:00:00Z", 41), ("2999-01-01T00:00:00Z", 0)],
-    ids=["long ago", "just now"],
-)
-async def test_a_redis_that_does_not_answer_is_asked_once_in_a_run_however_many_wait_for_it(
-    deleted: str, released: int
+@pytest.mark.parametrize("deleted", ["2026-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
+async def test_an_index_waits_for_a_redis_that_is_away_for_as_long_as_it_should_whatever_clocks_on_walls_say(
+    deleted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kube, away = Kube(), Away()
-    deletion = Deletion(kube, away, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    kube = Kube()
+    deletion = Deletion(kube, Away(), Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    held = index({}, [FINALIZER], deleted)
+    for now in (1_000.0, 1_059.0):
+        monkeypatch.setattr("tollway_operator.deletion.monotonic", lambda now=now: now)
+        deletion.begin_run("")
+        with pytest.raises(StoreFault):
+            await deletion.settle(held, "")
+    assert kube.written == []
+    monkeypatch.setattr("tollway_operator.deletion.monotonic", lambda: 1_061.0)
+    await deletion.settle(held, "")
+    assert kube.written == [[]]
+
+
+async def test_a_redis_that_does_not_answer_is_asked_once_in_a_run_however_many_wait_for_it() -> None:
+    away, held = Away(), index({}, [FINALIZER], "2026-01-01T00:00:00Z")
+    deletion = Deletion(Kube(), away, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
     for run in (1, 2):
         deletion.begin_run("")
         for _ in range(20):
-            with nullcontext() if released else pytest.raises(StoreFault):
-                await deletion.settle(index({}, [FINALIZER], deleted), "")
+            with pytest.raises(StoreFault):
+                await deletion.settle(held, "")
         assert away.asked == run
     deletion.begin_run("it did not answer when indexes were to be made")
-    with nullcontext() if released else pytest.raises(StoreFault):
-        await deletion.settle(index({}, [FINALIZER], deleted), "")
+    with pytest.raises(StoreFault):
+        await deletion.settle(held, "")
     assert away.asked == 2
-    assert len(kube.written) == released, "who has waited for long enough is let go"
 
 
 @pytest.mark.parametrize(("later", "left"), [(4, 1), (6, 4)], ids=["leads", "has been overtaken"])
