@@ -262,8 +262,12 @@ class Ledger(Protocol):
     Whatever is asked twice for one id changes nothing the second time. Every method raises LedgerFault.
     """
 
-    async def hold(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
-        """Reserves `amounts`, or nothing at all when a limit has no room."""
+    async def hold(
+        self, tenant: Tenant, hold_id: str, amounts: Sequence[int], room: Sequence[int] = ()
+    ) -> Denied | None:
+        """Reserves `amounts`, or nothing at all when a limit has no room for them, or less than `room` where so much
+        must be left.
+        """
 
     async def extend(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
         """Reserves `amounts` in all from now on, or what is reserved already when a limit has no room."""

@@ -39,6 +39,8 @@ OF_REDIS = "redis.call('TIME')"
 
 IDS = st.sampled_from([f"request-{number}" for number in range(8)])
 AMOUNTS = st.lists(st.integers(0, 40), min_size=3, max_size=3)
+SOME_ROOM = st.lists(st.integers(0, 20) | st.integers(0, 150), min_size=3, max_size=3)
+ROOMS: st.SearchStrategy[list[int]] = st.just([]) | SOME_ROOM
 
 
 @dataclass
@@ -144,24 +146,31 @@ class Interleavings(RuleBasedStateMachine):
             self.runner.close()
 
     @rule(
-        name=IDS, amounts=AMOUNTS, extends=st.booleans(), loses=st.sampled_from(["", "", "", "call", "reply"])
+        name=IDS,
+        amounts=AMOUNTS,
+        room=st.none() | ROOMS,
+        loses=st.sampled_from(["", "", "", "call", "reply"]),
     )
-    def reserve(self, name: str, amounts: list[int], extends: bool, loses: str) -> None:
+    def reserve(self, name: str, amounts: list[int], room: list[int] | None, loses: str) -> None:
+        """Without a `room`, even an empty one, it is an extension."""
         model = self.model
         standing = model.holds.get(name, ([0] * len(amounts), 0))[0]
         wanted = list(map(max, standing, amounts))
-        fits_surely = all(
-            self._room(limit, model.most_used) >= wanted[limit] - standing[limit] for limit in range(3)
-        )
+        more = [wanted[limit] - standing[limit] for limit in range(3)]
+        needed = [each and max(each, least) for each, least in zip(more, room or [0] * 3, strict=True)]
+        fits_surely = all(self._room(limit, model.most_used) >= needed[limit] for limit in range(3))
         fits = all(
-            wanted[limit] == standing[limit]
-            or self._room(limit, model.least_used) >= wanted[limit] - standing[limit]
-            for limit in range(3)
+            not needed[limit] or self._room(limit, model.least_used) >= needed[limit] for limit in range(3)
         )
         self.script.loses = loses
-        ask = self.ledger.extend if extends else self.ledger.hold
+        extends = room is None
+        asked = (
+            self.ledger.extend(self.acme, name, amounts)
+            if room is None
+            else self.ledger.hold(self.acme, name, amounts, room)
+        )
         try:
-            denied: Denied | None = self.run(ask(self.acme, name, amounts))
+            denied: Denied | None = self.run(asked)
         except LedgerFault:
             taken = self._held_now(name)
             if taken is not None and name not in model.finished:

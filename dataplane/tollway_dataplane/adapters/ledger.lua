@@ -9,6 +9,7 @@
 -- ARGV  1 operation: hold | extend | settle | release | read    2 id    3 life of a hold (ms)
 --       4 amounts, one per limit: held in all, used in all; nothing where it is released or read
 --       5 limits, six words each: name, most allowed, bucket ms (0: calendar), window ms, calendar start and end ms
+--       6 room that must be there for a hold, one per limit; nothing: as much as it asks for
 --
 -- hold and extend are one thing: the id holds these amounts from now on, or as much as before where a limit has no
 -- room; of an id that is finished it holds nothing. An extension that asks for less than is held gives nothing back.
@@ -29,6 +30,8 @@ local EXPIRED_AT_ONCE, FORGOTTEN_AT_ONCE = 256, 16
 
 local amounts = {}
 for amount in string.gmatch(ARGV[4], '%d+') do amounts[#amounts + 1] = tonumber(amount) end
+local rooms = {}
+for room in string.gmatch(ARGV[6], '%d+') do rooms[#rooms + 1] = tonumber(room) end
 
 local limits, longest = {}, 0
 for name, most, bucket, window, from, till in
@@ -135,7 +138,7 @@ for i, limit in ipairs(limits) do
   if is_asked then
     local more = limit.amount - (standing[limit.name] or 0)
     -- Asking for nothing more always fits: a free model answers although the limit is used up.
-    if more > 0 and sum + all + more > limit.most then
+    if more > 0 and sum + all + math.max(more, rooms[i] or 0) > limit.most then
       local wait = 1000  -- only other requests' holds are in the way, and they last seconds
       if sum + limit.amount > limit.most then
         wait = retry_after(limit, sum + limit.amount - limit.most, buckets)

@@ -54,6 +54,7 @@ class _Asked:
     tenant: Tenant
     hold_id: str
     amounts: Sequence[int]  # one per limit, or none
+    room: Sequence[int] = ()
 
 
 class RedisLedger:
@@ -66,9 +67,11 @@ class RedisLedger:
         self._standing: dict[str, _Asked] = {}
         self._pending: deque[_Asked] = deque(maxlen=_MOST_PENDING)
 
-    async def hold(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
+    async def hold(
+        self, tenant: Tenant, hold_id: str, amounts: Sequence[int], room: Sequence[int] = ()
+    ) -> Denied | None:
         try:
-            return await self._reserve(_Asked(_Operation.HOLD, tenant, hold_id, amounts))
+            return await self._reserve(_Asked(_Operation.HOLD, tenant, hold_id, amounts, room))
         except LedgerFault:
             # It may have been made all the same, and would stand in others' way until it comes back by itself. Never
             # so many that what was really used is forgotten for them.
@@ -96,7 +99,7 @@ class RedisLedger:
             number, used, held, wait_ms = values
             limit, most = tenant.limits[number - 1], amounts[number - 1]
             return Denied(limit, most, used, held, max(1, -(-wait_ms // 1_000)))
-        self._standing[asked.hold_id] = replace(asked, operation=_Operation.EXTEND)
+        self._standing[asked.hold_id] = replace(asked, operation=_Operation.EXTEND, room=())
         self._observe(tenant, values)
         return None
 
@@ -163,6 +166,7 @@ class RedisLedger:
                 HOLD_LIFE_MS,
                 " ".join(map(str, asked.amounts)),
                 self._windows_of(tenant, now_ms).words,
+                " ".join(map(str, asked.room)),
             ]
             keys = wire.ledger_keys(tenant.name)
             try:
