@@ -19,6 +19,7 @@ DOORS = {
     "litellm": {"adapters/litellm_upstream.py"},
     "onnxruntime": {"adapters/local_embedder.py"},
     "tokenizers": {"adapters/local_embedder.py", "adapters/wordllama_embedder.py"},
+    "tiktoken": {"adapters/tiktoken_tokenizers.py"},
     "aiohttp": {
         "adapters/openai_upstream.py",
         "tollway_operator/notify.py", "tollway_operator/admin.py", "tollway_operator/app.py",

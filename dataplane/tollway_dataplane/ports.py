@@ -284,6 +284,24 @@ class Ledger(Protocol):
         """What is used and held of each limit."""
 
 
+class Tokenizer(Protocol):
+    """Counts tokens as a model does."""
+
+    @property
+    def safety(self) -> float:
+        """How many times as many there may really be."""
+
+    def count(self, text: str) -> int:
+        """Of a piece of an answer, at once."""
+
+    async def count_prompt(self, text: str) -> int:
+        """Of a text of any length, which keeps nobody else waiting."""
+
+
+class Tokenizers(Protocol):
+    def of(self, model: Model) -> Tokenizer: ...
+
+
 class Operation(StrEnum):
     """The path of a call below a provider's base URL."""
 

@@ -1,11 +1,14 @@
-"""How many tokens a text has, without a tokenizer: an upper bound for holding money, and an estimate for fitting
-a context window. Byte-level BPE tokenizers, which all common chat models use, never make more tokens than
-bytes.
+"""How many tokens a text has. Without a tokenizer: an upper bound for holding money, and an estimate for fitting a
+context window; byte-level BPE tokenizers, which all common chat models use, never make more tokens than bytes. And what
+of a prompt a tokenizer is to count, where the bound would be too wide.
 """
 
+import json
 import math
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
 
 from tollway_dataplane.core.facts import JsonObject, JsonValue
 
@@ -16,6 +19,8 @@ TOKENS_PER_REQUEST: Final = 16
 TOKENS_PER_IMAGE: Final = 3_000
 BYTES_PER_TOKEN: Final = 4
 FEWEST_BYTES_PER_TOKEN: Final = 2.5
+# What OpenAI adds around each message (its cookbook, "How to count tokens with tiktoken").
+USUAL_TOKENS_PER_MESSAGE: Final = 4
 
 
 def most_tokens(messages: Sequence[JsonObject], parameters: JsonValue) -> int:
@@ -50,9 +55,12 @@ def _content_bytes(content: JsonValue) -> int:
         return _bytes(content)
     total = 0
     for part in content:
-        is_picture = isinstance(part, dict) and part.get("type") == "image_url"
-        total += TOKENS_PER_IMAGE if is_picture else _bytes(part)
+        total += TOKENS_PER_IMAGE if _is_picture(part) else _bytes(part)
     return total
+
+
+def _is_picture(part: JsonValue) -> bool:
+    return isinstance(part, dict) and part.get("type") == "image_url"
 
 
 def _bytes(value: JsonValue) -> int:
@@ -75,3 +83,88 @@ def most_tokens_of_inputs(inputs: JsonValue) -> int:
             1 if isinstance(each, int) else most_tokens_of_inputs(each) for each in inputs
         )
     return TOKENS_PER_REQUEST
+
+
+class Encoding(StrEnum):
+    """A table of OpenAI's tokenizer, by its name in tiktoken."""
+
+    CL100K = "cl100k_base"
+    O200K = "o200k_base"
+
+
+class Spelling(NamedTuple):
+    """By which table a model's tokens are counted, and how many times as many there are at most."""
+
+    encoding: Encoding
+    safety: float
+
+
+_O200K_MODELS: Final = ("gpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "gpt-oss", "chatgpt-4o", "o1", "o3", "o4")
+_CL100K_MODELS: Final = ("gpt-4", "gpt-3.5", "text-embedding-3", "text-embedding-ada-002")
+# For what a provider adds in rendering tools and roles, which it does not say.
+_KNOWN: Final = 1.1
+# Other vendors' tables are not public, or not here. Of English, code and most other languages they make at most half
+# as many tokens again as the older and smaller of OpenAI's two.
+_UNKNOWN: Final = 1.5
+
+
+def spelling_of(upstream_id: str) -> Spelling:
+    bare = upstream_id.rpartition("/")[2]
+    if bare.startswith(_O200K_MODELS):
+        return Spelling(Encoding.O200K, _KNOWN)
+    return Spelling(Encoding.CL100K, _KNOWN if bare.startswith(_CL100K_MODELS) else _UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Tokens of a prompt."""
+
+    most: int
+    about: int
+
+
+@dataclass(frozen=True, slots=True)
+class Countable:
+    """What of a prompt a tokenizer counts, and how much more there is."""
+
+    text: str
+    pictures: int
+    messages: int
+
+    def counted(self, tokens: int, safety: float, bound: int) -> Counted:
+        """`tokens`: of the text. `bound`: what there surely are no more of."""
+        pictures = TOKENS_PER_IMAGE * self.pictures
+        around = TOKENS_PER_REQUEST + TOKENS_PER_MESSAGE * self.messages
+        most = min(bound, math.ceil(safety * tokens) + pictures + around)
+        return Counted(most, min(most, tokens + pictures + USUAL_TOKENS_PER_MESSAGE * self.messages))
+
+
+def countable(messages: Sequence[JsonObject], parameters: JsonObject) -> Countable:
+    """Of a chat. Of what is not a message's text, the JSON: tools, their calls, the schema of an answer."""
+    texts: list[str] = []
+    pictures = 0
+    for message in messages:
+        content = message.get("content")
+        for part in content if isinstance(content, list) else [content]:
+            if _is_picture(part):
+                pictures += 1
+            elif isinstance(part, dict) and isinstance(text := part.get("text"), str):
+                texts.append(text)
+            elif part is not None:
+                texts.append(part if isinstance(part, str) else _json(part))
+        if len(message) > 2:
+            texts.append(_json({name: value for name, value in message.items() if name != "content"}))
+    read = {name: value for name, value in parameters.items() if isinstance(value, str | list | dict)}
+    return Countable("\n".join([*texts, _json(read)] if read else texts), pictures, len(messages))
+
+
+def countable_inputs(inputs: JsonValue) -> Countable | None:
+    """Of an embeddings request; None for token ids, of which there are as many as there are."""
+    texts = [inputs] if isinstance(inputs, str) else inputs
+    if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+        return None
+    return Countable("\n".join(map(str, texts)), 0, len(texts))
+
+
+def _json(value: JsonValue) -> str:
+    return json.dumps(value, ensure_ascii=False)
