@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from tollway_api.semantic_cache_index import EmbeddingProvider
 from tollway_api.snapshot import Embedding, Protocol, Snapshot
+from tollway_api.tenant_budget import Unit
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.adapters.near_cache import LocalNearCache
@@ -27,6 +28,7 @@ from tollway_dataplane.adapters.redis_memory import watch_memory
 from tollway_dataplane.adapters.redis_reembedding import RedisReembedding
 from tollway_dataplane.adapters.snapshot_files import SnapshotFiles
 from tollway_dataplane.adapters.snapshot_secrets import open_snapshot_secrets
+from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.adapters.wordllama_embedder import WordLlamaEmbedder
 from tollway_dataplane.auditing import Auditor, Feedback
 from tollway_dataplane.background import running
@@ -118,18 +120,19 @@ async def open_dataplane(
             await recall.follow(snapshot)
             await reembedder.follow(snapshot)
 
-        process, load = metrics.process, _loading(litellm, embedders)
+        tokenizers = TiktokenTokenizers()
+        process, load = metrics.process, _loading(litellm, embedders, tokenizers)
         live = Live(load, process.observe_snapshot, process.snapshots_rejected.inc, settle)
         following = Following(live, await _sources(settings, stack), log)
         ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, metrics.money.utilization.observe)
         stack.push_async_callback(ledger.aclose)
-        budgets = Budgets(ledger, metrics.money.unsettled.inc)
-        dispatch = Dispatch(upstreams, budgets)
+        budgets = Budgets(ledger, metrics.money)
+        dispatch = Dispatch(upstreams, budgets, tokenizers)
         answers = AnswerJudge(Asking(dispatch, observer), encoder, judge)
         auditor = Auditor(labels, forgetting, recall, answers, metrics.cache.observe_label)
         stack.push_async_callback(auditor.drain)
         service = Service(live, operating, recall, dispatch, auditor, observer)
-        embeddings = EmbeddingService(live, upstreams, budgets)
+        embeddings = EmbeddingService(live, upstreams, budgets, tokenizers)
         edge = Edge(live, Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
 
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, process)
@@ -186,12 +189,15 @@ def _embedders(encoder: LocalEmbedder, upstream: Upstream) -> Embedders:
     )
 
 
-def _loading(litellm: LiteLLMUpstream, embedders: Embedders) -> Prepare:
+def _loading(litellm: LiteLLMUpstream, embedders: Embedders, tokenizers: TiktokenTokenizers) -> Prepare:
     async def prepare(snapshot: Snapshot) -> None:
         await embedders.prepare(snapshot)
-        models = (model for policy in snapshot.policies for model in policy.models.values())
+        models = [model for policy in snapshot.policies for model in policy.models.values()]
         if any(model.protocol is Protocol.LITELLM for model in models):
             await litellm.load()
+        limits = [limit for tenant in snapshot.tenants.values() for limit in tenant.limits]
+        if any(limit.unit is not Unit.REQUESTS for limit in limits):
+            await tokenizers.load(models)
 
     return prepare
 

@@ -1,20 +1,51 @@
-"""The budget's part of the story: hold the worst case before a call, settle what was used after it. Tenants without
-limits never wait for the ledger.
+"""The budget's part of the story: hold before a call what it can cost, settle after it what was used. While the budget
+is plenty the whole worst case is held; otherwise a first slice of the answer, and the hold grows as the answer comes.
+Tenants without limits never wait for the ledger.
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 from tollway_api.snapshot import Model, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
-from tollway_dataplane.core.budgeting import Denied, amounts
+from tollway_dataplane.core.budgeting import (
+    STEP_TOKENS,
+    Denied,
+    amounts,
+    room_for,
+    tokens_that_fit,
+    tokens_that_fit_after,
+)
 from tollway_dataplane.core.facts import NO_USAGE, Usage
+from tollway_dataplane.core.pricing import cost
+from tollway_dataplane.core.tokens import Counted
 from tollway_dataplane.errors import LedgerFault, Refusal, RefusalCode
 from tollway_dataplane.ports import Ledger
 
+_UNCOUNTABLE: Final = "spending cannot be counted right now"
+
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """What an attempt needs to begin with."""
+
+    prompt: Counted
+    first: int = 0  # tokens of the answer to hold, and fewer where no more are left
+    fewest: int = 0  # below which it is not worth asking
+    grows: bool = False  # whether the hold may grow as the answer comes
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What an attempt may use, and where that is not plenty, which is asked only then, a slice of it."""
+
+    worst: Usage
+    slice: Callable[[], Awaitable[Slice]]
+
+
+@dataclass(slots=True)
 class Hold:
     """One attempt's reservation. `standing` is False when there is nothing to settle."""
 
@@ -22,8 +53,25 @@ class Hold:
     tenant: Tenant
     model: Model
     worst: Usage
+    held: Usage
+    most: int  # tokens of the answer that it may come to
     standing: bool
     money_only: bool
+    tight: str = ""  # the limit of which the worst case is not plenty
+    cut: str = ""  # why the answer was ended
+    cut_by: str = ""  # the limit, where it was one
+    prompt: int = 0  # about how many tokens it has, where they were counted
+    written: int = 0  # tokens of the answer, where they are counted as they come
+    reported: Usage | None = None  # by the provider, of an answer that was ended
+
+    @property
+    def grows(self) -> bool:
+        return self.held.completion_tokens < self.most
+
+    @property
+    def seen(self) -> Usage:
+        """What was counted of the attempt, unless its provider has said more."""
+        return self.reported or Usage(self.prompt, self.written, estimated=True)
 
 
 class Exceeded(Exception):  # noqa: N818 - control flow between two stages, caught by the caller of `hold`
@@ -32,49 +80,126 @@ class Exceeded(Exception):  # noqa: N818 - control flow between two stages, caug
         self.denied = denied
 
 
-class Budgets:
-    def __init__(self, ledger: Ledger, on_unsettled: Callable[[], None]) -> None:
-        self._ledger = ledger
-        self._on_unsettled = on_unsettled
+class Accounting(Protocol):
+    """Hears what has to be known of settlements."""
 
-    async def hold(
-        self, hold_id: str, tenant: Tenant, model: Model, worst: Usage, *, money_only: bool
-    ) -> Hold:
-        """Reserves the worst case. `money_only` is for degraded requests: tokens and requests have run out, but
-        money must still fit.
+    def unsettled(self) -> None:
+        """The ledger did not take one at once."""
+
+    def overshot(self, tenant: Tenant, nano: int) -> None:
+        """More was used than held, by so many nano-USD."""
+
+
+class Budgets:
+    def __init__(self, ledger: Ledger, accounting: Accounting) -> None:
+        self._ledger = ledger
+        self._accounting = accounting
+
+    async def hold(self, hold_id: str, tenant: Tenant, model: Model, need: Need, *, money_only: bool) -> Hold:
+        """Reserves the worst case, or less where that is not plenty. `money_only` is for degraded requests: tokens and
+        requests have run out, but money must still fit.
 
         Raises Exceeded, or Refusal 503 when the ledger is away and the tenant's budget says Deny.
         """
-        hold = Hold(hold_id, tenant, model, worst, bool(tenant.limits), money_only)
+        worst = need.worst
+        most = worst.completion_tokens
+        hold = Hold(hold_id, tenant, model, worst, worst, most, bool(tenant.limits), money_only)
         if not tenant.limits:
             return hold
         try:
-            denied = await self._ledger.hold(tenant, hold_id, self._amounts(hold, worst, 1))
+            whole = self._amounts(hold, worst, 1)
+            scarce = await self._ledger.hold(tenant, hold_id, whole, room_for(tenant.limits, whole))
+            if scarce is not None:
+                await self._hold_slice(hold, need, scarce)
         except LedgerFault as fault:
             if tenant.on_ledger_unavailable is LedgerUnavailable.ALLOW:
+                hold.held, hold.most, hold.tight = worst, most, ""
                 return hold
-            message = "spending cannot be counted right now, so this tenant's budget refuses; try again soon"
+            message = f"{_UNCOUNTABLE}, so this tenant's budget refuses; try again soon"
             headers = {"retry-after": "2"}
             raise Refusal(503, RefusalCode.BUDGET_UNAVAILABLE, message, headers=headers) from fault
         except asyncio.CancelledError:
             # The caller left while the ledger decided. Its calls run in order, so this frees what that one holds.
             await asyncio.shield(self.settle(hold, NO_USAGE, answered=False))
             raise
-        if denied is not None:
-            raise Exceeded(denied)
         return hold
+
+    async def _hold_slice(self, hold: Hold, need: Need, scarce: Denied) -> None:
+        """Reserves the prompt as it was counted and a first part of the answer; where that does not fit, once more as
+        much as is left. Raises Exceeded.
+        """
+        if scarce.limit.unit is Unit.REQUESTS:
+            raise Exceeded(scarce)  # of which it takes one, and there is none
+        begin, most = await need.slice(), hold.worst.completion_tokens
+        prompt = begin.prompt
+        hold.prompt, hold.tight = prompt.about, scarce.limit.name
+        hold.held = Usage(prompt.most, min(begin.first, most), estimated=True)
+        denied = await self._reserve(hold)
+        if denied is not None:
+            fits = tokens_that_fit_after(denied.limit, denied.left, prompt.most, hold.model.price)
+            if not min(begin.fewest, most) <= fits < hold.held.completion_tokens:
+                raise Exceeded(denied)
+            hold.held = Usage(prompt.most, fits, estimated=True)
+            denied = await self._reserve(hold)
+            if denied is not None:
+                raise Exceeded(denied)
+        hold.most = hold.held.completion_tokens
+        if begin.grows:
+            unused = scarce.limit.amount - scarce.used  # which others hold, but may give back
+            reachable = tokens_that_fit_after(scarce.limit, unused, prompt.most, hold.model.price)
+            hold.most = max(hold.most, min(most, reachable))
+
+    async def _reserve(self, hold: Hold) -> Denied | None:
+        return await self._ledger.hold(hold.tenant, hold.id, self._amounts(hold, hold.held, 1))
+
+    async def covers(self, hold: Hold, completion_tokens: int) -> bool:
+        """Whether the hold is for so many tokens of the answer, by growing if need be. If not, it says why."""
+        if completion_tokens <= hold.held.completion_tokens or not hold.standing:
+            return True
+        tenant, price = hold.tenant, hold.model.price
+        wanted = max(completion_tokens, min(hold.most, hold.held.completion_tokens + STEP_TOKENS))
+        try:
+            denied = await self._extend(hold, wanted)
+            if denied is not None:
+                fits = hold.held.completion_tokens + tokens_that_fit(denied.limit, denied.left, price)
+                if completion_tokens <= fits < wanted:
+                    denied = await self._extend(hold, fits)
+        except LedgerFault:
+            if tenant.on_ledger_unavailable is LedgerUnavailable.ALLOW:
+                hold.held = replace(hold.held, completion_tokens=max(hold.most, completion_tokens))
+                return True
+            hold.cut = _UNCOUNTABLE
+            return False
+        if denied is not None:
+            hold.cut, hold.cut_by = f"limit {denied.limit.name!r} is used up", denied.limit.name
+        return denied is None
+
+    async def _extend(self, hold: Hold, completion_tokens: int) -> Denied | None:
+        wanted = Usage(hold.held.prompt_tokens, completion_tokens, estimated=True)
+        denied = await self._ledger.extend(hold.tenant, hold.id, self._amounts(hold, wanted, 1))
+        if denied is None:
+            hold.held = wanted
+        return denied
 
     async def settle(self, hold: Hold, usage: Usage, *, answered: bool) -> None:
         """Frees the hold and counts the usage. A ledger that is away is told later, by the adapter."""
         if not hold.standing:
             return
+        self._note_overshoot(hold, usage)
         try:
             if usage == NO_USAGE and not answered:
                 await self._ledger.release(hold.tenant, hold.id)
             else:
                 await self._ledger.settle(hold.tenant, hold.id, self._amounts(hold, usage, int(answered)))
         except LedgerFault:
-            self._on_unsettled()
+            self._accounting.unsettled()
+
+    def _note_overshoot(self, hold: Hold, usage: Usage) -> None:
+        held, price = hold.held, hold.model.price
+        if usage.completion_tokens > held.completion_tokens or usage.prompt_tokens > held.prompt_tokens:
+            beyond = cost(usage, price) - cost(held, price)
+            if beyond > 0:
+                self._accounting.overshot(hold.tenant, beyond)
 
     def _amounts(self, hold: Hold, usage: Usage, requests: int) -> list[int]:
         counted = amounts(hold.tenant.limits, usage, hold.model.price, requests)

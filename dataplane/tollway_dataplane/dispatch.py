@@ -4,24 +4,30 @@ story of a request, and it is bounded by the plan.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
+
+import orjson
 
 from tollway_api.meta import ModelName
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Policy, Protocol, Tenant
 from tollway_api.tenant_budget import ExceededAction, Unit
-from tollway_dataplane.budgets import Budgets, Exceeded, Hold, refusal
-from tollway_dataplane.core.attempts import Attempt, next_attempts, plan
-from tollway_dataplane.core.budgeting import worst_case
+from tollway_dataplane.budgets import Budgets, Exceeded, Hold, Need, Slice, refusal
+from tollway_dataplane.core.attempts import Attempt, bound_name, is_seen, next_attempts, plan
+from tollway_dataplane.core.budgeting import FEWEST_TOKENS, FEWEST_UNSEEN_TOKENS, FIRST_TOKENS, worst_case
+from tollway_dataplane.core.completions import is_whole, usage_of, written_in
 from tollway_dataplane.core.decision import RouteReason, Source
 from tollway_dataplane.core.facts import NO_USAGE, OUTPUT_LIMITS, ChatRequest, JsonObject, JsonValue, Usage
+from tollway_dataplane.core.gathering import Gathering
 from tollway_dataplane.core.pricing import FREE, cost
 from tollway_dataplane.core.redaction import without_secrets
-from tollway_dataplane.core.tokens import estimate, estimate_text
+from tollway_dataplane.core.tokens import countable, estimate, estimate_text
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
-from tollway_dataplane.ports import Chunk, Completion, Operation, Upstream, UpstreamCall
+from tollway_dataplane.metering import Metering
+from tollway_dataplane.ports import Chunk, Completion, Operation, Tokenizers, Upstream, UpstreamCall
 from tollway_dataplane.record import AttemptNote, Record
 
 # Few providers of 2026 write one answer faster.
@@ -55,9 +61,12 @@ class Opened:
 
 
 class Dispatch:
-    def __init__(self, upstreams: Mapping[Protocol, Upstream], budgets: Budgets) -> None:
+    def __init__(
+        self, upstreams: Mapping[Protocol, Upstream], budgets: Budgets, tokenizers: Tokenizers
+    ) -> None:
         self._upstreams = upstreams
         self._budgets = budgets
+        self._tokenizers = tokenizers
 
     async def call(self, job: Job) -> Answered | Opened:
         """The first attempt that succeeds.
@@ -92,7 +101,7 @@ class Dispatch:
             except asyncio.CancelledError:
                 # The caller is gone. What the provider bills for cannot be known, and a caller who can leave
                 # without paying would.
-                usage = abandoned_usage(attempt, hold.worst, clock() - began)
+                usage = abandoned_usage(attempt, hold.held, clock() - began)
                 await asyncio.shield(self.settle(job, hold, attempt, usage, "Cancelled"))
                 raise
             except Exception:
@@ -104,18 +113,38 @@ class Dispatch:
 
     async def settle(self, job: Job, hold: Hold, attempt: Attempt, usage: Usage, outcome: str = "ok") -> None:
         """Notes and counts what an attempt really used."""
-        job.record.attempts.append(AttemptNote(attempt.model.name, outcome))
-        job.record.usage = usage
-        job.record.cost_nano += cost(usage, attempt.model.price)
+        record, price = job.record, attempt.model.price
+        record.attempts.append(AttemptNote(attempt.model.name, outcome))
+        record.usage, record.held_nano = usage, cost(hold.held, price) if hold.standing else 0
+        record.cut, record.limit = hold.cut, hold.cut_by or record.limit
+        self._note_cost(record, usage, attempt)
         await self._budgets.settle(hold, usage, answered=True)
+
+    @staticmethod
+    def _note_cost(record: Record, usage: Usage, attempt: Attempt) -> None:
+        nano = cost(usage, attempt.model.price)
+        record.cost_nano += nano
+        record.estimated_nano += nano if usage.estimated else 0
 
     async def _hold(self, job: Job, attempt: Attempt, made: int) -> Hold:
         worst = worst_case(job.request, attempt.messages, attempt.model)
+        need = Need(worst, partial(self._slice, job.request, attempt, worst))
         degraded = job.record.source is Source.DEGRADED
         hold_id = f"{job.request.request_id}.{made}"
-        hold = await self._budgets.hold(hold_id, job.tenant, attempt.model, worst, money_only=degraded)
+        hold = await self._budgets.hold(hold_id, job.tenant, attempt.model, need, money_only=degraded)
+        job.record.tight = hold.tight
         job.record.mark("hold")
         return hold
+
+    async def _slice(self, request: ChatRequest, attempt: Attempt, worst: Usage) -> Slice:
+        tokenizer = self._tokenizers.of(attempt.model)
+        prompt = countable(attempt.messages, request.parameters)
+        tokens = await tokenizer.count_prompt(prompt.text)
+        counted = prompt.counted(tokens, tokenizer.safety, worst.prompt_tokens)
+        if is_seen(attempt.model.upstream_id, request.parameters):
+            first, fewest = FIRST_TOKENS * request.choices, FEWEST_TOKENS * request.choices
+            return Slice(counted, first, fewest, grows=True)
+        return Slice(counted, worst.completion_tokens, FEWEST_UNSEEN_TOKENS * request.choices)
 
     def _degraded(self, job: Job, exceeded: Exceeded) -> list[Attempt]:
         """What to try when the budget is used up: the tenant's fallback model, once."""
@@ -139,19 +168,26 @@ class Dispatch:
         model = attempt.model
         upstream = self._upstreams[model.protocol]
         timeout_s = min(model.timeout_ms / 1_000, seconds_left)
-        fields = _fields(job.request, attempt, hold.worst.completion_tokens // job.request.choices)
+        bound = hold.most // job.request.choices
+        wanted = job.request.output_limit or hold.worst.completion_tokens // job.request.choices
+        job.record.max_tokens = bound if bound < wanted else None
+        fields = _fields(job.request, attempt, bound)
         call = UpstreamCall(model, Operation.CHAT, fields, timeout_s, idle_s=model.timeout_ms / 1_000)
         if not job.request.stream:
-            completion = await upstream.complete(call)
+            completion = await (self._gathered(call, hold) if hold.grows else upstream.complete(call))
             usage = completion.usage or estimated_usage(attempt, completion.answer_text)
             job.record.mark("upstream")
-            await self.settle(job, hold, attempt, usage)
+            if hold.cut:
+                job.record.ended = "cut"
+                await self.settle(job, hold, attempt, hold.seen, "cut")
+            else:
+                await self.settle(job, hold, attempt, usage)
             return Answered(attempt, completion)
         async with AsyncExitStack() as stack:
             try:
                 # A provider that sends signs of life but no answer has no more time than one that sends nothing.
                 async with asyncio.timeout(timeout_s):
-                    chunks = await stack.enter_async_context(upstream.stream(call))
+                    chunks = await stack.enter_async_context(self._stream(call, hold))
                     first = await anext(chunks, None)
             except TimeoutError as exc:
                 message = "no first chunk in time"
@@ -162,10 +198,35 @@ class Dispatch:
             return Opened(attempt, hold, first, chunks, stack.pop_all())
         raise AssertionError("an exit stack swallows no exception")
 
+    def _stream(self, call: UpstreamCall, hold: Hold) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        """As far as the hold can be made to cover it."""
+        stream = self._upstreams[call.model.protocol].stream(call)
+        if not hold.grows:
+            return stream
+        return Metering(self._budgets, hold, self._tokenizers.of(call.model), call.choices).within(stream)
+
+    async def _gathered(self, call: UpstreamCall, hold: Hold) -> Completion:
+        """The whole answer, by a stream, which can be ended where the hold does."""
+        answer = Gathering()
+        try:
+            async with asyncio.timeout(call.timeout_s), self._stream(call, hold) as chunks:
+                async for chunk in chunks:
+                    answer.add(chunk.event)
+        except TimeoutError as exc:
+            message = "no answer in time"
+            raise UpstreamFault(FallbackTrigger.TIMEOUT, None, message, may_have_run=True) from exc
+        completion = answer.completion()
+        if not completion["choices"]:
+            raise UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, "the provider sent an empty stream")
+        whole = is_whole(completion) and not hold.cut
+        return Completion(orjson.dumps(completion), usage_of(completion), whole, written_in(completion))
+
     async def _settle_failed(self, job: Job, hold: Hold, attempt: Attempt, fault: UpstreamFault) -> None:
         """A refused call costs nothing; one that broke off may have been billed for its prompt."""
         usage = estimated_usage(attempt, "") if fault.may_have_run else NO_USAGE
-        job.record.cost_nano += cost(usage, attempt.model.price)
+        if hold.written:
+            usage = hold.seen
+        self._note_cost(job.record, usage, attempt)
         await self._budgets.settle(hold, usage, answered=False)
 
 
@@ -185,18 +246,12 @@ def _fields(request: ChatRequest, attempt: Attempt, bound: int) -> JsonObject:
     """The body to send: everything the caller sent, and the bound on each answer that the hold covers."""
     fields: dict[str, JsonValue] = {**request.parameters, "messages": list(attempt.messages)}
     if request.output_limit is None:
-        fields[_bound_name(attempt.model.upstream_id)] = bound
+        fields[bound_name(attempt.model.upstream_id)] = bound
     else:
         for name in OUTPUT_LIMITS:
             if fields.get(name) is not None:
                 fields[name] = bound
     return fields
-
-
-def _bound_name(upstream_id: str) -> str:
-    """OpenAI's reasoning models refuse the older name of the bound; many other servers know only that one."""
-    bare = upstream_id.rpartition("/")[2]
-    return "max_completion_tokens" if bare.startswith(("o1", "o3", "o4", "gpt-5")) else "max_tokens"
 
 
 # Of a provider's replies, those that are about what the caller sent; others are between it and whoever runs us.

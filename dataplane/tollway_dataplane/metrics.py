@@ -190,15 +190,37 @@ class MoneyMetrics:
         self._cost = _Children(cost.labels)
         self._saved = _Children(saved.labels)
         self._tokens = _Children(tokens.labels)
+        estimated = Counter(
+            "ai_cost_estimated_usd_total",
+            "Of what was spent, USD that were estimated because the provider did not say.",
+            ["tenant"],
+            registry=registry,
+        )
+        overshoot = Gauge(
+            "ai_budget_overshoot_usd",
+            "USD used beyond what was held, since start.",
+            ["tenant"],
+            registry=registry,
+        )
+        self._estimated = _Children(estimated.labels)
+        self._overshoot = _Children(overshoot.labels)
         self.utilization = Utilization()
         registry.register(self.utilization)
-        self.unsettled = Counter(
+        self._unsettled = Counter(
             "tollway_ledger_unsettled_total",
             "Settlements the ledger did not take at once.",
             registry=registry,
         )
 
+    def unsettled(self) -> None:
+        self._unsettled.inc()
+
+    def overshot(self, tenant: Tenant, nano: int) -> None:
+        self._overshoot[(tenant.name,)].inc(nano / NANO_PER_USD)
+
     def observe(self, record: Record) -> None:
+        if record.estimated_nano:
+            self._estimated[(record.tenant,)].inc(record.estimated_nano / NANO_PER_USD)
         if record.cost_nano:
             self._cost[(record.tenant,)].inc(record.cost_nano / NANO_PER_USD)
         if record.saved_nano:

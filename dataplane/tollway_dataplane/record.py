@@ -38,12 +38,17 @@ class Record:
     fallbacks: int = 0  # attempts after the first
     usage: Usage = NO_USAGE
     cost_nano: int = 0
+    estimated_nano: int = 0  # of that, where the provider did not say
+    held_nano: int = 0  # by the attempt that answered
     saved_nano: int = 0
     reduced: bool = False
     status: int = 200
     refusal: str = ""  # the code of the error reply
-    limit: str = ""  # the limit that refused
-    ended: str = "whole"  # or "broken" and "disconnected", of a reply that had begun
+    limit: str = ""  # the limit that refused, or ended the answer
+    tight: str = ""  # the limit of which the worst case was not plenty
+    cut: str = ""  # why the answer was ended before its end
+    max_tokens: int | None = None  # of each answer, where that is less than its caller wanted
+    ended: str = "whole"  # or "cut", "broken" and "disconnected", of a reply that had begun
     marks: dict[str, float] = field(default_factory=dict)  # milliseconds since the start, by stage
 
     def mark(self, stage: str) -> None:

@@ -35,6 +35,10 @@ class Whole:
     body: bytes = field(repr=False)
 
 
+class Comment(bytes):
+    """Said in a stream to whoever looks at it; clients pass over it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """The data of server-sent events. `rest` has begun, so closing it always settles; whoever has it must."""
@@ -136,12 +140,14 @@ class Service:
                     if chunk.event.get("choices") or job.request.include_usage:
                         yield chunk.data
                     chunk = await anext(opened.rest, None)
-                record.ended = "whole"
+                record.ended = "cut" if opened.hold.cut else "whole"
             except UpstreamFault:
                 record.ended = "broken"
             finally:
                 await asyncio.shield(self._end_stream(job, opened, assembly, lookup))
-        yield DONE if record.ended == "whole" else _BROKEN
+        if record.cut:
+            yield Comment(f"the answer ends here: {record.cut}".encode())
+        yield _BROKEN if record.ended == "broken" else DONE
 
     async def _end_stream(self, job: Job, opened: Opened, assembly: Assembly, lookup: Lookup) -> None:
         try:
@@ -149,6 +155,8 @@ class Service:
                 await opened.closing.aclose()
             ended = job.record.ended
             usage = assembly.usage or estimated_usage(opened.attempt, "".join(assembly.written))
+            if opened.hold.cut:
+                usage = opened.hold.seen  # the last event is our own
             await self._dispatch.settle(
                 job, opened.hold, opened.attempt, usage, "ok" if ended == "whole" else ended
             )

@@ -267,7 +267,7 @@ async def test_embeddings_are_the_providers_and_are_paid_for(start: Start, setup
     assert [len(each.embedding) for each in reply.data] == [8, 8]
     assert reply.usage.prompt_tokens == 2
     refused = await gateway.post(
-        "/v1/embeddings", json.dumps({"model": "vectors", "input": "x" * 80}).encode()
+        "/v1/embeddings", json.dumps({"model": "vectors", "input": "word " * 80}).encode()
     )
     assert refused.status == 429
     unnamed = await gateway.post("/v1/embeddings", json.dumps({"model": "auto", "input": "x"}).encode())

@@ -109,7 +109,7 @@ async def test_a_fallback_that_does_not_fit_the_budget_is_passed_over(
         {"name": "dear", "model": "openai/gpt-4o", "endpoint": rich.endpoint, "maxOutputTokens": 16_000},
         {"name": "free", "model": "openai/gpt-4o-mini", "endpoint": rich.endpoint, "pricing": free},
     ]
-    limits = [{"name": "money", "amount": "0.02"}]
+    limits = [{"name": "money", "amount": "0.0001"}]
     order = {"route": {"simpleModel": "cheap"}, "fallback": {"order": ["cheap", "dear", "free"]}}
     gateway = await start(setup.but(policy={"models": models, **order}, acme={"limits": limits}))
     cheap.fail("server-error")

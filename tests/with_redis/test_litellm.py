@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.conftest import Start
-from tests.dataplanes import Running, Setup, secret
+from tests.dataplanes import BETA_KEY, Running, Setup, secret
 from tests.servers import Provider, provider
 from tollway_cli.simulator.answers import answer_for
 
@@ -53,6 +53,19 @@ async def test_a_stream_comes_through_litellm_and_is_remembered(claude: Running)
     assert text == answer_for("cheap", MODEL, PROMPT)
     assert tokens
     assert (await claude.ask(PROMPT)).source == "exact"
+
+
+async def test_an_answer_that_is_paid_for_as_it_comes_is_the_same(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    model = {"model": f"anthropic/{MODEL}", "endpoint": cheap.url, "credentialsRef": {"name": "provider"}}
+    key, acme = secret("provider", "sk-ant-test"), {"limits": [{"name": "money", "amount": "0.01"}]}
+    gateway = await start(setup.but(cheap_model=model, others=(key,), acme=acme))
+    tight, plenty = await gateway.ask(PROMPT), await gateway.ask(PROMPT, BETA_KEY)
+    assert tight.headers["x-tollway-budget-tight"] == "money"
+    assert tight.content == plenty.content == answer_for("cheap", MODEL, PROMPT)
+    used = [reply.headers["x-tollway-cost-usd"] for reply in (tight, plenty)]
+    assert used[0] == used[1]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import pytest
+from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from tests.dataplanes import Setup, compiled
@@ -18,11 +19,14 @@ from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters import redis_ledger
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
+from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.background import running
-from tollway_dataplane.budgets import Budgets
+from tollway_dataplane.budgets import Budgets, Need, Slice
 from tollway_dataplane.core.facts import ChatRequest, Usage
+from tollway_dataplane.core.tokens import Counted
 from tollway_dataplane.dispatch import Dispatch, Job
 from tollway_dataplane.errors import LedgerFault
+from tollway_dataplane.metrics import MoneyMetrics
 from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
 from tollway_dataplane.record import Record
 
@@ -99,6 +103,18 @@ async def test_whatever_is_asked_twice_for_one_id_changes_nothing_the_second_tim
     assert await ledger.read(acme) == [(60, 0)], "it is over"
 
 
+async def test_a_hold_may_ask_that_more_is_left_than_it_takes(ledger: RedisLedger) -> None:
+    acme = tenant(limit(100), limit(10, "narrow"))
+    denied = await ledger.hold(acme, "a", [20, 2], [100, 11])
+    assert denied is not None
+    assert (denied.limit.name, denied.left) == ("narrow", 10)
+    assert await ledger.hold(acme, "a", [20, 2], [100, 10]) is None
+    assert await ledger.hold(acme, "a", [20, 2], [100, 10]) is None, "it is held already"
+    assert await ledger.read(acme) == [(0, 20), (0, 2)]
+    assert await ledger.hold(acme, "b", [81, 1], [10, 0]) is not None, "less room is not enough"
+    assert await ledger.hold(acme, "b", [0, 1], [100, 8]) is None, "nothing more always fits"
+
+
 async def test_an_extension_that_has_no_room_leaves_what_is_held(ledger: RedisLedger) -> None:
     acme = tenant(limit(100), limit(10, "narrow"))
     assert await ledger.hold(acme, "a", [20, 2]) is None
@@ -167,7 +183,7 @@ async def test_a_hold_whose_request_still_runs_is_kept(
 
 async def test_a_hold_whose_caller_left_while_it_was_made_is_freed_at_once(redis: Redis) -> None:
     acme = tenant(limit(100))
-    budgets = Budgets(RedisLedger(redis, 2.0), lambda: None)
+    budgets = Budgets(RedisLedger(redis, 2.0), MoneyMetrics(CollectorRegistry()))
     model = Model(
         name=ModelName("cheap"),
         upstream_id="openai/cheap",
@@ -179,13 +195,17 @@ async def test_a_hold_whose_caller_left_while_it_was_made_is_freed_at_once(redis
         max_output_tokens=1_000,
         timeout_ms=1_000,
     )
-    worst = Usage(100, 0)
-    holding = asyncio.create_task(budgets.hold("left", acme, model, worst, money_only=False))
+
+    async def begin() -> Slice:
+        return Slice(Counted(100, 100))
+
+    need = Need(Usage(100, 0), begin)
+    holding = asyncio.create_task(budgets.hold("left", acme, model, need, money_only=False))
     await asyncio.sleep(0)  # it is on its way to Redis
     holding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await holding
-    await budgets.hold("next", acme, model, worst, money_only=False)
+    await budgets.hold("next", acme, model, need, money_only=False)
 
 
 class Exploding:
@@ -202,7 +222,8 @@ async def test_no_hold_stands_for_a_mistake_of_ours(redis: Redis) -> None:
     limits = [{"name": "requests", "unit": "Requests", "amount": "1"}]
     snapshot = compiled(Setup("http://a/v1", "http://b/v1", acme={"limits": limits}).objects())
     acme = next(each for each in snapshot.tenants.values() if each.name == "acme")
-    dispatch = Dispatch({Protocol.OPENAI: Exploding()}, Budgets(RedisLedger(redis, 2.0), lambda: None))
+    budgets = Budgets(RedisLedger(redis, 2.0), MoneyMetrics(CollectorRegistry()))
+    dispatch = Dispatch({Protocol.OPENAI: Exploding()}, budgets, TiktokenTokenizers())
     for number in range(3):  # a request that failed is not counted, so the limit of one is never met
         request = ChatRequest(f"r{number}", "auto", [{"role": "user", "content": "x"}])
         job = Job(request, acme, snapshot.policies[0], ModelName("cheap"), Record(f"r{number}", "chat"))

@@ -50,7 +50,9 @@ class TiktokenTokenizer:
 
     def count(self, text: str) -> int:
         table = _table(self.encoding)
-        return len(text.encode("utf-8", "surrogatepass")) if table is None else len(table.encode_ordinary(text))
+        return (
+            len(text.encode("utf-8", "surrogatepass")) if table is None else len(table.encode_ordinary(text))
+        )
 
     async def count_prompt(self, text: str) -> int:
         return await asyncio.to_thread(self.count, text) if len(text) > _LONG else self.count(text)
@@ -72,7 +74,9 @@ def _table(encoding: Encoding) -> tiktoken.Encoding | None:
     if litellm is None or litellm.origin is None:
         return None
     try:
-        lines = (Path(litellm.origin).parent / "litellm_core_utils/tokenizers" / _FILES[encoding]).read_bytes()
+        lines = (
+            Path(litellm.origin).parent / "litellm_core_utils/tokenizers" / _FILES[encoding]
+        ).read_bytes()
     except OSError:
         return None
     ranks = {base64.b64decode(word): int(rank) for word, rank in map(bytes.split, lines.splitlines())}

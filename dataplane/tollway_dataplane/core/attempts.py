@@ -74,6 +74,30 @@ def _fitted(attempt: Attempt, failed: Attempt) -> Attempt:
     return replace(attempt, messages=reduced, reduced=True)
 
 
+# OpenAI's own, which refuse the older name of the bound on an answer; many other servers know only that one.
+_OPENAIS_REASONING: Final = ("o1", "o3", "o4", "gpt-5")
+_UNSEEN: Final = (*_OPENAIS_REASONING, "gemini-2.5", "gemini-3")
+
+
+def bound_name(upstream_id: str) -> str:
+    """What a model calls the bound on its answer."""
+    return "max_completion_tokens" if _bare(upstream_id).startswith(_OPENAIS_REASONING) else "max_tokens"
+
+
+def is_seen(upstream_id: str, parameters: JsonObject) -> bool:
+    """Whether all that an answer costs is seen as it comes, so that it can be ended where the budget does. Otherwise a
+    part is thought in secret, or spoken.
+    """
+    thinks = any(
+        parameters.get(name) is not None for name in ("reasoning_effort", "reasoning", "thinking", "audio")
+    )
+    return not thinks and not _bare(upstream_id).startswith(_UNSEEN)
+
+
+def _bare(upstream_id: str) -> str:
+    return upstream_id.rpartition("/")[2]
+
+
 def trigger_of(status: int, code: str, message: str) -> FallbackTrigger | None:
     """What a provider's error reply means for the next attempt; None when the request itself is wrong."""
     if code in _OVERFLOW_CODES:

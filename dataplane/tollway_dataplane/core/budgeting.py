@@ -1,16 +1,30 @@
-"""What a request can cost at most, and what it did cost. Amounts are integers: nano-USD, tokens or requests, one per
-limit of the tenant, in the tenant's order.
+"""What a request can cost at most, what it did cost, and how much of an answer fits into what is left. Amounts are
+integers: nano-USD, tokens or requests, one per limit of the tenant, in the tenant's order.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from tollway_api.snapshot import Limit, Model, Price
+from tollway_api.snapshot import PICO_PER_NANO, Limit, Model, Price
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.core.facts import ChatRequest, JsonObject, Usage
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.core.tokens import most_tokens, tokens_that_fit_beside
+
+# A budget is plenty for a request while the worst case is no more than this share of what is left of each limit: eight
+# such holds at once would fit, and while they do, nobody is refused for money that is only held.
+PLENTY: Final = 8
+# Of an answer that is paid for as it comes, tokens that are held to begin with, and fewer where no more are left. More
+# would be held in vain for short answers; fewer would let more answers begin than can be finished.
+FIRST_TOKENS: Final = 32
+FEWEST_TOKENS: Final = 16
+# Of one of which a part is not seen as it comes, and may be all there is.
+FEWEST_UNSEEN_TOKENS: Final = 1_024
+# By how many more a hold grows.
+STEP_TOKENS: Final = 64
+# No answer has as many.
+_BOUNDLESS: Final = 1 << 40
 
 
 class Taken(NamedTuple):
@@ -29,6 +43,25 @@ class Denied:
     used: int
     held: int
     retry_after_s: int
+
+    @property
+    def left(self) -> int:
+        return self.limit.amount - self.used - self.held
+
+
+def tokens_that_fit(limit: Limit, left: int, price: Price) -> int:
+    """Tokens of an answer for what is left of a limit; below zero where there is less than nothing."""
+    if limit.unit is Unit.TOKENS:
+        return left
+    if limit.unit is Unit.USD and (price.output or left < 0):
+        return left * PICO_PER_NANO // (price.output or PICO_PER_NANO)
+    return _BOUNDLESS
+
+
+def tokens_that_fit_after(limit: Limit, left: int, prompt_tokens: int, price: Price) -> int:
+    """The same beside a prompt."""
+    (prompt,) = amounts([limit], Usage(prompt_tokens, 0), price)
+    return tokens_that_fit(limit, left - prompt, price)
 
 
 def worst_case(request: ChatRequest, messages: Sequence[JsonObject], model: Model) -> Usage:
@@ -50,6 +83,12 @@ def _output_bound(request: ChatRequest, prompt_bytes: int, model: Model) -> int:
     # An answer that is cut short is worse than a prompt that turns out too long, which the next attempt mends.
     room = max(most, likely // 2)
     return min(model.max_output_tokens, room) if room > 0 else model.max_output_tokens
+
+
+def room_for(limits: Sequence[Limit], worst: Sequence[int]) -> list[int]:
+    """What must be left for these amounts to be plenty. A request is one request, of which there is no worst case."""
+    pairs = zip(limits, worst, strict=True)
+    return [amount if limit.unit is Unit.REQUESTS else PLENTY * amount for limit, amount in pairs]
 
 
 def amounts(limits: Sequence[Limit], usage: Usage, price: Price, requests: int = 1) -> list[int]:

@@ -2,7 +2,7 @@
 how a stream and a completion turn into each other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeGuard
 
@@ -59,9 +59,48 @@ def written_in(completion: JsonObject) -> str:
 
 def _written(message: JsonObject) -> str:
     """Of a message, or of a piece of one."""
-    values = (message.get(name) for name in ("content", "refusal", "reasoning_content"))
-    calls = [each for name in ("tool_calls", "function_call") if (each := message.get(name))]
-    return "".join([*(each for each in values if isinstance(each, str)), *map(str, calls)])
+    values = [message.get(name) for name in ("content", "refusal", "reasoning_content", "function_call")]
+    calls = message.get("tool_calls")
+    return "".join(map(_words, [*values, *(calls if isinstance(calls, list) else [])]))
+
+
+def _words(value: JsonValue) -> str:
+    """What a model wrote of a value: of a call, the function's name and arguments."""
+    if isinstance(value, dict):
+        return "".join(
+            map(_words, (value.get(name) for name in ("function", "custom", "name", "arguments", "input")))
+        )
+    return value if isinstance(value, str) else ""
+
+
+def written_in_chunk(chunk: JsonObject) -> str:
+    """All that a chunk of a stream brings, in every choice."""
+    deltas = [choice.get("delta") for choice in _choices(chunk)]
+    return "".join(_written(delta) for delta in deltas if isinstance(delta, dict))
+
+
+def head_of(completion: JsonObject) -> dict[str, JsonValue]:
+    """What a completion and all chunks of a stream have in common."""
+    names = ("id", "created", "model", "system_fingerprint", "service_tier")
+    return {name: completion[name] for name in names if name in completion}
+
+
+def ending(chunk: JsonObject, unfinished: Sequence[int], usage: Usage) -> Iterator[JsonObject]:
+    """What a stream ends with that is ended for its caller, after this chunk: the choices that were not finished, and
+    the usage.
+    """
+    base: dict[str, JsonValue] = {**head_of(chunk), "object": "chat.completion.chunk"}
+    choices: list[JsonValue] = [
+        {"index": index, "delta": {}, "finish_reason": "length"} for index in unfinished
+    ]
+    if choices:
+        yield {**base, "choices": choices}
+    counted = {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total,
+    }
+    yield {**base, "choices": [], "usage": counted}
 
 
 def text_of(completion: JsonObject) -> str:
@@ -135,24 +174,16 @@ class Assembly:
         """The `chat.completion` object that a request without streaming would have got."""
         first = self.first or {}
         message = {"role": "assistant", "content": "".join(self.text)}
-        kept = {
-            name: first[name] for name in ("id", "created", "model", "system_fingerprint") if name in first
-        }
         choice: JsonObject = {"index": 0, "message": message, "finish_reason": self.finish_reason}
         usage = {} if self.raw_usage is None else {"usage": self.raw_usage}
-        return {**kept, "object": "chat.completion", "choices": [choice], **usage}
+        return {**head_of(first), "object": "chat.completion", "choices": [choice], **usage}
 
 
 def chunks_of(
     completion: JsonObject, *, include_usage: bool, words_per_chunk: int = 8
 ) -> Iterator[JsonObject]:
     """A remembered completion as the stream it would have been."""
-    head = {
-        name: completion[name]
-        for name in ("id", "created", "model", "system_fingerprint")
-        if name in completion
-    }
-    base: dict[str, JsonValue] = {**head, "object": "chat.completion.chunk"}
+    base: dict[str, JsonValue] = {**head_of(completion), "object": "chat.completion.chunk"}
     if include_usage:
         base["usage"] = None  # as providers do: null on every chunk but the last
 

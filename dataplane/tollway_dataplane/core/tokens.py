@@ -19,8 +19,11 @@ TOKENS_PER_REQUEST: Final = 16
 TOKENS_PER_IMAGE: Final = 3_000
 BYTES_PER_TOKEN: Final = 4
 FEWEST_BYTES_PER_TOKEN: Final = 2.5
-# What OpenAI adds around each message (its cookbook, "How to count tokens with tiktoken").
+# What OpenAI adds around each message and around the whole (its cookbook, "How to count tokens with tiktoken").
 USUAL_TOKENS_PER_MESSAGE: Final = 4
+USUAL_TOKENS_PER_REQUEST: Final = 3
+# For what a provider adds in rendering tools and roles, which it does not say.
+RENDERING: Final = 1.1
 
 
 def most_tokens(messages: Sequence[JsonObject], parameters: JsonValue) -> int:
@@ -93,7 +96,7 @@ class Encoding(StrEnum):
 
 
 class Spelling(NamedTuple):
-    """By which table a model's tokens are counted, and how many times as many there are at most."""
+    """By which table a model's tokens are counted, and how many times as many of a text it makes at most."""
 
     encoding: Encoding
     safety: float
@@ -101,8 +104,7 @@ class Spelling(NamedTuple):
 
 _O200K_MODELS: Final = ("gpt-4o", "gpt-4.1", "gpt-4.5", "gpt-5", "gpt-oss", "chatgpt-4o", "o1", "o3", "o4")
 _CL100K_MODELS: Final = ("gpt-4", "gpt-3.5", "text-embedding-3", "text-embedding-ada-002")
-# For what a provider adds in rendering tools and roles, which it does not say.
-_KNOWN: Final = 1.1
+_KNOWN: Final = 1.0
 # Other vendors' tables are not public, or not here. Of English, code and most other languages they make at most half
 # as many tokens again as the older and smaller of OpenAI's two.
 _UNKNOWN: Final = 1.5
@@ -134,9 +136,9 @@ class Countable:
     def counted(self, tokens: int, safety: float, bound: int) -> Counted:
         """`tokens`: of the text. `bound`: what there surely are no more of."""
         pictures = TOKENS_PER_IMAGE * self.pictures
-        around = TOKENS_PER_REQUEST + TOKENS_PER_MESSAGE * self.messages
-        most = min(bound, math.ceil(safety * tokens) + pictures + around)
-        return Counted(most, min(most, tokens + pictures + USUAL_TOKENS_PER_MESSAGE * self.messages))
+        around = USUAL_TOKENS_PER_REQUEST + USUAL_TOKENS_PER_MESSAGE * self.messages
+        most = min(bound, math.ceil((safety * tokens + around) * RENDERING) + pictures)
+        return Counted(most, min(most, tokens + around + pictures))
 
 
 def countable(messages: Sequence[JsonObject], parameters: JsonObject) -> Countable:

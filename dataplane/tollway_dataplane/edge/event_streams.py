@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.replies import raw_headers
 from tollway_dataplane.errors import CallerGone
-from tollway_dataplane.service import Stream
+from tollway_dataplane.service import Comment, Stream
 
 
 class EventStream:
@@ -39,4 +39,5 @@ class EventStream:
 
 
 async def _send_event(send: Send, data: bytes) -> None:
-    await send({"type": "http.response.body", "body": b"data: " + data + b"\n\n", "more_body": True})
+    name = b": " if isinstance(data, Comment) else b"data: "
+    await send({"type": "http.response.body", "body": name + data + b"\n\n", "more_body": True})

@@ -28,6 +28,12 @@ def headers_of(record: Record) -> dict[str, str]:
         headers["x-tollway-saved-usd"] = as_usd(record.saved_nano)
     if record.fallbacks:
         headers["x-tollway-fallbacks"] = str(record.fallbacks)
+    if record.tight:
+        headers["x-tollway-budget-tight"] = record.tight
+    if record.max_tokens is not None:
+        headers["x-tollway-max-tokens"] = str(record.max_tokens)
+    if record.cut:
+        headers["x-tollway-cut"] = record.cut
     if record.reduced:
         headers["x-tollway-context-reduced"] = "true"
     return headers

@@ -23,7 +23,9 @@ def test_it_counts_as_tiktoken_does(encoding: Encoding, monkeypatch: pytest.Monk
     litellm = importlib.util.find_spec("litellm")
     assert litellm is not None
     assert litellm.origin is not None
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(Path(litellm.origin).parent / "litellm_core_utils/tokenizers"))
+    monkeypatch.setenv(
+        "TIKTOKEN_CACHE_DIR", str(Path(litellm.origin).parent / "litellm_core_utils/tokenizers")
+    )
     theirs, ours = tiktoken.get_encoding(encoding), TiktokenTokenizer(encoding, 1.0)
     assert [ours.count(text) for text in TEXTS] == [len(theirs.encode_ordinary(text)) for text in TEXTS]
 

@@ -8,7 +8,7 @@ from tests.dataplanes import Setup, compiled
 from tollway_api.meta import ModelName
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Policy
-from tollway_dataplane.core.attempts import next_attempts, plan, seconds_of, trigger_of
+from tollway_dataplane.core.attempts import is_seen, next_attempts, plan, seconds_of, trigger_of
 from tollway_dataplane.core.completions import Assembly, chunks_of, text_of
 from tollway_dataplane.core.context import reduce_context
 from tollway_dataplane.core.facts import JsonObject
@@ -141,3 +141,22 @@ def test_a_replayed_stream_puts_together_to_what_was_remembered(text: str) -> No
 )
 def test_how_long_a_provider_wants_to_be_left_alone(header: str | None, seconds: float | None) -> None:
     assert seconds_of(header) == seconds
+
+
+@pytest.mark.parametrize(
+    ("upstream_id", "parameters", "seen"),
+    [
+        ("gpt-4o-mini", {}, True),
+        ("gpt-4o-audio-preview", {"audio": {"voice": "alloy"}}, False),
+        ("openai/gpt-5-mini", {}, False),
+        ("o3", {}, False),
+        ("gemini/gemini-2.5-pro", {}, False),
+        ("anthropic/claude-haiku-4-5", {}, True),
+        ("anthropic/claude-haiku-4-5", {"thinking": {"type": "enabled"}}, False),
+        ("my-own", {"reasoning_effort": "low"}, False),
+    ],
+)
+def test_what_is_thought_in_secret_is_not_seen_as_it_comes(
+    upstream_id: str, parameters: JsonObject, *, seen: bool
+) -> None:
+    assert is_seen(upstream_id, parameters) is seen

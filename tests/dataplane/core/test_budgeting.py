@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import Calendar, Limit, Model, Price, Protocol, Rolling
 from tollway_api.tenant_budget import Unit
-from tollway_dataplane.core.budgeting import amounts, worst_case
+from tollway_dataplane.core.budgeting import amounts, room_for, tokens_that_fit_after, worst_case
 from tollway_dataplane.core.facts import ChatRequest, JsonValue, Usage
 from tollway_dataplane.core.pricing import as_usd, cost
 from tollway_dataplane.core.tokens import most_tokens
@@ -28,6 +28,39 @@ def moment(text: str) -> datetime:
 def test_a_usage_counts_against_each_limit_in_its_own_unit() -> None:
     limits = [limit(Rolling(1_000), unit) for unit in (Unit.USD, Unit.TOKENS, Unit.REQUESTS)]
     assert amounts(limits, Usage(1_000, 100), Price(150_000, 600_000)) == [210_000, 1_100, 1]
+
+
+def test_money_and_tokens_are_plenty_when_much_more_is_left_and_requests_when_there_is_one() -> None:
+    limits = [limit(Rolling(1_000), unit) for unit in (Unit.USD, Unit.TOKENS, Unit.REQUESTS)]
+    assert room_for(limits, [10, 20, 1]) == [80, 160, 1]
+
+
+@pytest.mark.parametrize(
+    ("unit", "left", "price", "fits"),
+    [
+        (Unit.TOKENS, 130, Price(1_000, 2_000), 30),
+        (Unit.USD, 161, Price(1_000, 2_000), 30),
+        (Unit.USD, 99, Price(1_000, 2_000), -1),
+        (Unit.USD, 99, Price(1_000, 0), -1),
+        (Unit.TOKENS, 99, Price(0, 0), -1),
+    ],
+)
+def test_so_much_of_an_answer_fits_beside_a_prompt_of_a_hundred_tokens(
+    unit: Unit, left: int, price: Price, fits: int
+) -> None:
+    assert tokens_that_fit_after(limit(Rolling(1_000), unit), left, 100, price) == fits
+
+
+@given(st.integers(1, 10**6), st.integers(0, 10**6), st.integers(1, 10**9), st.integers(0, 10**9))
+def test_what_fits_costs_no_more_than_is_left(prompt: int, left: int, output: int, input_: int) -> None:
+    price, money = Price(input_, output), limit(Rolling(1_000))
+    fits = tokens_that_fit_after(money, left, prompt, price)
+    assert fits < 0 or cost(Usage(prompt, fits), price) <= left
+
+
+@pytest.mark.parametrize("unit", [Unit.USD, Unit.REQUESTS])
+def test_what_costs_nothing_always_fits(unit: Unit) -> None:
+    assert tokens_that_fit_after(limit(Rolling(1_000), unit), 1, 100, Price(0, 0)) > 10**9
 
 
 def test_a_fraction_of_a_nano_dollar_is_rounded_up() -> None:

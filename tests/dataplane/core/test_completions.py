@@ -2,7 +2,15 @@
 
 import pytest
 
-from tollway_dataplane.core.completions import Assembly, finished_choices, is_whole, usage_of, written_in
+from tollway_dataplane.core.completions import (
+    Assembly,
+    ending,
+    finished_choices,
+    is_whole,
+    usage_of,
+    written_in,
+    written_in_chunk,
+)
 from tollway_dataplane.core.facts import JsonObject, JsonValue, Usage
 
 
@@ -46,7 +54,11 @@ def test_all_that_was_written_is_counted() -> None:
         {"index": 0, "message": {"role": "assistant", "content": "one"}},
         {
             "index": 1,
-            "message": {"role": "assistant", "content": "two", "tool_calls": [{"arguments": "three"}]},
+            "message": {
+                "role": "assistant",
+                "content": "two",
+                "tool_calls": [{"function": {"arguments": "three"}}],
+            },
         },
     ]
     assert all(word in written_in({"choices": choices}) for word in ("one", "two", "three"))
@@ -59,3 +71,21 @@ def test_all_that_was_written_is_counted() -> None:
 def test_a_choice_is_finished_when_it_says_so() -> None:
     choices: list[JsonObject] = [{"index": 0, "finish_reason": "stop"}, {"index": 1, "finish_reason": None}]
     assert finished_choices({"choices": choices}) == {"0"}
+
+
+def test_of_a_call_what_the_model_wrote_is_counted_and_not_what_is_around_it() -> None:
+    call: JsonObject = {
+        "index": 0,
+        "id": "call-1",
+        "type": "function",
+        "function": {"name": "add", "arguments": "{}"},
+    }
+    assert written_in_chunk({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}) == "add{}"
+
+
+def test_a_stream_that_is_ended_ends_every_choice_and_says_what_was_used() -> None:
+    chunk: JsonObject = {"id": "x", "model": "m", "choices": [{"index": 0, "delta": {"content": "Hi"}}]}
+    cut, usage = ending(chunk, [1, 2], Usage(3, 5))
+    assert cut["choices"] == [{"index": index, "delta": {}, "finish_reason": "length"} for index in (1, 2)]
+    assert (cut["id"], usage["id"], usage["choices"]) == ("x", "x", [])
+    assert usage_of(usage) == Usage(3, 5)

@@ -17,10 +17,10 @@ from tollway_dataplane.core.tokens import (
 @pytest.mark.parametrize(
     ("upstream_id", "encoding", "safety"),
     [
-        ("gpt-4o-mini", Encoding.O200K, 1.1),
-        ("openai/gpt-4.1", Encoding.O200K, 1.1),
-        ("o3-mini", Encoding.O200K, 1.1),
-        ("gpt-4-turbo", Encoding.CL100K, 1.1),
+        ("gpt-4o-mini", Encoding.O200K, 1.0),
+        ("openai/gpt-4.1", Encoding.O200K, 1.0),
+        ("o3-mini", Encoding.O200K, 1.0),
+        ("gpt-4-turbo", Encoding.CL100K, 1.0),
         ("anthropic/claude-haiku-4-5", Encoding.CL100K, 1.5),
         ("my-own", Encoding.CL100K, 1.5),
     ],
@@ -51,7 +51,7 @@ def test_all_that_a_provider_may_read_is_counted_and_a_picture_is_not_its_encodi
 
 def test_a_count_is_multiplied_for_safety_and_never_more_than_the_bound() -> None:
     prompt = Countable("…", pictures=1, messages=2)
-    assert prompt.counted(100, 1.5, 9_999) == Counted(150 + TOKENS_PER_IMAGE + 32, 100 + TOKENS_PER_IMAGE + 8)
+    assert prompt.counted(100, 1.5, 9_999) == Counted(178 + TOKENS_PER_IMAGE, 111 + TOKENS_PER_IMAGE)
     assert prompt.counted(100, 1.5, 50) == Counted(50, 50)
 
 

@@ -1,0 +1,72 @@
+"""Keeps what a provider writes within its hold, where the budget is not plenty: every token is counted as it comes, the
+hold grows before it is passed on, and where it cannot grow the answer ends there. Called by `dispatch`.
+"""
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+    suppress,
+)
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from tollway_dataplane.budgets import Budgets, Hold
+from tollway_dataplane.core.completions import ending, finished_choices, usage_of, written_in_chunk
+from tollway_dataplane.errors import UpstreamFault
+from tollway_dataplane.ports import Chunk, Tokenizer
+
+# A provider of a hundred tokens a second writes two meanwhile.
+UNDER_WAY_S: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    budgets: Budgets
+    hold: Hold
+    tokenizer: Tokenizer
+    choices: int
+
+    @asynccontextmanager
+    async def within(
+        self, stream: AbstractAsyncContextManager[AsyncIterator[Chunk]]
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """The stream as far as it is paid for. Where it ends for that, the provider's has been closed before."""
+        async with AsyncExitStack() as stack:
+            chunks = await stack.enter_async_context(stream)
+            async with aclosing(self._covered(chunks, stack)) as covered:
+                yield covered
+
+    async def _covered(
+        self, chunks: AsyncIterator[Chunk], closing: AsyncExitStack
+    ) -> AsyncGenerator[Chunk, None]:
+        hold, tokenizer, finished = self.hold, self.tokenizer, set[str]()
+        async for chunk in chunks:
+            if written := written_in_chunk(chunk.event):
+                hold.written += tokenizer.count(written)
+                if not await self.budgets.covers(hold, math.ceil(hold.written * tokenizer.safety)):
+                    with suppress(UpstreamFault):
+                        await self._hear_out(chunks)
+                        await closing.aclose()
+                    unfinished = [index for index in range(self.choices) if str(index) not in finished]
+                    for event in ending(chunk.event, unfinished, hold.seen):
+                        yield Chunk(orjson.dumps(event), event)
+                    return
+            finished |= finished_choices(chunk.event)
+            yield chunk
+
+    async def _hear_out(self, chunks: AsyncIterator[Chunk]) -> None:
+        """Counts what was under way, which is billed all the same; a short answer may even be over, and then the
+        provider says what it was.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(UNDER_WAY_S):
+                async for chunk in chunks:
+                    self.hold.written += self.tokenizer.count(written_in_chunk(chunk.event))
+                    self.hold.reported = usage_of(chunk.event) or self.hold.reported
