@@ -11,14 +11,13 @@ from typing import Final
 from tollway_api.snapshot import Accuracy, Index
 from tollway_dataplane.core.conversation import may_compare, sought_by
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.judge import Judge, View
 from tollway_dataplane.core.reading import read
 from tollway_dataplane.core.verification import verify
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.errors import CacheFault, EmbedderFault
 from tollway_dataplane.forgetting import Forgetting
-from tollway_dataplane.lookup import Candidate, Lookup, Patience
+from tollway_dataplane.lookup import Candidate, Lookup, Patience, Question
 from tollway_dataplane.ports import AnswerCache, Neighbour, Place, Vector
 
 CANDIDATES: Final = 5
@@ -49,9 +48,8 @@ class Comparing:
         # A remembered prompt comes again with each question that is like it.
         self._read = lru_cache(READINGS_KEPT)(read)
 
-    async def by_meaning(
-        self, place: Place, prompt: str, turns: tuple[Turn, ...], patience: Patience
-    ) -> Lookup:
+    async def by_meaning(self, place: Place, question: Question) -> Lookup:
+        prompt, turns = question.prompt, question.turns
         if len(prompt) > MOST_CHARACTERS or not may_compare(turns):
             return Lookup(CacheReason.PROMPT_TOO_LONG, place=place)
         try:
@@ -61,7 +59,7 @@ class Comparing:
             return Lookup(CacheReason.EMBEDDER_UNAVAILABLE, place=place)
         view = self._judge.view_of(prompt, encoded, turns)
         try:
-            lookup = await self._semantic(place, view, vector, patience)
+            lookup = await self._semantic(place, view, vector, question.reading)
         except CacheFault as fault:
             lookup = Lookup(CacheReason(fault.reason), place=place, view=view)
         return replace(lookup, vector=vector)

@@ -28,17 +28,16 @@ class Flight:
 class Flights:
     """Those of this process, by what is asked for."""
 
-    def __init__(self, most_wait_s: float) -> None:
-        self._most_wait_s = most_wait_s
+    def __init__(self) -> None:
         self._under_way: dict[str, Flight] = {}
 
-    async def another(self, key: str) -> bool:
-        """Whether somebody was asking for the same and has landed within the time that is waited for that."""
+    async def another(self, key: str, within_s: float) -> bool:
+        """Whether somebody was asking for the same and has landed within that time."""
         flight = self._under_way.get(key)
         if flight is None:
             return False
         try:
-            async with asyncio.timeout(self._most_wait_s):
+            async with asyncio.timeout(within_s):
                 await flight.landed.wait()
         except TimeoutError:
             return False

@@ -58,6 +58,10 @@ class Forgetting:
         """Whether it was purged since it was named."""
         return self._epochs.voids(place.key)
 
+    def serves(self, place: Place) -> bool:
+        """Whether what was found there may be served at this moment."""
+        return self.is_trusted and not self.voids(place)
+
     def forget_index(self, index_id: str) -> None:
         self._near.forget(wire.entry_prefix(index_id))
 

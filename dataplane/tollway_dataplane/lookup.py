@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.judge import View
 from tollway_dataplane.flights import Flight
 from tollway_dataplane.ports import Place, Remembered, Vector
@@ -40,7 +41,7 @@ class Lookup:
 
 
 class Patience:
-    """How long one look-up may wait for the cache, over all that it asks of it."""
+    """How long one look-up may wait for something, however often it does."""
 
     def __init__(self, seconds: float) -> None:
         self._left_s = seconds
@@ -56,9 +57,19 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What one look-up is for, and how long it may take, under however many names it is looked up."""
+
+    prompt: str = field(repr=False)  # normalised, as are the turns
+    turns: tuple[Turn, ...] = field(repr=False)
+    reading: Patience  # for all that is asked of the cache
+    waiting: Patience  # for others who are asking the very same
+
+
+@dataclass(frozen=True, slots=True)
 class Deadlines:
     """Seconds."""
 
     read: float  # for all that one look-up asks of the cache
     embed: float
-    coalesce: float  # for somebody else who is asking the very same
+    coalesce: float  # for all others who are asking the very same

@@ -8,18 +8,18 @@ from dataclasses import replace
 from typing import Final
 
 from tollway_api.routing_policy import CacheMode
-from tollway_api.snapshot import Index, Policy, Snapshot, Tenant
+from tollway_api.snapshot import CacheUse, Index, Policy, Snapshot, Tenant
 from tollway_dataplane.comparing import Comparing
 from tollway_dataplane.core.cacheability import bypass_reason, unfit_reason
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.facts import ChatRequest, Turn
+from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.identity import entry_of, normalise, partition_of, turns_of
 from tollway_dataplane.core.judge import Judge
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.flights import Flight, Flights
 from tollway_dataplane.forgetting import Forgetting
-from tollway_dataplane.lookup import Deadlines, Lookup, Patience
+from tollway_dataplane.lookup import Deadlines, Lookup, Patience, Question
 from tollway_dataplane.ports import AnswerCache, Place, Remembered
 from tollway_dataplane.remembering import Remembering
 
@@ -41,7 +41,7 @@ class Recall:
         self._cache = cache
         self._forgetting = forgetting
         self._deadlines = deadlines
-        self._flights = Flights(deadlines.coalesce)
+        self._flights = Flights()
         self._comparing = Comparing(cache, forgetting, embedders, judge, deadlines.embed)
         self._remembering = Remembering(cache, forgetting, embedders, on_store)
 
@@ -58,43 +58,58 @@ class Recall:
         if policy.cache is None or index is None or request.prompt is None:
             return Lookup(CacheReason.NO_CACHE)
         prompt, turns = normalise(request.prompt), turns_of(request.messages)
+        question = Question(prompt, turns, Patience(self._deadlines.read), Patience(self._deadlines.coalesce))
         identity = partition_of(request, tenant, policy, index, turns)
-        partition = self._forgetting.partition(identity, index, tenant)
-        if partition is None:
-            return Lookup(CacheReason.CACHE_UNAVAILABLE)
-        place = Place(index, partition, entry_of(prompt, turns))
-        patience = Patience(self._deadlines.read)
+        while (partition := self._forgetting.partition(identity, index, tenant)) is not None:
+            place = Place(index, partition, entry_of(prompt, turns))
+            lookup = await self._at(place, question, policy.cache)
+            if not self._is_outdated(lookup, place):
+                return lookup
+            lookup.land()
+        return Lookup(CacheReason.CACHE_UNAVAILABLE)
+
+    def _is_outdated(self, lookup: Lookup, place: Place) -> bool:
+        """Whether it was purged, or nobody knows any more whether it was, while something was waited for. Then what was
+        found must not be served, and what will be answered is to be remembered under the name that holds by now.
+        """
+        if lookup.answer is None:
+            return self._forgetting.voids(place)
+        return not self._forgetting.serves(place)
+
+    async def _at(self, place: Place, question: Question, use: CacheUse) -> Lookup:
         try:
-            answer = await self._exact(place, patience)
+            answer = await self._exact(place, question.reading)
             if answer is not None:
                 return Lookup(CacheReason.EXACT, answer, place=place)
             broken = None
         except CacheFault as fault:
             # What is broken for reading is not asked again for this request; the store finds out by itself.
             broken = Lookup(CacheReason(fault.reason), place=place)
-        if unfit := unfit_reason(prompt, policy.cache, index, turns):
+        if unfit := unfit_reason(question.prompt, use, place.index, question.turns):
             return Lookup(unfit)
         if broken is not None:
             return broken
-        if policy.cache.mode is CacheMode.READ_ONLY:
-            return await self._comparing.by_meaning(place, prompt, turns, patience)
-        return await self._in_turn(place, prompt, turns, patience)
+        if use.mode is CacheMode.READ_ONLY:
+            return await self._comparing.by_meaning(place, question)
+        return await self._in_turn(place, question)
 
-    async def _in_turn(
-        self, place: Place, prompt: str, turns: tuple[Turn, ...], patience: Patience
-    ) -> Lookup:
+    async def _in_turn(self, place: Place, question: Question) -> Lookup:
         """After somebody else who is asking the very same, here or at another data plane, if there is one; what that
         one was told is remembered unless it must not be.
         """
         key = place.key
-        if await self._flights.another(key) and (answer := self._forgetting.recalled(place)) is not None:
+        with question.waiting.spend() as within_s:
+            has_landed = await self._flights.another(key, within_s)
+        if has_landed and (answer := self._forgetting.recalled(place)) is not None:
             return Lookup(CacheReason.COALESCED, answer, place=place)
+        if self._forgetting.voids(place):
+            return Lookup(CacheReason.NO_NEIGHBOUR, place=place)
         flight = self._flights.begin(key)
         try:
             if flight.is_waited_for and self._deadlines.coalesce:
-                lookup = await self._among_all(place, prompt, turns, patience, flight)
+                lookup = await self._among_all(place, question, flight)
             else:
-                lookup = await self._comparing.by_meaning(place, prompt, turns, patience)
+                lookup = await self._comparing.by_meaning(place, question)
         except BaseException:
             flight.land()
             raise
@@ -102,16 +117,15 @@ class Recall:
             flight.land()
         return replace(lookup, flight=flight)
 
-    async def _among_all(
-        self, place: Place, prompt: str, turns: tuple[Turn, ...], patience: Patience, flight: Flight
-    ) -> Lookup:
+    async def _among_all(self, place: Place, question: Question, flight: Flight) -> Lookup:
         # While the prompt is embedded, so that it costs no time.
         claiming = asyncio.create_task(self._claimed(place))
         # One that is under way still when all is over may yet be granted.
         flight.then(lambda: claiming.add_done_callback(lambda _: self._landed(place)))
-        lookup = await self._comparing.by_meaning(place, prompt, turns, patience)
+        lookup = await self._comparing.by_meaning(place, question)
         if lookup.answer is None and not await claiming:
-            answer = await self._from_elsewhere(place)
+            with question.waiting.spend() as within_s:
+                answer = await self._from_elsewhere(place, within_s)
             if answer is not None:
                 return Lookup(CacheReason.COALESCED, answer, place=place)
         return lookup
@@ -128,12 +142,12 @@ class Recall:
         except CacheFault:
             return True
 
-    async def _from_elsewhere(self, place: Place) -> Remembered | None:
+    async def _from_elsewhere(self, place: Place, within_s: float) -> Remembered | None:
         """What another data plane is asking for, once it is there. None when the time is over, when that one has given
         up, or died, so that it is our turn, and when the cache does not answer.
         """
         loop = asyncio.get_running_loop()
-        until, pause_s = loop.time() + self._deadlines.coalesce, _FIRST_PAUSE_S
+        until, pause_s = loop.time() + within_s, _FIRST_PAUSE_S
         while loop.time() < until:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)

@@ -208,6 +208,27 @@ async def test_who_has_waited_long_enough_for_another_data_plane_asks_for_itself
         assert slow.total == 2
 
 
+async def test_who_has_waited_for_one_here_waits_no_longer_for_another_elsewhere(
+    start: Start, setup: Setup, cache_redis: EmbeddedRedis
+) -> None:
+    """One who leaves without an answer after 2.5 s, and then one elsewhere who never comes back."""
+    with provider("slow") as slow:
+        gateway = await start(setup.but(cheap=slow.endpoint), **PATIENT, coalesce_wait_s=3.0)
+        slow.fail("stall", times=1)
+        first = asyncio.create_task(gateway.ask(PROMPT))
+        await until(lambda: slow.total == 1)
+        began = time.monotonic()
+        second = asyncio.create_task(gateway.ask(PROMPT))
+        await asyncio.sleep(2.5)
+        async with Redis.from_url(cache_redis.url) as redis:
+            (claim,) = await redis.keys("tollway:1:claim:*")
+            await redis.set(claim, "elsewhere")
+            first.cancel()
+            await redis.set(claim, "elsewhere")
+            assert (await second).source == "live"
+        assert time.monotonic() - began < 5.2, "3 s; the rest is this machine's noise"
+
+
 async def test_a_redis_that_dies_meanwhile_keeps_nobody_waiting(
     start: Start, setup: Setup, fault_redis: EmbeddedRedis
 ) -> None:

@@ -19,6 +19,7 @@ from tollway_api import wire
 from tollway_api.epochs import EVERYTHING, Epochs, Scope
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_cli.simulator.latency import Latency
+from tollway_dataplane import forgetting
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
 from tollway_dataplane.forgetting import TRUSTED_S
@@ -140,6 +141,45 @@ async def test_what_was_asked_before_a_purge_is_not_remembered_after_it(
         assert (await gateway.metrics())["tollway_cache_stores_total"] == {(("outcome", "Purged"),): 1}
         assert await count(cache_redis.url) == 0
         assert (await gateway.ask(PASSWORD)).source == "live"
+
+
+async def test_who_waits_for_another_is_served_nothing_that_was_purged_meanwhile(
+    start: Start, setup: Setup, token: Path
+) -> None:
+    """A paraphrase was remembered while they waited, by another data plane, and then all was purged."""
+    with provider("slow", latency=Latency("fixed", 2.0)) as slow:
+        patient = {"cache_read_deadline_s": 10.0, "coalesce_wait_s": 30.0}  # whatever else this machine does
+        gateway = await start(setup.but(cheap=slow.endpoint), admin_token_dir=token, **patient)
+        other = await start(setup, **patient)
+        first = asyncio.create_task(gateway.ask(PASSWORD))
+        await until(lambda: slow.total == 1)
+        waiting = [asyncio.create_task(gateway.ask(PASSWORD)) for _ in range(3)]
+        await other.ask(PARAPHRASE)
+        await other.stored()
+        assert (await purge(gateway, index=INDEX))[0] == 200
+        assert not first.done()
+        assert (await first).source == "live"
+        found = [reply.headers["x-tollway-cache-reason"] for reply in await asyncio.gather(*waiting)]
+        assert sorted(found) == ["Coalesced", "Coalesced", "NoNeighbour"], "one of them asks, for all"
+        await gateway.stored(2)
+        assert slow.total == 2
+        assert (await gateway.ask(PASSWORD)).source == "exact", "it was asked after the purge"
+
+
+async def test_who_waits_for_another_is_served_nothing_when_nobody_can_know_of_purges_any_more(
+    start: Start, setup: Setup, fault_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "TRUSTED_S", 1.5)
+    with provider("slow", latency=Latency("fixed", 4.0)) as slow:
+        gateway = await start(setup.but(cheap=slow.endpoint), cache_url=fault_redis.url)
+        first = asyncio.create_task(gateway.ask(PASSWORD))
+        await until(lambda: slow.total == 1)
+        waiting = asyncio.create_task(gateway.ask(PASSWORD))
+        await asyncio.sleep(0.2)
+        fault_redis.kill()
+        assert (await first).source == "live"
+        reply = await waiting
+        assert (reply.source, reply.headers["x-tollway-cache-reason"]) == ("live", "CacheUnavailable")
 
 
 async def test_a_purge_outlives_who_was_told(start: Start, setup: Setup, token: Path) -> None:
