@@ -21,6 +21,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 PATH: Final = "/snapshot"
 PURGE_PATH: Final = "/purge"
 FEEDBACK_PATH: Final = "/feedback"
+_Name = Annotated[str, Field(min_length=1)]
 _SENDABLE: Final = re.compile(rb"[!-~]{1,512}")
 
 
@@ -57,11 +58,11 @@ class PodState:
 class Purge:
     """What is to be forgotten: of an index, of a tenant in all its indexes, or of a tenant in one."""
 
-    # A name that is misspelt must not make it a purge of more.
+    # A name that is misspelt, or that a script has left empty, must not make it a purge of more.
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    index: str = ""  # namespace/name
-    tenant: str = ""
+    index: _Name = ""  # namespace/name
+    tenant: _Name = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -312,11 +312,12 @@ async def test_somebody_elses_epochs_cost_the_cache_and_no_request(
     [
         ({}, 400, "say of which index"),
         ({"index": INDEX, "tenent": "acme"}, 400, "not a purge"),
+        ({"index": INDEX, "tenant": ""}, 400, "not a purge"),
         ({"index": "answers"}, 404, "write it like namespace/name"),
         ({"tenant": "acmee"}, 404, "there is no tenant 'acmee'"),
         ({"index": "default/everybodys", "tenant": "acme"}, 409, "default/everybodys is shared"),
     ],
-    ids=["nothing", "misspelt", "no such index", "no such tenant", "of a tenant in a shared one"],
+    ids=["nothing", "misspelt", "an empty name", "no such index", "no such tenant", "of a tenant in a shared one"],
 )
 async def test_a_purge_that_makes_no_sense_purges_nothing(
     start: Start, setup: Setup, token: Path, wanted: dict[str, str], status: int, why: str
