@@ -317,7 +317,14 @@ async def test_somebody_elses_epochs_cost_the_cache_and_no_request(
         ({"tenant": "acmee"}, 404, "there is no tenant 'acmee'"),
         ({"index": "default/everybodys", "tenant": "acme"}, 409, "default/everybodys is shared"),
     ],
-    ids=["nothing", "misspelt", "an empty name", "no such index", "no such tenant", "of a tenant in a shared one"],
+    ids=[
+        "nothing",
+        "misspelt",
+        "an empty name",
+        "no such index",
+        "no such tenant",
+        "of a tenant in a shared one",
+    ],
 )
 async def test_a_purge_that_makes_no_sense_purges_nothing(
     start: Start, setup: Setup, token: Path, wanted: dict[str, str], status: int, why: str

@@ -17,6 +17,7 @@ from tollway_api import wire
 from tollway_api.routing_policy import TimeDependent
 from tollway_api.semantic_cache_index import Scope
 from tollway_api.snapshot import Index, Policy, Tenant
+from tollway_dataplane.core.blanks import meant_blanks
 from tollway_dataplane.core.facts import ChatRequest, JsonObject, JsonValue, Turn
 from tollway_dataplane.core.pleasantries import is_pleasantry
 
@@ -95,12 +96,15 @@ def _turn(message: JsonObject) -> Turn | None:
 
 def normalise(prompt: str) -> str:
     """The prompt without differences that cannot carry meaning: Unicode form, line ends, outer blanks and, in
-    a prompt of one line, runs of blanks. Indentation and letter case are kept, because they can.
+    a prompt of one line, runs of blanks unless they may be meant. Indentation and letter case are kept, because they
+    can carry it.
     """
     text = unicodedata.normalize("NFC", prompt).replace("\r\n", "\n").strip()
     # Most prompts have no runs of blanks, and asking is cheaper than replacing every single blank by itself.
     has_runs = "\n" not in text and ("  " in text or "\t" in text)
-    return " ".join(filter(None, text.replace("\t", " ").split(" "))) if has_runs else text
+    if not has_runs or meant_blanks(text):
+        return text
+    return " ".join(filter(None, text.replace("\t", " ").split(" ")))
 
 
 def entry_of(prompt: str, turns: Sequence[Turn] = ()) -> str:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import Final
 
+from tollway_dataplane.core.blanks import meant_blanks
 from tollway_dataplane.core.everyday_words import FUNCTION
 from tollway_dataplane.core.likeness import alike
 from tollway_dataplane.core.once import once
@@ -120,11 +121,12 @@ def _marks(text: str) -> list[str]:
 
 def _signs(text: str) -> list[str]:
     """In order, pictures, operators, and the marks that are vowels and tones in many scripts, of which an encoder knows
-    few. Then what counts as it is spelled.
+    few. Then what counts as it is spelled, and blanks that may be meant.
     """
     return [
         *(char for char in _NO_LETTER.findall(text.replace(_VARIATION, "")) if _is_sign(char)),
         *(found.strip() for found in (_SPELLED.findall(text) if _MAY_SPELL.search(text) else ())),
+        *map(repr, meant_blanks(text)),
     ]
 
 

@@ -194,6 +194,15 @@ def test_the_order_of_parameters_does_not_matter() -> None:
         ("What is IT?", "What is it?", False),
         ("if x:\n  y", "if x:\n    y", False),
         ("a b", "ab", False),
+        ("What's a  fjord?", "What's a fjord?", True),
+        ("Who said  it?\tBill", "Who said it? Bill", True),
+        ('Is "a  b" valid?', 'Is "a b" valid?', False),
+        ('Is "a\tb" valid?', 'Is "a b" valid?', False),
+        ("Is “a  b” valid?", "Is “a b” valid?", False),
+        ("How long is 'red  green'?", "How long is 'red green'?", False),
+        ("What does `echo a  b` print?", "What does `echo a b` print?", False),
+        ("what is x=a  b in sh", "what is x=a b in sh", False),
+        ("How many spaces are in a  b?", "How many spaces are in a b?", False),
     ],
 )
 def test_prompts_are_equal_but_for_what_cannot_carry_meaning(one: str, other: str, same: bool) -> None:

@@ -15,6 +15,7 @@ from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
         ("Find the terms & conditions", "Find the terms and conditions"),
         ("I paid twice (5 dollars each)", "I paid twice, 5 dollars each"),
         ("My card - the blue one - is gone", "Somebody took my blue card away"),
+        ("Dear all,\nI don't know.  Do you?", "Dear all,\nI don't know. Do you?"),
     ],
 )
 def test_what_only_builds_a_sentence_is_no_difference(one: str, other: str) -> None:
@@ -30,6 +31,8 @@ def test_what_only_builds_a_sentence_is_no_difference(one: str, other: str) -> N
         ("What is 5! / 2?", "What is 5 / 2?"),
         ("What does . match?", "What does , match?"),
         ("Is a & b true?", "Is a | b true?"),
+        ("Is 'a  b' a valid name?", "Is 'a b' a valid name?"),
+        ("Does `a\tb` match?", "Does `a b` match?"),
     ],
 )
 def test_what_is_spoken_of_or_calculated_with_is_a_difference(one: str, other: str) -> None:
