@@ -17,6 +17,7 @@ from tollway_dataplane.core.verification import verify
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.errors import CacheFault, EmbedderFault
 from tollway_dataplane.forgetting import Forgetting
+from tollway_dataplane.ghosts import Ghosts
 from tollway_dataplane.lookup import Candidate, Lookup, Patience, Question
 from tollway_dataplane.ports import AnswerCache, Neighbour, Place, Vector
 
@@ -47,6 +48,11 @@ class Comparing:
         self._embed_deadline_s = embed_deadline_s
         # A remembered prompt comes again with each question that is like it.
         self._read = lru_cache(READINGS_KEPT)(read)
+        self._ghosts = Ghosts(cache)
+
+    async def drain(self) -> None:
+        """Waits for what is under way."""
+        await self._ghosts.drain()
 
     async def by_meaning(self, place: Place, question: Question) -> Lookup:
         prompt, turns = question.prompt, question.turns
@@ -71,8 +77,28 @@ class Comparing:
         count = CANDIDATES_OF_A_CHAT if view.turns else CANDIDATES
         with patience.spend() as within_s:
             neighbours = await self._cache.nearest(place, vector, count, within_s, about)
+        lookup, ghosts = await self._served(place, view, neighbours, patience)
+        if not ghosts:
+            return lookup
+        self._ghosts.lay(ghosts)
+        if lookup.answer is not None or lookup.candidate is not None:
+            return lookup
+        # They have taken the places of others.
+        with patience.spend() as within_s:
+            more = await self._cache.nearest(place, vector, count + len(ghosts), within_s, about)
+        seen = {each.entry for each in neighbours}
+        unseen = [each for each in more if each.entry not in seen]
+        others, ghosts = await self._served(place, view, unseen, patience)
+        self._ghosts.lay(ghosts)
+        return others if others.answer is not None else replace(lookup, candidate=others.candidate)
+
+    async def _served(
+        self, place: Place, view: View, neighbours: Sequence[Neighbour], patience: Patience
+    ) -> tuple[Lookup, list[Place]]:
+        """Also those that would have served, had their answers not been gone."""
         refused: Lookup | None = None
         candidate: Candidate | None = None
+        ghosts: list[Place] = []
         async for reason, probability, neighbour in self._verdicts(view, neighbours, place.index):
             found = replace(place, entry=neighbour.entry)
             if reason is CacheReason.SEMANTIC and place.index.accuracy is not None:
@@ -84,14 +110,14 @@ class Comparing:
                 if self._forgetting.is_evicted(found):
                     answer = None
                 if answer is not None:
-                    return Lookup(
-                        reason, answer, neighbour.similarity, probability, place, view, candidate=candidate
-                    )
+                    similarity = neighbour.similarity
+                    hit = Lookup(reason, answer, similarity, probability, place, view, candidate=candidate)
+                    return hit, ghosts
+                ghosts.append(found)
                 reason, candidate = CacheReason.ENTRY_GONE, None  # noqa: PLW2901 - and the next may serve
             refused = refused or Lookup(reason, None, neighbour.similarity, probability, place, view)
-        return replace(
-            refused or Lookup(CacheReason.NO_NEIGHBOUR, place=place, view=view), candidate=candidate
-        )
+        refused = refused or Lookup(CacheReason.NO_NEIGHBOUR, place=place, view=view)
+        return replace(refused, candidate=candidate), ghosts
 
     async def _verdicts(
         self, view: View, neighbours: Sequence[Neighbour], index: Index

@@ -182,4 +182,5 @@ class Recall:
 
     async def drain(self) -> None:
         """Waits for what is under way."""
+        await self._comparing.drain()
         await self._remembering.drain()

@@ -25,6 +25,7 @@ from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
 from tollway_cli.simulator.latency import Latency
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
+from tollway_dataplane.core.identity import entry_of
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.ports import FoundBy, Place, Remembered
 from tollway_operator.provision import provision
@@ -236,7 +237,9 @@ async def _indexed(client: Redis) -> int:
 async def test_what_a_full_redis_evicts_leaves_no_ghost(
     fault_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis, embedder: SharedEmbedder
 ) -> None:
-    """Filled to its limit several times over, the index knows what is there and nothing else."""
+    """Filled to its limit several times over, the index knows what is there and nothing else. Of a vector whose answer
+    alone was evicted, whoever meets it makes an end.
+    """
     await provision(
         compiled(Setup("http://a/v1", "http://b/v1").objects()), fault_redis.url, ledger_redis.url
     )
@@ -264,6 +267,53 @@ async def test_what_a_full_redis_evicts_leaves_no_ghost(
                 assert key in vectors or not await client.exists(key)
                 assert found.prompt == PASSWORD
         assert await client.exists(wire.EPOCHS_KEY) == 0, "nobody has asked for it here"
+        await client.config_set("maxmemory", used + 60_000_000)  # so that it evicts no more
+        vectors = {key async for key in client.scan_iter("tollway:1:vector:*")}
+        answered = {key async for key in client.scan_iter("tollway:1:entry:*")}
+        met = [each for each in places if _vector_key(each) in vectors]
+        ghosts = {_vector_key(each) for each in met if each.key.encode() not in answered}
+        assert ghosts, "Redis evicts by the key, and knows nothing of what belongs together"
+        await asyncio.gather(*map(cache.unlink_ghost, met))
+        assert {key async for key in client.scan_iter("tollway:1:vector:*")} == vectors - ghosts
+
+
+async def _partition(client: Redis) -> str:
+    """Of the one entry that there is."""
+    (key,) = await client.keys("tollway:1:vector:*")
+    return wire.place_of(str(key, "ascii") if isinstance(key, bytes) else key)[0]
+
+
+def _vector_key(place: Place) -> bytes:
+    return wire.vector_key(INDEX.version, place.partition, place.entry).encode()
+
+
+async def test_answers_that_were_evicted_hide_no_other(
+    start: Start, setup: Setup, fault_redis: EmbeddedRedis, embedder: SharedEmbedder
+) -> None:
+    """Six prompts could serve, and the answers of the five nearest are gone."""
+    gateway = await start(setup, cache_url=fault_redis.url)
+    await gateway.ask(PARAPHRASE)
+    await gateway.stored()
+    async with cache_at(fault_redis.url) as (client, cache):
+        partition = await _partition(client)
+        worded = ["how do I reset my password", "How could I reset my password?", "How to reset my password?"]
+        for prompt in (*worded, "How do I reset my password!", "How do I reset my password, please?"):
+            view = view_of(prompt, embedder)
+            found_by = FoundBy(view, [(INDEX.version, view.vector)])
+            await cache.put(Place(INDEX, partition, entry_of(prompt)), found_by, remembered())
+        vector = view_of(PASSWORD, embedder).vector
+        nearest = await cache.nearest(Place(INDEX, partition, ""), vector, 6, 10.0)
+        places = [Place(INDEX, partition, each.entry) for each in nearest]
+        for place in places[:5]:
+            await client.delete(place.key)
+        later = await start(setup, cache_url=fault_redis.url)
+        reply = await later.ask(PASSWORD)
+        assert (reply.source, reply.headers["x-tollway-cache-reason"]) == ("semantic", "Semantic")
+        for _ in range(200):
+            if len(await client.keys("tollway:1:vector:*")) == 1:
+                break
+            await asyncio.sleep(0.02)
+        assert await client.keys("tollway:1:vector:*") == [_vector_key(places[5])]
 
 
 async def test_what_expires_leaves_no_ghost(

@@ -39,6 +39,11 @@ _REPLICA_RESTS_S: Final = 1.0
 _LEAST_PACKED_BYTES: Final = 512
 _ZLIB: Final = b"\x78"
 _MODEL: Final = re.compile(r"[!-~]{1,256}")  # goes into a header
+# Keys: the answer's, the vectors'. In one step, as an answer is put with its vectors.
+_UNLINK_GHOST: Final = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+return redis.call('UNLINK', unpack(KEYS, 2))
+"""
 _MOST_COST_NANO: Final = 10**15  # a million dollars
 
 
@@ -124,6 +129,11 @@ class RedisAnswerCache:
             # In one step, so that who waits finds the claim or the answer.
             pipeline.delete(place.claim_key)
             await pipeline.execute()
+
+    async def unlink_ghost(self, place: Place) -> None:
+        keys = [wire.vector_key(each, place.partition, place.entry) for each in place.index.versions]
+        async with cache_faults("unlink", self._write_deadline_s):
+            await self._redis.eval(_UNLINK_GHOST, 1 + len(keys), place.key, *keys)
 
 
 def _packed(body: bytes) -> bytes:
