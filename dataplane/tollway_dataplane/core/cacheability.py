@@ -1,14 +1,20 @@
 """Whether a request is one to answer from memory at all: the first gate of the cache."""
 
 from collections.abc import Sequence
+from itertools import islice
+from typing import Final
 
 from tollway_api.routing_policy import TimeDependent
 from tollway_api.semantic_cache_index import Scope
 from tollway_api.snapshot import CacheUse, Index, Policy
+from tollway_dataplane.core.circumstances import tells_of_oneself
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest, Turn
 from tollway_dataplane.core.personal_data import may_have_personal_data
-from tollway_dataplane.core.transience import is_time_dependent
+from tollway_dataplane.core.transience import is_fragment, is_time_dependent
+
+# Messages of a chat's user that are looked through.
+_MOST_LEANT_ON: Final = 10
 
 
 def bypass_reason(request: ChatRequest, policy: Policy) -> CacheReason | None:
@@ -34,9 +40,25 @@ def unfit_reason(prompt: str, use: CacheUse, index: Index, turns: Sequence[Turn]
     """Why the answer to a prompt must not be remembered, nor another's given. It takes longer than an exact hit, so it
     is asked once there is none: what is unfit has never been stored.
     """
-    if use.time_dependent is TimeDependent.BYPASS and is_time_dependent(prompt):
+    if use.time_dependent is TimeDependent.BYPASS and _is_about_just_now(prompt, turns):
         return CacheReason.TIME_DEPENDENT
     if index.scope is Scope.SHARED:
         said = "\n".join((prompt, *(turn.text for turn in turns)))
         return CacheReason.PERSONAL_DATA if may_have_personal_data(said) else None
     return None
+
+
+def _is_about_just_now(prompt: str, turns: Sequence[Turn]) -> bool:
+    """Of a chat also by what its user has asked before, where a message only puts something else into that: "What's the
+    weather in Oslo?", and then "And in Bergen?".
+    """
+    if is_time_dependent(prompt):
+        return True
+    said = (turn.text for turn in reversed(turns) if turn.role == "user")
+    for earlier in islice(said, _MOST_LEANT_ON):
+        if not is_fragment(prompt):
+            return False
+        if is_time_dependent(earlier):
+            return not tells_of_oneself(earlier.lower())
+        prompt = earlier
+    return False

@@ -24,17 +24,44 @@ _NOW: Final = re.compile(
 )
 _FEEDS: Final = re.compile(
     r"""\b(?:
-      weather(?!\ balloon) | forecasts? | temperature\ (?:in|outside) | is\ it\ (?:raining|snowing)
-    | will\ it\ (?:rain|snow)
-    | (?<!network\ )traffic | news | headlines?
+      weather(?!\ balloon) | forecasts? | temperature\ (?:in|outside) | what(?:'s|\ is)\ the\ temperature(?=\s*\?*$)
+    | is\ it\ (?:raining|snowing|sunny|cloudy|windy|foggy|freezing) | how\ (?:hot|cold|warm)\ is\ it
+    | (?:will\ it|going\ to|gonna)\ (?:rain|snow) | (?:need|bring|take|carry)\ (?:an?\ |my\ )?(?:umbrella|raincoat)
+    | (?<!network\ )traffic | news | headlines? | (?:what(?:'s|\ is)|anything)\ (?:\w+\ )?on\ (?:tv|television)
     | (?:stock|share|bitcoin|crypto|gold|silver|oil|gas|petrol|fuel|house)\ prices?
     | prices?\ of\ (?:gold|silver|oil|gas|petrol|bitcoin|ether(?:eum)?|\w+\ (?:stock|shares?))
     | how\ much\ is\ (?:a\ |one\ )?(?:bitcoin|share) | (?:exchange|interest|mortgage|inflation|unemployment)\ rates?
-    | (?:who|which\ \w+)\ (?:is|are)\ (?:winning|leading|ahead) | scores?\ of\ the\ (?:game|match)
-    | who\ won\ the\ (?:game|match)
+    | trad(?:es|ing)\ at | (?:markets?|stocks?|economy)\ doing
+    | (?:who|which\ \w+)\ (?:is|are)\ (?:winning|leading|ahead) | who\ (?:leads|tops)\ the
+    | scores?\ of\ the\ (?:game|match) | what(?:'s|\ is)\ the\ score(?=\s*\?*$) | who\ won\ the\ (?:game|match)
     | (?:who\ is|who's)\ the\ (?:\w+\ )?(?:president|prime\ minister|chancellor|ceo|king|queen|pope|mayor|champion)
+    | when(?:'s|\ (?:is|are|does|do))\ the\ next(?!\ (?:time|step))
     )\b""",
     re.VERBOSE,
+)
+# How something stands: "is the shop open?", and not "is the shop open on Sundays?", "when are you open?".
+_STATE: Final = re.compile(
+    r"(?:^|[,.;:!?] )(?:hey |hi |so |and |please )?(?:is|are) (?:[\w'&.-]+ ){1,4}"
+    r"(?:open|closed|(?<!too )late|delayed|on time|down|up and running)\s*\?*$"
+)
+_MONEY: Final = (
+    r"(?:euros?|dollars?|pounds?|yen|yuan|rupees?|pesos?|francs?|rou?bles?|usd|eur|gbp|jpy|inr|cny|chf)"
+)
+# What one currency is worth in another, and not how to change it.
+_WORTH: Final = re.compile(
+    rf"\b(?:what(?:'s| is| are)|how (?:much|many)|convert(?=\D{{0,4}}\d))\b[^.?!;]{{0,30}}\b{_MONEY}\b"
+    rf"[^.?!;]{{0,20}}\b(?:in|is|to|into|worth|for)\b[^.?!;]{{0,20}}\b{_MONEY}\b"
+)
+# Of goods that anybody sells. "The price", "the price of shipping" and "of the basic plan" are the asked one's own.
+_PRICE: Final = re.compile(
+    r"(?:^|\bwhat(?:'s| is| are) )(?:the )?(?:\w+ ){0,2}prices? of "
+    r"(?!(?:the|this|that|these|those|it|its|an?|your|our|my|their|each|every|one|all|any)\b"
+    r"|(?:\w+ing|delivery|postage|returns?|entry|entrance|admission|membership|tickets?)\b)"
+    r"|\bhow much (?:is|are|does|do) (?:the|an?) \w+ ?\d"
+)
+_PRICE_OF_A_NAME: Final = re.compile(
+    r"\b[Hh]ow much (?:(?:is|are)(?=(?: [\w'\u2019.-]+){1,5}\s*\?*$)|(?:does|do)(?=.{1,60} cost\s*\?*$))"
+    r" (?:the |an? )?(?!I\b)[A-Z]"
 )
 # What is somebody's own, or wanted anew each time.
 _OWN: Final = re.compile(
@@ -54,14 +81,46 @@ _HINTS: Final = frozenset(
         "tuesday wednesday thursday friday saturday sunday train bus flight time day weeks ago old still weather "
         "forecast forecasts temperature raining snowing rain snow traffic news headline headlines price prices bitcoin "
         "share rate rates winning leading ahead score scores won president minister chancellor ceo king queen pope "
-        "mayor champion order parcel package delivery refund balance random another new dice"
+        "mayor champion order parcel package delivery refund balance random another new dice hot cold warm sunny "
+        "cloudy windy foggy freezing umbrella raincoat tv television trades trading doing leads tops next open closed "
+        "late delayed down running much euro euros dollar dollars pound pounds yen yuan rupee rupees peso pesos franc "
+        "francs rouble roubles ruble rubles usd eur gbp jpy inr cny chf"
     ).split()
 )
 _WORD: Final = re.compile(r"[a-z]+")
+_PATTERNS: Final = (_NOW, _FEEDS, _STATE, _WORTH, _PRICE, _OWN)
+
+
+# What leads to a fragment, words that make it a sentence or an answer of its own, and how long it is at most.
+_LEADING: Final = re.compile(
+    r"^\W*(?:(?:and|or|ok|okay|so|then|also|thanks|thank you|cool|great|what about|how about"
+    r"|(?:what|how)(?:'s| is) (?:it|that)(?: like)?)\b\W*)*"
+)
+_SAYING: Final = frozenset(
+    "am is are was were be do does did can could will would shall should may might must have has had go get let make "
+    "i i'm i'd i'll i've we you it it's that's how when where why who which what what's yes yeah yep no nope sure "
+    "please both neither".split()
+)
+_MOST_IN_A_FRAGMENT: Final = 5  # words
+_LONGEST_FRAGMENT: Final = 80  # characters
 
 
 def is_time_dependent(prompt: str) -> bool:
-    low = prompt.lower().replace("’", "'")
+    low = _lower(prompt)
     if _HINTS.isdisjoint(_WORD.findall(low)):
         return False
-    return any(each.search(low) for each in (_NOW, _FEEDS, _OWN))
+    return any(each.search(low) for each in _PATTERNS) or _PRICE_OF_A_NAME.search(prompt) is not None
+
+
+def is_fragment(message: str) -> bool:
+    """Whether it says nothing by itself and only something else for a part of what was asked before it: "And in Oslo?",
+    "what about tomorrow".
+    """
+    if len(message) > _LONGEST_FRAGMENT:
+        return False
+    words = re.findall(r"[\w'.-]+", _LEADING.sub("", _lower(message)))
+    return len(words) <= _MOST_IN_A_FRAGMENT and _SAYING.isdisjoint(words)
+
+
+def _lower(text: str) -> str:
+    return text.lower().replace("’", "'")

@@ -40,6 +40,24 @@ SETUP = Setup("http://a/v1", "http://b/v1")
         "Where is my order?",
         "Who is the president of Chile?",
         "Give me a random number",
+        "Is it going to rain in Paris?",
+        "Do I need an umbrella in London?",
+        "What's the temperature?",
+        "What is Tesla trading at?",
+        "How is the market doing?",
+        "How much is the iPhone 15?",
+        "how much is the iphone 15",
+        "How much does a Big Mac cost?",
+        "price of eggs",
+        "What's the euro worth in dollars?",
+        "convert 100 usd to eur",
+        "Is the store open?",
+        "Is the train late?",
+        "Is GitHub down?",
+        "What's the score?",
+        "Who leads the Premier League?",
+        "When is the next election?",
+        "What's on TV?",
     ],
 )
 def test_a_question_about_just_now_is_time_dependent(prompt: str) -> None:
@@ -60,6 +78,17 @@ def test_a_question_about_just_now_is_time_dependent(prompt: str) -> None:
         "What are breaking changes?",
         "What is an electric current?",
         "How do I measure network traffic?",
+        "What is the price of shipping?",
+        "What is the price of the basic plan?",
+        "How much does it cost?",
+        "How much is 15% of 80?",
+        "How many pounds are in a kilo?",
+        "How do I change dollars to euros?",
+        "Is the museum open on Sundays?",
+        "When are you open?",
+        "How do I break this down?",
+        "Is it too late?",
+        "When is the next time I should change my tires?",
     ],
 )
 def test_a_question_whose_answer_stays_is_not(prompt: str) -> None:
@@ -153,3 +182,31 @@ def test_the_policy_decides_about_time_and_the_index_about_people() -> None:
     tenant = snapshot.tenants["acme"]  # type: ignore[index]  # a name is a name
     before, after = replace(policy, cache=caching), policy
     assert partition_of(request, tenant, before, index, ()) != partition_of(request, tenant, after, index, ())
+
+
+def said(*texts: str) -> list[Turn]:
+    return [turn for text in texts for turn in (Turn("user", text), Turn("assistant", "Certainly."))]
+
+
+@pytest.mark.parametrize(
+    ("turns", "prompt", "depends"),
+    [
+        (said("What's the weather in Paris?"), "And in London?", True),
+        (said("What time is it?", "In Tokyo", "Thanks!"), "and Rome", True),
+        (said("Will it rain?"), "Paris", True),
+        (said("What is the price of gold?"), "What about silver?", True),
+        (said("What's the weather in Paris?"), "How do I bake bread?", False),
+        (said("What's the weather in Paris?", "How do I bake bread?"), "And rolls?", False),
+        (said("Where is the Louvre?"), "And the Prado?", False),
+        (said("My subscription renews tomorrow"), "The yearly one", False),
+        (said("My flight leaves tomorrow", "Do you want me there early?"), "Yes please", False),
+    ],
+)
+def test_what_only_puts_something_else_into_a_question_depends_on_time_as_that_does(
+    turns: list[Turn], prompt: str, *, depends: bool
+) -> None:
+    snapshot = compiled(SETUP.objects())
+    policy, (index,) = snapshot.policies[0], snapshot.indexes.values()
+    assert policy.cache is not None
+    found = unfit_reason(prompt, policy.cache, index, turns)
+    assert found == (CacheReason.TIME_DEPENDENT if depends else None)
