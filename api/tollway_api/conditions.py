@@ -59,7 +59,7 @@ class ConditionReason(StrEnum):
     INDEX_REFUSED = "IndexRefused"  # Redis would not make it
     NOT_HELD = "NotHeld"  # no finalizer could be written, without which nothing is made for it
     MIGRATING = "Migrating"  # it is being changed to another embedding, and answers meanwhile
-    EMBEDDING_UNUSABLE = "EmbeddingUnusable"  # the new one gives no vectors that fit; the old one stays
+    EMBEDDING_UNUSABLE = "EmbeddingUnusable"  # it gives no vectors that fit; an old one stays
     REDIS_FULL = "RedisFull"  # it has no room for what is to be embedded anew; the old one stays
     WITHIN_BUDGET = "WithinBudget"
     BUDGET_ALERT = "BudgetAlert"  # above the alert threshold

@@ -52,6 +52,9 @@ class PodState:
     rejected: str = ""  # why it does not run what it was told last; never repeats a secret
     lookups: dict[str, Lookups] = field(default_factory=dict)  # by index id
     purged: int = 0  # what was remembered before, and has been purged by this epoch, it has forgotten
+    unfit: dict[str, str] = field(
+        default_factory=dict
+    )  # why vectors for its look-ups do not fit, by index id
 
 
 @dataclass(frozen=True, slots=True)

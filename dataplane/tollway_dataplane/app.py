@@ -102,14 +102,10 @@ async def open_dataplane(
         labels = RedisLabels(cache_redis, settings.cache_write_deadline_s)
         operating = Operating(labels, metrics.cache.observe_standing)
         judge = await asyncio.to_thread(shipped)
-        recall = Recall(
-            cache,
-            forgetting,
-            embedders,
-            judge,
-            Deadlines(settings.cache_read_deadline_s, settings.embed_deadline_s, settings.coalesce_wait_s),
-            metrics.cache.observe_store,
+        deadlines = Deadlines(
+            settings.cache_read_deadline_s, settings.embed_deadline_s, settings.coalesce_wait_s
         )
+        recall = Recall(cache, forgetting, embedders, judge, deadlines, metrics.cache.observe_store)
         stack.push_async_callback(recall.drain)
         reembedder = Reembedder(RedisReembedding(cache_redis), embedders)
         await stack.enter_async_context(aclosing(reembedder))
@@ -154,6 +150,7 @@ async def open_dataplane(
             draining.is_set,
             lambda: read_tokens(settings.admin_token_dir),
             _labelling(live, auditor),
+            embedders.unfit,
         )
         public = create_public_app(edge, routes)
         yield DataPlane(live, following, forgetting, metrics, public, create_admin_app(admin), draining)

@@ -9,7 +9,7 @@ from tollway_api.semantic_cache_index import EmbeddingProvider
 from tollway_api.snapshot import Embedding, Snapshot
 from tollway_dataplane.core.judge import is_own
 from tollway_dataplane.core.reading import Encoded
-from tollway_dataplane.errors import EmbedderFault
+from tollway_dataplane.errors import EmbedderFault, VectorsUnfit
 from tollway_dataplane.ports import Embedder, Encoder, MakeEmbedder, Vector
 
 
@@ -21,6 +21,8 @@ class Embedders:
         self._own = _Own(encoder)
         self._make = make
         self._ready: Mapping[Embedding, Embedder] = {}
+        self._asked: Mapping[str, Embedding] = {}  # by look-ups, by index id
+        self._unfit: dict[Embedding, str] = {}
 
     async def prepare(self, snapshot: Snapshot) -> None:
         """Makes ready what its indexes want, before any request runs on it. One that cannot be made is asked for in
@@ -34,6 +36,12 @@ class Embedders:
         }
         ready = {embedding: self._ready.get(embedding) or await self._made(embedding) for embedding in wanted}
         self._ready = ready
+        self._asked = {index.id: index.version.embedding for index in snapshot.indexes.values()}
+        self._unfit = {embedding: why for embedding, why in self._unfit.items() if embedding in wanted}
+
+    def unfit(self) -> dict[str, str]:
+        """Of indexes whose look-ups were given vectors that do not fit when they asked last: why, by id."""
+        return {index_id: self._unfit[each] for index_id, each in self._asked.items() if each in self._unfit}
 
     async def _made(self, embedding: Embedding) -> Embedder:
         try:
@@ -51,9 +59,14 @@ class Embedders:
         if is_own(embedding):
             encoded = await self._encoder.embed(text)
             return encoded, encoded.vector
-        encoded, (vector,) = await asyncio.gather(
-            self._encoder.embed(text), self.of(embedding).vectors_of([text])
-        )
+        try:
+            encoded, (vector,) = await asyncio.gather(
+                self._encoder.embed(text), self.of(embedding).vectors_of([text])
+            )
+        except VectorsUnfit as fault:
+            self._unfit[embedding] = str(fault)
+            raise
+        self._unfit.pop(embedding, None)
         return encoded, vector
 
 

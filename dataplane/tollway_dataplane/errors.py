@@ -76,6 +76,10 @@ class TextRefused(EmbedderFault):
     """The text cannot be embedded, and trying again would not help; others may."""
 
 
+class VectorsUnfit(EmbedderFault):
+    """The vectors that are given are of another length than was said, and so will the next ones be."""
+
+
 class LedgerFault(TollwayError):  # noqa: N818 - see CacheFault
     """The ledger's Redis did not answer in time, or not sensibly."""
 

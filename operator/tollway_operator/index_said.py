@@ -54,8 +54,10 @@ def left_out(why: ConditionReason, until: str, kept: Index | None, store: StoreV
     return ConditionStatus.UNKNOWN, why, f"It is left out of what is published; {fate} once {until}."
 
 
-def index_ready(index: Index | None, store: StoreView, held_up: str) -> Said:
-    """`index` is None before it is published; `held_up` is why pods may run what was published before, if it lasts."""
+def index_ready(index: Index | None, store: StoreView, held_up: str, unfit: str = "") -> Said:
+    """`index` is None before it is published; `held_up` is why pods may run what was published before, if it lasts;
+    `unfit` is why the vectors for its look-ups do not fit.
+    """
     false, unknown = ConditionStatus.FALSE, ConditionStatus.UNKNOWN
     if store.fault:
         return unknown, ConditionReason.STORE_UNAVAILABLE, store.fault
@@ -72,6 +74,9 @@ def index_ready(index: Index | None, store: StoreView, held_up: str) -> Said:
     if found is not None and stands(found, version):
         if index.beside is not None:
             return _on_its_way(index, index.beside, store.progress.get(index.beside.version.name), held_up)
+        if unfit:
+            message = f"Only the very same prompt is found: {unfit}. Correct the embedding."
+            return false, ConditionReason.EMBEDDING_UNUSABLE, message
         message = f"Version {version.name} takes vectors of {version.embedding.dimensions} dimensions."
         return ConditionStatus.TRUE, ConditionReason.INDEX_READY, message
     return false, ConditionReason.PENDING, f"Version {version.name} is being made."

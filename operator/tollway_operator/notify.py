@@ -144,7 +144,8 @@ class Notifier:
         said = replace(said, pod=before.pod)
         if said.digest is None and not said.rejected:
             # It has not said what it runs, so that is what it ran; one answer that is lost unsays nothing.
-            said = replace(said, digest=before.digest, lookups=before.lookups, purged=before.purged)
+            said = replace(said, digest=before.digest, lookups=before.lookups)
+            said = replace(said, purged=before.purged, unfit=before.unfit)
         runs_it = said.digest == told.digest and not said.trouble
         # While it answered there was something newer: it is told that at once.
         if told is self._head and runs_it and said.purged >= self._epoch:
@@ -188,10 +189,10 @@ class Notifier:
             return Report(pod, trouble="its answer makes no sense")
         if response.status == 200 and state.digest != head.digest:
             trouble = f"it acknowledged, but runs {(state.digest or 'nothing')[:12]}"
-            return Report(pod, state.digest, trouble, True, state.lookups, state.purged)
+            return Report(pod, state.digest, trouble, True, state.lookups, state.purged, state.unfit)
         rejected = response.status == 409
         trouble = f"it rejected {head.revision}: {state.rejected}"[:512] if rejected else ""
-        return Report(pod, state.digest, trouble, rejected, state.lookups, state.purged)
+        return Report(pod, state.digest, trouble, rejected, state.lookups, state.purged, state.unfit)
 
 
 def _same_container(one: DataPlanePod, other: DataPlanePod) -> bool:

@@ -29,6 +29,7 @@ class Report:
     rejected: bool = False
     lookups: dict[str, Lookups] = field(default_factory=dict)
     purged: int = 0  # up to which epoch it has forgotten what was purged
+    unfit: dict[str, str] = field(default_factory=dict)  # as it says it in its PodState
     next_at: float = 0.0
     pause_s: float = FIRST_PAUSE_S
 
@@ -59,3 +60,8 @@ def lookups_of(reports: Iterable[Report]) -> dict[str, Lookups]:
             before = sums.get(index_id, Lookups(0, 0))
             sums[index_id] = Lookups(before.hits + seen.hits, before.total + seen.total)
     return sums
+
+
+def unfit_of(reports: Iterable[Report]) -> dict[str, str]:
+    """Why the vectors for an index's look-ups do not fit, by its id, as a ready pod has found."""
+    return {index_id: why for report in reports if report.pod.ready for index_id, why in report.unfit.items()}

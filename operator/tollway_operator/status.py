@@ -87,6 +87,7 @@ class View:
         default_factory=dict
     )  # why indexes are left out; "" while it is not known
     held_up: str = ""  # why some pod may run what was published before, which an index on its way waits for
+    unfit: Mapping[str, str] = field(default_factory=dict)  # why vectors for look-ups do not fit, by index id
     uncompiled: str = ""  # why what has changed since could not be compiled, if that lasts
 
     def has_compiled(self, held: Held) -> bool:
@@ -221,7 +222,8 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     kept, why = view.snapshot.left_out.get(held.identity.path), _why_left_out(held, view)
     said = unheld(view.unheld.get(held.identity, "")) or (why and left_out(*why, kept, view.store))
     ready = _left_alone(held, ConditionType.INDEX_READY) or _Draft(
-        ConditionType.INDEX_READY, *(said or index_ready(index, view.store, view.held_up))
+        ConditionType.INDEX_READY,
+        *(said or index_ready(index, view.store, view.held_up, view.unfit.get(held.identity.path, ""))),
     )
     drafts = [*_standing(held, view), ready, programmed]
     run = index or _run_before(held, view)

@@ -13,7 +13,7 @@ from tollway_api.parts import Head
 from tollway_api.snapshot import Policy, Tenant
 from tollway_operator.coverage import Coverage, Publications
 from tollway_operator.objects import Edition, Held, Objects
-from tollway_operator.reports import DataPlanePod, Report, lookups_of, why_in_use
+from tollway_operator.reports import DataPlanePod, Report, lookups_of, unfit_of, why_in_use
 from tollway_operator.status import _revision_shown
 
 PIECES = compilation(Setup("http://a/v1", "http://b/v1").objects()).pieces
@@ -186,6 +186,15 @@ def test_an_edit_that_is_taken_back_is_a_publication_of_its_own() -> None:
     covered = publications.coverage([pod("a", "1"), pod("b", "2")]).of(CHAT, edited(CHAT, 3)[CHAT])
     assert covered is not None
     assert (covered.acknowledged, covered.ready) == (1, 2)
+
+
+def test_a_ready_pod_says_of_which_indexes_the_vectors_do_not_fit() -> None:
+    reports = [
+        replace(pod("a", "1"), unfit={"default/answers": "too short"}),
+        replace(pod("b", "1", ready=False), unfit={"default/others": "too long"}),
+        pod("c", "1"),
+    ]
+    assert unfit_of(reports) == {"default/answers": "too short"}
 
 
 def test_lookups_are_those_of_ready_pods() -> None:

@@ -47,6 +47,17 @@ def test_an_index_that_is_not_on_its_way_waits_for_nobody() -> None:
     assert index_ready(A, STORE, HELD_UP)[1] == "IndexReady"
 
 
+def test_vectors_that_do_not_fit_are_said_of_an_index_that_was_never_another() -> None:
+    status, reason, message = index_ready(
+        A, STORE, "", "the endpoint's vectors of m have 3 dimensions, not 4"
+    )
+    assert (status, reason) == ("False", "EmbeddingUnusable")
+    assert message == (
+        "Only the very same prompt is found: the endpoint's vectors of m have 3 dimensions, not 4. "
+        "Correct the embedding."
+    )
+
+
 def edited(status: dict[str, object]) -> Held:
     objects = Objects()
     metadata = {

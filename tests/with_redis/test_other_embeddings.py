@@ -1,11 +1,14 @@
 """Indexes that find candidates by another embedding than the judge reads."""
 
+from pathlib import Path
+
 import pytest
 from redis.asyncio import Redis
 
 from tests.conftest import Start
 from tests.dataplanes import Setup
 from tests.servers import Provider
+from tollway_api import messages
 from tollway_cli.embedded_redis import EmbeddedRedis
 
 PASSWORD, PARAPHRASE = "How do I reset my password?", "How can I reset my password?"
@@ -52,6 +55,29 @@ async def test_an_endpoint_finds_candidates(start: Start, setup: Setup, cheap: P
     await gateway.stored()
     asked = await gateway.ask("What is a fjord?")
     assert asked.headers["x-tollway-cache-reason"] == "BelowThreshold", "it has been found and judged"
+
+
+async def test_a_data_plane_says_which_vectors_do_not_fit(
+    start: Start, setup: Setup, cheap: Provider, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("admin-test-token", encoding="utf-8")
+    gateway = await start(setup.but(index=elsewhere(cheap, 16)), admin_token_dir=tmp_path)
+
+    async def unfit() -> dict[str, str]:
+        live = gateway.dataplane.live
+        told = messages.NOTIFY.dump_python(messages.Notify(str(live.revision), str(live.digest)))
+        headers = {"authorization": "Bearer admin-test-token"}
+        url = f"{gateway.admin_url}{messages.PATH}"
+        async with gateway.http.post(url, json=told, headers=headers) as response:
+            return messages.POD_STATE.validate_json(await response.read()).unfit
+
+    assert await unfit() == {}, "nobody has asked"
+    await gateway.ask(PASSWORD)
+    assert await unfit() == {"default/answers": "the endpoint's vectors of m have 256 dimensions, not 16"}
+    await gateway.swap(setup.but(index=elsewhere(cheap, 256)))
+    assert await unfit() == {}
+    await gateway.ask(PASSWORD)
+    assert await unfit() == {}
 
 
 async def test_an_endpoint_that_is_wrong_or_away_costs_semantic_hits_and_nothing_else(

@@ -11,7 +11,7 @@ import orjson
 
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import Embedding, Model, Price, Protocol
-from tollway_dataplane.errors import EmbedderFault, TextRefused, UpstreamFault
+from tollway_dataplane.errors import EmbedderFault, TextRefused, UpstreamFault, VectorsUnfit
 from tollway_dataplane.ports import Operation, Upstream, UpstreamCall, Vector
 
 # Beside requests, which wait no longer than their own deadline.
@@ -41,7 +41,7 @@ class OpenAIEmbedder:
 
     async def vectors_of(self, texts: Sequence[str]) -> Sequence[Vector]:
         if monotonic() < self._rests_until:
-            raise EmbedderFault(self._mismatch)
+            raise VectorsUnfit(self._mismatch)
         fields = {"input": list(texts), "encoding_format": "float"}
         try:
             done = await self._upstream.complete(
@@ -67,7 +67,7 @@ class OpenAIEmbedder:
         if wrong := next((len(each) for each in vectors if len(each) != dimensions), None):
             self._mismatch = f"the endpoint's vectors of {model} have {wrong} dimensions, not {dimensions}"
             self._rests_until = monotonic() + _REST_S
-            raise EmbedderFault(self._mismatch)
+            raise VectorsUnfit(self._mismatch)
         lengths = [float(np.linalg.norm(each)) for each in vectors]
         if not all(np.isfinite(length) and length > 0 for length in lengths):
             raise EmbedderFault(f"the endpoint of {model} sent a vector without a direction")

@@ -58,6 +58,7 @@ class Admin:
     is_draining: Callable[[], bool]
     tokens: Callable[[], Sequence[str]]
     label: Labelling = nothing_was_served
+    unfit: Callable[[], dict[str, str]] = dict  # why vectors for an index's look-ups do not fit, by its id
 
     def state(self) -> PodState:
         return PodState(
@@ -66,6 +67,7 @@ class Admin:
             self.following.rejected,
             dict(self.lookups),
             self.forgetting.epoch if self.forgetting.is_trusted else 0,
+            self.unfit(),
         )
 
     def knows(self, authorization: str) -> bool:
