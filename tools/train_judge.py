@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tollway_api.wire import fingerprint
 from tollway_dataplane.core.judge import Judge
 from tools import judge_training
 from tools.cache_data import Encodings, Row, neighbours, rows
@@ -157,6 +158,7 @@ def main() -> None:
     Judge.parse(text)
     TARGET.write_text(text, encoding="utf-8")
     print(f"wrote {TARGET.relative_to(ROOT)}: threshold {threshold:.4f}")
+    print(f'In api/tollway_api/wire.py write JUDGE_WEIGHTS: Final = "{fingerprint((text,))}"')
 
 
 if __name__ == "__main__":

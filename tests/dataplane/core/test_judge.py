@@ -1,11 +1,13 @@
 """The verdict on a pair, by the judge that ships and the encoder it was trained with."""
 
 import json
+from importlib.resources import files
 
 import numpy as np
 import pytest
 
 from tests.views import ViewOf
+from tollway_api import wire
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.judge import Judge, shipped
 
@@ -75,3 +77,9 @@ def test_weights_of_other_features_are_refused() -> None:
 def test_the_map_that_ships_is_near_the_identity() -> None:
     adapter = shipped().adapter
     assert float(np.abs(adapter - np.eye(len(adapter))).max()) < 1
+
+
+def test_the_weights_are_those_by_which_labels_are_told_apart() -> None:
+    """Or the labels of hits by the weights before would count for these."""
+    text = (files("tollway_dataplane.core") / "judge.json").read_text(encoding="utf-8")
+    assert wire.fingerprint((text,)) == wire.JUDGE_WEIGHTS, "as tools/train_judge.py says"
