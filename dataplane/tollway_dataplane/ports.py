@@ -166,8 +166,15 @@ class ReembeddingStore(Protocol):
     async def add(self, source: IndexVersion, target: IndexVersion, lacking: Lacking, vector: Vector) -> None:
         """Unless the target has it by now, or the source has not any more."""
 
-    async def agreement(self, source: IndexVersion, target: IndexVersion, most: int) -> tuple[int, int]:
-        """Of how many of a sample of the source the target finds each by its own vector, and how many were asked."""
+    async def sample(self, source: IndexVersion, most: int) -> Sequence[Lacking]:
+        """Some documents at random, whether the target has them or not."""
+
+    async def finds(
+        self, source: IndexVersion, target: IndexVersion, lacking: Lacking, vector: Vector
+    ) -> bool | None:
+        """Whether a lookup in the target by this vector comes upon the document, with a vector that is hardly another.
+        None where it does not, and the source has not got it any more either.
+        """
 
 
 class NearCache(Protocol):

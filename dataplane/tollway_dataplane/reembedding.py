@@ -105,7 +105,7 @@ class Reembedder:
 
     async def _fill(self, filling: _Filling, turn: _Turn) -> None:
         """Raises EmbedderFault and CacheFault."""
-        source, target = filling.source, filling.target
+        source = filling.source
         standing, anew = turn.progress, await self._store.beginning(source)
         if (standing.source, standing.server) != (anew.source, anew.server):
             turn.progress = anew
@@ -121,12 +121,43 @@ class Reembedder:
                 return
             if cursor == 0:
                 break
-        found, asked = await self._store.agreement(source, target, _SAMPLE)
-        if found < LEAST_AGREEMENT * asked:
-            why = f"of {asked} remembered prompts it finds only {found}, so it is gone through again"
+        looked_up = await self._look_up(filling, turn)
+        if looked_up is None:
+            return
+        if (found := sum(looked_up)) < LEAST_AGREEMENT * len(looked_up):
+            why = f"of {len(looked_up)} remembered prompts it finds only {found}, so it is gone through again"
             await turn.note(replace(await self._store.beginning(source), fault=why))
         else:
             await turn.note(replace(turn.progress, complete=True))
+
+    async def _look_up(self, filling: _Filling, turn: _Turn) -> Sequence[bool] | None:
+        """Whether the target finds each of a sample as a lookup will: by the vector that its prompt has when it is
+        embedded once more, since a wrong vector finds itself. None where the turn is over. Raises EmbedderFault and
+        CacheFault.
+        """
+        loop = asyncio.get_running_loop()
+        found: list[bool] = []
+        for each in await self._store.sample(filling.source, _SAMPLE):
+            began = loop.time()
+            if (is_found := await self._finds(filling, each)) is not None:
+                found.append(is_found)
+            if not await turn.note(turn.progress):
+                return None
+            await asyncio.sleep(max(0.0, began + 1 / filling.per_second - loop.time()))
+        return found
+
+    async def _finds(self, filling: _Filling, each: Lacking) -> bool | None:
+        """None for one that has expired meanwhile, which nobody misses."""
+        try:
+            embedded = await self._vectors(filling.target, [each])
+        except EmbedderFault:
+            raise
+        except Exception:  # noqa: BLE001 - it was reported when this one was to be added
+            return False
+        if not embedded:
+            return False
+        ((_, vector),) = embedded
+        return await self._store.finds(filling.source, filling.target, each, vector)
 
     async def _add_each(self, filling: _Filling, keys: Sequence[str]) -> None:
         """One of which nobody foresaw what it does keeps no other from being added; if all do so, too few are found

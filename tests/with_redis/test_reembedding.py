@@ -20,8 +20,9 @@ from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_reembedding import RedisReembedding
 from tollway_dataplane.adapters.wordllama_embedder import WordLlamaEmbedder
+from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.embedders import Embedders
-from tollway_dataplane.errors import EmbedderFault, TextRefused
+from tollway_dataplane.errors import CacheFault, EmbedderFault, TextRefused
 from tollway_dataplane.ports import Embedder, FoundBy, Place, Remembered, Vector
 from tollway_dataplane.reembedding import Reembedder
 from tollway_operator.provision import provision
@@ -141,6 +142,15 @@ async def test_what_is_newer_is_left_and_what_has_gone_meanwhile_stays_gone(fill
     assert await filled.redis.hget(filled.key("new", both), "prompt") == b"newer"
 
 
+async def test_what_is_written_while_it_is_being_embedded_anew_is_not_overwritten(filled: Filled) -> None:
+    entry = await filled.remember("How do I reset my router?", OLD_ONE)
+    (lacking,) = await filled.store.lacking(OLD.version, NEW.version, [filled.key("old", entry)])
+    await filled.remember("How do I reset my router?", OLD_ONE, NEW_ONE)
+    newer = await filled.document("new", entry)
+    await filled.store.add(OLD.version, NEW.version, lacking, np.full(256, 1 / 16, dtype=np.float32))
+    assert await filled.document("new", entry) == newer
+
+
 async def test_a_turn_is_one_at_a_time_and_one_that_is_over_notes_nothing(filled: Filled) -> None:
     first = await filled.store.claim(NEW.version)
     assert first is not None
@@ -194,6 +204,35 @@ async def test_one_that_finds_too_few_again_is_not_complete(filled: Filled) -> N
     noted = await filled.fill(Failing(filled.words, "thing", TextRefused))
     assert not noted.complete
     assert noted.fault == "of 8 remembered prompts it finds only 0, so it is gone through again"
+
+
+class Confusing:
+    """Has each vector right, and answers several at once in the wrong order."""
+
+    def __init__(self, words: Embedder) -> None:
+        self._words = words
+
+    async def vectors_of(self, texts: Sequence[str]) -> Sequence[Vector]:
+        return (await self._words.vectors_of(texts))[::-1]
+
+
+async def test_one_that_holds_wrong_vectors_is_not_complete(filled: Filled) -> None:
+    """Each of them finds itself; the prompts are what lookups will bring."""
+    for number in range(8):
+        await filled.remember(f"How do I reset my thing {number}?", OLD_ONE)
+    noted = await filled.fill(Confusing(filled.words))
+    assert not noted.complete
+    assert noted.fault == "of 8 remembered prompts it finds only 0, so it is gone through again"
+
+
+async def test_what_expires_while_it_is_looked_for_is_missed_by_nobody(filled: Filled) -> None:
+    entry = await filled.remember("How do I reset my router?", OLD_ONE)
+    (each,) = await filled.store.sample(OLD.version, 64)
+    (vector,) = await filled.words.vectors_of([each.prompt])
+    assert await filled.store.finds(OLD.version, NEW.version, each, vector) is False
+    await filled.redis.delete(filled.key("old", entry))
+    assert await filled.store.finds(OLD.version, NEW.version, each, vector) is None
+    assert await filled.store.sample(OLD.version, 64) == []
 
 
 async def count(filled: Filled) -> int:
@@ -306,6 +345,31 @@ async def test_what_nobody_foresaw_is_said_and_reported_and_does_not_end_it(fill
         assert (await completed(filled, store)).fault == ""
     assert store.said == "RuntimeError, which nobody foresaw; a data plane's log has more"
     assert reports == ["embedding anew has stopped, and is tried again: RuntimeError: of a prompt"]
+
+
+class StopsAtTheSecondPage(RedisReembedding):
+    """Once, as if its data plane had died there."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__(redis)
+        self.cursors: list[int] = []
+
+    async def scan(self, source: IndexVersion, cursor: int) -> tuple[int, Sequence[str]]:
+        self.cursors.append(cursor)
+        if len(self.cursors) == 2:
+            raise CacheFault(CacheReason.CACHE_UNAVAILABLE, "scan: it does not answer")
+        return await super().scan(source, cursor)
+
+
+async def test_who_goes_on_begins_where_the_one_before_has_stopped(filled: Filled) -> None:
+    await many(filled)
+    # A page is as many keys of whatever kind as Redis goes through at once.
+    await filled.redis.mset({f"other {number}": "" for number in range(2_000)})
+    store = StopsAtTheSecondPage(filled.redis)
+    assert (await completed(filled, store)).done == 12
+    first, stopped_at, went_on_at, *_ = store.cursors
+    assert first == 0 != stopped_at
+    assert went_on_at == stopped_at
 
 
 async def test_a_prompt_with_which_something_unforeseen_happens_keeps_no_other_from_its_vector(

@@ -29,6 +29,8 @@ _SCAN_COUNT: Final = 500
 _FOUND_AMONG: Final = (
     5  # prompts of the same words in another order share a vector where words are all that counts
 )
+# Cosine distance of a vector to that of the same prompt embedded once more; endpoints do not repeat every digit.
+_FARTHEST: Final = 0.01
 _PAGE: Final = 8  # of a sample: so many that lie side by side
 _READ: Final = ("partition", "prompt", "embedding", wire.JUDGED)  # of a document
 _DIGITS: Final = re.compile("[0-9a-f]+")  # of partitions and entries
@@ -143,41 +145,36 @@ class RedisReembedding:
         async with cache_faults("copy a document", _DEADLINE_S):
             await self._redis.eval(_ADD, 2, *keys, *arguments)
 
-    async def agreement(self, source: IndexVersion, target: IndexVersion, most: int) -> tuple[int, int]:
-        found = asked = 0
-        for place in await self._sample(source, most):
-            finds = await self._finds(target, place)
-            # What has expired meanwhile is missed by nobody.
-            if finds or await self._is_ours(source, place):
-                asked, found = asked + 1, found + finds
-        return found, asked
-
-    async def _sample(self, source: IndexVersion, most: int) -> set[tuple[str, str]]:
-        count, places = await self._count(source), set()
+    async def sample(self, source: IndexVersion, most: int) -> Sequence[Lacking]:
+        count, places = await self._count(source), set[tuple[str, str]]()
         for _ in range(most // _PAGE if count else 0):
             first = random.randrange(max(1, count - _PAGE + 1))  # noqa: S311 - a sample, not a secret
             words = ("FT.SEARCH", wire.index_name(source), "*", "NOCONTENT", "LIMIT", first, _PAGE)
             async with cache_faults("sample", _DEADLINE_S):
                 _, *keys = await self._redis.execute_command(*words, "DIALECT", 2)  # type: ignore[no-untyped-call]  # the library does not type it
             places |= {place for key in keys if (place := _place(key, source)) is not None}
-        return places
+        found = [await self._document(source, place) for place in places]
+        return [each for each in found if each is not None]
 
-    async def _finds(self, target: IndexVersion, place: tuple[str, str]) -> bool:
-        key = wire.vector_key(target, *place)
-        query = f"@partition:{{{place[0]}}}=>[KNN {_FOUND_AMONG} @embedding $vector AS distance]"
-        vector, *_ = await self._values(key, ["embedding"])
-        if vector is None:
-            return False
+    async def finds(
+        self, source: IndexVersion, target: IndexVersion, lacking: Lacking, vector: Vector
+    ) -> bool | None:
+        query = f"@partition:{{{lacking.partition}}}=>[KNN {_FOUND_AMONG} @embedding $vector AS distance]"
+        asked = encoded(vector, target.vector_type)
         async with cache_faults("look for a sample", _DEADLINE_S):
-            _, *keys = await self._redis.execute_command(  # type: ignore[no-untyped-call]  # the library does not type it
-                *("FT.SEARCH", wire.index_name(target), query, "NOCONTENT", "PARAMS", 2, "vector", vector),
-                *("SORTBY", "distance", "LIMIT", 0, _FOUND_AMONG, "DIALECT", 2),
+            _, *reply = await self._redis.execute_command(  # type: ignore[no-untyped-call]  # the library does not type it
+                *("FT.SEARCH", wire.index_name(target), query, "PARAMS", 2, "vector", asked),
+                *("SORTBY", "distance", "RETURN", 1, "distance", "LIMIT", 0, _FOUND_AMONG, "DIALECT", 2),
             )
-        return key.encode() in keys
+        own = wire.vector_key(target, lacking.partition, lacking.entry).encode()
+        near = (fields for key, fields in zip(reply[::2], reply[1::2], strict=True) if key == own and fields)
+        if any(float(fields[1]) <= _FARTHEST for fields in near):
+            return True
+        stands = await self._document(source, (lacking.partition, lacking.entry))
+        return None if stands is None else False
 
-    async def _is_ours(self, source: IndexVersion, place: tuple[str, str]) -> bool:
-        values = await self._values(wire.vector_key(source, *place), _READ)
-        return _lacking(place, source, values) is not None
+    async def _document(self, source: IndexVersion, place: tuple[str, str]) -> Lacking | None:
+        return _lacking(place, source, await self._values(wire.vector_key(source, *place), _READ))
 
     async def _values(self, key: str, names: Sequence[str]) -> Sequence[bytes | None]:
         """As of a document that is not there where it is none of ours."""
