@@ -9,7 +9,7 @@ import orjson
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import Accuracy, Index, Policy, Tenant
 from tollway_dataplane.comparing import MOST_CHARACTERS
-from tollway_dataplane.core.answer_judging import LIKELY, question, reply_means, verdict_means
+from tollway_dataplane.core.answer_judging import question, reply_means, serves_as_well
 from tollway_dataplane.core.completions import text_of
 from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.facts import ChatRequest
@@ -114,5 +114,5 @@ class AnswerJudge:
             encoded = [await self._encoder.embed(each) for each in (remembered, fresh)]
         except EmbedderFault:
             return None
-        ours, theirs = map(self._judge.view_of, (fresh, remembered), reversed(encoded))
-        return verdict_means(self._judge.verdict(ours, theirs, LIKELY))
+        views = map(self._judge.view_of, (remembered, fresh), encoded)
+        return serves_as_well(self._judge, *views)

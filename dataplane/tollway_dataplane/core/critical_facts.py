@@ -13,7 +13,7 @@ from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.likeness import alike, has_like, is_misspelling, related
 from tollway_dataplane.core.once import once
 from tollway_dataplane.core.pair_features import parity_differs, polarity_conflict
-from tollway_dataplane.core.quantities import is_unit, unit
+from tollway_dataplane.core.quantities import Quantity, is_unit, unit
 from tollway_dataplane.core.reading import TURNING, Reading, read
 
 
@@ -47,20 +47,26 @@ def _says(reading: Reading, quoted: str) -> bool:
     return not FUNCTION.issuperset(words) and f" {' '.join(words)} " in f" {' '.join(reading.low)} "
 
 
-def _numbers(ours: Reading, theirs: Reading) -> Conflict | None:
+def numbers_apart(ours: Reading, theirs: Reading) -> tuple[list[Quantity], list[Quantity], list[int]]:
+    """The quantities that only one text has, of either, and where in the second the rest of the first's stand."""
     left = dict(enumerate(theirs.quantities))
-    mine: list[str] = []
+    mine: list[Quantity] = []
     places: list[int] = []
     for quantity in ours.quantities:
         place = next((i for i, other in left.items() if quantity.agrees(other)), None)
         if place is None:
-            mine.append(quantity.text)
+            mine.append(quantity)
         else:
             places.append(place)
             del left[place]
-    if mine or left:
-        yours = [quantity.text for quantity in left.values()]
-        return Conflict(CacheReason.NUMBERS_DIFFER, _differ("numbers differ", mine, yours))
+    return mine, list(left.values()), places
+
+
+def _numbers(ours: Reading, theirs: Reading) -> Conflict | None:
+    mine, yours, places = numbers_apart(ours, theirs)
+    if mine or yours:
+        shown = [each.text for each in mine], [each.text for each in yours]
+        return Conflict(CacheReason.NUMBERS_DIFFER, _differ("numbers differ", *shown))
     # 3rd to 5th is not 5th to 3rd, and 2024-01-02 not 2024-02-01.
     if places != sorted(places):
         shown = [q.text for q in ours.quantities], [q.text for q in theirs.quantities]
@@ -77,7 +83,7 @@ def _codes(ours: Reading, theirs: Reading) -> Conflict | None:
 
 
 def _names(ours: Reading, theirs: Reading) -> Conflict | None:
-    mine, yours = _unmatched_names(ours, theirs), _unmatched_names(theirs, ours)
+    mine, yours = names_without_like(ours, theirs), names_without_like(theirs, ours)
     if bool(mine) != bool(yours):
         # "ATM", "PIN", said by one of them only, are words like others.
         mine, yours = (
@@ -279,7 +285,8 @@ def _only(ours: Reading, theirs: Reading) -> list[str]:
     return [lemma for lemma in dict.fromkeys(ours.lemmas) if lemma not in others]
 
 
-def _unmatched_names(ours: Reading, theirs: Reading) -> list[str]:
+def names_without_like(ours: Reading, theirs: Reading) -> list[str]:
+    """Of one text those that the other has in no form."""
     relations = related(ours, theirs)
     return [
         name
