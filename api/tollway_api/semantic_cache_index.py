@@ -203,7 +203,8 @@ class LabelJudge(Spec):
     error_rate: NoisePercent = Field(
         default="0%",
         description="How often the judge is known to be wrong, either way; taken out of the estimate. Say no more than "
-        "has been measured: what is said too much makes the bound too lax.",
+        "has been measured: what is said too much makes the bound too lax. A judge of which 0% is said, and that calls "
+        "more right answers wrong than maxErrorRate allows, keeps everything from being served by meaning.",
     )
 
     @model_validator(mode="after")
