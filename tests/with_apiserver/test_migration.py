@@ -4,7 +4,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import redis
 from tests.conditions import condition_in
 from tests.dataplanes import Setup
 from tests.installation import Installation
-from tests.processes import wait_for
+from tests.processes import Process, wait_for
 from tests.servers import Provider
 from tests.with_apiserver.test_dataplane import DataPlane, dataplane
 from tollway_api import wire
@@ -25,6 +25,12 @@ THINGS = (
 )  # fmt: skip
 SLOWLY = {"migration": {"reembedPerSecond": 2}}
 WORDLLAMA = {"embedding": {"model": "wordllama", "dimensions": 256}}
+# One after the other, and how many bytes a vector has then.
+LEGS: tuple[tuple[Mapping[str, object], int], ...] = (
+    (WORDLLAMA, 4 * 256),
+    ({}, 4 * 384),
+    ({"vector": {"type": "Float16"}}, 2 * 384),
+)
 # A machine that stands still has nothing to do with embeddings.
 PATIENT = {"embed_deadline_s": "10", "cache_write_deadline_s": "10", "cache_read_deadline_s": "10"}
 HITS = ("Exact", "Semantic")
@@ -97,38 +103,56 @@ def under_load(pod: DataPlane) -> Iterator[Load]:
 
 
 @pytest.mark.long
-def test_operator_and_pods_are_killed_on_the_way_and_no_request_notices(
+def test_operator_and_pods_are_killed_on_the_way_there_and_back_and_no_request_notices(
     installation: Installation, setup: Setup
 ) -> None:
-    with dataplane_with_answers(installation, setup) as one, under_load(one) as load:
-        with (
-            dataplane(installation, "dp-2", "127.0.2.2", **PATIENT) as two,
-            installation.operator("op-2") as second,
-        ):
-            installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
-            edit(installation, setup, {**WORDLLAMA, **SLOWLY})
+    """In each leg those who have finished the one before are killed, and others go on."""
+    with dataplane_with_answers(installation, setup) as one, under_load(one) as load, ExitStack() as stack:
+        standing = stack.enter_context(both(installation, 1))
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        for leg, (index, length) in enumerate(LEGS, 2):
+            edit(installation, setup, {**index, **SLOWLY})
             wait_for(lambda: states(installation) == ["Active", "Building"], "it is being filled", 30)
             wait_for(lambda: filled(installation) > 2, "some are", 60)
             condition = condition_in(installation.get("SemanticCacheIndex", "answers"), "IndexReady")
             assert (condition["status"], condition["reason"]) == ("True", "Migrating")
             assert "% is embedded anew" in condition["message"]
-            second.process.stop(signal.SIGKILL)
-            two.process.stop(signal.SIGKILL)
-        assert filled(installation) < len(THINGS)
-        installation.expire_lease()
-        with dataplane(installation, "dp-3", "127.0.2.3", **PATIENT) as three, installation.operator("op-3"):
-            wait_for(lambda: dimensions(installation) == [256], "the change is done", 120)
-            (version,) = status(installation)["versions"]
-            assert version["entries"] >= len(THINGS)
-            assert status(installation)["activeVersion"] == version["name"]
-            installation.until("SemanticCacheIndex", "answers", "IndexReady", "IndexReady")
-            assert set(vectors(installation)) == {version["name"]}, "of the old one nothing is left"
-            assert three.ask(f"How can I reset my {THINGS[0]}?").headers["x-tollway-source"] == "semantic"
-            with redis.Redis("127.0.0.1", port=installation.cache.port, protocol=2) as client:
-                facts = client.execute_command("FT.INFO", wire.INDEX_PREFIX + version["name"])
-                assert int(facts[facts.index(b"hash_indexing_failures") + 1]) == 0
+            for process in standing:
+                process.stop(signal.SIGKILL)
+            stack.close()
+            assert filled(installation) < len(THINGS)
+            edit(installation, setup, index)
+            installation.expire_lease()
+            standing = stack.enter_context(both(installation, leg))
+            wait_for(lambda: states(installation) == ["Active"], "the change is done", 120)
+            assert_whole(installation, length)
+            assert one.ask(f"How can I reset my {THINGS[0]}?").headers["x-tollway-source"] == "semantic"
     assert load.failed == []
     assert load.share >= 0.95, load.seen
+
+
+@contextmanager
+def both(installation: Installation, number: int) -> Iterator[tuple[Process, Process]]:
+    """A data plane and an operator."""
+    with (
+        dataplane(installation, f"dp-2{number}", f"127.0.2.2{number}", **PATIENT) as pod,
+        installation.operator(f"op-2{number}") as operator,
+    ):
+        yield pod.process, operator.process
+
+
+def assert_whole(installation: Installation, length: int) -> None:
+    """All is in the one version that there is, whose vectors have so many bytes, and its index takes them."""
+    installation.until("SemanticCacheIndex", "answers", "IndexReady", "IndexReady")
+    (version,) = status(installation)["versions"]
+    assert version["entries"] >= len(THINGS)
+    assert status(installation)["activeVersion"] == version["name"]
+    assert set(vectors(installation)) == {version["name"]}, "of the old one nothing is left"
+    with redis.Redis("127.0.0.1", port=installation.cache.port, protocol=2) as client:
+        facts = client.execute_command("FT.INFO", wire.INDEX_PREFIX + version["name"])
+        assert int(facts[facts.index(b"hash_indexing_failures") + 1]) == 0
+        keys = client.scan_iter("tollway:1:vector:*")
+        assert {len(client.hget(key, "embedding") or b"") for key in keys} == {length}
 
 
 @contextmanager
@@ -165,19 +189,26 @@ def test_an_operator_that_is_killed_at_a_step_has_a_successor_that_goes_on(
 def test_an_endpoint_whose_vectors_do_not_fit_is_said_and_the_old_version_is_asked(
     installation: Installation, setup: Setup, cheap: Provider
 ) -> None:
-    with dataplane_with_answers(installation, setup) as one, installation.operator("op-2"):
-        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
-        before = status(installation)["activeVersion"]
-        outside = {"provider": "OpenAICompatible", "model": "m", "endpoint": cheap.endpoint}
-        edit(installation, setup, {"embedding": {**outside, "dimensions": 512}})
-        said = installation.until("SemanticCacheIndex", "answers", "IndexReady", "EmbeddingUnusable")
-        assert "the endpoint's vectors of m have 256 dimensions, not 512" in said["message"]
+    """Also to who goes on where those who said it were killed."""
+    outside = {"provider": "OpenAICompatible", "model": "m", "endpoint": cheap.endpoint}
+    with dataplane_with_answers(installation, setup) as one, under_load(one) as load:
+        with both(installation, 1) as standing:
+            installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+            before = status(installation)["activeVersion"]
+            edit(installation, setup, {"embedding": {**outside, "dimensions": 512}})
+            said = installation.until("SemanticCacheIndex", "answers", "IndexReady", "EmbeddingUnusable")
+            assert "the endpoint's vectors of m have 256 dimensions, not 512" in said["message"]
+            for process in standing:
+                process.stop(signal.SIGKILL)
         assert status(installation)["activeVersion"] == before
-        assert one.ask(f"How can I reset my {THINGS[0]}?").headers["x-tollway-source"] == "semantic"
-        edit(installation, setup, {})
-        wait_for(lambda: states(installation) == ["Active"], "taken back, the other one is dropped", 30)
-        assert status(installation)["activeVersion"] == before
-        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        installation.expire_lease()
+        with installation.operator("op-3"):
+            edit(installation, setup, {})
+            wait_for(lambda: states(installation) == ["Active"], "taken back, the other one is dropped", 30)
+            assert status(installation)["activeVersion"] == before
+            installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+    assert load.failed == []
+    assert load.share >= 0.95, load.seen
 
 
 @pytest.mark.long

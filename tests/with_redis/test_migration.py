@@ -205,6 +205,7 @@ def test_it_goes_on_where_it_was_when_it_is_killed(tmp_path: Path, edited: Edite
         served.process.stop(signal.SIGKILL)
     filled = min(each for each, _ in edited.versions().values())
     assert filled < len(edited.things)
+    edited.to(WORDLLAMA)
     with serving(tmp_path, edited.file.parent, "--redis", edited.server.url) as served:
         assert finds(served, edited.things[:3]), "the old version is asked until the new one is complete"
         until_said(served, DONE)
