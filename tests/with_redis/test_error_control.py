@@ -247,18 +247,26 @@ async def test_without_budget_a_hit_is_served_and_not_judged(
     assert cheap.total == 1
 
 
+@pytest.mark.parametrize(
+    ("live", "outcome"),
+    [
+        ("To reset your password, open Settings and choose Security.", "Right"),
+        ("You can change your username under Settings > Profile.", "Wrong"),
+    ],
+    ids=("the same in other words", "something else"),
+)
 async def test_the_caches_own_judge_compares_answers_when_nobody_else_is_named(
-    start: Start, judged: Callable[..., Setup], cheap: Provider, redis: Redis
+    start: Start, judged: Callable[..., Setup], judge: ScriptedJudge, live: str, outcome: str
 ) -> None:
-    gateway = await start(judged(onBreach="Tighten", judge={"type": "Embedding"}))
+    setup = judged(onBreach="Tighten", judge={"type": "Embedding"})
+    route = {"simpleModel": "judge", "complexModel": "rich"}
+    gateway = await start(setup.but(policy={**setup.policy, "route": route}))
+    judge.says = "You can reset your password under Settings > Security."
     await primed(gateway)
+    judge.says = live
     assert (await gateway.ask(PARAPHRASE)).source == "semantic"
-
-    async def said() -> bool:
-        return bool((await outcomes(gateway)).keys() & {"Right", "Wrong", "NotJudged"})
-
-    await until(said)
-    assert cheap.total == 2
+    await judged_as(gateway, outcome)
+    assert len(judge.asked) == 2
 
 
 async def say(
