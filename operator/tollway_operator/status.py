@@ -219,7 +219,9 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
 def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     index = view.snapshot.indexes.get(held.identity.path) if _is_published(held, view) else None
     programmed = _programmed(held, view, _coverage(held, view))
-    kept, why = view.snapshot.left_out.get(held.identity.path), _why_left_out(held, view)
+    why, index_id = _why_left_out(held, view), held.identity.path
+    # What was published last may be of before it was left out.
+    kept = view.snapshot.left_out.get(index_id) or (view.snapshot.indexes.get(index_id) if why else None)
     said = unheld(view.unheld.get(held.identity, "")) or (why and left_out(*why, kept, view.store))
     ready = _left_alone(held, ConditionType.INDEX_READY) or _Draft(
         ConditionType.INDEX_READY,

@@ -94,12 +94,13 @@ def viewed(held: Held, snapshot: Snapshot) -> View:
     ],
 )
 @pytest.mark.parametrize("kept", [A, None], ids=["it has been run", "it never was"])
+@pytest.mark.parametrize("published_as", ["left_out", "indexes"])
 def test_of_an_index_that_is_left_out_is_said_why_and_what_becomes_of_its_version(
-    reason: ProblemReason, said: str, until: str, kept: Index | None
+    reason: ProblemReason, said: str, until: str, kept: Index | None, published_as: str
 ) -> None:
     held = edited({})
     found = {held.identity: [Problem(held.identity, "spec", reason, "it is wrong")]}
-    left_out = Snapshot("default", left_out={A.id: kept} if kept else {})
+    left_out = Snapshot("default", **{published_as: {A.id: kept} if kept else {}})  # type: ignore[arg-type]  # either map
     status = status_of(held, replace(viewed(held, left_out), problems=found))
     ready = next(each for each in status["conditions"] if each["type"] == "IndexReady")
     fate = f"version {A.version.name} is kept, and used again" if kept else "a version is made for it"
