@@ -144,8 +144,9 @@ class Notifier:
         said = replace(said, pod=before.pod)
         if said.digest is None and not said.rejected:
             # It has not said what it runs, so that is what it ran; one answer that is lost unsays nothing.
-            said = replace(said, digest=before.digest, lookups=before.lookups)
-            said = replace(said, purged=before.purged, unfit=before.unfit)
+            said = replace(
+                said, digest=before.digest, lookups=before.lookups, purged=before.purged, unfit=before.unfit
+            )
         runs_it = said.digest == told.digest and not said.trouble
         # While it answered there was something newer: it is told that at once.
         if told is self._head and runs_it and said.purged >= self._epoch:

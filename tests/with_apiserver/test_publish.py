@@ -17,6 +17,7 @@ from tests.installation import NAMESPACE, Installation
 from tests.pod_faults import Fault
 from tests.processes import wait_for
 from tests.proxies import proxy
+from tests.webhooks import validating_webhook
 from tollway_api import parts, snapshot, wire
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Source
@@ -61,20 +62,8 @@ def test_a_webhook_that_is_down_and_keeps_the_snapshot_from_being_written_is_nam
 ) -> None:
     setup = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["secrets"]}
-    webhook = {
-        "name": "down.example.com",
-        "clientConfig": {"url": "https://127.0.0.1:9/"},
-        "rules": [rule],
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
-        "sideEffects": "None",
-        "admissionReviewVersions": ["v1"],
-    }
-    configuration = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": "down"},
-        "webhooks": [webhook],
-    }
+    ours = {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
+    configuration = validating_webhook("down", "https://127.0.0.1:9/", rule, namespaceSelector=ours)
     with ExitStack() as stack, installation.light_pod("dp-1"), installation.operator():
         installation.apply(*setup.objects())
         installation.until_ready()

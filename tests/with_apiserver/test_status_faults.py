@@ -14,6 +14,7 @@ from tests import loopback
 from tests.dataplanes import Setup, manifest, secret
 from tests.installation import Installation
 from tests.processes import wait_for
+from tests.webhooks import validating_webhook
 
 SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
 
@@ -29,21 +30,8 @@ def hanging_webhook(installation: Installation) -> Iterator[None]:
     }
     with ExitStack() as stack:
         listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
-        webhook = {
-            "name": "hangs.example.com",
-            "clientConfig": {"url": f"https://127.0.0.1:{listening.getsockname()[1]}/"},
-            "rules": [rule],
-            "failurePolicy": "Ignore",
-            "timeoutSeconds": 10,
-            "sideEffects": "None",
-            "admissionReviewVersions": ["v1"],
-        }
-        configuration = {
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingWebhookConfiguration",
-            "metadata": {"name": "hangs"},
-            "webhooks": [webhook],
-        }
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}/"
+        configuration = validating_webhook("hangs", url, rule, failurePolicy="Ignore", timeoutSeconds=10)
         stack.callback(installation.kubectl, "delete", "validatingwebhookconfiguration", "hangs")
         installation.apply(configuration)
         wait_for(lambda: hangs(installation), "it is asked")

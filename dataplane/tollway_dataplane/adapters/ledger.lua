@@ -28,10 +28,13 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local REMEMBERED_MS, REMEMBERED, DAY_MS = 300000, 100, 86400000
 local EXPIRED_AT_ONCE, FORGOTTEN_AT_ONCE = 256, 16
 
-local amounts = {}
-for amount in string.gmatch(ARGV[4], '%d+') do amounts[#amounts + 1] = tonumber(amount) end
-local rooms = {}
-for room in string.gmatch(ARGV[6], '%d+') do rooms[#rooms + 1] = tonumber(room) end
+local function numbers(words)
+  local found = {}
+  for number in string.gmatch(words, '%d+') do found[#found + 1] = tonumber(number) end
+  return found
+end
+
+local amounts, rooms = numbers(ARGV[4]), numbers(ARGV[6])
 
 local limits, longest = {}, 0
 for name, most, bucket, window, from, till in
