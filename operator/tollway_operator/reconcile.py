@@ -8,26 +8,25 @@ Every replica gathers and compiles; only the leader goes on from there.
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Final
 
-from tollway_api import semantic_cache_index, wire
+from tollway_api import semantic_cache_index
 from tollway_api.catalog import ModelCatalog
 from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import SecretKey, inventory_of
 from tollway_api.meta import Identity, Resource, Spec
 from tollway_api.parts import Head
 from tollway_api.problems import Problem
-from tollway_api.snapshot import Index, Snapshot
+from tollway_api.snapshot import Snapshot
 from tollway_operator.accuracy import AccuracyReader
 from tollway_operator.admin_token import AdminToken
-from tollway_operator.compiled import Compiled, encoded_as
+from tollway_operator.compiled import Compiled
 from tollway_operator.coverage import Publications
 from tollway_operator.deletion import Deletion, is_held
-from tollway_operator.dropping import Dropping
 from tollway_operator.errors import (
     Forbidden,
     Invalid,
@@ -37,32 +36,26 @@ from tollway_operator.errors import (
     PublishFault,
     StoreFault,
 )
-from tollway_operator.index_said import StoreView
+from tollway_operator.index_turns import IndexTurns
+from tollway_operator.index_versions import IndexVersions
 from tollway_operator.lasting import Lasting
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
-from tollway_operator.migration import Known, abandoned, needed, next_snapshot, unfinished, with_left_out
 from tollway_operator.notify import Notifier
-from tollway_operator.objects import Held, Objects
+from tollway_operator.objects import Objects
 from tollway_operator.pods import Pods
 from tollway_operator.provision import (
     ServerWarning,
     WarningReason,
-    apply,
-    as_published,
-    beside_others,
-    cache_warnings,
     ledger_warnings,
-    plan,
-    still_ours,
 )
 from tollway_operator.publish import Publisher
 from tollway_operator.purges import PurgeReader
 from tollway_operator.recalling import Recalling
-from tollway_operator.redis_store import IndexFacts, RedisStore
+from tollway_operator.redis_store import RedisStore
 from tollway_operator.references import secrets_of
 from tollway_operator.reports import forgotten_by, lookups_of, unfit_of, why_in_use
-from tollway_operator.retries import FIRST_PAUSE_S, LONGEST_PAUSE_S, Retries
+from tollway_operator.retries import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from tollway_operator.secrets import Secrets
 from tollway_operator.status import View
 from tollway_operator.usage import UsageReader
@@ -71,9 +64,6 @@ from tollway_operator.watches import Watches
 log = logging.getLogger(__name__)
 
 _STEP_S: Final = 1.0  # between two looks at how far an index version is filled
-_INDEXES_AT_ONCE: Final = 8
-_INDEXES_S: Final = 2.0  # of a run, for what each of them needs; those that are left have theirs in the next
-
 
 Steps = tuple[tuple[str, Callable[[Compiled], Awaitable[None]]], ...]
 
@@ -119,27 +109,27 @@ class Reconciler:
         self._looked_at: float | None = None  # when what the current run is about was first asked for
         self._secrets_revision = 0
         self._compiled: Compiled | None = None
-        self._store = StoreView()
+        self._versions = IndexVersions(
+            parts.cache, parts.publisher, parts.metrics, self._claim, self._index_ids
+        )
+        self._indexes = IndexTurns(parts.objects, parts.deletion, parts.leadership, self._tick, self.wake)
+        self._ledger_warnings: tuple[ServerWarning, ...] | None = None  # None before it has been looked at
         self._publications = Publications()
         self._head: Head | None = None
         self._told: Head | None = None  # what pods are asked about
         self._published: Snapshot | None = None
-        # As what each index was published last, by id, at first by an earlier operator. Also of one that is left out of
-        # what is published by now, such as for a mistake: once that is mended it goes on from what it remembers.
-        self._before: Mapping[str, Index] = {}
-        self._dropping = Dropping(before_each=self._claim)
-        self._is_moving = False  # whether an index is on its way to another version
         self._gathering = Lasting()  # why it fails
         self._publishing = Lasting()  # why it fails
         self._holding_up = Lasting()  # why what was published before may still be run
         self._token_fault = ""  # why pods can be told nothing
         self._is_published = False  # whether what this run has compiled is
         self._pods_are_heard = False
-        self._holds = Retries[Identity]()  # of indexes that could not be held
-        self._releases = Retries[Identity]()  # of those that could not be let go
         self._recalling = Recalling(parts.secrets, parts.publisher, parts.admin_token)
         self.ticked_at = monotonic()
         self._on_done = on_done
+
+    def _tick(self) -> None:
+        self.ticked_at = monotonic()
 
     def wake(self) -> None:
         self._woken_at = self._woken_at or monotonic()
@@ -151,7 +141,7 @@ class Reconciler:
 
     def pods_answered(self) -> None:
         """Or are known again: a deletion, or an index's next step, may be waiting for the last of them."""
-        if self._is_moving or any(held.deleted_at for held in self._parts.objects):
+        if self._versions.is_moving or any(held.deleted_at for held in self._parts.objects):
             self.wake()
 
     @property
@@ -173,7 +163,7 @@ class Reconciler:
         """Runs for the life of the process. Raises LeadershipLost."""
         pause_s = FIRST_PAUSE_S
         while True:
-            self.ticked_at = monotonic()
+            self._tick()
             try:
                 async with asyncio.timeout(self._longest_wait_s):
                     await self._wake.wait()
@@ -204,9 +194,8 @@ class Reconciler:
 
     @property
     def _longest_wait_s(self) -> float:
-        rhythm_s = _STEP_S if self._is_moving else self._resync_s
-        due_in_s = min(self._holds.due_in_s, self._releases.due_in_s)
-        return min(rhythm_s, max(FIRST_PAUSE_S, due_in_s))
+        rhythm_s = _STEP_S if self._versions.is_moving else self._resync_s
+        return min(rhythm_s, max(FIRST_PAUSE_S, self._indexes.due_in_s))
 
     async def once(self) -> None:
         """One run. Raises OperatorError, once every step has had its turn that does not depend on what went wrong."""
@@ -219,7 +208,7 @@ class Reconciler:
         if self._parts.leadership.leads:
             # Before it is compiled, which leaves out what is not held.
             with metrics.step("hold"):
-                await self._hold()
+                await self._indexes.hold()
         try:
             self._compiled, self._is_published = await self._compile(), False
             # A standby knows what it would publish, and stops here.
@@ -269,7 +258,7 @@ class Reconciler:
     def steps(self) -> Steps:
         """Indexes come first, so that pods find those they are told of; but nobody waits for a Redis that was away."""
         provision, publish = ("provision", self._provision), ("publish", self._publish)
-        first = (publish, provision) if self._store.fault else (provision, publish)
+        first = (publish, provision) if self._versions.store.fault else (provision, publish)
         return (
             *first,
             ("notify", self._notify),
@@ -284,7 +273,7 @@ class Reconciler:
         wanted = [held for held in parts.objects if not held.deleted_at]
         deleted = frozenset(held.uid for held in parts.objects if held.deleted_at)
         unheld = {
-            held.identity: self._holds.faults.get(held.identity, "") for held in wanted if not is_held(held)
+            held.identity: self._indexes.why_unheld(held.identity) for held in wanted if not is_held(held)
         }
         resources = [
             held.parsed
@@ -315,7 +304,7 @@ class Reconciler:
             key, made.snapshot, made.snapshot, b"", made.pieces, problems, editions, is_blind, unheld, deleted
         )
         with parts.metrics.step("encode"):
-            return await asyncio.to_thread(self._encoded, compiled)
+            return await asyncio.to_thread(self._versions.encoded, compiled)
 
     async def _gather(self, resources: Sequence[Resource[Spec]]) -> bool:
         """Whether more was recalled of the Secrets that they name. Raises KubeFault, which is said where it lasts."""
@@ -329,20 +318,6 @@ class Reconciler:
         self._gathering.note("")
         return recalled
 
-    def _encoded(self, compiled: Compiled) -> Compiled:
-        """With its index versions as they can be called in this Redis, as far as it is known, and no further on their
-        way than they are.
-        """
-        before, wanted = self._before, as_published(compiled.wanted, self._before)
-        if self._store.seen:
-            before = still_ours(before, self._store.indexes)
-            wanted = beside_others(compiled.wanted, self._store.indexes)
-        return self._encoded_as(next_snapshot(wanted, before, Known(acknowledged=False)), compiled)
-
-    def _encoded_as(self, wanted: Snapshot, compiled: Compiled) -> Compiled:
-        return encoded_as(with_left_out(wanted, self._before, self._index_ids), compiled)
-
-    @property
     def _index_ids(self) -> set[str]:
         """Of all that are not deleted, also of those that are left out."""
         return {
@@ -357,112 +332,15 @@ class Reconciler:
         self._holding_up.note(why_not)
         return self._published is not None and not why_not
 
-    async def _standing(self) -> Snapshot:
-        """What was published last, as far as it is whole; empty otherwise."""
-        with suppress(PublishFault):  # which is met again when it comes to publishing
-            if (standing := await self._parts.publisher.standing()) is not None:
-                return standing.snapshot
-        return Snapshot(self._namespace)
-
-    async def _hold(self) -> None:
-        """Raises LeadershipLost."""
-        await self._each_index(self._parts.deletion.hold, self._holds, "cannot be held")
-
-    async def _each_index(
-        self, work: Callable[[Held], Awaitable[bool]], retries: Retries[Identity], complaint: str
-    ) -> None:
-        """What one object needs must not keep another from it: what the API server will not do is tried again after
-        pauses of its own, and that Redis does not answer is raised after all have had their turn, or as many as there
-        is time for. `work` is False where
-        an object has changed meanwhile, or there was not the time for all of it. Raises StoreFault and LeadershipLost.
-        """
-        indexes = [each for each in self._parts.objects if each.identity.kind == semantic_cache_index.KIND]
-        retries.keep_only({held.identity for held in indexes})
-        due = [held for held in indexes if retries.is_due(held.identity)]
-        turns, until = iter(sorted(due, key=self._parts.deletion.tried_at)), monotonic() + _INDEXES_S
-
-        async def in_turn() -> StoreFault | None:
-            fault: StoreFault | None = None
-            for held in turns:
-                self.ticked_at = monotonic()
-                self._parts.leadership.fence()
-                try:
-                    if not await work(held):
-                        self.wake()  # also where what has changed is a status of our own, of which no event is news
-                    retries.succeeded(held.identity)
-                except KubeFault as found:
-                    log.warning(complaint, extra={"index": held.identity.path, "reason": str(found)})
-                    retries.failed(held.identity, found)
-                except StoreFault as found:
-                    fault = found
-                if monotonic() > until:
-                    self.wake()
-                    break
-            return fault
-
-        faults = await asyncio.gather(*(in_turn() for _ in range(_INDEXES_AT_ONCE)))
-        if fault := next((each for each in faults if each is not None), None):
-            raise fault
-
     async def _provision(self, compiled: Compiled) -> None:
-        """A Redis that is away delays the cache and nothing else: policies and budgets are published all the same."""
-        was_away = bool(self._store.fault)
-        if not (self._store.seen or was_away) and self._index_ids:
-            standing = await self._standing()
-            self._before = {**standing.left_out, **standing.indexes}
-            self._compiled = compiled = await asyncio.to_thread(self._encoded, compiled)
-        try:
-            self._store = await self._provisioned(compiled)
-            if was_away:
-                self.wake()  # it was published before it was known how index versions can be called
-        except StoreFault as fault:
-            log.warning("indexes could not be provisioned", extra={"reason": str(fault)})
-            self._store = replace(self._store, fault=str(fault))
-            self._compiled = self._encoded(compiled)
-
-    async def _provisioned(self, compiled: Compiled) -> StoreView:
-        parts = self._parts
-        facts = await parts.cache.facts()
-        ledger, warnings = self._store.ledger_warnings, tuple(cache_warnings(facts))
-        if facts.search_module is None:
-            return StoreView(warnings=warnings, seen=True, ledger_warnings=ledger)
-        found: Mapping[str, IndexFacts] = await parts.cache.indexes()
-        before, acknowledged = still_ours(self._before, found), self._is_acknowledged()
-        # What some pod may still write into is begun with anew once none does.
-        gone = await self._dropping.go_on(parts.cache, abandoned(found, before) if acknowledged else ())
-        parts.metrics.index_operations.labels("delete").inc(len(gone))
-        found = {name: facts for name, facts in found.items() if name not in gone}
-        left = abandoned(found, before)
-        wanted = beside_others(compiled.wanted, found)
-        versions = list(needed(wanted, before))
-        makeable = [each for each in versions if wire.index_name(each) not in left]
-        actions = [each for each in plan(makeable, found) if each.version]
-        refused: dict[str, str] = {}
-        if actions:
-            await self._claim()
-            refused = await apply(actions, parts.cache)
-            for action in actions:
-                log.info(
-                    "index",
-                    extra={"step": action.step, "index": action.name, "refused": refused.get(action.name)},
-                )
-                parts.metrics.index_operations.labels(action.step.lower()).inc(action.name not in refused)
-            found = await parts.cache.indexes()
-        made = frozenset(
-            each.name for each in versions if (name := wire.index_name(each)) in found and name not in left
-        )
-        moving = unfinished({name: index for name, index in before.items() if name in wanted.indexes})
-        progress = await parts.cache.progress(beside.version for _, beside in moving)
-        wanted = next_snapshot(wanted, before, Known(acknowledged, made, progress))
-        self._compiled = self._encoded_as(wanted, compiled)
-        self._is_moving = bool(unfinished(wanted.indexes) or moving or left)
-        return StoreView(
-            found, warnings, seen=True, ledger_warnings=ledger, refused=refused, progress=progress
-        )
+        was_away = bool(self._versions.store.fault)
+        self._compiled = await self._versions.provision(compiled, self._is_acknowledged)
+        if was_away and not self._versions.store.fault:
+            self.wake()  # it was published before it was known how index versions can be called
 
     async def _claim(self) -> None:
         """Before something is written to Redis. Raises LeadershipLost and StoreFault."""
-        self.ticked_at = monotonic()
+        self._tick()
         if not await self._parts.cache.claim(self._parts.leadership.fence()):
             raise LeadershipLost("a later leader has written to the cache Redis")
 
@@ -473,11 +351,11 @@ class Reconciler:
         except StoreFault as fault:
             log.warning("the ledger could not be looked at", extra={"reason": str(fault)})
             warnings = (ServerWarning(WarningReason.LEDGER_UNAVAILABLE, str(fault)),)
-        self._store = replace(self._store, ledger_warnings=warnings)
+        self._ledger_warnings = warnings
 
     async def _publish(self, compiled: Compiled) -> None:
         parts = self._parts
-        if not (self._store.seen or self._store.fault):
+        if not (self._versions.store.seen or self._versions.store.fault):
             return  # how index versions can be called could not be asked
         try:
             over = await self._recalling.replaceable() if compiled.is_blind else None
@@ -493,8 +371,7 @@ class Reconciler:
         self._is_published = True
         parts.metrics.publishes.inc(wrote)
         self._published = compiled.snapshot
-        left_out = {name: index for name, index in self._before.items() if name in self._index_ids}
-        self._before = {**left_out, **compiled.snapshot.indexes}
+        self._versions.published(compiled.snapshot)
         self._publications.note(self._head, compiled.pieces, compiled.editions, parts.publisher.found)
 
     async def _notify(self, _: Compiled) -> None:
@@ -522,15 +399,8 @@ class Reconciler:
         if not self._is_published:
             why = self._publishing.said or self._parts.watches.lacking
             still_named = f"what is published may name it{_because(why)}"
-        used, deletion = still_named or self._why_in_use(head), self._parts.deletion
-
-        async def settle(held: Held) -> bool:
-            if held.deleted_at and held.uid not in unnamed:
-                return False
-            return await deletion.settle(held, used, may_forget=not still_named)
-
-        deletion.begin_run(self._store.fault)
-        await self._each_index(settle, self._releases, "cannot be let go")
+        used = still_named or self._why_in_use(head)
+        await self._indexes.settle(used, unnamed, self._versions.store.fault, may_forget=not still_named)
 
     def _why_in_use(self, head: Head | None) -> str:
         """Of an index that is deleted: why some pod may still write into it, or "". Nobody knows before it is known
@@ -554,7 +424,7 @@ class Reconciler:
         if not (self._pods_are_heard or cannot_ask):
             return None
         # What the last leader has said stands until the ledger has been looked at.
-        looked = self._store.ledger_warnings is not None
+        looked = self._ledger_warnings is not None
         if not (looked and (parts.usage.has_read or parts.usage.fault)):
             return None
         reports = parts.notifier.reports.values()
@@ -565,7 +435,7 @@ class Reconciler:
             covering=self._publications.coverage(reports, parts.publisher.found),
             publish_fault=publish_fault,
             pods_unknown=pods_unknown,
-            store=self._store,
+            store=replace(self._versions.store, ledger_warnings=self._ledger_warnings),
             usage=parts.usage.usage,
             usage_fault=parts.usage.fault,
             lookups=lookups_of(reports),
