@@ -10,14 +10,16 @@ from tollway_api import wire
 from tollway_api.messages import admin_token
 from tollway_operator.errors import Conflict, NotFound
 from tollway_operator.kube import Kube, StoredSecret
+from tollway_operator.lease import Leadership
 
 SECRET_NAME: Final = wire.ADMIN_TOKEN_SECRET
 _LABELS: Final = {"app.kubernetes.io/part-of": "tollway", "app.kubernetes.io/managed-by": "tollway-operator"}
 
 
 class AdminToken:
-    def __init__(self, kube: Kube, namespace: str) -> None:
+    def __init__(self, kube: Kube, leadership: Leadership, namespace: str) -> None:
         self._kube = kube
+        self._leadership = leadership
         self._namespace = namespace
 
     async def exists(self) -> bool:
@@ -25,13 +27,14 @@ class AdminToken:
         return await self._find() is not None
 
     async def ensure(self) -> list[str]:
-        """All that are valid, which are two while they are rotated. Raises KubeFault."""
+        """All that are valid, which are two while they are rotated. Raises KubeFault and LeadershipLost."""
         found = await self._find()
         values = [value for _, value in sorted(found.data.items())] if found else []
         if usable := [token for token in map(admin_token, values) if token]:
             return usable
         token = secrets.token_urlsafe(32)
         version = found.resource_version if found else None
+        self._leadership.fence()
         try:
             await self._kube.write_secret(
                 self._namespace, SECRET_NAME, {"token": token.encode()}, _LABELS, version

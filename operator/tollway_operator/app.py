@@ -16,6 +16,7 @@ from tollway_operator.admin import serving
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.deletion import Deletion
 from tollway_operator.errors import StoreFault
+from tollway_operator.events import Events
 from tollway_operator.handlers import Definitions, Watchers, watch_kinds
 from tollway_operator.health import Health
 from tollway_operator.kube import open_kube
@@ -52,8 +53,7 @@ async def run_operator(settings: Settings) -> None:
         metrics, objects = Metrics(), Objects()
         selector = dict(pair.split("=", 1) for pair in settings.pod_selector.split(","))
 
-        state_changed, secrets_changed, pods_changed = Signal(), Signal(), Signal()
-        word_came, news = Signal(), Signal()
+        state_changed, secrets_changed, pods_changed, word_came, news = (Signal() for _ in range(5))
         publisher = Publisher(kube, settings.namespace)
 
         async def standing_fence() -> int:
@@ -65,6 +65,7 @@ async def run_operator(settings: Settings) -> None:
         leadership = Leadership(
             kube, settings.namespace, settings.identity, standing_fence, on_acquired=state_changed
         )
+        events = Events(kube, leadership, settings.identity)
         namespaces = Namespaces(kube, objects, settings.watch_namespaces, state_changed)
         watches = Watches(kube, objects, namespaces, settings.watch_stale_s, state_changed)
         pods = Pods(kube, settings.namespace, selector, settings.watch_stale_s, pods_changed)
@@ -77,10 +78,10 @@ async def run_operator(settings: Settings) -> None:
             cache=cache,
             ledger=ledger,
             publisher=publisher,
-            admin_token=AdminToken(kube, settings.namespace),
+            admin_token=AdminToken(kube, leadership, settings.namespace),
             pods=pods,
             notifier=notifier,
-            deletion=Deletion(kube, cache, leadership, metrics, settings.release_after_s, settings.identity),
+            deletion=Deletion(kube, cache, leadership, metrics, settings.release_after_s, events),
             usage=UsageReader(ledger, settings.usage_refresh_s, news),
             purges=PurgeReader(cache, EVERY_S, notifier.purged),
             accuracy=AccuracyReader(cache, settings.usage_refresh_s, news),
@@ -89,7 +90,7 @@ async def run_operator(settings: Settings) -> None:
         reconciler = Reconciler(
             parts, bundled(), settings.namespace, settings.debounce_s, settings.resync_s, news
         )
-        statuses = StatusWriter(kube, objects, leadership, reconciler.view, metrics, settings.identity)
+        statuses = StatusWriter(kube, objects, leadership, reconciler.view, metrics, events)
         state_changed.to(reconciler.wake)
         secrets_changed.to(reconciler.secrets_changed)
         pods_changed.to(notifier.look, statuses.wake, reconciler.pods_answered)
@@ -114,7 +115,7 @@ async def run_operator(settings: Settings) -> None:
                 *(each.run(lambda: reconciler.snapshot) for each in (parts.usage, parts.accuracy)),
                 parts.purges.run(),
                 reconciler.run(),
-                statuses.run(),
+                *(each.run() for each in (statuses, events)),
                 health.measure(),
                 _take_signals(watching, stop),
                 _until_told(stop),

@@ -4,8 +4,6 @@ the object until that is deleted, but not for ever when Redis is gone for good.
 
 import asyncio
 import logging
-from contextlib import suppress
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
 
@@ -13,7 +11,8 @@ from tollway_api import wire
 from tollway_api.meta import Resource
 from tollway_api.semantic_cache_index import DeletionPolicy, SemanticCacheIndexSpec
 from tollway_operator.errors import Conflict, KubeFault, LeadershipLost, NotFound, StoreFault, StoreRefusal
-from tollway_operator.kube import Kube, Moment
+from tollway_operator.events import Events, News
+from tollway_operator.kube import Kube
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import ABANDON_ANNOTATION, Held
@@ -35,16 +34,16 @@ class Deletion:
         leadership: Leadership,
         metrics: Metrics,
         release_after_s: float,
-        reporter: str,
+        events: Events,
     ) -> None:
         self._kube = kube
         self._cache = cache
         self._leadership = leadership
         self._metrics = metrics
         self._release_after_s = release_after_s
-        self._reporter = reporter
+        self._events = events
         self._since: dict[str, float] = {}  # when this leader first tried, by uid; a wall clock may jump
-        self._told: set[str] = set()  # uids of which was said that they wait
+        self._said: set[tuple[str, str]] = set()  # of which uid, and the reason
         self._away = ""  # why Redis did not answer in this run
         self._turns = Turns[str]()  # of indexes that are being deleted, by uid
         self._writing: dict[str, asyncio.Task[str]] = {}  # finalizers, by uid
@@ -83,16 +82,16 @@ class Deletion:
         let_go = held.abandoned or waited_s > self._release_after_s
         if why_in_use and not let_go:
             if waited_s > _SAY_AFTER_S:
-                await self._say_once_that_it_waits(held, why_in_use)
+                self._say_once(held, "DeletionWaits", self._why_it_waits(held, why_in_use))
             return True
         left_behind = await self._emptied(held, why_in_use if not may_forget else "", let_go=let_go)
+        if left_behind:
+            self._say_once(held, "Abandoned", self._why_let_go(held, left_behind))
         if left_behind is None or not await self._release(held):
             return False
-        self._told.discard(held.uid)
+        self._said = {each for each in self._said if each[0] != held.uid}
         self._since.pop(held.uid, None)
         self._turns.forget(held.uid)
-        if left_behind:
-            await self._emit(held, "Abandoned", self._why_let_go(held, left_behind))
         return True
 
     async def _emptied(self, held: Held, why_not: str, *, let_go: bool) -> str | None:
@@ -111,7 +110,7 @@ class Deletion:
             if not isinstance(fault, StoreRefusal):
                 self._away = str(fault)
             if not let_go:
-                await self._say_once_that_it_waits(held, str(fault))
+                self._say_once(held, "DeletionWaits", self._why_it_waits(held, str(fault)))
                 raise
             return str(fault)
 
@@ -172,15 +171,18 @@ class Deletion:
         if not task.cancelled() and (fault := task.exception()) is not None:
             log.warning("late", extra={"index": held.identity.path, "reason": str(fault)})
 
-    async def _say_once_that_it_waits(self, held: Held, why: str) -> None:
-        if held.uid not in self._told:
-            self._told.add(held.uid)
-            note = (
-                f"What it remembers cannot be deleted: {why}. This is tried again, and given up "
-                f"{self._release_after_s:g} s after that was begun. To give it up now: kubectl annotate "
-                f"-n {held.identity.namespace} sci {held.identity.name} {ABANDON_ANNOTATION}=true"
-            )
-            await self._emit(held, "DeletionWaits", note)
+    def _say_once(self, held: Held, reason: str, note: str) -> None:
+        if (held.uid, reason) not in self._said:
+            self._said.add((held.uid, reason))
+            log.warning(reason, extra={"index": held.identity.path, "reason": note})
+            self._events.announce(News(held.identity, held.uid, reason, note, warning=True))
+
+    def _why_it_waits(self, held: Held, why: str) -> str:
+        return (
+            f"What it remembers cannot be deleted: {why}. This is tried again, and given up "
+            f"{self._release_after_s:g} s after that was begun. To give it up now: kubectl annotate "
+            f"-n {held.identity.namespace} sci {held.identity.name} {ABANDON_ANNOTATION}=true"
+        )
 
     @staticmethod
     def _why_let_go(held: Held, fault: str) -> str:
@@ -189,14 +191,7 @@ class Deletion:
             why = f"it has the annotation {ABANDON_ANNOTATION}"
         elif not _is_understood(held):
             why = "nobody knows whether it is to be kept"
-        return f"What it remembered may still be in Redis, let go because {why}: {fault}"
-
-    async def _emit(self, held: Held, reason: str, note: str) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        log.warning(reason, extra={"index": held.identity.path, "reason": note})
-        # Where its namespace is being deleted as well, no event can be made.
-        with suppress(KubeFault):
-            await self._kube.emit(Moment(held.identity, held.uid, True, reason, note, now, self._reporter))
+        return f"What it remembered may still be in Redis; it is let go because {why}: {fault}"
 
 
 def is_held(held: Held) -> bool:

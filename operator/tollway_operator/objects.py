@@ -44,7 +44,6 @@ class Held:
     finalizers: tuple[str, ...]
     deleted_at: str  # RFC 3339; "" while it is wanted
     abandoned: bool
-    refused: bytes = b""  # what was to be said of it, of which the API server said that it is not valid
     looked_at: float = 0.0  # when its status was last compared with what is known, on the monotonic clock
 
     @property

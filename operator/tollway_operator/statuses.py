@@ -1,7 +1,6 @@
 """Writes the statuses that have changed, to `/status` only, and an Event for each condition that has turned. What is
 written is computed from the whole state by `status`; an object that changes meanwhile is a Conflict, and its turn comes
-again with its event. A status that the API server says is not valid is not tried again before something else is to
-be said.
+again with its event.
 
 A pass looks at all objects and has little patience with each. What it could not write, or not so soon, such as for an
 admission webhook, is left to workers that have the patience, and tried again after pauses that grow; no pass waits for
@@ -9,7 +8,6 @@ them, so that nobody's status is late for another's.
 """
 
 import asyncio
-import hashlib
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -20,8 +18,9 @@ from typing import Any, Final
 
 from tollway_api.conditions import Condition, ConditionReason, ConditionStatus, ConditionType
 from tollway_api.meta import Identity
-from tollway_operator.errors import Conflict, Invalid, KubeFault, LeadershipLost, NotFound, Unanswered
-from tollway_operator.kube import Kube, Moment
+from tollway_operator.errors import Conflict, KubeFault, NotFound, Unanswered
+from tollway_operator.events import Events, News
+from tollway_operator.kube import Kube
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Edition, Held, Objects, canonical
@@ -40,7 +39,6 @@ _LONG_S: Final = 2.0
 _SOON_S: Final = 1.0
 # More than the ten seconds that an admission webhook has by default, without which the API server may go on.
 _PATIENT_S: Final = 12.0
-_MOST_NEWS: Final = 20_000  # a condition that turns with ten thousand objects, and another
 _NO_NEWS: Final = frozenset({ConditionReason.PENDING, ConditionReason.DELETING})
 _Key = tuple[Identity, Edition]
 
@@ -55,14 +53,14 @@ class StatusWriter:
         leadership: Leadership,
         view: Callable[[str], View | None],
         metrics: Metrics,
-        reporter: str,
+        events: Events,
     ) -> None:
         self._kube = kube
         self._objects = objects
         self._leadership = leadership
         self._view = view
         self._metrics = metrics
-        self._reporter = reporter
+        self._events = events
         self._wake = asyncio.Event()
         self._is_early = False  # whether something has been deleted of which it is too early to say so
         self._failing = Retries[_Key]()  # what could not be written the last time
@@ -70,7 +68,6 @@ class StatusWriter:
         self._retried: dict[_Key, bool] = {}
         # Of statuses that may have been written without our hearing so: the conditions that were told of, by uid.
         self._told: dict[str, list[Condition]] = {}
-        self._news = asyncio.Queue[tuple[Held, Condition]](_MOST_NEWS)
         self._resting: dict[
             str, float
         ] = {}  # kinds of which nothing is to be had, until when on the monotonic clock
@@ -84,8 +81,7 @@ class StatusWriter:
         # what has waited longest, so that all have their turn.
         halves = [self._turns_again(least_failed=each) for each in (True, False)]
         retrying = [self._retry(turns) for turns in halves for _ in range(_AT_ONCE // 2)]
-        telling = [self._tell_news() for _ in range(_AT_ONCE)]
-        await until_first_ends([asyncio.ensure_future(each) for each in (self._look(), *retrying, *telling)])
+        await until_first_ends([asyncio.ensure_future(each) for each in (self._look(), *retrying)])
 
     async def _look(self) -> None:
         while True:
@@ -217,55 +213,23 @@ class StatusWriter:
         """Raises KubeFault and LeadershipLost."""
         encoded, before = canonical(status), held.status
         if encoded != before:
-            if held.refused and held.refused == _timeless(status):
-                return
             self._leadership.fence()
             self._told.setdefault(held.uid, conditions_in(before))
-            try:
-                version = await self._kube.apply_status(held.identity, held.resource_version, status)
-            except Invalid as fault:
-                held.refused = _timeless(status)
-                log.warning("a status is refused", extra={"object": str(held.identity), "reason": str(fault)})
-                return
+            version = await self._kube.apply_status(held.identity, held.resource_version, status)
             self._metrics.status_writes.inc()
             # As if its event had come already, so that nothing is written twice.
             if held.uid == getattr(self._objects.get(held.identity), "uid", None):
                 held.resource_version, held.status = version, encoded
         if (told := self._told.pop(held.uid, None)) is not None:
             for condition in _turned(told, conditions_in(encoded)):
-                self._announce(held, condition)
+                self._events.announce(_news(held, condition))
 
-    def _announce(self, held: Held, condition: Condition) -> None:
-        """No status waits for that; what is the oldest goes when there is too much of it."""
-        if self._news.full():
-            self._news.get_nowait()
-            log.warning(
-                "an event is left out, since there are too many", extra={"object": str(held.identity)}
-            )
-        self._news.put_nowait((held, condition))
 
-    async def _tell_news(self) -> None:
-        """Runs for the life of the process. Raises LeadershipLost."""
-        while True:
-            held, condition = await self._news.get()
-            try:
-                async with asyncio.timeout(_PATIENT_S):
-                    await self._tell(held, condition)
-            except TimeoutError:
-                log.warning("an event could not be emitted", extra={"object": str(held.identity)})
-
-    async def _tell(self, held: Held, condition: Condition) -> None:
-        alert = condition.reason == ConditionReason.BUDGET_ALERT
-        warning = alert or condition.status is not ConditionStatus.TRUE
-        note = f"{condition.type} is {condition.status}: {condition.message}"
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        moment = Moment(held.identity, held.uid, warning, condition.reason, note, now, self._reporter)
-        try:
-            await self._kube.emit(moment)
-        except LeadershipLost:
-            raise
-        except KubeFault as fault:
-            log.warning("an event could not be emitted", extra={"reason": str(fault)})
+def _news(held: Held, condition: Condition) -> News:
+    alert = condition.reason == ConditionReason.BUDGET_ALERT
+    warning = alert or condition.status is not ConditionStatus.TRUE
+    note = f"{condition.type} is {condition.status}: {condition.message}"
+    return News(held.identity, held.uid, condition.reason, note, warning)
 
 
 def _turned(before: list[Condition], after: list[Condition]) -> list[Condition]:
@@ -290,15 +254,6 @@ def _is_news(before: Condition | None, now: Condition) -> bool:
     if now.status is ConditionStatus.UNKNOWN:
         return now.reason not in _NO_NEWS and (turned or not was_told)
     return is_ready or now.reason == ConditionReason.BUDGET_ALERT or (was_told and turned)
-
-
-def _timeless(status: dict[str, Any]) -> bytes:
-    """What it says, without since when: of an object that has none yet, that is always now."""
-    conditions = [
-        {name: value for name, value in each.items() if name != "lastTransitionTime"}
-        for each in status["conditions"]
-    ]
-    return hashlib.sha256(canonical({**status, "conditions": conditions})).digest()
 
 
 def _key(held: Held) -> _Key:

@@ -1,11 +1,9 @@
-"""Who may not lead any more writes no status, what is refused is not written again, and what hangs or fails is nobody
-else's trouble.
-"""
+"""Who may not lead any more writes no status and tells no Event, and what hangs or fails is nobody else's trouble."""
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +15,14 @@ from tollway_api.meta import Identity
 from tollway_api.snapshot import Snapshot
 from tollway_operator.coverage import Publications
 from tollway_operator.errors import Invalid, KubeFault, LeadershipLost, Unanswered
+from tollway_operator.events import Events, News
 from tollway_operator.index_said import StoreView
 from tollway_operator.kube import Moment
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects
 from tollway_operator.retries import LONGEST_PAUSE_S
 from tollway_operator.status import View, conditions_in
-from tollway_operator.statuses import StatusWriter, _turned
+from tollway_operator.statuses import StatusWriter, _news, _turned
 
 
 class Leads:
@@ -42,7 +41,6 @@ class Api:
     def __init__(self) -> None:
         self.written: list[dict[str, Any]] = []
         self.emitted: list[Moment] = []
-        self.takes = True
         self.answers_after_s = 0.0
         self.hears = True
         self.faults: dict[str, KubeFault] = {}  # by objects' names
@@ -64,14 +62,21 @@ class Api:
             raise fault
         self.written.append(status)
         await asyncio.sleep(self.answers_after_s)
-        if not self.takes:
-            raise Invalid("too long")
         return "2"
 
     async def emit(self, moment: Moment) -> None:
         if not self.hears:
             await asyncio.Event().wait()
         self.emitted.append(moment)
+
+
+def writer_of(
+    api: Api, objects: Objects, view: Callable[[str], View | None], leads: Leads | None = None
+) -> StatusWriter:
+    """`api` and `leads` stand in."""
+    leadership: Any = leads or Leads()
+    kube: Any = api
+    return StatusWriter(kube, objects, leadership, view, Metrics(), Events(kube, leadership, "me"))
 
 
 def index(version: str = "1", name: str = "answers") -> dict[str, Any]:
@@ -109,7 +114,7 @@ async def test_the_fence_is_asked_before_a_status_is_written(*, lost: bool) -> N
     objects.put(index())
     (held,) = objects
     view = view_of(held)
-    writer = StatusWriter(api, objects, leads, lambda _: view, Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    writer = writer_of(api, objects, lambda _: view, leads)
     leads.lost = lost
     if lost:
         with pytest.raises(LeadershipLost):
@@ -121,30 +126,6 @@ async def test_the_fence_is_asked_before_a_status_is_written(*, lost: bool) -> N
         assert ConditionStatus.UNKNOWN in {each.status for each in conditions_in(held.status)}
 
 
-async def test_a_status_that_is_refused_is_not_written_again_before_it_says_something_else_or_the_object_changes() -> (
-    None
-):
-    objects, api = Objects(), Api()
-    objects.put(index())
-    (held,) = objects
-    known: dict[str, Any] = {}
-    times = (f"2026-01-01T00:00:{second:02}Z" for second in range(60))
-    views = lambda _: view_of(held, now=next(times), **known)  # noqa: E731 - it is given, not named
-    writer = StatusWriter(api, objects, Leads(), views, Metrics(), "me")  # type: ignore[arg-type]  # they stand in
-    api.takes = False
-    for _ in range(3):
-        await writer.write_changed()
-    assert len(api.written) == 1
-    known["store"] = StoreView(fault="it is away")
-    for _ in range(2):
-        await writer.write_changed()
-    assert len(api.written) == 2
-    objects.put(index("5"))
-    api.takes = True
-    await writer.write_changed()
-    assert len(api.written) == 3
-
-
 def all_of(objects: Objects, **known: Any) -> View:
     (held, *_) = objects
     return view_of(held, editions={each.identity: each.edition for each in objects}, **known)
@@ -152,13 +133,11 @@ def all_of(objects: Objects, **known: Any) -> View:
 
 @asynccontextmanager
 async def running(writer: StatusWriter) -> AsyncIterator[None]:
-    task = asyncio.create_task(writer.run())
-    try:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each.run()) for each in (writer, writer._events)]
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
 
 
 async def until(met: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -178,7 +157,7 @@ async def test_statuses_that_cannot_be_written_keep_no_other_waiting_and_are_tri
         objects.put(index(name=f"denied-{number}"))
     objects.put(index(name="settled"))
     api.faults = {f"denied-{number}": KubeFault("500: a webhook denied it") for number in range(20)}
-    writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    writer = writer_of(api, objects, lambda _: all_of(objects))
     await writer.write_changed()
     assert sorted(api.asked) == sorted([*api.faults, "settled"])
     api.asked.clear()
@@ -190,6 +169,34 @@ async def test_statuses_that_cannot_be_written_keep_no_other_waiting_and_are_tri
     assert api.asked == ["denied-7"], "which is another since"
 
 
+async def test_a_status_that_is_refused_is_written_once_it_is_not() -> None:
+    """By an admission policy as well as by the schema, which both say that it is invalid."""
+    objects, api = Objects(), Api()
+    objects.put(index())
+    api.faults = {"answers": Invalid("422: a policy denied it")}
+    writer = writer_of(api, objects, lambda _: all_of(objects))
+    async with running(writer):
+        writer.wake()
+        await until(lambda: len(api.asked) == 2)
+        assert api.written == []
+        api.faults.clear()
+        await until(lambda: len(api.written) == 1)
+
+
+async def test_who_does_not_lead_any_more_tells_nothing_of_what_it_had_still_to_tell() -> None:
+    api, leads = Api(), Leads()
+    kube: Any = api
+    leadership: Any = leads
+    events = Events(kube, leadership, "me")
+    events.announce(
+        News(Identity("SemanticCacheIndex", "default", "answers"), "u", "Ready", "n", warning=False)
+    )
+    leads.lost = True
+    with pytest.raises(LeadershipLost):
+        await events.run()
+    assert api.emitted == []
+
+
 async def test_a_status_that_hangs_keeps_no_other_waiting_and_is_written_once_it_can_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -199,7 +206,7 @@ async def test_a_status_that_hangs_keeps_no_other_waiting_and_is_written_once_it
     for name in (*names, "other"):
         objects.put(index(name=name))
     api.hangs = {name: asyncio.Event() for name in names}
-    writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects, **known), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    writer = writer_of(api, objects, lambda _: all_of(objects, **known))
     async with running(writer):
         writer.wake()
         await until(lambda: api.asked.count("other") == 1)
@@ -226,7 +233,7 @@ async def test_an_event_that_hangs_keeps_no_status_waiting(monkeypatch: pytest.M
         objects.put(index(name=f"{number}"))
     api.hears = False
     view = all_of(objects, publish_fault="it is too large")
-    writer = StatusWriter(api, objects, Leads(), lambda _: view, Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    writer = writer_of(api, objects, lambda _: view)
     async with running(writer):
         writer.wake()
         await until(lambda: len(api.written) == 20)
@@ -243,7 +250,7 @@ async def test_a_turn_is_told_once_although_nobody_heard_that_it_was_written(
     objects.put(index())
     api.answers_after_s = takes_s
     views = lambda _: all_of(objects, publish_fault="it is too large")  # noqa: E731 - it is given, not named
-    writer = StatusWriter(api, objects, Leads(), views, Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    writer = writer_of(api, objects, views)
     async with running(writer):
         writer.wake()
         await until(lambda: len(api.written) == 1)
@@ -262,7 +269,7 @@ async def test_who_changes_hundreds_keeps_nobody_in_another_namespace_waiting() 
         body = index(name=f"{number}")
         objects.put({**body, "metadata": {**body["metadata"], "namespace": "team-a"}})
     objects.put(index(name="other"))
-    writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    writer = writer_of(api, objects, lambda _: all_of(objects))
     await writer.write_changed()
     assert "other" in api.asked[:2]
 
@@ -274,7 +281,7 @@ async def test_a_kind_of_which_nothing_is_to_be_had_keeps_no_other_waiting() -> 
     metadata = {"name": "chat", "namespace": "default", "uid": "p", "resourceVersion": "1", "generation": 1}
     objects.put({**body, "metadata": metadata})
     api.faults = {"answers": Unanswered("429", 30.0)}
-    writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    writer = writer_of(api, objects, lambda _: all_of(objects))
     async with running(writer):
         writer.wake()
         await until(lambda: len(api.asked) == 2)
@@ -297,7 +304,7 @@ async def test_one_that_could_not_be_written_has_its_turn_although_thousands_cha
         views += 1
         return all_of(objects, store=StoreView(fault=f"it is away, as was seen {views} times"))
 
-    writer = StatusWriter(api, objects, Leads(), view, Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    writer = writer_of(api, objects, view)
     async with running(writer):
         writer.wake()
         await until(lambda: "failed" in api.asked)
@@ -313,7 +320,7 @@ async def test_once_one_that_failed_can_be_written_all_are_tried_at_once() -> No
     names = [f"{number}" for number in range(40)]
     for name in names:
         objects.put(index(name=name))
-    writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    writer = writer_of(api, objects, lambda _: all_of(objects))
     for held in objects:
         # All but one have failed so often that they would be tried in half a minute.
         for _ in range(1 if held.identity.name == "7" else 7):
@@ -328,7 +335,7 @@ async def test_an_api_server_that_had_no_time_is_asked_again_soon_however_long_i
     objects.put(index())
     (held,) = objects
     key = (held.identity, held.edition)
-    writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    writer = writer_of(api, objects, lambda _: all_of(objects))
     for fault, most_s in ((Unanswered("503"), 2.0), (KubeFault("500"), LONGEST_PAUSE_S)):
         for _ in range(9):
             writer._note(key, fault)
@@ -340,7 +347,7 @@ async def test_an_api_server_that_does_not_answer_is_not_asked_for_every_object(
     for number in range(50):
         objects.put(index(name=f"{number}"))
     api.faults = {f"{number}": Unanswered("ReadTimeout") for number in range(50)}
-    writer = StatusWriter(api, objects, Leads(), lambda _: all_of(objects), Metrics(), "me")  # type: ignore[arg-type]  # they stand in
+    writer = writer_of(api, objects, lambda _: all_of(objects))
     await writer.write_changed()
     assert len(api.asked) == 8
     await writer.write_changed()
@@ -408,14 +415,12 @@ def test_a_turn_is_told_once(
     assert len(_turned(conditions(before), conditions(now))) == told
 
 
-async def test_a_budget_alert_is_a_warning_although_its_condition_is_true() -> None:
-    objects, api = Objects(), Api()
+def test_a_budget_alert_is_a_warning_although_its_condition_is_true() -> None:
+    objects = Objects()
     objects.put(index())
     (held,) = objects
-    writer = StatusWriter(api, objects, Leads(), lambda _: None, Metrics(), "me")  # type: ignore[arg-type]  # they stand in
     for reason, warns in (("BudgetAlert", True), ("WithinBudget", False)):
         condition = Condition.model_construct(
             type=W, status=YES, observed_generation=1, last_transition_time="t", reason=reason, message="m"
         )
-        await writer._tell(held, condition)
-        assert api.emitted[-1].warning is warns
+        assert _news(held, condition).warning is warns

@@ -10,7 +10,7 @@ from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator.deletion import FINALIZER, Deletion
 from tollway_operator.errors import KubeFault, LeadershipLost, StoreFault
-from tollway_operator.kube import Moment
+from tollway_operator.events import News
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects
 from tollway_operator.redis_store import Walk, open_store
@@ -19,11 +19,11 @@ INDEX = compiled(Setup("http://a/v1", "http://b/v1").objects()).indexes["default
 
 
 class Kube:
-    """Takes the finalizers."""
+    """Takes the finalizers, and hears what is told."""
 
     def __init__(self) -> None:
         self.written: list[object] = []
-        self.told: list[Moment] = []
+        self.told: list[News] = []
         self.answers = asyncio.Event()
         self.answers.set()
 
@@ -32,8 +32,8 @@ class Kube:
         self.written.append(finalizers)
         return "2"
 
-    async def emit(self, moment: Moment) -> None:
-        self.told.append(moment)
+    def announce(self, news: News) -> None:
+        self.told.append(news)
 
 
 class Leads:
@@ -55,10 +55,26 @@ def index(spec: dict[str, object], finalizers: list[str], deleted: str = "") -> 
 
 async def test_an_index_is_held_before_anything_is_made_for_it_and_let_go_when_it_is_to_be_retained() -> None:
     kube = Kube()
-    deletion = Deletion(kube, None, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    deletion = Deletion(kube, None, Leads(), Metrics(), 60.0, kube)  # type: ignore[arg-type]  # stand-ins
     assert await deletion.hold(index({}, ["other"]))
     await deletion.settle(index({"deletionPolicy": "Retain"}, ["other", FINALIZER]), "")
     assert kube.written == [["other", FINALIZER], ["other"]]
+
+
+async def test_that_an_index_is_let_go_is_told_once_although_its_finalizer_takes_long_to_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tollway_operator.deletion._SOON_S", 0.02)
+    kube, held = Kube(), index({"deletionPolicy": "Archive"}, [FINALIZER], "2026-01-01T00:00:00Z")
+    kube.answers = asyncio.Event()
+    deletion = Deletion(kube, None, Leads(), Metrics(), 60.0, kube)  # type: ignore[arg-type]  # stand-ins
+    for _ in range(2):
+        with pytest.raises(KubeFault):
+            await deletion.settle(held, "")
+    kube.answers.set()
+    await asyncio.sleep(0.02)
+    assert await deletion.settle(held, "")
+    assert [each.reason for each in kube.told] == ["Abandoned"]
 
 
 async def test_a_finalizer_that_takes_long_to_write_is_waited_for_a_moment_and_written_once(
@@ -67,7 +83,7 @@ async def test_a_finalizer_that_takes_long_to_write_is_waited_for_a_moment_and_w
     monkeypatch.setattr("tollway_operator.deletion._SOON_S", 0.02)
     kube, held = Kube(), index({}, [])
     kube.answers = asyncio.Event()
-    deletion = Deletion(kube, None, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    deletion = Deletion(kube, None, Leads(), Metrics(), 60.0, kube)  # type: ignore[arg-type]  # stand-ins
     for _ in range(3):
         with pytest.raises(KubeFault):
             await deletion.hold(held)
@@ -80,7 +96,7 @@ async def test_a_finalizer_that_takes_long_to_write_is_waited_for_a_moment_and_w
 
 async def test_what_becomes_of_an_index_whose_spec_is_not_understood_is_left_to_a_person() -> None:
     kube = Kube()
-    deletion = Deletion(kube, None, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    deletion = Deletion(kube, None, Leads(), Metrics(), 60.0, kube)  # type: ignore[arg-type]  # stand-ins
     newer: dict[str, object] = {"deletionPolicy": "Archive"}
     await deletion.settle(index(newer, [FINALIZER]), "")
     assert not kube.written, "it stays as it is"
@@ -106,7 +122,7 @@ async def test_an_index_waits_for_a_redis_that_is_away_for_as_long_as_it_should_
     deleted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kube = Kube()
-    deletion = Deletion(kube, Away(), Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    deletion = Deletion(kube, Away(), Leads(), Metrics(), 60.0, kube)  # type: ignore[arg-type]  # stand-ins
     held = index({}, [FINALIZER], deleted)
     for now in (1_000.0, 1_059.0):
         monkeypatch.setattr("tollway_operator.deletion.monotonic", lambda now=now: now)
@@ -121,7 +137,8 @@ async def test_an_index_waits_for_a_redis_that_is_away_for_as_long_as_it_should_
 
 async def test_a_redis_that_does_not_answer_is_asked_once_in_a_run_however_many_wait_for_it() -> None:
     away, held = Away(), index({}, [FINALIZER], "2026-01-01T00:00:00Z")
-    deletion = Deletion(Kube(), away, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    kube = Kube()
+    deletion = Deletion(kube, away, Leads(), Metrics(), 60.0, kube)  # type: ignore[arg-type]  # stand-ins
     for run in (1, 2):
         deletion.begin_run("")
         for _ in range(20):
@@ -144,7 +161,7 @@ async def test_only_who_leads_deletes(cache_redis: EmbeddedRedis, later: int, le
             client.hset(wire.entry_key(partition, "e"), "body", "x")
             client.hset(wire.vector_key(INDEX.version, partition, "e"), "partition", partition)
             assert await store.claim(later)
-            deletion = Deletion(kube, store, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+            deletion = Deletion(kube, store, Leads(), Metrics(), 60.0, kube)  # type: ignore[arg-type]  # stand-ins
             if later > Leads().fence():
                 with pytest.raises(LeadershipLost):
                     await deletion.settle(held, why_in_use="")
@@ -172,7 +189,7 @@ async def test_a_redis_that_is_full_and_evicts_nothing_gets_room_by_deleting_an_
                 client.config_set("maxmemory", 1_000_000)
                 with pytest.raises(redis.exceptions.OutOfMemoryError):
                     client.set("any", "x")
-                deletion = Deletion(kube, store, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+                deletion = Deletion(kube, store, Leads(), Metrics(), 60.0, kube)  # type: ignore[arg-type]  # stand-ins
                 await deletion.settle(held, why_in_use="")
             finally:
                 for name in ("maxmemory", "maxmemory-policy"):
@@ -263,7 +280,7 @@ async def test_what_is_deleted_already_is_not_looked_for_again_when_only_the_obj
             return await super().set_finalizers(_identity, _version, finalizers)
 
     kube, large = Refuses(), Large(turns=1)
-    deletion = Deletion(kube, large, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    deletion = Deletion(kube, large, Leads(), Metrics(), 60.0, kube)  # type: ignore[arg-type]  # stand-ins
     held = index({}, [FINALIZER], "2026-01-01T00:00:00Z")
     deletion.begin_run("")
     with pytest.raises(KubeFault):
@@ -276,7 +293,7 @@ async def test_what_is_deleted_already_is_not_looked_for_again_when_only_the_obj
 
 async def test_an_index_that_is_not_deleted_in_one_run_is_gone_on_with_in_the_next_after_all_others() -> None:
     kube, large = Kube(), Large()
-    deletion = Deletion(kube, large, Leads(), Metrics(), 60.0, "test")  # type: ignore[arg-type]  # stand-ins
+    deletion = Deletion(kube, large, Leads(), Metrics(), 60.0, kube)  # type: ignore[arg-type]  # stand-ins
     held, other = (index({}, [FINALIZER], "2026-01-01T00:00:00Z") for _ in range(2))
     other.uid = "other"
     deletion.begin_run("")
