@@ -22,7 +22,8 @@ from tollway_operator.objects import Objects
 
 log = logging.getLogger(__name__)
 
-_SOON_S: Final = 0.5
+_SOON_S: Final = 0.1  # from what a watch has told to a look
+_LATER_S: Final = 0.5  # where not everything has come in that time
 _AFTER_FAULT_S: Final = 1.0
 
 
@@ -107,11 +108,15 @@ class Watches:
 
     async def run(self) -> None:
         """Runs for the life of the process."""
+        # What is listed before the watches have begun would have to be listed again.
+        due_in_s, soon_s = _LATER_S, _SOON_S
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(await self.look()):
+                async with asyncio.timeout(due_in_s):
                     await self._begun_anew.wait()
-            await asyncio.sleep(_SOON_S)
+            await asyncio.sleep(soon_s)
+            due_in_s = await self.look()
+            soon_s = min(2 * soon_s, _LATER_S) if self._behind else _SOON_S
 
     async def look(self) -> float:
         """At the kinds that are due, each by itself: one that cannot be listed after pauses that grow, one that has

@@ -1,10 +1,12 @@
 """What is known of a watch while kinds are not defined."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from tests.dataplanes import manifest
+from tollway_api.inventory import SPEC_OF_KIND
 from tollway_operator.errors import Forbidden, KubeFault, NotFound
 from tollway_operator.lasting import LASTS_S
 from tollway_operator.namespaces import Namespaces
@@ -58,6 +60,19 @@ class Operator:
     async def look(self) -> set[str]:
         """The kinds that agree."""
         return {kind for kind in self.watches.ages_s if await self.watches._agrees(kind)}
+
+
+async def test_what_the_watches_tell_as_they_begin_is_listed_once() -> None:
+    operator, heard = Operator(), asyncio.Event()
+    operator.watches._on_news = heard.set
+    running = asyncio.create_task(operator.watches.run())
+    await asyncio.sleep(0)
+    operator.watch(*SPEC_OF_KIND)
+    operator.watches.began_anew()
+    await heard.wait()
+    running.cancel()
+    assert operator.watches.complete
+    assert sorted(operator.kube.listed) == sorted(SPEC_OF_KIND)
 
 
 async def test_a_watch_that_tells_nothing_goes_stale_also_while_another_kind_is_not_defined(
