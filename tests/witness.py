@@ -22,7 +22,7 @@ from tollway_api.inventory import RawObject, SecretKey
 from tollway_api.meta import API_VERSION, GROUP, VERSION, Identity
 from tollway_api.snapshot import Snapshot
 
-_WATCH_S: Final = 4
+_WATCH_S: Final = 25  # less than the client waits for a line
 _PAUSE_S: Final = 0.2
 Object = tuple[str, str, str]  # kind, namespace, name
 See = Callable[[dict[str, Any]], None]
@@ -160,5 +160,6 @@ def witnessing(server: ApiServer) -> Iterator[Witness]:
         yield witness
     finally:
         witness.stop()
+        server.stop_all()  # which ends the watches; nobody needs it any more
         for thread in threads:
             thread.join()
