@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -27,11 +28,36 @@ _LOADED = multiprocessing.get_context("forkserver")
 _LOADED.set_forkserver_preload(["tests.preloaded"])
 
 
+def load_for_all() -> str:
+    """Loads here what processes are forked from; where other processes of the test run find it."""
+    server = forkserver._forkserver
+    server.ensure_running()
+    return str(server._forkserver_address)  # type: ignore[attr-defined]  # multiprocessing shares it with nobody
+
+
+def fork_from(address: str) -> None:
+    """From what another process of the test run has loaded, instead of loading it again."""
+    server = forkserver._forkserver
+    server.ensure_running = lambda: None  # type: ignore[method-assign]  # it runs
+    server._forkserver_address = address  # type: ignore[attr-defined]  # multiprocessing shares it with nobody
+    # It lives as long as who began it, for which it is given something to hold on to.
+    server._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # type: ignore[attr-defined]  # see above
+
+
 def free_port() -> int:
     """On loopback; random, so that what was chosen and is not listened at yet is hardly chosen again."""
+    (port,) = free_ports(1)
+    return port
+
+
+def free_ports(count: int) -> list[int]:
+    """The same, and each of them another one."""
+    found: list[int] = []
     for port in random.sample(_PORTS, 100):
         with contextlib.suppress(ListenError), listen(Address("127.0.0.1", port)):
-            return port
+            found.append(port)
+        if len(found) == count:
+            return found
     raise OSError(f"no port is free between {_PORTS.start} and {_PORTS.stop}")
 
 
