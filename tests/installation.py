@@ -50,7 +50,9 @@ from tollway_dataplane.settings import read_tokens
 
 NAMESPACE = "tollway-system"
 MANIFESTS = Path(__file__).parents[1] / "deploy" / "manifests"
-WATCHING = str(MANIFESTS / "rbac-namespace.yaml")
+WATCHING = "rbac-namespace.yaml"
+SNAPSHOT = f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-snapshot"
+MERGE = {"content-type": "application/merge-patch+json"}
 LABELS = {"app.kubernetes.io/name": "tollway", "app.kubernetes.io/component": "dataplane"}
 PLURALS = {definition.kind: definition.plural for definition in DEFINITIONS}
 
@@ -101,25 +103,32 @@ class Installation:
     def apply(self, *objects: Mapping[str, Any]) -> None:
         for each in objects:
             metadata, kind = each["metadata"], each["kind"]
-            within = f"namespaces/{metadata.get('namespace', 'default')}"
-            plural = PLURALS.get(kind)
-            base = f"/apis/tollway.dev/v1alpha1/{within}/{plural}" if plural else f"/api/v1/{within}/secrets"
-            if not plural and kind != "Secret":
+            if kind not in {*PLURALS, "Secret"}:
                 self.kubectl.apply(each)
                 continue
             body = dict(each)
             if texts := body.pop("stringData", None):
                 body["data"] = {key: base64.b64encode(text.encode()).decode() for key, text in texts.items()}
-            _apply_as_kubectl(self.admin, f"{base}/{metadata['name']}", body)
+            url = _url(kind, metadata["name"], metadata.get("namespace", "default"))
+            _apply_as_kubectl(self.admin, url, body)
 
     def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
-        url = f"/apis/tollway.dev/v1alpha1/namespaces/{namespace}/{PLURALS[kind]}/{name}"
-        reply = self.admin.get(url)
+        reply = self.admin.get(_url(kind, name, namespace))
         return dict(reply.json()) if reply.is_success else {}
 
-    def delete(self, kind: str, name: str) -> None:
-        url = f"/apis/tollway.dev/v1alpha1/namespaces/default/{PLURALS[kind]}/{name}"
-        assert self.admin.delete(url).is_success
+    def delete(self, kind: str, name: str, namespace: str = "default") -> None:
+        reply = self.admin.delete(_url(kind, name, namespace))
+        assert reply.is_success, reply.text
+
+    def delete_and_wait(self, kind: str, name: str, namespace: str = "default") -> None:
+        """As `kubectl delete`, which ends when it is gone."""
+        self.delete(kind, name, namespace)
+        gone = _url(kind, name, namespace)
+        wait_for(lambda: self.admin.get(gone).status_code == httpx.codes.NOT_FOUND, f"{name} is gone", 30)
+
+    def patch(self, url: str, body: Mapping[str, Any]) -> None:
+        reply = self.admin.patch(url, content=json.dumps(body), headers=MERGE)
+        assert reply.is_success, reply.text
 
     def condition(self, kind: str, name: str, type_: str, namespace: str = "default") -> dict[str, Any]:
         """One that speaks of the newest generation; empty when there is none yet."""
@@ -149,7 +158,7 @@ class Installation:
         return found
 
     def head(self) -> Head | None:
-        reply = self.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-snapshot")
+        reply = self.admin.get(SNAPSHOT)
         return parts.decode_head(_data(reply.json())[parts.HEAD]) if reply.is_success else None
 
     def mount(self, folder: Path) -> None:
@@ -162,17 +171,15 @@ class Installation:
 
     def snapshot(self) -> dict[str, bytes]:
         """The first of its Secrets, as it stands."""
-        return _data(self.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-snapshot").json())
+        return _data(self.admin.get(SNAPSHOT).json())
 
     def fix_snapshot(self) -> None:
         """So that it may be read and deleted, and not written."""
-        self.kubectl("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", '{"immutable": true}')
+        self.patch(SNAPSHOT, {"immutable": True})
 
     def write_snapshot(self, data: Mapping[str, bytes]) -> None:
         """What nobody should do by hand."""
-        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-        patch = json.dumps({"data": encoded})
-        self.kubectl("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", patch)
+        self.patch(SNAPSHOT, {"data": {key: base64.b64encode(value).decode() for key, value in data.items()}})
 
     @contextlib.contextmanager
     def operator(
@@ -290,25 +297,21 @@ class Installation:
             "podIPs": [{"ip": address}],
             "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
         }
-        reply = self.admin.patch(
-            f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/status",
-            content=json.dumps({"status": status}),
-            headers={"content-type": "application/merge-patch+json"},
-        )
-        assert reply.is_success, reply.text
+        self.patch(f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/status", {"status": status})
 
     def take(self, role: str, rules: Callable[[Mapping[str, Any]], bool]) -> None:
         """Such rules of a role of the operator's, "clusterrole" or "role", until `prepare` gives them back."""
-        named = (role, "-n", NAMESPACE, "tollway-operator")
-        standing = json.loads(self.kubectl("get", *named, "-o", "json"))["rules"]
+        within = f"namespaces/{NAMESPACE}/" if role == "role" else ""
+        url = f"/apis/rbac.authorization.k8s.io/v1/{within}{role}s/tollway-operator"
+        standing = self.admin.get(url).raise_for_status().json()["rules"]
         left = [rule for rule in standing if not rules(rule)]
         assert left != standing
-        self.kubectl("patch", *named, "--type=merge", "-p", json.dumps({"rules": left}))
+        self.patch(url, {"rules": left})
 
     def expire_lease(self) -> None:
         """As if it had run out, which takes a quarter of a minute."""
-        patch = '{"spec": {"holderIdentity": ""}}'
-        self.kubectl("patch", "lease", "-n", NAMESPACE, "tollway-operator", "--type=merge", "-p", patch)
+        url = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/tollway-operator"
+        self.patch(url, {"spec": {"holderIdentity": ""}})
 
     def prepare(self) -> None:
         """Gives back what a test has taken."""
@@ -317,39 +320,34 @@ class Installation:
     @contextlib.contextmanager
     def listed_namespaces(self, *namespaces: str) -> Iterator[None]:
         """The operator may see these alone, and those that it is let watch after."""
-        self.kubectl("delete", "-f", str(MANIFESTS / "rbac-cluster.yaml"))
-        self.kubectl("apply", "-f", str(MANIFESTS / "rbac-listed.yaml"))
+        _withdraw_file(self.admin, "rbac-cluster.yaml")
+        _apply_file(self.admin, "rbac-listed.yaml")
         for namespace in namespaces:
             self.let_watch(namespace)
         try:
             yield
         finally:
             while self._watched:
-                self.kubectl("delete", "-n", self._watched.pop(), "--ignore-not-found", "-f", WATCHING)
-            self.kubectl("delete", "-f", str(MANIFESTS / "rbac-listed.yaml"))
+                _withdraw_file(self.admin, WATCHING, self._watched.pop())
+            _withdraw_file(self.admin, "rbac-listed.yaml")
             self.prepare()
 
     def let_watch(self, namespace: str) -> None:
         self._watched.add(namespace)
-        self.kubectl("apply", "-n", namespace, "-f", WATCHING)
+        _apply_file(self.admin, WATCHING, namespace)
 
     def clear(self) -> None:
         """Back to nothing, for the next test."""
-        for plural in PLURALS.values():
+        for kind, plural in PLURALS.items():
             base = f"/apis/tollway.dev/v1alpha1/{plural}"
             for item in self.admin.get(base).json().get("items", []):
-                namespace, name = item["metadata"]["namespace"], item["metadata"]["name"]
-                url = f"/apis/tollway.dev/v1alpha1/namespaces/{namespace}/{plural}/{name}"
+                url = _url(kind, item["metadata"]["name"], item["metadata"]["namespace"])
                 if item["metadata"].get("finalizers"):
-                    self.admin.patch(
-                        url,
-                        content='{"metadata": {"finalizers": null}}',
-                        headers={"content-type": "application/merge-patch+json"},
-                    )
+                    self.admin.patch(url, content='{"metadata": {"finalizers": null}}', headers=MERGE)
                 self.admin.request("DELETE", url)
-        for kind in ("pods", "secrets"):
+        for plural in ("pods", "secrets"):
             self.admin.request(
-                "DELETE", f"/api/v1/namespaces/{NAMESPACE}/{kind}", params={"gracePeriodSeconds": "0"}
+                "DELETE", f"/api/v1/namespaces/{NAMESPACE}/{plural}", params={"gracePeriodSeconds": "0"}
             )
         self.admin.request("DELETE", "/api/v1/namespaces/default/secrets")
         self.admin.request("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases")
@@ -371,13 +369,37 @@ def prepare(admin: httpx.Client) -> None:
     """Tollway's namespace and roles."""
     admin.post("/api/v1/namespaces", json={"metadata": {"name": NAMESPACE}})
     for file in ("rbac.yaml", "rbac-cluster.yaml"):
-        for each in yaml.safe_load_all((MANIFESTS / file).read_text("utf-8")):
-            kind, metadata = each["kind"], each["metadata"]
-            base = "/api/v1" if each["apiVersion"] == "v1" else f"/apis/{each['apiVersion']}"
-            within = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-            _apply_as_kubectl(admin, f"{base}{within}/{kind.lower()}s/{metadata['name']}", each)
+        _apply_file(admin, file)
     accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"
     wait_for(lambda: admin.get(accounts).is_success, "the namespace is usable")
+
+
+def _url(kind: str, name: str, namespace: str) -> str:
+    group = "/apis/tollway.dev/v1alpha1" if kind in PLURALS else "/api/v1"
+    return f"{group}/namespaces/{namespace}/{PLURALS.get(kind, f'{kind.lower()}s')}/{name}"
+
+
+def _apply_file(admin: httpx.Client, file: str, namespace: str = "") -> None:
+    for url, each in _manifests(file, namespace):
+        _apply_as_kubectl(admin, url, each)
+
+
+def _withdraw_file(admin: httpx.Client, file: str, namespace: str = "") -> None:
+    """Also of a namespace that is gone."""
+    for url, _ in _manifests(file, namespace):
+        reply = admin.delete(url)
+        assert reply.is_success or reply.status_code == httpx.codes.NOT_FOUND, reply.text
+
+
+def _manifests(file: str, namespace: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What a file of ours says, and where that is. `namespace` is of what names none, and is in one."""
+    for each in yaml.safe_load_all((MANIFESTS / file).read_text("utf-8")):
+        kind, metadata = each["kind"], each["metadata"]
+        if namespace:
+            metadata.setdefault("namespace", namespace)
+        base = "/api/v1" if each["apiVersion"] == "v1" else f"/apis/{each['apiVersion']}"
+        within = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+        yield f"{base}{within}/{kind.lower()}s/{metadata['name']}", each
 
 
 def _apply_as_kubectl(admin: httpx.Client, url: str, body: Mapping[str, Any]) -> None:

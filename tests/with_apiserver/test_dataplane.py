@@ -125,7 +125,7 @@ def test_a_request_in_flight_leaves_nothing_in_an_index_that_was_deleted_meanwhi
             asking = Thread(target=lambda: slow.append(one.ask("What is a delta?")))
             asking.start()
             wait_for(lambda: cheap.total == 2, "the slow request is under way")
-            installation.kubectl("delete", "sci", "answers", "--timeout=20s")
+            installation.delete_and_wait("SemanticCacheIndex", "answers")
             assert asking.is_alive()
             asking.join()
             assert slow[0].status_code == 200

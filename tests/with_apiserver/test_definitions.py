@@ -59,7 +59,7 @@ def test_while_one_kind_is_not_defined_what_is_deleted_of_another_is_let_go(
         try:
             wait_for(lambda: undefined(operator) == {"RoutingPolicy"}, "it has heard")
             time.sleep(4)  # so long that kopf has ended if it does
-            installation.kubectl("delete", "sci", "answers", "--timeout=20s")
+            installation.delete_and_wait("SemanticCacheIndex", "answers")
         finally:
             apply_definitions(admin)
         installation.apply(*SETUP.objects())
@@ -89,7 +89,7 @@ def test_an_operator_without_our_kinds_publishes_nothing(
             assert readyz.status_code == 503
             assert readyz.text.endswith("; kubectl apply --server-side -f deploy/crds")
             # What is deleted of the others is not held for as long, and pods keep all else.
-            installation.kubectl("delete", "sci", "answers", "--timeout=20s")
+            installation.delete_and_wait("SemanticCacheIndex", "answers")
             running = late.live.current().snapshot
             assert (running.indexes, set(running.tenants)) == ({}, {"acme", "beta"})
             assert [policy.cache for policy in running.policies] == [None]

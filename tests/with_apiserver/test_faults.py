@@ -68,8 +68,9 @@ def test_killed_at_any_step_its_successor_converges_and_nothing_is_left_twice(
             with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
                 wanted = wire.index_name(compiled(SETUP.objects()).indexes["default/answers"].version)
                 assert client.execute_command("FT._LIST") == [wanted.encode()]
-            secrets = installation.kubectl("get", "secrets", "-n", NAMESPACE, "-o", "name").split()
-            assert secrets == ["secret/tollway-admin-token", "secret/tollway-snapshot"]
+            secrets = installation.admin.get(f"/api/v1/namespaces/{NAMESPACE}/secrets").json()["items"]
+            names = [each["metadata"]["name"] for each in secrets]
+            assert names == ["tollway-admin-token", "tollway-snapshot"]
             assert installation.get("SemanticCacheIndex", "answers")["metadata"]["finalizers"] == [
                 "tollway.dev/remembered-answers"
             ]
@@ -93,7 +94,7 @@ def test_killed_while_it_deletes_an_index_its_successor_leaves_nothing_behind(
             client.hset(wire.vector_key(index.version, partition, "e"), "partition", partition)
         client.hset(wire.reembedding_keys(index.version.name)[0], "done", "7")
         client.hset(wire.served_key(index.id, "req-1"), "entry", "e")
-        installation.kubectl("delete", "sci", "answers", "--wait=false")
+        installation.delete("SemanticCacheIndex", "answers")
         monkeypatch.setenv("FAULT_POINT", point)
         with installation.operator("op-2", "tests.faulty_operator") as victim:
             assert victim.process.process.wait(20) == -9
@@ -176,7 +177,7 @@ def test_a_providers_key_that_is_deleted_and_put_back_is_missed_and_used_again(
         installation.apply(*setup.objects())
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         assert key(pod) == "sk-first"
-        installation.kubectl("delete", "secret", "provider")
+        installation.delete("Secret", "provider")
         missing = installation.until("RoutingPolicy", "chat", "ResolvedRefs", "MissingSecret")
         assert "no Secret 'provider' in namespace 'default'; create it" in missing["message"]
         assert installation.condition("RoutingPolicy", "chat", "Accepted")["status"] == "True"
@@ -219,7 +220,7 @@ def test_a_role_that_loses_secrets_takes_nothing_from_anybody_and_is_named_to_wh
             assert installation.condition("TenantBudget", "acme", "Ready")["status"] == "True"
         # One that was never able to read them goes on from what was published, and from no more than that: a key that
         # another Secret held is not taken for the one that is named now.
-        installation.kubectl("delete", "tb", "beta")
+        installation.delete("TenantBudget", "beta")
         swapped = {"apiKeys": [{"secretRef": {"name": "beta-new"}}]}
         installation.apply(secret("beta-new", "new-key"), manifest("TenantBudget", "beta", swapped))
         same = {"apiKeys": [{"secretRef": {"name": "acme"}}], "alertThresholdPercent": 70}
@@ -305,7 +306,7 @@ def test_what_stood_is_gone_and_secrets_may_not_be_read_so_nothing_takes_its_pla
             installation.until_ready()
         forbid_secrets(installation)
         before = pod.revision
-        installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-snapshot")
+        installation.delete("Secret", "tollway-snapshot", NAMESPACE)
         with installation.operator():
             installation.apply(*EDITED.objects())
             said = installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
@@ -365,7 +366,7 @@ def test_an_operator_that_was_cut_off_catches_up_with_what_changed(installation:
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
             way.cut()
             installation.apply(*EDITED.objects())
-            installation.kubectl("delete", "tb", "beta")
+            installation.delete("TenantBudget", "beta")
             time.sleep(3)
             way.restore()
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
@@ -390,7 +391,7 @@ def test_one_that_was_cut_off_for_so_long_that_it_is_told_410_catches_up_too(
         leader.process.stop(signal.SIGKILL)
         way.cut()
         installation.apply(*EDITED.objects())
-        installation.kubectl("delete", "tb", "beta")
+        installation.delete("TenantBudget", "beta")
         forget(installation, seen)
         way.restore()
         # Nobody says what was deleted: there is only a new list, without it.
@@ -444,9 +445,8 @@ def busy(installation: Installation) -> Iterator[None]:
         },
     }
     installation.apply(level, schema)
-    wait_for(
-        lambda: "Found" in installation.kubectl("get", "flowschema", "one-seat", "-o", "yaml"), "it is known"
-    )
+    known = f"/apis/{flow_control}/flowschemas/one-seat"
+    wait_for(lambda: "Found" in installation.admin.get(known).text, "it is known")
     place = urlsplit(installation.server.url)
     context = ssl.create_default_context(cafile=str(installation.server.ca))
     token = installation.token("tollway-operator")

@@ -88,7 +88,7 @@ def test_a_mistake_in_one_object_is_its_own_and_mending_it_is_enough(installatio
 
         installation.apply(secret("absent", "a-key-at-last"))
         installation.until("TenantBudget", "keyless", "Ready", "Ready")
-        installation.kubectl("delete", "secret", "absent")
+        installation.delete("Secret", "absent")
         installation.until("TenantBudget", "keyless", "ResolvedRefs", "MissingSecret")
         installation.apply(secret("absent", "another-key"))
         installation.until("TenantBudget", "keyless", "Ready", "Ready")
@@ -118,7 +118,7 @@ def test_deleting_adding_again_renaming_and_editing_twice_all_end_right(installa
         renamed = manifest("TenantBudget", "gamma", {"apiKeys": [{"secretRef": {"name": "beta"}}]})
         installation.apply(renamed)
         installation.until("TenantBudget", "gamma", "Accepted", "Conflict")
-        installation.kubectl("delete", "tb", "beta")
+        installation.delete("TenantBudget", "beta")
         installation.until("TenantBudget", "gamma", "Ready", "Ready")
 
         for words in (10, 20, 30):
@@ -210,7 +210,7 @@ def test_a_snapshot_that_somebody_damages_is_refused_and_made_good(
         before, head = pod.revision, installation.head()
         assert head is not None
         if damage == "deleted":
-            installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-snapshot")
+            installation.delete("Secret", "tollway-snapshot", NAMESPACE)
         else:
             patch = '{"data": {"part": "bm90aGluZyBvZiB0aGUga2luZA=="}}'
             installation.kubectl("patch", "secret", "-n", NAMESPACE, "tollway-snapshot", "-p", patch)

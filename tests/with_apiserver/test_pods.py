@@ -158,7 +158,7 @@ def test_an_index_that_is_deleted_while_pods_are_not_known_is_kept_until_they_ar
         try:
             with installation.operator("op-2", resync_s="60") as operator:
                 wait_for(lambda: operator.logged("leads"), "it leads", 20)
-                installation.kubectl("delete", "sci", "answers", "--wait=false")
+                installation.delete("SemanticCacheIndex", "answers")
                 wait_for(lambda: operator.logged("published"), "it is not in the newest snapshot")
                 time.sleep(3)
                 assert pod.live.current().snapshot.indexes, "the pod still runs it"

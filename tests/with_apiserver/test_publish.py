@@ -52,7 +52,7 @@ def test_a_snapshot_that_may_not_be_written_is_told_to_whoever_waits_for_it(
         said = installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
         assert "immutable" in said["message"]
         assert installation.condition("TenantBudget", "acme", "Ready")["status"] == "True"
-        installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-snapshot")
+        installation.delete("Secret", "tollway-snapshot", NAMESPACE)
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
 
 
@@ -101,7 +101,7 @@ def test_what_does_not_depend_on_a_snapshot_goes_on_where_none_can_be_published(
         installation.until("RoutingPolicy", "chat", "Programmed", "NotPublished")
         way.restore()
         installation.until("SemanticCacheIndex", "answers", "IndexReady", "IndexReady")
-        installation.kubectl("delete", "sci", "more", "--wait=false")
+        installation.delete("SemanticCacheIndex", "more")
         installation.kubectl("annotate", "sci", "more", "tollway.dev/abandon=true")
         wait_for(lambda: not installation.get("SemanticCacheIndex", "more"), "it is let go", 30)
         told = installation.kubectl("get", "events", "--field-selector", "reason=Abandoned")
@@ -162,7 +162,7 @@ def test_where_what_stands_is_unknown_and_nothing_can_be_published_nobody_is_sai
             installation.until("SemanticCacheIndex", "answers", "Programmed", "PublicationUnknown")
             assert installation.get("RoutingPolicy", "chat")["status"]["dataPlane"]["revision"] == revision
             assert installation.get("SemanticCacheIndex", "answers")["status"]["activeVersion"]
-            installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-snapshot")
+            installation.delete("Secret", "tollway-snapshot", NAMESPACE)
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
 
 
@@ -233,7 +233,7 @@ async def test_parts_are_emptied_although_somebody_has_deleted_one_of_them(
     installation: Installation, kube: Kube
 ) -> None:
     await Publisher(kube, NAMESPACE).publish(large(0), 1)
-    installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-snapshot-a-1")
+    installation.delete("Secret", "tollway-snapshot-a-1", NAMESPACE)
     for _ in range(2):
         await Publisher(kube, NAMESPACE).publish(b"small", 1)
     assert not (await kube.secret(NAMESPACE, "tollway-snapshot-a-2")).data[parts.FIRST_PART]

@@ -34,7 +34,7 @@ def test_where_no_token_can_be_made_statuses_say_that_pods_cannot_be_asked(
         installation.apply(*SETUP.objects())
         said = installation.until("RoutingPolicy", "chat", "Programmed", "DataPlaneUnknown")
         assert "cannot be asked without a token" in said["message"]
-        installation.kubectl("delete", "secret", "-n", NAMESPACE, "tollway-admin-token")
+        installation.delete("Secret", "tollway-admin-token", NAMESPACE)
         installation.until_ready()
 
 
@@ -185,7 +185,7 @@ def test_roles_grant_what_is_used_and_no_more(
         for priority in (3, 4):
             installation.apply(*SETUP.but(policy={"priority": priority}).objects())
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
-        installation.kubectl("delete", "sci", "answers", "--timeout=30s")
+        installation.delete_and_wait("SemanticCacheIndex", "answers")
         wait_for(lambda: not pod.live.current().snapshot.indexes, "the index is gone")
         for account in ("tollway-operator", "tollway-dataplane"):
             may = granted(installation, account)

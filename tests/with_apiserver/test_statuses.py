@@ -176,7 +176,7 @@ def test_a_redis_without_vector_search_is_said_and_costs_the_index_alone(install
         installation.until("RoutingPolicy", "chat", "Ready", "Ready")
         with redis.Redis("127.0.0.1", port=installation.cache.port) as client:
             client.hset(wire.entry_key(wire.index_tag("default/answers") + "0" * 24, "e"), "body", "x")
-            installation.kubectl("delete", "sci", "answers", "--timeout=30s")
+            installation.delete_and_wait("SemanticCacheIndex", "answers")
             assert client.keys("tollway:1:[ev]*") == []
 
 
@@ -351,7 +351,7 @@ def test_a_foreign_index_under_our_name_is_left_alone_and_another_version_made(
                 assert pod.live.current().snapshot.indexes["default/answers"].version.name == beside, (
                     "and so it stays"
                 )
-                installation.kubectl("delete", "sci", "answers", "--timeout=30s")
+                installation.delete_and_wait("SemanticCacheIndex", "answers")
                 left = client.execute_command("FT._LIST")
                 assert left == [wire.index_name(version).encode()], "what is not ours stays"
 
@@ -465,7 +465,7 @@ def test_a_retained_index_is_let_go_at_once_and_found_again(installation: Instal
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
         assert "finalizers" not in installation.get("SemanticCacheIndex", "answers")["metadata"]
         remember(installation, client)
-        installation.kubectl("delete", "sci", "answers", "--timeout=30s")
+        installation.delete_and_wait("SemanticCacheIndex", "answers")
         assert len(client.execute_command("FT._LIST")) == 1
         installation.apply(*setup.objects())
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
@@ -485,7 +485,7 @@ def test_deletion_waits_for_redis_until_it_is_told_not_to(
         installation.apply(*SETUP.objects())
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
         fault_redis.kill()
-        installation.kubectl("delete", "sci", "answers", "--wait=false")
+        installation.delete("SemanticCacheIndex", "answers")
         wait_for(lambda: bool(installation.get("SemanticCacheIndex", "answers")), "it is held")
         # Nobody else waits for it, not even to hear what is wrong.
         wrong = manifest("RoutingPolicy", "wrong", {"models": [{"name": "a", "model": "no-such-model"}]})
@@ -516,7 +516,7 @@ def test_deletion_gives_up_on_a_redis_that_is_gone_for_good(
         installation.apply(*SETUP.objects())
         installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
         fault_redis.kill()
-        installation.kubectl("delete", "sci", "answers", "--timeout=30s")
+        installation.delete_and_wait("SemanticCacheIndex", "answers")
 
 
 def test_metrics_and_probes_say_what_goes_on(installation: Installation) -> None:
