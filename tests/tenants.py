@@ -1,8 +1,12 @@
 """Tenants for tests of the ledger."""
 
+from dataclasses import replace
+
 from tollway_api.meta import ModelName, TenantName
-from tollway_api.snapshot import Limit, OnExceeded, Tenant
+from tollway_api.snapshot import Limit, OnExceeded, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import AUTO, ExceededAction, LedgerUnavailable
+
+_REJECT = OnExceeded(ExceededAction.REJECT, "no", None)
 
 
 def tenant(*limits: Limit, name: str = "acme") -> Tenant:
@@ -12,7 +16,19 @@ def tenant(*limits: Limit, name: str = "acme") -> Tenant:
         key_digests={},
         limits=limits,
         alert_threshold_percent=80,
-        on_exceeded=OnExceeded(ExceededAction.REJECT, "no", None),
+        on_exceeded=_REJECT,
         preferred_model=ModelName(AUTO),
         on_ledger_unavailable=LedgerUnavailable.DENY,
     )
+
+
+def shared(account: str, *limits: Limit) -> SharedBudget:
+    namespace, _, name = account.partition("/")
+    return SharedBudget(namespace, name, limits, 80, _REJECT)
+
+
+def sharing(one: Tenant, *budgets: SharedBudget) -> Tenant:
+    """The tenant with their limits behind its own, as a data plane counts it."""
+    snapshot = Snapshot("default", shared={each.id: each for each in budgets})
+    more = [limit for each in budgets for limit in snapshot.limits_of(each.id)]
+    return replace(one, limits=(*one.limits, *more), shared=tuple(each.id for each in budgets))

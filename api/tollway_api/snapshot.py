@@ -6,6 +6,7 @@ snapshot is a secret; API keys are in it as digests only.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -30,7 +31,7 @@ from tollway_api.tenant_budget import CalendarPeriod, ExceededAction, LedgerUnav
 _KeyT = TypeVar("_KeyT", bound=str)
 _ValueT = TypeVar("_ValueT")
 
-SCHEMA_VERSION: Final = 2  # raised whenever an older version cannot read what is encoded
+SCHEMA_VERSION: Final = 3  # raised whenever an older version cannot read what is encoded
 
 # Integer scales: a USD limit counts nano-USD; a price is pico-USD per token.
 NANO_PER_USD: Final = 10**9
@@ -147,6 +148,11 @@ class Limit:
     amount: int  # nano-USD, tokens or requests
     window: Rolling | Calendar
 
+    @property
+    def title(self) -> str:
+        """What callers and metrics call it: the name alone of a tenant's own, with its budget's of a shared one."""
+        return self.name
+
 
 @dataclass(frozen=True, slots=True)
 class OnExceeded:
@@ -164,7 +170,34 @@ class Tenant:
     alert_threshold_percent: int
     on_exceeded: OnExceeded
     preferred_model: ModelName  # or "auto"
-    on_ledger_unavailable: LedgerUnavailable
+    on_ledger_unavailable: LedgerUnavailable  # the strictest word of all budgets that count its requests
+    shared: tuple[str, ...] = ()  # keys of Snapshot.shared: the budgets that count its requests as well
+
+
+@dataclass(frozen=True, slots=True)
+class SharedBudget:
+    """Counts the requests of several tenants together."""
+
+    namespace: str
+    name: str
+    limits: tuple[Limit, ...]
+    alert_threshold_percent: int
+    on_exceeded: OnExceeded
+
+    @property
+    def id(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLimit(Limit):
+    """A limit of a shared budget, as it stands among those of a tenant. Never encoded: `Snapshot.shared` is."""
+
+    budget: SharedBudget
+
+    @property
+    def title(self) -> str:
+        return f"{self.budget.id}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +290,24 @@ class Snapshot:
     installation_namespace: str
     schema_version: int = SCHEMA_VERSION
     tenants: dict[TenantName, Tenant] = field(default_factory=dict)
+    shared: dict[str, SharedBudget] = field(default_factory=dict)
     policies: tuple[Policy, ...] = ()  # the one to prefer first
     indexes: dict[str, Index] = field(default_factory=dict)
     # Indexes that are left out for a mistake, as they were run last, but for their keys. Nobody asks or writes them;
     # once they are mended they go on from there.
     left_out: dict[str, Index] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
+
+    def covered(self) -> Mapping[str, int]:
+        """How many tenants share a budget, by its id."""
+        return Counter(budget_id for tenant in self.tenants.values() for budget_id in tenant.shared)
+
+    def limits_of(self, budget_id: str) -> tuple[SharedLimit, ...]:
+        """Of a shared budget."""
+        budget = self.shared[budget_id]
+        return tuple(
+            SharedLimit(each.name, each.unit, each.amount, each.window, budget) for each in budget.limits
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +328,7 @@ def encode(snapshot: Snapshot) -> bytes:
         replace(
             snapshot,
             tenants=_by_key(snapshot.tenants),
+            shared=_by_key(snapshot.shared),
             policies=tuple(replace(policy, models=_by_key(policy.models)) for policy in snapshot.policies),
             indexes=_by_key(snapshot.indexes),
             left_out=_by_key(snapshot.left_out),

@@ -3,8 +3,8 @@ bounds and the operator reports by them, so the two never disagree. Amounts are 
 """
 
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -87,31 +87,45 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """What the ledger has recorded of a tenant, as it stands in Redis; `ledger.lua` says how."""
+class Holds:
+    """What is held in all accounts, by what the ledger calls the sums, at one time of its clock."""
 
-    spent: Mapping[bytes, bytes]
-    holds: Mapping[bytes, bytes]
-    expired: Collection[bytes]  # ids of holds that count no more, though the ledger has not yet removed them
+    now_ms: int
+    sums: Mapping[bytes, bytes]
+    given_back: Mapping[bytes, Sequence[bytes]]  # of which the ledger has not taken this out yet
+
+    @classmethod
+    def read(cls, now_ms: int, recorded: Mapping[bytes, bytes], expired: Iterable[bytes]) -> "Holds":
+        """From what stands in Redis; `ledger.lua` says how. `expired` are ids of holds that count no more."""
+        given_back = defaultdict[bytes, list[bytes]](list)
+        for hold in expired:
+            for part in recorded.get(hold, b"").split():
+                name, _, amount = part.rpartition(b"=")
+                given_back[b"=" + name].append(amount)
+        return cls(now_ms, recorded, given_back)
+
+    def of(self, account: str, limit: Limit) -> int:
+        """Raises ValueError where somebody has damaged it."""
+        name = wire.sum_of(account, limit).encode()
+        return _count(self.sums.get(name, b"0")) - sum(map(_count, self.given_back.get(name, ())))
 
 
-def usage_of(limits: Iterable[Limit], account: Account, now_ms: int) -> list[Usage]:
-    """Reads an account as the ledger's script does. Raises ValueError where somebody has damaged it."""
-    now = datetime.fromtimestamp(now_ms / 1_000, UTC)
+def usage_of(
+    account: str, limits: Iterable[Limit], recorded: Mapping[bytes, bytes], holds: Holds
+) -> list[Usage]:
+    """Reads what is recorded as spent in an account as the ledger's script does. Raises ValueError where somebody has
+    damaged it.
+    """
+    now_ms, now = holds.now_ms, datetime.fromtimestamp(holds.now_ms / 1_000, UTC)
     spent = []
-    for field, amount in account.spent.items():
+    for field, amount in recorded.items():
         name, _, start = field.rpartition(b"|")
         spent.append((name, _count(start), _count(amount)))
-    given_back = Counter[bytes]()
-    for hold in account.expired:
-        for part in account.holds.get(hold, b"").split():
-            name, _, amount = part.rpartition(b"=")
-            given_back[name] += _count(amount)
     found = []
     for limit in limits:
         bounds, counted_as = window_bounds(limit, now), wire.counted_as(limit).encode()
         used = sum(amount for of, start, amount in spent if of == counted_as and bounds.counts(start, now_ms))
-        held = _count(account.holds.get(b"=" + counted_as, b"0")) - given_back[counted_as]
+        held = holds.of(account, limit)
         if used + held > _MOST:
             raise ValueError(f"{counted_as!r} amounts to more than can be counted")
         found.append(Usage(limit, used, max(0, held), bounds.end_ms))

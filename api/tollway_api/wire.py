@@ -1,8 +1,8 @@
 """What both planes must agree on outside the snapshot: the names of Redis keys, indexes and limits, and how an API
 key becomes a digest. Every key carries the schema version, so that a later layout never meets this one.
 
-All keys of one cache partition carry one hash tag, and so do all ledger keys of one tenant: a Redis Cluster
-keeps each group on one shard.
+All keys of one cache partition carry one hash tag: a Redis Cluster keeps them on one shard. So do all keys of the
+ledger, because a request may count in several accounts at once.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from tollway_api.error_control import SLICES
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import Accuracy, Index, IndexVersion, Limit
+from tollway_api.snapshot import Accuracy, Index, IndexVersion, Limit, SharedLimit
 
 _PREFIX: Final = "tollway:1"
 # The field of a vector's document with what tells words apart. Its number changes with how words are found or encoded.
@@ -237,22 +237,44 @@ def served_key(index_id: str, request_id: str) -> str:
     return f"{label_prefix(index_id)}served:{request_id}"
 
 
-class LedgerKeys(NamedTuple):
-    """Where a tenant's account stands; `ledger.lua` says what is there."""
+_LEDGER: Final = f"{_PREFIX}:{{ledger}}"
 
-    spent: str
+
+class LedgerKeys(NamedTuple):
+    """Where the ledger has what; `ledger.lua` says how. Holds are in one place for all accounts, so that those whose
+    process is gone come back by whatever is asked next.
+    """
+
     holds: str
     expiry: str
-    finished: str
+    finished: str  # of a tenant
+    spent: str  # of an account
 
 
-def ledger_keys(tenant: TenantName) -> LedgerKeys:
-    base = f"{_PREFIX}:ledger:{{{tenant}}}"
-    return LedgerKeys(*(f"{base}:{name}" for name in LedgerKeys._fields))
+def ledger_keys(account: str) -> LedgerKeys:
+    """An account is a tenant's, under its name, or a shared budget's, under its id, which has a `/` as no name has."""
+    return LedgerKeys(
+        f"{_LEDGER}:holds", f"{_LEDGER}:expiry", f"{_LEDGER}:finished:{account}", f"{_LEDGER}:spent:{account}"
+    )
+
+
+def account_of(tenant: TenantName, limit: Limit) -> str:
+    """Where what a tenant uses of a limit is counted."""
+    return limit.budget.id if isinstance(limit, SharedLimit) else tenant
+
+
+def held_as(tenant: TenantName, hold_id: str) -> str:
+    """What the ledger calls a hold, which is only known by its id within a tenant."""
+    return f"{tenant}/{hold_id}"
 
 
 def counted_as(limit: Limit) -> str:
-    """What the ledger calls a limit: its unit belongs to it, so that dollars spent never pass for tokens. It has no
-    space, no `|` and no `=`, which the ledger puts between names and amounts.
+    """What the ledger calls a limit within its account: its unit belongs to it, so that dollars spent never pass for
+    tokens. It has no space, no `|` and no `=`, which the ledger puts between names and amounts.
     """
     return f"{limit.name}:{limit.unit}"
+
+
+def sum_of(account: str, limit: Limit) -> str:
+    """What the ledger calls the sum of all that is held of a limit."""
+    return f"={account}:{counted_as(limit)}"

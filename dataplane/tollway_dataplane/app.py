@@ -193,6 +193,7 @@ def _loading(litellm: LiteLLMUpstream, embedders: Embedders, tokenizers: Tiktoke
         if any(model.protocol is Protocol.LITELLM for model in models):
             await litellm.load()
         limits = [limit for tenant in snapshot.tenants.values() for limit in tenant.limits]
+        limits += [limit for budget in snapshot.shared.values() for limit in budget.limits]
         if any(limit.unit is not Unit.REQUESTS for limit in limits):
             await tokenizers.load(models)
 

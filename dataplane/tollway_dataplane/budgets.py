@@ -4,16 +4,18 @@ Tenants without limits never wait for the ledger.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from tollway_api.snapshot import Model, Tenant
+from tollway_api.snapshot import Limit, Model, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
+from tollway_api.wire import account_of
 from tollway_dataplane.core.budgeting import (
     STEP_TOKENS,
     Denied,
     amounts,
+    on_exceeded,
     room_for,
     tokens_that_fit,
     tokens_that_fit_after,
@@ -56,7 +58,7 @@ class Hold:
     held: Usage
     most: int  # tokens of the answer that it may come to
     standing: bool
-    money_only: bool
+    waived: Collection[str]  # accounts that have run out, of which only money counts
     tight: str = ""  # the limit of which the worst case is not plenty
     cut: str = ""  # why the answer was ended
     cut_by: str = ""  # the limit, where it was one
@@ -76,7 +78,7 @@ class Hold:
 
 class Exceeded(Exception):  # noqa: N818 - control flow between two stages, caught by the caller of `hold`
     def __init__(self, denied: Denied) -> None:
-        super().__init__(denied.limit.name)
+        super().__init__(denied.limit.title)
         self.denied = denied
 
 
@@ -95,15 +97,17 @@ class Budgets:
         self._ledger = ledger
         self._accounting = accounting
 
-    async def hold(self, hold_id: str, tenant: Tenant, model: Model, need: Need, *, money_only: bool) -> Hold:
-        """Reserves the worst case, or less where that is not plenty. `money_only` is for degraded requests: tokens and
-        requests have run out, but money must still fit.
+    async def hold(
+        self, hold_id: str, tenant: Tenant, model: Model, need: Need, waived: Collection[str] = ()
+    ) -> Hold:
+        """Reserves the worst case, or less where that is not plenty. `waived` is for degraded requests: of these
+        accounts tokens and requests have run out, but money must still fit.
 
         Raises Exceeded, or Refusal 503 when the ledger is away and the tenant's budget says Deny.
         """
         worst = need.worst
         most = worst.completion_tokens
-        hold = Hold(hold_id, tenant, model, worst, worst, most, bool(tenant.limits), money_only)
+        hold = Hold(hold_id, tenant, model, worst, worst, most, bool(tenant.limits), waived)
         if not tenant.limits:
             return hold
         try:
@@ -132,7 +136,7 @@ class Budgets:
             raise Exceeded(scarce)  # of which it takes one, and there is none
         begin, most = await need.slice(), hold.worst.completion_tokens
         prompt = begin.prompt
-        hold.prompt, hold.tight = prompt.about, scarce.limit.name
+        hold.prompt, hold.tight = prompt.about, scarce.limit.title
         hold.held = Usage(prompt.most, min(begin.first, most), estimated=True)
         denied = await self._reserve(hold)
         if denied is not None:
@@ -171,7 +175,7 @@ class Budgets:
             hold.cut = _UNCOUNTABLE
             return False
         if denied is not None:
-            hold.cut, hold.cut_by = f"limit {denied.limit.name!r} is used up", denied.limit.name
+            hold.cut, hold.cut_by = f"limit {denied.limit.title!r} is used up", denied.limit.title
         return denied is None
 
     async def _extend(self, hold: Hold, completion_tokens: int) -> Denied | None:
@@ -203,19 +207,24 @@ class Budgets:
 
     def _amounts(self, hold: Hold, usage: Usage, requests: int) -> list[int]:
         counted = amounts(hold.tenant.limits, usage, hold.model.price, requests)
-        if not hold.money_only:
+        if not hold.waived:
             return counted
         pairs = zip(hold.tenant.limits, counted, strict=True)
-        return [amount if limit.unit is Unit.USD else 0 for limit, amount in pairs]
+        return [0 if self._is_waived(hold, limit) else amount for limit, amount in pairs]
+
+    @staticmethod
+    def _is_waived(hold: Hold, limit: Limit) -> bool:
+        return limit.unit is not Unit.USD and account_of(hold.tenant.name, limit) in hold.waived
 
 
 def refusal(tenant: Tenant, denied: Denied) -> Refusal:
-    """The polite 429: the tenant's own message, the limit's name, and when to come back, or that it is no use."""
-    message = f"{tenant.on_exceeded.message} (limit {denied.limit.name!r})"
+    """The polite 429: the budget's own message, the limit's name, and when to come back, or that it is no use."""
+    title = denied.limit.title
+    message = f"{on_exceeded(tenant, denied.limit).message} (limit {title!r})"
     if denied.asked > denied.limit.amount:
         message = (
-            f"this request alone could take more than limit {denied.limit.name!r} ever allows; "
+            f"this request alone could take more than limit {title!r} ever allows; "
             "send a smaller max_tokens or a shorter prompt"
         )
-    headers = {"retry-after": str(denied.retry_after_s), "x-tollway-limit": denied.limit.name}
+    headers = {"retry-after": str(denied.retry_after_s), "x-tollway-limit": title}
     return Refusal(429, RefusalCode.BUDGET_EXCEEDED, message, headers=headers)

@@ -3,7 +3,7 @@ story of a request, and it is bounded by the plan.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,9 +15,16 @@ from tollway_api.meta import ModelName
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Policy, Protocol, Tenant
 from tollway_api.tenant_budget import ExceededAction, Unit
+from tollway_api.wire import account_of
 from tollway_dataplane.budgets import Budgets, Exceeded, Hold, Need, Slice, refusal
 from tollway_dataplane.core.attempts import Attempt, bound_name, is_seen, next_attempts, plan
-from tollway_dataplane.core.budgeting import FEWEST_TOKENS, FEWEST_UNSEEN_TOKENS, FIRST_TOKENS, worst_case
+from tollway_dataplane.core.budgeting import (
+    FEWEST_TOKENS,
+    FEWEST_UNSEEN_TOKENS,
+    FIRST_TOKENS,
+    on_exceeded,
+    worst_case,
+)
 from tollway_dataplane.core.completions import is_whole, usage_of, written_in
 from tollway_dataplane.core.decision import RouteReason, Source
 from tollway_dataplane.core.facts import NO_USAGE, OUTPUT_LIMITS, ChatRequest, JsonObject, JsonValue, Usage
@@ -80,13 +87,14 @@ class Dispatch:
         fault: UpstreamFault | None = None
         key: str | None = None  # of the model that failed last
         made = 0
+        waived: set[str] = set()  # accounts whose budgets have sent the request to another model
         while attempts and clock() < deadline:
             attempt, *rest = attempts
             try:
-                hold = await self._hold(job, attempt, made)
+                hold = await self._hold(job, attempt, made, waived)
             except Exceeded as exceeded:
                 # A fallback that does not fit is passed over. Before any attempt the budget's own rule decides.
-                attempts = rest if made else self._degraded(job, exceeded)
+                attempts = rest if made else self._degraded(job, exceeded, waived)
                 continue
             made += 1
             job.record.fallbacks = made - 1
@@ -126,12 +134,11 @@ class Dispatch:
         record.cost_nano += nano
         record.estimated_nano += nano if usage.estimated else 0
 
-    async def _hold(self, job: Job, attempt: Attempt, made: int) -> Hold:
+    async def _hold(self, job: Job, attempt: Attempt, made: int, waived: Collection[str]) -> Hold:
         worst = worst_case(job.request, attempt.messages, attempt.model)
         need = Need(worst, partial(self._slice, job.request, attempt, worst))
-        degraded = job.record.source is Source.DEGRADED
         hold_id = f"{job.request.request_id}.{made}"
-        hold = await self._budgets.hold(hold_id, job.tenant, attempt.model, need, money_only=degraded)
+        hold = await self._budgets.hold(hold_id, job.tenant, attempt.model, need, waived)
         job.record.tight = hold.tight
         job.record.mark("hold")
         return hold
@@ -146,21 +153,22 @@ class Dispatch:
             return Slice(counted, first, fewest, grows=True)
         return Slice(counted, worst.completion_tokens, FEWEST_UNSEEN_TOKENS * request.choices)
 
-    def _degraded(self, job: Job, exceeded: Exceeded) -> list[Attempt]:
-        """What to try when the budget is used up: the tenant's fallback model, once."""
-        record, exceeding = job.record, job.tenant.on_exceeded
-        record.limit = exceeded.denied.limit.name
+    def _degraded(self, job: Job, exceeded: Exceeded, waived: set[str]) -> list[Attempt]:
+        """What to try when a budget is used up: its fallback model, once."""
+        record, limit = job.record, exceeded.denied.limit
+        record.limit = limit.title
+        exceeding, account = on_exceeded(job.tenant, limit), account_of(job.tenant.name, limit)
         model = job.policy.models.get(exceeding.model) if exceeding.model else None
-        again = record.source is Source.DEGRADED
         # What costs money must be in the way of a limit that counts it: nothing else would ever stop it.
         counts_money = any(limit.unit is Unit.USD for limit in job.tenant.limits)
         if (
             exceeding.action is ExceededAction.REJECT
             or model is None
-            or again
+            or account in waived
             or not (model.price == FREE or counts_money)
         ):
             raise refusal(job.tenant, exceeded.denied)
+        waived.add(account)
         record.source, record.route_reason = Source.DEGRADED, RouteReason.DEGRADED
         return [Attempt(model, job.request.messages)]
 

@@ -47,9 +47,9 @@ class EmbeddingService:
         worst = Usage(most_tokens_of_inputs(request.inputs), 0, estimated=True)
         need = Need(worst, partial(self._slice, request, model, worst))
         try:
-            hold = await self._budgets.hold(f"{request.request_id}.0", tenant, model, need, money_only=False)
+            hold = await self._budgets.hold(f"{request.request_id}.0", tenant, model, need)
         except Exceeded as exceeded:
-            record.limit = exceeded.denied.limit.name
+            record.limit = exceeded.denied.limit.title
             raise refusal(tenant, exceeded.denied) from exceeded
         fields = {**request.parameters, "input": request.inputs}
         call = UpstreamCall(model, Operation.EMBEDDINGS, fields, model.timeout_ms / 1_000)

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from tollway_api.error_control import Standing
 from tollway_api.messages import Lookups
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import NANO_PER_USD, Limit, Tenant
+from tollway_api.snapshot import NANO_PER_USD, Limit, SharedLimit, Tenant
 from tollway_dataplane.core.decision import CacheOutcome, outcome_of
 from tollway_dataplane.record import Record
 
@@ -234,19 +234,24 @@ class Utilization(Collector):
     """Told by the ledger twice a request and asked by Prometheus now and then, so the sums are made when asked."""
 
     def __init__(self) -> None:
-        self._latest: dict[TenantName, tuple[Sequence[Limit], Sequence[int]]] = {}
+        self._latest: dict[TenantName, tuple[Sequence[Limit], Sequence[int]]] = {}  # the newest last
 
     def observe(self, tenant: Tenant, taken: Sequence[int]) -> None:
         """`taken`: what is used and what is held of each limit, one after the other."""
+        self._latest.pop(tenant.name, None)
         self._latest[tenant.name] = tenant.limits, taken
 
     def collect(self) -> Iterator[Metric]:
         name, help_text = "ai_budget_utilization_ratio", "Used and held, as a share of the limit."
         family = GaugeMetricFamily(name, help_text, labels=["tenant", "limit"])
+        shares: dict[tuple[str, str], float] = {}
         for tenant, (limits, taken) in self._latest.copy().items():
             for limit, used, held in zip(limits, taken[::2], taken[1::2], strict=True):
-                share = (used + held) / limit.amount if limit.amount else 1.0
-                family.add_metric([tenant, limit.name], share)
+                # One of a shared budget is nobody's, and whoever called last has heard of it last.
+                owner = "" if isinstance(limit, SharedLimit) else tenant
+                shares[owner, limit.title] = (used + held) / limit.amount if limit.amount else 1.0
+        for labels, share in shares.items():
+            family.add_metric(labels, share)
         yield family
 
 

@@ -26,8 +26,8 @@ from tollway_api.error_control import Tally, tally_of
 from tollway_api.reembedding import FIELD as PROGRESS
 from tollway_api.reembedding import Progress
 from tollway_api.semantic_cache_index import VectorAlgorithm
-from tollway_api.snapshot import Accuracy, Index, IndexVersion, Tenant
-from tollway_api.windows import Account
+from tollway_api.snapshot import Accuracy, Index, IndexVersion
+from tollway_api.windows import Holds
 from tollway_operator.errors import StoreFault, StoreRefusal
 
 _DEADLINE_S: Final = 10.0
@@ -348,26 +348,30 @@ class RedisStore:
             claim = _WITHOUT_ROOM + _CLAIM
             return bool(await node.redis.eval(claim, 1, wire.FENCE_KEY, fence, wire.MOST_FENCE))
 
-    async def accounts(self, tenants: Sequence[Tenant]) -> tuple[int, list[Account | None]]:
-        """The ledger's time in milliseconds, and of each tenant what it recorded; None where somebody has put something
-        else there. Raises StoreFault.
-        """
-        async with self._faults("read what was spent"):
+    async def holds(self) -> Holds:
+        """What the ledger holds in all accounts. Raises StoreFault."""
+        async with self._faults("read what is held"):
             seconds, micros = await self._redis.time()
             now_ms = seconds * 1_000 + micros // 1_000
+            keys = wire.ledger_keys("")
             pipeline = self._redis.pipeline(transaction=False)
-            for tenant in tenants:
-                keys = wire.ledger_keys(tenant.name)
-                # First which have expired: one that is removed meanwhile is then in no sum either.
-                pipeline.zrangebyscore(keys.expiry, "-inf", now_ms)
-                pipeline.hgetall(keys.holds)
-                pipeline.hgetall(keys.spent)
-            # One tenant's account may be damaged in any way, and then it alone is not known.
+            # First which have expired: one that is removed meanwhile is then in no sum either.
+            pipeline.zrangebyscore(keys.expiry, "-inf", now_ms)
+            pipeline.hgetall(keys.holds)
+            expired, recorded = await pipeline.execute()
+        return Holds.read(now_ms, recorded, expired)
+
+    async def spent(self, accounts: Sequence[str]) -> list[Mapping[bytes, bytes] | None]:
+        """What the ledger has recorded of each; None where somebody has put something else there. Raises StoreFault."""
+        async with self._faults("read what was spent"):
+            pipeline = self._redis.pipeline(transaction=False)
+            for account in accounts:
+                pipeline.hgetall(wire.ledger_keys(account).spent)
+            # One account may be damaged in any way, and then it alone is not known.
             replies = await pipeline.execute(raise_on_error=False)
             if replies and all(isinstance(reply, ResponseError) for reply in replies):
                 raise replies[0]
-        parts = zip(replies[::3], replies[1::3], replies[2::3], strict=True)
-        return now_ms, [_account(*each) for each in parts]
+        return [None if isinstance(reply, ResponseError) else reply for reply in replies]
 
     async def tallies(self, index: Index, accuracy: Accuracy) -> list[Tally]:
         """Of an index's judged hits, of a window's time slices, the newest first. Raises StoreFault."""
@@ -533,11 +537,6 @@ def _together(one: IndexFacts, other: IndexFacts) -> IndexFacts:
     elif schema != other.schema:
         schema = replace(schema, algorithm="")  # as where somebody has died while it was made anew
     return IndexFacts(schema, one.entries + other.entries, one.memory_bytes + other.memory_bytes)
-
-
-def _account(expired: Any, holds: Any, spent: Any) -> Account | None:
-    damaged = any(isinstance(reply, ResponseError) for reply in (expired, holds, spent))
-    return None if damaged else Account(spent, holds, expired)
 
 
 def _schema(name: str, facts: Mapping[bytes, Any]) -> IndexSchema | None:

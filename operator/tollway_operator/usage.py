@@ -1,13 +1,12 @@
-"""What tenants have spent, read from the ledger now and then for the statuses; the data planes do the counting."""
+"""What is spent of each budget, read from the ledger now and then for the statuses; the data planes do the counting."""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from tollway_api.meta import TenantName
-from tollway_api.snapshot import Snapshot
+from tollway_api.snapshot import Limit, Snapshot
 from tollway_api.windows import Usage, usage_of
 from tollway_operator.errors import StoreFault
 from tollway_operator.redis_store import RedisStore
@@ -19,8 +18,8 @@ _SOON_S: Final = 0.1
 
 
 class UsageReader:
-    """`usage` by tenant, of those whose account makes sense, for the limits they had then; `fault` says why it is not
-    known of any.
+    """`usage` by account, of those that make sense, for the limits there were then; `fault` says why it is not known of
+    any.
     """
 
     def __init__(
@@ -32,12 +31,12 @@ class UsageReader:
         self._ledger = ledger
         self._every_s = every_s
         self._on_change = on_change
-        self.usage: dict[TenantName, list[Usage]] = {}
+        self.usage: dict[str, list[Usage]] = {}
         self.fault = ""
         self.has_read = False  # of what is compiled
 
     async def run(self, current: Callable[[], Snapshot | None]) -> None:
-        """Runs for the life of the process, over the tenants of the current snapshot."""
+        """Runs for the life of the process, over the budgets of the current snapshot."""
         while True:
             snapshot = current()
             if snapshot is None:
@@ -55,15 +54,20 @@ class UsageReader:
                 self._on_change()
             await asyncio.sleep(self._every_s)
 
-    async def _read(self, snapshot: Snapshot) -> dict[TenantName, list[Usage]]:
-        tenants = [each for each in snapshot.tenants.values() if each.limits]
-        found: dict[TenantName, list[Usage]] = {}
-        for start in range(0, len(tenants), _AT_ONCE):
-            some = tenants[start : start + _AT_ONCE]
-            now_ms, accounts = await self._ledger.accounts(some)
-            for tenant, account in zip(some, accounts, strict=True):
-                if account is not None:
+    async def _read(self, snapshot: Snapshot) -> dict[str, list[Usage]]:
+        budgets: list[tuple[str, Sequence[Limit]]] = [
+            *((each.name, each.limits) for each in snapshot.tenants.values() if each.limits),
+            *((each.id, each.limits) for each in snapshot.shared.values()),
+        ]
+        found: dict[str, list[Usage]] = {}
+        # Before what is spent: what is settled in between is then shown twice for a moment, and never not at all.
+        holds = await self._ledger.holds()
+        for start in range(0, len(budgets), _AT_ONCE):
+            some = budgets[start : start + _AT_ONCE]
+            spent = await self._ledger.spent([account for account, _ in some])
+            for (account, limits), recorded in zip(some, spent, strict=True):
+                if recorded is not None:
                     with suppress(ValueError):
-                        found[tenant.name] = usage_of(tenant.limits, account, now_ms)
+                        found[account] = usage_of(account, limits, recorded, holds)
             await asyncio.sleep(0)
         return found

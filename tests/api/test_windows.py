@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tollway_api.snapshot import Calendar, Limit, Rolling
 from tollway_api.tenant_budget import CalendarPeriod, Unit
-from tollway_api.windows import Account, Usage, usage_of, window_bounds
+from tollway_api.windows import Holds, Usage, usage_of, window_bounds
 
 BERLIN = "Europe/Berlin"
 
@@ -91,13 +91,21 @@ NOW = 1_000 * MINUTE + 5
 ROLLING = limit(Rolling(60 * MINUTE))
 
 
-def account(
-    spent: Mapping[str, int | str], holds: Mapping[str, int | str] | None = None, *expired: str
-) -> Account:
+Recorded = tuple[dict[bytes, bytes], Holds]
+
+
+def recorded(
+    spent: Mapping[str, int | str],
+    holds: Mapping[str, int | str] | None = None,
+    *expired: str,
+    now_ms: int = NOW,
+) -> Recorded:
+    """What is spent in one account, and what is held in all."""
+
     def stored(each: Mapping[str, int | str]) -> dict[bytes, bytes]:
         return {name.encode(): str(value).encode() for name, value in each.items()}
 
-    return Account(stored(spent), stored(holds or {}), [each.encode() for each in expired])
+    return stored(spent), Holds.read(now_ms, stored(holds or {}), [each.encode() for each in expired])
 
 
 def test_usage_is_what_the_ledger_counts_within_the_window() -> None:
@@ -108,38 +116,45 @@ def test_usage_is_what_the_ledger_counts_within_the_window() -> None:
         f"xx:USD|{999 * MINUTE}": 60,
         f"x:Tokens|{999 * MINUTE}": 70,
     }
-    recorded = account(spent, {"=x:USD": 7, "=xx:USD": 8, "=x:Tokens": 9})
-    assert usage_of([ROLLING], recorded, NOW) == [Usage(ROLLING, 7, 7, 0)]
+    holds: dict[str, int | str] = {"=a:x:USD": 7, "=a:xx:USD": 8, "=a:x:Tokens": 9, "=b:x:USD": 10}
+    assert usage_of("a", [ROLLING], *recorded(spent, holds)) == [Usage(ROLLING, 7, 7, 0)]
 
 
 def test_a_hold_whose_time_has_run_out_is_held_no_more() -> None:
-    holds: dict[str, int | str] = {"a": "x:USD=5 y:Tokens=9", "b": "x:USD=2", "=x:USD": 7, "=y:Tokens": 9}
-    assert usage_of([ROLLING], account({}, holds, "a", "freed meanwhile"), NOW) == [Usage(ROLLING, 0, 2, 0)]
+    holds: dict[str, int | str] = {
+        "a/1": "a:x:USD=5 team/all:x:USD=5",
+        "a/2": "a:x:USD=2 team/all:x:USD=2",
+        "=a:x:USD": 7,
+        "=team/all:x:USD": 7,
+    }
+    for account in ("a", "team/all"):
+        found = usage_of(account, [ROLLING], *recorded({}, holds, "a/1", "freed meanwhile"))
+        assert found == [Usage(ROLLING, 0, 2, 0)]
 
 
 DAMAGED = {
-    "a time that is no number": account({"x:USD|soon": 5}),
-    "a time before all times": account({"x:USD|-1": 5}),
-    "no time": account({"x:USD": 5}),
-    "an amount that is no number": account({f"x:USD|{NOW}": "a lot"}),
-    "a negative amount": account({f"x:USD|{NOW}": -5}),
-    "a large amount": account({f"x:USD|{NOW}": 2**63}),
-    "a monstrous amount": account({f"x:USD|{NOW}": "9" * 5_000}),
-    "a large sum": account({f"x:USD|{NOW}": 2**52, f"x:USD|{NOW - 1}": 2**52, f"x:USD|{NOW - 2}": 1}),
-    "a negative sum of holds": account({}, {"=x:USD": -1}),
-    "a dead hold of no number": account({}, {"=x:USD": 7, "a": "x:USD=all"}, "a"),
+    "a time that is no number": recorded({"x:USD|soon": 5}),
+    "a time before all times": recorded({"x:USD|-1": 5}),
+    "no time": recorded({"x:USD": 5}),
+    "an amount that is no number": recorded({f"x:USD|{NOW}": "a lot"}),
+    "a negative amount": recorded({f"x:USD|{NOW}": -5}),
+    "a large amount": recorded({f"x:USD|{NOW}": 2**63}),
+    "a monstrous amount": recorded({f"x:USD|{NOW}": "9" * 5_000}),
+    "a large sum": recorded({f"x:USD|{NOW}": 2**52, f"x:USD|{NOW - 1}": 2**52, f"x:USD|{NOW - 2}": 1}),
+    "a negative sum of holds": recorded({}, {"=a:x:USD": -1}),
+    "a dead hold of no number": recorded({}, {"=a:x:USD": 7, "a/1": "a:x:USD=all"}, "a/1"),
 }
 
 
 @pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED)
-def test_what_the_ledger_cannot_have_counted_is_an_error(damaged: Account) -> None:
+def test_what_the_ledger_cannot_have_counted_is_an_error(damaged: Recorded) -> None:
     with pytest.raises(ValueError, match="count"):
-        usage_of([ROLLING], damaged, NOW)
+        usage_of("a", [ROLLING], *damaged)
 
 
 def test_usage_of_a_calendar_window_says_when_it_ends() -> None:
     now_ms = int(moment("2026-03-10T12:30").timestamp() * 1_000)
     start, before = now_ms - 30 * 60_000, now_ms - 90 * 60_000
     hourly = limit(Calendar(CalendarPeriod.HOUR, "UTC"))
-    recorded = account({f"x:USD|{start}": 3, f"x:USD|{before}": 4})
-    assert usage_of([hourly], recorded, now_ms) == [Usage(hourly, 3, 0, start + 3_600_000)]
+    of_today = recorded({f"x:USD|{start}": 3, f"x:USD|{before}": 4}, now_ms=now_ms)
+    assert usage_of("a", [hourly], *of_today) == [Usage(hourly, 3, 0, start + 3_600_000)]

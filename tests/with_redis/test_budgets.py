@@ -109,9 +109,9 @@ async def test_money_is_held_at_its_worst_and_settled_to_what_was_used(
     assert isinstance(usage, dict)
     expected = usage["prompt_tokens"] * 150 + usage["completion_tokens"] * 600
     async with Redis.from_url(ledger_redis.url) as redis:
-        spent = await redis.hgetall("tollway:1:ledger:{acme}:spent")
+        spent = await redis.hgetall("tollway:1:{ledger}:spent:acme")
         assert [int(value) for value in spent.values()] == [expected]
-        assert await redis.exists("tollway:1:ledger:{acme}:holds", "tollway:1:ledger:{acme}:expiry") == 0
+        assert await redis.exists("tollway:1:{ledger}:holds", "tollway:1:{ledger}:expiry") == 0
 
 
 async def test_a_request_that_no_budget_of_its_limit_could_pay_is_refused_before_it_is_sent(
@@ -183,7 +183,7 @@ async def test_two_data_planes_never_overspend_one_limit_together(
     assert sorted(statuses) == [200] * 50 + [429] * 150
     assert cheap.total == 50
     async with Redis.from_url(ledger_redis.url) as redis:
-        spent = await redis.hgetall("tollway:1:ledger:{acme}:spent")
+        spent = await redis.hgetall("tollway:1:{ledger}:spent:acme")
         assert [int(value) for value in spent.values()] == [50]
 
 
@@ -211,7 +211,7 @@ async def test_two_hundred_requests_at_once_never_spend_more_money_than_there_is
     # This provider writes a whole answer at once, also what is not paid for any more.
     assert used["prompt"] * 150 + used["completion"] * 600 <= 10 * worst + 1.001e9 * overshot
     async with Redis.from_url(ledger_redis.url) as redis:
-        spent = sum(map(int, (await redis.hgetall("tollway:1:ledger:{acme}:spent")).values()))
+        spent = sum(map(int, (await redis.hgetall("tollway:1:{ledger}:spent:acme")).values()))
     assert 9.5 * worst <= spent <= 10 * worst + 1.001e9 * overshot
 
 

@@ -132,7 +132,7 @@ async def test_of_what_is_finished_the_latest_and_the_last_minutes_are_remembere
     for number in range(150):
         await ledger.settle(acme, f"r{number}", [1])
     assert await redis.zcard(finished) == 150
-    await redis.zadd(finished, {f"r{number}": 1 for number in range(150)})
+    await redis.zadd(finished, {f"acme/r{number}": 1 for number in range(150)})
     for number in range(10):
         await ledger.settle(acme, f"s{number}", [1])
     assert await redis.zcard(finished) == 100
@@ -155,7 +155,7 @@ async def test_amounts_stay_exact_up_to_the_largest_budget(ledger: RedisLedger, 
     await ledger.settle(acme, "a", [most - 1])
     assert await ledger.hold(acme, "b", [2]) is not None
     assert await ledger.hold(acme, "b", [1]) is None
-    assert int(await redis.hget("tollway:1:ledger:{acme}:holds", "=one:Tokens") or 0) == 1
+    assert int(await redis.hget("tollway:1:{ledger}:holds", "=acme:one:Tokens") or 0) == 1
 
 
 async def test_a_hold_whose_pod_is_gone_comes_back_by_itself(
@@ -200,12 +200,12 @@ async def test_a_hold_whose_caller_left_while_it_was_made_is_freed_at_once(redis
         return Slice(Counted(100, 100))
 
     need = Need(Usage(100, 0), begin)
-    holding = asyncio.create_task(budgets.hold("left", acme, model, need, money_only=False))
+    holding = asyncio.create_task(budgets.hold("left", acme, model, need))
     await asyncio.sleep(0)  # it is on its way to Redis
     holding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await holding
-    await budgets.hold("next", acme, model, need, money_only=False)
+    await budgets.hold("next", acme, model, need)
 
 
 class Exploding:

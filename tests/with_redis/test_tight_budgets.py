@@ -47,12 +47,12 @@ def slow() -> Iterator[Provider]:
 async def spent(ledger: EmbeddedRedis) -> float:
     """By acme, in USD."""
     async with Redis.from_url(ledger.url) as redis:
-        return sum(map(int, (await redis.hgetall("tollway:1:ledger:{acme}:spent")).values())) / 1e9
+        return sum(map(int, (await redis.hgetall("tollway:1:{ledger}:spent:acme")).values())) / 1e9
 
 
 async def held(ledger: EmbeddedRedis) -> int:
     async with Redis.from_url(ledger.url) as redis:
-        return int(await redis.exists("tollway:1:ledger:{acme}:holds"))
+        return int(await redis.exists("tollway:1:{ledger}:holds"))
 
 
 async def logged(gateway: Running, count: int) -> list[dict[str, object]]:

@@ -55,9 +55,9 @@ async def test_a_hold_that_the_ledger_would_give_back_is_not_shown(reader: Usage
     await ledger.hold(acme, "dead", [5])
     await until(lambda: shown(reader, ACME) == [(0, 7)])
     keys = wire.ledger_keys(ACME)
-    await redis.zadd(keys.expiry, {"dead": 1})
+    await redis.zadd(keys.expiry, {wire.held_as(ACME, "dead"): 1})
     await until(lambda: shown(reader, ACME) == [(0, 2)])
-    assert await redis.hexists(keys.holds, "dead"), "the next request removes it"
+    assert await redis.hexists(keys.holds, wire.held_as(ACME, "dead")), "the next request removes it"
     await ledger.hold(acme, "next", [1])
     await until(lambda: shown(reader, ACME) == [(0, 3)])
 

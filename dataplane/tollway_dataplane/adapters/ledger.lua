@@ -1,14 +1,19 @@
--- The ledger: one atomic decision over all limits of one tenant. Redis's clock is the only clock. A <limit> is what
--- `counted_as` in wire.py calls it. Whatever is asked twice for one id changes nothing the second time, so a caller
--- who has not heard the reply may ask again.
+-- The ledger: one atomic decision over all limits that count a tenant's request, in its own account and in those of
+-- budgets that it shares. Redis's clock is the only clock. A <limit> is what `counted_as` in wire.py calls it, an
+-- <account> what `account_of` does. Whatever is asked twice for one id changes nothing the second time, so a caller who
+-- has not heard the reply may ask again.
 --
--- KEYS  1 spent     hash  "<limit>|<bucket start ms>" -> amount used
---       2 holds     hash  "<id>" -> "<limit>=<amount> ...";  "=<limit>" -> sum of all standing holds
---       3 expiry    zset  "<id>" -> when its hold comes back by itself (ms)
---       4 finished  zset  "<id>" -> when it was settled or released (ms), for a while
+-- Holds of all accounts are in one place, so that those whose process is gone come back to every account they were in
+-- by whatever is asked next, of whichever tenant.
+--
+-- KEYS  1 holds     hash  "<id>" -> "<account>:<limit>=<amount> ...";  "=<account>:<limit>" -> sum of standing holds
+--       2 expiry    zset  "<id>" -> when its hold comes back by itself (ms)
+--       3 finished  zset  "<id>" -> when it was settled or released (ms), for a while; the tenant's
+--       4 …  spent  hash  "<limit>|<bucket start ms>" -> amount used; one per account
 -- ARGV  1 operation: hold | extend | settle | release | read    2 id    3 life of a hold (ms)
 --       4 amounts, one per limit: held in all, used in all; nothing where it is released or read
---       5 limits, six words each: name, most allowed, bucket ms (0: calendar), window ms, calendar start and end ms
+--       5 limits, eight words each: which of the accounts from 1, its name, the limit's name, most allowed, bucket ms
+--         (0: calendar), window ms, calendar start and end ms
 --       6 room that must be there for a hold, one per limit; nothing: as much as it asks for
 --
 -- hold and extend are one thing: the id holds these amounts from now on, or as much as before where a limit has no
@@ -18,7 +23,7 @@
 --   {"ok", now, used, held, used, held, ...}         one pair per limit
 --   {"denied", now, limit number from 1, used, held, retry after ms}
 --   {"clock", now}                                   a calendar window given does not contain now: ask again
-local spent, holds, expiry, finished = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local holds, expiry, finished = KEYS[1], KEYS[2], KEYS[3]
 local operation, id, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -36,24 +41,25 @@ end
 
 local amounts, rooms = numbers(ARGV[4]), numbers(ARGV[6])
 
-local limits, longest = {}, 0
-for name, most, bucket, window, from, till in
-    string.gmatch(ARGV[5], '(%S+) (%d+) (%d+) (%d+) (%d+) (%d+)') do
+local limits, longest = {}, {}
+for number, account, name, most, bucket, window, from, till in
+    string.gmatch(ARGV[5], '(%d+) (%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)') do
   local limit = {
-    name = name, amount = amounts[#limits + 1] or 0, most = tonumber(most), bucket = tonumber(bucket),
-    window = tonumber(window), from = tonumber(from), till = tonumber(till),
+    spent = KEYS[3 + number], name = name, full = account .. ':' .. name, amount = amounts[#limits + 1] or 0,
+    most = tonumber(most), bucket = tonumber(bucket), window = tonumber(window), from = tonumber(from),
+    till = tonumber(till),
   }
   if limit.bucket == 0 and (now < limit.from or now >= limit.till) then
     return {'clock', now}
   end
   limits[#limits + 1] = limit
-  longest = math.max(longest, limit.window + limit.bucket)
+  longest[limit.spent] = math.max(longest[limit.spent] or 0, limit.window + limit.bucket)
 end
 
 -- Integers to text without an exponent, whatever their size.
 local function text(number) return string.format('%.0f', number) end
 
--- What an id holds, by limit.
+-- What an id holds, by account and limit.
 local function holding(of)
   local found = {}
   for name, amount in string.gmatch(redis.call('HGET', holds, of) or '', '(%S+)=(%d+)') do
@@ -72,15 +78,19 @@ local function free(of)
   redis.call('ZREM', expiry, of)
 end
 
--- Holds whose request never came back return here, a bounded number at a time.
+-- Holds whose request never came back return here, whosever they are, a bounded number at a time.
 for _, of in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', text(now), 'LIMIT', 0, EXPIRED_AT_ONCE)) do
   free(of)
 end
 
+local recorded = {}  -- by account; read once what is settled now is in it
+
 -- What is used within a limit's window, and the buckets it is in.
-local function used(limit, fields)
+local function used(limit)
   local sum, buckets = 0, {}
   local prefix = limit.name .. '|'
+  local fields = recorded[limit.spent] or redis.call('HGETALL', limit.spent)
+  recorded[limit.spent] = fields
   for i = 1, #fields, 2 do
     if string.sub(fields[i], 1, #prefix) == prefix then
       local start, amount = tonumber(string.sub(fields[i], #prefix + 1)), tonumber(fields[i + 1])
@@ -91,14 +101,14 @@ local function used(limit, fields)
         sum = sum + amount
         buckets[#buckets + 1] = {start = start, amount = amount}
       elseif start + limit.bucket + limit.window < now then
-        redis.call('HDEL', spent, fields[i])
+        redis.call('HDEL', limit.spent, fields[i])
       end
     end
   end
   return sum, buckets
 end
 
-local function held(limit) return tonumber(redis.call('HGET', holds, '=' .. limit.name) or 0) end
+local function held(limit) return tonumber(redis.call('HGET', holds, '=' .. limit.full) or 0) end
 
 -- When enough of the window has passed for the amount to fit.
 local function retry_after(limit, missing, buckets)
@@ -119,7 +129,7 @@ if (operation == 'settle' or operation == 'release') and not is_finished then
     if limit.amount > 0 then
       local start = limit.from
       if limit.bucket > 0 then start = now - now % limit.bucket end
-      redis.call('HINCRBY', spent, limit.name .. '|' .. text(start), text(limit.amount))
+      redis.call('HINCRBY', limit.spent, limit.name .. '|' .. text(start), text(limit.amount))
     end
   end
   redis.call('ZADD', finished, text(now), id)
@@ -133,13 +143,12 @@ end
 
 local standing, is_asked = {}, (operation == 'hold' or operation == 'extend') and not is_finished
 if is_asked then standing = holding(id) end
-local fields = redis.call('HGETALL', spent)
 local reply, missing = {'ok', now}, {}
 for i, limit in ipairs(limits) do
-  local sum, buckets = used(limit, fields)
+  local sum, buckets = used(limit)
   local all = held(limit)
   if is_asked then
-    local more = limit.amount - (standing[limit.name] or 0)
+    local more = limit.amount - (standing[limit.full] or 0)
     -- Asking for nothing more always fits: a free model answers although the limit is used up.
     if more > 0 and sum + all + math.max(more, rooms[i] or 0) > limit.most then
       local wait = 1000  -- only other requests' holds are in the way, and they last seconds
@@ -158,17 +167,17 @@ end
 if is_asked then
   for i, limit in ipairs(limits) do
     if missing[i] > 0 then
-      standing[limit.name] = limit.amount
-      add(limit.name, missing[i])
+      standing[limit.full] = limit.amount
+      add(limit.full, missing[i])
     end
   end
   local packed = {}
   for name, amount in pairs(standing) do packed[#packed + 1] = name .. '=' .. text(amount) end
   redis.call('HSET', holds, id, table.concat(packed, ' '))
   redis.call('ZADD', expiry, text(now + life), id)
-  redis.call('PEXPIRE', holds, life * 2)
-  redis.call('PEXPIRE', expiry, life * 2)
+  redis.call('PEXPIRE', holds, life + DAY_MS)
+  redis.call('PEXPIRE', expiry, life + DAY_MS)
 end
 -- Kept a day longer than the longest window, so that a limit can be edited without forgetting.
-if #limits > 0 then redis.call('PEXPIRE', spent, text(longest + DAY_MS)) end
+for spent, window in pairs(longest) do redis.call('PEXPIRE', spent, text(window + DAY_MS)) end
 return reply

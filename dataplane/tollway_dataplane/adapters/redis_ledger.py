@@ -1,4 +1,4 @@
-"""Counts what tenants spend, in Redis, by one atomic script over all limits of a tenant. See `ledger.lua`."""
+"""Counts what tenants spend, in Redis, by one atomic script over all limits that count a request. See `ledger.lua`."""
 
 import asyncio
 import time
@@ -160,17 +160,17 @@ class RedisLedger:
         what = f"{asked.operation} for tenant {tenant.name}"
         # Twice at most: the first answer of a pod whose clock is off tells it the ledger's time.
         for _ in range(2):
+            windows = self._windows_of(tenant, now_ms)
             words: list[str | int] = [
                 asked.operation,
-                asked.hold_id,
+                wire.held_as(tenant.name, asked.hold_id),
                 HOLD_LIFE_MS,
                 " ".join(map(str, asked.amounts)),
-                self._windows_of(tenant, now_ms).words,
+                windows.words,
                 " ".join(map(str, asked.room)),
             ]
-            keys = wire.ledger_keys(tenant.name)
             try:
-                reply = await self._script.run([*keys, *words], keys=len(keys))
+                reply = await self._script.run([*windows.keys, *words], keys=len(windows.keys))
             except REDIS_ERRORS as exc:
                 raise LedgerFault(f"{what}: {type(exc).__name__}") from exc
             status, now_ms, *values = cast("list[Any]", reply)
@@ -188,9 +188,10 @@ class RedisLedger:
 
 @dataclass(frozen=True, slots=True)
 class _Windows:
-    """A tenant's limits as text, valid from `start_ms` to `end_ms`."""
+    """A tenant's limits as text, valid from `start_ms` to `end_ms`, and where its accounts are."""
 
     tenant: Tenant
+    keys: Sequence[str]
     words: str
     start_ms: int
     end_ms: int
@@ -199,10 +200,20 @@ class _Windows:
     def around(cls, tenant: Tenant, now_ms: int) -> "_Windows":
         now = datetime.fromtimestamp(now_ms / 1_000, UTC)
         bounds = [window_bounds(limit, now) for limit in tenant.limits]
-        words = " ".join(
-            f"{wire.counted_as(limit)} {limit.amount} {each.bucket_ms} {each.length_ms} {each.start_ms} {each.end_ms}"
-            for limit, each in zip(tenant.limits, bounds, strict=True)
-        )
+        numbers: dict[str, int] = {}  # by account
+        words: list[str | int] = []
+        for limit, each in zip(tenant.limits, bounds, strict=True):
+            account = wire.account_of(tenant.name, limit)
+            words += [numbers.setdefault(account, len(numbers) + 1), account, wire.counted_as(limit)]
+            words += [limit.amount, each.bucket_ms, each.length_ms, each.start_ms, each.end_ms]
+        common = wire.ledger_keys(tenant.name)
+        keys = [
+            common.holds,
+            common.expiry,
+            common.finished,
+            *(wire.ledger_keys(each).spent for each in numbers),
+        ]
         calendar = [each for each in bounds if each.bucket_ms == 0]
         start_ms = max((each.start_ms for each in calendar), default=0)
-        return cls(tenant, words, start_ms, min((each.end_ms for each in calendar), default=2**63))
+        text = " ".join(map(str, words))
+        return cls(tenant, keys, text, start_ms, min((each.end_ms for each in calendar), default=2**63))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from tollway_api.snapshot import PICO_PER_NANO, Limit, Model, Price
+from tollway_api.snapshot import PICO_PER_NANO, Limit, Model, OnExceeded, Price, SharedLimit, Tenant
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.core.facts import ChatRequest, JsonObject, Usage
 from tollway_dataplane.core.pricing import cost
@@ -47,6 +47,11 @@ class Denied:
     @property
     def left(self) -> int:
         return self.limit.amount - self.used - self.held
+
+
+def on_exceeded(tenant: Tenant, limit: Limit) -> OnExceeded:
+    """What the budget says whose limit it is."""
+    return limit.budget.on_exceeded if isinstance(limit, SharedLimit) else tenant.on_exceeded
 
 
 def tokens_that_fit(limit: Limit, left: int, price: Price) -> int:

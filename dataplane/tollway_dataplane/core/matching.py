@@ -3,11 +3,11 @@ caller writes in a body can change it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import Match, Policy, Snapshot, Tenant
+from tollway_api.snapshot import Match, Policy, SharedLimit, Snapshot, Tenant
 from tollway_dataplane.errors import Refusal, RefusalCode
 
 
@@ -41,8 +41,27 @@ class Directory:
             for namespace in namespaces
         }
 
+    @cached_property
+    def _limits_of_shared(self) -> Mapping[str, tuple[SharedLimit, ...]]:
+        return {budget_id: self.snapshot.limits_of(budget_id) for budget_id in self.snapshot.shared}
+
+    @cached_property
+    def _with_shared(self) -> dict[TenantName, Tenant]:
+        """Filled as they call: all at once would keep whoever comes first waiting."""
+        return {}
+
+    def _counted(self, tenant: Tenant) -> Tenant:
+        """With the limits of all budgets that count its requests, its own first."""
+        if not tenant.shared:
+            return tenant
+        known = self._with_shared.get(tenant.name)
+        if known is None:
+            shared = [limit for each in tenant.shared for limit in self._limits_of_shared[each]]
+            known = self._with_shared[tenant.name] = replace(tenant, limits=(*tenant.limits, *shared))
+        return known
+
     def authenticate(self, digest: str | None) -> Tenant:
-        """The tenant whose key has this digest; None when no key was sent.
+        """The tenant whose key has this digest, with all limits that count its requests; None when no key was sent.
 
         Raises Refusal 401 for a missing or unknown key.
         """
@@ -53,7 +72,7 @@ class Directory:
         if tenant is None:
             message = "unknown API key; check it, or ask whoever runs this gateway for a TenantBudget with it"
             raise Refusal(401, RefusalCode.INVALID_API_KEY, message)
-        return tenant
+        return self._counted(tenant)
 
     def policies_for(self, tenant: Tenant) -> tuple[Policy, ...]:
         """Policies that may govern a tenant, best first, whatever it asks for."""
