@@ -62,6 +62,9 @@ BESIDE: dict[tuple[str, Any], JsonObject] = {
     ("embedding.endpoint", None): {"provider": "OpenAICompatible"},
     ("embedding.credentialsRef", None): {"provider": "OpenAICompatible", "endpoint": "http://a"},
 }
+# What a TenantBudget of its scope cannot be without.
+CALLER: JsonObject = {"apiKeys": [{"secretRef": {"name": "key"}}]}
+SHARED: JsonObject = {"scope": "Namespace", "limits": [{"name": "a", "amount": "1"}]}
 _DECIMAL = r"^[0-9]{1,9}(\.[0-9]{1,9})?$"
 
 
@@ -106,6 +109,10 @@ def _cases(schema: JsonObject) -> Iterator[Case]:
             for name in schema.get("required", []):
                 whole = smallest(schema)
                 yield "required", [whole], _without(whole, name), f".{name}", "Required value"
+            if most := schema.get("maxProperties"):
+                inside, outside = ({f"a{n}": "" for n in range(count)} for count in (most, most + 1))
+                said = f"Too many: {most + 1}: must have at most {most} items"
+                yield "maxProperties", [inside], outside, "", said
 
 
 def _of_text(schema: JsonObject) -> Iterator[Case]:

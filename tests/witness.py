@@ -39,9 +39,9 @@ class Witness:
         self._generations: dict[Object, int] = defaultdict(int)  # the newest ever seen
         self._verdicts: dict[tuple[Object, int], set[str]] = defaultdict(set)  # Accepted, in time
         self._broken: list[str] = []
-        self._bodies: dict[Identity, dict[tuple[str, int], RawObject]] = defaultdict(
+        self._bodies: dict[Identity, dict[tuple[str, int, str], RawObject]] = defaultdict(
             dict
-        )  # by uid, generation
+        )  # by uid, generation, and labels, which change no generation
         self._secrets: dict[SecretKey, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
 
     def begin(self) -> None:
@@ -125,7 +125,8 @@ class Witness:
             self._generations[origin] = max(self._generations[origin], generation)
             # In a list they do not say what they are.
             whole = {"apiVersion": API_VERSION, "kind": kind, **body}
-            self._bodies[Identity(*origin)].setdefault((metadata["uid"], generation), whole)
+            labels = json.dumps(metadata.get("labels"), sort_keys=True)
+            self._bodies[Identity(*origin)].setdefault((metadata["uid"], generation, labels), whole)
             for condition in body.get("status", {}).get("conditions", []):
                 type_, now = condition["type"], condition["observedGeneration"]
                 before = self._observed.get((metadata["uid"], type_), 0)

@@ -110,6 +110,8 @@ def _type(field: JsonSchema) -> str:
         return " \\| ".join(f"`{each}`" for each in field["enum"])
     if field["type"] == "array":
         return f"list of {_type(field['items'])}"
+    if "additionalProperties" in field:
+        return f"map of {_type(field['additionalProperties'])}"
     return str(field["type"])
 
 

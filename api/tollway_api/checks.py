@@ -22,7 +22,7 @@ from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Model, RoutingPolicySpec
 from tollway_api.semantic_cache_index import EmbeddingProvider, SemanticCacheIndexSpec
 from tollway_api.snapshot import Price
-from tollway_api.tenant_budget import AUTO, TenantBudgetSpec, Unit
+from tollway_api.tenant_budget import AUTO, BudgetScope, TenantBudgetSpec, Unit
 
 IndexResource = Resource[SemanticCacheIndexSpec]
 BudgetResource = Resource[TenantBudgetSpec]
@@ -51,6 +51,7 @@ class World:
     catalog: ModelCatalog
     installation_namespace: str
     usable_indexes: frozenset[Identity] = frozenset()  # those that passed their own checks
+    is_of_files: bool = False  # where no namespace is the operator's own
 
 
 def price_of(model: Model, catalog: ModelCatalog) -> Price | None:
@@ -65,8 +66,12 @@ def price_of(model: Model, catalog: ModelCatalog) -> Price | None:
 
 
 def may_govern(policy: PolicyResource, budget: BudgetResource, installation_namespace: str) -> bool:
-    """A policy governs tenants of its own namespace; one in the installation's namespace governs all."""
+    """A policy governs tenants of its own namespace; one in the installation's namespace governs all. Of a shared
+    budget: whether it may govern somebody whom that covers.
+    """
     own = policy.identity.namespace in {budget.identity.namespace, installation_namespace}
+    if budget.spec.is_shared:
+        return own or budget.spec.scope is BudgetScope.INSTALLATION
     tenants = policy.spec.match.tenants
     return own and (not tenants or (budget.spec.tenant or budget.identity.name) in tenants)
 
@@ -209,6 +214,21 @@ def credentials_exist(policy: PolicyResource, world: World) -> Iterator[Problem]
 # --- TenantBudget ------------------------------------------------------------------------------------------
 
 
+def only_the_operator_limits_all(budget: BudgetResource, world: World) -> Iterator[Problem]:
+    """Who may write in a namespace shall not stop others' tenants."""
+    own = world.installation_namespace
+    if (
+        budget.spec.scope is BudgetScope.INSTALLATION
+        and budget.identity.namespace != own
+        and not world.is_of_files
+    ):
+        message = (
+            f"Installation counts the requests of all namespaces, so such a budget is taken in namespace {own!r} "
+            "alone; move it there, or write Namespace"
+        )
+        yield Problem(budget.identity, "spec.scope", ProblemReason.INVALID, message)
+
+
 def api_keys_exist(budget: BudgetResource, world: World) -> Iterator[Problem]:
     """A key that is missing beside one that is there, as in a rotation, takes nothing from who has the other."""
     namespace = budget.identity.namespace
@@ -232,11 +252,11 @@ def api_keys_exist(budget: BudgetResource, world: World) -> Iterator[Problem]:
 def time_zones_are_known(budget: BudgetResource, _: World) -> Iterator[Problem]:
     for place, limit in enumerate(budget.spec.limits):
         zone = limit.window.time_zone
-        if zone not in _TIME_ZONES:
+        if not is_time_zone(zone):
             message = f"{zone!r} is not an IANA time zone{_zone_hint(zone)}"
-            yield Problem(
-                budget.identity, f"spec.limits[{place}].window.timeZone", ProblemReason.INVALID, message
-            )
+            message += "; until then its day is that of UTC" if budget.spec.is_shared else ""
+            field = f"spec.limits[{place}].window.timeZone"
+            yield Problem(budget.identity, field, ProblemReason.INVALID, message, _severity(budget))
 
 
 def model_names_are_offered(budget: BudgetResource, world: World) -> Iterator[Problem]:
@@ -252,9 +272,10 @@ def model_names_are_offered(budget: BudgetResource, world: World) -> Iterator[Pr
     for field, name in wanted:
         if policies and name is not None and name != AUTO and name not in offered:
             message = (
-                f"no RoutingPolicy that may govern this tenant has a model {name!r}{_hint(name, offered)}"
+                f"no RoutingPolicy that may govern {_whom(budget)} has a model {name!r}{_hint(name, offered)}"
             )
-            yield Problem(budget.identity, field, ProblemReason.UNKNOWN_REFERENCE, message)
+            message += "; until then who exceeds it is rejected" if budget.spec.is_shared else ""
+            yield Problem(budget.identity, field, ProblemReason.UNKNOWN_REFERENCE, message, _severity(budget))
 
 
 def currency_limits_meet_known_prices(budget: BudgetResource, world: World) -> Iterator[Problem]:
@@ -269,7 +290,7 @@ def currency_limits_meet_known_prices(budget: BudgetResource, world: World) -> I
             if price_of(model, world.catalog) is None:
                 message = (
                     f"limit {counted.name!r} counts USD, but model {model.name!r} of {policy.identity}, "
-                    "which may govern this tenant, has no known price; that policy is refused until it does"
+                    f"which may govern {_whom(budget)}, has no known price; that policy is refused until it does"
                 )
                 field = f"spec.limits[{budget.spec.limits.index(counted)}]"
                 yield Problem(budget.identity, field, ProblemReason.UNKNOWN_PRICE, message, Severity.WARNING)
@@ -292,11 +313,27 @@ POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]]
     credentials_exist,
 ]
 BUDGET_CHECKS: Final[list[Callable[[BudgetResource, World], Iterator[Problem]]]] = [
+    only_the_operator_limits_all,
     api_keys_exist,
     time_zones_are_known,
     model_names_are_offered,
     currency_limits_meet_known_prices,
 ]
+
+
+def is_time_zone(name: str) -> bool:
+    return name in _TIME_ZONES
+
+
+def _severity(budget: BudgetResource) -> Severity:
+    """Of what a budget can be without. A shared one that were left out for it, perhaps by an edit of somebody's policy,
+    would let those spend without end whom it is to hold.
+    """
+    return Severity.WARNING if budget.spec.is_shared else Severity.ERROR
+
+
+def _whom(budget: BudgetResource) -> str:
+    return "a tenant that it covers" if budget.spec.is_shared else "this tenant"
 
 
 def _is_known(model: Model, catalog: ModelCatalog) -> bool:

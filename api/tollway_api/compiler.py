@@ -4,6 +4,7 @@ rest goes on. Pure and deterministic: the same inputs give the same bytes, whate
 Called by the operator's reconcile, by `tollway serve` and by `tollway validate`.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
@@ -46,22 +47,27 @@ from tollway_api.snapshot import (
     Protocol,
     Rolling,
     Route,
+    SharedBudget,
     Snapshot,
     Source,
     Tenant,
 )
+from tollway_api.tenant_budget import BudgetScope, LedgerUnavailable, Unit
 from tollway_api.tenant_budget import Limit as LimitSpec
-from tollway_api.tenant_budget import Unit
+from tollway_api.tenant_budget import OnExceeded as OnExceededSpec
 
 # What is assumed of a model that neither the catalogue nor its owner describes.
 DEFAULT_CONTEXT_WINDOW: Final = 32_768
 DEFAULT_MAX_OUTPUT_TOKENS: Final = 4_096
+# Shared budgets of one scope in one namespace. Each that covers a tenant makes each of its requests dearer for the
+# ledger, which all tenants wait for.
+MOST_SHARED_BUDGETS: Final = 32
 
 SpecT = TypeVar("SpecT", bound=Spec)
 Checks = Sequence[Callable[[Resource[SpecT], World], Iterator[Problem]]]
 
 
-Piece = Policy | Tenant | Index
+Piece = Policy | Tenant | SharedBudget | Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +80,42 @@ class Compilation:
 
 
 def compile_snapshot(
-    inventory: Inventory, catalog: ModelCatalog, installation_namespace: str = "tollway-system"
+    inventory: Inventory,
+    catalog: ModelCatalog,
+    installation_namespace: str = "tollway-system",
+    *,
+    is_of_files: bool = False,
 ) -> Compilation:
-    """The snapshot of everything that is right, and a problem for everything that is not."""
-    world = World(inventory, catalog, installation_namespace)
+    """The snapshot of everything that is right, and a problem for everything that is not. Of files no namespace is the
+    operator's own, so budgets for all may be in any.
+    """
+    world = World(inventory, catalog, installation_namespace, is_of_files=is_of_files)
     problems: list[Problem] = []
     indexes = _accepted(inventory.indexes, checks.INDEX_CHECKS, world, problems)
     world = replace(world, usable_indexes=frozenset(index.identity for index in indexes))
     policies = _accepted(inventory.policies, checks.POLICY_CHECKS, world, problems)
     budgets = _accepted(inventory.budgets, checks.BUDGET_CHECKS, world, problems)
     policies = _unshadowed(policies, problems)
-    budgets = _undisputed(budgets, inventory, problems)
-    made_of_budgets = {each.identity: _tenant(each, inventory) for each in budgets}
+    callers = _undisputed([each for each in budgets if not each.spec.is_shared], inventory, problems)
+    shared = _not_too_many([each for each in budgets if each.spec.is_shared], problems)
+    covering = _Covering(shared)
+    made_of_callers = {each.identity: _tenant(each, inventory, covering.of(each)) for each in callers}
+    made_of_shared = {each.identity: _shared_budget(each) for each in shared}
+    problems += covering.idle()
     made_of_policies = {each.identity: _policy(each, world) for each in sorted(policies, key=_preference)}
     made_of_indexes = {each.identity: _index(each, inventory) for each in indexes}
     snapshot = Snapshot(
         installation_namespace=installation_namespace,
-        tenants={tenant.name: tenant for tenant in made_of_budgets.values()},
+        tenants={tenant.name: tenant for tenant in made_of_callers.values()},
+        shared={budget.id: budget for budget in made_of_shared.values()},
         policies=tuple(made_of_policies.values()),
         indexes={index.id: index for index in made_of_indexes.values()},
-        sources=tuple(_sources([*indexes, *policies, *budgets])),
+        sources=tuple(_sources([*indexes, *policies, *callers, *shared])),
     )
     return Compilation(
         snapshot,
         tuple(sorted(problems, key=lambda problem: problem.sort_key)),
-        {**made_of_budgets, **made_of_policies, **made_of_indexes},
+        {**made_of_callers, **made_of_shared, **made_of_policies, **made_of_indexes},
     )
 
 
@@ -165,6 +182,58 @@ def _undisputed(
             keys.update(dict.fromkeys(digests.values(), budget))
             kept.append(budget)
     return kept
+
+
+def _not_too_many(budgets: list[BudgetResource], problems: list[Problem]) -> list[BudgetResource]:
+    """Drops the youngest of more shared budgets than one namespace may have of a scope."""
+    counted: Counter[tuple[str, BudgetScope]] = Counter()
+    kept = []
+    for budget in budgets:
+        place = budget.identity.namespace, budget.spec.scope
+        counted[place] += 1
+        if counted[place] > MOST_SHARED_BUDGETS:
+            message = (
+                f"namespace {place[0]!r} has {MOST_SHARED_BUDGETS} older budgets of scope {place[1]}, and no request "
+                "may count in more; put its limits into one of them, or delete one"
+            )
+            problems.append(Problem(budget.identity, "spec.scope", ProblemReason.CONFLICT, message))
+        else:
+            kept.append(budget)
+    return kept
+
+
+class _Covering:
+    """Which shared budgets count a tenant's requests, and which count nobody's."""
+
+    def __init__(self, budgets: Iterable[BudgetResource]) -> None:
+        self._of_all: list[BudgetResource] = []
+        self._of_namespace: dict[str, list[BudgetResource]] = defaultdict(list)
+        for each in sorted(budgets, key=lambda budget: budget.identity):
+            of_all = each.spec.scope is BudgetScope.INSTALLATION
+            (self._of_all if of_all else self._of_namespace[each.identity.namespace]).append(each)
+        self._idle = {each.identity: each for each in budgets if each.spec.selector}
+
+    def of(self, caller: BudgetResource) -> list[BudgetResource]:
+        """The narrower scope first."""
+        candidates = [*self._of_namespace.get(caller.identity.namespace, ()), *self._of_all]
+        found = [each for each in candidates if _selects(each, caller.labels)]
+        for each in found:
+            self._idle.pop(each.identity, None)
+        return found
+
+    def idle(self) -> Iterator[Problem]:
+        """Of those that select and have found nobody, once all tenants were asked about."""
+        message = (
+            "no tenant's TenantBudget has these labels, so nothing is counted; correct them, or label one"
+        )
+        for identity in self._idle:
+            field = "spec.selector.matchLabels"
+            yield Problem(identity, field, ProblemReason.INVALID, message, Severity.WARNING)
+
+
+def _selects(budget: BudgetResource, labels: Mapping[str, str]) -> bool:
+    selector = budget.spec.selector
+    return selector is None or selector.match_labels.items() <= labels.items()
 
 
 def _preference(policy: PolicyResource) -> tuple[int, int, tuple[str, str, str]]:
@@ -312,9 +381,9 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
     )
 
 
-def _tenant(resource: BudgetResource, inventory: Inventory) -> Tenant:
+def _tenant(resource: BudgetResource, inventory: Inventory, shared: Sequence[BudgetResource]) -> Tenant:
     spec = resource.spec
-    exceeded = spec.on_exceeded
+    words = {each.spec.on_ledger_unavailable for each in (resource, *shared)}
     return Tenant(
         name=_tenant_name(resource),
         namespace=resource.identity.namespace,
@@ -326,12 +395,26 @@ def _tenant(resource: BudgetResource, inventory: Inventory) -> Tenant:
         ),
         limits=tuple(map(_limit, spec.limits)),
         alert_threshold_percent=spec.alert_threshold_percent,
-        on_exceeded=OnExceeded(
-            exceeded.action, exceeded.message, ModelName(exceeded.model) if exceeded.model else None
-        ),
+        on_exceeded=_on_exceeded(spec.on_exceeded),
         preferred_model=ModelName(spec.preferred_model),
-        on_ledger_unavailable=spec.on_ledger_unavailable,
+        on_ledger_unavailable=next(each for each in LedgerUnavailable if each in words),
+        shared=tuple(each.identity.path for each in shared),
     )
+
+
+def _shared_budget(resource: BudgetResource) -> SharedBudget:
+    spec = resource.spec
+    return SharedBudget(
+        namespace=resource.identity.namespace,
+        name=resource.identity.name,
+        limits=tuple(map(_limit, spec.limits)),
+        alert_threshold_percent=spec.alert_threshold_percent,
+        on_exceeded=_on_exceeded(spec.on_exceeded),
+    )
+
+
+def _on_exceeded(spec: OnExceededSpec) -> OnExceeded:
+    return OnExceeded(spec.action, spec.message, ModelName(spec.model) if spec.model else None)
 
 
 def _limit(spec: LimitSpec) -> Limit:
@@ -340,7 +423,7 @@ def _limit(spec: LimitSpec) -> Limit:
         name=spec.name,
         unit=spec.unit,
         amount=scaled(spec.amount, NANO_PER_USD if spec.unit is Unit.USD else 1),
-        window=Calendar(window.calendar, window.time_zone)
+        window=Calendar(window.calendar, window.time_zone if checks.is_time_zone(window.time_zone) else "UTC")
         if window.calendar is not None
         else Rolling(milliseconds(window.rolling or "")),
     )

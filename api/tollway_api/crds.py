@@ -100,21 +100,23 @@ DEFINITIONS: Final = (
         kind=tenant_budget.KIND,
         plural="tenantbudgets",
         short_names=("tb",),
-        description="Who a caller is, and what it may spend.",
+        description="Who a caller is, and what it may spend; or what several callers may spend together.",
         spec=TenantBudgetSpec,
         status=TenantBudgetStatus,
         columns=(
             _condition("Ready"),
             _condition("Programmed"),
+            Column("Scope", ".spec.scope", description="Whose requests it counts."),
             Column("Used", ".status.percent", "integer", "The fullest limit, in percent."),
             Column("Tenant", ".status.tenant", description="The caller's name.", priority=1),
+            Column("Covers", ".status.covers", "integer", "Tenants that a shared budget covers.", 1),
             _condition("Ready", 1, "message"),
             _AGE,
         ),
-        selectable=(".spec.tenant",),
+        selectable=(".spec.tenant", ".spec.scope"),
         rules=(
             (
-                "has(self.spec.tenant) || size(self.metadata.name) <= 63",
+                "self.spec.scope != 'Tenant' || has(self.spec.tenant) || size(self.metadata.name) <= 63",
                 "spec.tenant",
                 "the object's name is longer than a tenant's may be (63); shorten it, or give spec.tenant",
             ),
@@ -214,6 +216,10 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Json
         }
     if "items" in kept:
         kept["items"] = _structural(kept["items"], definitions)
+    if isinstance(
+        node.get("additionalProperties"), dict
+    ):  # of a map, and not the word that there are no others
+        kept["additionalProperties"] = _structural(node["additionalProperties"], definitions)
     if "default" in kept:
         default = kept.pop("default")
         if default is not None:
@@ -222,8 +228,8 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Json
 
 
 _KEPT: Final = frozenset(
-    "type description enum pattern format minimum maximum minLength maxLength minItems maxItems required default "
-    "properties items".split()
+    "type description enum pattern format minimum maximum minLength maxLength minItems maxItems maxProperties "
+    "required default properties items".split()
 )
 
 

@@ -105,7 +105,7 @@ def inventory_of(
             case SemanticCacheIndexSpec() as index:
                 indexes.append(Resource(identity, generation, created, index))
             case TenantBudgetSpec() as budget:
-                budgets.append(Resource(identity, generation, created, budget))
+                budgets.append(Resource(identity, generation, created, budget, found.labels))
             case RoutingPolicySpec() as policy:
                 policies.append(Resource(identity, generation, created, policy))
     return Inventory(
@@ -133,7 +133,16 @@ def parse_resource(identity: Identity, raw: RawObject) -> Resource[Spec] | tuple
         generation=generation if isinstance(generation, int) else 1,
         created=str(metadata.get("creationTimestamp") or ""),
         spec=spec,
+        labels=labels_of(identity, raw),
     )
+
+
+def labels_of(identity: Identity, raw: RawObject) -> Mapping[str, str]:
+    """Those that a snapshot may depend on: TenantBudgets are picked by theirs."""
+    if identity.kind != tenant_budget.KIND:
+        return {}
+    labels = _mapping(_mapping(raw.get("metadata")).get("labels"))
+    return {name: value for name, value in labels.items() if isinstance(value, str)}
 
 
 def _check_metadata(identity: Identity, raw: RawObject) -> Iterator[Problem]:
@@ -147,6 +156,12 @@ def _check_metadata(identity: Identity, raw: RawObject) -> Iterator[Problem]:
         message = "is required; every object needs a name"
         yield Problem(identity, "metadata.name", ProblemReason.INVALID, message)
         return
+    labels = metadata.get("labels")
+    if labels is not None and not (
+        isinstance(labels, Mapping) and all(isinstance(value, str) for value in labels.values())
+    ):
+        message = "must be a mapping of names to text; put the values in quotes"
+        yield Problem(identity, "metadata.labels", ProblemReason.INVALID, message)
     for name, default in (("name", None), ("namespace", "default")):
         value = metadata.get(name) or default
         try:

@@ -5,8 +5,8 @@ Called by the kind modules and by the compiler; imports nothing of ours.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Final, Generic, NewType, TypeVar
 
@@ -95,6 +95,7 @@ class Resource(Generic[SpecT_co]):
     generation: int
     created: str  # RFC 3339 in UTC, so that text order is time order; "" when it was read from a file
     spec: SpecT_co
+    labels: Mapping[str, str] = field(default_factory=dict)  # of kinds that are picked by them; else none
 
     @property
     def seniority(self) -> tuple[str, str, str]:

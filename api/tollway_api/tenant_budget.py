@@ -1,4 +1,4 @@
-"""TenantBudget: who a caller is, and what it may spend."""
+"""TenantBudget: who a caller is, and what it may spend; or what several callers may spend together."""
 
 from decimal import Decimal
 from enum import StrEnum
@@ -46,11 +46,29 @@ class ExceededAction(StrEnum):
     DEGRADE = "Degrade"
 
 
+class BudgetScope(StrEnum):
+    """Whose requests a budget's limits count."""
+
+    TENANT = "Tenant"  # the caller's that it names
+    NAMESPACE = "Namespace"  # those of all tenants whose budgets are in its namespace
+    INSTALLATION = "Installation"  # those of all tenants
+
+
 class LedgerUnavailable(StrEnum):
-    """What to do with a request that cannot be counted."""
+    """What to do with a request that cannot be counted, the strictest first: of several budgets that count it, that
+    one's word holds.
+    """
 
     DENY = "Deny"
     ALLOW = "Allow"
+
+
+_check_label_value, _label_value_schema = text(
+    r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?",
+    "a label's value: at most 63 letters, digits and . _ -, starting and ending with a letter or digit",
+    maxLength=63,
+)
+LabelValue = Annotated[str, AfterValidator(_check_label_value), WithJsonSchema(_label_value_schema)]
 
 
 _check_time_zone, _time_zone_schema = text(
@@ -174,17 +192,61 @@ class ApiKey(Spec):
     )
 
 
+class BudgetSelector(Spec):
+    """Picks budgets of scope Tenant by the labels of their objects."""
+
+    match_labels: Annotated[dict[str, LabelValue], Field(max_length=16)] = Field(
+        description="Labels that a TenantBudget must have, all of them."
+    )
+
+
+_NEEDS_KEYS: Final = (
+    "apiKeys is required: name the Secret with the caller's key, "
+    "or set scope: Namespace for a budget that counts the requests of others"
+)
+_NO_KEYS: Final = "a shared budget has no callers of its own; leave apiKeys out, or set scope: Tenant"
+_NO_NAME: Final = "a shared budget names no tenant; leave tenant out, or set scope: Tenant"
+_NO_MODEL: Final = (
+    "a shared budget prefers no model; leave preferredModel to the tenants' own budgets, or set scope: Tenant"
+)
+_NEEDS_LIMITS: Final = (
+    "a shared budget needs limits, for it does nothing else; give one, or delete the budget"
+)
+_NO_SELECTOR: Final = "selector is for shared budgets; leave it out, or set scope: Namespace"
+
+
 class TenantBudgetSpec(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("self.scope != 'Tenant' || size(self.apiKeys) > 0", "apiKeys", _NEEDS_KEYS),
+            ("self.scope == 'Tenant' || size(self.apiKeys) == 0", "apiKeys", _NO_KEYS),
+            ("self.scope == 'Tenant' || !has(self.tenant)", "tenant", _NO_NAME),
+            (f"self.scope == 'Tenant' || self.preferredModel == '{AUTO}'", "preferredModel", _NO_MODEL),
+            ("self.scope == 'Tenant' || size(self.limits) > 0", "limits", _NEEDS_LIMITS),
+            ("self.scope != 'Tenant' || !has(self.selector)", "selector", _NO_SELECTOR),
+        )
+    )
+
+    scope: BudgetScope = Field(
+        default=BudgetScope.TENANT,
+        description="Whose requests count. Tenant: those of the caller with apiKeys. The others are shared: Namespace "
+        "counts those of every tenant whose budget is in this namespace; Installation, in the operator's own namespace "
+        "alone, those of every tenant.",
+    )
+    selector: BudgetSelector | None = Field(
+        default=None, description="Of a shared budget, which tenants it covers. Absent: all of its scope."
+    )
     tenant: TenantNameText | None = Field(
         default=None, description="The caller's name, unique in the installation. Default: the object's name."
     )
-    api_keys: Annotated[list[ApiKey], Field(min_length=1, max_length=64)] = Field(
-        description="Keys by which the caller is known. Several are valid at once, for rotation.",
+    api_keys: Annotated[list[ApiKey], Field(max_length=64)] = Field(
+        default=[],
+        description="Keys by which the caller is known, at least one. Several are valid at once, for rotation.",
         json_schema_extra=ATOMIC,
     )
     limits: Annotated[list[Limit], Field(max_length=16)] = Field(
         default=[],
-        description="What may be spent. Without limits the caller is accounted and never refused.",
+        description="What may be spent. Without limits the caller is accounted, and refused only by budgets it shares.",
         json_schema_extra=MAP_BY_NAME,
     )
     alert_threshold_percent: Integer = Field(
@@ -195,8 +257,29 @@ class TenantBudgetSpec(Spec):
         default=AUTO, description='The model for requests that ask for "auto"; "auto" lets the router choose.'
     )
     on_ledger_unavailable: LedgerUnavailable = Field(
-        default=LedgerUnavailable.DENY, description="What to do while spending cannot be counted."
+        default=LedgerUnavailable.DENY,
+        description="What to do while spending cannot be counted. Of all budgets that count a request, the strictest "
+        "holds.",
     )
+
+    @property
+    def is_shared(self) -> bool:
+        return self.scope is not BudgetScope.TENANT
+
+    @model_validator(mode="after")
+    def _fits_its_scope(self) -> Self:
+        shared = self.is_shared
+        for is_wrong, message in (
+            (not shared and not self.api_keys, _NEEDS_KEYS),
+            (shared and bool(self.api_keys), _NO_KEYS),
+            (shared and self.tenant is not None, _NO_NAME),
+            (shared and self.preferred_model != AUTO, _NO_MODEL),
+            (shared and not self.limits, _NEEDS_LIMITS),
+            (not shared and self.selector is not None, _NO_SELECTOR),
+        ):
+            if is_wrong:
+                raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _limit_names_differ(self) -> Self:
@@ -222,7 +305,12 @@ class TenantBudgetStatus(Spec):
     conditions: Conditions = Field(
         default=[], description="What is true of this budget.", json_schema_extra=CONDITIONS_SCHEMA
     )
-    tenant: str = Field(default="", max_length=253, description="The tenant's name as it is used.")
+    tenant: str = Field(
+        default="", max_length=253, description="The tenant's name as it is used; none of a shared budget."
+    )
+    covers: int | None = Field(
+        default=None, ge=0, description="Of a shared budget, how many tenants it covers."
+    )
     percent: int | None = Field(default=None, ge=0, description="The fullest limit, in percent.")
     limits: Annotated[list[LimitStatus], Field(max_length=16)] = Field(
         default=[], description="Each limit's use.", json_schema_extra=MAP_BY_NAME

@@ -23,6 +23,10 @@ def introduction(gathered: Gathered, public: Address, admin: Address, redis: str
     for tenant in snapshot.tenants.values():
         limits = ", ".join(map(_limit, tenant.limits)) or "no limits"
         table.add_row("tenant", Text(f"{tenant.name}: {limits}"))
+    covered = snapshot.covered()
+    for budget in snapshot.shared.values():
+        limits = ", ".join(map(_limit, budget.limits))
+        table.add_row("shared", Text(f"{budget.id}: {limits}; by {covered.get(budget.id, 0)} tenants"))
     return table
 
 

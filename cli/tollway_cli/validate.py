@@ -34,7 +34,11 @@ def summary(gathered: Gathered) -> str:
     """One line: what is right, and how much is not."""
     found = gathered.snapshot
     warnings = len(gathered.findings) - len(gathered.errors)
-    right = f"{len(found.policies)} policies, {len(found.tenants)} tenants, {len(found.indexes)} cache indexes accepted"
+    shared = f", {len(found.shared)} shared budgets" if found.shared else ""
+    right = (
+        f"{len(found.policies)} policies, {len(found.tenants)} tenants{shared}, "
+        f"{len(found.indexes)} cache indexes accepted"
+    )
     return f"{right}; {len(gathered.errors)} errors, {warnings} warnings; revision {gathered.revision}"
 
 
@@ -46,6 +50,7 @@ def as_json(gathered: Gathered) -> str:
         "accepted": {
             "policies": len(found.policies),
             "tenants": len(found.tenants),
+            "sharedBudgets": len(found.shared),
             "indexes": len(found.indexes),
         },
         "errors": len(gathered.errors),

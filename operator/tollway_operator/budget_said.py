@@ -1,30 +1,29 @@
-"""What is said of a tenant's budget, in its status. Pure; called by `status`."""
+"""What is said of a budget, a tenant's or a shared one, in its status. Pure; called by `status`."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tollway_api.conditions import ConditionReason, ConditionStatus, moment
-from tollway_api.meta import TenantName
-from tollway_api.snapshot import Limit, Tenant
+from tollway_api.snapshot import Limit, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import LimitStatus, Unit
 from tollway_api.windows import Usage
 
 Said = tuple[ConditionStatus, ConditionReason, str]
 
 
-def usage_of(tenant: Tenant, read: Mapping[TenantName, Sequence[Usage]]) -> list[Usage]:
+def usage_of(account: str, limits: Sequence[Limit], read: Mapping[str, Sequence[Usage]]) -> list[Usage]:
     """In the order of its limits; none while one of them is not as it was when usage was read last."""
-    by_limit = {usage.limit: usage for usage in read.get(tenant.name, ())}
-    return [by_limit[limit] for limit in tenant.limits] if by_limit.keys() >= set(tenant.limits) else []
+    by_limit = {usage.limit: usage for usage in read.get(account, ())}
+    return [by_limit[limit] for limit in limits] if by_limit.keys() >= set(limits) else []
 
 
-def within_budget(tenant: Tenant | None, usage: Sequence[Usage], fault: str) -> Said:
-    """By what is used: what is held may come back, and the next request has room again. `tenant` is None before it is
+def within_budget(budget: Tenant | SharedBudget | None, usage: Sequence[Usage], fault: str) -> Said:
+    """By what is used: what is held may come back, and the next request has room again. `budget` is None before it is
     published; `fault` says why its usage is not known.
     """
-    if tenant is None:
+    if budget is None:
         return (ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")
-    if not tenant.limits:
+    if not budget.limits:
         return (ConditionStatus.TRUE, ConditionReason.WITHIN_BUDGET, "It has no limits.")
     if fault:
         return (ConditionStatus.UNKNOWN, ConditionReason.USAGE_UNKNOWN, fault)
@@ -33,13 +32,26 @@ def within_budget(tenant: Tenant | None, usage: Sequence[Usage], fault: str) -> 
     fullest = max(usage, key=_percent_used)
     percent = _percent_used(fullest)
     if percent >= 100:
-        until = f" until {moment(fullest.resets_ms)}" if fullest.resets_ms else ""
-        message = f"Limit {fullest.limit.name} is used up{until}."
+        message = f"Limit {fullest.limit.name} is used up{_until(fullest)}."
         return (ConditionStatus.FALSE, ConditionReason.BUDGET_EXCEEDED, message)
-    if percent >= tenant.alert_threshold_percent:
-        message = f"Limit {fullest.limit.name} is above {tenant.alert_threshold_percent} %."
+    if percent >= budget.alert_threshold_percent:
+        message = f"Limit {fullest.limit.name} is above {budget.alert_threshold_percent} %."
         return (ConditionStatus.TRUE, ConditionReason.BUDGET_ALERT, message)
     return (ConditionStatus.TRUE, ConditionReason.WITHIN_BUDGET, "No limit is used up.")
+
+
+def used_up_by_all(tenant: Tenant, snapshot: Snapshot, read: Mapping[str, Sequence[Usage]]) -> str:
+    """What stops a tenant that may itself be within its budget; "" where nothing does."""
+    return "".join(
+        f" Limit {budget_id}/{usage.limit.name}, which it shares, is used up{_until(usage)}."
+        for budget_id in tenant.shared
+        for usage in usage_of(budget_id, snapshot.shared[budget_id].limits, read)
+        if _percent_used(usage) >= 100
+    )
+
+
+def _until(usage: Usage) -> str:
+    return f" until {moment(usage.resets_ms)}" if usage.resets_ms else ""
 
 
 def limit_status(usage: Usage) -> LimitStatus:

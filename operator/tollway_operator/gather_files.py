@@ -58,7 +58,7 @@ def gather(
     """Reads and compiles; changes nothing."""
     manifests = read_manifests(paths, environ, default_namespace)
     inventory, parse_problems = parse_inventory(manifests.objects, default_namespace)
-    compilation = compile_snapshot(inventory, bundled(), installation_namespace)
+    compilation = compile_snapshot(inventory, bundled(), installation_namespace, is_of_files=True)
     unreadable = [problem for _, problem in manifests.unreadable]
     problems = [*unreadable, *manifests.problems, *parse_problems]
     if not unreadable:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
-from tollway_api.inventory import identify, parse_resource
+from tollway_api.inventory import identify, labels_of, parse_resource
 from tollway_api.meta import Identity, Resource, Spec
 from tollway_api.problems import Problem
 
@@ -27,7 +27,7 @@ class News(Enum):
     """What an object as it came says that was not known."""
 
     NOTHING = auto()  # it is as old as what we know, or what we have written ourselves
-    BESIDE = auto()  # its status or labels, which no snapshot depends on
+    BESIDE = auto()  # what no snapshot depends on: its status, or labels by which its kind is not picked
     WANTED = auto()
 
 
@@ -80,7 +80,11 @@ class Objects:
         ):
             return News.NOTHING
         generation = int(metadata.get("generation") or 0)
-        same = before is not None and (before.uid, before.generation) == (metadata["uid"], generation)
+        same = (
+            before is not None
+            and (before.uid, before.generation) == (metadata["uid"], generation)
+            and not _is_relabelled(before, body)
+        )
         held = Held(
             identity=identity,
             uid=str(metadata["uid"]),
@@ -141,6 +145,12 @@ class Objects:
             if each.identity.kind == kind
             and (EVERYWHERE in namespaces or each.identity.namespace in namespaces)
         }
+
+
+def _is_relabelled(before: Held, body: Mapping[str, Any]) -> bool:
+    """Which changes no generation."""
+    parsed = before.parsed
+    return isinstance(parsed, Resource) and parsed.labels != labels_of(before.identity, body)
 
 
 def canonical(status: Mapping[str, Any]) -> bytes:

@@ -428,8 +428,10 @@ class Reconciler:
         if not (looked and (parts.usage.has_read or parts.usage.fault)):
             return None
         reports = parts.notifier.reports.values()
+        snapshot = self._published or self._compiled.snapshot
         return View(
-            snapshot=self._published or self._compiled.snapshot,
+            snapshot=snapshot,
+            covered=snapshot.covered(),
             problems=self._compiled.problems,
             editions=self._compiled.editions,
             covering=self._publications.coverage(reports, parts.publisher.found),

@@ -29,11 +29,11 @@ from tollway_api.meta import Identity, Resource, Spec, TenantName
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import DataPlaneStatus, RoutingPolicyStatus
 from tollway_api.semantic_cache_index import PurgeStatus, SemanticCacheIndexStatus, VersionStatus
-from tollway_api.snapshot import Index, Snapshot
+from tollway_api.snapshot import Index, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import TenantBudgetSpec, TenantBudgetStatus
 from tollway_api.windows import Usage
 from tollway_operator.accuracy_said import accuracy_met, accuracy_status
-from tollway_operator.budget_said import limit_status, usage_of, within_budget
+from tollway_operator.budget_said import limit_status, usage_of, used_up_by_all, within_budget
 from tollway_operator.coverage import Coverage, Covering
 from tollway_operator.index_said import StoreView, index_ready, left_out, redis_sound, unheld, versions_of
 from tollway_operator.objects import Edition, Held
@@ -75,10 +75,11 @@ class View:
     publish_fault: str  # why nothing newer can be published
     pods_unknown: str  # why it is not known which pods there are
     store: StoreView
-    usage: Mapping[TenantName, Sequence[Usage]]
+    usage: Mapping[str, Sequence[Usage]]  # by the ledger's accounts
     usage_fault: str
     lookups: Mapping[str, Lookups]
     now: str  # RFC 3339
+    covered: Mapping[str, int] = field(default_factory=dict)  # how many tenants, by shared budgets' ids
     epochs: Epochs | None = None  # None: what was purged is not known
     forgotten: Mapping[str, int] = field(default_factory=dict)  # up to which epoch, by ready pods' names
     standings: Mapping[str, Standing] = field(default_factory=dict)  # by index id
@@ -201,16 +202,22 @@ def _policy_status(held: Held, view: View) -> RoutingPolicyStatus:
 def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
     drafts = [*_standing(held, view), _programmed(held, view, _coverage(held, view))]
     spec = held.parsed.spec if isinstance(held.parsed, Resource) else None
+    is_shared = isinstance(spec, TenantBudgetSpec) and spec.is_shared
     name = TenantName((spec.tenant if isinstance(spec, TenantBudgetSpec) else None) or held.identity.name)
-    tenant = view.snapshot.tenants.get(name) if _is_published(held, view) else None
-    usage = usage_of(tenant, view.usage) if tenant is not None else []
+    account = held.identity.path if is_shared else name
+    budget: Tenant | SharedBudget | None = None
+    if _is_published(held, view):
+        budget = view.snapshot.shared.get(account) if is_shared else view.snapshot.tenants.get(name)
+    usage = usage_of(account, budget.limits, view.usage) if budget is not None else []
     limits = list(map(limit_status, usage))
-    within = _left_alone(held, ConditionType.WITHIN_BUDGET) or _Draft(
-        ConditionType.WITHIN_BUDGET, *within_budget(tenant, usage, view.usage_fault)
-    )
+    said = within_budget(budget, usage, view.usage_fault)
+    if isinstance(budget, Tenant) and not view.usage_fault:
+        said = (*said[:2], said[2] + used_up_by_all(budget, view.snapshot, view.usage))
+    within = _left_alone(held, ConditionType.WITHIN_BUDGET) or _Draft(ConditionType.WITHIN_BUDGET, *said)
     return TenantBudgetStatus.model_construct(
         conditions=_conditions(held, drafts, view, beside=[within]),
-        tenant=name,
+        tenant="" if is_shared else name,
+        covers=view.covered.get(account, 0) if is_shared and budget is not None else None,
         percent=max((limit.percent for limit in limits), default=None),
         limits=limits,
     )

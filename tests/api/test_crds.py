@@ -175,9 +175,14 @@ def test_there_is_one_version_and_nothing_to_call(definition: Definition) -> Non
 def test_the_schema_is_structural_and_lets_nothing_unknown_pass(definition: Definition) -> None:
     loose = {
         "x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string", "x-kubernetes-embedded-resource",
-        "additionalProperties", "nullable", "anyOf", "oneOf", "allOf", "not", "$ref",
+        "nullable", "anyOf", "oneOf", "allOf", "not", "$ref",
     }  # fmt: skip
     assert [path for path, schema in fields_of(definition) if loose & schema.keys()] == []
+    maps = [(path, schema) for path, schema in fields_of(definition) if "additionalProperties" in schema]
+    for path, schema in maps:
+        assert path.endswith(".matchLabels"), "whose keys are the user's"
+        assert schema["additionalProperties"].keys() == {"type", "pattern", "maxLength"}
+        assert "properties" not in schema
 
 
 @each_kind

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tollway_api.meta import Resource
 from tollway_operator.objects import News, Objects
 
 BODY: dict[str, Any] = {
@@ -48,6 +49,23 @@ def test_only_what_is_wanted_is_compiled_again(body: dict[str, Any], news: News)
     revision = objects.revision
     assert objects.put(body) is news
     assert (objects.revision > revision) is (news is News.WANTED)
+
+
+def test_labels_are_wanted_of_the_kind_that_is_picked_by_them() -> None:
+    def budget(version: str, **labels: str) -> dict[str, Any]:
+        metadata = {**BODY["metadata"], "resourceVersion": version, "labels": labels}
+        spec = {"apiKeys": [{"secretRef": {"name": "key"}}]}
+        return {**BODY, "kind": "TenantBudget", "metadata": metadata, "spec": spec}
+
+    objects = Objects()
+    objects.put(budget("10", team="search"))
+    assert objects.put(budget("11", team="search")) is News.BESIDE
+    edition = next(iter(objects)).edition
+    assert objects.put(budget("12", team="ads")) is News.WANTED
+    (held,) = objects
+    assert isinstance(held.parsed, Resource)
+    assert held.parsed.labels == {"team": "ads"}
+    assert held.edition == edition, "its spec is what it was"
 
 
 def test_what_is_gone_is_dropped_unless_another_has_its_name() -> None:

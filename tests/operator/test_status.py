@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.dataplanes import Setup, compilation
+from tests.dataplanes import Setup, compilation, manifest
+from tollway_api.inventory import RawObject
 from tollway_api.meta import Identity, TenantName
 from tollway_api.parts import Head
 from tollway_api.problems import Problem, ProblemReason, Severity
@@ -23,8 +24,8 @@ REQUESTS = {"name": "requests", "unit": "Requests", "amount": "10", "window": {"
 DOLLAR = 10**9
 
 
-def setup(*limits: object) -> Setup:
-    return Setup("http://a/v1", "http://b/v1", acme={"limits": limits})
+def setup(*limits: object, others: tuple[RawObject, ...] = ()) -> Setup:
+    return Setup("http://a/v1", "http://b/v1", acme={"limits": limits}, others=others)
 
 
 def read(limits: Sequence[object], *amounts: tuple[int, int]) -> list[Usage]:
@@ -33,11 +34,11 @@ def read(limits: Sequence[object], *amounts: tuple[int, int]) -> list[Usage]:
     return [Usage(limit, used, held, 0) for limit, (used, held) in zip(tenant.limits, amounts, strict=True)]
 
 
-def standing(*limits: object) -> tuple[Objects, View]:
+def standing(*limits: object, others: tuple[RawObject, ...] = ()) -> tuple[Objects, View]:
     """Tenants that have these limits now, and what is known of them."""
-    manifests = setup(*limits).objects()
+    manifests = setup(*limits, others=others).objects()
     made, objects = compilation(manifests), Objects()
-    for number, each in enumerate(manifests[:4]):
+    for number, each in enumerate(each for each in manifests if each["kind"] != "Secret"):
         metadata: Any = each["metadata"]
         more = {"namespace": "default", "uid": f"{number}", "generation": 1, "resourceVersion": "1"}
         objects.put({**each, "metadata": {**metadata, **more}})
@@ -56,6 +57,7 @@ def standing(*limits: object) -> tuple[Objects, View]:
         usage_fault="",
         lookups={},
         now="2026-01-01T00:00:10Z",
+        covered=made.snapshot.covered(),
     )
     return objects, view
 
@@ -121,6 +123,57 @@ def test_of_a_limit_that_was_edited_nothing_is_said_until_usage_is_read_again(
     assert within(stale) == ("Pending", "Not counted yet.")
     assert "percent" not in stale
     assert within(status(after, read(after, (0, 0), (1, 0))))[0] == "WithinBudget"
+
+
+TEAM = Identity("TenantBudget", "default", "team")
+SHARED = (
+    manifest("TenantBudget", "team", {"scope": "Namespace", "limits": [MONEY], "alertThresholdPercent": 50}),
+)
+
+
+@pytest.mark.parametrize(
+    ("used", "within_team", "of_acme"),
+    [
+        (2, ("WithinBudget", "No limit is used up."), "No limit is used up."),
+        (3, ("BudgetAlert", "Limit money is above 50 %."), "No limit is used up."),
+        (
+            5,
+            ("BudgetExceeded", "Limit money is used up until 2026-01-02T00:00:00Z."),
+            "No limit is used up. Limit default/team/money, which it shares, is used up until 2026-01-02T00:00:00Z.",
+        ),
+    ],
+)
+def test_a_shared_budget_is_spoken_of_like_any_other_and_by_who_shares_it_once_it_is_used_up(
+    used: int, within_team: tuple[str, str], of_acme: str
+) -> None:
+    objects, view = standing(MONEY, others=SHARED)
+    tenant = view.snapshot.tenants[TenantName("acme")]
+    (limit,) = view.snapshot.shared["default/team"].limits
+    usage = {
+        "acme": [Usage(tenant.limits[0], DOLLAR, 0, 0)],
+        "default/team": [Usage(limit, used * DOLLAR, 0, 1_767_312_000_000)],
+    }
+    view = replace(view, usage=usage)
+    team, acme = objects.get(TEAM), objects.get(ACME)
+    assert team is not None
+    assert acme is not None
+    said = status_of(team, view)
+    assert within(said) == within_team
+    assert shown(said) == {"money": (str(used), "0", used * 20)}
+    assert (said["covers"], said["tenant"]) == (2, "")
+    assert said_of(team, view)["Programmed"][0] == "False", "no pod is ready"
+    assert within(status_of(acme, view)) == ("WithinBudget", of_acme)
+    assert "covers" not in status_of(acme, view)
+    assert within(status_of(acme, replace(view, usage_fault="it is away")))[1] == "it is away"
+
+
+def test_of_who_has_no_limits_of_its_own_it_is_said_what_it_shares() -> None:
+    objects, view = standing(others=SHARED)
+    (limit,) = view.snapshot.shared["default/team"].limits
+    acme = objects.get(ACME)
+    assert acme is not None
+    said = status_of(acme, replace(view, usage={"default/team": [Usage(limit, 5 * DOLLAR, 0, 0)]}))
+    assert within(said)[1] == "It has no limits. Limit default/team/money, which it shares, is used up."
 
 
 SECRETS = "the API server would not read Secret default/late: 500"

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.bounds import BESIDE, Bound, bounds_of
+from tests.bounds import BESIDE, CALLER, SHARED, Bound, bounds_of
 from tests.with_apiserver.test_crds import create
 from tollway_api.crds import DEFINITIONS, structural_schema
 
@@ -23,12 +23,19 @@ def test_what_is_inside_a_bound_is_taken_and_what_is_outside_is_refused(
     admin: httpx.Client, kind: str, bound: Bound
 ) -> None:
     for spec in bound.inside:
-        taken = create(admin, kind, completed(spec))
+        taken = create(admin, kind, whole(kind, spec))
         assert taken.status_code == 201, (spec, taken.text)
-    reply = create(admin, kind, completed(bound.outside))
+    reply = create(admin, kind, whole(kind, bound.outside))
     assert reply.status_code == 422, (bound.outside, reply.text)
     causes = [f"{each['field']}: {each['message']}" for each in reply.json()["details"]["causes"]]
     assert bound.message in causes
+
+
+def whole(kind: str, spec: dict[str, Any]) -> Any:
+    if kind != "TenantBudget":
+        return completed(spec)
+    is_shared = "selector" in spec or spec.get("scope", "Tenant") != "Tenant"
+    return completed({**(SHARED if is_shared else CALLER), **spec})
 
 
 def completed(spec: Any, path: str = "") -> Any:

@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.apiserver import server_side_apply
+from tests.bounds import CALLER as BUDGET
+from tests.bounds import SHARED
 from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
 from tollway_api.crds import DEFINITIONS, Definition, custom_resource_definition, structural_schema
@@ -22,7 +24,6 @@ JsonObject = dict[str, Any]
 PLURALS = {definition.kind: definition.plural for definition in DEFINITIONS}
 
 POLICY: JsonObject = {"models": [{"name": "cheap", "model": "openai/gpt-4o-mini"}]}
-BUDGET: JsonObject = {"apiKeys": [{"secretRef": {"name": "key"}}]}
 INDEX: JsonObject = {}
 SMALLEST = {"RoutingPolicy": POLICY, "TenantBudget": BUDGET, "SemanticCacheIndex": INDEX}
 
@@ -159,6 +160,52 @@ RULES = [
         id="reject with a model",
     ),
     pytest.param(
+        "TenantBudget",
+        {**BUDGET, "scope": "Tenant"},
+        {"scope": "Tenant"},
+        "spec.apiKeys: Invalid value: apiKeys is required: name the Secret with the caller's key, "
+        "or set scope: Namespace for a budget that counts the requests of others",
+        id="a caller has a key",
+    ),
+    pytest.param(
+        "TenantBudget",
+        SHARED,
+        {**SHARED, **BUDGET},
+        "spec.apiKeys: Invalid value: "
+        "a shared budget has no callers of its own; leave apiKeys out, or set scope: Tenant",
+        id="a shared budget has no key",
+    ),
+    pytest.param(
+        "TenantBudget",
+        {**BUDGET, "tenant": "a"},
+        {**SHARED, "tenant": "a"},
+        "spec.tenant: Invalid value: a shared budget names no tenant; leave tenant out, or set scope: Tenant",
+        id="a shared budget has no tenant",
+    ),
+    pytest.param(
+        "TenantBudget",
+        {**SHARED, "preferredModel": "auto"},
+        {**SHARED, "preferredModel": "cheap"},
+        "spec.preferredModel: Invalid value: a shared budget prefers no model; "
+        "leave preferredModel to the tenants' own budgets, or set scope: Tenant",
+        id="a shared budget prefers no model",
+    ),
+    pytest.param(
+        "TenantBudget",
+        {**SHARED, "scope": "Installation"},
+        {"scope": "Installation"},
+        "spec.limits: Invalid value: "
+        "a shared budget needs limits, for it does nothing else; give one, or delete the budget",
+        id="a shared budget limits something",
+    ),
+    pytest.param(
+        "TenantBudget",
+        {**SHARED, "selector": {"matchLabels": {"example.com/stage": "trial", "team": ""}}},
+        {**BUDGET, "selector": {"matchLabels": {"stage": "trial"}}},
+        "spec.selector: Invalid value: selector is for shared budgets; leave it out, or set scope: Namespace",
+        id="a tenant selects nobody",
+    ),
+    pytest.param(
         "SemanticCacheIndex",
         {"embedding": {"provider": "OpenAICompatible", "endpoint": "https://a/v1"}},
         {"embedding": {"provider": "OpenAICompatible"}},
@@ -265,6 +312,7 @@ def causes_of(reply: httpx.Response) -> list[str]:
 def test_a_tenant_is_named_by_its_object_only_where_the_name_is_short_enough(admin: httpx.Client) -> None:
     assert create(admin, "TenantBudget", BUDGET, "t" * 63).status_code == 201
     assert create(admin, "TenantBudget", {**BUDGET, "tenant": "short"}, "t" * 64).status_code == 201
+    assert create(admin, "TenantBudget", SHARED, "t" * 253).status_code == 201
     reply = create(admin, "TenantBudget", BUDGET, "t" * 64)
     assert LONG_NAME in causes_of(reply)
 
@@ -329,6 +377,8 @@ def objects(schema: JsonObject) -> st.SearchStrategy[Any]:
                 max_size=most,
                 unique_by=(lambda item: item["name"]) if keyed else repr,
             )
+        case "object" if "additionalProperties" in schema:
+            return st.dictionaries(st.text(max_size=40), objects(schema["additionalProperties"]), max_size=3)
         case "object":
             required = set(schema.get("required", []))
             fields = {name: objects(child) for name, child in schema["properties"].items()}
@@ -344,16 +394,26 @@ def objects(schema: JsonObject) -> st.SearchStrategy[Any]:
     return st.text(UTF_8, min_size=schema.get("minLength", 0), max_size=min(longest, 40))
 
 
+def fitted(spec: JsonObject) -> JsonObject:
+    """A TenantBudget's, which would else hardly ever fit its scope."""
+    if spec.get("scope", "Tenant") == "Tenant":
+        return {**BUDGET, **{name: value for name, value in spec.items() if name != "selector" and value}}
+    never = {"apiKeys", "tenant", "preferredModel"}
+    return {**SHARED, **{name: value for name, value in spec.items() if name not in never and value}}
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition.kind)
 def test_whatever_it_takes_the_compiler_reads(admin: httpx.Client, definition: Any) -> None:
-    schema = structural_schema(definition.spec)
+    specs = objects(structural_schema(definition.spec))
+    if definition.kind == "TenantBudget":
+        specs = specs | specs.map(fitted)
     taken, refused = [0], [0]
     fuzzed = "fuzzed"
     admin.post("/api/v1/namespaces", json={"metadata": {"name": fuzzed}})
 
     @settings(max_examples=70, deadline=None)
-    @given(objects(schema))
+    @given(specs)
     def run(spec: JsonObject) -> None:
         reply = create(admin, definition.kind, spec, f"number-{taken[0]}", kept_in=fuzzed)
         if reply.status_code != 201:

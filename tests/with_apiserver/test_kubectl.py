@@ -59,14 +59,21 @@ def test_objects_are_selected_by_each_field_that_may_select(installation: Instal
         manifest("SemanticCacheIndex", "other", {"embedding": other}),
         manifest("RoutingPolicy", "other", policy),
         manifest("TenantBudget", "other", {"tenant": "t", "apiKeys": [{"secretRef": {"name": "acme"}}]}),
+        manifest("TenantBudget", "all", {"scope": "Namespace", "limits": [{"name": "a", "amount": "1"}]}),
     )
-    values = {".spec.cache.indexRef.name": "other", ".spec.embedding.model": "m", ".spec.tenant": "t"}
+    values = {
+        ".spec.cache.indexRef.name": ("other", "other"),
+        ".spec.embedding.model": ("m", "other"),
+        ".spec.tenant": ("t", "other"),
+        ".spec.scope": ("Namespace", "all"),
+    }
     asked = {path: each for each in DEFINITIONS for path in each.selectable}
     assert asked.keys() == values.keys()
     for path, definition in asked.items():
-        selector = f"{path.removeprefix('.')}={values[path]}"
+        value, name = values[path]
+        selector = f"{path.removeprefix('.')}={value}"
         found = installation.kubectl("get", definition.plural, "--field-selector", selector, "-o", "name")
-        assert found.split() == [f"{definition.kind.lower()}.tollway.dev/other"]
+        assert found.split() == [f"{definition.kind.lower()}.tollway.dev/{name}"]
 
 
 def test_describe_says_what_is_wrong_and_how_to_mend_it(installation: Installation) -> None:

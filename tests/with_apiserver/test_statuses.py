@@ -13,6 +13,7 @@ from tests.dataplanes import Setup, compiled, manifest, secret
 from tests.installation import PLURALS, Installation
 from tests.pod_faults import Fault
 from tests.processes import wait_for
+from tests.tenants import sharing, tenant
 from tollway_api import wire
 from tollway_api.meta import Identity, TenantName
 from tollway_cli.embedded_redis import EmbeddedRedis
@@ -31,15 +32,15 @@ SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1", acme={"limits": 
 async def test_a_budget_shows_what_is_used_held_and_left_and_when_it_is_exceeded(
     installation: Installation,
 ) -> None:
-    tenant = compiled(SETUP.objects()).tenants[TenantName("acme")]
+    acme = compiled(SETUP.objects()).tenants[TenantName("acme")]
     client = connect(installation.ledger.url, 1.0)
     ledger = RedisLedger(client, 1.0)
     with installation.light_pod("dp-1"), installation.operator():
         installation.apply(*SETUP.objects())
         installation.until("TenantBudget", "acme", "WithinBudget", "WithinBudget")
-        await ledger.hold(tenant, "one", [250_000_000, 1])
-        await ledger.settle(tenant, "one", [123_450_000, 1])
-        await ledger.hold(tenant, "two", [100_000_000, 1])
+        await ledger.hold(acme, "one", [250_000_000, 1])
+        await ledger.settle(acme, "one", [123_450_000, 1])
+        await ledger.hold(acme, "two", [100_000_000, 1])
 
         def limits() -> dict[str, dict[str, object]]:
             return {
@@ -54,10 +55,10 @@ async def test_a_budget_shows_what_is_used_held_and_left_and_when_it_is_exceeded
         assert "resetsAt" not in requests
         assert " 22 " in installation.kubectl("get", "tb", "acme", "--no-headers")
 
-        await ledger.settle(tenant, "two", [700_000_000, 8])
+        await ledger.settle(acme, "two", [700_000_000, 8])
         alerted = installation.until("TenantBudget", "acme", "WithinBudget", "BudgetAlert")
         assert alerted["message"] == "Limit requests is above 80 %."
-        await ledger.settle(tenant, "three", [500_000_000, 0])
+        await ledger.settle(acme, "three", [500_000_000, 0])
         exceeded = installation.until("TenantBudget", "acme", "WithinBudget", "BudgetExceeded")
         assert exceeded["message"].startswith("Limit money is used up until ")
         assert installation.condition("TenantBudget", "acme", "Ready")["status"] == "True"
@@ -73,6 +74,45 @@ async def test_a_budget_shows_what_is_used_held_and_left_and_when_it_is_exceeded
         for _ in range(20):
             await asyncio.sleep(0.2)
             assert said() == before, "a successor unsays nothing"
+
+
+async def test_a_shared_budget_says_whom_it_covers_as_labels_change_and_what_they_have_used(
+    installation: Installation,
+) -> None:
+    shared = {"scope": "Namespace", "selector": {"matchLabels": {"stage": "trial"}}, "limits": LIMITS[:1]}
+    usurper = {"scope": "Installation", "limits": LIMITS[:1]}
+    client = connect(installation.ledger.url, 1.0)
+
+    def covers() -> object:
+        return installation.get("TenantBudget", "team")["status"].get("covers")
+
+    with installation.light_pod("dp-1"), installation.operator():
+        installation.apply(*SETUP.objects(), manifest("TenantBudget", "team", shared))
+        installation.apply(manifest("TenantBudget", "usurper", usurper))
+        installation.until("TenantBudget", "team", "Ready", "Ready")
+        assert (
+            "no tenant's TenantBudget has these labels"
+            in (installation.condition("TenantBudget", "team", "Accepted")["message"])
+        )
+        assert covers() == 0
+        refused = installation.until("TenantBudget", "usurper", "Accepted", "Invalid")
+        assert "is taken in namespace 'tollway-system' alone" in refused["message"]
+        installation.kubectl("label", "tb", "acme", "stage=trial")
+        wait_for(lambda: covers() == 1, "the label is seen")
+        installation.until("TenantBudget", "acme", "Ready", "Ready")
+        team = compiled([manifest("TenantBudget", "team", {"scope": "Namespace", "limits": LIMITS[:1]})])
+        member = sharing(tenant(name="somebody"), *team.shared.values())
+        await RedisLedger(client, 1.0).settle(member, "one", [10**9])
+        installation.until("TenantBudget", "team", "WithinBudget", "BudgetExceeded")
+        wait_for(
+            lambda: (
+                "Limit default/team/money, which it shares, is used up until "
+                in installation.condition("TenantBudget", "acme", "WithinBudget")["message"]
+            ),
+            "who shares it says so",
+        )
+        assert "Namespace" in installation.kubectl("get", "tb", "team", "--no-headers")
+    await client.aclose()
 
 
 MISTAKES = (

@@ -6,19 +6,22 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from tests.dataplanes import Setup, compiled, until
+from tests.dataplanes import ACME_KEY, BETA_KEY, Setup, compiled, manifest, until
 from tollway_api import wire
 from tollway_api.meta import TenantName
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.background import running
+from tollway_dataplane.core.matching import Directory
 from tollway_operator.redis_store import open_store
 from tollway_operator.usage import UsageReader
 
 ACME, BETA = TenantName("acme"), TenantName("beta")
 LIMITS = {"limits": [{"name": "main", "unit": "Requests", "amount": "10", "window": {"rolling": "1h"}}]}
-SNAPSHOT = compiled(Setup("http://a/v1", "http://b/v1", acme=LIMITS, beta=LIMITS).objects())
+TEAM = manifest("TenantBudget", "team", {"scope": "Namespace", **LIMITS})
+SNAPSHOT = compiled(Setup("http://a/v1", "http://b/v1", acme=LIMITS, beta=LIMITS, others=(TEAM,)).objects())
+SHARED = "default/team"
 
 
 @pytest.fixture
@@ -36,9 +39,20 @@ async def redis(ledger_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-def shown(reader: UsageReader, tenant: TenantName) -> list[tuple[int, int]]:
+def shown(reader: UsageReader, account: str) -> list[tuple[int, int]]:
     """Used and held of each limit."""
-    return [(each.used, each.held) for each in reader.usage.get(tenant, ())]
+    return [(each.used, each.held) for each in reader.usage.get(account, ())]
+
+
+async def test_what_tenants_use_of_a_shared_budget_is_read_as_its_own(
+    reader: UsageReader, redis: Redis
+) -> None:
+    ledger, directory = RedisLedger(redis, 2.0), Directory(SNAPSHOT, "")
+    acme, beta = (directory.authenticate(wire.key_digest(key)) for key in (ACME_KEY, BETA_KEY))
+    await ledger.settle(acme, "a", [1, 3])
+    await ledger.hold(beta, "b", [1, 2])
+    await until(lambda: shown(reader, SHARED) == [(3, 2)])
+    assert (shown(reader, ACME), shown(reader, BETA)) == ([(1, 0)], [(0, 1)])
 
 
 async def test_what_a_data_plane_counts_is_what_is_read(reader: UsageReader, redis: Redis) -> None:
@@ -66,10 +80,10 @@ async def test_a_hold_that_the_ledger_would_give_back_is_not_shown(reader: Usage
 async def test_an_account_that_somebody_has_damaged_is_not_known_and_all_others_are(
     reader: UsageReader, redis: Redis, bucket: str, amount: str
 ) -> None:
-    await until(lambda: reader.usage.keys() == {ACME, BETA})
+    await until(lambda: reader.usage.keys() == {ACME, BETA, SHARED})
     spent = wire.ledger_keys(ACME).spent
     field = f"{wire.counted_as(SNAPSHOT.tenants[ACME].limits[0])}|"
     await redis.hset(spent, field + bucket.replace("now", str(int(time.time() * 1_000))), amount)
-    await until(lambda: reader.usage.keys() == {BETA})
+    await until(lambda: reader.usage.keys() == {BETA, SHARED})
     await redis.delete(spent)
-    await until(lambda: reader.usage.keys() == {ACME, BETA})
+    await until(lambda: reader.usage.keys() == {ACME, BETA, SHARED})
