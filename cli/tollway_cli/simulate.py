@@ -4,6 +4,7 @@ import asyncio
 
 from rich.console import Console
 
+from tollway_cli.simulator.answers import count_tokens
 from tollway_cli.simulator.app import SimulatorSettings, create_simulator
 from tollway_dataplane.server import Site, listen, serve, stop_on_signals
 from tollway_dataplane.settings import Address
@@ -11,6 +12,11 @@ from tollway_dataplane.settings import Address
 
 async def simulate(settings: SimulatorSettings, address: Address, console: Console) -> None:
     """Raises ListenError."""
+    for model in (
+        "gpt-4o",
+        "gpt-4",
+    ):  # by which all others count: building a table would keep the first caller waiting
+        count_tokens(model, "")
     stop = asyncio.Event()
     stop_on_signals(stop)
     site = Site(create_simulator(settings), listen(address))

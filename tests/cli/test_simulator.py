@@ -41,8 +41,8 @@ def test_an_answer_is_a_function_of_the_prompt_and_its_usage_is_real(client: ope
     assert text == answer_for("sim", "gpt-4o", PROMPT)
     assert text != answer_for("sim", "gpt-4o", "Why is grass green?")
     assert completion.usage is not None
-    assert completion.usage.completion_tokens == count_tokens(text)
-    assert completion.usage.prompt_tokens >= count_tokens(PROMPT)
+    assert completion.usage.completion_tokens == count_tokens("gpt-4o", text)
+    assert completion.usage.prompt_tokens >= count_tokens("gpt-4o", PROMPT)
 
 
 def test_a_stream_gives_the_same_answer_and_usage_only_when_asked(client: openai.OpenAI) -> None:
@@ -127,7 +127,7 @@ def test_anthropic_s_shape_whole_and_streamed() -> None:
         message = loopback.post(url, json=body).json()
         assert message["stop_reason"] == "end_turn"
         assert message["content"] == [{"type": "text", "text": answer_for("sim", "claude", PROMPT)}]
-        assert message["usage"]["output_tokens"] == count_tokens(message["content"][0]["text"])
+        assert message["usage"]["output_tokens"] == count_tokens("claude", message["content"][0]["text"])
         text = loopback.post(url, json={**body, "stream": True}).text
         names = [line.removeprefix("event: ") for line in text.splitlines() if line.startswith("event: ")]
         assert names[0] == "message_start"
@@ -175,6 +175,41 @@ def test_it_tells_what_it_would_bill_and_never_a_key() -> None:
         assert seen["total"] == 1
         assert seen["tokens"] == {"m": {"prompt": usage.prompt_tokens, "completion": usage.completion_tokens}}
         assert "secret-key" not in str(seen)
+
+
+def test_each_user_has_a_bill_of_what_was_written_until_they_left() -> None:
+    with provider("sim", tokens_per_second=50.0) as simulated, httpx.Client() as http:
+        body = {"model": "gpt-4o", "messages": MESSAGES, "stream": True, "user": "acme"}
+        url = f"{simulated.endpoint}/chat/completions"
+        received = b""
+        with http.stream("POST", url, json=body) as response:
+            for data in response.iter_bytes():
+                received += data
+                if received.count(b'"content":"') > 10:
+                    break
+        wait_for(lambda: simulated.seen()["in_flight"] == 0, "it has noticed")
+        bills = simulated.seen()["bills"]
+        assert isinstance(bills, dict)
+        assert bills.keys() == {"acme"}
+        assert (
+            10
+            <= bills["acme"]["gpt-4o"]["completion"]
+            < count_tokens("gpt-4o", answer_for("sim", "gpt-4o", PROMPT))
+        )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_it_may_say_nothing_of_what_was_used_or_bill_ten_times_as_much(
+    client: openai.OpenAI, stream: bool
+) -> None:
+    url = f"{client.base_url}chat/completions"
+    body = {"model": "gpt-4o", "messages": MESSAGES, "stream": stream}
+    body |= {"stream_options": {"include_usage": True}} if stream else {}
+    silent = loopback.post(url, json=body, headers={"x-simulate-fault": "silent"})
+    assert b'"completion_tokens"' not in silent.content
+    dear = loopback.post(url, json=body, headers={"x-simulate-fault": "dear"})
+    written = count_tokens("gpt-4o", answer_for("sim", "gpt-4o", PROMPT))
+    assert f'"completion_tokens":{10 * written}'.encode() in dear.content
 
 
 def test_latencies_have_the_distribution_that_was_asked_for() -> None:

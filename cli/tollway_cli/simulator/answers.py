@@ -1,18 +1,24 @@
-"""What the simulated model says: a function of its name, the model asked for and the prompt. And how it counts."""
+"""What the simulated model says: a function of its name, the model asked for and the prompt. And how it counts: as the
+model asked for does, by OpenAI's own tables.
+"""
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-_TOKEN: Final = re.compile(r"\s*(?:\w+|[^\w\s])")
+from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizer
+from tollway_dataplane.core.tokens import (
+    USUAL_TOKENS_PER_MESSAGE,
+    USUAL_TOKENS_PER_REQUEST,
+    spelling_of,
+)
+
 _FILLER: Final = (
     "the answer depends on what you want to do with it and in most cases the simple way is the right one "
     "so start small look at what happens and change one thing at a time until it does what it should"
 ).split()
 _LEAST_WORDS: Final = 8
 _MOST_WORDS: Final = 60
-TOKENS_PER_MESSAGE: Final = 4
 
 
 def answer_for(name: str, model: str, prompt: str) -> str:
@@ -25,21 +31,20 @@ def answer_for(name: str, model: str, prompt: str) -> str:
     return f'[{name}/{model}] About "{about}": {" ".join(words)}. #{digest.hex()[:8]}'
 
 
-def tokens(text: str) -> list[str]:
-    """The text in pieces, a word or a sign each with the blanks before it; joining them gives it back, save for blanks
-    at its end.
-    """
-    return _TOKEN.findall(text)
+def tokens(model: str, text: str) -> list[str]:
+    """The text in the model's tokens; joining them gives it back."""
+    return TiktokenTokenizer(*spelling_of(model)).pieces(text)
 
 
-def count_tokens(text: str) -> int:
-    return len(tokens(text))
+def count_tokens(model: str, text: str) -> int:
+    return len(tokens(model, text))
 
 
-def prompt_tokens(messages: Sequence[object], extra: Sequence[str] = ()) -> int:
-    """What the prompt counts: every text of every message, and a little for each message."""
-    texts = [text for message in messages for text in _texts(message)]
-    return sum(map(count_tokens, [*texts, *extra])) + TOKENS_PER_MESSAGE * len(messages)
+def prompt_tokens(model: str, messages: Sequence[object], extra: Sequence[str] = ()) -> int:
+    """What the prompt counts: every text of every message, and a little for each message and for the whole."""
+    texts = [*(text for message in messages for text in _texts(message)), *extra]
+    counted = sum(count_tokens(model, text) for text in texts)
+    return counted + USUAL_TOKENS_PER_MESSAGE * len(messages) + USUAL_TOKENS_PER_REQUEST
 
 
 def last_prompt(messages: Sequence[object]) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import random
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Final
@@ -21,11 +22,11 @@ from tollway_cli.simulator.faults import RETRY_AFTER_S, STATUS, Fault, FaultKind
 from tollway_cli.simulator.latency import Latency
 from tollway_cli.simulator.ledger import Ledger
 from tollway_cli.simulator.shapes import Answer, AnthropicShape, OpenAIShape, Shape
-from tollway_cli.simulator.transport import KeepsTransport, break_connection
+from tollway_cli.simulator.transport import KeepsTransport, break_connection, is_open
 
 _STALL_S: Final = 600.0
 _DEFAULT_DIMENSIONS: Final = 256
-
+_DEAR: Final = 10
 
 _MOST_INPUTS: Final = 2_048
 _NUMBERS: Final = {
@@ -87,12 +88,16 @@ class Simulator:
         self._ledger.saw(model, request.url.path, dict(request.headers), body)
         answer = self._answer(body, messages, model)
         fault = self._fault(request, model, answer.prompt_tokens)
+        if fault is FaultKind.DEAR:
+            answer = replace(answer, times=_DEAR)
+        if fault is FaultKind.SILENT:
+            answer = replace(answer, says_usage=False)
         if fault in STATUS:
             self._ledger.ended(fault)
             headers = {"retry-after": str(RETRY_AFTER_S)} if fault is FaultKind.RATE_LIMIT else {}
             return _json(shape.error(fault, self._context(answer.prompt_tokens)), STATUS[fault], headers)
         delay = self._settings.latency.draw(self._draw)
-        return _Reply(self, shape, answer, bool(body.get("stream")), fault, delay)
+        return _Reply(self, shape, answer, _Manner(bool(body.get("stream")), fault, delay, _user(body)))
 
     def _context(self, prompt: int) -> str:
         """What the context-length error says; one asked for by name makes the window just too small."""
@@ -101,7 +106,7 @@ class Simulator:
     def _answer(self, body: Mapping[str, object], messages: list[object], model: str) -> Answer:
         prompt = last_prompt(messages)
         system = body.get("system")
-        pieces = tokens(answer_for(self._settings.name, model, prompt))
+        pieces = tokens(model, answer_for(self._settings.name, model, prompt))
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         most = limit if isinstance(limit, int) else len(pieces)
         options = body.get("stream_options")
@@ -109,7 +114,7 @@ class Simulator:
         return Answer(
             id="sim-" + hashlib.sha256(f"{model} {prompt}".encode("utf-8", "surrogatepass")).hexdigest()[:16],
             model=model,
-            prompt_tokens=prompt_tokens(messages, [system] if isinstance(system, str) else []),
+            prompt_tokens=prompt_tokens(model, messages, [system] if isinstance(system, str) else []),
             pieces=pieces[:most],
             truncated=most < len(pieces),
             choices=choices if isinstance(choices, int) else 1,
@@ -141,11 +146,12 @@ class Simulator:
             return _json(shape.invalid(wrong), 400)
         model = str(body.get("model", ""))
         self._ledger.saw(model, request.url.path, dict(request.headers), body)
-        fault = self._fault(request, model, sum(map(count_tokens, texts)))
+        used = sum(count_tokens(model, text) for text in texts)
+        fault = self._fault(request, model, used)
         await asyncio.sleep(self._settings.latency.draw(self._draw))
         if fault in STATUS:
             self._ledger.ended(fault)
-            return _json(shape.error(fault, self._context(sum(map(count_tokens, texts)))), STATUS[fault])
+            return _json(shape.error(fault, self._context(used)), STATUS[fault])
         wanted = body.get("dimensions")
         dimensions = wanted if isinstance(wanted, int) else _DEFAULT_DIMENSIONS
         vectors = [_vector(text, dimensions) for text in texts]
@@ -157,8 +163,7 @@ class Simulator:
             }
             for place, vector in enumerate(vectors)
         ]
-        used = sum(map(count_tokens, texts))
-        self._ledger.billed(model, used, 0)
+        self._ledger.billed(_user(body), model, used, 0)
         self._ledger.ended("ok")
         usage = {"prompt_tokens": used, "total_tokens": used}
         return _json(orjson.dumps({"object": "list", "data": data, "model": model, "usage": usage}))
@@ -196,22 +201,24 @@ class Simulator:
         return _json(orjson.dumps(self._ledger.report()))
 
 
-class _Reply:
-    """Sends one answer in its time, watching for callers who leave."""
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How an answer is given, and who pays for it."""
 
-    def __init__(
-        self,
-        simulator: Simulator,
-        shape: Shape,
-        answer: Answer,
-        streaming: bool,
-        fault: FaultKind | None,
-        delay: float,
-    ) -> None:
+    streaming: bool
+    fault: FaultKind | None
+    delay: float
+    user: str
+
+
+class _Reply:
+    """Sends one answer in its time, watching for callers who leave. Billed is what was written until that was seen."""
+
+    def __init__(self, simulator: Simulator, shape: Shape, answer: Answer, manner: _Manner) -> None:
         self._ledger, self._settings = simulator._ledger, simulator._settings  # noqa: SLF001 - two halves of one noun
-        self._shape, self._answer = shape, answer
-        self._streaming, self._fault, self._delay = streaming, fault, delay
-        self._sent_tokens = 0
+        self._shape, self._answer, self._manner = shape, answer, manner
+        self._fault = manner.fault
+        self._written = 0  # tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._ledger.in_flight += 1
@@ -223,28 +230,31 @@ class _Reply:
         finally:
             work.cancel()
             gone.cancel()
+            await asyncio.wait([work, gone])  # what was written is known when it has stopped
             self._ledger.in_flight -= 1
         self._ledger.ended(outcome)
-        if self._streaming and outcome in {"disconnected", FaultKind.CUT, FaultKind.SHORT}:
-            self._ledger.billed(self._answer.model, self._answer.prompt_tokens, self._sent_tokens)
-        if outcome == "ok":
-            self._ledger.billed(
-                self._answer.model, self._answer.prompt_tokens, self._answer.completion_tokens
-            )
+        if outcome not in {FaultKind.RESET, FaultKind.EMPTY}:
+            answer = self._answer
+            whole = self._written == len(answer.pieces) and outcome != "disconnected"
+            completion = answer.completion_tokens if whole else self._written * answer.choices
+            self._ledger.billed(self._manner.user, answer.model, answer.prompt_tokens, completion)
 
     async def _run(self, scope: Scope, send: Send) -> str:
-        if self._delay:
-            await asyncio.sleep(self._delay)
+        if self._manner.delay:
+            await asyncio.sleep(self._manner.delay)
         if self._fault is FaultKind.RESET:
             break_connection(scope, reset=True)
             return FaultKind.RESET
-        await (self._send_stream(scope, send) if self._streaming else self._send_whole(scope, send))
+        if not self._manner.streaming:
+            await self._send_whole(scope, send)
+        elif not await self._send_stream(scope, send):
+            return "disconnected"
         return self._fault or "ok"
 
     async def _send_whole(self, scope: Scope, send: Send) -> None:
         body = self._shape.completion(self._answer)
-        if self._settings.tokens_per_second:
-            await asyncio.sleep(len(self._answer.pieces) / self._settings.tokens_per_second)
+        if self._fault is not FaultKind.STALL:
+            await self._write_whole()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if self._fault is FaultKind.STALL:
@@ -256,7 +266,17 @@ class _Reply:
             return
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def _send_stream(self, scope: Scope, send: Send) -> None:
+    async def _write_whole(self) -> None:
+        pieces, pace, began = len(self._answer.pieces), self._settings.tokens_per_second, time.monotonic()
+        try:
+            await asyncio.sleep(pieces / pace if pace else 0.0)
+            self._written = pieces
+        except asyncio.CancelledError:
+            self._written = min(pieces, int((time.monotonic() - began) * pace))
+            raise
+
+    async def _send_stream(self, scope: Scope, send: Send) -> bool:
+        """Whether its caller stayed to the end."""
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if self._fault is FaultKind.STALL:
@@ -264,18 +284,21 @@ class _Reply:
         pace = 1 / self._settings.tokens_per_second if self._settings.tokens_per_second else 0.0
         for event, is_token in () if self._fault is FaultKind.EMPTY else self._shape.events(self._answer):
             if is_token:
-                half_sent = self._sent_tokens >= len(self._answer.pieces) // 2
+                half_sent = self._written >= len(self._answer.pieces) // 2
                 if self._fault is FaultKind.SHORT and half_sent:
                     break
                 if self._fault is FaultKind.CUT and half_sent:
                     await asyncio.sleep(0.01)  # lets what was sent leave before the connection breaks
                     break_connection(scope, reset=False)
-                    return
+                    return True
                 if pace:
                     await asyncio.sleep(pace)
-                self._sent_tokens += 1
+                if not is_open(scope):
+                    return False
+                self._written += 1
             await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return True
 
 
 def create_simulator(settings: SimulatorSettings) -> ASGIApp:
@@ -298,6 +321,10 @@ def _wrong_number(body: Mapping[str, object]) -> str | None:
         if value is not None and (type(value) is not int or not 1 <= value <= most):
             return f"{name} must be a whole number from 1 to {most}"
     return None
+
+
+def _user(body: Mapping[str, object]) -> str:
+    return str(body.get("user") or "")
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -22,6 +22,8 @@ class FaultKind(StrEnum):
     SHORT = "short"  # a stream ends in the middle, as if that were all
     EMPTY = "empty"  # a stream ends before its first event
     HOLLOW = "hollow"  # 200, with an error inside
+    SILENT = "silent"  # an answer without its usage
+    DEAR = "dear"  # a whole answer is said to have ten times its tokens, and billed so
 
 
 STATUS: Final = {

@@ -1,4 +1,6 @@
-"""What the simulated provider saw and would bill for, so that tests can hold it against what Tollway says."""
+"""What the simulated provider saw and would bill for, and to which of its users (`user` of a request's body), so that
+tests can hold it against what Tollway says.
+"""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -17,7 +19,7 @@ class Ledger:
         self._total = 0
         self._by_model: Counter[str] = Counter()
         self._by_outcome: Counter[str] = Counter()
-        self._tokens: dict[str, Counter[str]] = {}
+        self._bills: dict[str, dict[str, Counter[str]]] = {}
         self._last: deque[dict[str, object]] = deque(maxlen=_KEPT)
 
     def saw(self, model: str, path: str, headers: Mapping[str, str], body: Mapping[str, object]) -> None:
@@ -29,15 +31,21 @@ class Ledger:
     def ended(self, outcome: str) -> None:
         self._by_outcome[str(outcome)] += 1
 
-    def billed(self, model: str, prompt: int, completion: int) -> None:
-        self._tokens.setdefault(model, Counter()).update({"prompt": prompt, "completion": completion})
+    def billed(self, user: str, model: str, prompt: int, completion: int) -> None:
+        bill = self._bills.setdefault(user, {}).setdefault(model, Counter())
+        bill.update({"prompt": prompt, "completion": completion})
 
     def report(self) -> dict[str, object]:
+        tokens: dict[str, Counter[str]] = {}
+        for bills in self._bills.values():
+            for model, bill in bills.items():
+                tokens.setdefault(model, Counter()).update(bill)
         return {
             "total": self._total,
             "in_flight": self.in_flight,
             "by_model": dict(self._by_model),
             "by_outcome": dict(self._by_outcome),
-            "tokens": {model: dict(tokens) for model, tokens in self._tokens.items()},
+            "tokens": tokens,
+            "bills": self._bills,
             "last": list(self._last),
         }

@@ -14,7 +14,7 @@ CREATED = 1_700_000_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One reply, as tokens. `choices` copies of it are given and billed."""
+    """One reply, as tokens. `choices` copies of it are given and billed; a whole one at so many times its tokens."""
 
     id: str
     model: str
@@ -23,6 +23,8 @@ class Answer:
     truncated: bool
     choices: int = 1
     include_usage: bool = False
+    times: int = 1
+    says_usage: bool = True
 
     @property
     def text(self) -> str:
@@ -30,7 +32,7 @@ class Answer:
 
     @property
     def completion_tokens(self) -> int:
-        return len(self.pieces) * self.choices
+        return len(self.pieces) * self.choices * self.times
 
 
 class Shape(Protocol):
@@ -55,7 +57,8 @@ class OpenAIShape:
         }
         choices = [{"index": place, **choice} for place in range(answer.choices)]
         head = {"id": answer.id, "object": "chat.completion", "created": CREATED, "model": answer.model}
-        return orjson.dumps({**head, "choices": choices, "usage": self._usage(answer)})
+        usage = {"usage": self._usage(answer)} if answer.says_usage else {}
+        return orjson.dumps({**head, "choices": choices, **usage})
 
     def events(self, answer: Answer) -> Iterator[tuple[bytes, bool]]:
         head: dict[str, object] = {
@@ -77,7 +80,7 @@ class OpenAIShape:
         for piece in answer.pieces:
             yield event({"content": piece}), True
         yield event({}, self._reason(answer)), False
-        if answer.include_usage:
+        if answer.include_usage and answer.says_usage:
             yield _data({**head, "choices": [], "usage": self._usage(answer)}), False
         yield b"data: [DONE]\n\n", False
 

@@ -1,7 +1,9 @@
-"""Breaking a connection on purpose. ASGI has no word for it, so this reaches for uvicorn's transport: the one place
-that knows how. Frameworks wrap `send`, so the server's own is put aside before they do.
+"""Breaking a connection on purpose, and seeing that it is broken. ASGI has no words for it, so this reaches for
+uvicorn's transport: the one place that knows how. Frameworks wrap `send`, so the server's own is put aside before they
+do.
 """
 
+import asyncio
 import socket
 import struct
 
@@ -25,10 +27,19 @@ class KeepsTransport:
         await self._app(scope, receive, send)
 
 
+def is_open(scope: Scope) -> bool:
+    """Whether what is sent is still written to the caller's connection; the server throws it away otherwise."""
+    transport = _transport(scope)
+    return transport is None or not transport.is_closing()
+
+
+def _transport(scope: Scope) -> asyncio.Transport | None:
+    return getattr(getattr(scope[_SEND], "__self__", None), "transport", None)
+
+
 def break_connection(scope: Scope, *, reset: bool) -> None:
     """Closes the caller's connection at once. Under another server than uvicorn it raises, which breaks it, too."""
-    cycle = getattr(scope[_SEND], "__self__", None)
-    transport = getattr(cycle, "transport", None)
+    transport = _transport(scope)
     if transport is None:
         raise ConnectionAbortedError("a simulated fault")
     connection = transport.get_extra_info("socket")

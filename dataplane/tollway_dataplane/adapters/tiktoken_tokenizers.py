@@ -7,6 +7,7 @@ the first snapshot that needs it is run, once in a process.
 
 import asyncio
 import base64
+import codecs
 import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -53,6 +54,17 @@ class TiktokenTokenizer:
         return (
             len(text.encode("utf-8", "surrogatepass")) if table is None else len(table.encode_ordinary(text))
         )
+
+    def pieces(self, text: str) -> list[str]:
+        """The text as a model writes it, a token each; a token in the middle of a character is empty."""
+        table = _table(self.encoding)
+        words = (
+            [bytes([byte]) for byte in text.encode("utf-8", "replace")]
+            if table is None
+            else table.decode_tokens_bytes(table.encode_ordinary(text))
+        )
+        reader = codecs.getincrementaldecoder("utf-8")("replace")
+        return [reader.decode(word) for word in words]
 
     async def count_prompt(self, text: str) -> int:
         return await asyncio.to_thread(self.count, text) if len(text) > _LONG else self.count(text)

@@ -30,6 +30,14 @@ def test_it_counts_as_tiktoken_does(encoding: Encoding, monkeypatch: pytest.Monk
     assert [ours.count(text) for text in TEXTS] == [len(theirs.encode_ordinary(text)) for text in TEXTS]
 
 
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_is_its_tokens_and_those_in_the_middle_of_a_character_are_empty(text: str) -> None:
+    tokenizer = TiktokenTokenizer(Encoding.O200K, 1.0)
+    pieces = tokenizer.pieces(text)
+    assert "".join(pieces) == text
+    assert len(pieces) == tokenizer.count(text)
+
+
 async def test_a_long_prompt_is_counted_as_a_short_one_is() -> None:
     tokenizers = TiktokenTokenizers()
     await tokenizers.load([MODEL])
@@ -42,4 +50,6 @@ def test_without_a_table_every_byte_is_a_token(monkeypatch: pytest.MonkeyPatch) 
     uncached = tiktoken_tokenizers._table.__wrapped__
     monkeypatch.setattr(tiktoken_tokenizers, "_table", uncached)
     monkeypatch.setitem(tiktoken_tokenizers._FILES, Encoding.CL100K, "gone")
-    assert TiktokenTokenizer(Encoding.CL100K, 1.0).count("größer") == 8
+    tokenizer = TiktokenTokenizer(Encoding.CL100K, 1.0)
+    assert tokenizer.count("größer") == 8
+    assert tokenizer.pieces("größe") == ["g", "r", "", "ö", "", "ß", "e"]
