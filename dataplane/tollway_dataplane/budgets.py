@@ -12,6 +12,7 @@ from tollway_api.snapshot import Limit, Model, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
 from tollway_api.wire import account_of
 from tollway_dataplane.core.budgeting import (
+    FIRST_SHARE,
     STEP_TOKENS,
     Denied,
     amounts,
@@ -25,7 +26,10 @@ from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.core.tokens import Counted
 from tollway_dataplane.errors import LedgerFault, Refusal, RefusalCode
 from tollway_dataplane.ports import Ledger
+from tollway_dataplane.queueing import Queues
 
+# Who waits for what others hold asks for it as often.
+ASK_AGAIN_S: Final = 0.1
 _UNCOUNTABLE: Final = "spending cannot be counted right now"
 
 
@@ -34,7 +38,7 @@ class Slice:
     """What an attempt needs to begin with."""
 
     prompt: Counted
-    first: int = 0  # tokens of the answer to hold, and fewer where no more are left
+    first: int = 0  # tokens of the answer to hold at least, and fewer where no more are left
     fewest: int = 0  # below which it is not worth asking
     grows: bool = False  # whether the hold may grow as the answer comes
 
@@ -45,6 +49,8 @@ class Need:
 
     worst: Usage
     slice: Callable[[], Awaitable[Slice]]
+    # To wait for what others hold of a limit, of which they mostly give much back.
+    patience_s: Callable[[Limit], float] = lambda _: 0.0
 
 
 @dataclass(slots=True)
@@ -96,6 +102,7 @@ class Budgets:
     def __init__(self, ledger: Ledger, accounting: Accounting) -> None:
         self._ledger = ledger
         self._accounting = accounting
+        self._queues = Queues()
 
     async def hold(
         self, hold_id: str, tenant: Tenant, model: Model, need: Need, waived: Collection[str] = ()
@@ -137,21 +144,47 @@ class Budgets:
         begin, most = await need.slice(), hold.worst.completion_tokens
         prompt = begin.prompt
         hold.prompt, hold.tight = prompt.about, scarce.limit.title
-        hold.held = Usage(prompt.most, min(begin.first, most), estimated=True)
-        denied = await self._reserve(hold)
+        denied = await self._begin(hold, begin, scarce)
+        if denied is not None and (patience_s := need.patience_s(denied.limit)):
+            denied = await self._begin_later(hold, begin, denied, patience_s)
         if denied is not None:
-            fits = tokens_that_fit_after(denied.limit, denied.left, prompt.most, hold.model.price)
-            if not min(begin.fewest, most) <= fits < hold.held.completion_tokens:
-                raise Exceeded(denied)
-            hold.held = Usage(prompt.most, fits, estimated=True)
-            denied = await self._reserve(hold)
-            if denied is not None:
-                raise Exceeded(denied)
+            raise Exceeded(denied)
         hold.most = hold.held.completion_tokens
         if begin.grows:
             unused = scarce.limit.amount - scarce.used  # which others hold, but may give back
             reachable = tokens_that_fit_after(scarce.limit, unused, prompt.most, hold.model.price)
             hold.most = max(hold.most, min(most, reachable))
+
+    async def _begin(self, hold: Hold, begin: Slice, known: Denied) -> Denied | None:
+        """Reserves the first slice, or as much of it as is left where that is worth while. `known` says what was left
+        a moment ago.
+        """
+        prompt, most = begin.prompt.most, hold.worst.completion_tokens
+        share = tokens_that_fit_after(known.limit, known.left, prompt, hold.model.price) // FIRST_SHARE
+        hold.held = Usage(prompt, min(max(begin.first, share), most), estimated=True)
+        denied = await self._reserve(hold)
+        if denied is None:
+            return None
+        fits = tokens_that_fit_after(denied.limit, denied.left, prompt, hold.model.price)
+        if not min(begin.fewest, most) <= fits < hold.held.completion_tokens:
+            return denied
+        hold.held = Usage(prompt, fits, estimated=True)
+        return await self._reserve(hold)
+
+    async def _begin_later(
+        self, hold: Hold, begin: Slice, denied: Denied, patience_s: float
+    ) -> Denied | None:
+        """The same once others have given back enough, while what is in the way is only held by them."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + patience_s
+        if not _is_only_held(hold, begin, denied):
+            return denied
+        async with self._queues.turn(hold.tenant.name, until) as ours:
+            still: Denied | None = denied
+            while ours and still is not None and _is_only_held(hold, begin, still) and clock() < until:
+                await asyncio.sleep(ASK_AGAIN_S)
+                still = await self._begin(hold, begin, still)
+            return still
 
     async def _reserve(self, hold: Hold) -> Denied | None:
         return await self._ledger.hold(hold.tenant, hold.id, self._amounts(hold, hold.held, 1))
@@ -215,6 +248,13 @@ class Budgets:
     @staticmethod
     def _is_waived(hold: Hold, limit: Limit) -> bool:
         return limit.unit is not Unit.USD and account_of(hold.tenant.name, limit) in hold.waived
+
+
+def _is_only_held(hold: Hold, begin: Slice, denied: Denied) -> bool:
+    """Whether there would be room enough, did others not hold it. They use up the requests that they hold."""
+    limit = denied.limit
+    unused = tokens_that_fit_after(limit, limit.amount - denied.used, begin.prompt.most, hold.model.price)
+    return limit.unit is not Unit.REQUESTS and unused >= min(begin.fewest, hold.worst.completion_tokens)
 
 
 def refusal(tenant: Tenant, denied: Denied) -> Refusal:

@@ -3,7 +3,7 @@ story of a request, and it is bounded by the plan.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +13,7 @@ import orjson
 
 from tollway_api.meta import ModelName
 from tollway_api.routing_policy import FallbackTrigger
-from tollway_api.snapshot import Policy, Protocol, Tenant
+from tollway_api.snapshot import Limit, Policy, Protocol, Tenant
 from tollway_api.tenant_budget import ExceededAction, Unit
 from tollway_api.wire import account_of
 from tollway_dataplane.budgets import Budgets, Exceeded, Hold, Need, Slice, refusal
@@ -39,6 +39,9 @@ from tollway_dataplane.record import AttemptNote, Record
 
 # Few providers of 2026 write one answer faster.
 FASTEST_TOKENS_PER_S: Final = 500
+# Before a request is refused for money that is only held by others it waits so long, and no longer than half of the
+# time it has. Most answers take less, and then what was held in vain is free again.
+PATIENCE_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,9 @@ class Dispatch:
         waived: set[str] = set()  # accounts whose budgets have sent the request to another model
         while attempts and clock() < deadline:
             attempt, *rest = attempts
+            patience_s = partial(self._patience_s, job, rest if made else None, waived, deadline)
             try:
-                hold = await self._hold(job, attempt, made, waived)
+                hold = await self._hold(job, attempt, made, waived, patience_s)
             except Exceeded as exceeded:
                 # A fallback that does not fit is passed over. Before any attempt the budget's own rule decides.
                 attempts = rest if made else self._degraded(job, exceeded, waived)
@@ -134,9 +138,16 @@ class Dispatch:
         record.cost_nano += nano
         record.estimated_nano += nano if usage.estimated else 0
 
-    async def _hold(self, job: Job, attempt: Attempt, made: int, waived: Collection[str]) -> Hold:
+    async def _hold(
+        self,
+        job: Job,
+        attempt: Attempt,
+        made: int,
+        waived: Collection[str],
+        patience_s: Callable[[Limit], float],
+    ) -> Hold:
         worst = worst_case(job.request, attempt.messages, attempt.model)
-        need = Need(worst, partial(self._slice, job.request, attempt, worst))
+        need = Need(worst, partial(self._slice, job.request, attempt, worst), patience_s)
         hold_id = f"{job.request.request_id}.{made}"
         hold = await self._budgets.hold(hold_id, job.tenant, attempt.model, need, waived)
         job.record.tight = hold.tight
@@ -153,24 +164,42 @@ class Dispatch:
             return Slice(counted, first, fewest, grows=True)
         return Slice(counted, worst.completion_tokens, FEWEST_UNSEEN_TOKENS * request.choices)
 
-    def _degraded(self, job: Job, exceeded: Exceeded, waived: set[str]) -> list[Attempt]:
-        """What to try when a budget is used up: its fallback model, once."""
-        record, limit = job.record, exceeded.denied.limit
-        record.limit = limit.title
-        exceeding, account = on_exceeded(job.tenant, limit), account_of(job.tenant.name, limit)
+    @staticmethod
+    def _stand_ins(job: Job, limit: Limit, waived: Collection[str]) -> list[Attempt]:
+        """What to try when a limit is used up: its budget's fallback model, once."""
+        exceeding = on_exceeded(job.tenant, limit)
         model = job.policy.models.get(exceeding.model) if exceeding.model else None
         # What costs money must be in the way of a limit that counts it: nothing else would ever stop it.
         counts_money = any(limit.unit is Unit.USD for limit in job.tenant.limits)
         if (
             exceeding.action is ExceededAction.REJECT
             or model is None
-            or account in waived
+            or account_of(job.tenant.name, limit) in waived
             or not (model.price == FREE or counts_money)
         ):
-            raise refusal(job.tenant, exceeded.denied)
-        waived.add(account)
-        record.source, record.route_reason = Source.DEGRADED, RouteReason.DEGRADED
+            return []
         return [Attempt(model, job.request.messages)]
+
+    def _degraded(self, job: Job, exceeded: Exceeded, waived: set[str]) -> list[Attempt]:
+        """What to try instead. Raises Refusal where there is nothing."""
+        record, limit = job.record, exceeded.denied.limit
+        record.limit = limit.title
+        stand_ins = self._stand_ins(job, limit, waived)
+        if not stand_ins:
+            raise refusal(job.tenant, exceeded.denied)
+        waived.add(account_of(job.tenant.name, limit))
+        record.source, record.route_reason = Source.DEGRADED, RouteReason.DEGRADED
+        return stand_ins
+
+    def _patience_s(
+        self, job: Job, rest: Sequence[Attempt] | None, waived: Collection[str], deadline: float, limit: Limit
+    ) -> float:
+        """For how long to wait for others' holds: who has another way waits for nobody. `rest` is None before any
+        attempt, when the budget's own rule decides.
+        """
+        if self._stand_ins(job, limit, waived) if rest is None else rest:
+            return 0.0
+        return min(PATIENCE_S, (deadline - asyncio.get_running_loop().time()) / 2)
 
     async def _try(self, job: Job, attempt: Attempt, hold: Hold, seconds_left: float) -> Answered | Opened:
         model = attempt.model
@@ -183,7 +212,7 @@ class Dispatch:
         call = UpstreamCall(model, Operation.CHAT, fields, timeout_s, idle_s=model.timeout_ms / 1_000)
         if not job.request.stream:
             completion = await (self._gathered(call, hold) if hold.grows else upstream.complete(call))
-            usage = completion.usage or estimated_usage(attempt, completion.answer_text)
+            usage = completion.usage or unreported_usage(hold, attempt, completion.answer_text)
             job.record.mark("upstream")
             if hold.cut:
                 job.record.ended = "cut"
@@ -211,7 +240,8 @@ class Dispatch:
         stream = self._upstreams[call.model.protocol].stream(call)
         if not hold.grows:
             return stream
-        return Metering(self._budgets, hold, self._tokenizers.of(call.model), call.choices).within(stream)
+        tokenizer = self._tokenizers.of(call.model)
+        return Metering(self._budgets, hold, tokenizer, call.choices, call.hang_up).within(stream)
 
     async def _gathered(self, call: UpstreamCall, hold: Hold) -> Completion:
         """The whole answer, by a stream, which can be ended where the hold does."""
@@ -231,9 +261,7 @@ class Dispatch:
 
     async def _settle_failed(self, job: Job, hold: Hold, attempt: Attempt, fault: UpstreamFault) -> None:
         """A refused call costs nothing; one that broke off may have been billed for its prompt."""
-        usage = estimated_usage(attempt, "") if fault.may_have_run else NO_USAGE
-        if hold.written:
-            usage = hold.seen
+        usage = unreported_usage(hold, attempt, "") if fault.may_have_run or hold.written else NO_USAGE
         self._note_cost(job.record, usage, attempt)
         await self._budgets.settle(hold, usage, answered=False)
 
@@ -242,6 +270,11 @@ def estimated_usage(attempt: Attempt, answer_text: str) -> Usage:
     """For providers that do not say."""
     prompt = sum(map(estimate, attempt.messages))
     return Usage(prompt, estimate_text(answer_text), estimated=True)
+
+
+def unreported_usage(hold: Hold, attempt: Attempt, answer_text: str) -> Usage:
+    """The same, but what was counted where it was."""
+    return hold.seen if hold.grows or hold.written else estimated_usage(attempt, answer_text)
 
 
 def abandoned_usage(attempt: Attempt, worst: Usage, seconds: float) -> Usage:

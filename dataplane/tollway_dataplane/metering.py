@@ -20,9 +20,11 @@ import orjson
 from tollway_dataplane.budgets import Budgets, Hold
 from tollway_dataplane.core.completions import ending, finished_choices, usage_of, written_in_chunk
 from tollway_dataplane.errors import UpstreamFault
-from tollway_dataplane.ports import Chunk, Tokenizer
+from tollway_dataplane.ports import Chunk, HangUp, Tokenizer
 
-# A provider of a hundred tokens a second writes two meanwhile.
+# A provider that was told to stop is heard until it has, which takes the way there and back.
+STOPS_WITHIN_S: Final = 1.0
+# One that could not be told goes on writing: two tokens in this time, of a hundred a second.
 UNDER_WAY_S: Final = 0.02
 
 
@@ -32,6 +34,7 @@ class Metering:
     hold: Hold
     tokenizer: Tokenizer
     choices: int
+    hang_up: HangUp
 
     @asynccontextmanager
     async def within(
@@ -66,7 +69,7 @@ class Metering:
         provider says what it was.
         """
         with suppress(TimeoutError):
-            async with asyncio.timeout(UNDER_WAY_S):
+            async with asyncio.timeout(STOPS_WITHIN_S if self.hang_up() else UNDER_WAY_S):
                 async for chunk in chunks:
                     self.hold.written += self.tokenizer.count(written_in_chunk(chunk.event))
                     self.hold.reported = usage_of(chunk.event) or self.hold.reported

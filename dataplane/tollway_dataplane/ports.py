@@ -1,6 +1,6 @@
 """What the story of a request needs from the world, as Protocols. Each has one adapter per third party."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -319,6 +319,25 @@ class Operation(StrEnum):
     EMBEDDINGS = "embeddings"
 
 
+class HangUp:
+    """Tells a provider in the middle of its stream that no more is wanted, while what is under way still comes, where
+    that can be said at all.
+    """
+
+    __slots__ = ("_heard",)
+
+    def __init__(self) -> None:
+        self._heard: Callable[[], bool] = bool
+
+    def heard_by(self, heard: Callable[[], bool]) -> None:
+        """`heard` tells the provider, and returns whether it could."""
+        self._heard = heard
+
+    def __call__(self) -> bool:
+        """Whether the provider was told. Otherwise only leaving the stream stops it."""
+        return self._heard()
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
     model: Model
@@ -326,6 +345,7 @@ class UpstreamCall:
     fields: JsonObject = field(repr=False)  # the body to send, but for `model` and streaming
     timeout_s: float  # for the whole answer, or for a stream's first chunk
     idle_s: float = 0.0  # most between two chunks of a stream
+    hang_up: HangUp = field(default_factory=HangUp, repr=False, compare=False)
 
     @property
     def choices(self) -> int:

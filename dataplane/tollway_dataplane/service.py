@@ -15,7 +15,7 @@ from tollway_dataplane.core.completions import Assembly, chunks_of
 from tollway_dataplane.core.decision import CacheReason, Source
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.routing import choose, named_model
-from tollway_dataplane.dispatch import Answered, Dispatch, Job, Opened, estimated_usage
+from tollway_dataplane.dispatch import Answered, Dispatch, Job, Opened, unreported_usage
 from tollway_dataplane.errors import RefusalCode, UpstreamFault
 from tollway_dataplane.live import Live
 from tollway_dataplane.lookup import Lookup
@@ -154,7 +154,7 @@ class Service:
             with contextlib.suppress(UpstreamFault):
                 await opened.closing.aclose()
             ended = job.record.ended
-            usage = assembly.usage or estimated_usage(opened.attempt, "".join(assembly.written))
+            usage = assembly.usage or unreported_usage(opened.hold, opened.attempt, "".join(assembly.written))
             if opened.hold.cut:
                 usage = opened.hold.seen  # the last event is our own
             await self._dispatch.settle(

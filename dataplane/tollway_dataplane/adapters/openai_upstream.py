@@ -5,6 +5,7 @@ came; only what we must know is read from them.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -66,6 +67,7 @@ class OpenAIUpstream:
                 await _check(response)
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES), None)
+                call.hang_up.heard_by(partial(_half_closed, response))
                 async with aclosing(_chunks(response, call)) as chunks:
                     yield chunks
         except _HTTP_ERRORS as exc:
@@ -81,6 +83,19 @@ class OpenAIUpstream:
         url = f"{(call.model.endpoint or '').rstrip('/')}/{call.operation}"
         # A redirect would carry the key to wherever it points.
         return self._session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
+
+
+def _half_closed(response: aiohttp.ClientResponse) -> bool:
+    """Closes our half of the connection: the provider's server sees that its caller is gone, and what it has written
+    until then still comes. TLS has no such half (RFC 8446, section 6.1, allows one that hardly any server does).
+    """
+    connection = response.connection
+    if connection is None or connection.transport is None or not connection.transport.can_write_eof():
+        return False
+    if connection.protocol is not None:
+        connection.protocol.force_close()  # it is of no use to the next call
+    connection.transport.write_eof()
+    return True
 
 
 class _BrokenOff(UpstreamFault):

@@ -15,8 +15,10 @@ from tollway_dataplane.core.tokens import most_tokens, tokens_that_fit_beside
 # A budget is plenty for a request while the worst case is no more than this share of what is left of each limit: eight
 # such holds at once would fit, and while they do, nobody is refused for money that is only held.
 PLENTY: Final = 8
-# Of an answer that is paid for as it comes, tokens that are held to begin with, and fewer where no more are left. More
-# would be held in vain for short answers; fewer would let more answers begin than can be finished.
+# Of an answer that is paid for as it comes, the share of what is left that is held to begin with, and tokens that are
+# held in any case, or fewer where no more are left. More would be held in vain, for longer than those have patience who
+# wait for it; with less, more answers begin than can be finished.
+FIRST_SHARE: Final = 16
 FIRST_TOKENS: Final = 32
 FEWEST_TOKENS: Final = 16
 # Of one of which a part is not seen as it comes, and may be all there is.

@@ -141,6 +141,12 @@ class Countable:
         return Counted(most, min(most, tokens + around + pictures))
 
 
+# Parameters that are about a request and not for the model.
+_UNREAD: Final = frozenset(
+    {"user", "safety_identifier", "metadata", "prompt_cache_key", "service_tier", "stop", "logit_bias"}
+)
+
+
 def countable(messages: Sequence[JsonObject], parameters: JsonObject) -> Countable:
     """Of a chat. Of what is not a message's text, the JSON: tools, their calls, the schema of an answer."""
     texts: list[str] = []
@@ -156,7 +162,11 @@ def countable(messages: Sequence[JsonObject], parameters: JsonObject) -> Countab
                 texts.append(part if isinstance(part, str) else _json(part))
         if len(message) > 2:
             texts.append(_json({name: value for name, value in message.items() if name != "content"}))
-    read = {name: value for name, value in parameters.items() if isinstance(value, str | list | dict)}
+    read = {
+        name: value
+        for name, value in parameters.items()
+        if isinstance(value, str | list | dict) and name not in _UNREAD
+    }
     return Countable("\n".join([*texts, _json(read)] if read else texts), pictures, len(messages))
 
 
