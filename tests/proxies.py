@@ -15,13 +15,14 @@ class _Connection:
 
     asked_at: float = field(default_factory=time.monotonic)
     silent: bool = False
+    unanswered: bool = False
 
     def ask(self) -> bool:
         self.asked_at = time.monotonic()
         return not self.silent
 
     def answer(self) -> bool:
-        return not self.silent
+        return not self.silent and not self.unanswered
 
 
 class Proxy:
@@ -53,6 +54,14 @@ class Proxy:
         """
         asyncio.run_coroutine_threadsafe(self._silence(after_s), self._loop).result(5)
 
+    def lose_replies(self) -> None:
+        """What is asked on the connections that there are arrives, and nobody hears what comes of it."""
+        asyncio.run_coroutine_threadsafe(self._lose_replies(), self._loop).result(5)
+
+    async def _lose_replies(self) -> None:
+        for connection in self._connections:
+            connection.unanswered = True
+
     async def _silence(self, after_s: float) -> None:
         for connection in self._connections:
             connection.silent |= time.monotonic() - connection.asked_at > after_s
@@ -67,7 +76,11 @@ class Proxy:
         if self._cut:
             writer.transport.abort()
             return
-        there_reader, there_writer = await asyncio.open_connection(self._host, self._port)
+        try:
+            there_reader, there_writer = await asyncio.open_connection(self._host, self._port)
+        except OSError:
+            writer.transport.abort()
+            return
         connection = _Connection()
         pumps = {
             asyncio.create_task(_pump(reader, there_writer, connection.ask)),
