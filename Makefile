@@ -1,6 +1,6 @@
 # One verb a line; `make help` lists them. Everything that is downloaded stays in one cache folder.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test e2e check format generate crds cluster-tools cluster cluster-down lock bench bench-operator clean
+.PHONY: help setup demo test soak e2e check format generate crds cluster-tools cluster cluster-down lock bench bench-operator clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -35,6 +35,10 @@ else
 	$(BIN)/pytest --ignore=tests/with_apiserver --ignore=tests/with_cluster --numprocesses=3 --dist=loadfile
 	$(BIN)/pytest tests/with_apiserver --numprocesses=7 --maxschedchunk=1
 endif
+
+HOURS ?= 1
+soak: $(VENV)/ready ## a crowd over its budgets while things break, for HOURS=1 (bench/README.md)
+	$(BIN)/python -m bench.budgets --hours $(HOURS)
 
 # A node is brought up for it unless there is one, and then taken down again.
 e2e: $(VENV)/ready ## test on a true node; needs root (TOLLWAY_E2E_KUBECONFIG=…: on another cluster)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final, cast
 
@@ -75,7 +76,7 @@ class Shape:
         """Nano-USD."""
         return int(sum(self.costs(tenant)) / self.demand)
 
-    @property
+    @cached_property
     def max_tokens(self) -> int:
         """By which an answer's worst case is so much more than its mean cost."""
         costs = self.costs(0)

@@ -51,6 +51,14 @@ async def spent(ledger: EmbeddedRedis) -> float:
         return sum(map(int, (await redis.hgetall("tollway:1:{ledger}:spent:acme")).values())) / 1e9
 
 
+def billed_by(provider: Provider) -> float:
+    """By its own count, in USD."""
+    tokens = provider.seen()["tokens"]
+    assert isinstance(tokens, dict)
+    bill = tokens["gpt-4o-mini"]
+    return float(bill["prompt"] * INPUT + bill["completion"] * OUTPUT)
+
+
 async def held(ledger: EmbeddedRedis) -> int:
     async with Redis.from_url(ledger.url) as redis:
         return int(await redis.exists("tollway:1:{ledger}:holds"))
@@ -118,7 +126,9 @@ async def test_a_whole_answer_ends_where_its_budget_does_and_says_why(
     await until(lambda: slow.seen()["by_outcome"] == {"disconnected": 1})
     (line,) = await logged(gateway, 1)
     assert (line["ended"], line["limit"], line["usage_estimated"]) == ("cut", "money", True)
-    assert 20 * OUTPUT < await spent(ledger_redis) < 15 * INPUT + 34 * OUTPUT
+    used = await spent(ledger_redis)
+    assert 20 * OUTPUT < used < 15 * INPUT + 34 * OUTPUT
+    assert used == pytest.approx(billed_by(slow), abs=1e-9), "what was under way was heard out"
     assert await held(ledger_redis) == 0
 
 
@@ -334,9 +344,7 @@ async def test_fifty_at_once_who_want_three_times_as_much_as_there_is_spend_near
     overshot = sum((await gateway.metrics()).get("ai_budget_overshoot_usd", {}).values())
     assert 0.95 * limit <= used <= limit + overshot
     await until(lambda: slow.seen()["in_flight"] == 0)
-    billed = slow.seen()["tokens"]
-    assert isinstance(billed, dict)
-    theirs = billed["gpt-4o-mini"]["prompt"] * INPUT + billed["gpt-4o-mini"]["completion"] * OUTPUT
+    theirs = billed_by(slow)
     cut = sum(line["ended"] == "cut" for line in await logged(gateway, 50))
     assert 0.95 * limit <= theirs <= limit + cut * 10 * OUTPUT, "a few are under way when an answer is ended"
     assert used == pytest.approx(theirs, abs=1e-9), "what was under way was heard out"

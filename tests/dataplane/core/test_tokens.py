@@ -55,6 +55,12 @@ def test_a_count_is_multiplied_for_safety_and_never_more_than_the_bound() -> Non
     assert prompt.counted(100, 1.5, 50) == Counted(50, 50)
 
 
+def test_what_is_about_a_request_and_not_for_the_model_is_not_counted() -> None:
+    messages = [{"role": "user", "content": "one"}]
+    about = {"user": "somebody", "metadata": {"team": "a"}, "stop": ["END"], "n": 2}
+    assert countable(messages, about) == countable(messages, {})
+
+
 def test_token_ids_need_no_tokenizer() -> None:
     assert countable_inputs("a") == Countable("a", 0, 1)
     assert countable_inputs(["a", "b"]) == Countable("a\nb", 0, 2)
