@@ -54,6 +54,11 @@ def measure(title: str, shape: Shape, seed: int, *, faults: bool) -> Measured:
     every_s = FAULTS_EVERY_S if faults else None
     with tempfile.TemporaryDirectory() as folder:
         outcome = spend(shape, Path(folder), seed=seed, faults_every_s=every_s, patience_s=LEAKED_AFTER_S)
+    spent = _range(outcome.accounts, lambda each: each.billed)
+    print(
+        f"… {outcome.seconds:.0f} s: {spent} of each limit spent, by the bill; {dict(outcome.replies)}",
+        flush=True,
+    )
     return Measured(title, shape, faults, outcome)
 
 

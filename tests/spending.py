@@ -10,7 +10,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,7 @@ MODEL: Final = "gpt-4o-mini"
 STAND_IN: Final = "gpt-4.1-nano"
 PRICES: Final = {MODEL: (150, 600), STAND_IN: (100, 400)}
 PROVIDER: Final = "provider"
+OURS_S: Final = 60.0  # that a slow machine may take to answer what only we ask
 PAUSE_S: Final = (0.5, 2.5)  # between two questions of one caller
 # Of a provider's calls, so many fail, stall, break off, or lie about what was used.
 PROVIDER_FAULTS: Final = {
@@ -229,7 +230,7 @@ class Town:
             except aiohttp.ClientConnectorError:
                 await asyncio.sleep(0.05)
                 continue
-            except aiohttp.ClientError:
+            except (aiohttp.ClientError, TimeoutError):
                 outcome = "broken"
             break
         else:
@@ -254,11 +255,8 @@ class Town:
 
     @asynccontextmanager
     async def ledger(self) -> AsyncIterator[RedisLedger]:
-        redis = connect(self.ledger_redis.url, 5.0)
-        try:
-            yield RedisLedger(redis, 5.0)
-        finally:
-            await redis.aclose()
+        async with aclosing(connect(self.ledger_redis.url, OURS_S)) as redis:
+            yield RedisLedger(redis, OURS_S)
 
     async def break_things(self, every_s: float) -> None:
         """One fault after the other, in the same order again and again, until the crowd has gone."""
@@ -288,15 +286,16 @@ class Town:
         mine = await self._request_prefix(pod)
         await self._hear(pod)
         pod.process.process.send_signal(signal.SIGSTOP)
-        redis = connect(self.ledger_redis.url, 5.0)
-        for number, account in enumerate(self.accounts):
-            holds = await redis.hgetall(wire.ledger_keys(self.tenant(number).name).holds)
-            for hold, amounts in cast("dict[bytes, bytes]", holds).items():
-                if hold.startswith(mine.encode()):
-                    account.killed += int(amounts.rpartition(b"=")[2])
-        await redis.aclose()
-        pod.process.process.send_signal(signal.SIGKILL)
-        pod.process.process.wait(10)
+        try:
+            async with aclosing(connect(self.ledger_redis.url, OURS_S)) as redis:
+                for number, account in enumerate(self.accounts):
+                    holds = await redis.hgetall(wire.ledger_keys(self.tenant(number).name).holds)
+                    for hold, amounts in cast("dict[bytes, bytes]", holds).items():
+                        if hold.startswith(mine.encode()):
+                            account.killed += int(amounts.rpartition(b"=")[2])
+        finally:
+            pod.process.process.send_signal(signal.SIGKILL)
+            pod.process.process.wait(30)
         self.faults["pods killed"] += 1
         pod.start()
 
@@ -451,6 +450,6 @@ def spend(
 ) -> Outcome:
     """Everything is started, asked, counted and stopped. `settings` are variables of the data planes' environment."""
     town = Town(shape, seed)
-    patient = {"TOLLWAY_LEDGER_DEADLINE_S": "30" if faults_every_s is None else "1", **(settings or {})}
+    patient = {"TOLLWAY_LEDGER_DEADLINE_S": "30" if faults_every_s is None else "2", **(settings or {})}
     with _servers(town, folder, faults=faults_every_s is not None, settings=patient):
         return asyncio.run(_spend(town, faults_every_s=faults_every_s, patience_s=patience_s))
