@@ -41,7 +41,7 @@ from tollway_dataplane.record import AttemptNote, Record
 FASTEST_TOKENS_PER_S: Final = 500
 # Before a request is refused for money that is only held by others it waits so long, and no longer than half of the
 # time it has. Most answers take less, and then what was held in vain is free again.
-PATIENCE_S: Final = 20.0
+PATIENCE_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
