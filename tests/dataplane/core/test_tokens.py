@@ -56,8 +56,8 @@ def test_a_count_is_multiplied_for_safety_and_never_more_than_the_bound() -> Non
 
 
 def test_what_is_about_a_request_and_not_for_the_model_is_not_counted() -> None:
-    messages = [{"role": "user", "content": "one"}]
-    about = {"user": "somebody", "metadata": {"team": "a"}, "stop": ["END"], "n": 2}
+    messages: list[JsonObject] = [{"role": "user", "content": "one"}]
+    about: JsonObject = {"user": "somebody", "metadata": {"team": "a"}, "stop": ["END"], "n": 2}
     assert countable(messages, about) == countable(messages, {})
 
 
