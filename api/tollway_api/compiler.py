@@ -381,6 +381,9 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
     )
 
 
+_STRICTEST_FIRST: Final = (LedgerUnavailable.DENY, LedgerUnavailable.LEASE, LedgerUnavailable.ALLOW)
+
+
 def _tenant(resource: BudgetResource, inventory: Inventory, shared: Sequence[BudgetResource]) -> Tenant:
     spec = resource.spec
     words = {each.spec.on_ledger_unavailable for each in (resource, *shared)}
@@ -397,7 +400,8 @@ def _tenant(resource: BudgetResource, inventory: Inventory, shared: Sequence[Bud
         alert_threshold_percent=spec.alert_threshold_percent,
         on_exceeded=_on_exceeded(spec.on_exceeded),
         preferred_model=ModelName(spec.preferred_model),
-        on_ledger_unavailable=next(each for each in LedgerUnavailable if each in words),
+        on_ledger_unavailable=next(each for each in _STRICTEST_FIRST if each in words),
+        lease_percent=spec.lease.percent,
         shared=tuple(each.identity.path for each in shared),
     )
 
@@ -410,6 +414,8 @@ def _shared_budget(resource: BudgetResource) -> SharedBudget:
         limits=tuple(map(_limit, spec.limits)),
         alert_threshold_percent=spec.alert_threshold_percent,
         on_exceeded=_on_exceeded(spec.on_exceeded),
+        on_ledger_unavailable=spec.on_ledger_unavailable,
+        lease_percent=spec.lease.percent,
     )
 
 

@@ -171,6 +171,7 @@ class Tenant:
     on_exceeded: OnExceeded
     preferred_model: ModelName  # or "auto"
     on_ledger_unavailable: LedgerUnavailable  # the strictest word of all budgets that count its requests
+    lease_percent: int = 1  # of each limit of its own, by each data plane
     shared: tuple[str, ...] = ()  # keys of Snapshot.shared: the budgets that count its requests as well
 
 
@@ -183,6 +184,8 @@ class SharedBudget:
     limits: tuple[Limit, ...]
     alert_threshold_percent: int
     on_exceeded: OnExceeded
+    on_ledger_unavailable: LedgerUnavailable
+    lease_percent: int = 1  # of each limit, by each data plane for all tenants together
 
     @property
     def id(self) -> str:
@@ -194,6 +197,7 @@ class SharedLimit(Limit):
     """A limit of a shared budget, as it stands among those of a tenant. Never encoded: `Snapshot.shared` is."""
 
     budget: SharedBudget
+    among: int  # how many tenants
 
     @property
     def title(self) -> str:
@@ -302,12 +306,16 @@ class Snapshot:
         """How many tenants share a budget, by its id."""
         return Counter(budget_id for tenant in self.tenants.values() for budget_id in tenant.shared)
 
-    def limits_of(self, budget_id: str) -> tuple[SharedLimit, ...]:
-        """Of a shared budget."""
-        budget = self.shared[budget_id]
-        return tuple(
-            SharedLimit(each.name, each.unit, each.amount, each.window, budget) for each in budget.limits
-        )
+    def limits_of_shared(self) -> Mapping[str, tuple[SharedLimit, ...]]:
+        """By shared budgets' ids."""
+        covered = self.covered()
+        return {
+            budget.id: tuple(
+                SharedLimit(each.name, each.unit, each.amount, each.window, budget, covered[budget.id])
+                for each in budget.limits
+            )
+            for budget in self.shared.values()
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,10 +55,9 @@ class BudgetScope(StrEnum):
 
 
 class LedgerUnavailable(StrEnum):
-    """What to do with a request that cannot be counted, the strictest first: of several budgets that count it, that
-    one's word holds.
-    """
+    """What to do with a request that cannot be counted."""
 
+    LEASE = "Lease"
     DENY = "Deny"
     ALLOW = "Allow"
 
@@ -215,6 +214,16 @@ _NEEDS_LIMITS: Final = (
 _NO_SELECTOR: Final = "selector is for shared budgets; leave it out, or set scope: Namespace"
 
 
+class Lease(Spec):
+    percent: Integer = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="What each data plane sets aside of each limit, in percent, rounded down. Where that is nothing of "
+        "some limit, nothing is set aside.",
+    )
+
+
 class TenantBudgetSpec(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -257,10 +266,11 @@ class TenantBudgetSpec(Spec):
         default=AUTO, description='The model for requests that ask for "auto"; "auto" lets the router choose.'
     )
     on_ledger_unavailable: LedgerUnavailable = Field(
-        default=LedgerUnavailable.DENY,
-        description="What to do while spending cannot be counted. Of all budgets that count a request, the strictest "
-        "holds.",
+        default=LedgerUnavailable.LEASE,
+        description="What to do while spending cannot be counted: spend what was set aside for that, refuse, or go on "
+        "without counting. Of all budgets that count a request, the strictest holds: Deny, Lease, Allow.",
     )
+    lease: Lease = Field(default=Lease(), description="What is set aside where onLedgerUnavailable is Lease.")
 
     @property
     def is_shared(self) -> bool:
@@ -295,10 +305,18 @@ class LimitStatus(Spec):
     name: Label = Field(description="The limit's name.")
     unit: Unit = Field(description="What is counted.")
     used: str = Field(max_length=32, description="Spent within the window.")
-    held: str = Field(max_length=32, description="Reserved by requests under way.")
+    held: str = Field(
+        max_length=32, description="Reserved by requests under way, and set aside by data planes."
+    )
     remaining: str = Field(max_length=32, description="What may still be spent.")
     percent: int = Field(ge=0, description="Used and held, in percent of the amount.")
     resets_at: Time | None = Field(default=None, description="When a calendar window ends.")
+    exposure: str = Field(
+        default="",
+        max_length=32,
+        description="The most that all data planes can spend together while the ledger is away. Empty while it is not "
+        "known how many there are, or without bound.",
+    )
 
 
 class TenantBudgetStatus(Spec):

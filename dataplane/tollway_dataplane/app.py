@@ -3,6 +3,7 @@ everything a process needs and takes it down again; `__main__` and `tollway serv
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.following import Following
 from tollway_dataplane.forgetting import READ_S, REPLICA_LAG_S, Forgetting
 from tollway_dataplane.judging import AnswerJudge, Asking
+from tollway_dataplane.leases import Leases
 from tollway_dataplane.live import Live, Prepare
 from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.lookup import Deadlines
@@ -122,7 +124,8 @@ async def open_dataplane(
         following = Following(live, await _sources(settings, stack), log)
         ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, metrics.money.utilization.observe)
         stack.push_async_callback(ledger.aclose)
-        budgets = Budgets(ledger, metrics.money)
+        leases = await stack.enter_async_context(_leasing(ledger))
+        budgets = Budgets(ledger, metrics.money, leases)
         dispatch = Dispatch(upstreams, budgets, tokenizers)
         answers = AnswerJudge(Asking(dispatch, observer), encoder, judge)
         auditor = Auditor(labels, forgetting, recall, answers, metrics.cache.observe_label)
@@ -161,6 +164,13 @@ def _servers(settings: Settings) -> list[tuple[str, float]]:
     cache = [settings.cache_redis_url, *filter(None, [settings.cache_replica_redis_url])]
     first, *replica = [(url, settings.cache_read_deadline_s) for url in cache]
     return [first, (settings.ledger_redis_url, settings.ledger_deadline_s), *replica]
+
+
+@asynccontextmanager
+async def _leasing(ledger: RedisLedger) -> AsyncIterator[Leases]:
+    leases = Leases(ledger, secrets.token_hex(6), asyncio.get_running_loop().time)
+    async with aclosing(leases), running(leases.run()):
+        yield leases
 
 
 @asynccontextmanager

@@ -1,10 +1,11 @@
 """The budget's part of the story: hold before a call what it can cost, settle after it what was used. While the budget
 is plenty the whole worst case is held; otherwise a first slice of the answer, and the hold grows as the answer comes.
-Tenants without limits never wait for the ledger.
+While the ledger is away the tenant's budget says whether to go on from what this pod has leased of it, without
+counting, or not at all. Tenants without limits never wait for the ledger.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -22,9 +23,11 @@ from tollway_dataplane.core.budgeting import (
     tokens_that_fit_after,
 )
 from tollway_dataplane.core.facts import NO_USAGE, Usage
+from tollway_dataplane.core.leasing import beyond
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.core.tokens import Counted
 from tollway_dataplane.errors import LedgerFault, Refusal, RefusalCode
+from tollway_dataplane.leases import Leases
 from tollway_dataplane.ports import Ledger
 from tollway_dataplane.queueing import Queues
 
@@ -71,6 +74,8 @@ class Hold:
     prompt: int = 0  # about how many tokens it has, where they were counted
     written: int = 0  # tokens of the answer, where they are counted as they come
     reported: Usage | None = None  # by the provider, of an answer that was ended
+    leased: bool = False  # whether it grows by what this pod has leased, since the ledger is away
+    in_ledger: Sequence[int] = ()  # and what it holds in the ledger all the same
 
     @property
     def grows(self) -> bool:
@@ -99,9 +104,10 @@ class Accounting(Protocol):
 
 
 class Budgets:
-    def __init__(self, ledger: Ledger, accounting: Accounting) -> None:
+    def __init__(self, ledger: Ledger, accounting: Accounting, leases: Leases) -> None:
         self._ledger = ledger
         self._accounting = accounting
+        self._leases = leases
         self._queues = Queues()
 
     async def hold(
@@ -110,30 +116,63 @@ class Budgets:
         """Reserves the worst case, or less where that is not plenty. `waived` is for degraded requests: of these
         accounts tokens and requests have run out, but money must still fit.
 
-        Raises Exceeded, or Refusal 503 when the ledger is away and the tenant's budget says Deny.
+        Raises Exceeded, or Refusal 503 when the ledger is away and the tenant's budget does not say what to do, or its
+        lease is used up.
         """
         worst = need.worst
         most = worst.completion_tokens
         hold = Hold(hold_id, tenant, model, worst, worst, most, bool(tenant.limits), waived)
         if not tenant.limits:
             return hold
+        self._leases.asked_by(tenant)
         try:
-            whole = self._amounts(hold, worst, 1)
-            scarce = await self._ledger.hold(tenant, hold_id, whole, room_for(tenant.limits, whole))
-            if scarce is not None:
-                await self._hold_slice(hold, need, scarce)
-        except LedgerFault as fault:
-            if tenant.on_ledger_unavailable is LedgerUnavailable.ALLOW:
-                hold.held, hold.most, hold.tight = worst, most, ""
-                return hold
-            message = f"{_UNCOUNTABLE}, so this tenant's budget refuses; try again soon"
-            headers = {"retry-after": "2"}
-            raise Refusal(503, RefusalCode.BUDGET_UNAVAILABLE, message, headers=headers) from fault
+            await self._hold_in_ledger(hold, need)
         except asyncio.CancelledError:
             # The caller left while the ledger decided. Its calls run in order, so this frees what that one holds.
             await asyncio.shield(self.settle(hold, NO_USAGE, answered=False))
             raise
         return hold
+
+    async def _hold_in_ledger(self, hold: Hold, need: Need) -> None:
+        """Or as the tenant's budget says where it is away. Raises Exceeded and Refusal."""
+        try:
+            try:
+                await self._hold_some(hold, need)
+            except Exceeded as exceeded:
+                if not await self._has_given_back(hold, exceeded.denied):
+                    raise
+                await self._hold_some(hold, need)
+        except LedgerFault as fault:
+            # What was asked for may be held all the same, and is released for that; so it goes on under another id.
+            hold.id += ".uncounted"
+            why = await self._why_not_without_ledger(hold, need)
+            if why:
+                message, headers = f"{_UNCOUNTABLE}, and {why}; try again soon", {"retry-after": "2"}
+                raise Refusal(503, RefusalCode.BUDGET_UNAVAILABLE, message, headers=headers) from fault
+
+    async def _why_not_without_ledger(self, hold: Hold, need: Need) -> str:
+        rule = hold.tenant.on_ledger_unavailable
+        if rule is LedgerUnavailable.DENY:
+            return "this tenant's budget refuses meanwhile"
+        if rule is LedgerUnavailable.ALLOW:
+            hold.held, hold.most, hold.tight = need.worst, need.worst.completion_tokens, ""
+            return ""
+        hold.leased = True
+        try:
+            await self._hold_some(hold, need)
+        except Exceeded as exceeded:
+            return _used_up(exceeded.denied)
+        except LedgerFault as fault:
+            return str(fault)
+        return ""
+
+    async def _hold_some(self, hold: Hold, need: Need) -> None:
+        """All that is needed, or a slice of it. Raises Exceeded and LedgerFault."""
+        worst = need.worst
+        hold.held, hold.most, hold.tight = worst, worst.completion_tokens, ""
+        scarce = await self._reserve(hold, room_for(hold.tenant.limits, self._amounts(hold, worst, 1)))
+        if scarce is not None:
+            await self._hold_slice(hold, need, scarce)
 
     async def _hold_slice(self, hold: Hold, need: Need, scarce: Denied) -> None:
         """Reserves the prompt as it was counted and a first part of the answer; where that does not fit, once more as
@@ -145,7 +184,9 @@ class Budgets:
         prompt = begin.prompt
         hold.prompt, hold.tight = prompt.about, scarce.limit.title
         denied = await self._begin(hold, begin, scarce)
-        if denied is not None and (patience_s := need.patience_s(denied.limit)):
+        if denied is not None and await self._has_given_back(hold, denied):
+            denied = await self._begin(hold, begin, denied)
+        if denied is not None and not hold.leased and (patience_s := need.patience_s(denied.limit)):
             denied = await self._begin_later(hold, begin, denied, patience_s)
         if denied is not None:
             raise Exceeded(denied)
@@ -154,6 +195,10 @@ class Budgets:
             unused = scarce.limit.amount - scarce.used  # which others hold, but may give back
             reachable = tokens_that_fit_after(scarce.limit, unused, prompt.most, hold.model.price)
             hold.most = max(hold.most, min(most, reachable))
+
+    async def _has_given_back(self, hold: Hold, denied: Denied) -> bool:
+        """Whether what this data plane leases was in the way, and is no more."""
+        return not hold.leased and await self._leases.give_back(hold.tenant, denied)
 
     async def _begin(self, hold: Hold, begin: Slice, known: Denied) -> Denied | None:
         """Reserves the first slice, or as much of it as is left where that is worth while. `known` says what was left
@@ -186,34 +231,56 @@ class Budgets:
                 still = await self._begin(hold, begin, still)
             return still
 
-    async def _reserve(self, hold: Hold) -> Denied | None:
-        return await self._ledger.hold(hold.tenant, hold.id, self._amounts(hold, hold.held, 1))
+    async def _reserve(self, hold: Hold, room: Sequence[int] = ()) -> Denied | None:
+        wanted = self._amounts(hold, hold.held, 1)
+        if hold.leased:
+            return self._leases.hold(hold.tenant, hold.id, wanted, room)
+        return await self._ledger.hold(hold.tenant, hold.id, wanted, room)
 
     async def covers(self, hold: Hold, completion_tokens: int) -> bool:
         """Whether the hold is for so many tokens of the answer, by growing if need be. If not, it says why."""
         if completion_tokens <= hold.held.completion_tokens or not hold.standing:
             return True
-        tenant, price = hold.tenant, hold.model.price
-        wanted = max(completion_tokens, min(hold.most, hold.held.completion_tokens + STEP_TOKENS))
         try:
-            denied = await self._extend(hold, wanted)
-            if denied is not None:
-                fits = hold.held.completion_tokens + tokens_that_fit(denied.limit, denied.left, price)
-                if completion_tokens <= fits < wanted:
-                    denied = await self._extend(hold, fits)
-        except LedgerFault:
-            if tenant.on_ledger_unavailable is LedgerUnavailable.ALLOW:
-                hold.held = replace(hold.held, completion_tokens=max(hold.most, completion_tokens))
-                return True
-            hold.cut = _UNCOUNTABLE
-            return False
-        if denied is not None:
+            denied = await self._grow(hold, completion_tokens)
+            if denied is not None and await self._has_given_back(hold, denied):
+                denied = await self._grow(hold, completion_tokens)
+        except LedgerFault as fault:
+            return await self._covers_without_ledger(hold, completion_tokens, fault)
+        if denied is not None and hold.leased:
+            hold.cut = f"{_UNCOUNTABLE}, and {_used_up(denied)}"
+        elif denied is not None:
             hold.cut, hold.cut_by = f"limit {denied.limit.title!r} is used up", denied.limit.title
         return denied is None
 
+    async def _covers_without_ledger(self, hold: Hold, completion_tokens: int, fault: LedgerFault) -> bool:
+        rule = hold.tenant.on_ledger_unavailable
+        if rule is LedgerUnavailable.ALLOW:
+            hold.held = replace(hold.held, completion_tokens=max(hold.most, completion_tokens))
+            return True
+        if rule is LedgerUnavailable.LEASE and not hold.leased:
+            hold.leased, hold.in_ledger = True, self._amounts(hold, hold.held, 1)
+            return await self.covers(hold, completion_tokens)
+        hold.cut = f"{_UNCOUNTABLE}, and {fault}" if hold.leased else _UNCOUNTABLE
+        return False
+
+    async def _grow(self, hold: Hold, completion_tokens: int) -> Denied | None:
+        """By a step, or by what is left."""
+        wanted = max(completion_tokens, min(hold.most, hold.held.completion_tokens + STEP_TOKENS))
+        denied = await self._extend(hold, wanted)
+        if denied is not None:
+            fits = hold.held.completion_tokens + tokens_that_fit(denied.limit, denied.left, hold.model.price)
+            if completion_tokens <= fits < wanted:
+                denied = await self._extend(hold, fits)
+        return denied
+
     async def _extend(self, hold: Hold, completion_tokens: int) -> Denied | None:
         wanted = Usage(hold.held.prompt_tokens, completion_tokens, estimated=True)
-        denied = await self._ledger.extend(hold.tenant, hold.id, self._amounts(hold, wanted, 1))
+        amounts = self._amounts(hold, wanted, 1)
+        if hold.leased:
+            denied = self._leases.hold(hold.tenant, hold.id, beyond(amounts, hold.in_ledger))
+        else:
+            denied = await self._ledger.extend(hold.tenant, hold.id, amounts)
         if denied is None:
             hold.held = wanted
         return denied
@@ -223,13 +290,18 @@ class Budgets:
         if not hold.standing:
             return
         self._note_overshoot(hold, usage)
+        used = self._amounts(hold, usage, int(answered))
         try:
             if usage == NO_USAGE and not answered:
                 await self._ledger.release(hold.tenant, hold.id)
             else:
-                await self._ledger.settle(hold.tenant, hold.id, self._amounts(hold, usage, int(answered)))
+                await self._ledger.settle(hold.tenant, hold.id, used)
         except LedgerFault:
             self._accounting.unsettled()
+        finally:
+            # Not before the ledger was told: a lease is released when nothing is missing there.
+            if hold.leased:
+                self._leases.settle(hold.id, beyond(used, hold.in_ledger))
 
     def _note_overshoot(self, hold: Hold, usage: Usage) -> None:
         held, price = hold.held, hold.model.price
@@ -255,6 +327,10 @@ def _is_only_held(hold: Hold, begin: Slice, denied: Denied) -> bool:
     limit = denied.limit
     unused = tokens_that_fit_after(limit, limit.amount - denied.used, begin.prompt.most, hold.model.price)
     return limit.unit is not Unit.REQUESTS and unused >= min(begin.fewest, hold.worst.completion_tokens)
+
+
+def _used_up(denied: Denied) -> str:
+    return f"what was set aside of limit {denied.limit.title!r} for that is used up"
 
 
 def refusal(tenant: Tenant, denied: Denied) -> Refusal:

@@ -1,6 +1,6 @@
 """What the story of a request needs from the world, as Protocols. Each has one adapter per third party."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tollway_api import wire
 from tollway_api.epochs import Epochs, Scope
 from tollway_api.error_control import Tally
+from tollway_api.meta import TenantName
 from tollway_api.parts import Head
 from tollway_api.reembedding import Progress
 from tollway_api.snapshot import Accuracy, Embedding, Index, IndexVersion, Model, Tenant
@@ -269,17 +270,26 @@ class MakeEmbedder(Protocol):
 
 class Ledger(Protocol):
     """Counts what tenants spend, atomically over all their limits. Amounts are one per limit, in the tenant's order.
-    Whatever is asked twice for one id changes nothing the second time. Every method raises LedgerFault.
+    Whatever is asked twice for one id changes nothing the second time. What is reserved comes back by itself `life_s`
+    after that was last asked for, by default after as long as suits a request. Every method that waits raises
+    LedgerFault.
     """
 
     async def hold(
-        self, tenant: Tenant, hold_id: str, amounts: Sequence[int], room: Sequence[int] = ()
+        self,
+        tenant: Tenant,
+        hold_id: str,
+        amounts: Sequence[int],
+        room: Sequence[int] = (),
+        life_s: int | None = None,
     ) -> Denied | None:
         """Reserves `amounts`, or nothing at all when a limit has no room for them, or less than `room` where so much
         must be left.
         """
 
-    async def extend(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
+    async def extend(
+        self, tenant: Tenant, hold_id: str, amounts: Sequence[int], life_s: int | None = None
+    ) -> Denied | None:
         """Reserves `amounts` in all from now on, or what is reserved already when a limit has no room."""
 
     async def settle(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> None:
@@ -292,6 +302,9 @@ class Ledger(Protocol):
 
     async def read(self, tenant: Tenant) -> Sequence[Taken]:
         """What is used and held of each limit."""
+
+    def owed(self) -> Collection[TenantName]:
+        """Tenants of whom it has not taken all that it was told, and is asked again."""
 
 
 class Tokenizer(Protocol):

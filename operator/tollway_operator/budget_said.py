@@ -54,7 +54,8 @@ def _until(usage: Usage) -> str:
     return f" until {moment(usage.resets_ms)}" if usage.resets_ms else ""
 
 
-def limit_status(usage: Usage) -> LimitStatus:
+def limit_status(usage: Usage, exposure: int | None) -> LimitStatus:
+    """`exposure` is None where it is not known, or without bound."""
     limit, taken = usage.limit, usage.used + usage.held
     return LimitStatus.model_construct(
         name=limit.name,
@@ -64,6 +65,7 @@ def limit_status(usage: Usage) -> LimitStatus:
         remaining=_amount(max(0, limit.amount - taken), limit.unit),
         percent=_percent(taken, limit),
         resets_at=moment(usage.resets_ms) if usage.resets_ms else None,
+        exposure="" if exposure is None else _amount(exposure, limit.unit),
     )
 
 

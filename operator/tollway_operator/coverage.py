@@ -99,6 +99,7 @@ class Covering:
         self._first = first
         self._without = without
         self._orders = orders
+        self.pods = len(reports)  # ready or not
         self._ready = sorted((each for each in reports if each.pod.ready), key=lambda each: each.pod.name)
         self._known: dict[tuple[int, str], Coverage] = {}
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -24,6 +25,7 @@ from tollway_api.conditions import (
 )
 from tollway_api.epochs import Epochs
 from tollway_api.error_control import Standing
+from tollway_api.leasing import exposures
 from tollway_api.messages import Lookups
 from tollway_api.meta import Identity, Resource, Spec, TenantName
 from tollway_api.problems import Problem, ProblemReason, Severity
@@ -208,8 +210,12 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
     budget: Tenant | SharedBudget | None = None
     if _is_published(held, view):
         budget = view.snapshot.shared.get(account) if is_shared else view.snapshot.tenants.get(name)
+    covers = view.covered.get(account, 0) if is_shared else 1
     usage = usage_of(account, budget.limits, view.usage) if budget is not None else []
-    limits = list(map(limit_status, usage))
+    exposed: list[int | None] = []
+    if usage and budget and not view.pods_unknown:
+        exposed = exposures(budget, view.covering.pods, covers)
+    limits = [limit_status(each, most) for each, most in zip_longest(usage, exposed)]
     said = within_budget(budget, usage, view.usage_fault)
     if isinstance(budget, Tenant) and not view.usage_fault:
         said = (*said[:2], said[2] + used_up_by_all(budget, view.snapshot, view.usage))
@@ -217,7 +223,7 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
     return TenantBudgetStatus.model_construct(
         conditions=_conditions(held, drafts, view, beside=[within]),
         tenant="" if is_shared else name,
-        covers=view.covered.get(account, 0) if is_shared and budget is not None else None,
+        covers=covers if is_shared and budget is not None else None,
         percent=max((limit.percent for limit in limits), default=None),
         limits=limits,
     )

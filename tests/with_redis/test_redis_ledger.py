@@ -1,6 +1,7 @@
 """The ledger's script on a real Redis: atomic, conservative, and holds that come back by themselves."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -26,6 +27,7 @@ from tollway_dataplane.core.facts import ChatRequest, Usage
 from tollway_dataplane.core.tokens import Counted
 from tollway_dataplane.dispatch import Dispatch, Job
 from tollway_dataplane.errors import LedgerFault
+from tollway_dataplane.leases import Leases
 from tollway_dataplane.metrics import MoneyMetrics
 from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
 from tollway_dataplane.record import Record
@@ -183,7 +185,8 @@ async def test_a_hold_whose_request_still_runs_is_kept(
 
 async def test_a_hold_whose_caller_left_while_it_was_made_is_freed_at_once(redis: Redis) -> None:
     acme = tenant(limit(100))
-    budgets = Budgets(RedisLedger(redis, 2.0), MoneyMetrics(CollectorRegistry()))
+    ledger = RedisLedger(redis, 2.0)
+    budgets = Budgets(ledger, MoneyMetrics(CollectorRegistry()), Leases(ledger, "pod", time.monotonic))
     model = Model(
         name=ModelName("cheap"),
         upstream_id="openai/cheap",
@@ -222,7 +225,8 @@ async def test_no_hold_stands_for_a_mistake_of_ours(redis: Redis) -> None:
     limits = [{"name": "requests", "unit": "Requests", "amount": "1"}]
     snapshot = compiled(Setup("http://a/v1", "http://b/v1", acme={"limits": limits}).objects())
     acme = next(each for each in snapshot.tenants.values() if each.name == "acme")
-    budgets = Budgets(RedisLedger(redis, 2.0), MoneyMetrics(CollectorRegistry()))
+    ledger = RedisLedger(redis, 2.0)
+    budgets = Budgets(ledger, MoneyMetrics(CollectorRegistry()), Leases(ledger, "pod", time.monotonic))
     dispatch = Dispatch({Protocol.OPENAI: Exploding()}, budgets, TiktokenTokenizers())
     for number in range(3):  # a request that failed is not counted, so the limit of one is never met
         request = ChatRequest(f"r{number}", "auto", [{"role": "user", "content": "x"}])

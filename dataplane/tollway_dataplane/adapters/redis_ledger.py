@@ -55,6 +55,7 @@ class _Asked:
     hold_id: str
     amounts: Sequence[int]  # one per limit, or none
     room: Sequence[int] = ()
+    life_s: int | None = None  # None: a request's
 
 
 class RedisLedger:
@@ -68,10 +69,15 @@ class RedisLedger:
         self._pending: deque[_Asked] = deque(maxlen=_MOST_PENDING)
 
     async def hold(
-        self, tenant: Tenant, hold_id: str, amounts: Sequence[int], room: Sequence[int] = ()
+        self,
+        tenant: Tenant,
+        hold_id: str,
+        amounts: Sequence[int],
+        room: Sequence[int] = (),
+        life_s: int | None = None,
     ) -> Denied | None:
         try:
-            return await self._reserve(_Asked(_Operation.HOLD, tenant, hold_id, amounts, room))
+            return await self._reserve(_Asked(_Operation.HOLD, tenant, hold_id, amounts, room, life_s))
         except LedgerFault:
             # It may have been made all the same, and would stand in others' way until it comes back by itself. Never
             # so many that what was really used is forgotten for them.
@@ -79,8 +85,10 @@ class RedisLedger:
                 self._pending.append(_Asked(_Operation.RELEASE, tenant, hold_id, ()))
             raise
 
-    async def extend(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> Denied | None:
-        return await self._reserve(_Asked(_Operation.EXTEND, tenant, hold_id, amounts))
+    async def extend(
+        self, tenant: Tenant, hold_id: str, amounts: Sequence[int], life_s: int | None = None
+    ) -> Denied | None:
+        return await self._reserve(_Asked(_Operation.EXTEND, tenant, hold_id, amounts, life_s=life_s))
 
     async def settle(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> None:
         await self._finish(_Asked(_Operation.SETTLE, tenant, hold_id, amounts))
@@ -91,6 +99,9 @@ class RedisLedger:
     async def read(self, tenant: Tenant) -> list[Taken]:
         _, values = await self._run(_Asked(_Operation.READ, tenant, "", ()))
         return list(map(Taken, values[::2], values[1::2]))
+
+    def owed(self) -> set[TenantName]:
+        return {asked.tenant.name for asked in self._pending}
 
     async def _reserve(self, asked: _Asked) -> Denied | None:
         status, values = await self._run(asked)
@@ -164,7 +175,7 @@ class RedisLedger:
             words: list[str | int] = [
                 asked.operation,
                 wire.held_as(tenant.name, asked.hold_id),
-                HOLD_LIFE_MS,
+                HOLD_LIFE_MS if asked.life_s is None else asked.life_s * 1_000,
                 " ".join(map(str, asked.amounts)),
                 windows.words,
                 " ".join(map(str, asked.room)),

@@ -43,7 +43,7 @@ class Directory:
 
     @cached_property
     def _limits_of_shared(self) -> Mapping[str, tuple[SharedLimit, ...]]:
-        return {budget_id: self.snapshot.limits_of(budget_id) for budget_id in self.snapshot.shared}
+        return self.snapshot.limits_of_shared()
 
     @cached_property
     def _with_shared(self) -> dict[TenantName, Tenant]:

@@ -1,0 +1,176 @@
+"""What this pod may spend while the ledger is away: of every tenant that asked lately and whose budget says `Lease`, a
+small slice, held in the ledger beforehand like any other hold. `budgets` takes from it what the ledger could not be
+asked for. What a request spends is told to the ledger under its own id, as ever; so a lease is only ever released.
+
+A lease is spent no longer than it surely stands: its life is counted by this pod's clock from before the ledger was
+last asked to keep it. One that was touched is exchanged for a new one when the ledger is back: released when the last
+request that took from it has ended and the ledger has heard of all of them, so that nothing is free in between.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+from tollway_api.leasing import slices
+from tollway_api.meta import TenantName
+from tollway_api.snapshot import Tenant
+from tollway_api.tenant_budget import LedgerUnavailable
+from tollway_dataplane.core.budgeting import Denied, Taken
+from tollway_dataplane.core.leasing import Lease, room_to_lease, stands_in_the_way
+from tollway_dataplane.errors import LedgerFault
+from tollway_dataplane.ports import Ledger
+
+# Longer than most failovers take, and as short as any hold may outlive its pod.
+LEASE_LIFE_S: Final = 60
+KEEP_EVERY_S: Final = 5.0
+LOOK_EVERY_S: Final = 1.0
+_ASKED_LATELY_S: Final = 300.0
+
+
+@dataclass(slots=True)
+class _Asking:
+    """A tenant that asked lately, as it was then."""
+
+    tenant: Tenant
+    at: float
+    lease_from: float = 0.0  # not before, where none could be had
+
+
+class Leases:
+    def __init__(self, ledger: Ledger, pod: str, clock: Callable[[], float]) -> None:
+        """`pod` is in no other's ids. `clock` goes on evenly, in seconds."""
+        self._ledger = ledger
+        self._pod = pod
+        self._clock = clock
+        self._numbers = count()
+        self._asking: dict[TenantName, _Asking] = {}
+        self._leases: dict[TenantName, Lease] = {}
+        self._exchanged: list[Lease] = []
+        self._taken_from: dict[str, Lease] = {}  # by what holds there
+        self._asked_about: Lease | None = None  # of which the ledger's answer is on its way
+
+    def asked_by(self, tenant: Tenant) -> None:
+        """Who asks has a lease soon, though nobody waits for it."""
+        if tenant.on_ledger_unavailable is LedgerUnavailable.LEASE:
+            asking = self._asking.setdefault(tenant.name, _Asking(tenant, 0.0))
+            asking.tenant, asking.at = tenant, self._clock()
+        else:
+            self._asking.pop(tenant.name, None)
+
+    def hold(
+        self, tenant: Tenant, hold_id: str, amounts: Sequence[int], room: Sequence[int] = ()
+    ) -> Denied | None:
+        """As the ledger does, out of the lease. Raises LedgerFault where there is none that stands."""
+        lease = self._taken_from.get(hold_id) or self._leases.get(tenant.name)
+        if lease is None or not lease.is_of(tenant) or not lease.until:
+            raise LedgerFault("nothing of this budget is set aside for that")
+        if self._clock() >= lease.until:
+            raise LedgerFault(f"what is set aside for that lasts {LEASE_LIFE_S} seconds, which are over")
+        denied = lease.hold(hold_id, amounts, room)
+        if denied is None:
+            self._taken_from[hold_id] = lease
+        return denied
+
+    def settle(self, hold_id: str, amounts: Sequence[int]) -> None:
+        """After the ledger was told, or will be."""
+        lease = self._taken_from.pop(hold_id, None)
+        if lease is not None:
+            lease.settle(hold_id, amounts)
+
+    async def give_back(self, tenant: Tenant, denied: Denied) -> bool:
+        """Whether a lease was in the way of what the ledger denied, and is no more."""
+        lease, limit = self._leases.get(tenant.name), denied.limit
+        if lease is None or lease is self._asked_about or lease.is_touched:
+            return False
+        if not stands_in_the_way(limit, Taken(denied.used, denied.held)):
+            return False
+        await self._end(lease)
+        return True
+
+    async def run(self) -> None:
+        """For the life of the process."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Keeps what stands, exchanges what was touched, and takes what is missing. A tenant whose account is damaged
+        keeps no other waiting.
+        """
+        for lease in list(self._leases.values()):
+            if lease.is_touched or self._clock() >= lease.until - LEASE_LIFE_S + KEEP_EVERY_S:
+                await self._ask(lease, self._keep(lease))
+        # Whose spending is not all counted gets nothing back, and nothing more.
+        owed = self._ledger.owed()
+        for lease in list(self._exchanged):
+            if not lease.holds and lease.tenant.name not in owed:
+                self._exchanged.remove(lease)
+                await self._end(lease)
+        for name, asking in list(self._asking.items()):
+            now = self._clock()
+            if now > asking.at + _ASKED_LATELY_S:
+                del self._asking[name]
+            elif name not in self._leases and name not in owed and now >= asking.lease_from:
+                await self._begin(asking)
+
+    async def _ask(self, lease: Lease, asking: Awaitable[None]) -> None:
+        self._asked_about = lease
+        with suppress(LedgerFault):
+            await asking
+        self._asked_about = None
+
+    async def _begin(self, asking: _Asking) -> None:
+        amounts = slices(asking.tenant)
+        if amounts:
+            lease = Lease(f"lease.{self._pod}.{next(self._numbers)}", asking.tenant, amounts)
+            # Known before it is asked for, so that it is given back whenever this process ends.
+            self._leases[asking.tenant.name] = lease
+            await self._ask(lease, self._take(lease, asking))
+
+    async def _take(self, lease: Lease, asking: _Asking) -> None:
+        tenant, began = lease.tenant, self._clock()
+        try:
+            room = room_to_lease(tenant.limits)
+            denied = await self._ledger.hold(tenant, lease.id, lease.amounts, room, LEASE_LIFE_S)
+        except LedgerFault:
+            self._forget(lease)
+            raise
+        if denied is not None:
+            self._forget(lease)
+            asking.lease_from = began + KEEP_EVERY_S
+        else:
+            lease.until = began + LEASE_LIFE_S
+
+    async def _keep(self, lease: Lease) -> None:
+        began, asking = self._clock(), self._asking.get(lease.tenant.name)
+        gone = await self._ledger.extend(lease.tenant, lease.id, lease.amounts, LEASE_LIFE_S)
+        if gone is None:
+            lease.until = began + LEASE_LIFE_S
+        is_wanted = asking is not None and lease.is_of(asking.tenant)
+        if lease.is_touched:
+            self._forget(lease)
+            self._exchanged.append(lease)
+        elif gone is not None or not is_wanted or await self._is_in_the_way(lease):
+            await self._end(lease)
+
+    async def _is_in_the_way(self, lease: Lease) -> bool:
+        limits = lease.tenant.limits
+        return any(map(stands_in_the_way, limits, await self._ledger.read(lease.tenant)))
+
+    async def _end(self, lease: Lease) -> None:
+        """One that nobody has taken from. The ledger is told later where it is away."""
+        self._forget(lease)
+        with suppress(LedgerFault):
+            await self._ledger.release(lease.tenant, lease.id)
+
+    def _forget(self, lease: Lease) -> None:
+        if self._leases.get(lease.tenant.name) is lease:
+            del self._leases[lease.tenant.name]
+
+    async def aclose(self) -> None:
+        """Gives back what is leased, and the ledger is told later where it is away: after what was spent."""
+        for lease in [*self._exchanged, *self._leases.values()]:
+            await self._end(lease)

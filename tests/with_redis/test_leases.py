@@ -1,0 +1,213 @@
+"""Leases on a real Redis: taken, kept, given back, and spent no longer than they stand."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.tenants import tenant
+from tollway_api.snapshot import Limit, Rolling, Tenant
+from tollway_api.tenant_budget import LedgerUnavailable, Unit
+from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_dataplane import leases as leasing
+from tollway_dataplane.adapters.redis_client import connect
+from tollway_dataplane.adapters.redis_ledger import RedisLedger
+from tollway_dataplane.errors import LedgerFault
+from tollway_dataplane.leases import KEEP_EVERY_S, LEASE_LIFE_S, Leases
+
+
+def leasing_tenant(amount: int = 1_000, percent: int = 1) -> Tenant:
+    limited = tenant(Limit("one", Unit.TOKENS, amount, Rolling(3_600_000)))
+    return replace(limited, on_ledger_unavailable=LedgerUnavailable.LEASE, lease_percent=percent)
+
+
+@dataclass
+class Clock:
+    """The pod's, which the test moves."""
+
+    now: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(frozen=True)
+class Pod:
+    ledger: RedisLedger
+    leases: Leases
+    clock: Clock
+
+    async def taken(self, of: Tenant) -> tuple[int, int]:
+        ((used, held),) = await self.ledger.read(of)
+        return used, held
+
+    async def later(self, seconds: float) -> None:
+        self.clock.now += seconds
+        await self.leases.look()
+
+
+def pod(redis: Redis, name: str) -> Pod:
+    ledger, clock = RedisLedger(redis, 2.0), Clock()
+    return Pod(ledger, Leases(ledger, name, clock), clock)
+
+
+@pytest.fixture
+async def redis(fault_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
+    client = connect(fault_redis.url, 2.0)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def one(redis: Redis) -> Pod:
+    return pod(redis, "one")
+
+
+async def test_who_asks_has_a_lease_soon_and_no_longer_than_he_asks(one: Pod) -> None:
+    acme = leasing_tenant()
+    await one.leases.look()
+    assert await one.taken(acme) == (0, 0)
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    assert await one.taken(acme) == (0, 10)
+    await one.later(250)
+    assert await one.taken(acme) == (0, 10)
+    await one.later(60)
+    await one.later(60)
+    assert await one.taken(acme) == (0, 0)
+
+
+async def test_pods_lease_apart_from_each_other_and_give_back_when_they_end(one: Pod, redis: Redis) -> None:
+    acme, two = leasing_tenant(), pod(redis, "two")
+    for each in (one, two):
+        each.leases.asked_by(acme)
+        await each.leases.look()
+    assert await one.taken(acme) == (0, 20)
+    await one.leases.aclose()
+    assert await one.taken(acme) == (0, 10)
+    await two.leases.aclose()
+    assert await one.taken(acme) == (0, 0)
+
+
+async def test_a_lease_is_taken_from_plenty_and_given_back_where_it_is_needed(one: Pod) -> None:
+    acme = leasing_tenant()
+    await one.ledger.settle(acme, "before", [760])
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    assert await one.taken(acme) == (760, 0), "less than a quarter is left"
+    raised = leasing_tenant(2_000)
+    one.leases.asked_by(raised)
+    await one.later(KEEP_EVERY_S)
+    assert await one.taken(raised) == (760, 20)
+    await one.ledger.settle(raised, "more", [1_000])
+    await one.later(KEEP_EVERY_S)
+    assert await one.taken(raised) == (1_760, 20), "in between it stays"
+    await one.ledger.settle(raised, "most", [30])
+    await one.later(KEEP_EVERY_S)
+    assert await one.taken(raised) == (1_790, 0)
+
+
+async def test_who_is_denied_has_what_was_leased(one: Pod) -> None:
+    acme = leasing_tenant()
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    denied = await one.ledger.hold(acme, "large", [995])
+    assert denied is not None
+    assert not await one.leases.give_back(acme, denied), "there is more left than that"
+    await one.ledger.settle(acme, "before", [985])
+    denied = await one.ledger.hold(acme, "a", [15])
+    assert denied is not None
+    assert await one.leases.give_back(acme, denied)
+    assert await one.ledger.hold(acme, "a", [15]) is None
+    assert not await one.leases.give_back(acme, denied), "once"
+
+
+async def test_an_edited_budget_is_leased_anew(one: Pod) -> None:
+    acme = leasing_tenant()
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    one.leases.asked_by(leasing_tenant(percent=5))
+    await one.later(KEEP_EVERY_S)
+    assert await one.taken(acme) == (0, 50)
+    one.leases.asked_by(replace(acme, on_ledger_unavailable=LedgerUnavailable.DENY))
+    await one.later(KEEP_EVERY_S)
+    assert await one.taken(acme) == (0, 0)
+
+
+async def test_a_lease_is_spent_no_longer_than_it_surely_stands(one: Pod, fault_redis: EmbeddedRedis) -> None:
+    acme = leasing_tenant()
+    with pytest.raises(LedgerFault, match="nothing of this budget is set aside"):
+        one.leases.hold(acme, "a", [1])
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    fault_redis.kill()
+    await one.later(LEASE_LIFE_S - 1)
+    assert one.leases.hold(acme, "a", [4]) is None
+    one.leases.settle("a", [3])
+    denied = one.leases.hold(acme, "b", [8])
+    assert denied is not None
+    assert denied.left == 7
+    await one.later(1)
+    with pytest.raises(LedgerFault, match="lasts 60 seconds"):
+        one.leases.hold(acme, "b", [1])
+
+
+async def test_a_pod_that_was_killed_leaves_no_lease(
+    one: Pod, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leasing, "LEASE_LIFE_S", 1)
+    acme = leasing_tenant()
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    (expires,) = [
+        at for _, at in await redis.zrange("tollway:1:ledger:{acme}:expiry", 0, -1, withscores=True)
+    ]
+    assert expires / 1_000 - time.time() <= 1.0
+    while (await one.taken(acme))[1]:
+        assert time.time() < expires / 1_000 + 1.0
+
+
+async def test_what_was_spent_of_a_lease_counts_once_and_another_is_leased(
+    one: Pod, fault_redis: EmbeddedRedis
+) -> None:
+    acme = leasing_tenant()
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    fault_redis.kill()
+    for name in ("a", "b"):
+        assert one.leases.hold(acme, name, [5]) is None
+    with pytest.raises(LedgerFault):
+        await one.ledger.settle(acme, "a", [4])
+    one.leases.settle("a", [4])
+    await one.later(1)
+    fault_redis.start()
+    await one.later(1)
+    assert await one.taken(acme) == (0, 10), "nothing is leased or given back before that is counted"
+    await one.ledger.finish_pending()
+    await one.later(1)
+    assert await one.taken(acme) == (4, 20), "somebody still spends of the first"
+    await one.ledger.settle(acme, "b", [5])
+    one.leases.settle("b", [5])
+    await one.later(1)
+    assert await one.taken(acme) == (9, 10)
+    await one.leases.aclose()
+    assert await one.taken(acme) == (9, 0)
+
+
+async def test_a_lease_of_which_the_ledger_knows_nothing_is_held_again_or_given_up(
+    one: Pod, redis: Redis
+) -> None:
+    acme = leasing_tenant()
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    await redis.flushall()
+    await one.later(KEEP_EVERY_S)
+    assert await one.taken(acme) == (0, 10)
+    await redis.flushall()
+    await one.ledger.settle(acme, "others", [995])
+    await one.later(KEEP_EVERY_S)
+    assert await one.taken(acme) == (995, 0)
+    with pytest.raises(LedgerFault):
+        one.leases.hold(acme, "a", [1])
