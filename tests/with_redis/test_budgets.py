@@ -103,7 +103,8 @@ async def test_a_model_that_costs_money_stands_in_only_where_money_is_counted(
 async def test_money_is_held_at_its_worst_and_settled_to_what_was_used(
     start: Start, setup: Setup, ledger_redis: EmbeddedRedis
 ) -> None:
-    gateway = await start(setup.but(acme={"limits": [limit("money", "5.00")]}))
+    acme = {"limits": [limit("money", "5.00")], "onLedgerUnavailable": "Deny"}
+    gateway = await start(setup.but(acme=acme))
     reply = await gateway.ask("one")
     usage = reply.json["usage"]
     assert isinstance(usage, dict)

@@ -31,7 +31,9 @@ FREE = {"input": "0", "output": "0"}
 
 
 def money(usd: float, **more: object) -> dict[str, object]:
-    return {"limits": [{"name": "money", "amount": f"{usd:.9f}"}], **more}
+    """Of which nothing is set aside."""
+    limits = [{"name": "money", "amount": f"{usd:.9f}"}]
+    return {"limits": limits, "onLedgerUnavailable": "Deny", **more}
 
 
 def enough_for(output_tokens: int) -> float:

@@ -1,0 +1,175 @@
+"""The ledger goes away under load, and comes back: what was leased is spent and no more, callers are told why they are
+refused, requests flow again by themselves, and everything is counted once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.dataplanes import Reply, Running, Setup, SharedEmbedder, running, until
+from tests.servers import Provider, provider
+from tollway_api import wire
+from tollway_api.meta import TenantName
+from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_dataplane import leases
+
+PROMPT = "What is a lighthouse?"
+INPUT, OUTPUT = 150, 600  # nano-USD a token, of gpt-4o-mini
+LIMIT = 30_000_000  # nano-USD; a hundredth of it is about ten answers
+SLICE = LIMIT // 100
+ACCOUNT = wire.ledger_keys(TenantName("acme"))
+
+
+def money(rule: str = "Lease", nano: int = LIMIT) -> dict[str, object]:
+    limits = [{"name": "money", "amount": f"{nano / 1e9:.9f}"}]
+    return {"limits": limits, "onLedgerUnavailable": rule}
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "LOOK_EVERY_S", 0.1)
+
+
+@asynccontextmanager
+async def pods(
+    setup: Setup, cache: EmbeddedRedis, ledger: EmbeddedRedis, embedder: SharedEmbedder, count: int = 2
+) -> AsyncIterator[list[Running]]:
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                running(setup, cache.url, ledger.url, embedder, ledger_deadline_s=1.0)
+            )
+            for _ in range(count)
+        ]
+
+
+async def taken(ledger: EmbeddedRedis) -> tuple[int, int]:
+    """Used and held, of acme's money in nano-USD."""
+    async with Redis.from_url(ledger.url) as redis:
+        used = sum(map(int, (await redis.hgetall(ACCOUNT.spent)).values()))
+        return used, int(await redis.hget(ACCOUNT.holds, "=money:USD") or 0)
+
+
+async def until_counted(ledger: EmbeddedRedis, gateways: Sequence[Running], held: int) -> None:
+    """Until what is used is what all requests have cost, as far as the log has them."""
+    for _ in range(200):
+        if await taken(ledger) == (cost(gateways), held):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{await taken(ledger)} is not {cost(gateways)}, {held}")
+
+
+async def asked(gateways: Sequence[Running], count: int) -> list[Reply]:
+    """At once, of all of them by turns."""
+
+    async def ask(number: int) -> Reply:
+        return await gateways[number % len(gateways)].ask(f"{PROMPT} {number}", more={"temperature": 2})
+
+    return list(await asyncio.gather(*map(ask, range(count))))
+
+
+def cost(gateways: Sequence[Running]) -> int:
+    """Of all requests, as their log lines have it."""
+    lines = [line for each in gateways for line in each.log_lines() if line["event"] == "request"]
+    return int(sum(Decimal(str(line["cost_usd"])) for line in lines) * 10**9)
+
+
+def billed(of: Provider) -> int:
+    tokens = of.seen()["tokens"]
+    assert isinstance(tokens, dict)
+    used = tokens["gpt-4o-mini"]
+    return int(used["prompt"] * INPUT + used["completion"] * OUTPUT)
+
+
+@pytest.mark.parametrize("fault", ["killed", "paused"])
+async def test_what_was_leased_is_spent_and_no_more_and_then_all_goes_on(
+    setup: Setup,
+    cheap: Provider,
+    cache_redis: EmbeddedRedis,
+    fault_redis: EmbeddedRedis,
+    embedder: SharedEmbedder,
+    fault: str,
+) -> None:
+    async with pods(setup.but(acme=money()), cache_redis, fault_redis, embedder) as pair:
+        await asked(pair, 2)
+        await until_counted(fault_redis, pair, 2 * SLICE)
+        before = billed(cheap)
+        if fault == "killed":
+            fault_redis.kill()
+        else:
+            fault_redis.pause()
+        replies = await asked(pair, 60)
+        assert {reply.status for reply in replies} == {200, 503}
+        refused = next(reply for reply in replies if reply.status == 503)
+        assert refused.error["code"] == "budget_unavailable"
+        assert "what was set aside of limit 'money' for that is used up" in refused.error["message"]
+        assert refused.headers["retry-after"] == "2"
+        cut = [reply for reply in replies if "x-tollway-cut" in reply.headers]
+        assert all("set aside of limit 'money'" in reply.headers["x-tollway-cut"] for reply in cut)
+        under_way = len(cut) * 60 * OUTPUT  # this provider writes a whole answer at once
+        assert SLICE <= billed(cheap) - before <= 2 * SLICE + under_way
+        if fault == "killed":
+            fault_redis.start()
+        else:
+            fault_redis.resume()
+        for _ in range(100):
+            if {reply.status for reply in await asked(pair, 2)} == {200}:
+                break
+            await asyncio.sleep(0.1)
+        else:
+            raise AssertionError("the ledger is back, and nobody is answered")
+        await until_counted(fault_redis, pair, 2 * SLICE)
+        spent = cost(pair)
+    assert await taken(fault_redis) == (spent, 0), "given back, and nothing twice"
+
+
+async def test_who_has_no_lease_is_told_so(
+    setup: Setup, cache_redis: EmbeddedRedis, fault_redis: EmbeddedRedis, embedder: SharedEmbedder
+) -> None:
+    async with pods(setup.but(acme=money()), cache_redis, fault_redis, embedder, 1) as (gateway,):
+        fault_redis.kill()
+        reply = await gateway.ask(PROMPT)
+    assert reply.status == 503
+    assert "nothing of this budget is set aside for that" in reply.error["message"]
+
+
+@pytest.mark.parametrize("enough", [True, False])
+async def test_an_answer_goes_on_out_of_the_lease(
+    setup: Setup,
+    cache_redis: EmbeddedRedis,
+    fault_redis: EmbeddedRedis,
+    embedder: SharedEmbedder,
+    enough: bool,
+) -> None:
+    with provider("slow", tokens_per_second=40.0) as slow:
+        # So that the budget is tight; and a hundredth of it is enough for this answer, or for a few words of it.
+        acme = money(nano=5_000_000 if enough else 1_000_000)
+        made = setup.but(cheap=slow.endpoint, acme=acme)
+        async with pods(made, cache_redis, fault_redis, embedder, 1) as (gateway,):
+            await gateway.ask(PROMPT, max_tokens=1)
+            await until_counted(fault_redis, [gateway], 50_000 if enough else 10_000)
+            asking = asyncio.create_task(gateway.ask(f"{PROMPT} Say it at length."))
+            await until(lambda: slow.seen()["in_flight"] == 1)
+            fault_redis.kill()
+            reply = await asking
+            assert reply.status == 200
+            assert ("x-tollway-cut" in reply.headers) != enough
+            fault_redis.start()
+            await until_counted(fault_redis, [gateway], 50_000 if enough else 10_000)
+            spent = cost([gateway])
+        assert await taken(fault_redis) == (spent, 0)
+
+
+async def test_what_was_allowed_without_counting_is_counted_afterwards(
+    setup: Setup, cache_redis: EmbeddedRedis, fault_redis: EmbeddedRedis, embedder: SharedEmbedder
+) -> None:
+    async with pods(setup.but(acme=money("Allow")), cache_redis, fault_redis, embedder, 1) as (gateway,):
+        fault_redis.kill()
+        assert (await gateway.ask(PROMPT)).status == 200
+        fault_redis.start()
+        await until_counted(fault_redis, [gateway], 0)
+        assert cost([gateway]) > 0
