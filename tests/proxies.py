@@ -45,6 +45,13 @@ class Proxy:
         """Ends all connections and takes no new ones."""
         asyncio.run_coroutine_threadsafe(self._set(cut=True), self._loop).result(5)
 
+    def point_at(self, target: str) -> None:
+        """Whoever connects from now on is at another target, and nobody is at this one any more."""
+        self.cut()
+        parts = urlsplit(target)
+        self._host, self._port = parts.hostname, parts.port
+        self.restore()
+
     def restore(self) -> None:
         asyncio.run_coroutine_threadsafe(self._set(cut=False), self._loop).result(5)
 

@@ -136,12 +136,7 @@ class Budgets:
     async def _hold_in_ledger(self, hold: Hold, need: Need) -> None:
         """Or as the tenant's budget says where it is away. Raises Exceeded and Refusal."""
         try:
-            try:
-                await self._hold_some(hold, need)
-            except Exceeded as exceeded:
-                if not await self._has_given_back(hold, exceeded.denied):
-                    raise
-                await self._hold_some(hold, need)
+            await self._hold_some(hold, need)
         except LedgerFault as fault:
             # What was asked for may be held all the same, and is released for that; so it goes on under another id.
             hold.id += ".uncounted"
@@ -184,8 +179,6 @@ class Budgets:
         prompt = begin.prompt
         hold.prompt, hold.tight = prompt.about, scarce.limit.title
         denied = await self._begin(hold, begin, scarce)
-        if denied is not None and await self._has_given_back(hold, denied):
-            denied = await self._begin(hold, begin, denied)
         if denied is not None and not hold.leased and (patience_s := need.patience_s(denied.limit)):
             denied = await self._begin_later(hold, begin, denied, patience_s)
         if denied is not None:
@@ -195,10 +188,6 @@ class Budgets:
             unused = scarce.limit.amount - scarce.used  # which others hold, but may give back
             reachable = tokens_that_fit_after(scarce.limit, unused, prompt.most, hold.model.price)
             hold.most = max(hold.most, min(most, reachable))
-
-    async def _has_given_back(self, hold: Hold, denied: Denied) -> bool:
-        """Whether what this data plane leases was in the way, and is no more."""
-        return not hold.leased and await self._leases.give_back(hold.tenant, denied)
 
     async def _begin(self, hold: Hold, begin: Slice, known: Denied) -> Denied | None:
         """Reserves the first slice, or as much of it as is left where that is worth while. `known` says what was left
@@ -235,7 +224,10 @@ class Budgets:
         wanted = self._amounts(hold, hold.held, 1)
         if hold.leased:
             return self._leases.hold(hold.tenant, hold.id, wanted, room)
-        return await self._ledger.hold(hold.tenant, hold.id, wanted, room)
+        denied = await self._ledger.hold(hold.tenant, hold.id, wanted, room)
+        if denied is not None and await self._leases.give_back(hold.tenant, denied):
+            denied = await self._ledger.hold(hold.tenant, hold.id, wanted, room)
+        return denied
 
     async def covers(self, hold: Hold, completion_tokens: int) -> bool:
         """Whether the hold is for so many tokens of the answer, by growing if need be. If not, it says why."""
@@ -243,8 +235,6 @@ class Budgets:
             return True
         try:
             denied = await self._grow(hold, completion_tokens)
-            if denied is not None and await self._has_given_back(hold, denied):
-                denied = await self._grow(hold, completion_tokens)
         except LedgerFault as fault:
             return await self._covers_without_ledger(hold, completion_tokens, fault)
         if denied is not None and hold.leased:
@@ -276,11 +266,13 @@ class Budgets:
 
     async def _extend(self, hold: Hold, completion_tokens: int) -> Denied | None:
         wanted = Usage(hold.held.prompt_tokens, completion_tokens, estimated=True)
-        amounts = self._amounts(hold, wanted, 1)
+        in_all = self._amounts(hold, wanted, 1)
         if hold.leased:
-            denied = self._leases.hold(hold.tenant, hold.id, beyond(amounts, hold.in_ledger))
+            denied = self._leases.hold(hold.tenant, hold.id, beyond(in_all, hold.in_ledger))
         else:
-            denied = await self._ledger.extend(hold.tenant, hold.id, amounts)
+            denied = await self._ledger.extend(hold.tenant, hold.id, in_all)
+            if denied is not None and await self._leases.give_back(hold.tenant, denied):
+                denied = await self._ledger.extend(hold.tenant, hold.id, in_all)
         if denied is None:
             hold.held = wanted
         return denied

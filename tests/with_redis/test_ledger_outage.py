@@ -3,25 +3,33 @@ refused, requests flow again by themselves, and everything is counted once.
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+import redis as sync_redis
 from redis.asyncio import Redis
 
-from tests.dataplanes import Reply, Running, Setup, SharedEmbedder, running, until
+from tests import loopback
+from tests.dataplanes import ACME_KEY, Reply, Running, Setup, SharedEmbedder, running, until
+from tests.processes import free_port, started, wait_for
 from tests.servers import Provider, provider
-from tollway_api import wire
-from tollway_api.meta import TenantName
+from tests.snapshots import process_env, published
+from tests.tenants import tenant
+from tollway_api.snapshot import Calendar, Limit
+from tollway_api.tenant_budget import CalendarPeriod, Unit
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane import leases
+from tollway_dataplane.adapters.redis_ledger import RedisLedger
 
 PROMPT = "What is a lighthouse?"
 INPUT, OUTPUT = 150, 600  # nano-USD a token, of gpt-4o-mini
 LIMIT = 30_000_000  # nano-USD; a hundredth of it is about ten answers
 SLICE = LIMIT // 100
-ACCOUNT = wire.ledger_keys(TenantName("acme"))
+MONEY = Limit("money", Unit.USD, LIMIT, Calendar(CalendarPeriod.DAY, "UTC"))
 
 
 def money(rule: str = "Lease", nano: int = LIMIT) -> dict[str, object]:
@@ -50,8 +58,8 @@ async def pods(
 async def taken(ledger: EmbeddedRedis) -> tuple[int, int]:
     """Used and held, of acme's money in nano-USD."""
     async with Redis.from_url(ledger.url) as redis:
-        used = sum(map(int, (await redis.hgetall(ACCOUNT.spent)).values()))
-        return used, int(await redis.hget(ACCOUNT.holds, "=money:USD") or 0)
+        ((used, held),) = await RedisLedger(redis, 5.0).read(tenant(MONEY))
+        return used, held
 
 
 async def until_counted(ledger: EmbeddedRedis, gateways: Sequence[Running], held: int) -> None:
@@ -173,3 +181,37 @@ async def test_what_was_allowed_without_counting_is_counted_afterwards(
         fault_redis.start()
         await until_counted(fault_redis, [gateway], 0)
         assert cost([gateway]) > 0
+
+
+def test_a_pod_that_ends_gives_its_lease_back_and_one_that_is_killed_leaves_it_to_expire(
+    tmp_path: Path, setup: Setup, cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+) -> None:
+    folder = tmp_path / "snapshot"
+    published(setup.but(acme=money()), folder, cache_redis, ledger_redis)
+    auth = {"authorization": f"Bearer {ACME_KEY}"}
+
+    def held() -> int:
+        return asyncio.run(taken(ledger_redis))[1]
+
+    with ExitStack() as stack:
+        pair = []
+        for name in ("one", "two"):
+            port, admin = free_port(), free_port()
+            env = process_env(folder, cache_redis, ledger_redis, port, admin)
+            patient = {**env, "TOLLWAY_LEDGER_DEADLINE_S": "5"}
+            log = tmp_path / f"{name}.log"
+            pair.append(stack.enter_context(started(log, "tollway_dataplane", env=patient)))
+            wait_for(
+                lambda url=admin: loopback.get(f"http://127.0.0.1:{url}/readyz").status_code == 200, name
+            )  # type: ignore[misc]  # mypy does not type a lambda with a default
+            reply = loopback.post(f"http://127.0.0.1:{port}/chat", json={"prompt": name}, headers=auth)
+            assert reply.status_code == 200
+        wait_for(lambda: held() == 2 * SLICE, "both have a lease")
+        assert pair[0].stop() == 0
+        assert held() == SLICE
+        pair[1].stop(signal.SIGKILL)
+        assert held() == SLICE
+    with closing(sync_redis.Redis("127.0.0.1", port=ledger_redis.port)) as redis:
+        (key,) = redis.keys("*:expiry")
+        ((_, expires_ms),) = redis.zrange(key, 0, -1, withscores=True)
+        assert expires_ms / 1_000 - redis.time()[0] <= leases.LEASE_LIFE_S

@@ -20,6 +20,7 @@ from tollway_api.snapshot import Tenant
 from tollway_api.windows import window_bounds
 from tollway_dataplane.adapters.redis_batch import ScriptBatch
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
+from tollway_dataplane.adapters.redis_history import ToldLately
 from tollway_dataplane.core.budgeting import Denied, Taken
 from tollway_dataplane.errors import LedgerFault
 
@@ -67,6 +68,7 @@ class RedisLedger:
         self._observe = observe
         self._standing: dict[str, _Asked] = {}
         self._pending: deque[_Asked] = deque(maxlen=_MOST_PENDING)
+        self._told = ToldLately[_Asked](redis, deadline_s)
 
     async def hold(
         self,
@@ -121,6 +123,7 @@ class RedisLedger:
         except LedgerFault:
             self._pending.append(asked)
             raise
+        self._told.note(asked)
         self._observe(asked.tenant, taken)
 
     async def finish_pending(self) -> None:
@@ -137,18 +140,21 @@ class RedisLedger:
                     break
                 self._pending.rotate(-1)
             else:
-                self._pending.popleft()
+                self._told.note(self._pending.popleft())
         if fault is not None:
             raise fault
 
     async def keep_holds(self) -> None:
         """Runs for the life of the process: keeps the holds of requests still under way, and asks again for what is
-        pending.
+        pending, and for what a server that took over may lack.
         """
         clock = asyncio.get_running_loop().time
         keep_at = clock() + KEEP_EVERY_S
         while True:
             await asyncio.sleep(min(ASK_AGAIN_EVERY_S, KEEP_EVERY_S))
+            if lost := await self._told.perhaps_lost():
+                self._pending.extend(lost)
+                keep_at = clock()
             with suppress(LedgerFault):
                 await self.finish_pending()
             if clock() < keep_at:
