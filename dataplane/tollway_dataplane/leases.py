@@ -172,5 +172,4 @@ class Leases:
 
     async def aclose(self) -> None:
         """Gives back what is leased, and the ledger is told later where it is away: after what was spent."""
-        for lease in [*self._exchanged, *self._leases.values()]:
-            await self._end(lease)
+        await asyncio.gather(*map(self._end, [*self._exchanged, *self._leases.values()]))

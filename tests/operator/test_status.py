@@ -16,6 +16,7 @@ from tollway_api.windows import Usage
 from tollway_operator.coverage import Publications
 from tollway_operator.index_said import StoreView
 from tollway_operator.objects import Held, Objects
+from tollway_operator.reports import DataPlanePod, Report
 from tollway_operator.status import View, status_of
 
 ACME = Identity("TenantBudget", "default", "acme")
@@ -24,8 +25,8 @@ REQUESTS = {"name": "requests", "unit": "Requests", "amount": "10", "window": {"
 DOLLAR = 10**9
 
 
-def setup(*limits: object, others: tuple[RawObject, ...] = ()) -> Setup:
-    return Setup("http://a/v1", "http://b/v1", acme={"limits": limits}, others=others)
+def setup(*limits: object, others: tuple[RawObject, ...] = (), **more: object) -> Setup:
+    return Setup("http://a/v1", "http://b/v1", acme={"limits": limits, **more}, others=others)
 
 
 def read(limits: Sequence[object], *amounts: tuple[int, int]) -> list[Usage]:
@@ -34,9 +35,11 @@ def read(limits: Sequence[object], *amounts: tuple[int, int]) -> list[Usage]:
     return [Usage(limit, used, held, 0) for limit, (used, held) in zip(tenant.limits, amounts, strict=True)]
 
 
-def standing(*limits: object, others: tuple[RawObject, ...] = ()) -> tuple[Objects, View]:
+def standing(
+    *limits: object, pods: int = 0, others: tuple[RawObject, ...] = (), **more: object
+) -> tuple[Objects, View]:
     """Tenants that have these limits now, and what is known of them."""
-    manifests = setup(*limits, others=others).objects()
+    manifests = setup(*limits, others=others, **more).objects()
     made, objects = compilation(manifests), Objects()
     for number, each in enumerate(each for each in manifests if each["kind"] != "Secret"):
         metadata: Any = each["metadata"]
@@ -45,11 +48,12 @@ def standing(*limits: object, others: tuple[RawObject, ...] = ()) -> tuple[Objec
     editions = {each.identity: each.edition for each in objects}
     publications = Publications()
     publications.note(Head("1" * 64, 1, 1, "a", 1), made.pieces, editions)
+    known = [DataPlanePod(str(each), str(each), "10.0.0.1", True, False, "") for each in range(pods)]
     view = View(
         snapshot=made.snapshot,
         problems={},
         editions=editions,
-        covering=publications.coverage([]),
+        covering=publications.coverage(map(Report, known)),
         publish_fault="",
         pods_unknown="",
         store=StoreView(),
@@ -92,6 +96,22 @@ def test_what_is_held_is_shown_and_exceeds_nothing(used: int, held: int, reason:
     said = status([MONEY], read([MONEY], (used * DOLLAR, held * DOLLAR)))
     assert within(said)[0] == reason
     assert shown(said) == {"money": (str(used), str(held), 100)}
+
+
+@pytest.mark.parametrize(
+    ("rule", "pods", "exposure"),
+    [("Lease", 3, "0.15"), ("Lease", 0, "0"), ("Lease", None, ""), ("Deny", 3, "0"), ("Allow", 3, "")],
+)
+def test_a_limit_says_how_much_may_be_spent_while_the_ledger_is_away(
+    rule: str, pods: int | None, exposure: str
+) -> None:
+    objects, view = standing(MONEY, pods=pods or 0, onLedgerUnavailable=rule)
+    unknown = "" if pods is not None else "nobody knows"
+    usage = {TenantName("acme"): read([MONEY], (0, 0))}
+    held = objects.get(ACME)
+    assert held is not None
+    (limit,) = status_of(held, replace(view, pods_unknown=unknown, usage=usage))["limits"]
+    assert limit.get("exposure", "") == exposure
 
 
 def test_the_limit_that_is_used_most_is_named_although_more_is_held_of_another() -> None:
