@@ -49,7 +49,7 @@ class Pair:
     async def fail_over(self) -> None:
         self.primary.kill()
         async with Redis.from_url(self.replica.url) as redis:
-            await redis.execute_command("REPLICAOF", "NO", "ONE")
+            await redis.replicaof("NO", "ONE")
         self.service.point_at(self.replica.url)
 
 
@@ -156,6 +156,30 @@ async def test_what_a_pod_settled_that_died_as_well_is_lost_and_nothing_else(
         await lives.settle(ACME, "c", [50])
         await pair.fail_over()
         await until_taken(lives, 350, 0)
+
+
+async def test_a_primary_that_nobody_follows_may_be_told_to_count_no_more(
+    pair: Pair, ledgers: list[RedisLedger]
+) -> None:
+    one, other = ledgers
+    async with Redis.from_url(pair.primary.url) as redis:
+        await redis.config_set("min-replicas-max-lag", 1)
+        await redis.config_set("min-replicas-to-write", 1)
+    await pair.caught_up()
+    assert await one.hold(ACME, "a", [100]) is None
+    pair.between.cut()
+    for _ in range(100):
+        try:
+            await one.settle(ACME, "a", [60])
+        except LedgerFault:
+            break
+        await asyncio.sleep(0.1)
+    with pytest.raises(LedgerFault):
+        await one.hold(ACME, "b", [1])
+    await pair.fail_over()
+    await taken(one)
+    await one.finish_pending()
+    assert (await taken(other))[0] == 60
 
 
 async def test_a_server_that_started_again_is_told_of_what_it_may_have_lost(
