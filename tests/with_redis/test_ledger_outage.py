@@ -136,6 +136,31 @@ async def test_what_was_leased_is_spent_and_no_more_and_then_all_goes_on(
     assert await taken(fault_redis) == (spent, 0), "given back, and nothing twice"
 
 
+async def test_a_ledger_that_comes_and_goes_counts_everything_once_and_exceeds_nothing(
+    setup: Setup, cache_redis: EmbeddedRedis, fault_redis: EmbeddedRedis, embedder: SharedEmbedder
+) -> None:
+    limit = LIMIT // 10  # about a hundred answers, of which more are asked for
+    async with pods(setup.but(acme=money(nano=limit)), cache_redis, fault_redis, embedder) as pair:
+        statuses = set[int]()
+        for _ in range(3):
+            asking = asyncio.create_task(asked(pair, 60))
+            await asyncio.sleep(0.5)
+            fault_redis.kill()
+            await asyncio.sleep(0.5)
+            fault_redis.start()
+            statuses |= {reply.status for reply in await asking}
+        assert 503 in statuses
+        for _ in range(50):  # until it is used up
+            if {reply.status for reply in await asked(pair, 10)} == {429}:
+                break
+        else:
+            raise AssertionError("there is always more")
+        await until_counted(fault_redis, pair, 0)
+        spent = cost(pair)
+        overshot = [(await each.metrics()).get("ai_budget_overshoot_usd", {}).values() for each in pair]
+        assert 0.9 * limit <= spent <= limit + 1.001e9 * sum(map(sum, overshot))
+
+
 async def test_who_has_no_lease_is_told_so(
     setup: Setup, cache_redis: EmbeddedRedis, fault_redis: EmbeddedRedis, embedder: SharedEmbedder
 ) -> None:
