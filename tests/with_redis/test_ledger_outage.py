@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from tests import loopback
 from tests.dataplanes import ACME_KEY, Reply, Running, Setup, SharedEmbedder, running, until
-from tests.processes import free_port, started, wait_for
+from tests.processes import forked, free_port, wait_for
 from tests.servers import Provider, provider
 from tests.snapshots import process_env, published
 from tests.tenants import tenant
@@ -229,7 +229,7 @@ def test_a_pod_that_ends_gives_its_lease_back_and_one_that_is_killed_leaves_it_t
             env = process_env(folder, cache_redis, ledger_redis, port, admin)
             patient = {**env, "TOLLWAY_LEDGER_DEADLINE_S": "5"}
             log = tmp_path / f"{name}.log"
-            pair.append(stack.enter_context(started(log, "tollway_dataplane", env=patient)))
+            pair.append(stack.enter_context(forked(log, "tollway_dataplane", patient)))
             wait_for(partial(is_ready, admin), name, 60)
             reply = loopback.post(f"http://127.0.0.1:{port}/chat", json={"prompt": name}, headers=auth)
             assert reply.status_code == 200
