@@ -24,11 +24,11 @@ def tenant(*limits: Limit, name: str = "acme") -> Tenant:
 
 def shared(account: str, *limits: Limit) -> SharedBudget:
     namespace, _, name = account.partition("/")
-    return SharedBudget(namespace, name, limits, 80, _REJECT)
+    return SharedBudget(namespace, name, limits, 80, _REJECT, LedgerUnavailable.DENY)
 
 
 def sharing(one: Tenant, *budgets: SharedBudget) -> Tenant:
     """The tenant with their limits behind its own, as a data plane counts it."""
-    snapshot = Snapshot("default", shared={each.id: each for each in budgets})
-    more = [limit for each in budgets for limit in snapshot.limits_of(each.id)]
+    limits = Snapshot("default", shared={each.id: each for each in budgets}).limits_of_shared()
+    more = [limit for each in budgets for limit in limits[each.id]]
     return replace(one, limits=(*one.limits, *more), shared=tuple(each.id for each in budgets))

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.tenants import tenant
+from tests.tenants import shared, sharing, tenant
 from tollway_api.leasing import exposures, slices
-from tollway_api.snapshot import Limit, Rolling
+from tollway_api.snapshot import Limit, Rolling, SharedLimit
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
 
 HOUR = Rolling(3_600_000)
@@ -29,6 +29,17 @@ def test_nothing_is_leased_where_one_limit_has_nothing_to_give() -> None:
     assert slices(acme) == []
     assert exposures(acme, 4) == [0, 0]
     assert slices(replace(acme, lease_percent=2)) == [100_000_000, 1]
+
+
+def test_what_several_tenants_share_is_set_aside_once_for_all_of_them() -> None:
+    team = replace(shared("team/all", MONEY), on_ledger_unavailable=LedgerUnavailable.LEASE, lease_percent=2)
+    acme = replace(sharing(tenant(MONEY), team), on_ledger_unavailable=LedgerUnavailable.LEASE)
+    own, limit = acme.limits
+    assert isinstance(limit, SharedLimit)
+    of_four = replace(acme, limits=(own, replace(limit, among=4)))
+    assert slices(of_four) == [50_000_000, 25_000_000]
+    assert exposures(team, pods=3, among=4) == [300_000_000]
+    assert exposures(replace(team, lease_percent=10), pods=30, among=4) == [5_000_000_000]
 
 
 @pytest.mark.parametrize(

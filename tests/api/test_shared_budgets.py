@@ -83,7 +83,13 @@ def test_of_files_budgets_for_all_may_be_in_any_namespace() -> None:
 
 @pytest.mark.parametrize(
     ("own", "shared", "holds"),
-    [("Deny", "Allow", "Deny"), ("Allow", "Deny", "Deny"), ("Allow", "Allow", "Allow")],
+    [
+        ("Deny", "Allow", "Deny"),
+        ("Allow", "Deny", "Deny"),
+        ("Lease", "Deny", "Deny"),
+        ("Allow", "Lease", "Lease"),
+        ("Allow", "Allow", "Allow"),
+    ],
 )
 def test_the_strictest_word_for_a_ledger_that_is_away_holds(own: str, shared: str, holds: str) -> None:
     one = caller("one")
@@ -95,7 +101,7 @@ def test_the_strictest_word_for_a_ledger_that_is_away_holds(own: str, shared: st
 
 def test_limits_that_are_shared_say_whose_they_are() -> None:
     made = compiled(budget("b", scope="Namespace", limits=LIMITS), caller("one"), keys("one"))
-    (limit,) = made.snapshot.limits_of("team/b")
+    (limit,) = made.snapshot.limits_of_shared()["team/b"]
     own = replace(made.snapshot.shared["team/b"].limits[0])
     assert (limit.title, own.title) == ("team/b/daily", "daily")
     assert limit != own

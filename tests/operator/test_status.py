@@ -107,7 +107,7 @@ def test_a_limit_says_how_much_may_be_spent_while_the_ledger_is_away(
 ) -> None:
     objects, view = standing(MONEY, pods=pods or 0, onLedgerUnavailable=rule)
     unknown = "" if pods is not None else "nobody knows"
-    usage = {TenantName("acme"): read([MONEY], (0, 0))}
+    usage = {"acme": read([MONEY], (0, 0))}
     held = objects.get(ACME)
     assert held is not None
     (limit,) = status_of(held, replace(view, pods_unknown=unknown, usage=usage))["limits"]
