@@ -1,10 +1,15 @@
-"""Tenants for tests of the ledger."""
+"""Tenants for tests of the ledger, and what costs them nothing."""
 
 from dataclasses import replace
+from typing import Final, cast
 
 from tollway_api.meta import ModelName, TenantName
 from tollway_api.snapshot import Limit, OnExceeded, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import AUTO, ExceededAction, LedgerUnavailable
+from tollway_dataplane.embedding_bills import EmbeddingBills
+
+# Of embeddings that cost nothing, for which nobody asks them.
+NO_BILLS: Final = cast("EmbeddingBills", None)
 
 _REJECT = OnExceeded(ExceededAction.REJECT, "no", None)
 

@@ -4,6 +4,7 @@ Reads the table as a file of the installed distribution: importing LiteLLM takes
 """
 
 import json
+import re
 import sys
 from decimal import Decimal
 from importlib.metadata import distribution
@@ -26,18 +27,78 @@ def pico_usd(value: object) -> int | None:
     return int((Decimal(str(value)) * 10**12).to_integral_value())
 
 
+# What a price is called in the table, in the order of our own, and what its name may end with.
+PRICES = (
+    "input_cost_per_token",
+    "output_cost_per_token",
+    "cache_read_input_token_cost",
+    "cache_creation_input_token_cost",
+    "cache_creation_input_token_cost_above_1hr",
+    "output_cost_per_reasoning_token",
+)
+TIERS = {"": "", "flex": "_flex", "priority": "_priority", "batch": "_batches"}
+LONG_PROMPT = re.compile(r"input_cost_per_token_above_([0-9]+)k_tokens")
+THOUSAND = 1_000
+
+
+def numbers(facts: dict[str, object], tier: str, above: str) -> list[int | None]:
+    """The prices of a tier and of prompts above a length. Where the table has none for both, the dearest of those that
+    it has for one of them, or the usual one.
+    """
+    found = []
+    for name in PRICES:
+        exact = pico_usd(facts.get(f"{name}{above}{tier}"))
+        others = [pico_usd(facts.get(f"{name}{suffix}")) for suffix in {above, tier} - {""}]
+        known = [each for each in others if each is not None]
+        found.append(exact or max(known, default=None) or pico_usd(facts.get(name)))
+    return found
+
+
+def prices(facts: dict[str, object], *, has_output: bool) -> list[list[object]] | None:
+    """The usual ones, then those that hold instead: tier, tokens that the prompt has more than, prices."""
+    lengths = {0: ""}
+    lengths |= {
+        int(found[1]) * THOUSAND: f"_above_{found[1]}k_tokens"
+        for found in map(LONG_PROMPT.fullmatch, facts)
+        if found is not None
+    }
+    rows = {
+        (tier, above): numbers(facts, TIERS[tier], lengths[above])
+        for tier in TIERS
+        for above in sorted(lengths)
+    }
+    usual = rows["", 0]
+    if not has_output:
+        usual[1] = 0  # an embedding has no completion tokens to pay for
+    if usual[0] is None or usual[1] is None:
+        return None
+    # One that says what holds without it anyway is left out: the tier's own for shorter prompts, or the usual one.
+    others = [
+        [tier, above, *trimmed(row)]
+        for (tier, above), row in rows.items()
+        if has_output and (tier or above) and row != (rows[tier, 0] if above else usual)
+    ]
+    return [trimmed(usual), *others]
+
+
+def trimmed(row: list[int | None]) -> list[object]:
+    """Without what is unknown at its end."""
+    kept: list[object] = list(row)
+    while kept[-1] is None:
+        kept.pop()
+    return kept
+
+
 def tokens(value: object) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
 
 
 def row(facts: dict[str, object]) -> list[object]:
     mode = MODES[str(facts["mode"])]
-    output = pico_usd(facts.get("output_cost_per_token"))
     return [
         facts["litellm_provider"],
         mode,
-        pico_usd(facts.get("input_cost_per_token")),
-        0 if mode == "embedding" else output,  # an embedding has no completion tokens to pay for
+        prices(facts, has_output=mode != "embedding"),
         tokens(facts.get("max_input_tokens")) or tokens(facts.get("max_tokens")),
         tokens(facts.get("max_output_tokens")) or tokens(facts.get("max_tokens")),
     ]

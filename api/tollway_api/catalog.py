@@ -6,13 +6,15 @@ Called by the compiler, which gets it as an argument.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from importlib import resources
-from typing import Final
+from typing import Any, Final
+
+from tollway_api.snapshot import Price, Variant
 
 DATA_FILE: Final = "model_catalog.json"
 
@@ -24,12 +26,11 @@ class ModelMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """What is known of one model. Prices are pico-USD per token; None is unknown, never free."""
+    """What is known of one model. A price that is None is unknown, never free."""
 
     provider: str
     mode: ModelMode
-    input_price: int | None
-    output_price: int | None
+    price: Price | None
     context_window: int | None
     max_output_tokens: int | None
 
@@ -70,7 +71,16 @@ def decode(data: bytes) -> ModelCatalog:
     """Reads the form `tools/generate_model_catalog.py` writes: one row of values per model."""
     table = json.loads(data)
     entries = {
-        model_id: CatalogEntry(provider, ModelMode(mode), *numbers)
-        for model_id, (provider, mode, *numbers) in table["models"].items()
+        model_id: CatalogEntry(provider, ModelMode(mode), _price(prices), window, output)
+        for model_id, (provider, mode, prices, window, output) in table["models"].items()
     }
     return ModelCatalog(entries=entries, providers=frozenset(table["providers"]))
+
+
+def _price(rows: Sequence[Sequence[Any]] | None) -> Price | None:
+    """The usual one, then those that hold instead: tier, least prompt, price."""
+    if rows is None:
+        return None
+    usual, *others = rows
+    variants = tuple(Variant(tier, above, Price(*numbers)) for tier, above, *numbers in others)
+    return replace(Price(*usual), variants=variants)

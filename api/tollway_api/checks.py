@@ -20,7 +20,7 @@ from tollway_api.inventory import Inventory, Secrets
 from tollway_api.meta import Identity, Resource, SecretKeyRef
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Model, RoutingPolicySpec
-from tollway_api.semantic_cache_index import EmbeddingProvider, SemanticCacheIndexSpec
+from tollway_api.semantic_cache_index import Embedding, EmbeddingProvider, SemanticCacheIndexSpec
 from tollway_api.snapshot import Price
 from tollway_api.tenant_budget import AUTO, BudgetScope, TenantBudgetSpec, Unit
 
@@ -56,13 +56,29 @@ class World:
 
 def price_of(model: Model, catalog: ModelCatalog) -> Price | None:
     """What a model costs: the user's word before the catalogue's; None when nobody says."""
-    if model.pricing is not None:
-        # USD per million tokens are micro-USD, which is 10^6 pico-USD, per token.
-        return Price(int(Decimal(model.pricing.input) * 10**6), int(Decimal(model.pricing.output) * 10**6))
+    if (given := model.pricing) is not None:
+        return Price(
+            pico_usd(given.input),
+            pico_usd(given.output),
+            cached_input=pico_usd(given.cached_input or given.input),
+            cache_write=pico_usd(given.cache_write or given.input),
+            reasoning=pico_usd(given.reasoning or given.output),
+        )
     entry = catalog.find(model.model)
-    if entry is None or entry.input_price is None or entry.output_price is None:
-        return None
-    return Price(entry.input_price, entry.output_price)
+    return entry.price if entry is not None else None
+
+
+def embedding_price(embedding: Embedding, catalog: ModelCatalog) -> int:
+    """Pico-USD per token. Whose price nobody says is somebody's own, such as a server in the cluster, and free."""
+    if embedding.pricing is not None:
+        return pico_usd(embedding.pricing.input)
+    entry = catalog.find(embedding.model)
+    return entry.price.input if entry is not None and entry.price is not None else 0
+
+
+def pico_usd(per_million: str) -> int:
+    """Per token: USD per million tokens are micro-USD, which is 10^6 pico-USD, per token."""
+    return int(Decimal(per_million) * 10**6)
 
 
 def may_govern(policy: PolicyResource, budget: BudgetResource, installation_namespace: str) -> bool:
@@ -93,6 +109,9 @@ def local_embedding_is_known(index: IndexResource, _: World) -> Iterator[Problem
     embedding = index.spec.embedding
     if embedding.provider is not EmbeddingProvider.LOCAL:
         return
+    if embedding.pricing is not None:
+        message = "a local embedding costs nothing; leave pricing out"
+        yield Problem(index.identity, "spec.embedding.pricing", ProblemReason.INVALID, message)
     dimensions = LOCAL_EMBEDDINGS.get(embedding.model)
     if dimensions is None:
         message = f"no local embedding model {embedding.model!r}; known: {', '.join(LOCAL_EMBEDDINGS)}"

@@ -103,7 +103,7 @@ def compile_snapshot(
     made_of_shared = {each.identity: _shared_budget(each) for each in shared}
     problems += covering.idle()
     made_of_policies = {each.identity: _policy(each, world) for each in sorted(policies, key=_preference)}
-    made_of_indexes = {each.identity: _index(each, inventory) for each in indexes}
+    made_of_indexes = {each.identity: _index(each, world) for each in indexes}
     snapshot = Snapshot(
         installation_namespace=installation_namespace,
         tenants={tenant.name: tenant for tenant in made_of_callers.values()},
@@ -246,9 +246,9 @@ def _sources(resources: Iterable[Resource[Spec]]) -> Iterator[Source]:
         yield Source(each.identity.kind, each.identity.namespace, each.identity.name, each.generation)
 
 
-def _index(resource: IndexResource, inventory: Inventory) -> Index:
+def _index(resource: IndexResource, world: World) -> Index:
     spec, identity = resource.spec, resource.identity
-    embedding, vector = _embedding(resource, inventory), spec.vector
+    embedding, vector = _embedding(resource, world), spec.vector
     # Everything that decides which vectors may be compared, and nothing else.
     space = [embedding.provider, embedding.model, str(embedding.dimensions), vector.type, vector.metric]
     space += [embedding.endpoint] if embedding.endpoint else []
@@ -275,7 +275,7 @@ def _index(resource: IndexResource, inventory: Inventory) -> Index:
     )
 
 
-def _embedding(resource: IndexResource, inventory: Inventory) -> Embedding:
+def _embedding(resource: IndexResource, world: World) -> Embedding:
     spec, namespace = resource.spec.embedding, resource.identity.namespace
     if spec.provider is EmbeddingProvider.LOCAL:
         return Embedding(spec.provider, spec.model, spec.dimensions)
@@ -285,8 +285,9 @@ def _embedding(resource: IndexResource, inventory: Inventory) -> Embedding:
         spec.model,
         spec.dimensions,
         endpoint=spec.endpoint or "",
-        api_key=checks.secret_value(namespace, ref, inventory.secrets) if ref else None,
+        api_key=checks.secret_value(namespace, ref, world.inventory.secrets) if ref else None,
         api_key_from=ref.place if ref else "",
+        price=checks.embedding_price(spec, world.catalog),
     )
 
 

@@ -99,10 +99,21 @@ class Cache(Spec):
 
 
 class Pricing(Spec):
-    """Overrides the catalogue's prices, in USD per million tokens."""
+    """Overrides the catalogue's prices, all of them, in USD per million tokens, at every tier of service."""
 
     input: DecimalString = Field(description="USD per million prompt tokens.")
     output: DecimalString = Field(description="USD per million completion tokens.")
+    cached_input: DecimalString | None = Field(
+        default=None,
+        description="USD per million prompt tokens that the provider read from its cache of prompts. Absent: as input.",
+    )
+    cache_write: DecimalString | None = Field(
+        default=None,
+        description="USD per million prompt tokens that it wrote to that cache. Absent: as input.",
+    )
+    reasoning: DecimalString | None = Field(
+        default=None, description="USD per million completion tokens that were thought. Absent: as output."
+    )
 
 
 class Model(Spec):

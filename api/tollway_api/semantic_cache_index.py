@@ -10,6 +10,7 @@ from tollway_api.conditions import CONDITIONS_SCHEMA, Conditions, Time
 from tollway_api.meta import (
     MAP_BY_NAME,
     SET,
+    DecimalString,
     Duration,
     Integer,
     ModelNameText,
@@ -88,6 +89,12 @@ class OnBreach(StrEnum):
     TIGHTEN = "Tighten"  # that of which the cache's judge promises it itself, until labels speak against that
 
 
+class EmbeddingPricing(Spec):
+    """Overrides the catalogue's price."""
+
+    input: DecimalString = Field(description="USD per million tokens.")
+
+
 class Embedding(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -116,6 +123,11 @@ class Embedding(Spec):
         description='Base URL, as "https://api.openai.com/v1"; required with OpenAICompatible. Absent: none.',
     )
     credentials_ref: SecretKeyRef | None = Field(default=None, description="Its API key. Absent: none.")
+    pricing: EmbeddingPricing | None = Field(
+        default=None,
+        description="What it costs. Absent: the catalogue's price of the model, and of one that it does not know "
+        "nothing.",
+    )
 
     @model_validator(mode="after")
     def _endpoint_belongs_to_its_provider(self) -> Self:

@@ -51,10 +51,24 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Pico-USD per token."""
+    """Pico-USD per token. What is None costs as much as the rest of the prompt, or of the answer."""
 
     input: int
     output: int
+    cached_input: int | None = None  # read from the provider's cache of prompts
+    cache_write: int | None = None  # written to it
+    cache_write_hour: int | None = None  # and kept there for an hour; None: as what is kept for less
+    reasoning: int | None = None  # thought
+    variants: tuple["Variant", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A price that holds instead."""
+
+    tier: str  # of service, as the provider calls it; "" is any
+    above: int  # tokens that the prompt must have more than
+    price: Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +228,7 @@ class Embedding:
     endpoint: str = ""  # base URL of who computes it outside; "" where that is the data plane itself
     api_key: str | None = field(default=None, repr=False)
     api_key_from: str = ""  # where its key stands: "Secret's name/key"
+    price: int = 0  # pico-USD per token
 
 
 @dataclass(frozen=True, slots=True)

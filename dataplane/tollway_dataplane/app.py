@@ -33,6 +33,7 @@ from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.adapters.wordllama_embedder import WordLlamaEmbedder
 from tollway_dataplane.auditing import Auditor, Feedback
 from tollway_dataplane.background import running
+from tollway_dataplane.balances import Balances
 from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.judge import shipped
 from tollway_dataplane.dispatch import Dispatch
@@ -44,6 +45,7 @@ from tollway_dataplane.edge.endpoint import Bounds, Edge, create_public_app
 from tollway_dataplane.edge.feedback import feedback_route
 from tollway_dataplane.edge.models import models_routes
 from tollway_dataplane.embedders import Embedders
+from tollway_dataplane.embedding_bills import EmbeddingBills
 from tollway_dataplane.embedding_service import EmbeddingService
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.following import Following
@@ -86,7 +88,8 @@ async def open_dataplane(
 ) -> AsyncIterator[DataPlane]:
     """Everything but the first snapshot, which the caller offers to `live` or lets `following` find."""
     async with AsyncExitStack() as stack:
-        metrics = Metrics(CollectorRegistry())
+        balances = Balances()
+        metrics = Metrics(CollectorRegistry(), balances, settings.metrics_tenants)
         observer = Observer(metrics, log)
         cache_redis, ledger_redis, *replica = await stack.enter_async_context(connected(_servers(settings)))
         litellm = LiteLLMUpstream()
@@ -95,37 +98,36 @@ async def open_dataplane(
             Protocol.LITELLM: litellm,
         }
         encoder = await stack.enter_async_context(aclosing(await load_encoder()))
-        embedders = _embedders(encoder, upstreams[Protocol.OPENAI])
+        counting = _counting(RedisLedger(ledger_redis, settings.ledger_deadline_s, balances.observe))
+        budgets = Budgets(*await stack.enter_async_context(counting), balances, metrics.money)
+        tokenizers = TiktokenTokenizers()
+        bills = EmbeddingBills(budgets, tokenizers, metrics.money.spent_on_index)
+        embedders = _embedders(encoder, upstreams[Protocol.OPENAI], bills)
         near = LocalNearCache(settings.near_cache_bytes)
         forgetter = RedisForgetter(cache_redis, settings.cache_write_deadline_s)
-        lag_s = REPLICA_LAG_S if replica else READ_S
-        forgetting = await stack.enter_async_context(_following(Forgetting(near, forgetter, log, lag_s)))
+        forgetting = Forgetting(near, forgetter, log, REPLICA_LAG_S if replica else READ_S)
+        await stack.enter_async_context(_following(forgetting))
         cache = RedisAnswerCache(cache_redis, settings.cache_write_deadline_s, encoder.dimensions, *replica)
         labels = RedisLabels(cache_redis, settings.cache_write_deadline_s)
         operating = Operating(labels, metrics.cache.observe_standing)
         judge = await asyncio.to_thread(shipped)
-        deadlines = Deadlines(
-            settings.cache_read_deadline_s, settings.embed_deadline_s, settings.coalesce_wait_s
+        recall = Recall(
+            cache, forgetting, embedders, judge, _deadlines(settings), metrics.cache.observe_store
         )
-        recall = Recall(cache, forgetting, embedders, judge, deadlines, metrics.cache.observe_store)
         stack.push_async_callback(recall.drain)
         reembedder = Reembedder(RedisReembedding(cache_redis), embedders)
         await stack.enter_async_context(aclosing(reembedder))
 
         async def settle(snapshot: Snapshot) -> None:
             metrics.cache.follow(snapshot.indexes)
+            metrics.money.follow(snapshot.tenants)
             operating.follow(snapshot.indexes.values())
             await recall.follow(snapshot)
             await reembedder.follow(snapshot)
 
-        tokenizers = TiktokenTokenizers()
         process, load = metrics.process, _loading(litellm, embedders, tokenizers)
         live = Live(load, process.observe_snapshot, process.snapshots_rejected.inc, settle)
         following = Following(live, await _sources(settings, stack), log)
-        ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, metrics.money.utilization.observe)
-        stack.push_async_callback(ledger.aclose)
-        leases = await stack.enter_async_context(_leasing(ledger))
-        budgets = Budgets(ledger, metrics.money, leases)
         dispatch = Dispatch(upstreams, budgets, tokenizers)
         answers = AnswerJudge(Asking(dispatch, observer), encoder, judge)
         auditor = Auditor(labels, forgetting, recall, answers, metrics.cache.observe_label)
@@ -136,7 +138,7 @@ async def open_dataplane(
 
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, process)
         lag = _measure_loop_lag(metrics)
-        for work in (ledger.keep_holds(), cache.claims.keep(), operating.run(), memory, lag):
+        for work in (cache.claims.keep(), operating.run(), memory, lag):
             await stack.enter_async_context(running(work))
         draining = asyncio.Event()
         routes = [
@@ -167,22 +169,27 @@ def _servers(settings: Settings) -> list[tuple[str, float]]:
 
 
 @asynccontextmanager
-async def _leasing(ledger: RedisLedger) -> AsyncIterator[Leases]:
+async def _counting(ledger: RedisLedger) -> AsyncIterator[tuple[RedisLedger, Leases]]:
+    """While there are holds, and leases, which are given back before."""
     leases = Leases(ledger, secrets.token_hex(6), asyncio.get_running_loop().time)
-    async with aclosing(leases), running(leases.run()):
-        yield leases
+    async with aclosing(ledger), running(ledger.keep_holds()), aclosing(leases), running(leases.run()):
+        yield ledger, leases
 
 
 @asynccontextmanager
-async def _following(forgetting: Forgetting) -> AsyncIterator[Forgetting]:
+async def _following(forgetting: Forgetting) -> AsyncIterator[None]:
     """With what it knows at first."""
     with suppress(CacheFault):  # then nothing is answered from memory until it can be asked
         await forgetting.refresh()
     async with running(forgetting.run()), running(forgetting.sweep()):
-        yield forgetting
+        yield
 
 
-def _embedders(encoder: LocalEmbedder, upstream: Upstream) -> Embedders:
+def _deadlines(settings: Settings) -> Deadlines:
+    return Deadlines(settings.cache_read_deadline_s, settings.embed_deadline_s, settings.coalesce_wait_s)
+
+
+def _embedders(encoder: LocalEmbedder, upstream: Upstream, bills: EmbeddingBills) -> Embedders:
     async def outside(embedding: Embedding) -> OpenAIEmbedder:
         return OpenAIEmbedder(embedding, upstream)
 
@@ -193,6 +200,7 @@ def _embedders(encoder: LocalEmbedder, upstream: Upstream) -> Embedders:
             EmbeddingProvider.LOCAL: WordLlamaEmbedder.load,
             EmbeddingProvider.OPENAI_COMPATIBLE: outside,
         },
+        bills,
     )
 
 

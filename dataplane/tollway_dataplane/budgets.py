@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from tollway_api.snapshot import Limit, Model, Tenant
+from tollway_api.snapshot import Limit, Model, Price, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
 from tollway_api.wire import account_of
+from tollway_dataplane.balances import Balances
+from tollway_dataplane.core.allowances import Allowance, rate_limit_headers, what_is_left
 from tollway_dataplane.core.budgeting import (
     FIRST_SHARE,
     STEP_TOKENS,
@@ -24,7 +26,7 @@ from tollway_dataplane.core.budgeting import (
 )
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.core.leasing import beyond
-from tollway_dataplane.core.pricing import cost
+from tollway_dataplane.core.pricing import cost, dearest
 from tollway_dataplane.core.tokens import Counted
 from tollway_dataplane.errors import LedgerFault, Refusal, RefusalCode
 from tollway_dataplane.leases import Leases
@@ -33,6 +35,9 @@ from tollway_dataplane.queueing import Queues
 
 # Who waits for what others hold asks for it as often.
 ASK_AGAIN_S: Final = 0.1
+# OpenAI's clients wait no longer than this for a refusal to pass. Where it takes longer they would ask again within
+# seconds, in vain, unless they are told not to.
+_LONGEST_RETRY_S: Final = 60
 _UNCOUNTABLE: Final = "spending cannot be counted right now"
 
 
@@ -63,6 +68,7 @@ class Hold:
     id: str
     tenant: Tenant
     model: Model
+    price: Price  # of what is held, of which no token can cost more
     worst: Usage
     held: Usage
     most: int  # tokens of the answer that it may come to
@@ -76,6 +82,11 @@ class Hold:
     reported: Usage | None = None  # by the provider, of an answer that was ended
     leased: bool = False  # whether it grows by what this pod has leased, since the ledger is away
     in_ledger: Sequence[int] = ()  # and what it holds in the ledger all the same
+
+    @property
+    def held_nano(self) -> int:
+        """What is held in money."""
+        return cost(self.held, self.price) if self.standing else 0
 
     @property
     def grows(self) -> bool:
@@ -104,24 +115,30 @@ class Accounting(Protocol):
 
 
 class Budgets:
-    def __init__(self, ledger: Ledger, accounting: Accounting, leases: Leases) -> None:
+    def __init__(self, ledger: Ledger, leases: Leases, balances: Balances, accounting: Accounting) -> None:
         self._ledger = ledger
-        self._accounting = accounting
         self._leases = leases
+        self._balances = balances
+        self._accounting = accounting
         self._queues = Queues()
+
+    def allowances(self, tenant: Tenant) -> tuple[Allowance, ...]:
+        """What the ledger said last of what is left, without asking it."""
+        return self._balances.allowances(tenant) if tenant.limits else ()
 
     async def hold(
         self, hold_id: str, tenant: Tenant, model: Model, need: Need, waived: Collection[str] = ()
     ) -> Hold:
-        """Reserves the worst case, or less where that is not plenty. `waived` is for degraded requests: of these
-        accounts tokens and requests have run out, but money must still fit.
+        """Reserves the worst case, or less where that is not plenty. Of the accounts that are `waived` only money
+        counts: of those whose tokens and requests have run out, where a degraded request goes on.
 
         Raises Exceeded, or Refusal 503 when the ledger is away and the tenant's budget does not say what to do, or its
         lease is used up.
         """
         worst = need.worst
         most = worst.completion_tokens
-        hold = Hold(hold_id, tenant, model, worst, worst, most, bool(tenant.limits), waived)
+        price = dearest(model.price, worst)
+        hold = Hold(hold_id, tenant, model, price, worst, worst, most, bool(tenant.limits), waived)
         if not tenant.limits:
             return hold
         self._leases.asked_by(tenant)
@@ -165,7 +182,10 @@ class Budgets:
         """All that is needed, or a slice of it. Raises Exceeded and LedgerFault."""
         worst = need.worst
         hold.held, hold.most, hold.tight = worst, worst.completion_tokens, ""
-        scarce = await self._reserve(hold, room_for(hold.tenant.limits, self._amounts(hold, worst, 1)))
+        hold.price = dearest(hold.model.price, worst)
+        scarce = await self._reserve(
+            hold, room_for(hold.tenant.limits, self._amounts(hold, worst, hold.price, 1))
+        )
         if scarce is not None:
             await self._hold_slice(hold, need, scarce)
 
@@ -178,6 +198,7 @@ class Budgets:
         begin, most = await need.slice(), hold.worst.completion_tokens
         prompt = begin.prompt
         hold.prompt, hold.tight = prompt.about, scarce.limit.title
+        hold.price = dearest(hold.model.price, replace(hold.worst, prompt_tokens=prompt.most))
         denied = await self._begin(hold, begin, scarce)
         if denied is not None and not hold.leased and (patience_s := need.patience_s(denied.limit)):
             denied = await self._begin_later(hold, begin, denied, patience_s)
@@ -186,7 +207,7 @@ class Budgets:
         hold.most = hold.held.completion_tokens
         if begin.grows:
             unused = scarce.limit.amount - scarce.used  # which others hold, but may give back
-            reachable = tokens_that_fit_after(scarce.limit, unused, prompt.most, hold.model.price)
+            reachable = tokens_that_fit_after(scarce.limit, unused, prompt.most, hold.price)
             hold.most = max(hold.most, min(most, reachable))
 
     async def _begin(self, hold: Hold, begin: Slice, known: Denied) -> Denied | None:
@@ -194,12 +215,12 @@ class Budgets:
         a moment ago.
         """
         prompt, most = begin.prompt.most, hold.worst.completion_tokens
-        share = tokens_that_fit_after(known.limit, known.left, prompt, hold.model.price) // FIRST_SHARE
+        share = tokens_that_fit_after(known.limit, known.left, prompt, hold.price) // FIRST_SHARE
         hold.held = Usage(prompt, min(max(begin.first, share), most), estimated=True)
         denied = await self._reserve(hold)
         if denied is None:
             return None
-        fits = tokens_that_fit_after(denied.limit, denied.left, prompt, hold.model.price)
+        fits = tokens_that_fit_after(denied.limit, denied.left, prompt, hold.price)
         if not min(begin.fewest, most) <= fits < hold.held.completion_tokens:
             return denied
         hold.held = Usage(prompt, fits, estimated=True)
@@ -221,7 +242,7 @@ class Budgets:
             return still
 
     async def _reserve(self, hold: Hold, room: Sequence[int] = ()) -> Denied | None:
-        wanted = self._amounts(hold, hold.held, 1)
+        wanted = self._amounts(hold, hold.held, hold.price, 1)
         if hold.leased:
             return self._leases.hold(hold.tenant, hold.id, wanted, room)
         denied = await self._ledger.hold(hold.tenant, hold.id, wanted, room)
@@ -249,7 +270,7 @@ class Budgets:
             hold.held = replace(hold.held, completion_tokens=max(hold.most, completion_tokens))
             return True
         if rule is LedgerUnavailable.LEASE and not hold.leased:
-            hold.leased, hold.in_ledger = True, self._amounts(hold, hold.held, 1)
+            hold.leased, hold.in_ledger = True, self._amounts(hold, hold.held, hold.price, 1)
             return await self.covers(hold, completion_tokens)
         hold.cut = f"{_UNCOUNTABLE}, and {fault}" if hold.leased else _UNCOUNTABLE
         return False
@@ -259,14 +280,14 @@ class Budgets:
         wanted = max(completion_tokens, min(hold.most, hold.held.completion_tokens + STEP_TOKENS))
         denied = await self._extend(hold, wanted)
         if denied is not None:
-            fits = hold.held.completion_tokens + tokens_that_fit(denied.limit, denied.left, hold.model.price)
+            fits = hold.held.completion_tokens + tokens_that_fit(denied.limit, denied.left, hold.price)
             if completion_tokens <= fits < wanted:
                 denied = await self._extend(hold, fits)
         return denied
 
     async def _extend(self, hold: Hold, completion_tokens: int) -> Denied | None:
         wanted = Usage(hold.held.prompt_tokens, completion_tokens, estimated=True)
-        in_all = self._amounts(hold, wanted, 1)
+        in_all = self._amounts(hold, wanted, hold.price, 1)
         if hold.leased:
             denied = self._leases.hold(hold.tenant, hold.id, beyond(in_all, hold.in_ledger))
         else:
@@ -282,7 +303,7 @@ class Budgets:
         if not hold.standing:
             return
         self._note_overshoot(hold, usage)
-        used = self._amounts(hold, usage, int(answered))
+        used = self._amounts(hold, usage, hold.model.price, int(answered))
         try:
             if usage == NO_USAGE and not answered:
                 await self._ledger.release(hold.tenant, hold.id)
@@ -296,14 +317,12 @@ class Budgets:
                 self._leases.settle(hold.id, beyond(used, hold.in_ledger))
 
     def _note_overshoot(self, hold: Hold, usage: Usage) -> None:
-        held, price = hold.held, hold.model.price
-        if usage.completion_tokens > held.completion_tokens or usage.prompt_tokens > held.prompt_tokens:
-            beyond = cost(usage, price) - cost(held, price)
-            if beyond > 0:
-                self._accounting.overshot(hold.tenant, beyond)
+        over = cost(usage, hold.model.price) - hold.held_nano
+        if over > 0:
+            self._accounting.overshot(hold.tenant, over)
 
-    def _amounts(self, hold: Hold, usage: Usage, requests: int) -> list[int]:
-        counted = amounts(hold.tenant.limits, usage, hold.model.price, requests)
+    def _amounts(self, hold: Hold, usage: Usage, price: Price, requests: int) -> list[int]:
+        counted = amounts(hold.tenant.limits, usage, price, requests)
         if not hold.waived:
             return counted
         pairs = zip(hold.tenant.limits, counted, strict=True)
@@ -317,7 +336,7 @@ class Budgets:
 def _is_only_held(hold: Hold, begin: Slice, denied: Denied) -> bool:
     """Whether there would be room enough, did others not hold it. They use up the requests that they hold."""
     limit = denied.limit
-    unused = tokens_that_fit_after(limit, limit.amount - denied.used, begin.prompt.most, hold.model.price)
+    unused = tokens_that_fit_after(limit, limit.amount - denied.used, begin.prompt.most, hold.price)
     return limit.unit is not Unit.REQUESTS and unused >= min(begin.fewest, hold.worst.completion_tokens)
 
 
@@ -326,13 +345,21 @@ def _used_up(denied: Denied) -> str:
 
 
 def refusal(tenant: Tenant, denied: Denied) -> Refusal:
-    """The polite 429: the budget's own message, the limit's name, and when to come back, or that it is no use."""
-    title = denied.limit.title
-    message = f"{on_exceeded(tenant, denied.limit).message} (limit {title!r})"
-    if denied.asked > denied.limit.amount:
+    """The polite 429: the budget's own message, the limit's name, what is left of it, and when to come back, or that it
+    is no use.
+    """
+    limit = denied.limit
+    message = (
+        f"{on_exceeded(tenant, limit).message} (limit {limit.title!r}: {what_is_left(limit, denied.left)})"
+    )
+    is_hopeless = denied.asked > limit.amount
+    if is_hopeless:
         message = (
-            f"this request alone could take more than limit {title!r} ever allows; "
+            f"this request alone could take more than limit {limit.title!r} ever allows; "
             "send a smaller max_tokens or a shorter prompt"
         )
-    headers = {"retry-after": str(denied.retry_after_s), "x-tollway-limit": title}
+    headers = rate_limit_headers([Allowance(limit, denied.left, denied.retry_after_s)])
+    headers |= {"retry-after": str(denied.retry_after_s), "x-tollway-limit": limit.title}
+    if is_hopeless or denied.retry_after_s > _LONGEST_RETRY_S:
+        headers["x-should-retry"] = "false"
     return Refusal(429, RefusalCode.BUDGET_EXCEEDED, message, headers=headers)

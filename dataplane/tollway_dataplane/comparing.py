@@ -15,7 +15,7 @@ from tollway_dataplane.core.judge import Judge, View
 from tollway_dataplane.core.reading import read
 from tollway_dataplane.core.verification import verify
 from tollway_dataplane.embedders import Embedders
-from tollway_dataplane.errors import CacheFault, EmbedderFault
+from tollway_dataplane.errors import CacheFault, EmbedderFault, EmbeddingUnpaid
 from tollway_dataplane.forgetting import Forgetting
 from tollway_dataplane.ghosts import Ghosts
 from tollway_dataplane.lookup import Candidate, Lookup, Patience, Question
@@ -60,7 +60,10 @@ class Comparing:
             return Lookup(CacheReason.PROMPT_TOO_LONG, place=place)
         try:
             async with asyncio.timeout(self._embed_deadline_s):
-                encoded, vector = await self._embedders.encode(prompt, place.index.version.embedding)
+                embedding = place.index.version.embedding
+                encoded, vector = await self._embedders.encode(prompt, embedding, question.payer)
+        except EmbeddingUnpaid:
+            return Lookup(CacheReason.EMBEDDING_UNPAID, place=place)
         except (EmbedderFault, TimeoutError):
             return Lookup(CacheReason.EMBEDDER_UNAVAILABLE, place=place)
         view = self._judge.view_of(prompt, encoded, turns)

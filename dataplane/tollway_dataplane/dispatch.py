@@ -29,7 +29,7 @@ from tollway_dataplane.core.completions import is_whole, usage_of, written_in
 from tollway_dataplane.core.decision import RouteReason, Source
 from tollway_dataplane.core.facts import NO_USAGE, OUTPUT_LIMITS, ChatRequest, JsonObject, JsonValue, Usage
 from tollway_dataplane.core.gathering import Gathering
-from tollway_dataplane.core.pricing import FREE, cost
+from tollway_dataplane.core.pricing import cost, is_free
 from tollway_dataplane.core.redaction import without_secrets
 from tollway_dataplane.core.tokens import countable, estimate, estimate_text
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
@@ -125,12 +125,16 @@ class Dispatch:
 
     async def settle(self, job: Job, hold: Hold, attempt: Attempt, usage: Usage, outcome: str = "ok") -> None:
         """Notes and counts what an attempt really used."""
-        record, price = job.record, attempt.model.price
+        record = job.record
         record.attempts.append(AttemptNote(attempt.model.name, outcome))
-        record.usage, record.held_nano = usage, cost(hold.held, price) if hold.standing else 0
+        record.usage, record.held_nano = usage, hold.held_nano
         record.cut, record.limit = hold.cut, hold.cut_by or record.limit
         self._note_cost(record, usage, attempt)
+        if record.route_reason is RouteReason.SIMPLE and attempt.model.name == job.model:
+            dearer = cost(usage, job.policy.models[job.policy.route.complex].price)
+            record.routed_nano = max(0, dearer - cost(usage, attempt.model.price))
         await self._budgets.settle(hold, usage, answered=True)
+        record.allowances = self._budgets.allowances(job.tenant)
 
     @staticmethod
     def _note_cost(record: Record, usage: Usage, attempt: Attempt) -> None:
@@ -151,6 +155,7 @@ class Dispatch:
         hold_id = f"{job.request.request_id}.{made}"
         hold = await self._budgets.hold(hold_id, job.tenant, attempt.model, need, waived)
         job.record.tight = hold.tight
+        job.record.allowances = self._budgets.allowances(job.tenant)
         job.record.mark("hold")
         return hold
 
@@ -175,7 +180,7 @@ class Dispatch:
             exceeding.action is ExceededAction.REJECT
             or model is None
             or account_of(job.tenant.name, limit) in waived
-            or not (model.price == FREE or counts_money)
+            or not (is_free(model.price) or counts_money)
         ):
             return []
         return [Attempt(model, job.request.messages)]

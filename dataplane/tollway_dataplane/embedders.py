@@ -5,19 +5,24 @@ anyway is not computed twice. Called by `recall` and `reembedding`.
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from tollway_api import wire
 from tollway_api.semantic_cache_index import EmbeddingProvider
-from tollway_api.snapshot import Embedding, Snapshot
+from tollway_api.snapshot import Embedding, IndexVersion, Snapshot
 from tollway_dataplane.core.judge import is_own
 from tollway_dataplane.core.reading import Encoded
+from tollway_dataplane.embedding_bills import EmbeddingBills, Payer
 from tollway_dataplane.errors import EmbedderFault, VectorsUnfit
-from tollway_dataplane.ports import Embedder, Encoder, MakeEmbedder, Vector
+from tollway_dataplane.ports import Embedder, Encoder, MakeEmbedder, PaidEmbedder, Vector
 
 
 class Embedders:
     """`make` has what makes an embedder ready, by who provides it."""
 
-    def __init__(self, encoder: Encoder, make: Mapping[EmbeddingProvider, MakeEmbedder]) -> None:
+    def __init__(
+        self, encoder: Encoder, make: Mapping[EmbeddingProvider, MakeEmbedder], bills: EmbeddingBills
+    ) -> None:
         self._encoder = encoder
+        self._bills = bills
         self._own = _Own(encoder)
         self._make = make
         self._ready: Mapping[Embedding, Embedder] = {}
@@ -54,20 +59,34 @@ class Embedders:
             return self._own
         return self._ready.get(embedding) or _Broken(f"{embedding.model} is not in use any more")
 
-    async def encode(self, text: str, embedding: Embedding) -> tuple[Encoded, Vector]:
+    async def anew(self, version: IndexVersion, texts: Sequence[str]) -> Sequence[Vector]:
+        """Of what is remembered, for a version of its index. Raises EmbedderFault."""
+        embedder = self.of(version.embedding)
+        if version.embedding.price and isinstance(embedder, PaidEmbedder):
+            return await self._bills.of_index(embedder, texts, wire.owner_of(wire.index_name(version)))
+        return await embedder.vectors_of(texts)
+
+    async def encode(self, text: str, embedding: Embedding, payer: Payer) -> tuple[Encoded, Vector]:
         """What the judge reads of a text, and its vector by an embedding. Raises EmbedderFault."""
         if is_own(embedding):
             encoded = await self._encoder.embed(text)
             return encoded, encoded.vector
         try:
-            encoded, (vector,) = await asyncio.gather(
-                self._encoder.embed(text), self.of(embedding).vectors_of([text])
+            encoded, vector = await asyncio.gather(
+                self._encoder.embed(text), self._paid(text, embedding, payer)
             )
         except VectorsUnfit as fault:
             self._unfit[embedding] = str(fault)
             raise
         self._unfit.pop(embedding, None)
         return encoded, vector
+
+    async def _paid(self, text: str, embedding: Embedding, payer: Payer) -> Vector:
+        embedder = self.of(embedding)
+        if embedding.price and isinstance(embedder, PaidEmbedder):
+            return await self._bills.of_tenant(embedder, text, payer)
+        (vector,) = await embedder.vectors_of([text])
+        return vector
 
 
 class _Own:

@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 
-from tollway_api.snapshot import Model, Protocol
-from tollway_dataplane.budgets import Budgets, Exceeded, Need, Slice, refusal
+from tollway_api.snapshot import Protocol
+from tollway_dataplane.budgets import Budgets, Exceeded, Need, refusal
 from tollway_dataplane.core.decision import RouteReason, Source
 from tollway_dataplane.core.facts import NO_USAGE, EmbeddingsRequest, Usage
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.core.routing import named_model
-from tollway_dataplane.core.tokens import Counted, countable_inputs, most_tokens_of_inputs
+from tollway_dataplane.core.tokens import most_tokens_of_inputs
 from tollway_dataplane.dispatch import provider_refusal
+from tollway_dataplane.embedding_bills import slice_of_inputs
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
 from tollway_dataplane.live import Live
 from tollway_dataplane.ports import Operation, Tokenizers, Upstream, UpstreamCall
@@ -45,7 +46,7 @@ class EmbeddingService:
         record.model, record.route_reason = name, RouteReason.EXPLICIT
 
         worst = Usage(most_tokens_of_inputs(request.inputs), 0, estimated=True)
-        need = Need(worst, partial(self._slice, request, model, worst))
+        need = Need(worst, partial(slice_of_inputs, self._tokenizers, model, request.inputs, worst))
         try:
             hold = await self._budgets.hold(f"{request.request_id}.0", tenant, model, need)
         except Exceeded as exceeded:
@@ -64,15 +65,8 @@ class EmbeddingService:
         finally:
             record.attempts.append(AttemptNote(name, outcome))
             record.usage, record.cost_nano = used, cost(used, model.price)
-            record.tight, record.held_nano = hold.tight, cost(hold.held, model.price) if hold.standing else 0
+            record.tight, record.held_nano = hold.tight, hold.held_nano
             record.estimated_nano = record.cost_nano if used.estimated else 0
             await asyncio.shield(self._budgets.settle(hold, used, answered=outcome == "ok"))
+            record.allowances = self._budgets.allowances(tenant)
         return completion.body
-
-    async def _slice(self, request: EmbeddingsRequest, model: Model, worst: Usage) -> Slice:
-        inputs, bound = countable_inputs(request.inputs), worst.prompt_tokens
-        if inputs is None:
-            return Slice(Counted(bound, bound))
-        tokenizer = self._tokenizers.of(model)
-        tokens = await tokenizer.count_prompt(inputs.text)
-        return Slice(inputs.counted(tokens, tokenizer.safety, bound))

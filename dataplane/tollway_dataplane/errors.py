@@ -4,7 +4,9 @@
     ├── Refusal          the caller gets this status and sentence; nothing is broken
     ├── CacheFault       the answer cache did not answer: a counted miss
     ├── EmbedderFault    no vector could be made: a counted miss
-    │   └── TextRefused  of this text there will never be one
+    │   ├── TextRefused      of this text there will never be one
+    │   ├── VectorsUnfit     they are of another length than was said
+    │   └── EmbeddingUnpaid  the tenant's budget has no room for it
     ├── LedgerFault      spending could not be counted: the tenant's budget says what then
     ├── SnapshotFault    a snapshot could not be read: the last good one stays
     ├── UpstreamFault    one attempt at a provider failed
@@ -70,6 +72,14 @@ class CacheFault(TollwayError):  # noqa: N818 - named for what it is in this hou
 
 class EmbedderFault(TollwayError):  # noqa: N818 - see CacheFault
     """The embedder is overloaded, closed or broken."""
+
+    def __init__(self, message: str, *, may_be_billed: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_billed = may_be_billed  # by a provider, although no vector came
+
+
+class EmbeddingUnpaid(EmbedderFault):
+    """It would cost more than its tenant may spend now."""
 
 
 class TextRefused(EmbedderFault):

@@ -21,7 +21,7 @@ from tollway_dataplane.errors import EmbedderFault
 from tollway_dataplane.lookup import Candidate
 from tollway_dataplane.observe import Observer
 from tollway_dataplane.ports import Encoder
-from tollway_dataplane.record import Record
+from tollway_dataplane.record import JUDGING, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Asking:
 
     @staticmethod
     def _record(request: ChatRequest, policy: Policy) -> Record:
-        return Record(request.request_id, "judging", policy=policy.id)
+        return Record(request.request_id, JUDGING, policy=policy.id)
 
     async def _ask(self, job: Job) -> tuple[bytes, Record] | None:
         record = job.record

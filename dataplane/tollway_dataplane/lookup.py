@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.judge import View
+from tollway_dataplane.embedding_bills import Payer
 from tollway_dataplane.flights import Flight
 from tollway_dataplane.ports import Place, Remembered, Vector
 
@@ -64,6 +65,7 @@ class Question:
     turns: tuple[Turn, ...] = field(repr=False)
     reading: Patience  # for all that is asked of the cache
     waiting: Patience  # for others who are asking the very same
+    payer: Payer  # for the embedding of the prompt, where that costs money
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 alerts are built on them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
+from heapq import nlargest
 from math import inf
 from typing import Final, TypeVar
 
@@ -13,9 +14,11 @@ from prometheus_client.registry import Collector
 from tollway_api.error_control import Standing
 from tollway_api.messages import Lookups
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import NANO_PER_USD, Limit, SharedLimit, Tenant
+from tollway_api.snapshot import NANO_PER_USD, SharedLimit, Tenant
+from tollway_dataplane.balances import Balances
 from tollway_dataplane.core.decision import CacheOutcome, outcome_of
 from tollway_dataplane.record import Record
+from tollway_dataplane.tenant_metrics import TenantMetrics
 
 Child = TypeVar("Child")
 
@@ -60,10 +63,10 @@ class _Children(dict[tuple[str, ...], Child]):
 class Metrics:
     """`observe` takes a finished request; the rest is set by the background tasks that know."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, balances: Balances, most_tenants: int) -> None:
         self.registry = registry
         self.cache = CacheMetrics(registry)
-        self.money = MoneyMetrics(registry)
+        self.money = MoneyMetrics(registry, balances, most_tenants)
         self.upstream = UpstreamMetrics(registry)
         self.process = ProcessMetrics(registry)
         duration = Histogram(
@@ -174,84 +177,63 @@ class CacheMetrics:
 
 
 class MoneyMetrics:
-    def __init__(self, registry: CollectorRegistry) -> None:
-        cost = Gauge(
-            "ai_cost_per_tenant", "USD spent at providers since start.", ["tenant"], registry=registry
-        )
-        saved = Counter(
-            "ai_cost_saved_usd_total", "USD that cache hits did not cost.", ["tenant"], registry=registry
-        )
-        tokens = Counter(
-            "ai_tokens_total",
-            "Tokens used at providers.",
-            ["tenant", "model", "direction"],
-            registry=registry,
-        )
-        self._cost = _Children(cost.labels)
-        self._saved = _Children(saved.labels)
-        self._tokens = _Children(tokens.labels)
-        estimated = Counter(
-            "ai_cost_estimated_usd_total",
-            "Of what was spent, USD that were estimated because the provider did not say.",
-            ["tenant"],
-            registry=registry,
-        )
-        overshoot = Gauge(
-            "ai_budget_overshoot_usd",
-            "USD used beyond what was held, since start.",
-            ["tenant"],
-            registry=registry,
-        )
-        self._estimated = _Children(estimated.labels)
-        self._overshoot = _Children(overshoot.labels)
-        self.utilization = Utilization()
-        registry.register(self.utilization)
+    def __init__(self, registry: CollectorRegistry, balances: Balances, most_tenants: int) -> None:
+        self._balances = balances
+        self._tenants = TenantMetrics(most_tenants)
+        registry.register(self._tenants)
+        registry.register(Utilization(balances, most_tenants))
         self._unsettled = Counter(
             "tollway_ledger_unsettled_total",
             "Settlements the ledger did not take at once.",
             registry=registry,
         )
+        self._of_indexes = Counter(
+            "ai_index_cost_usd_total",
+            "USD spent on an index itself, at its embedding's provider, and in no tenant's budget.",
+            ["index"],
+            registry=registry,
+        )
+
+    def follow(self, tenants: Collection[TenantName]) -> None:
+        """From now on these are there."""
+        self._tenants.keep_only(tenants)
+        self._balances.keep_only(tenants)
 
     def unsettled(self) -> None:
         self._unsettled.inc()
 
     def overshot(self, tenant: Tenant, nano: int) -> None:
-        self._overshoot[(tenant.name,)].inc(nano / NANO_PER_USD)
+        self._tenants.overshot(tenant.name, nano)
+
+    def spent_on_index(self, index: str, nano: int) -> None:
+        self._of_indexes.labels(index).inc(nano / NANO_PER_USD)
 
     def observe(self, record: Record) -> None:
-        if record.estimated_nano:
-            self._estimated[(record.tenant,)].inc(record.estimated_nano / NANO_PER_USD)
-        if record.cost_nano:
-            self._cost[(record.tenant,)].inc(record.cost_nano / NANO_PER_USD)
-        if record.saved_nano:
-            self._saved[(record.tenant,)].inc(record.saved_nano / NANO_PER_USD)
-        if record.usage.total:
-            self._tokens[record.tenant, record.model, "prompt"].inc(record.usage.prompt_tokens)
-            self._tokens[record.tenant, record.model, "completion"].inc(record.usage.completion_tokens)
+        self._tenants.observe(record)
 
 
 class Utilization(Collector):
-    """Told by the ledger twice a request and asked by Prometheus now and then, so the sums are made when asked."""
+    """Of the tenants whose budgets are fullest, so that nobody's alert is missed. Prometheus asks now and then, so the
+    sums are made when it does.
+    """
 
-    def __init__(self) -> None:
-        self._latest: dict[TenantName, tuple[Sequence[Limit], Sequence[int]]] = {}  # the newest last
-
-    def observe(self, tenant: Tenant, taken: Sequence[int]) -> None:
-        """`taken`: what is used and what is held of each limit, one after the other."""
-        self._latest.pop(tenant.name, None)
-        self._latest[tenant.name] = tenant.limits, taken
+    def __init__(self, balances: Balances, most_tenants: int) -> None:
+        self._balances = balances
+        self._most_tenants = most_tenants
 
     def collect(self) -> Iterator[Metric]:
         name, help_text = "ai_budget_utilization_ratio", "Used and held, as a share of the limit."
         family = GaugeMetricFamily(name, help_text, labels=["tenant", "limit"])
-        shares: dict[tuple[str, str], float] = {}
-        for tenant, (limits, taken) in self._latest.copy().items():
-            for limit, used, held in zip(limits, taken[::2], taken[1::2], strict=True):
-                # One of a shared budget is nobody's, and whoever called last has heard of it last.
-                owner = "" if isinstance(limit, SharedLimit) else tenant
-                shares[owner, limit.title] = (used + held) / limit.amount if limit.amount else 1.0
-        for labels, share in shares.items():
-            family.add_metric(labels, share)
+        shares: dict[str, dict[str, float]] = {}
+        for tenant, limit, taken in self._balances:
+            # One of a shared budget is nobody's, and whoever called last has heard of it last.
+            owner = "" if isinstance(limit, SharedLimit) else tenant
+            shares.setdefault(owner, {})[limit.title] = taken / limit.amount if limit.amount else 1.0
+        shared = shares.pop("", {})
+        named = nlargest(self._most_tenants, shares, key=lambda each: max(shares[each].values()))
+        for owner, each in (("", shared), *((tenant, shares[tenant]) for tenant in named)):
+            for title, share in each.items():
+                family.add_metric([owner, title], share)
         yield family
 
 

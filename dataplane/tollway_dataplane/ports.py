@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -260,6 +260,18 @@ class Embedder(Protocol):
     """Turns texts into the vectors of one embedding, of length 1 each. Raises EmbedderFault."""
 
     async def vectors_of(self, texts: Sequence[str]) -> Sequence[Vector]: ...
+
+
+@runtime_checkable
+class PaidEmbedder(Embedder, Protocol):
+    """One whose provider may want money. Raises EmbedderFault."""
+
+    @property
+    def model(self) -> Model:
+        """With its price."""
+
+    async def billed(self, texts: Sequence[str]) -> tuple[Sequence[Vector], Usage | None]:
+        """Also what the provider says it used."""
 
 
 class MakeEmbedder(Protocol):

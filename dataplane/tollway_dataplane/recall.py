@@ -16,11 +16,13 @@ from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.identity import entry_of, normalise, partition_of, turns_of
 from tollway_dataplane.core.judge import Judge
 from tollway_dataplane.embedders import Embedders
+from tollway_dataplane.embedding_bills import Payer
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.flights import Flight, Flights
 from tollway_dataplane.forgetting import Forgetting
 from tollway_dataplane.lookup import Deadlines, Lookup, Patience, Question
 from tollway_dataplane.ports import AnswerCache, Place, Remembered
+from tollway_dataplane.record import Record
 from tollway_dataplane.remembering import Remembering
 
 # Between two looks for an answer that another data plane is asking for, growing.
@@ -50,15 +52,17 @@ class Recall:
         await self._remembering.follow(snapshot)
 
     async def look_up(
-        self, request: ChatRequest, tenant: Tenant, policy: Policy, index: Index | None
+        self, request: ChatRequest, tenant: Tenant, policy: Policy, index: Index | None, record: Record
     ) -> Lookup:
+        """What looking costs is noted in the record."""
         bypass = bypass_reason(request, policy)
         if bypass is not None:
             return Lookup(bypass)
         if policy.cache is None or index is None or request.prompt is None:
             return Lookup(CacheReason.NO_CACHE)
         prompt, turns = normalise(request.prompt), turns_of(request.messages)
-        question = Question(prompt, turns, Patience(self._deadlines.read), Patience(self._deadlines.coalesce))
+        reading, waiting = Patience(self._deadlines.read), Patience(self._deadlines.coalesce)
+        question = Question(prompt, turns, reading, waiting, Payer(tenant, record))
         identity = partition_of(request, tenant, policy, index, turns)
         while (partition := self._forgetting.partition(identity, index, tenant)) is not None:
             place = Place(index, partition, entry_of(prompt, turns))

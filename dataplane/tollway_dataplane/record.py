@@ -4,10 +4,15 @@ once at the end, for metrics, the log line and the reply's headers. Never holds 
 
 import time
 from dataclasses import dataclass, field
+from typing import Final
 
 from tollway_api.meta import ModelName
+from tollway_dataplane.core.allowances import Allowance
 from tollway_dataplane.core.decision import CacheReason, RouteReason, Source
 from tollway_dataplane.core.facts import NO_USAGE, Usage
+
+# The operation of a call that is made behind a reply, to judge what the cache has served.
+JUDGING: Final = "judging"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +43,16 @@ class Record:
     fallbacks: int = 0  # attempts after the first
     usage: Usage = NO_USAGE
     cost_nano: int = 0
-    estimated_nano: int = 0  # of that, where the provider did not say
+    embedding_nano: int = 0  # of that, for looking in the cache
+    estimated_nano: int = 0  # of all, where the provider did not say
     held_nano: int = 0  # by the attempt that answered
-    saved_nano: int = 0
+    saved_nano: int = 0  # by an answer from the cache
+    routed_nano: int = 0  # saved by a simple model where the complex one would have cost more
     reduced: bool = False
     status: int = 200
     refusal: str = ""  # the code of the error reply
-    limit: str = ""  # the limit that refused, or ended the answer
+    limit: str = ""  # the limit that refused, had another model answer, or ended the answer
+    allowances: tuple[Allowance, ...] = ()  # what is left, as the ledger said it last
     tight: str = ""  # the limit of which the worst case was not plenty
     cut: str = ""  # why the answer was ended before its end
     max_tokens: int | None = None  # of each answer, where that is less than its caller wanted

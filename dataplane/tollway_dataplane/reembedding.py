@@ -188,9 +188,8 @@ class Reembedder:
         """Of a prompt that is refused there is none, and it keeps no other from having one. Raises EmbedderFault."""
         if not lacking:
             return []
-        embedder = self._embedders.of(target.embedding)
         try:
-            vectors = await embedder.vectors_of([each.prompt for each in lacking])
+            vectors = await self._embedders.anew(target, [each.prompt for each in lacking])
             return list(zip(lacking, vectors, strict=True))
         except TextRefused:
             halves = (lacking[: len(lacking) // 2], lacking[len(lacking) // 2 :])

@@ -117,7 +117,7 @@ class Remembering:
         if lookup.vector is not None and asked == version.embedding:
             return lookup.vector
         async with asyncio.timeout(_EMBED_BESIDE_S):
-            (vector,) = await self._embedders.of(version.embedding).vectors_of([view.reading.text])
+            (vector,) = await self._embedders.anew(version, [view.reading.text])
         return vector
 
     async def drain(self) -> None:

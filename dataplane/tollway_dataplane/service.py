@@ -77,7 +77,7 @@ class Service:
         index = directory.snapshot.indexes.get(policy.cache.index) if policy.cache else None
         index = self._operating.applied(index) if index else None
         record.index = index.id if index else ""
-        lookup = await self._recall.look_up(request, tenant, policy, index)
+        lookup = await self._recall.look_up(request, tenant, policy, index, record)
         record.cache_reason = lookup.reason
         record.similarity, record.probability = lookup.similarity, lookup.probability
         record.mark("cache")
@@ -113,7 +113,8 @@ class Service:
         record = job.record
         stood_in = not job.request.wants_auto and record.model != job.model
         if record.source is Source.LIVE and not record.reduced and not stood_in:
-            self._recall.remember(lookup, job.policy, body, record.model, record.cost_nano)
+            answer_nano = record.cost_nano - record.embedding_nano  # which a hit costs again
+            self._recall.remember(lookup, job.policy, body, record.model, answer_nano)
             self._auditor.answered(job.request, job.tenant, job.policy, lookup, body)
 
     async def _replay(

@@ -72,6 +72,10 @@ class Settings:
         "Seconds that a request waits for the answer to the very same one that a data plane is asking for already; 0: "
         "none.",
     ] = 5.0
+    metrics_tenants: Annotated[
+        int,
+        "Tenants that have metrics of their own, which are those that spend most; all others are counted as _other.",
+    ] = 100
     near_cache_bytes: Annotated[int, "Bytes of answers kept in this process."] = 64 * 1024 * 1024
     most_body_bytes: Annotated[int, "Bytes that a request's body may have."] = 8 * 1024 * 1024
     body_deadline_s: Annotated[float, "Seconds in which a body must have arrived."] = 30.0

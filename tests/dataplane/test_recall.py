@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.dataplanes import Setup, compiled
+from tests.tenants import NO_BILLS
 from tollway_api.epochs import Epochs, Scope
 from tollway_dataplane.adapters.near_cache import LocalNearCache
 from tollway_dataplane.core.decision import CacheReason
@@ -21,6 +22,7 @@ from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.lookup import Deadlines, Lookup
 from tollway_dataplane.ports import MOST_ANSWER_BYTES, FoundBy, Neighbour, News, Place, Remembered, Vector
 from tollway_dataplane.recall import Recall
+from tollway_dataplane.record import Record
 
 
 class NoClaims:
@@ -94,12 +96,13 @@ async def test_all_that_a_request_asks_of_the_cache_shares_one_deadline() -> Non
     cache = SlowCache()
     forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
     await forgetting.refresh()
-    embedders = Embedders(Encoder(), {})
+    embedders = Embedders(Encoder(), {}, NO_BILLS)
     recall = Recall(cache, forgetting, embedders, shipped(), Deadlines(5.0, 1.0, 0.0), lambda _: None)
     (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
     prompt = "what is a fjord?"
+    record = Record("r", "chat")
     request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
-    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index)  # type: ignore[index]  # a name is a name
+    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, record)  # type: ignore[index]  # a name is a name
     assert lookup.reason is CacheReason.ENTRY_GONE
     exact, search, hit, others = cache.given
     assert exact == pytest.approx(5.0)
@@ -113,7 +116,7 @@ async def test_an_answer_that_is_too_large_is_not_remembered_and_counted() -> No
     snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
     outcomes: list[str] = []
     forgetting = Forgetting(LocalNearCache(10**9), NothingPurged(), JsonLog(io.BytesIO()))
-    embedders, deadlines = Embedders(Encoder(), {}), Deadlines(1.0, 1.0, 0.0)
+    embedders, deadlines = Embedders(Encoder(), {}, NO_BILLS), Deadlines(1.0, 1.0, 0.0)
     recall = Recall(SlowCache(), forgetting, embedders, shipped(), deadlines, outcomes.append)
     await recall.follow(snapshot)
     place = Place(snapshot.indexes["default/answers"], "0" * 52, "0" * 32)

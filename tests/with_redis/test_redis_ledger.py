@@ -22,6 +22,7 @@ from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.background import running
+from tollway_dataplane.balances import Balances
 from tollway_dataplane.budgets import Budgets, Need, Slice
 from tollway_dataplane.core.facts import ChatRequest, Usage
 from tollway_dataplane.core.tokens import Counted
@@ -34,6 +35,12 @@ from tollway_dataplane.record import Record
 
 HOUR = Rolling(3_600_000)
 DAY = Calendar(CalendarPeriod.DAY, "Europe/Berlin")
+
+
+def budgets_on(ledger: RedisLedger) -> Budgets:
+    balances = Balances()
+    leases = Leases(ledger, "pod", time.monotonic)
+    return Budgets(ledger, leases, balances, MoneyMetrics(CollectorRegistry(), balances, 1))
 
 
 def limit(amount: int, name: str = "one", window: Rolling | Calendar = HOUR) -> Limit:
@@ -185,8 +192,7 @@ async def test_a_hold_whose_request_still_runs_is_kept(
 
 async def test_a_hold_whose_caller_left_while_it_was_made_is_freed_at_once(redis: Redis) -> None:
     acme = tenant(limit(100))
-    ledger = RedisLedger(redis, 2.0)
-    budgets = Budgets(ledger, MoneyMetrics(CollectorRegistry()), Leases(ledger, "pod", time.monotonic))
+    budgets = budgets_on(RedisLedger(redis, 2.0))
     model = Model(
         name=ModelName("cheap"),
         upstream_id="openai/cheap",
@@ -225,8 +231,7 @@ async def test_no_hold_stands_for_a_mistake_of_ours(redis: Redis) -> None:
     limits = [{"name": "requests", "unit": "Requests", "amount": "1"}]
     snapshot = compiled(Setup("http://a/v1", "http://b/v1", acme={"limits": limits}).objects())
     acme = next(each for each in snapshot.tenants.values() if each.name == "acme")
-    ledger = RedisLedger(redis, 2.0)
-    budgets = Budgets(ledger, MoneyMetrics(CollectorRegistry()), Leases(ledger, "pod", time.monotonic))
+    budgets = budgets_on(RedisLedger(redis, 2.0))
     dispatch = Dispatch({Protocol.OPENAI: Exploding()}, budgets, TiktokenTokenizers())
     for number in range(3):  # a request that failed is not counted, so the limit of one is never met
         request = ChatRequest(f"r{number}", "auto", [{"role": "user", "content": "x"}])

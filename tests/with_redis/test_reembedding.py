@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.dataplanes import Setup, SharedEmbedder, compiled
+from tests.tenants import NO_BILLS
 from tests.views import view_of
 from tollway_api import wire
 from tollway_api.reembedding import Obstacle, Progress
@@ -83,7 +84,7 @@ async def embedders(encoder: SharedEmbedder, embedder: Embedder) -> Embedders:
     async def load(_: Embedding, /) -> Embedder:
         return embedder
 
-    made = Embedders(encoder, {NEW.version.embedding.provider: load})
+    made = Embedders(encoder, {NEW.version.embedding.provider: load}, NO_BILLS)
     await made.prepare(replace(SNAPSHOT, indexes={OLD.id: FILLING}))
     return made
 

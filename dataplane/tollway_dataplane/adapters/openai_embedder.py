@@ -11,6 +11,7 @@ import orjson
 
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import Embedding, Model, Price, Protocol
+from tollway_dataplane.core.facts import Usage
 from tollway_dataplane.errors import EmbedderFault, TextRefused, UpstreamFault, VectorsUnfit
 from tollway_dataplane.ports import Operation, Upstream, UpstreamCall, Vector
 
@@ -25,13 +26,13 @@ class OpenAIEmbedder:
     def __init__(self, embedding: Embedding, upstream: Upstream) -> None:
         self._embedding = embedding
         self._upstream = upstream
-        self._model = Model(
+        self.model = Model(
             name=ModelName(embedding.model),
             upstream_id=embedding.model,
             protocol=Protocol.OPENAI,
             endpoint=embedding.endpoint,
             api_key=embedding.api_key,
-            price=Price(0, 0),
+            price=Price(embedding.price, 0),
             context_window=0,
             max_output_tokens=0,
             timeout_ms=int(_TIMEOUT_S * 1_000),
@@ -40,19 +41,24 @@ class OpenAIEmbedder:
         self._mismatch = ""
 
     async def vectors_of(self, texts: Sequence[str]) -> Sequence[Vector]:
+        vectors, _ = await self.billed(texts)
+        return vectors
+
+    async def billed(self, texts: Sequence[str]) -> tuple[Sequence[Vector], Usage | None]:
         if monotonic() < self._rests_until:
             raise VectorsUnfit(self._mismatch)
         fields = {"input": list(texts), "encoding_format": "float"}
         try:
             done = await self._upstream.complete(
-                UpstreamCall(self._model, Operation.EMBEDDINGS, fields, _TIMEOUT_S)
+                UpstreamCall(self.model, Operation.EMBEDDINGS, fields, _TIMEOUT_S)
             )
         except UpstreamFault as fault:
             said = f"answered {fault.status}" if fault.status else fault.message
             # Not the provider's own sentence, which may repeat the key or the prompt.
             kind = TextRefused if fault.status in _REFUSED else EmbedderFault
-            raise kind(f"the endpoint of {self._embedding.model}: {said}") from fault
-        return self._checked(done.body, len(texts))
+            message = f"the endpoint of {self._embedding.model}: {said}"
+            raise kind(message, may_be_billed=fault.may_have_run) from fault
+        return self._checked(done.body, len(texts)), done.usage
 
     def _checked(self, body: bytes, count: int) -> Sequence[Vector]:
         model, dimensions = self._embedding.model, self._embedding.dimensions
@@ -61,14 +67,15 @@ class OpenAIEmbedder:
             with np.errstate(over="ignore"):  # what is too large is infinite, and refused below
                 vectors = [np.array(each["embedding"], dtype=np.float32) for each in rows]
         except (KeyError, TypeError, ValueError) as exc:
-            raise EmbedderFault(f"the endpoint of {model} sent no vectors") from exc
+            raise EmbedderFault(f"the endpoint of {model} sent no vectors", may_be_billed=True) from exc
         if len(vectors) != count or any(each.ndim != 1 for each in vectors):
-            raise EmbedderFault(f"the endpoint of {model} sent no vectors")
+            raise EmbedderFault(f"the endpoint of {model} sent no vectors", may_be_billed=True)
         if wrong := next((len(each) for each in vectors if len(each) != dimensions), None):
             self._mismatch = f"the endpoint's vectors of {model} have {wrong} dimensions, not {dimensions}"
             self._rests_until = monotonic() + _REST_S
-            raise VectorsUnfit(self._mismatch)
+            raise VectorsUnfit(self._mismatch, may_be_billed=True)
         lengths = [float(np.linalg.norm(each)) for each in vectors]
         if not all(np.isfinite(length) and length > 0 for length in lengths):
-            raise EmbedderFault(f"the endpoint of {model} sent a vector without a direction")
+            message = f"the endpoint of {model} sent a vector without a direction"
+            raise EmbedderFault(message, may_be_billed=True)
         return [each / np.float32(length) for each, length in zip(vectors, lengths, strict=True)]

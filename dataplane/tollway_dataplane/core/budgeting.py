@@ -2,13 +2,13 @@
 integers: nano-USD, tokens or requests, one per limit of the tenant, in the tenant's order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from tollway_api.snapshot import PICO_PER_NANO, Limit, Model, OnExceeded, Price, SharedLimit, Tenant
 from tollway_api.tenant_budget import Unit
-from tollway_dataplane.core.facts import ChatRequest, JsonObject, Usage
+from tollway_dataplane.core.facts import ChatRequest, JsonObject, JsonValue, Usage
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.core.tokens import most_tokens, tokens_that_fit_beside
 
@@ -76,7 +76,25 @@ def worst_case(request: ChatRequest, messages: Sequence[JsonObject], model: Mode
     part of the prompt, and the whole bound on the answer.
     """
     prompt = most_tokens(messages, request.parameters)
-    return Usage(prompt, _output_bound(request, prompt, model) * request.choices, estimated=True)
+    tier = request.parameters.get("service_tier")
+    return Usage(
+        prompt,
+        _output_bound(request, prompt, model) * request.choices,
+        estimated=True,
+        hour_tokens=prompt if asks_for_an_hour([*messages, request.parameters.get("tools")]) else 0,
+        tier=tier if isinstance(tier, str) else "",
+    )
+
+
+def asks_for_an_hour(value: JsonValue) -> bool:
+    """Whether any part of a prompt is to be kept in the provider's cache for an hour, which is dearer (Anthropic's
+    documentation, "Prompt caching", section "1-hour cache duration").
+    """
+    if isinstance(value, Mapping):
+        kept = value.get("cache_control")
+        is_long = isinstance(kept, Mapping) and kept.get("ttl") == "1h"
+        return is_long or any(map(asks_for_an_hour, value.values()))
+    return isinstance(value, list) and any(map(asks_for_an_hour, value))
 
 
 def _output_bound(request: ChatRequest, prompt_bytes: int, model: Model) -> int:

@@ -13,6 +13,7 @@ from tollway_dataplane.core.refusals import is_refusal
 _WHOLE: Final = frozenset({"stop"})
 # No answer is larger; a count that is would be a mistake, and more than the ledger can add up.
 _MOST_TOKENS: Final = 100_000_000
+_USUAL_TIERS: Final = frozenset({"default", "standard", "auto"})
 
 
 def usage_of(completion: JsonObject) -> Usage | None:
@@ -23,7 +24,28 @@ def usage_of(completion: JsonObject) -> Usage | None:
     prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
     if not _is_count(prompt) or not _is_count(answer):
         return None
-    return Usage(prompt, answer)
+    of_prompt, of_answer = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    reasoning = _count(of_answer, "reasoning_tokens")
+    if reasoning and usage.get("total_tokens") == prompt + answer + reasoning:
+        answer += reasoning  # some count them beside the answer
+    cached = min(_count(of_prompt, "cached_tokens"), prompt)
+    # By the name that LiteLLM has for Anthropic's and Bedrock's, and by the one of OpenAI and OpenRouter.
+    written = min(_count(of_prompt, "cache_creation_tokens", "cache_write_tokens"), prompt - cached)
+    kept = of_prompt.get("cache_creation_token_details") if isinstance(of_prompt, dict) else None
+    hour = min(_count(kept, "ephemeral_1h_input_tokens"), written)
+    tier = _tier(completion.get("service_tier") or usage.get("service_tier"))
+    return Usage(prompt, answer, False, cached, written, hour, min(reasoning, answer), tier)
+
+
+def _count(details: JsonValue, *names: str) -> int:
+    """Under the first of the names that has one."""
+    values = (details.get(name) for name in names) if isinstance(details, dict) else ()
+    return next((value for value in values if _is_count(value) and value), 0)
+
+
+def _tier(value: JsonValue) -> str:
+    """What a provider calls its usual one has no name here."""
+    return value if isinstance(value, str) and value not in _USUAL_TIERS else ""
 
 
 def _is_count(value: JsonValue) -> TypeGuard[int]:
@@ -143,7 +165,8 @@ class Assembly:
     def add(self, chunk: JsonObject) -> None:
         if self.first is None:
             self.first = chunk
-        if (usage := usage_of(chunk)) is not None:
+        # The tier of service may have been said before.
+        if (usage := usage_of({**head_of(self.first), **chunk})) is not None:
             self.usage, self.raw_usage = usage, chunk["usage"]
         for choice in _choices(chunk):
             delta = choice.get("delta")

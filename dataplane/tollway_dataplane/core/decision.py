@@ -51,6 +51,9 @@ class CacheReason(StrEnum):
     CACHE_KEY_COLLISION = "CacheKeyCollision"
     CACHE_WRONG_DIMENSION = "CacheWrongDimension"
     EMBEDDER_UNAVAILABLE = "EmbedderUnavailable"
+    EMBEDDING_UNPAID = (
+        "EmbeddingUnpaid"  # the tenant's budget has no room for it: only an exact hit was possible
+    )
     # bypasses: the request is not one to answer from memory
     NO_CACHE = "NoCache"
     OPTED_OUT = "OptedOut"

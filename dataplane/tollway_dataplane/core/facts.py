@@ -77,6 +77,11 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
     estimated: bool = False
+    cached_tokens: int = 0  # of the prompt, read from the provider's cache
+    written_tokens: int = 0  # of the prompt, written to it
+    hour_tokens: int = 0  # of those, to be kept for an hour
+    reasoning_tokens: int = 0  # of the answer, thought
+    tier: str = ""  # of service, as the provider calls it; "" is the usual one
 
     @property
     def total(self) -> int:

@@ -1,18 +1,68 @@
-"""Tokens to money, in integers: prices are pico-USD per token, amounts nano-USD, rounded up."""
+"""Tokens to money, in integers: prices are pico-USD per token, amounts nano-USD, rounded up. What a provider bills at
+another price than the rest of a prompt or an answer, and says so in its usage, is billed so here.
+"""
 
+from collections.abc import Iterable
 from typing import Final
 
 from tollway_api.snapshot import NANO_PER_USD, PICO_PER_NANO, Price
 from tollway_dataplane.core.facts import Usage
 
-FREE: Final = Price(0, 0)
 _DIGITS: Final = 9
 
 
 def cost(usage: Usage, price: Price) -> int:
     """What an answer costs, in nano-USD, rounded up so that many small answers are never free."""
-    pico = usage.prompt_tokens * price.input + usage.completion_tokens * price.output
+    applies = _applying(price, usage.tier, usage.prompt_tokens)
+    write = _or(applies.cache_write, applies.input)
+    plain = usage.prompt_tokens - usage.cached_tokens - usage.written_tokens
+    spoken = usage.completion_tokens - usage.reasoning_tokens
+    pico = (
+        plain * applies.input
+        + usage.cached_tokens * _or(applies.cached_input, applies.input)
+        + (usage.written_tokens - usage.hour_tokens) * write
+        + usage.hour_tokens * _or(applies.cache_write_hour, write)
+        + spoken * applies.output
+        + usage.reasoning_tokens * _or(applies.reasoning, applies.output)
+    )
     return -(-pico // PICO_PER_NANO)
+
+
+def dearest(price: Price, worst: Usage) -> Price:
+    """What no token of a call can cost more than, whatever the provider makes of it: what is held is priced so. `worst`
+    has the tier of service that was asked for, and tokens for an hour where any may be.
+    """
+    plain = _applying(price, "", worst.prompt_tokens)
+    both = (plain, _applying(price, worst.tier, worst.prompt_tokens))
+    inputs = [
+        (each.input, each.cached_input, each.cache_write, worst.hour_tokens and each.cache_write_hour)
+        for each in both
+    ]
+    outputs = [(each.output, each.reasoning) for each in both]
+    return Price(_highest(inputs), _highest(outputs))
+
+
+def _highest(prices: Iterable[Iterable[int | None]]) -> int:
+    return max(each or 0 for some in prices for each in some)
+
+
+def is_free(price: Price) -> bool:
+    """Whether no token costs anything."""
+    others = (price.cached_input, price.cache_write, price.cache_write_hour, price.reasoning)
+    return not any((price.input, price.output, *others)) and all(
+        is_free(each.price) for each in price.variants
+    )
+
+
+def _applying(price: Price, tier: str, prompt_tokens: int) -> Price:
+    """The tier's own before any tier's, and of those the one of the longest prompts."""
+    fitting = [each for each in price.variants if each.tier in {"", tier} and prompt_tokens > each.above]
+    best = max(fitting, key=lambda each: (each.tier == tier, each.above), default=None)
+    return best.price if best is not None else price
+
+
+def _or(price: int | None, otherwise: int) -> int:
+    return otherwise if price is None else price
 
 
 def as_usd(nano: int) -> str:

@@ -1,5 +1,6 @@
 """The `x-tollway-*` headers: where an answer came from and what it cost."""
 
+from tollway_dataplane.core.allowances import rate_limit_headers
 from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.record import Record
@@ -28,6 +29,8 @@ def headers_of(record: Record) -> dict[str, str]:
         headers["x-tollway-saved-usd"] = as_usd(record.saved_nano)
     if record.fallbacks:
         headers["x-tollway-fallbacks"] = str(record.fallbacks)
+    if record.limit:
+        headers["x-tollway-limit"] = record.limit
     if record.tight:
         headers["x-tollway-budget-tight"] = record.tight
     if record.max_tokens is not None:
@@ -36,4 +39,4 @@ def headers_of(record: Record) -> dict[str, str]:
         headers["x-tollway-cut"] = record.cut
     if record.reduced:
         headers["x-tollway-context-reduced"] = "true"
-    return headers
+    return headers | rate_limit_headers(record.allowances)

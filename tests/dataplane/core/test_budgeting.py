@@ -122,3 +122,17 @@ def test_an_answer_is_bounded_by_its_caller_or_by_what_fits_beside_the_prompt(
     request_: ChatRequest, least: int, most: int
 ) -> None:
     assert least <= worst_case(request_, request_.messages, MODEL).completion_tokens <= most
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("plain", False),
+        ([{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}], False),
+        ([{"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": "1h"}}], True),
+    ],
+)
+def test_a_prompt_that_is_to_be_kept_for_an_hour_is_held_as_one(content: JsonValue, found: bool) -> None:
+    request = ChatRequest("r", "auto", [{"role": "user", "content": content}], {"service_tier": "priority"})
+    worst = worst_case(request, request.messages, MODEL)
+    assert (worst.hour_tokens > 0, worst.tier) == (found, "priority")

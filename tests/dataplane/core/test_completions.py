@@ -32,6 +32,77 @@ def test_a_count_that_makes_no_sense_is_none(
     assert usage_of({"usage": {"prompt_tokens": prompt, "completion_tokens": answer}}) == usage
 
 
+OPENAI: dict[str, JsonValue] = {
+    "prompt_tokens": 2_006,
+    "completion_tokens": 300,
+    "total_tokens": 2_306,
+    "prompt_tokens_details": {"cached_tokens": 1_920},
+    "completion_tokens_details": {"reasoning_tokens": 256},
+}
+# As LiteLLM gives Anthropic's.
+ANTHROPIC = {
+    "prompt_tokens": 1_000,
+    "completion_tokens": 5,
+    "total_tokens": 1_005,
+    "prompt_tokens_details": {
+        "cached_tokens": 600,
+        "cache_creation_tokens": 300,
+        "cache_creation_token_details": {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200},
+    },
+}
+XAI = {**OPENAI, "completion_tokens": 44}
+
+
+@pytest.mark.parametrize(
+    ("reply", "usage"),
+    [
+        ({"usage": OPENAI}, Usage(2_006, 300, cached_tokens=1_920, reasoning_tokens=256)),
+        ({"usage": OPENAI, "service_tier": "flex"}, Usage(2_006, 300, False, 1_920, 0, 0, 256, "flex")),
+        ({"usage": OPENAI, "service_tier": "default"}, Usage(2_006, 300, False, 1_920, 0, 0, 256)),
+        (
+            {"usage": {**OPENAI, "service_tier": "priority"}},
+            Usage(2_006, 300, False, 1_920, 0, 0, 256, "priority"),
+        ),
+        ({"usage": ANTHROPIC}, Usage(1_000, 5, False, 600, 300, 200)),
+        ({"usage": {**XAI, "total_tokens": 2_306}}, Usage(2_006, 300, False, 1_920, 0, 0, 256)),
+        ({"usage": {**XAI, "total_tokens": 2_050}}, Usage(2_006, 44, False, 1_920, 0, 0, 44)),
+        (
+            {
+                "usage": {
+                    "prompt_tokens": 10,
+                    "prompt_tokens_details": {"cached_tokens": 99, "cache_write_tokens": 7},
+                }
+            },
+            Usage(10, 0, cached_tokens=10),
+        ),
+        ({"usage": {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": "9"}}}, Usage(10, 0)),
+        ({"usage": {"prompt_tokens": 10, "prompt_tokens_details": [9], "service_tier": 1}}, Usage(10, 0)),
+    ],
+    ids=[
+        "openai",
+        "flex",
+        "usual",
+        "in-usage",
+        "anthropic",
+        "beside",
+        "within",
+        "more-than-all",
+        "text",
+        "nonsense",
+    ],
+)
+def test_what_is_billed_apart_is_read(reply: JsonObject, usage: Usage) -> None:
+    assert usage_of(reply) == usage
+
+
+def test_the_tier_of_service_may_be_said_at_the_streams_beginning() -> None:
+    assembly = Assembly()
+    assembly.add({"id": "x", "service_tier": "flex", "choices": []})
+    assembly.add({"id": "x", "choices": [], "usage": OPENAI})
+    assert assembly.usage is not None
+    assert assembly.usage.tier == "flex"
+
+
 @pytest.mark.parametrize(
     ("more", "whole"),
     [

@@ -1,0 +1,58 @@
+"""What the ledger said last of each tenant's limits, for who would tell people without asking it again: headers of
+replies, and the metric of how full budgets are.
+"""
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
+
+from tollway_api.meta import TenantName
+from tollway_api.snapshot import Calendar, Limit, Rolling, Tenant
+from tollway_api.windows import window_bounds
+from tollway_dataplane.core.allowances import Allowance
+
+
+class Balances:
+    def __init__(self) -> None:
+        self._latest: dict[TenantName, tuple[Sequence[Limit], Sequence[int]]] = {}  # the newest last
+        self._ends_ms: dict[Calendar, int] = {}  # of the windows that are current
+
+    def observe(self, tenant: Tenant, taken: Sequence[int]) -> None:
+        """`taken`: what is used and what is held of each limit, one after the other."""
+        self._latest.pop(tenant.name, None)
+        self._latest[tenant.name] = tenant.limits, taken
+
+    def keep_only(self, tenants: Collection[TenantName]) -> None:
+        """Forgets tenants that are gone."""
+        for gone in self._latest.keys() - set(tenants):
+            del self._latest[gone]
+        self._ends_ms.clear()
+
+    def __iter__(self) -> Iterator[tuple[TenantName, Limit, int]]:
+        """Tenant, limit, and what is used and held of it."""
+        for tenant, (limits, taken) in self._latest.copy().items():
+            for limit, used, held in zip(limits, taken[::2], taken[1::2], strict=True):
+                yield tenant, limit, used + held
+
+    def allowances(self, tenant: Tenant) -> tuple[Allowance, ...]:
+        """None where the ledger has not said anything of the tenant's limits as they are."""
+        limits, taken = self._latest.get(tenant.name, ((), ()))
+        if limits != tenant.limits:
+            return ()
+        now_ms = int(time.time() * 1_000)
+        return tuple(
+            Allowance(
+                limit, limit.amount - used - held, self._resets_in_s(limit, now_ms) if used + held else 0
+            )
+            for limit, used, held in zip(limits, taken[::2], taken[1::2], strict=True)
+        )
+
+    def _resets_in_s(self, limit: Limit, now_ms: int) -> int:
+        """Of a rolling window its length, after which what was used up to now counts no more."""
+        if isinstance(limit.window, Rolling):
+            return -(-limit.window.milliseconds // 1_000)
+        end_ms = self._ends_ms.get(limit.window, 0)
+        if end_ms <= now_ms:
+            now = datetime.fromtimestamp(now_ms / 1_000, UTC)
+            end_ms = self._ends_ms[limit.window] = window_bounds(limit, now).end_ms
+        return -(-(end_ms - now_ms) // 1_000)

@@ -1,0 +1,58 @@
+"""What is left of a tenant's limits, in words and in the headers by which OpenAI's clients know how much they may ask
+(its guide "Rate limits", section "Rate limits in headers"). OpenAI has them for requests and tokens; for money there
+are the same three with `usd`, in dollars.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from tollway_api.snapshot import Limit
+from tollway_api.tenant_budget import Unit
+from tollway_dataplane.core.pricing import as_usd
+
+_NAMES: Final = {Unit.REQUESTS: "requests", Unit.TOKENS: "tokens", Unit.USD: "usd"}
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Of one limit."""
+
+    limit: Limit
+    left: int  # of its unit: nano-USD, tokens or requests
+    resets_in_s: int  # until all of it may be used again, or of a refusal until so much is left as it wants
+
+
+def rate_limit_headers(allowances: Iterable[Allowance]) -> dict[str, str]:
+    """Of each unit, the limit of which the least is left."""
+    least: dict[Unit, Allowance] = {}
+    for each in allowances:
+        before = least.setdefault(each.limit.unit, each)
+        if each.left < before.left:
+            least[each.limit.unit] = each
+    headers = {}
+    for unit, each in least.items():
+        name = _NAMES[unit]
+        headers[f"x-ratelimit-limit-{name}"] = _number(each.limit.amount, unit)
+        headers[f"x-ratelimit-remaining-{name}"] = _number(max(0, each.left), unit)
+        headers[f"x-ratelimit-reset-{name}"] = duration(each.resets_in_s)
+    return headers
+
+
+def what_is_left(limit: Limit, left: int) -> str:
+    """Like "0.25 of 5 USD left"."""
+    name = limit.unit.value if limit.unit is Unit.USD else _NAMES[limit.unit]
+    return f"{_number(max(0, left), limit.unit)} of {_number(limit.amount, limit.unit)} {name} left"
+
+
+def duration(seconds: int) -> str:
+    """As OpenAI writes it, which is as Go does: "1h2m3s"."""
+    minutes, rest = divmod(max(0, seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours}h"] if hours else []
+    parts += [f"{minutes}m"] if hours or minutes else []
+    return "".join([*parts, f"{rest}s"])
+
+
+def _number(amount: int, unit: Unit) -> str:
+    return as_usd(amount) if unit is Unit.USD else str(amount)
