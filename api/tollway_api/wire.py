@@ -268,6 +268,11 @@ def held_as(tenant: TenantName, hold_id: str) -> str:
     return f"{tenant}/{hold_id}"
 
 
+def alert_key(tenant: TenantName, limit: Limit, resets_ms: int, event: str) -> str:
+    """Stands once it has been told that a limit comes near its end in a window, or is used up."""
+    return f"{_PREFIX}:ledger:{{{tenant}}}:alert:{counted_as(limit)}:{resets_ms}:{event}"
+
+
 def counted_as(limit: Limit) -> str:
     """What the ledger calls a limit within its account: its unit belongs to it, so that dollars spent never pass for
     tokens. It has no space, no `|` and no `=`, which the ledger puts between names and amounts.

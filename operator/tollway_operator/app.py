@@ -14,6 +14,7 @@ from tollway_api.catalog import bundled
 from tollway_operator.accuracy import AccuracyReader
 from tollway_operator.admin import serving
 from tollway_operator.admin_token import AdminToken
+from tollway_operator.alerts import AlertWebhook
 from tollway_operator.deletion import Deletion
 from tollway_operator.errors import StoreFault
 from tollway_operator.events import Events
@@ -97,6 +98,9 @@ async def run_operator(settings: Settings) -> None:
         word_came.to(statuses.wake, reconciler.pods_answered)
         news.to(statuses.wake)
 
+        alerts = AlertWebhook(
+            session, settings.alert_webhook_url, ledger, leadership, metrics, settings.usage_refresh_s
+        )
         definitions = Definitions(kube.defined, kube.listable)
         watchers = Watchers(state_changed, statuses.wake, watches.began_anew)
         watching, stop = asyncio.Event(), asyncio.Event()
@@ -114,6 +118,7 @@ async def run_operator(settings: Settings) -> None:
                 notifier.run(),
                 *(each.run(lambda: reconciler.snapshot) for each in (parts.usage, parts.accuracy)),
                 parts.purges.run(),
+                alerts.run(lambda: reconciler.snapshot, lambda: parts.usage.usage),
                 reconciler.run(),
                 *(each.run() for each in (statuses, events)),
                 health.measure(),

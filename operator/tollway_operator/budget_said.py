@@ -29,8 +29,8 @@ def within_budget(budget: Tenant | SharedBudget | None, usage: Sequence[Usage], 
         return (ConditionStatus.UNKNOWN, ConditionReason.USAGE_UNKNOWN, fault)
     if not usage:
         return (ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not counted yet.")
-    fullest = max(usage, key=_percent_used)
-    percent = _percent_used(fullest)
+    fullest = max(usage, key=percent_used)
+    percent = percent_used(fullest)
     if percent >= 100:
         message = f"Limit {fullest.limit.name} is used up{_until(fullest)}."
         return (ConditionStatus.FALSE, ConditionReason.BUDGET_EXCEEDED, message)
@@ -60,16 +60,17 @@ def limit_status(usage: Usage, exposure: int | None) -> LimitStatus:
     return LimitStatus.model_construct(
         name=limit.name,
         unit=limit.unit,
-        used=_amount(usage.used, limit.unit),
-        held=_amount(usage.held, limit.unit),
-        remaining=_amount(max(0, limit.amount - taken), limit.unit),
+        used=amount(usage.used, limit.unit),
+        held=amount(usage.held, limit.unit),
+        remaining=amount(max(0, limit.amount - taken), limit.unit),
         percent=_percent(taken, limit),
         resets_at=moment(usage.resets_ms) if usage.resets_ms else None,
         exposure="" if exposure is None else _amount(exposure, limit.unit),
     )
 
 
-def _percent_used(usage: Usage) -> int:
+def percent_used(usage: Usage) -> int:
+    """Without what is held."""
     return _percent(usage.used, usage.limit)
 
 
@@ -77,7 +78,7 @@ def _percent(count: int, limit: Limit) -> int:
     return 100 * count // limit.amount if limit.amount else 100
 
 
-def _amount(count: int, unit: Unit) -> str:
+def amount(count: int, unit: Unit) -> str:
     """Nano-USD as a decimal of dollars, anything else as it is."""
     if unit is not Unit.USD:
         return str(count)

@@ -67,6 +67,12 @@ class Metrics:
             ["operation"],
             registry=self.registry,
         )
+        self.alerts = Counter(
+            "tollway_operator_alerts_total",
+            "Alerts of budgets to the webhook, by whether it took them.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self._objects = Gauge("tollway_operator_objects", "Objects known.", ["kind"], registry=self.registry)
         self._problems = Gauge(
             "tollway_operator_problems", "What is wrong with objects.", ["severity"], registry=self.registry

@@ -348,6 +348,11 @@ class RedisStore:
             claim = _WITHOUT_ROOM + _CLAIM
             return bool(await node.redis.eval(claim, 1, wire.FENCE_KEY, fence, wire.MOST_FENCE))
 
+    async def note_alert(self, key: str, lasts_ms: int) -> bool:
+        """Whether nobody has noted it for so long. Raises StoreFault."""
+        async with self._faults("note an alert"):
+            return bool(await self._redis.set(key, b"", nx=True, px=lasts_ms))
+
     async def holds(self) -> Holds:
         """What the ledger holds in all accounts. Raises StoreFault."""
         async with self._faults("read what is held"):

@@ -4,6 +4,7 @@ import re
 import socket
 from dataclasses import dataclass, field
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -31,8 +32,17 @@ def _selector(text: str) -> str:
     return text
 
 
+def _webhook(url: str) -> str:
+    """Raises ValueError, which never repeats it."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not the address of a webhook; write it like https://example.com/alerts")
+    return url
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_names), AfterValidator(_namespaces)]
 Selector = Annotated[str, AfterValidator(_selector)]
+WebhookUrl = Annotated[str, AfterValidator(_webhook)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -63,6 +73,10 @@ class Settings:
     resync_s: Annotated[Seconds, "Seconds after which the whole state is looked at again."] = 30.0
     secret_refresh_s: Annotated[Seconds, "Seconds after which a Secret that is named is read again."] = 30.0
     usage_refresh_s: Annotated[Seconds, "Seconds between two looks at what was spent."] = 5.0
+    alert_webhook_url: Annotated[
+        WebhookUrl,
+        "URL to which alerts of budgets are posted as JSON; none where there is none.",
+    ] = field(default="", repr=False)
     pod_poll_s: Annotated[Seconds, "Seconds after which a pod is asked again what it runs."] = 15.0
     watch_stale_s: Annotated[
         Seconds,
