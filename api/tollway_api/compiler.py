@@ -20,6 +20,7 @@ from tollway_api.meta import (
     Resource,
     Spec,
     TenantName,
+    epoch_ms,
     milliseconds,
     scaled,
     share,
@@ -39,6 +40,7 @@ from tollway_api.snapshot import (
     Header,
     Index,
     IndexVersion,
+    KeyFacts,
     Limit,
     Match,
     Model,
@@ -52,7 +54,7 @@ from tollway_api.snapshot import (
     Source,
     Tenant,
 )
-from tollway_api.tenant_budget import BudgetScope, LedgerUnavailable, Unit
+from tollway_api.tenant_budget import ApiKey, BudgetScope, LedgerUnavailable, Unit
 from tollway_api.tenant_budget import Limit as LimitSpec
 from tollway_api.tenant_budget import OnExceeded as OnExceededSpec
 
@@ -404,7 +406,15 @@ def _tenant(resource: BudgetResource, inventory: Inventory, shared: Sequence[Bud
         on_ledger_unavailable=next(each for each in _STRICTEST_FIRST if each in words),
         lease_percent=spec.lease.percent,
         shared=tuple(each.identity.path for each in shared),
+        key_facts=dict(sorted(_key_facts(spec.api_keys))),
     )
+
+
+def _key_facts(api_keys: Iterable[ApiKey]) -> Iterator[tuple[str, KeyFacts]]:
+    for each in api_keys:
+        if each.name is not None or each.expires_at is not None:
+            expires_ms = None if each.expires_at is None else epoch_ms(each.expires_at)
+            yield each.secret_ref.place, KeyFacts(each.name or "", expires_ms)
 
 
 def _shared_budget(resource: BudgetResource) -> SharedBudget:

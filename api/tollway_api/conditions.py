@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     PROGRAMMED = "Programmed"
     INDEX_READY = "IndexReady"
     WITHIN_BUDGET = "WithinBudget"
+    KEYS_VALID = "KeysValid"
     REDIS_SOUND = "RedisSound"
     ACCURACY_MET = "AccuracyMet"
     READY = "Ready"
@@ -64,6 +65,9 @@ class ConditionReason(StrEnum):
     WITHIN_BUDGET = "WithinBudget"
     BUDGET_ALERT = "BudgetAlert"  # above the alert threshold
     BUDGET_EXCEEDED = "BudgetExceeded"
+    KEYS_VALID = "KeysValid"
+    KEY_EXPIRING = "KeyExpiring"  # within a week
+    KEYS_EXPIRED = "KeysExpired"  # all of them
     ACCURACY_MET = "AccuracyMet"
     NO_BOUND = "NoBound"  # none is asked for
     TOO_FEW_LABELS = "TooFewLabels"

@@ -7,6 +7,7 @@ Called by the kind modules and by the compiler; imports nothing of ours.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Final, Generic, NewType, TypeVar
 
@@ -183,6 +184,28 @@ _check_url, _url_schema = text(
 Url = Annotated[str, AfterValidator(_check_url), WithJsonSchema(_url_schema)]
 
 
+# RFC 3339, which is what Kubernetes calls a date-time.
+_check_time, _time_schema = text(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})",
+    'a time; write it like "2027-01-31T18:00:00Z"',
+    maxLength=35,
+)
+
+
+def _check_moment(value: str) -> str:
+    _check_time(value)
+    try:
+        epoch_ms(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no time there is; check its month, day and hour") from None
+    return value
+
+
+Timestamp = Annotated[
+    str, AfterValidator(_check_moment), WithJsonSchema({**_time_schema, "format": "date-time"})
+]
+
+
 class LocalRef(Spec):
     """Names an object in the same namespace; references never cross namespaces."""
 
@@ -210,6 +233,11 @@ def milliseconds(duration: str) -> int:
     """The length of a Go-style duration, in milliseconds. The text must have passed `Duration`."""
     parts = re.findall(r"([0-9]+)(ms|s|m|h)", duration)
     return sum(int(count) * _UNIT_MILLISECONDS[unit] for count, unit in parts)
+
+
+def epoch_ms(timestamp: str) -> int:
+    """Milliseconds since the epoch of a time in RFC 3339. Raises ValueError where there is no such time."""
+    return int(datetime.fromisoformat(timestamp).timestamp() * 1_000)
 
 
 def share(percent: str) -> float:

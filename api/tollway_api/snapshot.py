@@ -176,6 +176,14 @@ class OnExceeded:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What is known of an API key besides its digest."""
+
+    name: str = ""  # "" where it has none
+    expires_ms: int | None = None  # since the epoch
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
     name: TenantName
     namespace: str
@@ -187,6 +195,7 @@ class Tenant:
     on_ledger_unavailable: LedgerUnavailable  # the strictest word of all budgets that count its requests
     lease_percent: int = 1  # of each limit of its own, by each data plane
     shared: tuple[str, ...] = ()  # keys of Snapshot.shared: the budgets that count its requests as well
+    key_facts: dict[str, KeyFacts] = field(default_factory=dict)  # by where it stands, of keys that have any
 
 
 @dataclass(frozen=True, slots=True)

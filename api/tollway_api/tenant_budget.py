@@ -18,6 +18,7 @@ from tollway_api.meta import (
     SecretKeyRef,
     Spec,
     TenantNameText,
+    Timestamp,
     milliseconds,
     of_duration,
     rules,
@@ -188,6 +189,15 @@ class OnExceeded(Spec):
 class ApiKey(Spec):
     secret_ref: SecretKeyRef = Field(
         description='Where the key is; the Secret may hold "sha256:<hex>" of it instead.'
+    )
+    name: Label | None = Field(
+        default=None,
+        description="Who has it, such as a team: shown in the log of requests. Absent: where the key is.",
+    )
+    expires_at: Timestamp | None = Field(
+        default=None,
+        description="From when on it is refused, by the data planes' clocks. The operator warns a week before. Absent: "
+        "never.",
     )
 
 

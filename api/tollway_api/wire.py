@@ -268,9 +268,9 @@ def held_as(tenant: TenantName, hold_id: str) -> str:
     return f"{tenant}/{hold_id}"
 
 
-def alert_key(tenant: TenantName, limit: Limit, resets_ms: int, event: str) -> str:
+def alert_key(account: str, limit: Limit, resets_ms: int, event: str) -> str:
     """Stands once it has been told that a limit comes near its end in a window, or is used up."""
-    return f"{_PREFIX}:ledger:{{{tenant}}}:alert:{counted_as(limit)}:{resets_ms}:{event}"
+    return f"{_LEDGER}:alert:{account}:{counted_as(limit)}:{resets_ms}:{event}"
 
 
 def counted_as(limit: Limit) -> str:

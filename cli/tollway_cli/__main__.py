@@ -10,13 +10,22 @@ from collections.abc import Coroutine
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 import uvloop
 from rich.console import Console
 
 from tollway_api.wire import check_redis_url
+from tollway_cli.budget import as_json as uses_as_json
+from tollway_cli.budget import (
+    histories,
+    history_table,
+    spent_in_ledger,
+    uses_in_cluster,
+    uses_in_ledger,
+    uses_table,
+)
 from tollway_cli.compare import Match, comparison_table
 from tollway_cli.compare import compare as compare_prompts
 from tollway_cli.embedded_redis import EmbeddedRedisError
@@ -32,6 +41,8 @@ from tollway_dataplane.settings import Address
 from tollway_operator.errors import OperatorError
 from tollway_operator.gather_files import gather
 
+ReadT = TypeVar("ReadT")
+
 _MISTAKES = (ServeError, EmbeddedRedisError, ListenError, OperatorError, TollwayError)
 
 app = typer.Typer(
@@ -41,6 +52,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+budget = typer.Typer(no_args_is_help=True, help="Show what tenants have spent, and when.")
+app.add_typer(budget, name="budget")
 
 Namespace = Annotated[
     str, typer.Option(help="The installation's own namespace: policies in it govern all tenants.")
@@ -152,6 +166,57 @@ def validate(
     raise typer.Exit(2 if gathered.broken else int(bool(gathered.errors)))
 
 
+@budget.command()
+def show(
+    tenants: Annotated[
+        list[str] | None, typer.Argument(metavar="[TENANT]...", help="Which. Default: all.")
+    ] = None,
+    redis_url: Annotated[
+        str | None,
+        typer.Option(help="URL of the ledger's Redis; then --manifests say which limits there are."),
+    ] = None,
+    manifests: Annotated[list[Path], typer.Option(help="YAML files, or folders with all below them.")] = [],  # noqa: B006 - typer reads the default and copies it
+    namespace: Annotated[str, typer.Option(help="Of a cluster, which namespace; * is every one.")] = "*",
+    output: Annotated[Output, typer.Option(help="A table for people, or JSON for programs.")] = Output.TABLE,
+    installation_namespace: Namespace = "tollway-system",
+) -> None:
+    """Show what tenants have used of their limits, what is held and what remains.
+
+    From the ledger where --redis-url is given, or from the statuses of the cluster that KUBECONFIG names.
+    """
+    if (redis_url is None) != (not manifests):
+        _fail("give --redis-url and --manifests together, or neither to read a cluster's statuses")
+    if redis_url is None:
+        reading = uses_in_cluster(namespace)
+    else:
+        gathered = gather(manifests, os.environ, installation_namespace)
+        reading = uses_in_ledger(_redis_url(redis_url), gathered.snapshot)
+    uses = [each for each in _read(reading) if not tenants or each.budget in tenants]
+    if output is Output.JSON:
+        typer.echo(uses_as_json(uses))
+    elif uses:
+        _console().print(uses_table(uses))
+    else:
+        typer.echo("no limits of such tenants are known")
+
+
+@budget.command()
+def history(
+    tenant: Annotated[str, typer.Argument(help="Whose.")],
+    redis_url: Annotated[str, typer.Option(help="URL of the ledger's Redis.")],
+) -> None:
+    """Plot when a tenant used what it has used, limit by limit.
+
+    As long ago as the ledger remembers: a window of a rolling limit, and the current one of a calendar's.
+    """
+    found = histories(_read(spent_in_ledger(_redis_url(redis_url), tenant)))
+    if not found:
+        typer.echo(f"the ledger knows of nothing that {tenant} has spent")
+    console = _console()
+    for (name, unit), slices in found.items():
+        console.print(history_table(name, unit, slices))
+
+
 @app.command()
 def compare(
     one: Annotated[str, typer.Argument(help="A prompt, or the messages of a chat as a JSON list.")],
@@ -229,6 +294,20 @@ def _run(work: Coroutine[object, object, None]) -> None:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _read(work: Coroutine[object, object, ReadT]) -> ReadT:
+    try:
+        return uvloop.run(work)
+    except _MISTAKES as error:
+        _fail(str(error))
+
+
+def _redis_url(url: str) -> str:
+    try:
+        return check_redis_url(url)
+    except ValueError as error:
+        _fail(f"--redis-url: {error}")
 
 
 def _address(option: str, text: str) -> Address:

@@ -3,6 +3,7 @@ because vectors of different models must never be mixed.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from functools import partial
 
@@ -34,7 +35,7 @@ class EmbeddingService:
         """The provider's list of embeddings, as JSON. Raises Refusal."""
         directory = self._live.current()
         record.revision = directory.revision
-        tenant = directory.authenticate(caller)
+        tenant, _ = directory.authenticate(caller, time.time())
         record.tenant = tenant.name
         policy = directory.match(tenant, request.model, request.headers)
         record.policy = policy.id

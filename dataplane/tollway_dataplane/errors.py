@@ -30,6 +30,7 @@ class RefusalCode(StrEnum):
 
     INVALID_REQUEST = "invalid_request"
     INVALID_API_KEY = "invalid_api_key"
+    EXPIRED_API_KEY = "expired_api_key"
     FORBIDDEN = "forbidden"
     NO_POLICY = "no_policy"
     MODEL_NOT_FOUND = "model_not_found"

@@ -60,6 +60,7 @@ class Observer:
             request_id=record.request_id,
             operation=record.operation,
             tenant=record.tenant,
+            key=record.key,
             policy=record.policy,
             revision=record.revision,
             status=record.status,

@@ -31,6 +31,7 @@ class Record:
     started: float = field(default_factory=time.perf_counter)
     revision: str = ""
     tenant: str = ""
+    key: str = ""  # what people call the API key: its name, or where it stands
     policy: str = ""
     source: Source | None = None
     index: str = ""  # the id of the index that was asked

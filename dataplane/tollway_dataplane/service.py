@@ -4,6 +4,7 @@ everything it asks of the world is behind `ports`, and every stage notes what it
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Final
@@ -68,7 +69,7 @@ class Service:
         """Raises Refusal for everything the caller is to be told instead of an answer."""
         directory = self._live.current()  # once: the whole request runs on this snapshot
         record.revision = directory.revision
-        tenant = directory.authenticate(caller)
+        tenant, _ = directory.authenticate(caller, time.time())
         record.tenant = tenant.name
         policy = directory.match(tenant, request.model, request.headers)
         record.policy = policy.id

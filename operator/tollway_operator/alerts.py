@@ -1,8 +1,8 @@
-"""Tells somebody's webhook when a limit of a tenant comes near its end, and when it is used up: once for each limit and
+"""Tells somebody's webhook when a limit of a budget comes near its end, and when it is used up: once for each limit and
 window, whoever leads. What has been told is noted in the ledger's Redis before it is sent, so that no restart tells it
 again; what could not be delivered in a few tries is given up, and counted. The webhook's address is a setting of the
-operator's, so that nobody who may write a TenantBudget can have it call what they like, and it is never logged, since it
-may be a secret itself.
+operator's, so that nobody who may write a TenantBudget can have it call what they like. It is never logged: it may be a
+secret itself.
 """
 
 import asyncio
@@ -16,8 +16,7 @@ import aiohttp
 
 from tollway_api import wire
 from tollway_api.conditions import ConditionReason, moment
-from tollway_api.meta import TenantName
-from tollway_api.snapshot import Rolling, Snapshot, Tenant
+from tollway_api.snapshot import Rolling, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import Unit
 from tollway_api.windows import Usage
 from tollway_operator.budget_said import amount, percent_used
@@ -42,11 +41,13 @@ class Alert:
     body: Mapping[str, object] = field(repr=False)
 
 
-def alerts_of(tenant: Tenant, usages: Iterable[Usage], now_ms: int) -> Iterator[Alert]:
-    """What is to be told of a tenant, whether it was told before or not. By what is used, like WithinBudget."""
+def alerts_of(budget: Tenant | SharedBudget, usages: Iterable[Usage], now_ms: int) -> Iterator[Alert]:
+    """What is to be told of a budget, whether it was told before or not. By what is used, like WithinBudget."""
+    is_shared = isinstance(budget, SharedBudget)
+    account = budget.id if isinstance(budget, SharedBudget) else budget.name
     for usage in usages:
         limit, percent = usage.limit, percent_used(usage)
-        if percent < tenant.alert_threshold_percent:
+        if percent < budget.alert_threshold_percent:
             continue
         event = ConditionReason.BUDGET_EXCEEDED if percent >= 100 else ConditionReason.BUDGET_ALERT
         is_rolling = isinstance(limit.window, Rolling)
@@ -56,23 +57,24 @@ def alerts_of(tenant: Tenant, usages: Iterable[Usage], now_ms: int) -> Iterator[
         resets_at = None if is_rolling else moment(usage.resets_ms)
         used, most = amount(usage.used, limit.unit), amount(limit.amount, limit.unit)
         unit = "USD" if limit.unit is Unit.USD else limit.unit.value.lower()
-        text = f"{tenant.name} has used {percent} % of its limit {limit.name}: {used} of {most} {unit}"
+        text = f"{account} has used {percent} % of its limit {limit.name}: {used} of {most} {unit}"
         body = {
             "event": event,
-            "tenant": tenant.name,
-            "namespace": tenant.namespace,
+            "tenant": None if is_shared else account,
+            "sharedBudget": account if is_shared else None,
+            "namespace": budget.namespace,
             "limit": limit.name,
             "unit": limit.unit,
             "amount": most,
             "used": used,
             "remaining": amount(max(0, limit.amount - usage.used), limit.unit),
             "percent": percent,
-            "alertThresholdPercent": tenant.alert_threshold_percent,
+            "alertThresholdPercent": budget.alert_threshold_percent,
             "resetsAt": resets_at,
             "at": moment(now_ms),
             "text": f"{text}, until {resets_at}" if resets_at else text,
         }
-        yield Alert(wire.alert_key(tenant.name, limit, usage.resets_ms, event), max(1_000, lasts_ms), body)
+        yield Alert(wire.alert_key(account, limit, usage.resets_ms, event), max(1_000, lasts_ms), body)
 
 
 class AlertWebhook:
@@ -98,7 +100,7 @@ class AlertWebhook:
     async def run(
         self,
         snapshot: Callable[[], Snapshot | None],
-        usage: Callable[[], Mapping[TenantName, Sequence[Usage]]],
+        usage: Callable[[], Mapping[str, Sequence[Usage]]],
     ) -> None:
         """Runs for the life of the process."""
         while True:
@@ -107,15 +109,15 @@ class AlertWebhook:
             if self._url and self._leadership.leads and current is not None:
                 await self.look(current, usage())
 
-    async def look(self, snapshot: Snapshot, usage: Mapping[TenantName, Sequence[Usage]]) -> None:
+    async def look(self, snapshot: Snapshot, usage: Mapping[str, Sequence[Usage]]) -> None:
         """Tells what has not been told yet."""
         now_ms = int(time() * 1_000)
         self._told = {key: until for key, until in self._told.items() if until > now_ms}
+        budgets: dict[str, Tenant | SharedBudget] = {**snapshot.tenants, **snapshot.shared}
         alerts = [
             alert
-            for name, usages in usage.items()
-            if (tenant := snapshot.tenants.get(name)) is not None
-            for alert in alerts_of(tenant, usages, now_ms)
+            for account, budget in budgets.items()
+            for alert in alerts_of(budget, usage.get(account, ()), now_ms)
             if alert.key not in self._told
         ]
         turns = asyncio.Semaphore(_AT_ONCE)

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Final
 
 from tollway_api.conditions import ConditionReason, ConditionStatus, moment
 from tollway_api.snapshot import Limit, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import LimitStatus, Unit
 from tollway_api.windows import Usage
+
+_WARN_MS: Final = 7 * 86_400_000
 
 Said = tuple[ConditionStatus, ConditionReason, str]
 
@@ -46,12 +49,36 @@ def used_up_by_all(tenant: Tenant, snapshot: Snapshot, read: Mapping[str, Sequen
         f" Limit {budget_id}/{usage.limit.name}, which it shares, is used up{_until(usage)}."
         for budget_id in tenant.shared
         for usage in usage_of(budget_id, snapshot.shared[budget_id].limits, read)
-        if _percent_used(usage) >= 100
+        if percent_used(usage) >= 100
     )
 
 
 def _until(usage: Usage) -> str:
     return f" until {moment(usage.resets_ms)}" if usage.resets_ms else ""
+
+
+def keys_valid(tenant: Tenant | None, now_ms: int) -> Said:
+    """By this operator's clock; data planes refuse by theirs. `tenant` is None before it is published."""
+    if tenant is None:
+        return (ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")
+    ends = {
+        place: tenant.key_facts[place].expires_ms if place in tenant.key_facts else None
+        for place in tenant.key_digests
+    }
+    by_end = sorted((end, place) for place, end in ends.items() if end is not None)
+    gone = [place for end, place in by_end if end <= now_ms]
+    soon = [(end, place) for end, place in by_end if now_ms < end <= now_ms + _WARN_MS]
+    said = f"Expired: {', '.join(gone)}; take it out." if gone else ""
+    if gone and len(gone) == len(ends):
+        return (ConditionStatus.FALSE, ConditionReason.KEYS_EXPIRED, f"No key is valid any more. {said}")
+    if soon:
+        warning = ", ".join(f"{place} at {moment(end)}" for end, place in soon)
+        message = (
+            f"To expire: {warning}. Add a key beside it, and take this one out once nobody uses it. {said}"
+        )
+        return (ConditionStatus.TRUE, ConditionReason.KEY_EXPIRING, message.rstrip())
+    message = said or "No key expires soon." if by_end else "No key expires."
+    return (ConditionStatus.TRUE, ConditionReason.KEYS_VALID, message)
 
 
 def limit_status(usage: Usage, exposure: int | None) -> LimitStatus:
@@ -65,7 +92,7 @@ def limit_status(usage: Usage, exposure: int | None) -> LimitStatus:
         remaining=amount(max(0, limit.amount - taken), limit.unit),
         percent=_percent(taken, limit),
         resets_at=moment(usage.resets_ms) if usage.resets_ms else None,
-        exposure="" if exposure is None else _amount(exposure, limit.unit),
+        exposure="" if exposure is None else amount(exposure, limit.unit),
     )
 
 

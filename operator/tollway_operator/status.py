@@ -27,7 +27,7 @@ from tollway_api.epochs import Epochs
 from tollway_api.error_control import Standing
 from tollway_api.leasing import exposures
 from tollway_api.messages import Lookups
-from tollway_api.meta import Identity, Resource, Spec, TenantName
+from tollway_api.meta import Identity, Resource, Spec, TenantName, epoch_ms
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import DataPlaneStatus, RoutingPolicyStatus
 from tollway_api.semantic_cache_index import PurgeStatus, SemanticCacheIndexStatus, VersionStatus
@@ -35,7 +35,7 @@ from tollway_api.snapshot import Index, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import TenantBudgetSpec, TenantBudgetStatus
 from tollway_api.windows import Usage
 from tollway_operator.accuracy_said import accuracy_met, accuracy_status
-from tollway_operator.budget_said import limit_status, usage_of, used_up_by_all, within_budget
+from tollway_operator.budget_said import keys_valid, limit_status, usage_of, used_up_by_all, within_budget
 from tollway_operator.coverage import Coverage, Covering
 from tollway_operator.index_said import StoreView, index_ready, left_out, redis_sound, unheld, versions_of
 from tollway_operator.objects import Edition, Held
@@ -220,8 +220,15 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
     if isinstance(budget, Tenant) and not view.usage_fault:
         said = (*said[:2], said[2] + used_up_by_all(budget, view.snapshot, view.usage))
     within = _left_alone(held, ConditionType.WITHIN_BUDGET) or _Draft(ConditionType.WITHIN_BUDGET, *said)
+    beside = [within]
+    if not is_shared:
+        tenant = budget if isinstance(budget, Tenant) else None
+        keys = _left_alone(held, ConditionType.KEYS_VALID) or _Draft(
+            ConditionType.KEYS_VALID, *keys_valid(tenant, epoch_ms(view.now))
+        )
+        beside.append(keys)
     return TenantBudgetStatus.model_construct(
-        conditions=_conditions(held, drafts, view, beside=[within]),
+        conditions=_conditions(held, drafts, view, beside=beside),
         tenant="" if is_shared else name,
         covers=covers if is_shared and budget is not None else None,
         percent=max((limit.percent for limit in limits), default=None),

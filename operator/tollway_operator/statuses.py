@@ -39,6 +39,8 @@ _LONG_S: Final = 2.0
 _SOON_S: Final = 1.0
 # More than the ten seconds that an admission webhook has by default, without which the API server may go on.
 _PATIENT_S: Final = 12.0
+# Of conditions that are True all the same.
+_ALERTS: Final = frozenset({ConditionReason.BUDGET_ALERT, ConditionReason.KEY_EXPIRING})
 _NO_NEWS: Final = frozenset({ConditionReason.PENDING, ConditionReason.DELETING})
 _Key = tuple[Identity, Edition]
 
@@ -226,7 +228,7 @@ class StatusWriter:
 
 
 def _news(held: Held, condition: Condition) -> News:
-    alert = condition.reason == ConditionReason.BUDGET_ALERT
+    alert = condition.reason in _ALERTS
     warning = alert or condition.status is not ConditionStatus.TRUE
     note = f"{condition.type} is {condition.status}: {condition.message}"
     return News(held.identity, held.uid, condition.reason, note, warning)
@@ -240,20 +242,23 @@ def _turned(before: list[Condition], after: list[Condition]) -> list[Condition]:
 
 def _is_news(before: Condition | None, now: Condition) -> bool:
     """Whatever says no; Ready and WithinBudget, which nothing else speaks for, also when they are no longer known and
-    when they are well again; and a budget that is nearly used up. What only waits for its turn is no news.
+    when they are well again; a budget that is nearly used up, and a key that expires soon. What only waits for its turn
+    is no news.
     """
     if before is not None and (before.status, before.reason) == (now.status, now.reason):
         return False
     is_ready = now.type == ConditionType.READY
     if now.status is ConditionStatus.FALSE:
         return not is_ready  # what it sums up has said it
+    if now.status is ConditionStatus.TRUE and now.reason in _ALERTS:
+        return True
     if not is_ready and now.type != ConditionType.WITHIN_BUDGET:
         return False
     was_told = before is not None and before.reason != ConditionReason.PENDING
     turned = before is not None and before.status is not now.status
     if now.status is ConditionStatus.UNKNOWN:
         return now.reason not in _NO_NEWS and (turned or not was_told)
-    return is_ready or now.reason == ConditionReason.BUDGET_ALERT or (was_told and turned)
+    return is_ready or (was_told and turned)
 
 
 def _key(held: Held) -> _Key:

@@ -44,7 +44,7 @@ class UsageReader:
                 continue
             before = (self.usage, self.fault, self.has_read)
             try:
-                self.usage, self.fault = await self._read(snapshot), ""
+                self.usage, self.fault = await read_usage(self._ledger, snapshot), ""
                 self.has_read = True
             except StoreFault as fault:
                 self.fault = str(fault)
@@ -54,20 +54,22 @@ class UsageReader:
                 self._on_change()
             await asyncio.sleep(self._every_s)
 
-    async def _read(self, snapshot: Snapshot) -> dict[str, list[Usage]]:
-        budgets: list[tuple[str, Sequence[Limit]]] = [
-            *((each.name, each.limits) for each in snapshot.tenants.values() if each.limits),
-            *((each.id, each.limits) for each in snapshot.shared.values()),
-        ]
-        found: dict[str, list[Usage]] = {}
-        # Before what is spent: what is settled in between is then shown twice for a moment, and never not at all.
-        holds = await self._ledger.holds()
-        for start in range(0, len(budgets), _AT_ONCE):
-            some = budgets[start : start + _AT_ONCE]
-            spent = await self._ledger.spent([account for account, _ in some])
-            for (account, limits), recorded in zip(some, spent, strict=True):
-                if recorded is not None:
-                    with suppress(ValueError):
-                        found[account] = usage_of(account, limits, recorded, holds)
-            await asyncio.sleep(0)
-        return found
+
+async def read_usage(ledger: RedisStore, snapshot: Snapshot) -> dict[str, list[Usage]]:
+    """By account, of those that make sense. Raises StoreFault."""
+    budgets: list[tuple[str, Sequence[Limit]]] = [
+        *((each.name, each.limits) for each in snapshot.tenants.values() if each.limits),
+        *((each.id, each.limits) for each in snapshot.shared.values()),
+    ]
+    found: dict[str, list[Usage]] = {}
+    # Before what is spent: what is settled in between is then shown twice for a moment, and never not at all.
+    holds = await ledger.holds()
+    for start in range(0, len(budgets), _AT_ONCE):
+        some = budgets[start : start + _AT_ONCE]
+        spent = await ledger.spent([account for account, _ in some])
+        for (account, limits), recorded in zip(some, spent, strict=True):
+            if recorded is not None:
+                with suppress(ValueError):
+                    found[account] = usage_of(account, limits, recorded, holds)
+        await asyncio.sleep(0)
+    return found

@@ -88,9 +88,9 @@ def test_every_list_says_how_it_merges(definition: Definition) -> None:
 
 
 @each_kind
-def test_a_list_whose_items_have_names_is_merged_by_them(definition: Definition) -> None:
+def test_a_list_whose_items_must_have_names_is_merged_by_them(definition: Definition) -> None:
     for path, schema in fields_of(definition):
-        if schema["type"] == "array" and "name" in schema["items"].get("properties", {}):
+        if schema["type"] == "array" and "name" in schema["items"].get("required", ()):
             assert schema["x-kubernetes-list-map-keys"] == ["name"], path
 
 

@@ -19,7 +19,9 @@ spec:
 """
 
 
-@pytest.mark.parametrize("arguments", [[], ["serve"], ["validate"], ["compare"], ["simulate"]], ids="-".join)
+@pytest.mark.parametrize(
+    "arguments", [[], ["serve"], ["validate"], ["compare"], ["simulate"], ["budget", "show"]], ids="-".join
+)
 def test_every_command_explains_itself(arguments: list[str]) -> None:
     done = run("tollway_cli", *arguments, "--help")
     assert done.returncode == 0

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.tenants import tenant
+from tests.tenants import shared, tenant
 from tollway_api.snapshot import Calendar, Limit, Rolling
 from tollway_api.tenant_budget import CalendarPeriod, Unit
 from tollway_api.windows import Usage
@@ -22,6 +22,7 @@ def test_an_alert_says_all_there_is_to_say_and_no_secret() -> None:
     assert alert.body == {
         "event": "BudgetAlert",
         "tenant": "acme",
+        "sharedBudget": None,
         "namespace": "default",
         "limit": "money",
         "unit": "USD",
@@ -35,6 +36,12 @@ def test_an_alert_says_all_there_is_to_say_and_no_secret() -> None:
         "text": "acme has used 85 % of its limit money: 4.25 of 5 USD, until 2026-01-02T00:00:00Z",
     }
     assert alert.lasts_ms == DAY
+
+
+def test_an_alert_of_a_shared_budget_names_it_and_no_tenant() -> None:
+    (alert,) = alerts_of(shared("team/all", FEW), [Usage(FEW, 9, 0, 0)], NOW_MS)
+    assert (alert.body["tenant"], alert.body["sharedBudget"]) == (None, "team/all")
+    assert str(alert.body["text"]).startswith("team/all has used 90 %")
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ import pytest
 
 from tests.dataplanes import Setup, compilation, manifest
 from tollway_api.inventory import RawObject
-from tollway_api.meta import Identity, TenantName
+from tollway_api.meta import Identity, TenantName, epoch_ms
 from tollway_api.parts import Head
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.windows import Usage
+from tollway_operator.budget_said import keys_valid
 from tollway_operator.coverage import Publications
 from tollway_operator.index_said import StoreView
 from tollway_operator.objects import Held, Objects
@@ -255,3 +256,57 @@ def test_what_is_deleted_where_nothing_can_be_compiled_may_still_be_held_by_pods
     assert said_of(held, view)["Programmed"] == ("False", "Deleting", 2)
     conditions = {each["type"]: each["message"] for each in status_of(held, view)["conditions"]}
     assert conditions["Programmed"].endswith(f"What pods run may still hold it: {SECRETS}")
+
+
+ADVICE = "Add a key beside it, and take this one out once nobody uses it."
+
+
+def keys_said(now: str, *ends: str | None) -> tuple[str, str, str]:
+    """Of a tenant with keys that expire so."""
+    keys = [
+        {"secretRef": {"name": "acme", "key": f"k{place}"}, **({"expiresAt": end} if end else {})}
+        for place, end in enumerate(ends)
+    ]
+    values = {f"k{place}": f"key-{place}" for place in range(len(ends))}
+    made = compilation(
+        [
+            manifest("TenantBudget", "acme", {"apiKeys": keys}),
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "acme"}, "stringData": values},
+        ]
+    )
+    status, reason, message = keys_valid(made.snapshot.tenants[TenantName("acme")], epoch_ms(now))
+    return status.value, reason.value, message
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ([None], ("True", "KeysValid", "No key expires.")),
+        ([None, "2027-03-01T00:00:00Z"], ("True", "KeysValid", "No key expires soon.")),
+        (
+            [None, "2027-01-31T19:00:00+01:00"],
+            (
+                "True",
+                "KeyExpiring",
+                f"To expire: acme/k1 at 2027-01-31T18:00:00Z. {ADVICE}",
+            ),
+        ),
+        ([None, "2027-01-01T00:00:00Z"], ("True", "KeysValid", "Expired: acme/k1; take it out.")),
+        (
+            ["2027-01-02T00:00:00Z", "2027-01-01T00:00:00Z"],
+            ("False", "KeysExpired", "No key is valid any more. Expired: acme/k1, acme/k0; take it out."),
+        ),
+    ],
+    ids=["never", "later", "soon", "one-is-gone", "all-are-gone"],
+)
+def test_keys_that_expire_are_said_a_week_before(ends: list[str | None], said: tuple[str, str, str]) -> None:
+    assert keys_said("2027-01-30T00:00:00Z", *ends) == said
+
+
+def test_the_budgets_status_has_what_is_said_of_its_keys() -> None:
+    objects, view = standing(MONEY)
+    held = objects.get(ACME)
+    assert held is not None
+    conditions = {each["type"]: each["reason"] for each in status_of(held, view)["conditions"]}
+    assert conditions["KeysValid"] == "KeysValid"
+    assert conditions["Ready"] == "NoDataPlane", "which says nothing of keys"

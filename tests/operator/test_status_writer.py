@@ -359,6 +359,7 @@ async def test_an_api_server_that_does_not_answer_is_not_asked_for_every_object(
 
 
 R, W, P = ConditionType.READY, ConditionType.WITHIN_BUDGET, ConditionType.PROGRAMMED
+K = ConditionType.KEYS_VALID
 YES, NO, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 TURNS: list[
     tuple[str, ConditionType, tuple[ConditionStatus, str] | None, tuple[ConditionStatus, str], bool]
@@ -384,6 +385,10 @@ TURNS: list[
     ("more room", W, (YES, "BudgetAlert"), (YES, "WithinBudget"), False),
     ("the ledger goes away", W, (YES, "WithinBudget"), (UNKNOWN, "UsageUnknown"), True),
     ("deleted", W, (YES, "WithinBudget"), (UNKNOWN, "Deleting"), False),
+    ("a key that expires soon", K, (YES, "KeysValid"), (YES, "KeyExpiring"), True),
+    ("soon from the start", K, None, (YES, "KeyExpiring"), True),
+    ("no key is left", K, (YES, "KeyExpiring"), (NO, "KeysExpired"), True),
+    ("another key", K, (NO, "KeysExpired"), (YES, "KeysValid"), False),
     ("and comes back", W, (UNKNOWN, "UsageUnknown"), (YES, "WithinBudget"), True),
 ]
 

@@ -336,7 +336,7 @@ def test_what_is_deleted_and_held_by_somebody_is_not_said_to_be_run(installation
         installation.until_ready()
         as_patch = {"content-type": "application/merge-patch+json"}
         held = (
-            ("TenantBudget", "acme", ["WithinBudget"]),
+            ("TenantBudget", "acme", ["WithinBudget", "KeysValid"]),
             ("SemanticCacheIndex", "answers", ["IndexReady", "AccuracyMet"]),
         )
         for kind, name, _ in held:

@@ -94,7 +94,7 @@ async def test_each_of_alert_and_end_is_told_once_whoever_leads(
 async def test_it_is_tried_a_few_times_and_then_given_up(
     hook: Hook, ledger: RedisStore, session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
-    metrics, usage = Metrics(), {ACME: [Usage(FEW, 9, 0, 0)]}
+    metrics, usage = Metrics(), {str(ACME): [Usage(FEW, 9, 0, 0)]}
     telling = webhook(hook.url, ledger, session, metrics)
     hook.answers = [503, 429, 500]
     await telling.look(SNAPSHOT, usage)

@@ -48,7 +48,7 @@ async def test_what_tenants_use_of_a_shared_budget_is_read_as_its_own(
     reader: UsageReader, redis: Redis
 ) -> None:
     ledger, directory = RedisLedger(redis, 2.0), Directory(SNAPSHOT, "")
-    acme, beta = (directory.authenticate(wire.key_digest(key)) for key in (ACME_KEY, BETA_KEY))
+    acme, beta = (directory.authenticate(wire.key_digest(key), 0.0).tenant for key in (ACME_KEY, BETA_KEY))
     await ledger.settle(acme, "a", [1, 3])
     await ledger.hold(beta, "b", [1, 2])
     await until(lambda: shown(reader, SHARED) == [(3, 2)])

@@ -5,10 +5,22 @@ caller writes in a body can change it.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Final, NamedTuple
 
+from tollway_api.conditions import moment
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import Match, Policy, SharedLimit, Snapshot, Tenant
+from tollway_api.snapshot import KeyFacts, Match, Policy, SharedLimit, Snapshot, Tenant
 from tollway_dataplane.errors import Refusal, RefusalCode
+
+
+class Caller(NamedTuple):
+    """Who calls: a tenant, and what people call the key it calls with."""
+
+    tenant: Tenant
+    key: str
+
+
+_NO_FACTS: Final = KeyFacts()
 
 
 @dataclass(frozen=True)
@@ -19,11 +31,12 @@ class Directory:
     revision: str
 
     @cached_property
-    def _tenant_of_digest(self) -> Mapping[str, Tenant]:
+    def _holder_of_digest(self) -> Mapping[str, tuple[Tenant, str]]:
+        """A tenant, and where the key stands."""
         return {
-            digest: tenant
+            digest: (tenant, place)
             for tenant in self.snapshot.tenants.values()
-            for digest in tenant.key_digests.values()
+            for place, digest in tenant.key_digests.items()
         }
 
     @cached_property
@@ -60,19 +73,28 @@ class Directory:
             known = self._with_shared[tenant.name] = replace(tenant, limits=(*tenant.limits, *shared))
         return known
 
-    def authenticate(self, digest: str | None) -> Tenant:
+    def authenticate(self, digest: str | None, now_s: float) -> Caller:
         """The tenant whose key has this digest, with all limits that count its requests; None when no key was sent.
+        `now_s` is since the epoch.
 
-        Raises Refusal 401 for a missing or unknown key.
+        Raises Refusal 401 for a missing or unknown key, and for one that has expired.
         """
         if digest is None:
             message = 'no API key; send the header "Authorization: Bearer <your key>"'
             raise Refusal(401, RefusalCode.INVALID_API_KEY, message)
-        tenant = self._tenant_of_digest.get(digest)
-        if tenant is None:
+        holder = self._holder_of_digest.get(digest)
+        if holder is None:
             message = "unknown API key; check it, or ask whoever runs this gateway for a TenantBudget with it"
             raise Refusal(401, RefusalCode.INVALID_API_KEY, message)
-        return self._counted(tenant)
+        tenant, place = holder
+        facts = tenant.key_facts.get(place, _NO_FACTS)
+        if facts.expires_ms is not None and now_s * 1_000 >= facts.expires_ms:
+            message = (
+                f"this API key expired at {moment(facts.expires_ms)}; use the one that has taken its place, or ask "
+                "whoever runs this gateway for one"
+            )
+            raise Refusal(401, RefusalCode.EXPIRED_API_KEY, message)
+        return Caller(self._counted(tenant), facts.name or place)
 
     def policies_for(self, tenant: Tenant) -> tuple[Policy, ...]:
         """Policies that may govern a tenant, best first, whatever it asks for."""

@@ -5,6 +5,7 @@ plain ASGI application, because a framework's layers cost more than most answers
 import asyncio
 import itertools
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -63,7 +64,8 @@ class Edge:
     def caller(self, request: Incoming, record: Record) -> str | None:
         """The key's digest of somebody we know: nobody else's body is worth reading. Raises Refusal."""
         caller = key_digest_of(request)
-        record.tenant = self._live.current().authenticate(caller).name
+        tenant, record.key = self._live.current().authenticate(caller, time.time())
+        record.tenant = tenant.name
         return caller
 
     async def json_body(self, request: Incoming) -> JsonObject:

@@ -1,5 +1,7 @@
 """`GET /v1/models`: what a caller may ask for."""
 
+import time
+
 import orjson
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -18,7 +20,7 @@ from tollway_dataplane.record import Record
 def models_routes(edge: Edge, live: Live) -> list[Route]:
     def names(request: Incoming, record: Record) -> list[str]:
         directory = live.current()
-        tenant = directory.authenticate(key_digest_of(request))
+        tenant, record.key = directory.authenticate(key_digest_of(request), time.time())
         record.revision, record.tenant = directory.revision, tenant.name
         policies = directory.policies_for(tenant)
         own = {name for policy in policies if policy.route.allow_explicit_model for name in policy.models}

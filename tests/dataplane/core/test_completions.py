@@ -32,7 +32,7 @@ def test_a_count_that_makes_no_sense_is_none(
     assert usage_of({"usage": {"prompt_tokens": prompt, "completion_tokens": answer}}) == usage
 
 
-OPENAI: dict[str, JsonValue] = {
+OPENAI: JsonObject = {
     "prompt_tokens": 2_006,
     "completion_tokens": 300,
     "total_tokens": 2_306,
@@ -40,7 +40,7 @@ OPENAI: dict[str, JsonValue] = {
     "completion_tokens_details": {"reasoning_tokens": 256},
 }
 # As LiteLLM gives Anthropic's.
-ANTHROPIC = {
+ANTHROPIC: JsonObject = {
     "prompt_tokens": 1_000,
     "completion_tokens": 5,
     "total_tokens": 1_005,
@@ -50,7 +50,7 @@ ANTHROPIC = {
         "cache_creation_token_details": {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 200},
     },
 }
-XAI = {**OPENAI, "completion_tokens": 44}
+XAI: JsonObject = {**OPENAI, "completion_tokens": 44}
 
 
 @pytest.mark.parametrize(

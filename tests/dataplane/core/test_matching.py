@@ -1,12 +1,17 @@
 """Which policy governs a request."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.dataplanes import compiled
+from tollway_api.meta import TenantName
+from tollway_api.snapshot import KeyFacts
 from tollway_api.wire import key_digest
 from tollway_dataplane.core.matching import Directory
 from tollway_dataplane.errors import Refusal
 
+NOW_S = 1_800_000_000.0
 MODELS = "models: [{name: cheap, model: gpt-4o-mini}]"
 
 
@@ -35,7 +40,7 @@ stringData: {{api-key: key-of-{name}}}
 
 def matched(manifests: str, name: str, model: str = "auto", **headers: str) -> str:
     directory = Directory(compiled(manifests), "r")
-    found = directory.authenticate(key_digest(f"key-of-{name}"))
+    found = directory.authenticate(key_digest(f"key-of-{name}"), NOW_S).tenant
     return directory.match(
         found, model, {key.replace("_", "-"): value for key, value in headers.items()}
     ).name
@@ -91,3 +96,13 @@ def test_headers_narrow_a_policy() -> None:
     assert matched(manifests, "a") == "plain"
     assert matched(manifests, "a", x_channel="beta") == "beta"
     assert matched(manifests, "a", x_channel="other") == "plain"
+
+
+def test_a_key_is_refused_from_the_very_moment_at_which_it_expires() -> None:
+    snapshot = compiled(policy("p", "default") + A)
+    acme, digest = snapshot.tenants[TenantName("a")], key_digest("key-of-a")
+    facts = {"a/api-key": KeyFacts("team", int(NOW_S * 1_000))}
+    directory = Directory(replace(snapshot, tenants={acme.name: replace(acme, key_facts=facts)}), "r")
+    assert directory.authenticate(digest, NOW_S - 0.001).key == "team"
+    with pytest.raises(Refusal, match=r"401 expired_api_key: this API key expired at 2027-01-15T08:00:00Z"):
+        directory.authenticate(digest, NOW_S)
