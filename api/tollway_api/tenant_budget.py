@@ -340,6 +340,7 @@ class TenantBudgetStatus(Spec):
         default=None, ge=0, description="Of a shared budget, how many tenants it covers."
     )
     percent: int | None = Field(default=None, ge=0, description="The fullest limit, in percent.")
+    fullest: LimitStatus | None = Field(default=None, description="That limit. Absent: there is none.")
     limits: Annotated[list[LimitStatus], Field(max_length=16)] = Field(
         default=[], description="Each limit's use.", json_schema_extra=MAP_BY_NAME
     )

@@ -35,7 +35,7 @@ class Balances:
                 yield tenant, limit, used + held
 
     def allowances(self, tenant: Tenant) -> tuple[Allowance, ...]:
-        """None where the ledger has not said anything of the tenant's limits as they are."""
+        """Nothing where the ledger has not said anything of the tenant's limits as they are."""
         limits, taken = self._latest.get(tenant.name, ((), ()))
         if limits != tenant.limits:
             return ()

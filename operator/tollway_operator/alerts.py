@@ -113,10 +113,13 @@ class AlertWebhook:
         """Tells what has not been told yet."""
         now_ms = int(time() * 1_000)
         self._told = {key: until for key, until in self._told.items() if until > now_ms}
-        budgets: dict[str, Tenant | SharedBudget] = {**snapshot.tenants, **snapshot.shared}
+        budgets: list[tuple[str, Tenant | SharedBudget]] = [
+            *snapshot.tenants.items(),
+            *snapshot.shared.items(),
+        ]
         alerts = [
             alert
-            for account, budget in budgets.items()
+            for account, budget in budgets
             for alert in alerts_of(budget, usage.get(account, ()), now_ms)
             if alert.key not in self._told
         ]

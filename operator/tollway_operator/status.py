@@ -216,6 +216,7 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
     if usage and budget and not view.pods_unknown:
         exposed = exposures(budget, view.covering.pods, covers)
     limits = [limit_status(each, most) for each, most in zip_longest(usage, exposed)]
+    fullest = max(limits, key=lambda each: each.percent, default=None)
     said = within_budget(budget, usage, view.usage_fault)
     if isinstance(budget, Tenant) and not view.usage_fault:
         said = (*said[:2], said[2] + used_up_by_all(budget, view.snapshot, view.usage))
@@ -231,7 +232,8 @@ def _budget_status(held: Held, view: View) -> TenantBudgetStatus:
         conditions=_conditions(held, drafts, view, beside=beside),
         tenant="" if is_shared else name,
         covers=covers if is_shared and budget is not None else None,
-        percent=max((limit.percent for limit in limits), default=None),
+        percent=fullest.percent if fullest else None,
+        fullest=fullest,
         limits=limits,
     )
 

@@ -258,6 +258,12 @@ def test_what_is_deleted_where_nothing_can_be_compiled_may_still_be_held_by_pods
     assert conditions["Programmed"].endswith(f"What pods run may still hold it: {SECRETS}")
 
 
+def test_the_fullest_limit_is_what_kubectl_shows_first() -> None:
+    said = status([MONEY, REQUESTS], read([MONEY, REQUESTS], (4 * DOLLAR, 0), (9, 0)))
+    assert (said["percent"], said["fullest"]["name"], said["fullest"]["remaining"]) == (90, "requests", "1")
+    assert "fullest" not in status([], [])
+
+
 ADVICE = "Add a key beside it, and take this one out once nobody uses it."
 
 
