@@ -7,7 +7,7 @@ secret itself.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
 from typing import Final
@@ -21,7 +21,6 @@ from tollway_api.tenant_budget import Unit
 from tollway_api.windows import Usage
 from tollway_operator.budget_said import amount, percent_used
 from tollway_operator.errors import StoreFault
-from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.redis_store import RedisStore
 
@@ -85,32 +84,18 @@ class AlertWebhook:
         session: aiohttp.ClientSession,
         url: str,
         ledger: RedisStore,
-        leadership: Leadership,
         metrics: Metrics,
-        every_s: float,
     ) -> None:
         self._session = session
         self._url = url
         self._ledger = ledger
-        self._leadership = leadership
         self._metrics = metrics
-        self._every_s = every_s
         self._told: dict[str, float] = {}  # by us or by others, until when
-
-    async def run(
-        self,
-        snapshot: Callable[[], Snapshot | None],
-        usage: Callable[[], Mapping[str, Sequence[Usage]]],
-    ) -> None:
-        """Runs for the life of the process."""
-        while True:
-            await asyncio.sleep(self._every_s)
-            current = snapshot()
-            if self._url and self._leadership.leads and current is not None:
-                await self.look(current, usage())
 
     async def look(self, snapshot: Snapshot, usage: Mapping[str, Sequence[Usage]]) -> None:
         """Tells what has not been told yet."""
+        if not self._url:
+            return
         now_ms = int(time() * 1_000)
         self._told = {key: until for key, until in self._told.items() if until > now_ms}
         budgets: list[tuple[str, Tenant | SharedBudget]] = [

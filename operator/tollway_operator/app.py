@@ -97,10 +97,6 @@ async def run_operator(settings: Settings) -> None:
         pods_changed.to(notifier.look, statuses.wake, reconciler.pods_answered)
         word_came.to(statuses.wake, reconciler.pods_answered)
         news.to(statuses.wake)
-
-        alerts = AlertWebhook(
-            session, settings.alert_webhook_url, ledger, leadership, metrics, settings.usage_refresh_s
-        )
         definitions = Definitions(kube.defined, kube.listable)
         watchers = Watchers(state_changed, statuses.wake, watches.began_anew)
         watching, stop = asyncio.Event(), asyncio.Event()
@@ -118,7 +114,7 @@ async def run_operator(settings: Settings) -> None:
                 notifier.run(),
                 *(each.run(lambda: reconciler.snapshot) for each in (parts.usage, parts.accuracy)),
                 parts.purges.run(),
-                alerts.run(lambda: reconciler.snapshot, lambda: parts.usage.usage),
+                _tell_alerts(session, settings, reconciler, parts),
                 reconciler.run(),
                 *(each.run() for each in (statuses, events)),
                 health.measure(),
@@ -128,6 +124,17 @@ async def run_operator(settings: Settings) -> None:
             await until_first_ends([asyncio.ensure_future(each) for each in loops])
         finally:
             await leadership.release()
+
+
+async def _tell_alerts(
+    session: aiohttp.ClientSession, settings: Settings, reconciler: Reconciler, parts: Parts
+) -> None:
+    """Runs for the life of the process; where nobody wants to be told, that takes no time."""
+    webhook = AlertWebhook(session, settings.alert_webhook_url, parts.ledger, parts.metrics)
+    while True:
+        await asyncio.sleep(settings.usage_refresh_s)
+        if parts.leadership.leads and reconciler.snapshot is not None:
+            await webhook.look(reconciler.snapshot, parts.usage.usage)
 
 
 async def _take_signals(kopf_is_ready: asyncio.Event, stop: asyncio.Event) -> None:

@@ -27,10 +27,6 @@ SNAPSHOT = compiled(Setup("http://a/v1", "http://b/v1", acme=LIMITS).objects())
 (FEW,) = SNAPSHOT.tenants[ACME].limits
 
 
-class Leads:
-    leads = True
-
-
 @dataclass
 class Hook:
     """Somebody's server, which answers what it is told to."""
@@ -76,7 +72,7 @@ def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 def webhook(
     url: str, ledger: RedisStore, session: aiohttp.ClientSession, metrics: Metrics | None = None
 ) -> AlertWebhook:
-    return AlertWebhook(session, url, ledger, Leads(), metrics or Metrics(), 0.01)  # type: ignore[arg-type]  # it stands in
+    return AlertWebhook(session, url, ledger, metrics or Metrics())
 
 
 async def test_each_of_alert_and_end_is_told_once_whoever_leads(

@@ -10,6 +10,7 @@ from tests.dataplanes import Setup, compiled
 from tests.processes import run
 from tollway_api.meta import TenantName
 from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_dataplane.adapters import redis_ledger
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 
 LIMITS = [
@@ -27,8 +28,9 @@ def manifests(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def ledger(ledger_redis: EmbeddedRedis) -> EmbeddedRedis:
-    """With what acme has used and holds."""
+async def ledger(ledger_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch) -> EmbeddedRedis:
+    """With what acme has used and holds, for as long as a busy machine takes to look."""
+    monkeypatch.setattr(redis_ledger, "HOLD_LIFE_MS", 3_600_000)
     acme = compiled(SETUP.objects()).tenants[TenantName("acme")]
     async with Redis.from_url(ledger_redis.url) as redis:
         counting = RedisLedger(redis, 10.0)
