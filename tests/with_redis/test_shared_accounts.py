@@ -104,6 +104,11 @@ async def test_who_joins_brings_nothing_along_and_who_leaves_leaves_what_was_use
     assert await ledger.hold(ACME, "d", [20, 20]) is None
     await ledger.settle(alone, "d", [20])
     assert await ledger.read(ACME) == [(75, 0), (20, 0)]
+    assert await ledger.hold(ACME, "e", [5, 20]) is None
+    assert await ledger.extend(alone, "e", [5]) is None
+    assert await ledger.read(ACME) == [(75, 5), (20, 20)], "it stands where it was made until it is over"
+    await ledger.release(alone, "e")
+    assert await ledger.read(ACME) == [(75, 0), (20, 0)]
 
 
 class Clock:
