@@ -118,9 +118,7 @@ class Judge:
         threshold: float | None = None,
         checks: Collection[CriticalCheck] = ALL_CHECKS,
     ) -> Verdict:
-        """Symmetric in the two prompts but for the order in which the explanation names them, and for what little the
-        features are not (`pair_features`).
-        """
+        """Symmetric in the two prompts but for the order in which the explanation names them."""
         if (found := ruling(ours, theirs, checks)) is not None:
             return found
         probability = self.probability(ours, theirs)

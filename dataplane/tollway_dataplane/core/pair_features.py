@@ -1,9 +1,9 @@
 """What the judge looks at in two prompts: how their words align, what is left over on either side, and on which
-facts they differ. Pure, and symmetric but for what is counted from the first prompt where a word or number comes again
-in one of them: `inversions`, `opposites`, `numbers_differ`, `numbers_of_nouns`.
+facts they differ. Pure and symmetric: swapping the two changes nothing.
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -156,7 +156,7 @@ def _left_over(ours: Reading, theirs: Reading, alignment: Alignment) -> list[flo
         *sizes, sum(sizes) / max(1, len(ours.content) + len(theirs.content)), *shares,
         best.count(Relation.SYNONYM), best.count(Relation.BROADER), best.count(Relation.SIBLING),
         # The worst pairings count only where nothing better explains the word.
-        sum(Relation.OPPOSITE in row for row in rows),
+        max(sum(Relation.OPPOSITE in row for row in side) for side in (rows, columns)),
         *unexplained, *things,
         sum(lemma in ours.names or lemma in theirs.names for lemma in lemmas),
         sum(not english().is_ordinary(lemma) for lemma in lemmas),
@@ -213,16 +213,23 @@ def _shape(ours: Reading, theirs: Reading, alignment: Alignment) -> list[float]:
     shared = len(ours.trigrams & theirs.trigrams)
     lengths = sorted((len(ours.low), len(theirs.low)))
     counts = sorted((len(ours.content), len(theirs.content)))
-    places = [row.index(Relation.SAME) for row in alignment.relations if Relation.SAME in row]
-    pairs = len(places) * (len(places) - 1) / 2
-    turned = sum(sum(map(a.__gt__, places[i + 1 :])) for i, a in enumerate(places))
+    columns = list(zip(*alignment.relations, strict=True))
     our_frame, their_frame = _frame(ours), _frame(theirs)
     return [
         2 * shared / max(1, len(ours.trigrams) + len(theirs.trigrams)),
         float(lengths[0]), lengths[0] / max(1, lengths[1]), float(counts[0]), float(counts[1] - counts[0]),
-        turned / pairs if pairs else 0.0,
+        # What only a word said twice turns round is in order.
+        min(_inversions(alignment.relations), _inversions(columns)),
         len(our_frame & their_frame) / max(1, len(our_frame | their_frame)),
     ]  # fmt: skip
+
+
+def _inversions(rows: Sequence[Sequence[Relation]]) -> float:
+    """Of the pairs of words that both prompts have, the share that stands the other way round in the other."""
+    places = [row.index(Relation.SAME) for row in rows if Relation.SAME in row]
+    pairs = len(places) * (len(places) - 1) / 2
+    turned = sum(sum(map(a.__gt__, places[i + 1 :])) for i, a in enumerate(places))
+    return turned / pairs if pairs else 0.0
 
 
 @once
@@ -234,7 +241,9 @@ def _frame(reading: Reading) -> frozenset[str]:
 def _facts(ours: Reading, theirs: Reading) -> list[float]:
     our_numbers, their_numbers = ours.quantities, theirs.quantities
     numbers_differ = len(our_numbers) != len(their_numbers) or not all(
-        any(one.agrees(other) for other in their_numbers) for one in our_numbers
+        any(one.agrees(other) for other in others)
+        for numbers, others in ((our_numbers, their_numbers), (their_numbers, our_numbers))
+        for one in numbers
     )
     net, axis, one_sided = polarity_conflict(ours, theirs)
     return [
@@ -254,9 +263,24 @@ def _facts(ours: Reading, theirs: Reading) -> list[float]:
 
 def _numbers_of_nouns(ours: Reading, theirs: Reading) -> int:
     """How many words stand in one prompt as one thing and in the other as several."""
-    forms = {ours.lemmas[i]: ours.low[i] for i in ours.content}
-    pairs = [(forms[theirs.lemmas[j]], theirs.low[j]) for j in theirs.content if theirs.lemmas[j] in forms]
-    return sum(one != other and (one + "s" == other or other + "s" == one) for one, other in pairs)
+    mine, yours = _forms(ours), _forms(theirs)
+    return sum(
+        forms.isdisjoint(yours[lemma])
+        and not yours[lemma].isdisjoint(
+            {each + "s" for each in forms} | {each.removesuffix("s") for each in forms}
+        )
+        for lemma, forms in mine.items()
+        if lemma in yours
+    )
+
+
+@once
+def _forms(reading: Reading) -> dict[str, set[str]]:
+    """How each lemma is written."""
+    found: dict[str, set[str]] = {}
+    for i in reading.content:
+        found.setdefault(reading.lemmas[i], set()).add(reading.low[i])
+    return found
 
 
 @once_of_two

@@ -28,8 +28,8 @@ class Demands(Protocol):
 
 
 def verify(ours: View, theirs: View, demands: Demands, judge: Judge) -> Verdict:
-    """Whether the remembered prompt's answer may serve, or what speaks against it. Symmetric in the two prompts as
-    the judge is.
+    """Whether the remembered prompt's answer may serve, or what speaks against it. Symmetric in the two prompts but for
+    the order in which the explanation names them.
     """
     exacting = _is_exacting(ours) or _is_exacting(theirs)
     threshold = demands.strict_threshold if exacting else demands.threshold

@@ -6,9 +6,6 @@ from tests.views import ViewOf
 from tollway_dataplane.core.judge import View
 from tollway_dataplane.core.pair_features import NAMES, features
 
-# Counted from the first prompt.
-ONE_WAY = {"inversions", "opposites", "numbers_differ", "numbers_of_nouns"}
-
 
 def named(ours: View, theirs: View) -> dict[str, float]:
     found = features(
@@ -26,27 +23,12 @@ def named(ours: View, theirs: View) -> dict[str, float]:
         ("Is a slow train cheaper than a bus?", "Is a fast bus dearer than slower buses?"),
         ("How?", "What is the best way to grow tomatoes indoors?"),
         ("Do I lock it?", "Is it me?"),
-    ],
-)
-def test_swapping_two_prompts_changes_no_feature(view: ViewOf, one: str, other: str) -> None:
-    forth, back = named(view(one), view(other)), named(view(other), view(one))
-    assert forth == pytest.approx(back, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
         ("Does the table have a schema, the schema of columns?", "The schema has columns and a table"),
         ("Is a bus as good as two buses?", "How good is a bus?"),
         ("The hot, the warm and the cold tap", "A cold drink"),
         ("Compare 3, 3 and 5", "Compare 3, 5 and 5"),
     ],
 )
-def test_a_word_that_comes_again_changes_only_what_is_counted_from_the_first_prompt(
-    view: ViewOf, one: str, other: str
-) -> None:
+def test_swapping_two_prompts_changes_no_feature(view: ViewOf, one: str, other: str) -> None:
     forth, back = named(view(one), view(other)), named(view(other), view(one))
-    for each in (forth, back):
-        for name in ONE_WAY:
-            del each[name]
     assert forth == pytest.approx(back, abs=1e-6)
