@@ -9,6 +9,7 @@ from typing import Final
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.everyday_words import FUNCTION, POLARITY
+from tollway_dataplane.core.initials import initials_without_like, words_of_initials
 from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.likeness import alike, has_like, is_misspelling, related
 from tollway_dataplane.core.once import once
@@ -80,6 +81,13 @@ def _calendar(ours: Reading, theirs: Reading) -> Conflict | None:
 
 def _codes(ours: Reading, theirs: Reading) -> Conflict | None:
     return _sets(ours.codes, theirs.codes, CacheReason.KEYWORDS_DIFFER, "codes differ")
+
+
+def _initials(ours: Reading, theirs: Reading) -> Conflict | None:
+    mine, yours = initials_without_like(ours, theirs), initials_without_like(theirs, ours)
+    if not mine and not yours:
+        return None
+    return Conflict(CacheReason.KEYWORDS_DIFFER, _differ("initials differ", mine, yours))
 
 
 def _names(ours: Reading, theirs: Reading) -> Conflict | None:
@@ -276,6 +284,7 @@ _CHECKS: Final[tuple[tuple[CriticalCheck, Callable[[Reading, Reading], Conflict 
     (CriticalCheck.NEGATION, _scope),
     (CriticalCheck.NEGATION, _manner),
     (CriticalCheck.NUMBERS, _measures),
+    (CriticalCheck.KEYWORDS, _initials),
     (CriticalCheck.KEYWORDS, _names),
 )
 
@@ -286,11 +295,11 @@ def _only(ours: Reading, theirs: Reading) -> list[str]:
 
 
 def names_without_like(ours: Reading, theirs: Reading) -> list[str]:
-    """Of one text those that the other has in no form."""
+    """Of one text those that the other has in no form. Initials are compared by themselves."""
     relations = related(ours, theirs)
     return [
         name
-        for name in sorted(ours.names)
+        for name in sorted(ours.names - words_of_initials(ours))
         if not has_like(relations[name], name, theirs, Relation.BROADER)
         and not _is_abbreviation(name, theirs)
         and not is_unit(name)

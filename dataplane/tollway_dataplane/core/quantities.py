@@ -33,7 +33,10 @@ _ORDINALS: Final = {
     )
 }
 _FACTORS: Final = {"half": 0.5, "double": 2.0, "twice": 2.0, "triple": 3.0}
-_STARTS: Final = frozenset([*_ONES, *_TENS, *_ORDINALS, *_FACTORS])  # of a number in words
+# Numbers of which only the magnitude is said: "thousands", "a few thousand", "a couple of hundred".
+_MANY: Final = {f"{word}s": value for word, value in _SCALES.items()}
+_SOME: Final = frozenset("few several some many couple".split())
+_STARTS: Final = frozenset([*_ONES, *_TENS, *_SCALES, *_MANY, *_ORDINALS, *_FACTORS])  # of a number in words
 _SUFFIXES: Final = {"k": 1e3, "m": 1e6, "bn": 1e9}
 _SIGNS: Final = {"$": "usd", "€": "eur", "£": "gbp", "¥": "jpy", "₹": "inr", "%": "percent", "°": "degree"}
 _UNITS: Final = {
@@ -107,9 +110,12 @@ class Quantity:
     value: float
     unit: str  # "" where none is said
     text: str  # as it was written
+    is_vague: bool = False  # some of that magnitude, not so many
 
     def agrees(self, other: "Quantity") -> bool:
         """A unit that one of the two leaves out is no difference."""
+        if self.is_vague != other.is_vague:
+            return False
         if not self.unit or not other.unit or self.unit == other.unit:
             return self.value == other.value
         ours, theirs = _BASES.get(self.unit), _BASES.get(other.unit)
@@ -130,19 +136,30 @@ def quantities(words: tuple[str, ...]) -> tuple[Quantity, ...]:
         if value is None:
             at += 1
             continue
-        text = " ".join(words[at : at + taken])
+        if words[at] in _FACTORS and words[at + taken : at + taken + 1] in {("a",), ("an",)}:
+            taken += 1  # "half a million"
+        while not unit and at + taken < len(words) and words[at + taken] in _SCALES:
+            value *= _SCALES[words[at + taken]]
+            taken += 1
         before = words[at - 1] if at else ""
         after = words[at + taken] if at + taken < len(words) else ""
-        if after in _SCALES and not unit:
-            value, text = value * _SCALES[after], f"{text} {after}"
-            taken += 1
-            after = words[at + taken] if at + taken < len(words) else ""
         unit = unit or _SIGNS.get(before, "") or _SIGNS.get(after, "") or _UNITS.get(after, "")
+        is_vague, start = _vaguely(words, at)
+        text = " ".join(words[start : at + taken])
         # "one" is as often a pronoun.
         if text != "one" or unit:
-            found.append(Quantity(value, unit, text))
+            found.append(Quantity(value, unit, text, is_vague))
         at += taken
     return tuple(found)
+
+
+def _vaguely(words: tuple[str, ...], at: int) -> tuple[bool, int]:
+    """Whether only the magnitude of the number that begins there is said, and where what says so begins."""
+    if words[at] in _SCALES:
+        before = at - 2 if words[at - 1 : at] == ("of",) else at - 1
+        if before >= 0 and words[before] in _SOME:
+            return True, before
+    return words[at] in _MANY, at
 
 
 def calendar(words: tuple[str, ...]) -> frozenset[str]:
@@ -203,9 +220,11 @@ def _numeral(word: str) -> tuple[float | None, int, str] | None:
 
 def _written(words: tuple[str, ...], at: int) -> tuple[float | None, int, str]:
     """A number in words, such as "two hundred and fifty"."""
-    total, part, taken = 0.0, 0.0, 0
+    total, part, taken = 0.0, 1.0 if words[at] in _SCALES else 0.0, 0
     if words[at] in _FACTORS:
         return _FACTORS[words[at]], 1, ""
+    if words[at] in _MANY:
+        return float(_MANY[words[at]]), 1, ""
     if words[at] in _ORDINALS:
         return float(_ORDINALS[words[at]]), 1, ""
     for word in words[at:]:
@@ -218,8 +237,6 @@ def _written(words: tuple[str, ...], at: int) -> tuple[float | None, int, str]:
                 break
             part += _TENS[word]
         elif word in _SCALES and (part or word != "dozen"):
-            if not taken:
-                break
             total, part = (total, part * 100) if word == "hundred" else (total + part * _SCALES[word], 0.0)
         elif word != "and" or not taken or not part or part % 100:
             break

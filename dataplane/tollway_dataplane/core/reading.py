@@ -62,6 +62,8 @@ _LINKS: Final = {
 }
 # Only what is done turns a sentence over; "missing" in "keep the missing rows" does not.
 TURNING: Final = frozenset("existence permission operation exchange sight".split())
+# Of a name; what stands after its stop is no beginning of a sentence.
+_INITIALS: Final = re.compile(r"[A-HJ-Z]|[A-Z](?:\.[A-Z])+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,8 @@ class Reading:
         if i == 0:
             return True
         between = self.text[self.spans[i - 1][1] : self.spans[i][0]]
+        if between == ". " and _INITIALS.fullmatch(self.shown[i - 1]):
+            return False
         return between != " " and any(mark in between for mark in ".!?:\n")
 
 

@@ -55,6 +55,11 @@ TRAPS = [
     ("Count from 3 to 5", "Count from 5 to 3", R.NUMBERS_DIFFER),
     ("What happened on 2024-01-02?", "What happened on 2024-02-01?", R.NUMBERS_DIFFER),
     ("Is prednisone safe for dogs?", "Is prednisolone safe for dogs?", R.KEYWORDS_DIFFER),
+    ("How do I earn a few thousand dollars?", "How do I earn a few hundred dollars?", R.NUMBERS_DIFFER),
+    ("Is a hundred pounds enough?", "Is a thousand pounds enough?", R.NUMBERS_DIFFER),
+    ("Who was George H. W. Bush?", "Who was George W. Bush?", R.KEYWORDS_DIFFER),
+    ("Who was George H.W. Bush?", "who was george w bush", R.KEYWORDS_DIFFER),
+    ("When was J.K. Rowling born?", "When was J. R. Rowling born?", R.KEYWORDS_DIFFER),
     ('What does "it" stand for?', "What does it stand for?", R.KEYWORDS_DIFFER),
     ("Can ibuprofen be taken with milk?", "Can omeprazole be taken with milk?", R.KEYWORDS_DIFFER),
 ]
@@ -82,6 +87,12 @@ SAME = [
     ("What is the tallest tower in Brussels?", "Which tower in Brussels is the tallest?"),
     ("Is there parking at the harbour?", "Is there parkng at the harbour?"),
     ("Deny the leave request", "Reject the leave request"),
+    ("Buy a dozen eggs", "Buy 12 eggs"),
+    ("Who was George H.W. Bush?", "Who was George H. W. Bush?"),
+    ("Who was George HW Bush?", "Who was George H. W. Bush?"),
+    ("When was JRR Tolkien born?", "When was J. R. R. Tolkien born?"),
+    ("when was john f kennedy born", "When was John F. Kennedy born?"),
+    ("Is vitamin C. Good question, enough?", "Good question, is vitamin C enough?"),
 ]
 
 

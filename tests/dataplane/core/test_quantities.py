@@ -26,10 +26,32 @@ def only(text: str) -> tuple[float, str]:
         ("the 3rd", 3, ""),
         ("500mg", 500, "milligram"),
         ("two dozen", 24, ""),
+        ("a thousand pounds", 1_000, "gbp"),
+        ("a hundred and fifty euros", 150, "eur"),
+        ("3 hundred thousand", 300_000, ""),
+        ("half a million dollars", 500_000, "usd"),
+        ("a dozen", 12, ""),
     ],
 )
 def test_a_number_is_read_with_its_unit(text: str, value: float, unit: str) -> None:
     assert only(text) == (value, unit)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "agree"),
+    [
+        ("a few thousand dollars", "several thousand dollars", True),
+        ("some hundred metres", "hundreds of metres", True),
+        ("a couple of hundred", "a few hundred", True),
+        ("a few thousand dollars", "a few hundred dollars", False),
+        ("hundreds of people", "thousands of people", False),
+        ("a few thousand dollars", "a thousand dollars", False),
+        ("several hundred", "300", False),
+    ],
+)
+def test_of_a_vague_number_the_magnitude_counts(one: str, other: str, agree: bool) -> None:
+    (ours,), (theirs,) = quantities(tuple(one.split())), quantities(tuple(other.split()))
+    assert ours.agrees(theirs) is theirs.agrees(ours) is agree
 
 
 def test_one_is_a_pronoun_unless_it_counts_something() -> None:
