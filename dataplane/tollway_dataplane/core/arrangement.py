@@ -33,6 +33,8 @@ _POLITE: Final = re.compile(
     r"\b(?:(?:can|could|will|would) you(?: please)?|please|i(?:'d| would)? (?:like|want|need) (?:you )?to"
     r"|(?:tell|give|show|help|let) me|do you know)\b"
 )
+# It finds nothing without one of these.
+_SIGNS_OF_POLITENESS: Final = frozenset("you please like want need me".split())
 _HAVE_TO: Final = re.compile(r"\b(?:have|has|need|needs) to\b")
 _WORDS: Final = re.compile(r"[a-z]+")
 _PERSON: Final = {
@@ -130,17 +132,22 @@ def _persons(reading: Reading) -> list[str]:
 def modes(reading: Reading) -> set[str]:
     """Whether something may be done, or must."""
     found = {_MODES[word] for word in _words_without_politeness(reading) if word in _MODES}
-    return found | ({"must"} if _HAVE_TO.search(_without_politeness(reading)) else set())
+    if "to" in reading.plain_set and _HAVE_TO.search(_without_politeness(reading)):
+        found.add("must")
+    return found
 
 
 @once
 def _without_politeness(reading: Reading) -> str:
+    if _SIGNS_OF_POLITENESS.isdisjoint(reading.plain_set):
+        return reading.plain
     return _POLITE.sub(" ", reading.plain)
 
 
 @once
 def _words_without_politeness(reading: Reading) -> list[str]:
-    return _WORDS.findall(_without_politeness(reading))
+    text = _without_politeness(reading)
+    return reading.plain_words if text == reading.plain else _WORDS.findall(text)
 
 
 def _without_like(of: Reading, against: Reading) -> list[str]:

@@ -26,7 +26,14 @@ _MAY_BE_CODE: Final = re.compile(r"[`{};=<(:*]")
 
 def may_judge(reading: Reading, words: WordVectors) -> bool:
     # Past its end the encoder has seen nothing.
-    return _is_short_prose(reading) and len(words) == len(reading.content) and bool(words.any(axis=1).all())
+    return _is_short_prose(reading) and len(words) == len(reading.content) and _has_all(words)
+
+
+def _has_all(words: WordVectors) -> bool:
+    """Whether no vector is zero. By bytes, which takes a fraction of the time that an array of this size does."""
+    size = words.shape[1]
+    nothing, written = bytes(size), words.tobytes()
+    return not any(written[at : at + size] == nothing for at in range(0, len(written), size))
 
 
 @once

@@ -14,7 +14,7 @@ from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.likeness import alike, has_like, is_misspelling, related
 from tollway_dataplane.core.once import once
 from tollway_dataplane.core.pair_features import parity_differs, polarity_conflict
-from tollway_dataplane.core.quantities import Quantity, is_unit, unit
+from tollway_dataplane.core.quantities import Quantity, is_unit, units
 from tollway_dataplane.core.reading import TURNING, Reading, read
 
 
@@ -236,7 +236,7 @@ def _measures(ours: Reading, theirs: Reading) -> Conflict | None:
 @once
 def _units_of(reading: Reading) -> frozenset[str]:
     counted = frozenset(quantity.unit for quantity in reading.quantities)
-    return frozenset(filter(None, (unit(reading.low[i]) for i in reading.content))) | counted - {""}
+    return units([reading.low[i] for i in reading.content]) | counted - {""}
 
 
 def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:

@@ -23,9 +23,17 @@ _TENSES: Final = {
     "future": re.compile(r"\b(?:will|won't|'ll)\b"),
 }
 _HABIT: Final = re.compile(r"\b(?:does|doesn't)\b")
+# Of words that are found by a pattern, what stands between their apostrophes: without one of these it finds nothing.
+_SIGNS_OF_TENSES: Final = {
+    "past": frozenset("was were did had wasn weren didn hadn".split()),
+    "present": frozenset("is are am does isn aren doesn currently nowadays".split()),
+    "future": frozenset("will won ll".split()),
+}
 _POLITE: Final = re.compile(
     r"\b(?:will|would|could|can) you\b|^\W*(?:what|how) (?:is|are) (?:the|some|ways)\b"
 )
+# It finds nothing without one of these.
+_SIGNS_OF_POLITENESS: Final = frozenset({"you", "what", "how"})
 _DIGIT: Final = re.compile(r"\d")
 # Of a number: at least or at most so much.
 _BOUNDS: Final = {
@@ -92,10 +100,14 @@ def _lead(reading: Reading) -> set[str]:
 
 @once
 def _tenses(reading: Reading) -> set[str]:
-    text = _POLITE.sub(" ", reading.plain)
-    found = {tense for tense, words in _TENSES.items() if words.search(text)}
+    signs = reading.plain_set
+    tenses = [tense for tense, words in _SIGNS_OF_TENSES.items() if not words.isdisjoint(signs)]
+    if not tenses:
+        return set()
+    text = reading.plain if signs.isdisjoint(_SIGNS_OF_POLITENESS) else _POLITE.sub(" ", reading.plain)
+    found = {tense for tense in tenses if _TENSES[tense].search(text)}
     # What takes a day will take a day.
-    return found | {"future"} if _HABIT.search(text) else found
+    return found | {"future"} if "present" in found and _HABIT.search(text) else found
 
 
 @once
@@ -106,17 +118,16 @@ def _times(reading: Reading) -> set[str]:
 @once
 def _exchange(reading: Reading) -> set[str]:
     """Give or get, where that is no request."""
-    if "give" not in reading.plain and "get" not in reading.plain:
+    if reading.plain_set.isdisjoint({"give", "get"}):
         return set()
     return set(_EXCHANGE.findall(_ASKED.sub(" ", reading.plain)))
 
 
 @once
 def _quantifiers(reading: Reading) -> set[str]:
-    plain = reading.plain
-    if "few" in plain or "little" in plain or "ither" in plain or "both" in plain:
-        return set(_QUANTIFIERS.findall(plain))
-    return set()
+    if reading.plain_set.isdisjoint({"few", "little", "either", "neither", "both"}):
+        return set()
+    return set(_QUANTIFIERS.findall(reading.plain))
 
 
 @once

@@ -10,8 +10,8 @@ from tollway_dataplane.core.once import once
 from tollway_dataplane.core.reading import Reading
 
 _LETTERS: Final = re.compile(r"[^\W\d_](?:\.[^\W\d_])*")
-# Few prompts have a capital that stands alone.
-_MAY_HAVE: Final = re.compile(r"\b[A-Z]\b")
+# Few prompts have a word that ends with a capital.
+_MAY_HAVE: Final = re.compile(r"[A-Z](?!\w)")
 
 
 def initials_without_like(ours: Reading, theirs: Reading) -> list[str]:

@@ -7,9 +7,9 @@ how their words align, which gives a probability. Pure; weights and how they cam
 import base64
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.resources import files
 from typing import Final, Self
 
@@ -51,8 +51,19 @@ class View:
     reading: Reading
     words: WordVectors
     vector: Vector  # the encoder's, of length 1
-    adapted: Vector  # the same, turned so that what matters for reuse weighs more
+    adapter: Vector  # the judge's
     turns: tuple[Turn, ...] = ()  # before the prompt; the judge itself looks at the prompt alone
+
+    @cached_property
+    def adapted(self) -> Vector:
+        """The encoder's vector, turned so that what matters for reuse weighs more. Of what a fact refuses it is not
+        asked for.
+        """
+        turned = self.adapter @ self.vector
+        # What `np.linalg.norm` gives, without what that does around it.
+        length = float(np.sqrt(turned.dot(turned)))
+        found: Vector = turned / max(1e-9, length)
+        return found
 
     @cached_property
     def may_be_judged(self) -> bool:
@@ -62,8 +73,13 @@ class View:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     reason: CacheReason  # SEMANTIC: serve
-    explanation: str  # one line for a user, such as "numbers differ: 3 ≠ 5"
+    said: str | Callable[[], str]  # the explanation, or what finds it
     probability: float  # that the answer may be reused; 0 where a fact speaks against it
+
+    @property
+    def explanation(self) -> str:
+        """One line for a user, such as "numbers differ: 3 ≠ 5"."""
+        return self.said if isinstance(self.said, str) else self.said()
 
     @property
     def serves(self) -> bool:
@@ -98,10 +114,7 @@ class Judge:
     def view(
         self, reading: Reading, vector: Vector, words: WordVectors, turns: tuple[Turn, ...] = ()
     ) -> View:
-        adapted = self.adapter @ vector
-        # What `np.linalg.norm` gives, without what that does around it.
-        length = float(np.sqrt(adapted.dot(adapted)))
-        return View(reading, words, vector, adapted / max(1e-9, length), turns)
+        return View(reading, words, vector, self.adapter, turns)
 
     def probability(self, ours: View, theirs: View) -> float:
         """What the learned part alone makes of the pair."""
@@ -124,7 +137,9 @@ class Judge:
         probability = self.probability(ours, theirs)
         if probability >= (self.threshold if threshold is None else threshold):
             return Verdict(CacheReason.SEMANTIC, f"probability {probability:.3f}", probability)
-        return Verdict(CacheReason.BELOW_THRESHOLD, _doubt(ours.reading, theirs.reading), probability)
+        # A look-up does not ask for it.
+        doubt = partial(_doubt, ours.reading, theirs.reading)
+        return Verdict(CacheReason.BELOW_THRESHOLD, doubt, probability)
 
 
 def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHECKS) -> Verdict | None:

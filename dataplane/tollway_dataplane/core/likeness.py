@@ -12,6 +12,9 @@ from tollway_dataplane.core.reading import Reading
 
 # Of both prompts together: with more words apart than this, they say things in words of their own.
 _FEW: Final = 2
+# A member of an enumeration that is asked of it each time takes as long as what is done with it.
+_SYNONYM: Final = Relation.SYNONYM
+_UNRELATED: Final = Relation.UNRELATED
 Relations = Mapping[str, Mapping[str, Relation]]
 
 
@@ -44,16 +47,15 @@ def _relatives(lemmas: tuple[str, ...]) -> Relatives:
 def without_like(of: Reading, against: Reading) -> list[int]:
     """Places of the content words that the other prompt has in no form and by no other name."""
     relations = related(of, against)
-    return [
-        i for i in of.content if not has_like(relations[of.lemmas[i]], of.low[i], against, Relation.SYNONYM)
-    ]
+    left = [i for i in of.content if max(relations[of.lemmas[i]].values(), default=_UNRELATED) < _SYNONYM]
+    return [i for i in left if of.low[i] not in against.low and not slips(of.low[i], against)]
 
 
 def has_like(relations: Mapping[str, Relation], written: str, against: Reading, least: Relation) -> bool:
     """Whether a word, with these relations to the other prompt's, has one there that is related as closely, or that a
     slip of the keyboard makes of it.
     """
-    if max(relations.values(), default=Relation.UNRELATED) >= least:
+    if max(relations.values(), default=_UNRELATED) >= least:
         return True
     return written in against.low or bool(slips(written, against))
 
@@ -65,6 +67,14 @@ def slips(written: str, among: Reading) -> list[str]:
     lexicon = english()
     others = _unknown(among) if lexicon.knows(lexicon.lemma(written)) else among.low
     return [low for low in others if low[0] == written[0] and is_misspelling(written, low)]
+
+
+def all_slips(of: Reading, against: Reading) -> dict[int, list[str]]:
+    """Of the places of content words, what is there as a slip in the other prompt or of it; of most prompts nothing."""
+    if not _unknown(of) and not _unknown(against):
+        return {}
+    found = ((i, slips(of.low[i], against)) for i in of.content)
+    return {i: meant for i, meant in found if meant}
 
 
 @once

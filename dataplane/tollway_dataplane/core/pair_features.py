@@ -2,18 +2,18 @@
 facts they differ. Pure and symmetric: swapping the two changes nothing.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from tollway_dataplane.core.arrangement import exchanged, modes, persons_differ
 from tollway_dataplane.core.framing import asked_otherwise
 from tollway_dataplane.core.lexicon import Relation, english
-from tollway_dataplane.core.likeness import related, slips
+from tollway_dataplane.core.likeness import all_slips, related
 from tollway_dataplane.core.once import once, once_of_two
 from tollway_dataplane.core.reading import Reading, WordVectors
 
@@ -31,43 +31,70 @@ NAMES: Final = tuple(
     ).split()
 )
 
-# Of similarity, below which words are counted; compared as the numbers of 32 bits that similarities are.
-_LIMITS: Final = tuple(float(np.float32(limit)) for limit in (0.5, 0.65, 0.8))
-Matrix = npt.NDArray[np.float32]
+# Of similarity, below which words are counted.
+_LIMITS: Final = (0.5, 0.65, 0.8)
+_UNIT: Final = 1 / (127 * 127)  # the length of a word's vector is 127
+_NO_LENGTH: Final = 1e-6  # squared; what is shorter is nothing but rounding
+# Between each word of one prompt and each of the other. Prompts are short: lists are faster than arrays of that size.
+Table = list[list[float]]
+# A member of an enumeration that is asked of it each time takes as long as what is done with it.
+_BROADER: Final = Relation.BROADER
+_OPPOSITE: Final = Relation.OPPOSITE
+_SAME: Final = Relation.SAME
+_SIBLING: Final = Relation.SIBLING
+_SYNONYM: Final = Relation.SYNONYM
+_UNRELATED: Final = Relation.UNRELATED
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
     """How the content words of two prompts stand to each other."""
 
-    vectors: Matrix  # of the words, ours above theirs, in whole numbers
-    similarity: Matrix  # between them, (ours, theirs)
-    relations: list[list[Relation]]
-    left: tuple[
-        list[int], list[int]
-    ]  # rows and columns of words that the other prompt has not, nor as a form
+    products: Table  # of the vectors of all words, ours before theirs; whole numbers
+    similarity: Table  # (ours, theirs)
+    same: tuple[list[int], list[int]]  # of each word its first like in the other prompt, -1 where it has none
+    left: tuple[list[int], list[int]]  # those that the other prompt has not, nor as a form
+    relations: list[list[Relation]]  # between these, (ours, theirs)
 
 
 def align(ours: Reading, theirs: Reading, our_vectors: WordVectors, their_vectors: WordVectors) -> Alignment:
     vectors = np.concatenate([our_vectors, their_vectors]).astype(np.float32)
+    products: Table = (vectors @ vectors.T).tolist()
     count = len(our_vectors)
-    similarity = (vectors[:count] @ vectors[count:].T) * np.float32(1 / (127 * 127))
+    similarity = [[product * _UNIT for product in row[count:]] for row in products[:count]]
+    slipped = all_slips(ours, theirs)
+    same = _same(ours, theirs, slipped), _same(theirs, ours, all_slips(theirs, ours) if slipped else {})
+    left_ours, left_theirs = ([i for i, like in enumerate(side) if like < 0] for side in same)
     relations_of = related(ours, theirs)
-    others = [theirs.lemmas[i] for i in theirs.content]
-    relations: list[list[Relation]] = []
-    for i in ours.content:
-        found = relations_of[ours.lemmas[i]]
-        row = [found.get(other, Relation.UNRELATED) for other in others]
-        if meant := slips(ours.low[i], theirs):
-            row = [
-                Relation.SAME if theirs.low[j] in meant else relation
-                for j, relation in zip(theirs.content, row, strict=True)
-            ]
-        relations.append(row)
-    left_ours = [i for i, row in enumerate(relations) if Relation.SAME not in row]
-    columns = zip(*relations, strict=True) if relations else [()] * len(others)
-    left_theirs = [j for j, column in enumerate(columns) if Relation.SAME not in column]
-    return Alignment(vectors, similarity, relations, (left_ours, left_theirs))
+    others = [theirs.lemmas[theirs.content[j]] for j in left_theirs]
+    rows = [relations_of[ours.lemmas[ours.content[i]]] for i in left_ours]
+    relations = [[row.get(other, _UNRELATED) for other in others] for row in rows]
+    return Alignment(products, similarity, same, (left_ours, left_theirs), relations)
+
+
+def _same(of: Reading, against: Reading, slipped: dict[int, list[str]]) -> list[int]:
+    """Of each content word the first of the other prompt that is the same, a form of it or a slip."""
+    relations_of, places = related(of, against), _first_places(against)
+    found: list[int] = []
+    for i in of.content:
+        likes = [
+            places[lemma]
+            for lemma, relation in relations_of[of.lemmas[i]].items()
+            if relation is _SAME and lemma in places
+        ]
+        if i in slipped:
+            likes += (place for place, j in enumerate(against.content) if against.low[j] in slipped[i])
+        found.append(min(likes, default=-1))
+    return found
+
+
+@once
+def _first_places(reading: Reading) -> dict[str, int]:
+    """Where among the content words each lemma first stands."""
+    places: dict[str, int] = {}
+    for place, i in enumerate(reading.content):
+        places.setdefault(reading.lemmas[i], place)
+    return places
 
 
 def features(
@@ -87,63 +114,56 @@ def features(
 def _closeness(alignment: Alignment) -> list[float]:
     """How well each content word is matched by the best of the other prompt, a same word counting in full."""
     similarity = alignment.similarity
-    if not similarity.size:
+    if not similarity or not similarity[0]:
         return [0.0] * 5 + [9.0] * 3
     ordered: list[list[float]] = []
-    means: list[float] = []
-    for axis, left in zip((1, 0), alignment.left, strict=True):
-        side = _most(similarity, axis)
-        as_left = side[left]
-        np.maximum(side, 0.5 + 0.5 * side, out=side)
-        side[left] = as_left
-        side.sort()
-        means.append(float(_mean(side)))
-        ordered.append(side.tolist())
+    for best, left in zip(_best(similarity), alignment.left, strict=True):
+        side = [max(each, 0.5 + 0.5 * each) for each in best]
+        for i in left:
+            side[i] = best[i]
+        ordered.append(sorted(side))
     worst = sorted(side[0] for side in ordered)
     second = min(side[1] if len(side) > 1 else 1.0 for side in ordered)
     below = (float(sum(bisect_left(side, limit) for side in ordered)) for limit in _LIMITS)
-    return [*worst, second, *sorted(means), *below]
+    return [*worst, second, *sorted(map(_mean, ordered)), *below]
 
 
-# Reductions without what the methods of an array do around them, which takes longer than they do.
+def _best(table: Table) -> tuple[list[float], list[float]]:
+    """The most of each row and of each column."""
+    return list(map(max, table)), list(map(max, zip(*table, strict=True)))
 
 
-def _most(values: Matrix, axis: int) -> Matrix:
-    found: Matrix = np.maximum.reduce(values, axis=axis)
-    return found
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
-def _least(values: Matrix) -> float:
-    return float(np.minimum.reduce(values))
-
-
-def _mean(values: Matrix, axis: int | None = None) -> Matrix:
-    total: Matrix = np.add.reduce(values, axis=axis)
-    return total / np.float32(values.size if axis is None else values.shape[axis])
-
-
-def _centred(vectors: Matrix, count: int) -> Matrix:
+def _centred(products: Table, count: int) -> Table:
     """Similarity of words with what all words of the two prompts share taken away: the encoder lets every word of a
-    sentence take up much of the whole. `count` vectors are the first prompt's.
+    sentence take up much of the whole. `count` of the words are the first prompt's.
     """
-    others = len(vectors) - count
-    if not count or not others:
-        return np.zeros((max(1, count), max(1, others)), dtype=np.float32)
-    middle = (_mean(vectors[:count], 0) + _mean(vectors[count:], 0)) / np.float32(2)
-    words = vectors - middle
-    words /= np.maximum(np.sqrt(np.add.reduce(words * words, axis=1, keepdims=True)), 1e-6)
-    matrix: Matrix = words[:count] @ words[count:].T
-    return matrix
+    if not count or count == len(products):
+        return [[0.0]]
+    # What is shared is the mean of both prompts' means; of each word, and of that mean itself, the product with it.
+    along = [(_mean(row[:count]) + _mean(row[count:])) / 2 for row in products]
+    whole = (_mean(along[:count]) + _mean(along[count:])) / 2
+    squares = [row[i] - 2 * along[i] + whole for i, row in enumerate(products)]
+    scale = [1 / math.sqrt(each) if each > _NO_LENGTH else 0.0 for each in squares]
+    others = list(zip(along[count:], scale[count:], strict=True))
+    return [
+        [
+            (product - mine - yours + whole) * length * other
+            for product, (yours, other) in zip(row[count:], others, strict=True)
+        ]
+        for row, mine, length in zip(products[:count], along, scale, strict=False)
+    ]
 
 
 def _left_over(ours: Reading, theirs: Reading, alignment: Alignment) -> list[float]:
     """The words that only one prompt has: how many, how they relate, how rare they are."""
     left_ours, left_theirs = alignment.left
-    rows = [[alignment.relations[i][j] for j in left_theirs] for i in left_ours]
+    rows = alignment.relations
     columns = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in left_theirs]
-    our_best, their_best = (
-        [max(row, default=Relation.UNRELATED) for row in side] for side in (rows, columns)
-    )
+    our_best, their_best = ([max(row, default=_UNRELATED) for row in side] for side in (rows, columns))
     our_lemmas = [ours.lemmas[ours.content[i]] for i in left_ours]
     their_lemmas = [theirs.lemmas[theirs.content[j]] for j in left_theirs]
     sides = (
@@ -154,9 +174,9 @@ def _left_over(ours: Reading, theirs: Reading, alignment: Alignment) -> list[flo
     best, lemmas = our_best + their_best, our_lemmas + their_lemmas
     return [
         *sizes, sum(sizes) / max(1, len(ours.content) + len(theirs.content)), *shares,
-        best.count(Relation.SYNONYM), best.count(Relation.BROADER), best.count(Relation.SIBLING),
+        best.count(_SYNONYM), best.count(_BROADER), best.count(_SIBLING),
         # The worst pairings count only where nothing better explains the word.
-        max(sum(Relation.OPPOSITE in row for row in side) for side in (rows, columns)),
+        max(sum(_OPPOSITE in row for row in side) for side in (rows, columns)),
         *unexplained, *things,
         sum(lemma in ours.names or lemma in theirs.names for lemma in lemmas),
         sum(not english().is_ordinary(lemma) for lemma in lemmas),
@@ -169,7 +189,7 @@ def _side(left: list[str], best: list[Relation], count: int) -> tuple[float, ...
     of these are no verbs, and how rare the rarest is.
     """
     lexicon = english()
-    unexplained = [lemma for lemma, relation in zip(left, best, strict=True) if relation < Relation.BROADER]
+    unexplained = [lemma for lemma, relation in zip(left, best, strict=True) if relation < _BROADER]
     return (
         len(left),
         1 - len(left) / max(1, count),
@@ -182,51 +202,54 @@ def _side(left: list[str], best: list[Relation], count: int) -> tuple[float, ...
 def _vectors_left(alignment: Alignment) -> list[float]:
     """How near the words that are left over are to each other, or where only one prompt has such, to all."""
     ours, theirs = alignment.left
-    vectors, similarity = alignment.vectors, alignment.similarity
+    products, similarity = alignment.products, alignment.similarity
     count = len(similarity)
-    centred = _centred(vectors, count)
+    centred = _centred(products, count)
     pair_low, pair_high, mean, centred_pair, one_sided_worst = 1.0, 1.0, 1.0, 1.0, 1.0
     if ours and theirs:
         pair_low, pair_high = _least_and_most(similarity, ours, theirs)
         centred_pair, _ = _least_and_most(centred, ours, theirs)
-        a, b = np.add.reduce(vectors[:count].take(ours, 0)), np.add.reduce(vectors[count:].take(theirs, 0))
-        mean = float(a @ b / max(1e-9, float(np.sqrt(a.dot(a)) * np.sqrt(b.dot(b)))))
-    elif ours and similarity.shape[1]:
-        one_sided_worst = _least(_most(similarity.take(ours, 0), 1))
-    elif theirs and similarity.shape[0]:
-        one_sided_worst = _least(_most(similarity.take(theirs, 1), 0))
-    best = _most(centred, 1), _most(centred, 0)
+        beside = [count + j for j in theirs]
+        lengths = _total(products, ours, ours) * _total(products, beside, beside)
+        mean = _total(products, ours, beside) / max(1e-9, math.sqrt(lengths))
+    elif ours and similarity[0]:
+        one_sided_worst = min(max(similarity[i]) for i in ours)
+    elif theirs and similarity:
+        one_sided_worst = min(max(row[j] for row in similarity) for j in theirs)
+    best = _best(centred)
     return [
-        pair_low, pair_high, *sorted(map(_least, best)), min(float(_mean(side)) for side in best),
+        pair_low, pair_high, *sorted(map(min, best)), min(map(_mean, best)),
         centred_pair, mean, float(bool(ours) != bool(theirs)), one_sided_worst,
     ]  # fmt: skip
 
 
-def _least_and_most(values: Matrix, rows: list[int], columns: list[int]) -> tuple[float, float]:
+def _least_and_most(table: Table, rows: list[int], columns: list[int]) -> tuple[float, float]:
     """Of the best matches of some words in either direction."""
-    block = values.take(rows, 0).take(columns, 1).tolist()
-    best = list(map(max, block))
-    return min(*best, *map(max, zip(*block, strict=True))), max(best)
+    mine, yours = _best([[table[i][j] for j in columns] for i in rows])
+    return min(*mine, *yours), max(mine)
+
+
+def _total(products: Table, rows: list[int], columns: list[int]) -> float:
+    return sum(products[i][j] for i in rows for j in columns)
 
 
 def _shape(ours: Reading, theirs: Reading, alignment: Alignment) -> list[float]:
     shared = len(ours.trigrams & theirs.trigrams)
     lengths = sorted((len(ours.low), len(theirs.low)))
     counts = sorted((len(ours.content), len(theirs.content)))
-    columns = list(zip(*alignment.relations, strict=True))
     our_frame, their_frame = _frame(ours), _frame(theirs)
     return [
         2 * shared / max(1, len(ours.trigrams) + len(theirs.trigrams)),
         float(lengths[0]), lengths[0] / max(1, lengths[1]), float(counts[0]), float(counts[1] - counts[0]),
         # What only a word said twice turns round is in order.
-        min(_inversions(alignment.relations), _inversions(columns)),
+        min(map(_inversions, alignment.same)),
         len(our_frame & their_frame) / max(1, len(our_frame | their_frame)),
     ]  # fmt: skip
 
 
-def _inversions(rows: Sequence[Sequence[Relation]]) -> float:
+def _inversions(same: list[int]) -> float:
     """Of the pairs of words that both prompts have, the share that stands the other way round in the other."""
-    places = [row.index(Relation.SAME) for row in rows if Relation.SAME in row]
+    places = [place for place in same if place >= 0]
     pairs = len(places) * (len(places) - 1) / 2
     turned = sum(sum(map(a.__gt__, places[i + 1 :])) for i, a in enumerate(places))
     return turned / pairs if pairs else 0.0
@@ -289,6 +312,8 @@ def parity_differs(ours: Reading, theirs: Reading) -> bool:
     on
     the side of "not" each turn a sentence over, so that "do not remove" is "keep".
     """
+    if ours.turns == theirs.turns:
+        return False
     mine, yours = list(ours.turns), list(theirs.turns)
     for word in ours.turns:
         if word in yours:
@@ -304,6 +329,8 @@ def polarity_conflict(ours: Reading, theirs: Reading) -> tuple[float, float, flo
 
     What both say in the same words and with the same sign is left out.
     """
+    if ours.polarity == theirs.polarity:
+        return 0.0, 0.0, 0.0
     mine, yours = list(ours.polarity), list(theirs.polarity)
     for item in ours.polarity:
         if item in yours:

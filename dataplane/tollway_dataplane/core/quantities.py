@@ -3,8 +3,12 @@ thousand pounds" are one amount. Pure; called by `reading`.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
+
+_MOST_KEPT: Final = 10_000  # words of which is known whether a number begins with them
 
 _ONES: Final = {
     word: value
@@ -127,9 +131,11 @@ class Quantity:
 def quantities(words: tuple[str, ...]) -> tuple[Quantity, ...]:
     """In order. `words` are in lower case, signs among them."""
     found: list[Quantity] = []
+    if not any(map(_may_begin, words)):
+        return ()
     at = 0
     while at < len(words):
-        if not words[at][:1].isdigit() and words[at] not in _STARTS:
+        if not _may_begin(words[at]):
             at += 1
             continue
         value, taken, unit = _numeral(words[at]) or _written(words, at)
@@ -165,24 +171,30 @@ def _vaguely(words: tuple[str, ...], at: int) -> tuple[bool, int]:
 def calendar(words: tuple[str, ...]) -> frozenset[str]:
     """Weekdays, months and days counted from today. `words` are as they were written, since "may" is a verb mostly."""
     low = tuple(map(str.casefold, words))
-    found = {_CALENDAR[word] for word in low if word in _CALENDAR}
+    found = {_CALENDAR[word] for word in _CALENDAR.keys() & low}
     if "may" in low and any(word == "may" and _is_month(words, low, i) for i, word in enumerate(low)):
         found.add("may")
     return frozenset(found)
+
+
+def units(words: Iterable[str]) -> frozenset[str]:
+    """What the units among them are called, however they are written."""
+    return frozenset(_UNITS[word] for word in _UNITS.keys() & words)
 
 
 def is_unit(word: str) -> bool:
     return word in _UNITS
 
 
-def unit(word: str) -> str:
-    """What a unit is called, however it is written; "" for another word."""
-    return _UNITS.get(word, "")
-
-
 def is_quantity_word(word: str) -> bool:
     """Whether a word in lower case is part of how numbers and amounts are written."""
     return word[:1].isdigit() or word in _PARTS
+
+
+@lru_cache(_MOST_KEPT)
+def _may_begin(word: str) -> bool:
+    """Whether a number may begin with it."""
+    return word[:1].isdigit() or word in _STARTS
 
 
 def _is_month(words: tuple[str, ...], low: tuple[str, ...], at: int) -> bool:

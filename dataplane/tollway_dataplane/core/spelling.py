@@ -64,6 +64,9 @@ _PLAIN: Final = str.maketrans(
 )
 # What these find has one of those, which is asked in half of the time or less.
 _MAY_BE_SPOKEN_OF: Final = re.compile(r"""(?:^|[\s"'`(])[^\w\s]""")
+# Words, a blank between them, with or without a comma or an end of a sentence: nothing but what is stopped is found in
+# it, and most prompts are so.
+_PROSE: Final = re.compile(r"(?:(?:[A-Za-z]+(?:['-][A-Za-z]+)*|\d+(?= [a-z]+(?![A-Za-z])))[,.;:?!]?(?: |$))*")
 _STOP: Final = re.compile(r"[,.;:!]")
 _STOPPED: Final = re.compile(r"\b(?:no|not|don'?t|can'?t|cannot|never|stop)\s*[,.;:!]", re.IGNORECASE)
 
@@ -99,7 +102,13 @@ def _spelling(reading: Reading) -> tuple[list[str], list[str]]:
 
 
 def _signs_and_marks(text: str) -> tuple[list[str], list[str]]:
+    if _PROSE.fullmatch(text):
+        return [], _stopped(text.rstrip(".?! "))
     return _signs(text), _marks(text)
+
+
+def _stopped(text: str) -> list[str]:
+    return list(map(str.casefold, _STOPPED.findall(text))) if _STOP.search(text) else []
 
 
 def _marks(text: str) -> list[str]:
@@ -108,8 +117,7 @@ def _marks(text: str) -> list[str]:
     found: list[str] = []
     if _MAY_BE_SPOKEN_OF.search(text):
         found += _SPOKEN_OF.findall(text)
-    if _STOP.search(text):
-        found += map(str.casefold, _STOPPED.findall(text))
+    found += _stopped(text)
     if ":" in text:
         text = _CLOCK.sub("", text)
     if any(map(str.isnumeric, text)) and _CALCULATION.search(text):
@@ -154,6 +162,8 @@ def _links(reading: Reading) -> dict[str, set[str]]:
     """The linking words that stand before each content word."""
     links: dict[str, set[str]] = {}
     last = ""
+    if _LINKS.isdisjoint(reading.low):
+        return links
     for low, lemma in zip(reading.low, reading.lemmas, strict=True):
         if low in _LINKS:
             last = low

@@ -35,7 +35,7 @@ def verify(ours: View, theirs: View, demands: Demands, judge: Judge) -> Verdict:
     threshold = demands.strict_threshold if exacting else demands.threshold
     verdict = judge.verdict(ours, theirs, threshold, demands.checks)
     if verdict.reason is CacheReason.BELOW_THRESHOLD and verdict.probability >= demands.threshold:
-        return Verdict(CacheReason.BELOW_STRICT_THRESHOLD, verdict.explanation, verdict.probability)
+        return Verdict(CacheReason.BELOW_STRICT_THRESHOLD, verdict.said, verdict.probability)
     if verdict.serves and (ours.turns or theirs.turns):
         return _after_other_turns(ours, theirs) or verdict
     return verdict
