@@ -36,7 +36,7 @@ from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.comparing import CANDIDATES
-from tollway_dataplane.core.judge import View
+from tollway_dataplane.core.judge import View, shipped
 from tollway_dataplane.core.reading import read
 from tollway_dataplane.ports import FoundBy, Place, Remembered, Vector
 from tollway_operator.provision import provision
@@ -106,7 +106,7 @@ class Corpus:
         words = random.integers(-127, 127, (WORDS, self._dimensions), dtype=np.int8)
         prompt = f"how do I {self._texts[number % 3_000]} my {self._texts[number * 7 % 3_000]} in {number}"
         vector = self.vector(partition, number)
-        return View(replace(self._reading, text=prompt), words, vector, vector)
+        return View(replace(self._reading, text=prompt), words, vector, shipped().adapter)
 
     def answer(self, number: int) -> Remembered:
         random = np.random.default_rng([number, 2])

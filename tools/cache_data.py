@@ -21,6 +21,9 @@ from tollway_dataplane.core.reading import Reading, WordVectors, read, word_vect
 Row = dict[str, Any]
 Floats = npt.NDArray[np.float32]
 _BATCH: Final = 32
+_NO_ADAPTER: Final = np.zeros(
+    (0, 0), dtype=np.float32
+)  # what is decided without the learned part asks for none
 
 
 def rows(folder: Path, name: str) -> list[Row]:
@@ -88,8 +91,7 @@ class Encodings:
         key = (a, b) if a < b else (b, a)
         if key not in self._rulings:
             one, other = (
-                View(self.reading(text), self.words(text), self.vector(text), self.vector(text))
-                for text in (b, a)
+                View(self.reading(text), self.words(text), self.vector(text), _NO_ADAPTER) for text in (b, a)
             )
             self._rulings[key] = ruling(one, other)
         return self._rulings[key]

@@ -22,7 +22,7 @@ WORDS: Final = "words1"
 JUDGED: Final = "judged1"
 TURNS: Final = "turns1"  # the field with what was said in a chat before the prompt
 # The fingerprint of the judge's weights that ship with the data plane. `tools/train_judge.py` says the new one.
-JUDGE_WEIGHTS: Final = "a8c4ae0af863"
+JUDGE_WEIGHTS: Final = "4803d5310c1b"
 INDEX_PREFIX: Final = f"{_PREFIX}:index:"
 DROPPING_PREFIX: Final = f"{_PREFIX}:dropping:"
 # When what was purged (epochs.py); news of that and of evictions, a stream; the lease of who deletes what is void.

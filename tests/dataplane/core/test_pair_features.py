@@ -1,5 +1,7 @@
 """What the judge looks at in two prompts."""
 
+from itertools import combinations
+
 import pytest
 
 from tests.views import ViewOf
@@ -32,3 +34,23 @@ def named(ours: View, theirs: View) -> dict[str, float]:
 def test_swapping_two_prompts_changes_no_feature(view: ViewOf, one: str, other: str) -> None:
     forth, back = named(view(one), view(other)), named(view(other), view(one))
     assert forth == pytest.approx(back, abs=1e-6)
+
+
+PROMPTS = (
+    "Compare the red bus, the blue bus and two buses",
+    "Is the bus blue, or are both buses red?",
+    "Turn the hot tap off, not the cold one",
+    "Keep the cold tap on and the other taps closed",
+    "Send 20, 20 and 30 dollars to Ann and then to Bob",
+    "Has Bob sent Ann a few thousand dollars or 30?",
+    "Who was George H. W. Bush, and who was George W. Bush?",
+    "The the the",
+    "Which of my accounts has an accout number on 5 May?",
+    "Is every account numbr one of my numbers?",
+)
+
+
+def test_of_any_two_prompts_no_feature_hangs_on_which_comes_first(view: ViewOf) -> None:
+    views = [view(prompt) for prompt in PROMPTS]
+    for one, other in combinations(views, 2):
+        assert named(one, other) == pytest.approx(named(other, one), abs=1e-9), one.reading.text
