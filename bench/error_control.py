@@ -44,7 +44,8 @@ class Trial:
     bound: Bound
     sample_rate: float
     requests: int
-    judge_is_wrong: float
+    false_alarms: float  # share of right answers that the judge calls wrong
+    overlooked: float  # share of wrong ones that it calls right
     drift: float  # share of right answers that are wrong from the middle on
 
 
@@ -93,7 +94,8 @@ def run(found: Candidates, trial: Trial, rng: np.random.Generator) -> Outcome:
         # Where nothing is served, every near match is answered live anyway, and judged.
         rate = 1.0 if point is None else trial.sample_rate
         asked = (probability >= trial.bound.points[-1]) & (rng.random(_BLOCK) < rate)
-        says_right = right ^ (rng.random(_BLOCK) < trial.judge_is_wrong)
+        errs = np.where(right, trial.false_alarms, trial.overlooked)
+        says_right = right ^ (rng.random(_BLOCK) < errs)
         _count(slices[0], probability[asked], says_right[asked])
         point = standing(slices, trial.bound).threshold
         done += _BLOCK
@@ -164,14 +166,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--judge-is-wrong", type=float, default=0.05, help="share of the labels that are false"
     )
+    parser.add_argument("--false-alarms", type=float, help="the same of right answers alone")
+    parser.add_argument("--overlooked", type=float, help="the same of wrong answers alone")
+    parser.add_argument("--said", type=float, help="what errorRate says of it; otherwise --judge-is-wrong")
     parser.add_argument("--drift", type=float, default=0.04, help="share of right answers that turn wrong")
     parser.add_argument("--least", type=float, default=0.8, help="the loosest threshold allowed")
     asked = parser.parse_args(arguments)
-    bound = Bound(asked.max_error_rate, asked.judge_is_wrong, THRESHOLD, asked.least, bypasses=True)
-    trial = Trial(bound, asked.sample_rate, asked.requests, asked.judge_is_wrong, drift=0.0)
+    alarms, overlooked, said = (
+        asked.judge_is_wrong if each is None else each
+        for each in (asked.false_alarms, asked.overlooked, asked.said)
+    )
+    bound = Bound(asked.max_error_rate, said, THRESHOLD, asked.least, bypasses=True)
+    trial = Trial(bound, asked.sample_rate, asked.requests, alarms, overlooked, drift=0.0)
     print(
-        f"\nBound {asked.max_error_rate:.1%}; {asked.sample_rate:.0%} of hits judged, of which "
-        f"{asked.judge_is_wrong:.0%} wrongly; {asked.requests} requests a seed.\n"
+        f"\nBound {asked.max_error_rate:.1%}; {asked.sample_rate:.0%} of hits judged; of right answers {alarms:.1%} "
+        f"called wrong, of wrong ones {overlooked:.1%} right, {said:.1%} said of it; {asked.requests} requests a "
+        "seed.\n"
     )
     print(
         "| stream | drift | onBreach | seeds within | wrong of served, median | 95 % | second half, median "

@@ -32,6 +32,9 @@ _POSITIVE: Final = "maxErrorRate must be above 0%: no number of labels proves th
 _LABELS_TIGHTEN: Final = (
     "with judge type Labels, onBreach must be Tighten: users can only judge what is served to them"
 )
+_MODEL_BELONGS: Final = (
+    "model is needed with type Model, may be given with Cascade, and with no other; give it, or leave it out"
+)
 _WINDOW: Final = "window must be at least 1s"
 
 
@@ -77,7 +80,8 @@ class DeletionPolicy(StrEnum):
 class JudgeType(StrEnum):
     """Who says whether an answer that was served was right."""
 
-    EMBEDDING = "Embedding"  # the cache's own judge compares it with a live answer
+    CASCADE = "Cascade"  # the cache's own judge compares it with a live answer, and a model what that doubts
+    EMBEDDING = "Embedding"  # the cache's own judge alone
     MODEL = "Model"  # a model of the policy compares them
     LABELS = "Labels"  # only users do
 
@@ -196,21 +200,24 @@ class LabelJudge(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                "self.type == 'Model' ? has(self.model) : !has(self.model)",
+                "self.type == 'Cascade' || (self.type == 'Model') == has(self.model)",
                 "model",
-                "model is needed with type Model, and with no other; give it, or leave it out",
+                _MODEL_BELONGS,
             )
         )
     )
 
     type: JudgeType = Field(
-        default=JudgeType.EMBEDDING,
-        description="Who judges sampled hits. Embedding: the cache's own judge compares the remembered answer with a "
-        "live one. Model: a model of the policy does. Labels: nobody but users, who post labels.",
+        default=JudgeType.CASCADE,
+        description="Who judges sampled hits. Cascade: the cache's own judge compares the remembered answer with a "
+        "live one, and where it does not find them the same, a model of the policy does. Embedding: the cache's own "
+        "judge alone, which calls many right answers wrong. Model: a model alone. Labels: nobody but users, who post "
+        "labels.",
     )
     model: ModelNameText | None = Field(
         default=None,
-        description="What the policies that use this index call the model; needed with type Model. Absent: none.",
+        description="What the policies that use this index call the model; needed with type Model. Absent: with type "
+        "Cascade each policy's route.complexModel, else none.",
     )
     error_rate: NoisePercent = Field(
         default="0%",
@@ -221,8 +228,8 @@ class LabelJudge(Spec):
 
     @model_validator(mode="after")
     def _model_belongs_to_its_type(self) -> Self:
-        if (self.model is not None) != (self.type is JudgeType.MODEL):
-            raise ValueError("model is needed with type Model, and with no other; give it, or leave it out")
+        if self.type is not JudgeType.CASCADE and (self.model is not None) != (self.type is JudgeType.MODEL):
+            raise ValueError(_MODEL_BELONGS)
         return self
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import orjson
 
 from tollway_api.meta import ModelName
+from tollway_api.semantic_cache_index import JudgeType
 from tollway_api.snapshot import Accuracy, Index, Policy, Tenant
 from tollway_dataplane.comparing import MOST_CHARACTERS
 from tollway_dataplane.core.answer_judging import question, reply_means, serves_as_well
@@ -17,7 +18,7 @@ from tollway_dataplane.core.identity import normalise
 from tollway_dataplane.core.judge import Judge
 from tollway_dataplane.core.routing import choose, named_model
 from tollway_dataplane.dispatch import Answered, Dispatch, Job
-from tollway_dataplane.errors import EmbedderFault
+from tollway_dataplane.errors import EmbedderFault, Refusal
 from tollway_dataplane.lookup import Candidate
 from tollway_dataplane.observe import Observer
 from tollway_dataplane.ports import Encoder
@@ -99,9 +100,22 @@ class AnswerJudge:
         theirs, ours = (text_of(orjson.loads(each)) for each in (remembered, fresh))
         if normalise(theirs) == normalise(ours):
             return True
-        model = case.accuracy.judge_model
-        if model is None:
-            return await self._compared(normalise(theirs), normalise(ours))
+        judge = case.accuracy.judge
+        if judge is JudgeType.MODEL:
+            return await self._asked(case, theirs, ours)
+        right = await self._compared(normalise(theirs), normalise(ours))
+        if right or judge is not JudgeType.CASCADE:
+            return right
+        try:
+            second = await self._asked(case, theirs, ours)
+        except Refusal:
+            second = None
+        # Were nothing said while the model is away, wrong answers alone would be missing from the sample.
+        return right if second is None else second
+
+    async def _asked(self, case: Case, theirs: str, ours: str) -> bool | None:
+        """By a model of the policy. Raises Refusal."""
+        model = case.accuracy.judge_model or case.policy.route.complex
         messages = question(case.request, theirs, ours)
         asked = ChatRequest(f"{case.request.request_id}.judge", model, messages)
         reply = await self.asking.model(asked, model, case.tenant, case.policy)

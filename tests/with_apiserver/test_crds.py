@@ -279,7 +279,7 @@ RULES = [
         {"accuracy": {"maxErrorRate": "1%", "judge": {"type": "Model", "model": "a"}}},
         {"accuracy": {"maxErrorRate": "1%", "judge": {"type": "Model"}}},
         "spec.accuracy.judge.model: Invalid value: "
-        "model is needed with type Model, and with no other; give it, or leave it out",
+        "model is needed with type Model, may be given with Cascade, and with no other; give it, or leave it out",
         id="the judge's model",
     ),
     pytest.param(

@@ -36,11 +36,13 @@ class ScriptedJudge:
 
     def __init__(self) -> None:
         self.says = "yes"
+        self.verdict: str | None = None  # on two answers, where that is something else
         self.asked: list[dict[str, object]] = []
 
     async def complete(self, request: Request) -> Response:
         self.asked.append(json.loads(await request.body()))
-        message = {"role": "assistant", "content": self.says}
+        is_verdict = self.verdict is not None and "You compare two answers" in str(self.asked[-1])
+        message = {"role": "assistant", "content": self.verdict if is_verdict else self.says}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         usage = {"prompt_tokens": 100, "completion_tokens": 1, "total_tokens": 101}
         return JSONResponse({"object": "chat.completion", "choices": [choice], "usage": usage})
@@ -267,6 +269,35 @@ async def test_the_caches_own_judge_compares_answers_when_nobody_else_is_named(
     assert (await gateway.ask(PARAPHRASE)).source == "semantic"
     await judged_as(gateway, outcome)
     assert len(judge.asked) == 2
+
+
+SAME = "To reset your password, open Settings and choose Security."
+REWORDED = "Whoever has lost theirs gets another by the link on the page for signing in."
+
+
+@pytest.mark.parametrize(
+    ("live", "verdict", "outcome"),
+    [
+        (SAME, "no", "Right"),
+        (REWORDED, "yes", "Right"),
+        (REWORDED, "no", "Wrong"),
+        (REWORDED, "Perhaps", "Wrong"),
+    ],
+    ids=("the same", "doubted and right", "doubted and wrong", "doubted and nobody says"),
+)
+async def test_by_default_a_model_is_asked_where_the_caches_own_judge_doubts(
+    start: Start, judged: Callable[..., Setup], judge: ScriptedJudge, live: str, verdict: str, outcome: str
+) -> None:
+    """The one for hard questions; where it says nothing, the doubt stands."""
+    setup = judged(onBreach="Tighten", judge={})
+    route = {"simpleModel": "judge", "complexModel": "judge"}
+    gateway = await start(setup.but(policy={**setup.policy, "route": route}))
+    judge.verdict, judge.says = verdict, "You can reset your password under Settings > Security."
+    await primed(gateway)
+    judge.says = live
+    assert (await gateway.ask(PARAPHRASE)).source == "semantic"
+    await judged_as(gateway, outcome)
+    assert len(judge.asked) == (2 if live == SAME else 3)
 
 
 async def say(
