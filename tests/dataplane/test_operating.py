@@ -143,7 +143,5 @@ async def test_an_index_that_goes_takes_its_standing_along(
 
 def test_the_bound_is_compiled_from_what_users_write() -> None:
     accuracy = index(sampleRate="10%", minThreshold="0.8", judge={"errorRate": "5%"}).accuracy
-    assert accuracy == Accuracy(
-        Bound(0.02, 0.05, 0.95, 0.8, True), 0.1, JudgeType.CASCADE, None, 604_800_000
-    )
+    assert accuracy == Accuracy(Bound(0.02, 0.05, 0.95, 0.8, True), 0.1, JudgeType.CASCADE, None, 604_800_000)
     assert set(index().checks) == set(CriticalCheck)
