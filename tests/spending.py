@@ -124,7 +124,7 @@ class Account:
 
     limit: int
     ledger: int = 0
-    held: int = 0  # when all was over
+    held: int = 0  # for requests, when all was over
     billed: int = 0  # by the provider
     metrics: int = 0
     estimated: int = 0
@@ -287,17 +287,27 @@ class Town:
         await self._hear(pod)
         pod.process.process.send_signal(signal.SIGSTOP)
         try:
-            async with aclosing(connect(self.ledger_redis.url, OURS_S)) as redis:
-                for number, account in enumerate(self.accounts):
-                    holds = await redis.hgetall(wire.ledger_keys(self.tenant(number).name).holds)
-                    for hold, amounts in cast("dict[bytes, bytes]", holds).items():
-                        if hold.startswith(mine.encode()):
-                            account.killed += int(amounts.rpartition(b"=")[2])
+            holds = await self._holds()
+            for account, held in zip(self.accounts, holds, strict=True):
+                account.killed += sum(amount for hold, amount in held.items() if hold.startswith(mine))
         finally:
             pod.process.process.send_signal(signal.SIGKILL)
             pod.process.process.wait(30)
         self.faults["pods killed"] += 1
         pod.start()
+
+    async def _holds(self) -> list[dict[str, int]]:
+        """Of each tenant what is held for requests, in nano-USD by their ids. What living pods set aside for when the
+        ledger is away is no request's.
+        """
+        async with aclosing(connect(self.ledger_redis.url, OURS_S)) as redis:
+            standing = cast("dict[bytes, bytes]", await redis.hgetall(wire.ledger_keys("").holds))
+        found: dict[str, dict[str, int]] = {_name(number): {} for number in range(self.shape.tenants)}
+        for name, amounts in standing.items():
+            tenant, _, hold = name.decode().partition("/")
+            if hold and not hold.startswith("lease."):
+                found[tenant][hold] = int(amounts.rpartition(b"=")[2])
+        return list(found.values())
 
     async def _request_prefix(self, pod: Pod) -> str:
         """What the ids of a pod's requests begin with."""
@@ -326,8 +336,8 @@ class Town:
         async with self.ledger() as ledger:
             while time.monotonic() < began + within_s:
                 seen = await self._seen()
-                held = [(await ledger.read(self.tenant(each)))[0].held for each in range(self.shape.tenants)]
-                if not seen["in_flight"] and not any(held):
+                await ledger.read(self.tenant(0))  # which frees what has expired
+                if not seen["in_flight"] and not any(await self._holds()):
                     break
                 await asyncio.sleep(0.5)
         return time.monotonic() - began
@@ -343,10 +353,11 @@ class Town:
             await self._hear(pod)
         bills = (await self._seen())["bills"]
         assert isinstance(bills, dict)
+        holds = await self._holds()
         async with self.ledger() as ledger:
             for number, account in enumerate(self.accounts):
                 (taken,) = await ledger.read(self.tenant(number))
-                account.ledger, account.held = taken
+                account.ledger, account.held = taken.used, sum(holds[number].values())
                 account.billed = sum(
                     _cost(model, bill.get("prompt", 0), bill.get("completion", 0))
                     for model, bill in bills.get(_name(number), {}).items()

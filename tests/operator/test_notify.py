@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import aiohttp
@@ -86,12 +86,12 @@ class Known:
 
 
 @contextlib.asynccontextmanager
-async def notifying(fleet: Fleet, addresses: list[str]) -> AsyncIterator[Notifier]:
+async def notifying(fleet: Fleet, addresses: list[str], pods: Known | None = None) -> AsyncIterator[Notifier]:
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(served(fleet.app(), "0.0.0.0"))  # noqa: S104 - every loopback address
         port = int(url.rpartition(":")[2])
         async with aiohttp.ClientSession() as session:
-            pods = Known(addresses)
+            pods = pods or Known(addresses)
             notifier = Notifier(session, pods, port, POLL_S, Metrics(), lambda: None)  # type: ignore[arg-type]  # a stand-in
             running = asyncio.create_task(notifier.run())
             try:
@@ -153,6 +153,23 @@ async def test_one_that_refuses_is_asked_again_after_pauses_that_grow_and_are_no
     assert pauses[0] != pytest.approx(pauses[1], abs=0.001), (
         "any one pause of two pods may come out alike, not all"
     )
+
+
+@pytest.mark.parametrize("changed", [{"incarnation": "second"}, {"address": "127.0.0.2"}])
+async def test_a_container_that_began_anew_in_its_pod_is_told_at_once_and_acknowledges_itself(
+    changed: dict[str, str],
+) -> None:
+    fleet = Fleet()
+    pods = Known(["127.0.0.1"])
+    async with notifying(fleet, [], pods) as notifier:
+        notifier.announce(head(1), ["token"])
+        await until(lambda: notifier.by_revision[head(1).revision] == 1)
+        fleet.takes_s = dict.fromkeys(("127.0.0.1", "127.0.0.2"), 0.3)
+        pods.running = [replace(each, **changed) for each in pods.running]  # type: ignore[arg-type]  # of texts
+        notifier.look()
+        await until(lambda: len(fleet.told) == 2)
+        assert notifier.by_revision == {"none": 1}, "it is another, whatever the one before has said"
+        await until(lambda: notifier.by_revision == {head(1).revision: 1})
 
 
 async def test_a_pod_that_was_known_before_there_was_anything_to_tell_is_told_then() -> None:

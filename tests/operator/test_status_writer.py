@@ -263,6 +263,25 @@ async def test_a_turn_is_told_once_although_nobody_heard_that_it_was_written(
     assert len(api.written) == 1
 
 
+async def test_a_turn_of_which_nobody_heard_that_it_was_written_is_told_with_what_is_written_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tollway_operator.statuses._SOON_S", 0.05)
+    objects, api, known = Objects(), Api(), dict[str, Any]()
+    objects.put(index())
+    api.answers_after_s = 60.0
+    views = lambda _: all_of(objects, publish_fault="it is too large", **known)  # noqa: E731 - it is given, not named
+    writer = writer_of(api, objects, views)
+    await writer.write_changed()
+    (written,) = api.written
+    objects.put({**index("2"), "status": written})  # the event of our own write
+    known["store"], api.answers_after_s = StoreView(fault="it is away"), 0.0
+    async with running(writer):
+        await until(lambda: len(api.emitted) > 0)
+    assert len(api.written) == 2
+    assert [each.reason for each in api.emitted] == ["NotPublished"]
+
+
 async def test_who_changes_hundreds_keeps_nobody_in_another_namespace_waiting() -> None:
     objects, api = Objects(), Api()
     for number in range(200):

@@ -1,6 +1,8 @@
 """`Programmed` is what pods say, whatever they say."""
 
+import base64
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 
@@ -9,7 +11,7 @@ import redis
 
 from tests import loopback
 from tests.dataplanes import Setup
-from tests.installation import Installation
+from tests.installation import NAMESPACE, Installation
 from tests.pod_faults import Fault
 from tests.processes import wait_for
 
@@ -120,6 +122,20 @@ def test_a_pod_that_is_replaced_must_acknowledge_itself(installation: Installati
             )
             fault.kind = ""
             installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
+        installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
+
+
+def test_while_the_token_is_rotated_a_pod_that_knows_only_the_older_one_is_told_with_that(
+    installation: Installation,
+) -> None:
+    with installation.light_pod("dp-a"), installation.operator():
+        installation.apply(*SETUP.objects())
+        installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
+        # It is tried before the other, since it comes before it.
+        newer = {"data": {"newer": base64.b64encode(b"a-newer-token").decode()}}
+        secret = ("secret", "-n", NAMESPACE, "tollway-admin-token")
+        installation.kubectl("patch", *secret, "-p", json.dumps(newer))
+        installation.apply(*SETUP.but(policy={"priority": 5}).objects())
         installation.until("RoutingPolicy", "chat", "Programmed", "Programmed")
 
 

@@ -46,8 +46,8 @@ def test_show_says_what_is_used_held_and_left(ledger: EmbeddedRedis, manifests: 
     money, few = json.loads(done.stdout)
     assert money.pop("resetsAt")
     assert money == {
-        "tenant": "acme", "name": "money", "unit": "USD", "used": "4.25", "held": "0.25", "remaining": "0.5",
-        "percent": 90,
+        "budget": "acme", "name": "money", "unit": "USD", "used": "4.25", "held": "0.25", "remaining": "0.5",
+        "percent": 90, "exposure": "",
     }  # fmt: skip
     assert (few["used"], few["held"], few["remaining"], few["resetsAt"]) == ("3", "1", "6", None)
     table = run("tollway_cli", "budget", "show", *source)

@@ -172,6 +172,27 @@ async def test_only_who_leads_deletes(cache_redis: EmbeddedRedis, later: int, le
             assert kube.written == ([] if later > Leads().fence() else [[]])
 
 
+async def test_what_is_to_be_retained_is_kept_also_where_the_object_is_still_held_when_it_is_deleted(
+    cache_redis: EmbeddedRedis,
+) -> None:
+    """As where it was edited and deleted while nobody operated."""
+    kube = Kube()
+    held = index({"deletionPolicy": "Retain"}, [FINALIZER], "2026-01-01T00:00:00Z")
+    with redis.Redis("127.0.0.1", port=cache_redis.port) as client:
+        async with open_store(cache_redis.url, "cache") as store:
+            await store.create(INDEX.version)
+            partition = wire.index_tag(INDEX.id) + "0" * 24
+            kept = {wire.entry_key(partition, "e"), wire.vector_key(INDEX.version, partition, "e")}
+            for key in kept:
+                client.hset(key, "partition", partition)
+            deletion = Deletion(kube, store, Leads(), Metrics(), 60.0, kube)  # type: ignore[arg-type]  # stand-ins
+            assert await deletion.settle(held, why_in_use="")
+            assert kube.written == [[]], "it is let go"
+            assert {key.decode() for key in client.keys("tollway:1:[ev]*")} == kept
+            assert await store.names() == {wire.index_name(INDEX.version)}
+            assert kube.told == [], "as it was asked for"
+
+
 @pytest.mark.parametrize("before", [4, 5], ids=["who has begun to lead", "who leads as before"])
 async def test_a_redis_that_is_full_and_evicts_nothing_gets_room_by_deleting_an_index(
     cache_redis: EmbeddedRedis, before: int

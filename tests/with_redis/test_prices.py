@@ -15,6 +15,7 @@ from starlette.routing import Route
 from tests.conftest import Start
 from tests.dataplanes import Running, Setup, secret, until
 from tests.servers import Provider, provider, served
+from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
 
 ACME = (("tenant", "acme"),)
@@ -52,7 +53,7 @@ def replying(usage: Mapping[str, object], **more: object) -> Starlette:
 async def spent(ledger: EmbeddedRedis) -> int:
     """By acme, in nano-USD."""
     async with Redis.from_url(ledger.url) as redis:
-        return sum(map(int, (await redis.hgetall("tollway:1:ledger:{acme}:spent")).values()))
+        return sum(map(int, (await redis.hgetall(wire.ledger_keys("acme").spent)).values()))
 
 
 async def logged(gateway: Running, operation: str = "chat") -> dict[str, object]:
@@ -146,6 +147,9 @@ async def test_anthropics_cache_of_prompts_is_billed_through_litellm(
     assert await spent(ledger_redis) == (100 * 3_000 + 600 * 300 + 100 * 3_750 + 200 * 6_000 + 10 * 15_000)
 
 
+FJORD = "What is a fjord?"
+
+
 def elsewhere(endpoint: str, price: str = "20") -> dict[str, object]:
     """An index whose embedding costs so many USD per million tokens."""
     given = {"model": "m", "dimensions": 256, "endpoint": endpoint, "pricing": {"input": price}}
@@ -159,21 +163,22 @@ async def test_an_embedding_that_costs_money_is_its_tenants_and_a_hit_costs_only
     live = await gateway.ask(PASSWORD)
     usage = live.json["usage"]
     assert isinstance(usage, dict)
-    # The simulator counts seven words and signs of it.
-    embedding, answer = 7 * 20_000, usage["prompt_tokens"] * 150 + usage["completion_tokens"] * 600
+    embedding = count_tokens("m", PASSWORD) * 20_000
+    answer = usage["prompt_tokens"] * 150 + usage["completion_tokens"] * 600
     assert await spent(ledger_redis) == embedding + answer
     assert float(live.headers["x-tollway-cost-usd"]) == (embedding + answer) / 1e9
     await gateway.stored()
     exact = await gateway.ask(PASSWORD)
     assert (exact.source, exact.headers["x-tollway-cost-usd"]) == ("exact", "0")
     assert float(exact.headers["x-tollway-saved-usd"]) == answer / 1e9
-    await gateway.ask("What is a fjord?", max_tokens=1)
+    await gateway.ask(FJORD, max_tokens=1)
     metrics = await gateway.metrics()
     total = await spent(ledger_redis)
     assert metrics["ai_cost_per_tenant"][ACME] == total / 1e9
     overhead = metrics["ai_cost_overhead_usd_total"][(("purpose", "Embedding"), ("tenant", "acme"))]
-    assert overhead == (7 + 5) * 20_000 / 1e9
-    assert float(str((await logged(gateway))["embedding_usd"])) == 5 * 20_000 / 1e9
+    another = count_tokens("m", FJORD) * 20_000
+    assert overhead == (embedding + another) / 1e9
+    assert float(str((await logged(gateway))["embedding_usd"])) == another / 1e9
 
 
 async def test_what_a_budget_cannot_pay_is_not_embedded_and_the_very_same_prompt_still_found(
@@ -211,13 +216,15 @@ async def test_an_endpoint_that_fails_costs_nothing_and_one_that_hangs_is_paid_b
         ]
         assert line["embedding_usd"] == "0"
     async with Redis.from_url(ledger_redis.url) as redis:
-        assert await redis.exists("tollway:1:ledger:{acme}:holds") == 0
+        holds = await redis.hkeys(wire.ledger_keys("acme").holds)
+    assert [each for each in holds if b".embedding" in each] == []
 
 
 async def test_a_judged_hit_is_paid_by_its_tenant_and_shown_apart(
     start: Start, setup: Setup, ledger_redis: EmbeddedRedis
 ) -> None:
-    index = {"accuracy": {"maxErrorRate": "5%", "sampleRate": "100%", "onBreach": "Tighten"}}
+    accuracy = {"maxErrorRate": "5%", "sampleRate": "100%", "onBreach": "Tighten"}
+    index = {"accuracy": {**accuracy, "judge": {"type": "Embedding"}}}
     gateway = await start(setup.but(index=index, acme=MONEY))
     await gateway.ask(PASSWORD)
     await gateway.stored()

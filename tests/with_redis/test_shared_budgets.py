@@ -83,7 +83,7 @@ async def test_a_shared_budget_refuses_in_its_own_words_and_is_measured_once(
     assert [(await gateway.ask("one", key)).status for key in (ACME_KEY, BETA_KEY)] == [200, 200]
     reply = await gateway.ask("two", GAMMA_KEY)
     assert (reply.status, reply.headers["x-tollway-limit"]) == (429, "default/team/all")
-    assert reply.error["message"] == "Ask your team lead. (limit 'default/team/all')"
+    assert reply.error["message"] == "Ask your team lead. (limit 'default/team/all': 0 of 2 requests left)"
     assert (await gateway.metrics())["ai_budget_utilization_ratio"] == {TEAM: 1.0}
 
 

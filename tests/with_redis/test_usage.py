@@ -1,7 +1,9 @@
 """What the operator reads of what data planes have counted, on a real Redis."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import fields
 
 import pytest
 from redis.asyncio import Redis
@@ -15,6 +17,7 @@ from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.background import running
 from tollway_dataplane.core.matching import Directory
 from tollway_operator.redis_store import open_store
+from tollway_operator.settings import Settings
 from tollway_operator.usage import UsageReader
 
 ACME, BETA = TenantName("acme"), TenantName("beta")
@@ -87,3 +90,26 @@ async def test_an_account_that_somebody_has_damaged_is_not_known_and_all_others_
     await until(lambda: reader.usage.keys() == {BETA, SHARED})
     await redis.delete(spent)
     await until(lambda: reader.usage.keys() == {ACME, BETA, SHARED})
+
+
+async def test_as_shipped_it_is_read_again_after_seconds_and_not_with_every_request(
+    ledger_redis: EmbeddedRedis, redis: Redis
+) -> None:
+    (every_s,) = [each.default for each in fields(Settings) if each.name == "usage_refresh_s"]
+    assert isinstance(every_s, float)
+    assert 2.0 <= every_s <= 10.0
+    ledger, news = RedisLedger(redis, 2.0), 0
+
+    def hear() -> None:
+        nonlocal news
+        news += 1
+
+    async with open_store(ledger_redis.url, "ledger") as store:
+        reader = UsageReader(store, every_s, hear)
+        async with running(reader.run(lambda: SNAPSHOT)):
+            await until(lambda: reader.has_read)
+            for number in range(10):
+                await ledger.settle(SNAPSHOT.tenants[ACME], f"{number}", [1])
+                await asyncio.sleep(0.04)
+            assert shown(reader, ACME) == [(0, 0)]
+    assert news == 1
