@@ -35,6 +35,8 @@ class StoreView:
     ledger_warnings: tuple[ServerWarning, ...] | None = None  # None before it has been looked at
     refused: Mapping[str, str] = field(default_factory=dict)  # why it would not make an index, by name
     progress: Mapping[str, Progress] = field(default_factory=dict)  # of versions being filled, by name
+    # Of indexes that are neither as they are wanted nor on the way there yet: the wanted version's name, by index id.
+    awaited: Mapping[str, str] = field(default_factory=dict)
 
 
 def unheld(why: str) -> Said | None:
@@ -72,20 +74,32 @@ def index_ready(index: Index | None, store: StoreView, held_up: str, unfit: str 
     if why := next((why for name, why in store.refused.items() if wire.owner_of(name) == index.id), ""):
         return false, ConditionReason.INDEX_REFUSED, f"{_upper_first(why)}."
     if found is not None and stands(found, version):
-        if index.beside is not None:
-            return _on_its_way(index, index.beside, store.progress.get(index.beside.version.name), held_up)
-        if unfit:
-            message = f"Only the very same prompt is found: {unfit}. Correct the embedding."
-            return false, ConditionReason.EMBEDDING_UNUSABLE, message
-        message = f"Version {version.name} takes vectors of {version.embedding.dimensions} dimensions."
-        return ConditionStatus.TRUE, ConditionReason.INDEX_READY, message
+        return _asked(index, store, held_up, unfit)
     return false, ConditionReason.PENDING, f"Version {version.name} is being made."
+
+
+def _asked(index: Index, store: StoreView, held_up: str, unfit: str) -> Said:
+    """Of an index whose version stands."""
+    version = index.version
+    if index.beside is not None:
+        return _on_its_way(index, index.beside, store.progress.get(index.beside.version.name), held_up)
+    if (awaited := store.awaited.get(index.id)) is not None:
+        message = (
+            f"Version {version.name} is asked until {awaited} is complete. That is being dropped first, since it "
+            f"lacks what was remembered meanwhile, and is made anew then.{_waits_for(held_up)}"
+        )
+        return ConditionStatus.TRUE, ConditionReason.MIGRATING, message
+    if unfit:
+        message = f"Only the very same prompt is found: {unfit}. Correct the embedding."
+        return ConditionStatus.FALSE, ConditionReason.EMBEDDING_UNUSABLE, message
+    message = f"Version {version.name} takes vectors of {version.embedding.dimensions} dimensions."
+    return ConditionStatus.TRUE, ConditionReason.INDEX_READY, message
 
 
 def _on_its_way(index: Index, beside: Beside, progress: Progress | None, held_up: str) -> Said:
     """Of an index whose embedding is being changed. It answers all the while."""
     asked, other = index.version.name, beside.version.name
-    waits = f" It waits, since pods may run what was published before: {held_up}." if held_up else ""
+    waits = _waits_for(held_up)
     if beside.stage is Stage.LEAVING:
         message = f"Version {asked} is asked; {other} is dropped as soon as no pod asks it.{waits}"
         return ConditionStatus.TRUE, ConditionReason.MIGRATING, message
@@ -96,6 +110,10 @@ def _on_its_way(index: Index, beside: Beside, progress: Progress | None, held_up
     waits = waits if beside.stage is Stage.JOINING else ""  # it is filled whatever pods say
     message = f"Version {asked} is asked until {other} is complete; {percent} % is embedded anew.{waits}"
     return ConditionStatus.TRUE, ConditionReason.MIGRATING, message
+
+
+def _waits_for(held_up: str) -> str:
+    return f" It waits, since pods may run what was published before: {held_up}." if held_up else ""
 
 
 def versions_of(

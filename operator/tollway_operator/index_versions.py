@@ -15,7 +15,15 @@ from tollway_operator.dropping import Dropping
 from tollway_operator.errors import PublishFault, StoreFault
 from tollway_operator.index_said import StoreView
 from tollway_operator.metrics import Metrics
-from tollway_operator.migration import Known, abandoned, needed, next_snapshot, unfinished, with_left_out
+from tollway_operator.migration import (
+    Known,
+    abandoned,
+    awaited,
+    needed,
+    next_snapshot,
+    unfinished,
+    with_left_out,
+)
 from tollway_operator.provision import (
     Action,
     apply,
@@ -122,10 +130,12 @@ class IndexVersions:
         )
         moving = unfinished({name: index for name, index in before.items() if name in wanted.indexes})
         progress = await self._cache.progress(beside.version for _, beside in moving)
-        wanted = next_snapshot(wanted, before, Known(acknowledged, made, progress))
-        self.is_moving = bool(unfinished(wanted.indexes) or moving or left)
-        self.store = StoreView(found, warnings, seen=True, refused=refused, progress=progress)
-        return self._encoded_as(wanted, compiled)
+        next_ = next_snapshot(wanted, before, Known(acknowledged, made, progress))
+        self.is_moving = bool(unfinished(next_.indexes) or moving or left)
+        self.store = StoreView(
+            found, warnings, seen=True, refused=refused, progress=progress, awaited=awaited(wanted, next_)
+        )
+        return self._encoded_as(next_, compiled)
 
     async def _apply(self, actions: Collection[Action]) -> Mapping[str, str]:
         """What Redis refused, by name. Raises StoreFault."""

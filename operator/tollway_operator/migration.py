@@ -68,6 +68,15 @@ def next_step(wanted: Index, published: Index | None, known: Known) -> Index:
             return step(target, Beside(asked, Stage.LEAVING))
 
 
+def awaited(wanted: Snapshot, next_: Snapshot) -> dict[str, str]:
+    """Names of the versions that are wanted and can be neither asked nor written yet, by index id."""
+    return {
+        index_id: index.version.name
+        for index_id, index in wanted.indexes.items()
+        if index.version.name not in {version.name for version in next_.indexes[index_id].versions}
+    }
+
+
 def with_left_out(wanted: Snapshot, before: Mapping[str, Index], index_ids: Collection[str]) -> Snapshot:
     """The same snapshot, with what those of these indexes were before that are left out of it. Their keys are not kept,
     since a key may be what was taken back.

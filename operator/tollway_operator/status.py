@@ -403,7 +403,9 @@ def _conditions(
     """`beside` are conditions that Ready does not depend on."""
     failing = next((each for each in drafts if each.status is ConditionStatus.FALSE), None)
     failing = failing or next((each for each in drafts if each.status is not ConditionStatus.TRUE), None)
-    ready = _Draft(ConditionType.READY, ConditionStatus.TRUE, ConditionReason.READY, _PROGRAMMED)
+    under_way = [each.message for each in drafts if each.reason is ConditionReason.MIGRATING]
+    message = " ".join([_PROGRAMMED, *under_way])
+    ready = _Draft(ConditionType.READY, ConditionStatus.TRUE, ConditionReason.READY, message)
     if failing is not None:
         ready = _Draft(ConditionType.READY, failing.status, failing.reason, failing.message)
     made = [

@@ -6,6 +6,7 @@ import pytest
 
 from tests.dataplanes import Setup, compiled, manifest
 from tollway_api import wire
+from tollway_api.parts import Head
 from tollway_api.problems import Problem, ProblemReason
 from tollway_api.reembedding import Progress
 from tollway_api.snapshot import Beside, Index, Snapshot, Stage
@@ -13,6 +14,7 @@ from tollway_operator.coverage import Publications
 from tollway_operator.index_said import StoreView, index_ready
 from tollway_operator.objects import Held, Objects
 from tollway_operator.redis_store import IndexFacts, IndexSchema
+from tollway_operator.reports import DataPlanePod, Report
 from tollway_operator.status import View, status_of
 
 A, B = (
@@ -45,6 +47,20 @@ def test_what_keeps_it_from_being_filled_comes_first() -> None:
 
 def test_an_index_that_is_not_on_its_way_waits_for_nobody() -> None:
     assert index_ready(A, STORE, HELD_UP)[1] == "IndexReady"
+
+
+@pytest.mark.parametrize("held_up", ["", HELD_UP], ids=["no pod lags", "a pod lags"])
+@pytest.mark.parametrize("unfit", ["", "its vectors have 3 dimensions"], ids=["fit", "unfit"])
+def test_a_version_that_is_wanted_again_while_it_is_dropped_is_said_to_be_awaited(
+    held_up: str, unfit: str
+) -> None:
+    dropping = replace(STORE, awaited={A.id: A.version.name})
+    status, reason, message = index_ready(B, dropping, held_up, unfit)
+    assert (status, reason) == ("True", "Migrating")
+    assert message.startswith(
+        f"Version {B.version.name} is asked until {A.version.name} is complete. That is being dropped first, "
+    )
+    assert message.endswith("dp-2 still uses it.") == (held_up != "")
 
 
 def test_vectors_that_do_not_fit_are_said_of_an_index_that_was_never_another() -> None:
@@ -107,6 +123,22 @@ def test_of_an_index_that_is_left_out_is_said_why_and_what_becomes_of_its_versio
     message = f"It is left out of what is published; {fate} once {until}."
     assert (ready["status"], ready["reason"], ready["message"]) == ("Unknown", said, message)
     assert [each["state"] for each in status["versions"]] == ["Kept" if kept else "Draining"]
+
+
+@pytest.mark.parametrize("awaited", [{}, {A.id: A.version.name}], ids=["as wanted", "another is awaited"])
+def test_ready_says_as_well_which_version_is_awaited(awaited: dict[str, str]) -> None:
+    held, publications = edited({}), Publications()
+    publications.note(Head("1" * 64, 1, 1, "a", 1), {held.identity: B}, {held.identity: held.edition})
+    pod = DataPlanePod("u", "dp-1", "127.0.0.1", ready=True, gone=False, incarnation="first")
+    view = replace(
+        viewed(held, Snapshot("default", indexes={B.id: B})),
+        covering=publications.coverage([Report(pod, "1" * 64)]),
+        store=replace(STORE, awaited=awaited),
+    )
+    ready = next(each for each in status_of(held, view)["conditions"] if each["type"] == "Ready")
+    assert ready["status"] == "True"
+    assert ready["message"].startswith("Every ready pod runs it.")
+    assert (f"until {A.version.name} is complete" in ready["message"]) == bool(awaited)
 
 
 @pytest.mark.parametrize(
