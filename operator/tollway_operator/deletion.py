@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 FINALIZER: Final = "tollway.dev/remembered-answers"
 _SAY_AFTER_S: Final = 10.0
-_SOON_S: Final = 1.0  # for which a run waits for one object
+_SOON_S: Final = 1.0  # for which a run waits for one object at most, while there is time for it
+_LEAST_S: Final = 0.1  # for which it waits in any case, since the API server is mostly well
 
 
 class Deletion:
@@ -45,8 +46,13 @@ class Deletion:
         self._since: dict[str, float] = {}  # when this leader first tried, by uid; a wall clock may jump
         self._said: set[tuple[str, str]] = set()  # of which uid, and the reason
         self._away = ""  # why Redis did not answer in this run
+        self._until = float("inf")  # on the monotonic clock: as long as a run has time for
         self._turns = Turns[str]()  # of indexes that are being deleted, by uid
         self._writing: dict[str, asyncio.Task[str]] = {}  # finalizers, by uid
+
+    def begin_turns(self, until: float) -> None:
+        """Of all indexes in a run, which have time until then on the monotonic clock."""
+        self._until = until
 
     async def hold(self, held: Held) -> bool:
         """False where it was to be held and has changed or gone meanwhile. Raises KubeFault."""
@@ -145,18 +151,20 @@ class Deletion:
         """False where it has changed or gone meanwhile. Raises KubeFault, also where that takes long: it goes on by
         itself then, and an event tells what has come of it.
         """
+        # In the same words each time: a status that says so another way would be another version of the object, and so
+        # keep the finalizers from being written in the end.
+        slow = KubeFault(f"the API server takes its time to write the finalizers of {held.identity}")
         if held.uid in self._writing:
-            raise KubeFault(f"the finalizers of {held.identity} are still being written")
+            raise slow
         writing = asyncio.create_task(
             self._kube.set_finalizers(held.identity, held.resource_version, finalizers)
         )
-        done, _ = await asyncio.wait({writing}, timeout=_SOON_S)
+        patience_s = max(_LEAST_S, min(_SOON_S, self._until - monotonic()))
+        done, _ = await asyncio.wait({writing}, timeout=patience_s)
         if not done:
             self._writing[held.uid] = writing
             writing.add_done_callback(lambda task: self._written(held, task))
-            raise KubeFault(
-                f"writing the finalizers of {held.identity} takes the API server longer than {_SOON_S:g} s"
-            )
+            raise slow
         try:
             version = writing.result()
         except (Conflict, NotFound):
