@@ -36,6 +36,7 @@ from tollway_operator.errors import (
     PublishFault,
     StoreFault,
 )
+from tollway_operator.index_said import StoreView
 from tollway_operator.index_turns import IndexTurns
 from tollway_operator.index_versions import IndexVersions
 from tollway_operator.lasting import Lasting
@@ -200,8 +201,11 @@ class Reconciler:
     async def once(self) -> None:
         """One run. Raises OperatorError, once every step has had its turn that does not depend on what went wrong."""
         if not self._parts.watches.complete:
-            if self._parts.watches.lacking and self._parts.leadership.leads:
-                await self._let_go()
+            try:
+                if self._parts.watches.lacking and self._parts.leadership.leads:
+                    await self._let_go()
+            finally:
+                self._on_done()  # since it is said why nothing is compiled
             return
         metrics = self._parts.metrics
         faults: list[OperatorError] = []
@@ -416,7 +420,9 @@ class Reconciler:
         and before the pods have had their say: what they told the last leader stands until then.
         """
         parts, publish_fault = self._parts, self._publishing.said
-        if self._compiled is None or (self._head is None and not publish_fault):
+        if self._compiled is None:
+            return self._blind_view(now)
+        if self._head is None and not publish_fault:
             return None
         self._pods_are_heard |= parts.pods.known and parts.notifier.has_heard_all
         pods_unknown = parts.pods.unknown or (self._token_fault if self._told is None else "")
@@ -450,6 +456,26 @@ class Reconciler:
             unheld=self._compiled.unheld,
             held_up=self._holding_up.said,
             uncompiled=self._gathering.said,
+        )
+
+    def _blind_view(self, now: str) -> View | None:
+        """Of one that has compiled nothing since it began, where that lasts: then nothing is said but why."""
+        why = self._parts.watches.lacking or self._gathering.said
+        if not why:
+            return None
+        return View(
+            snapshot=Snapshot(self._namespace),
+            problems={},
+            editions={},
+            covering=self._publications.coverage([]),
+            publish_fault=why,
+            pods_unknown="",
+            store=StoreView(),
+            usage={},
+            usage_fault="",
+            lookups={},
+            now=now,
+            uncompiled=why,
         )
 
 

@@ -5,7 +5,7 @@ Every condition is always present; one that is not known yet is Unknown. `Ready`
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
@@ -58,6 +58,8 @@ _PUBLISHED: Final = frozenset(
         ConditionReason.REJECTED_BY_POD,
     }
 )
+# Which was decided on: it is published, or left out.
+_DECIDED: Final = _PUBLISHED | {ConditionReason.NOT_ACCEPTED, ConditionReason.NOT_RESOLVED}
 _CONDITIONS: Final = TypeAdapter(list[Condition])
 _VERSIONS: Final = TypeAdapter(list[VersionStatus])
 _PURGES: Final = TypeAdapter(list[PurgeStatus])
@@ -106,8 +108,8 @@ class View:
             waits = datetime.fromisoformat(self.now) - datetime.fromisoformat(held.deleted_at)
             is_left_out = held.identity not in self.editions
             return (is_left_out or self.uncompiled != "") and waits.total_seconds() > _SAY_AFTER_S
-        # What an operator before this one has published stands.
-        return self.has_compiled(held) or (self.uncompiled != "" and not _was_published(held))
+        # What an operator before this one has published stands, and why it has left something out.
+        return self.has_compiled(held) or (self.uncompiled != "" and not _was_programmed(held, _DECIDED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +173,14 @@ def _is_inherited(held: Held, view: View) -> bool:
     """Whether what is said of it is what an operator before this one has published, since this one cannot."""
     if not view.publish_fault or view.covering.of(held.identity, held.edition) is not None:
         return False
-    return _was_published(held)
+    return _was_programmed(held, _PUBLISHED)
 
 
-def _was_published(held: Held) -> bool:
-    """Whether the status that stands says so of the newest generation."""
+def _was_programmed(held: Held, reasons: Collection[str]) -> bool:
+    """Whether the status that stands gives one of these reasons for what it says of the newest generation."""
     return any(
         each.type == ConditionType.PROGRAMMED
-        and each.reason in _PUBLISHED
+        and each.reason in reasons
         and each.observed_generation == held.generation
         for each in conditions_in(held.status)
     )
@@ -263,7 +265,7 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
     sound = _Draft(ConditionType.REDIS_SOUND, *redis_sound(view.store))
     return SemanticCacheIndexStatus.model_construct(
         conditions=_conditions(held, drafts, view, beside=[sound, accurate]),
-        active_version=run.version.name if run else "",
+        active_version=run.version.name if run else _version_said(held, view),
         versions=versions[:16],
         hit_ratio=f"{seen.hits / seen.total:.2f}" if seen and seen.total else "",
         accuracy=accuracy_status(index, known),
@@ -276,6 +278,11 @@ def _run_before(held: Held, view: View) -> Index | None:
     index = view.snapshot.indexes.get(held.identity.path)
     is_said = index is not None and _said(held.status).get("activeVersion") == index.version.name
     return index if is_said else None
+
+
+def _version_said(held: Held, view: View) -> str:
+    """As an operator before this one has said, where this one has not looked yet."""
+    return "" if view.store.seen else str(_said(held.status).get("activeVersion") or "")
 
 
 def _last_purge(held: Held, view: View) -> PurgeStatus | None:

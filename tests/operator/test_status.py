@@ -226,6 +226,37 @@ def test_of_what_could_not_be_compiled_nothing_is_judged_and_it_is_said_not_to_b
     assert conditions["Accepted"] == f"Not looked at yet: {SECRETS}."
 
 
+@pytest.mark.parametrize(
+    ("reason", "generation", "speaks"),
+    [
+        ("Programmed", 2, False),
+        ("NotAccepted", 2, False),
+        ("NotResolved", 2, False),
+        ("NotPublished", 2, True),
+        ("Pending", 2, True),
+        ("Programmed", 1, True),
+        ("NotAccepted", 1, True),
+    ],
+)
+def test_what_an_operator_before_this_one_has_decided_of_the_newest_generation_stands_and_no_more(
+    reason: str, generation: int, *, speaks: bool
+) -> None:
+    objects, view = standing()
+    held = objects.get(ACME)
+    assert held is not None
+    held.generation = 2
+    condition = {
+        "type": "Programmed",
+        "status": "True",
+        "reason": reason,
+        "observedGeneration": generation,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+        "message": "It was said before.",
+    }
+    held.status = json.dumps({"conditions": [condition]}).encode()
+    assert replace(view, editions={}, uncompiled=SECRETS).speaks_of(held) is speaks
+
+
 def test_where_nothing_newer_can_be_compiled_what_was_goes_on_to_be_said() -> None:
     objects, view = standing()
     held = objects.get(ACME)

@@ -88,6 +88,15 @@ def test_an_operator_without_our_kinds_publishes_nothing(
             readyz = loopback.get(f"{operator.url}/readyz")
             assert readyz.status_code == 503
             assert readyz.text.endswith("; kubectl apply --server-side -f deploy/crds")
+            # Nor is what is edited of the others looked at, which it says.
+            before = installation.get("SemanticCacheIndex", "answers")["status"]
+            installation.apply(SETUP.but(index={"ttl": "1h"}).objects()[0])
+            said = installation.until("SemanticCacheIndex", "answers", "Ready", "NotPublished")
+            assert "RoutingPolicy" in said["message"]
+            assert installation.condition("SemanticCacheIndex", "answers", "Accepted")["reason"] == "Pending"
+            after = installation.get("SemanticCacheIndex", "answers")["status"]
+            for what in ("activeVersion", "versions"):
+                assert after[what] == before[what], "as it goes on"
             # What is deleted of the others is not held for as long, and pods keep all else.
             installation.delete_and_wait("SemanticCacheIndex", "answers")
             running = late.live.current().snapshot
