@@ -17,6 +17,7 @@ from tests.dataplanes import Running, Setup, secret, until
 from tests.servers import Provider, provider, served
 from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_cli.simulator.answers import count_tokens
 
 ACME = (("tenant", "acme"),)
 PASSWORD, PARAPHRASE = "How do I reset my password?", "How can I reset my password?"
