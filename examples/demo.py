@@ -172,9 +172,10 @@ class Demo:
         change = await self.edit(manifests / "policy.yaml", "debug, explain]", "debug, explain, prove]")
         proof = "Prove that the square root of two is irrational."
         await ask(Step(acme, "the policy now finds “prove” hard", proof, "live"))
-        # Too little is left for the longest answer of the rich model, but enough for the cheap one's.
-        await self.edit(manifests / "tenants.yaml", '"25.00"', '"0.15"')
-        await ask(Step(acme, "acme's day is cut to $0.15", "Explain why the sky is blue.", "degraded"))
+        # Too little is left for the first words of the rich model, but enough for an answer of the cheap one's.
+        spent = (await self.metrics())["ai_cost_per_tenant", ("tenant", acme)]
+        await self.edit(manifests / "tenants.yaml", '"25.00"', f'"{spent + 0.0001:.6f}"')
+        await ask(Step(acme, "acme has $0.0001 left", "Explain why the sky is blue.", "degraded"))
         self._console.print()
         self._console.print(self.table())
         self._console.print(f"Policy edited while serving: revision {change}.")
