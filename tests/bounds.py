@@ -48,7 +48,8 @@ PATTERNS = {
         lambda length: "http://a/".ljust(length, "a"), "ftp://a"
     ),
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$": Shape(
-        lambda length: f"2027-01-31T18:00:00.{'0' * (length - 26)}+01:00", "2027-01-31"
+        lambda length: f"2027-01-31T18:00:00{'.'.ljust(length - 25, '0') if length > 26 else ''}+01:00",
+        "2027-01-31",
     ),
     r"^[A-Za-z][A-Za-z0-9_+/-]*$": _NAME,
     r"^[A-Za-z0-9-]{1,64}$": _NAME,

@@ -9,6 +9,7 @@ import pytest
 
 from tests.dataplanes import Setup, manifest
 from tests.installation import NAMESPACE, Installation
+from tests.processes import wait_for
 from tollway_api.crds import DEFINITIONS, Definition, custom_resource_definition
 
 SETUP = Setup("http://127.0.0.1:9/v1", "http://127.0.0.1:9/v1")
@@ -127,10 +128,9 @@ def test_events_tell_of_transitions_and_not_of_repeats(installation: Installatio
             assert missing.count(("Warning", "MissingSecret")) == 1
             time.sleep(3)  # it looks at everything every two seconds
         with installation.operator("op-2") as two:
-            two_leads = "tollway_operator_leads 1.0"
             installation.apply(*SETUP.but(beta={"alertThresholdPercent": 50}).objects())
             installation.until("TenantBudget", "beta", "Ready", "Ready")
-            assert two_leads in two.metrics()
+            wait_for(lambda: "tollway_operator_leads 1.0" in two.metrics(), "it says that it leads")
             assert events(installation, "acme") == ready
             assert events(installation, "keyless") == missing
             assert installation.kubectl("get", "events", "-n", NAMESPACE, "-o", "name") == "", (
