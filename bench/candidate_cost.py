@@ -79,16 +79,18 @@ def one_round(kept: Kept) -> tuple[dict[str, list[float]], Counter[str]]:
     found = {"new": [timed(partial(judged, *pair)) for pair in pairs()]}
     found["anew"] = [timed(partial(judged, *pair)) for pair in pairs()]
     found["further"], found["known"] = [], []
-    for ours, theirs in pairs():
+    # What comes before is another candidate, of which the caller's prompt knows its own side by then.
+    before_each = list(zip(pairs(), [*pairs()[1:], pairs()[0]], strict=True))
+    for (ours, theirs), (_, before) in before_each:
         caller = view(ours)
-        judged_further(caller, ours)
+        judged_further(caller, before)
         found["further"].append(timed(partial(judged_further, caller, theirs)))
     other = view(pairs()[0][0])
-    for ours, theirs in pairs():
+    for (ours, theirs), (_, before) in before_each:
         caller, remembered = view(ours), read(theirs)
         judge.probability(other, view_of(remembered))
         judged_again(other, remembered)
-        judged_further(caller, ours)
+        judged_further(caller, before)
         found["known"].append(timed(partial(judged_again, caller, remembered)))
     return found, reasons
 
