@@ -119,8 +119,8 @@ async def open_dataplane(
         await stack.enter_async_context(aclosing(reembedder))
 
         async def settle(snapshot: Snapshot) -> None:
-            metrics.cache.follow(snapshot.indexes)
-            metrics.money.follow(snapshot.tenants)
+            metrics.follow(snapshot)
+            budgets.follow(snapshot)
             operating.follow(snapshot.indexes.values())
             await recall.follow(snapshot)
             await reembedder.follow(snapshot)

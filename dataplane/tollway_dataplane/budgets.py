@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from tollway_api.snapshot import Limit, Model, Price, Tenant
+from tollway_api.snapshot import Limit, Model, Price, SharedLimit, Snapshot, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
 from tollway_api.wire import account_of
 from tollway_dataplane.balances import Balances
@@ -80,6 +80,7 @@ class Hold:
     prompt: int = 0  # about how many tokens it has, where they were counted
     written: int = 0  # tokens of the answer, where they are counted as they come
     reported: Usage | None = None  # by the provider, of an answer that was ended
+    settled: bool = False  # whether what was used has been noted
     leased: bool = False  # whether it grows by what this pod has leased, since the ledger is away
     in_ledger: Sequence[int] = ()  # and what it holds in the ledger all the same
 
@@ -121,6 +122,11 @@ class Budgets:
         self._balances = balances
         self._accounting = accounting
         self._queues = Queues()
+        self._snapshot: Snapshot | None = None
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """From now on these are the limits: nobody who still waits begins by older ones."""
+        self._snapshot = snapshot
 
     def allowances(self, tenant: Tenant) -> tuple[Allowance, ...]:
         """What the ledger said last of what is left, without asking it."""
@@ -229,7 +235,9 @@ class Budgets:
     async def _begin_later(
         self, hold: Hold, begin: Slice, denied: Denied, patience_s: float
     ) -> Denied | None:
-        """The same once others have given back enough, while what is in the way is only held by them."""
+        """The same once others have given back enough, while what is in the way is only held by them. Raises Refusal
+        where the budget is another one by then.
+        """
         clock = asyncio.get_running_loop().time
         until = clock() + patience_s
         if not _is_only_held(hold, begin, denied):
@@ -238,15 +246,32 @@ class Budgets:
             still: Denied | None = denied
             while ours and still is not None and _is_only_held(hold, begin, still) and clock() < until:
                 await asyncio.sleep(ASK_AGAIN_S)
+                if not self._is_current(hold.tenant):
+                    message = "the budget was changed while this request waited for it; send it again"
+                    raise Refusal(429, RefusalCode.BUDGET_EXCEEDED, message, headers={"retry-after": "1"})
                 still = await self._begin(hold, begin, still)
             return still
+
+    def _is_current(self, tenant: Tenant) -> bool:
+        """Whether all limits that count its requests are as they were when it asked."""
+        if self._snapshot is None:
+            return True
+        now = self._snapshot.tenants.get(tenant.name)
+        own = tuple(each for each in tenant.limits if not isinstance(each, SharedLimit))
+        shared = {each.budget.id: each.budget for each in tenant.limits if isinstance(each, SharedLimit)}
+        return (
+            now is not None
+            and own == now.limits
+            and shared == {each: self._snapshot.shared.get(each) for each in now.shared}
+        )
 
     async def _reserve(self, hold: Hold, room: Sequence[int] = ()) -> Denied | None:
         wanted = self._amounts(hold, hold.held, hold.price, 1)
         if hold.leased:
             return self._leases.hold(hold.tenant, hold.id, wanted, room)
         denied = await self._ledger.hold(hold.tenant, hold.id, wanted, room)
-        if denied is not None and await self._leases.give_back(hold.tenant, denied):
+        # Where it is asked for with room to spare, none of it is needed yet.
+        if denied is not None and await self._leases.give_back(hold.tenant, denied, needed=not room):
             denied = await self._ledger.hold(hold.tenant, hold.id, wanted, room)
         return denied
 
@@ -292,7 +317,7 @@ class Budgets:
             denied = self._leases.hold(hold.tenant, hold.id, beyond(in_all, hold.in_ledger))
         else:
             denied = await self._ledger.extend(hold.tenant, hold.id, in_all)
-            if denied is not None and await self._leases.give_back(hold.tenant, denied):
+            if denied is not None and await self._leases.give_back(hold.tenant, denied, needed=True):
                 denied = await self._ledger.extend(hold.tenant, hold.id, in_all)
         if denied is None:
             hold.held = wanted

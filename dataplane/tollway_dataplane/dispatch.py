@@ -113,19 +113,23 @@ class Dispatch:
             except asyncio.CancelledError:
                 # The caller is gone. What the provider bills for cannot be known, and a caller who can leave
                 # without paying would.
-                usage = abandoned_usage(attempt, hold.held, clock() - began)
-                await asyncio.shield(self.settle(job, hold, attempt, usage, "Cancelled"))
+                if not hold.settled:  # it may have left while what it got was settled
+                    usage = abandoned_usage(attempt, hold.held, clock() - began)
+                    await asyncio.shield(self.settle(job, hold, attempt, usage, "Cancelled"))
                 raise
             except Exception:
                 # Nobody foresaw it, and no hold may stand for it.
                 job.record.attempts.append(AttemptNote(attempt.model.name, "Unforeseen"))
-                await self._budgets.settle(hold, estimated_usage(attempt, ""), answered=False)
+                if not hold.settled:
+                    usage = estimated_usage(attempt, "")
+                    self._note_cost(job.record, usage, attempt)
+                    await self._budgets.settle(hold, usage, answered=False)
                 raise
         raise provider_refusal(fault, key)
 
     async def settle(self, job: Job, hold: Hold, attempt: Attempt, usage: Usage, outcome: str = "ok") -> None:
-        """Notes and counts what an attempt really used."""
-        record = job.record
+        """Notes and counts what an attempt really used, once."""
+        record, hold.settled = job.record, True
         record.attempts.append(AttemptNote(attempt.model.name, outcome))
         record.usage, record.held_nano = usage, hold.held_nano
         record.cut, record.limit = hold.cut, hold.cut_by or record.limit
@@ -221,9 +225,10 @@ class Dispatch:
             job.record.mark("upstream")
             if hold.cut:
                 job.record.ended = "cut"
-                await self.settle(job, hold, attempt, hold.seen, "cut")
+                settling = self.settle(job, hold, attempt, hold.seen, "cut")
             else:
-                await self.settle(job, hold, attempt, usage)
+                settling = self.settle(job, hold, attempt, usage)
+            await asyncio.shield(settling)
             return Answered(attempt, completion)
         async with AsyncExitStack() as stack:
             try:

@@ -80,13 +80,17 @@ class Leases:
         if lease is not None:
             lease.settle(hold_id, amounts)
 
-    async def give_back(self, tenant: Tenant, denied: Denied) -> bool:
-        """Whether a lease was in the way of what the ledger denied, and is no more."""
+    async def give_back(self, tenant: Tenant, denied: Denied, *, needed: bool) -> bool:
+        """Whether a lease was in the way of what the ledger denied, and is no more. `needed` is whether somebody would
+        have to be refused otherwise; if not it is only given back where little is left.
+        """
         lease, limit = self._leases.get(tenant.name), denied.limit
         if lease is None or lease is self._asked_about or lease.is_touched:
             return False
-        if not stands_in_the_way(limit, Taken(denied.used, denied.held)):
+        if not needed and not stands_in_the_way(limit, Taken(denied.used, denied.held)):
             return False
+        if (asking := self._asking.get(tenant.name)) is not None:
+            asking.lease_from = self._clock() + KEEP_EVERY_S
         await self._end(lease)
         return True
 

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from tollway_api.error_control import Standing
 from tollway_api.messages import Lookups
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import NANO_PER_USD, SharedLimit, Tenant
+from tollway_api.snapshot import NANO_PER_USD, SharedLimit, Snapshot, Tenant
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.core.decision import CacheOutcome, outcome_of
 from tollway_dataplane.record import Record
@@ -83,6 +83,11 @@ class Metrics:
         self.in_flight = 0
         in_flight = Gauge("tollway_requests_in_flight", "Requests under way.", registry=registry)
         in_flight.set_function(lambda: self.in_flight)
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Forgets what is gone."""
+        self.cache.follow(snapshot.indexes)
+        self.money.follow(snapshot.tenants)
 
     def observe(self, record: Record, seconds: float) -> None:
         """Counts one finished request, and how long it took."""

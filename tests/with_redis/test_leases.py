@@ -115,13 +115,26 @@ async def test_who_is_denied_has_what_was_leased(one: Pod) -> None:
     await one.leases.look()
     denied = await one.ledger.hold(acme, "large", [995])
     assert denied is not None
-    assert not await one.leases.give_back(acme, denied), "there is more left than that"
+    assert not await one.leases.give_back(acme, denied, needed=False), "there is more left than that"
+    assert await one.leases.give_back(acme, denied, needed=True)
+    assert await one.ledger.hold(acme, "large", [995]) is None
+    assert not await one.leases.give_back(acme, denied, needed=True), "once"
+    await one.ledger.release(acme, "large")
+    await one.leases.look()
+    assert await one.taken(acme) == (0, 0), "and it is not taken again at once"
+    await one.later(KEEP_EVERY_S)
+    assert await one.taken(acme) == (0, 10)
+
+
+async def test_where_little_is_left_a_lease_is_given_back_before_anybody_is_refused(one: Pod) -> None:
+    acme = leasing_tenant()
+    one.leases.asked_by(acme)
+    await one.leases.look()
     await one.ledger.settle(acme, "before", [985])
     denied = await one.ledger.hold(acme, "a", [15])
     assert denied is not None
-    assert await one.leases.give_back(acme, denied)
+    assert await one.leases.give_back(acme, denied, needed=False)
     assert await one.ledger.hold(acme, "a", [15]) is None
-    assert not await one.leases.give_back(acme, denied), "once"
 
 
 async def test_an_edited_budget_is_leased_anew(one: Pod) -> None:

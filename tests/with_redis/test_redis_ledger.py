@@ -5,16 +5,17 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from tests.dataplanes import Setup, compiled
+from tests.dataplanes import Setup, compiled, until
 from tests.tenants import tenant
 from tollway_api import wire
 from tollway_api.meta import ModelName, TenantName
-from tollway_api.snapshot import Calendar, Limit, Model, Price, Protocol, Rolling
+from tollway_api.snapshot import Calendar, Limit, Model, Price, Protocol, Rolling, Snapshot
 from tollway_api.tenant_budget import CalendarPeriod, Unit
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters import redis_ledger
@@ -27,7 +28,7 @@ from tollway_dataplane.budgets import Budgets, Need, Slice
 from tollway_dataplane.core.facts import ChatRequest, Usage
 from tollway_dataplane.core.tokens import Counted
 from tollway_dataplane.dispatch import Dispatch, Job
-from tollway_dataplane.errors import LedgerFault
+from tollway_dataplane.errors import LedgerFault, Refusal
 from tollway_dataplane.leases import Leases
 from tollway_dataplane.metrics import MoneyMetrics
 from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
@@ -35,6 +36,19 @@ from tollway_dataplane.record import Record
 
 HOUR = Rolling(3_600_000)
 DAY = Calendar(CalendarPeriod.DAY, "Europe/Berlin")
+
+
+FREE_OF_CHARGE = Model(
+    name=ModelName("cheap"),
+    upstream_id="openai/cheap",
+    protocol=Protocol.OPENAI,
+    endpoint=None,
+    api_key=None,
+    price=Price(0, 0),
+    context_window=1_000,
+    max_output_tokens=1_000,
+    timeout_ms=1_000,
+)
 
 
 def budgets_on(ledger: RedisLedger) -> Budgets:
@@ -193,28 +207,40 @@ async def test_a_hold_whose_request_still_runs_is_kept(
 async def test_a_hold_whose_caller_left_while_it_was_made_is_freed_at_once(redis: Redis) -> None:
     acme = tenant(limit(100))
     budgets = budgets_on(RedisLedger(redis, 2.0))
-    model = Model(
-        name=ModelName("cheap"),
-        upstream_id="openai/cheap",
-        protocol=Protocol.OPENAI,
-        endpoint=None,
-        api_key=None,
-        price=Price(0, 0),
-        context_window=1_000,
-        max_output_tokens=1_000,
-        timeout_ms=1_000,
-    )
 
     async def begin() -> Slice:
         return Slice(Counted(100, 100))
 
     need = Need(Usage(100, 0), begin)
-    holding = asyncio.create_task(budgets.hold("left", acme, model, need))
+    holding = asyncio.create_task(budgets.hold("left", acme, FREE_OF_CHARGE, need))
     await asyncio.sleep(0)  # it is on its way to Redis
     holding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await holding
-    await budgets.hold("next", acme, model, need)
+    await budgets.hold("next", acme, FREE_OF_CHARGE, need)
+
+
+async def test_who_waits_for_others_holds_begins_by_no_limit_that_has_been_edited_meanwhile(
+    redis: Redis,
+) -> None:
+    acme, ledger = tenant(limit(100)), RedisLedger(redis, 2.0)
+    budgets = budgets_on(ledger)
+    budgets.follow(Snapshot("default", tenants={acme.name: acme}))
+    assert await ledger.hold(acme, "another", [95]) is None
+
+    async def begin() -> Slice:
+        return Slice(Counted(10, 10), first=32, fewest=16, grows=True)
+
+    need = Need(Usage(10, 50), begin, patience_s=lambda _: 10.0)
+    waiting = asyncio.create_task(budgets.hold("waits", acme, FREE_OF_CHARGE, need))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    lowered = tenant(limit(20))
+    budgets.follow(Snapshot("default", tenants={acme.name: lowered}))
+    await ledger.release(acme, "another")
+    with pytest.raises(Refusal, match="was changed"):
+        await waiting
+    assert await ledger.read(lowered) == [(0, 0)]
 
 
 class Exploding:
@@ -238,6 +264,44 @@ async def test_no_hold_stands_for_a_mistake_of_ours(redis: Redis) -> None:
         job = Job(request, acme, snapshot.policies[0], ModelName("cheap"), Record(f"r{number}", "chat"))
         with pytest.raises(TypeError):
             await dispatch.call(job)
+
+
+class Answering(Exploding):
+    async def complete(self, _: UpstreamCall) -> Completion:
+        return Completion(b"{}", Usage(10, 20), complete=True)
+
+
+async def test_a_caller_who_leaves_while_an_answer_is_settled_pays_once(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
+    (acme,) = [
+        replace(each, limits=(limit(1_000_000),)) for each in snapshot.tenants.values() if each.name == "acme"
+    ]
+    ledger, settles, settled = RedisLedger(redis, 2.0), asyncio.Event(), asyncio.Event()
+    told = ledger.settle
+
+    async def slowly(*asked: Any) -> None:
+        settles.set()
+        await settled.wait()
+        await told(*asked)
+
+    monkeypatch.setattr(ledger, "settle", slowly)
+    dispatch = Dispatch({Protocol.OPENAI: Answering()}, budgets_on(ledger), TiktokenTokenizers())
+    request, record = ChatRequest("r", "auto", [{"role": "user", "content": "x"}]), Record("r", "chat")
+    job = Job(request, acme, snapshot.policies[0], ModelName("cheap"), record)
+    asking = asyncio.create_task(dispatch.call(job))
+    await settles.wait()
+    asking.cancel()
+    settled.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await until(lambda: not ledger.owed())
+    price = snapshot.policies[0].models[ModelName("cheap")].price
+    assert record.cost_nano == (10 * price.input + 20 * price.output) // 1_000
+    assert [each.outcome for each in record.attempts] == ["ok"]
+    await asyncio.sleep(0.1)
+    assert await ledger.read(acme) == [(30, 0)]
 
 
 async def test_spending_is_counted_although_its_hold_is_gone(

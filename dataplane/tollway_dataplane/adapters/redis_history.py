@@ -42,5 +42,10 @@ class ToldLately(Generic[_T]):
         # A new one for every promotion and every start.
         before, self._history = self._history, str(found.get("master_replid", ""))
         if before in ("", self._history):
+            # It has had these for so long that it will not lose them, and is not to be told of them by who was idle
+            # since: it does not know for ever what it was told.
+            oldest = asyncio.get_running_loop().time() - TOLD_S
+            while self._told and self._told[0][0] < oldest:
+                self._told.popleft()
             return []
         return [told for _, told in self._told]

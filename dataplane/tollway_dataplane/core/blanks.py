@@ -1,20 +1,35 @@
 """Blanks that may be meant. Between the words of a sentence two are as good as one; not so in what is quoted, in code,
-and where blanks are spoken of. Pure; called by `identity` and `spelling`.
+at the beginning of lines, and where blanks are spoken of. Pure; called by `identity` and `spelling`.
 """
 
 import re
 from typing import Final
 
 _RUN: Final = re.compile(r"(?<=\S)[ \t]*(?:\t|  )[ \t]*(?=\S)")
-# A quotation mark, of any language, that is no apostrophe within a word; a sign of code; a word for blanks.
-_LITERAL: Final = re.compile(
-    r"[\"`\u201c-\u201f\u00ab\u00bb\u2039\u203a<>={}\\|;$]|(?<!\w)['\u2018\u2019]|['\u2018\u2019](?!\w)"
-    r"|\b(?:(?:white)?spaces?|spaced|spacing|blanks?|tabs?)\b",
+_INDENTED: Final = re.compile(r"\n[ \t]+\S")
+_LINE: Final = re.compile(r"^[ \t]*(?=\S)", re.MULTILINE)
+_SPOKEN_OF: Final = re.compile(
+    r"\b(?:(?:white)?spaces?|spaced|spacing|blanks?|tabs?|indent(?:s|ed|ation)?|tokens?|characters?|columns?"
+    r"|align(?:s|ed|ment)?|trailing|leading|padd(?:ed|ing))\b",
     re.IGNORECASE,
+)
+# A sign that sentences do not have, a quotation mark of any language among them; one that is no apostrophe in a word.
+_SIGN: Final = re.compile(
+    r"[^\w\s.,?!:'\u2018\u2019\u2026\u2013\u2014%&-]|(?<!\w)['\u2018\u2019]|['\u2018\u2019](?!\w)"
 )
 
 
 def meant_blanks(text: str) -> list[str]:
-    """The tabs and the runs of blanks within its lines, in order; none where they cannot carry meaning."""
+    """The tabs and the runs of blanks within its lines, in order, and where a line is indented the blanks that each
+    begins with; none where they cannot carry meaning.
+    """
+    indents = _LINE.findall(text) if "\n" in text and _INDENTED.search(text) else []
     has_runs = "  " in text or "\t" in text
-    return _RUN.findall(text) if has_runs and _LITERAL.search(text) else []
+    return [
+        *(_RUN.findall(text) if has_runs and (_SIGN.search(text) or speaks_of_blanks(text)) else ()),
+        *indents,
+    ]
+
+
+def speaks_of_blanks(text: str) -> bool:
+    return _SPOKEN_OF.search(text) is not None

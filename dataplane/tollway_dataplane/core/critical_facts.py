@@ -241,6 +241,8 @@ def _units_of(reading: Reading) -> frozenset[str]:
 
 def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
     """Opposite words, unless a negation makes them the same again: not to remove is to keep."""
+    if sides := _other_side(ours, theirs):
+        return sides
     turned = parity_differs(ours, theirs)
     only_ours, only_theirs = _only(ours, theirs), _only(theirs, ours)
     negated = ours.negations % 2 != theirs.negations % 2
@@ -258,6 +260,14 @@ def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
     yours = [lemma for lemma, *_ in theirs.polarity if lemma in only_theirs]
     if (mine or yours) and (axes or (turned and net)):
         return Conflict(CacheReason.OPPOSITES, _differ("opposites", mine, yours))
+    return None
+
+
+def _other_side(ours: Reading, theirs: Reading) -> Conflict | None:
+    """By how it is written: "left" is a form of "leave" as well, which has no opposite."""
+    mine, yours = (set(each.low) & {"left", "right"} for each in (ours, theirs))
+    if len(mine) == len(yours) == 1 and mine != yours:
+        return Conflict(CacheReason.OPPOSITES, _differ("opposites", sorted(mine), sorted(yours)))
     return None
 
 

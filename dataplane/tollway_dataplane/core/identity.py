@@ -17,7 +17,7 @@ from tollway_api import wire
 from tollway_api.routing_policy import TimeDependent
 from tollway_api.semantic_cache_index import Scope
 from tollway_api.snapshot import Index, Policy, Tenant
-from tollway_dataplane.core.blanks import meant_blanks
+from tollway_dataplane.core.blanks import meant_blanks, speaks_of_blanks
 from tollway_dataplane.core.facts import ChatRequest, JsonObject, JsonValue, Turn
 from tollway_dataplane.core.pleasantries import is_pleasantry
 
@@ -95,11 +95,13 @@ def _turn(message: JsonObject) -> Turn | None:
 
 
 def normalise(prompt: str) -> str:
-    """The prompt without differences that cannot carry meaning: Unicode form, line ends, outer blanks and, in
-    a prompt of one line, runs of blanks unless they may be meant. Indentation and letter case are kept, because they
-    can carry it.
+    """The prompt without differences that cannot carry meaning: Unicode form, line ends and, unless blanks are spoken
+    of, outer blanks and, in a prompt of one line, runs of blanks unless they may be meant. Indentation and letter case
+    are kept, because they can carry it.
     """
-    text = unicodedata.normalize("NFC", prompt).replace("\r\n", "\n").strip()
+    text = unicodedata.normalize("NFC", prompt).replace("\r\n", "\n")
+    if text != text.strip() and not speaks_of_blanks(text):
+        text = text.strip()
     # Most prompts have no runs of blanks, and asking is cheaper than replacing every single blank by itself.
     has_runs = "\n" not in text and ("  " in text or "\t" in text)
     if not has_runs or meant_blanks(text):

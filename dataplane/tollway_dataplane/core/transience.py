@@ -52,12 +52,19 @@ _WORTH: Final = re.compile(
     rf"\b(?:what(?:'s| is| are)|how (?:much|many)|convert(?=\D{{0,4}}\d))\b[^.?!;]{{0,30}}\b{_MONEY}\b"
     rf"[^.?!;]{{0,20}}\b(?:in|is|to|into|worth|for)\b[^.?!;]{{0,20}}\b{_MONEY}\b"
 )
+_GOODS: Final = (
+    r"(?!(?:the|this|that|these|those|it|its|an?|your|our|my|their|each|every|one|all|any|you|i|we|they)\b"
+    r"|(?:\w+ing|delivery|postage|returns?|entry|entrance|admission|membership|tickets?|too|\w*\d)\b)"
+    r"[a-z]+(?: [a-z]+){0,2}"
+)
 # Of goods that anybody sells. "The price", "the price of shipping" and "of the basic plan" are the asked one's own.
 _PRICE: Final = re.compile(
     r"(?:^|\bwhat(?:'s| is| are) )(?:the )?(?:\w+ ){0,2}prices? of "
     r"(?!(?:the|this|that|these|those|it|its|an?|your|our|my|their|each|every|one|all|any)\b"
     r"|(?:\w+ing|delivery|postage|returns?|entry|entrance|admission|membership|tickets?)\b)"
     r"|\bhow much (?:is|are|does|do) (?:the|an?) \w+ ?\d"
+    rf"|\bhow much (?:is|are) {_GOODS}\s*\?*$|\b(?:how much|what) (?:does|do) {_GOODS} cost\s*\?*$"
+    rf"|\b{_MONEY} to {_MONEY} rate\b"
 )
 _PRICE_OF_A_NAME: Final = re.compile(
     r"\b[Hh]ow much (?:(?:is|are)(?=(?: [\w'\u2019.-]+){1,5}\s*\?*$)|(?:does|do)(?=.{1,60} cost\s*\?*$))"
@@ -67,7 +74,7 @@ _PRICE_OF_A_NAME: Final = re.compile(
 _OWN: Final = re.compile(
     r"""\b(?:
       where\ is\ my\ (?:order|parcel|package|delivery|refund) | my\ balance
-    | (?:random|another|new)\ (?:number|uuid|password|joke) | roll\ (?:a\ |the\ )?dice
+    | (?:random|another|new)\ (?:number|uuid|password|joke) | roll\ (?:a\ |the\ )?(?:dice|die)
     )\b""",
     re.VERBOSE,
 )
@@ -83,11 +90,13 @@ _HINTS: Final = frozenset(
         "share rate rates winning leading ahead score scores won president minister chancellor ceo king queen pope "
         "mayor champion order parcel package delivery refund balance random another new dice hot cold warm sunny "
         "cloudy windy foggy freezing umbrella raincoat tv television trades trading doing leads tops next open closed "
-        "late delayed down running much euro euros dollar dollars pound pounds yen yuan rupee rupees peso pesos franc "
+        "late delayed down running much cost die "
+        "euro euros dollar dollars pound pounds yen yuan rupee rupees peso pesos franc "
         "francs rouble roubles ruble rubles usd eur gbp jpy inr cny chf"
     ).split()
 )
 _WORD: Final = re.compile(r"[a-z]+")
+_IS_SHORT: Final = re.compile(r"(?<=\bwho|\bhow)'s\b|(?<=\bwhere)'s\b|(?<=\bwhat|\bwhen)'s\b")
 _PATTERNS: Final = (_NOW, _FEEDS, _STATE, _WORTH, _PRICE, _OWN)
 
 
@@ -106,7 +115,7 @@ _LONGEST_FRAGMENT: Final = 80  # characters
 
 
 def is_time_dependent(prompt: str) -> bool:
-    low = _lower(prompt)
+    low = _IS_SHORT.sub(" is", _lower(prompt))
     if _HINTS.isdisjoint(_WORD.findall(low)):
         return False
     return any(each.search(low) for each in _PATTERNS) or _PRICE_OF_A_NAME.search(prompt) is not None

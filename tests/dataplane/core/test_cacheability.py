@@ -58,6 +58,12 @@ SETUP = Setup("http://a/v1", "http://b/v1")
         "Who leads the Premier League?",
         "When is the next election?",
         "What's on TV?",
+        "Where's my order?",
+        "Who's winning the race?",
+        "How much are eggs?",
+        "What does petrol cost?",
+        "Roll a die",
+        "What is the dollar to euro rate?",
     ],
 )
 def test_a_question_about_just_now_is_time_dependent(prompt: str) -> None:
@@ -81,6 +87,8 @@ def test_a_question_about_just_now_is_time_dependent(prompt: str) -> None:
         "What is the price of shipping?",
         "What is the price of the basic plan?",
         "How much does it cost?",
+        "How much does delivery cost?",
+        "How much is too much?",
         "How much is 15% of 80?",
         "How many pounds are in a kilo?",
         "How do I change dollars to euros?",

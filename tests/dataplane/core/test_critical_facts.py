@@ -30,6 +30,7 @@ TRAPS = [
     ("Approve the leave request", "Deny the leave request", R.OPPOSITES),
     ("Turn on the sprinkler", "Turn off the sprinkler", R.OPPOSITES),
     ("Lock the garage door", "Unlock the garage door", R.OPPOSITES),
+    ("Turn left at the bridge", "Turn right at the bridge", R.OPPOSITES),
     ("Scale up the worker pool", "Scale down the worker pool", R.OPPOSITES),
     ("Keep the old branches", "Delete the old branches", R.OPPOSITES),
     ("Why is my soup too hot?", "Why is my soup too cold?", R.OPPOSITES),

@@ -33,6 +33,10 @@ def test_what_only_builds_a_sentence_is_no_difference(one: str, other: str) -> N
         ("Is a & b true?", "Is a | b true?"),
         ("Is 'a  b' a valid name?", "Is 'a b' a valid name?"),
         ("Does `a\tb` match?", "Does `a b` match?"),
+        ("What does /a  b/ match?", "What does /a b/ match?"),
+        ("for i in range(3):\n    x += 1\nprint(x)", "for i in range(3):\n    x += 1\n    print(x)"),
+        ("Is this right?\na:\n  b: 1", "Is this right?\na:\nb: 1"),
+        ("Is foo  bar one token?", "Is foo bar one token?"),
     ],
 )
 def test_what_is_spoken_of_or_calculated_with_is_a_difference(one: str, other: str) -> None:
