@@ -127,6 +127,7 @@ class Budgets:
     def follow(self, snapshot: Snapshot) -> None:
         """From now on these are the limits: nobody who still waits begins by older ones."""
         self._snapshot = snapshot
+        self._leases.keep_only(self._is_current)
 
     def allowances(self, tenant: Tenant) -> tuple[Allowance, ...]:
         """What the ledger said last of what is left, without asking it."""
@@ -378,7 +379,7 @@ def refusal(tenant: Tenant, denied: Denied) -> Refusal:
         f"{on_exceeded(tenant, limit).message} (limit {limit.title!r}: {what_is_left(limit, denied.left)})"
     )
     is_hopeless = denied.asked > limit.amount
-    if is_hopeless:
+    if is_hopeless and limit.amount:
         message = (
             f"this request alone could take more than limit {limit.title!r} ever allows; "
             "send a smaller max_tokens or a shorter prompt"

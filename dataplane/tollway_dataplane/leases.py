@@ -60,6 +60,10 @@ class Leases:
         else:
             self._asking.pop(tenant.name, None)
 
+    def keep_only(self, is_current: Callable[[Tenant], bool]) -> None:
+        """Nothing is leased any more for those that are not as they were when they asked."""
+        self._asking = {name: each for name, each in self._asking.items() if is_current(each.tenant)}
+
     def hold(
         self, tenant: Tenant, hold_id: str, amounts: Sequence[int], room: Sequence[int] = ()
     ) -> Denied | None:

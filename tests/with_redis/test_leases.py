@@ -137,6 +137,18 @@ async def test_where_little_is_left_a_lease_is_given_back_before_anybody_is_refu
     assert await one.ledger.hold(acme, "a", [15]) is None
 
 
+async def test_what_is_leased_by_limits_that_are_no_more_is_given_back(one: Pod) -> None:
+    acme = leasing_tenant()
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    one.leases.keep_only(lambda tenant: tenant is acme)
+    await one.later(KEEP_EVERY_S)
+    assert await one.taken(acme) == (0, 10)
+    one.leases.keep_only(lambda _: False)
+    await one.later(KEEP_EVERY_S)
+    assert await one.taken(acme) == (0, 0)
+
+
 async def test_an_edited_budget_is_leased_anew(one: Pod) -> None:
     acme = leasing_tenant()
     one.leases.asked_by(acme)

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 
+import pytest
 from redis.asyncio import Redis
 
 from tests.conftest import Start
@@ -85,6 +86,23 @@ async def test_a_shared_budget_refuses_in_its_own_words_and_is_measured_once(
     assert (reply.status, reply.headers["x-tollway-limit"]) == (429, "default/team/all")
     assert reply.error["message"] == "Ask your team lead. (limit 'default/team/all': 0 of 2 requests left)"
     assert (await gateway.metrics())["ai_budget_utilization_ratio"] == {TEAM: 1.0}
+
+
+@pytest.mark.parametrize(("of_team", "of_all", "refuses"), [("2", "9", "team"), ("9", "2", "everybody")])
+async def test_a_request_counts_in_every_budget_that_covers_its_tenant(
+    start: Start, setup: Setup, of_team: str, of_all: str, refuses: str
+) -> None:
+    spec = {"scope": "Installation", "limits": [limit("all", of_all, "Requests")]}
+    everybody = manifest("TenantBudget", "everybody", spec)
+    gateway = await start(setup.but(others=(team(limit("all", of_team, "Requests")), everybody)))
+    replies = [await gateway.ask(f"{number}?") for number in range(3)]
+    assert counted(replies) == {(200, ""): 2, (429, f"default/{refuses}/all"): 1}
+
+
+async def test_a_limit_of_nothing_refuses_in_the_budgets_own_words(start: Start, setup: Setup) -> None:
+    nothing = {"limits": [limit("own", "0", "Requests")], "onExceeded": {"message": "Not in this month."}}
+    gateway = await start(setup.but(acme=nothing))
+    assert (await gateway.ask("one")).error["message"].startswith("Not in this month.")
 
 
 async def test_labels_say_who_shares_and_one_that_leaves_is_held_no_more(start: Start, setup: Setup) -> None:
