@@ -51,6 +51,15 @@ _TIMES: Final = {
     for word in words.split()
 }  # fmt: skip
 _QUANTIFIERS: Final = re.compile(r"\b(a few|few|a little|little|either|neither|both)\b")
+# Of how many of its kind something is said.
+_EXTENTS: Final = {
+    word: extent
+    for extent, words in {
+        "all": "all every each everyone everybody everything", "most": "most", "many": "many", "some": "some several",
+        "one": "one",
+    }.items()
+    for word in words.split()
+}  # fmt: skip
 _EXCHANGE: Final = re.compile(r"\b(give|get)\b")
 _ASKED: Final = re.compile(
     r"^\W*(?:please\W+)?(?:give|get)\b|\b(?:give|get) (?:me|us)\b|\bget (?=to\b|\w+ed\b)"
@@ -64,6 +73,8 @@ def framed_otherwise(ours: Reading, theirs: Reading) -> str:
     if difference := _disjoint(_FRAMES, ours, theirs):
         return difference
     if (difference := asked_otherwise(ours, theirs)) and alike(ours, theirs):
+        return difference
+    if (difference := _disjoint(_HOW_MANY, ours, theirs)) and alike(ours, theirs):
         return difference
     mine, yours = _bounds(ours), _bounds(theirs)
     if mine != yours:
@@ -116,6 +127,11 @@ def _times(reading: Reading) -> set[str]:
 
 
 @once
+def _extents(reading: Reading) -> set[str]:
+    return {_EXTENTS[low] for low in _EXTENTS.keys() & reading.low}
+
+
+@once
 def _exchange(reading: Reading) -> set[str]:
     """Give or get, where that is no request."""
     if reading.plain_set.isdisjoint({"give", "get"}):
@@ -159,6 +175,7 @@ def _unheard_of(reading: Reading) -> list[int]:
 
 
 _QUESTIONS: Final[Frames] = (("what is asked for differs", _lead), ("tenses differ", _tenses))
+_HOW_MANY: Final[Frames] = (("quantifiers differ", _extents),)
 _FRAMES: Final[Frames] = (
     ("times differ", _times),
     ("quantifiers differ", _quantifiers),

@@ -14,6 +14,10 @@ DIFFER = [
     ("What happens before the audit?", "What happens until the audit?", "times differ: before ≠ until"),
     ("What may I eat during the fast?", "What may I eat after the fast?", "times differ: during ≠ after"),
     ("Why do few people vote?", "Why do a few people vote?", "quantifiers differ: few ≠ a few"),
+    ("Is every mammal warm-blooded?", "Is one mammal warm-blooded?", "quantifiers differ: all ≠ one"),
+    ("Do all states have a sales tax?", "Do most states have a sales tax?", "quantifiers differ: all ≠ most"),
+    ("Do most dogs like water?", "Do some dogs like water?", "quantifiers differ: most ≠ some"),
+    ("Do many birds migrate?", "Do most birds migrate?", "quantifiers differ: many ≠ most"),
     ("Is either of them open?", "Are both of them open?", "quantifiers differ: either ≠ both"),
     ("Benefits for people over 65", "Benefits for people aged 65", "bounds differ: more ≠ none"),
     ("Flights under $300 to Rome", "Flights at least $300 to Rome", "bounds differ: less ≠ more"),
@@ -29,6 +33,8 @@ AGREE = [
     ("Benefits for about 65 people", "Benefits for 65 people"),
     ("Give me the list of ports", "Get the list of ports"),
     ("Why was my last parcel returned?", "What is the reason that a delivery comes back to its sender?"),
+    ("Show all open tickets", "Show every open ticket"),
+    ("Where are all the lighthouses?", "Where are the lighthouses?"),
     ("How do I recieve a parcel?", "How do I receive a parcel?"),
 ]
 
