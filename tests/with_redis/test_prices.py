@@ -179,7 +179,10 @@ async def test_an_embedding_that_costs_money_is_its_tenants_and_a_hit_costs_only
     overhead = metrics["ai_cost_overhead_usd_total"][(("purpose", "Embedding"), ("tenant", "acme"))]
     another = count_tokens("m", FJORD) * 20_000
     assert overhead == (embedding + another) / 1e9
-    chats = lambda: [each for each in gateway.log_lines() if each.get("operation") == "chat"]  # noqa: E731 - it is asked twice
+
+    def chats() -> list[dict[str, object]]:
+        return [each for each in gateway.log_lines() if each.get("operation") == "chat"]
+
     await until(lambda: len(chats()) == 3)
     assert float(str(chats()[-1]["embedding_usd"])) == another / 1e9
 
