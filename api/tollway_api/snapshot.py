@@ -197,6 +197,11 @@ class Tenant:
     shared: tuple[str, ...] = ()  # keys of Snapshot.shared: the budgets that count its requests as well
     key_facts: dict[str, KeyFacts] = field(default_factory=dict)  # by where it stands, of keys that have any
 
+    @property
+    def account(self) -> str:
+        """Where the ledger counts its own limits."""
+        return self.name
+
 
 @dataclass(frozen=True, slots=True)
 class SharedBudget:
@@ -213,6 +218,11 @@ class SharedBudget:
     @property
     def id(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def account(self) -> str:
+        """Where the ledger counts its limits."""
+        return self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +335,11 @@ class Snapshot:
     # once they are mended they go on from there.
     left_out: dict[str, Index] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
+
+    @property
+    def budgets(self) -> tuple[Tenant | SharedBudget, ...]:
+        """Whoever has limits, of tenants and shared."""
+        return (*self.tenants.values(), *self.shared.values())
 
     def covered(self) -> Mapping[str, int]:
         """How many tenants share a budget, by its id."""

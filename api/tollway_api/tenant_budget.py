@@ -34,6 +34,11 @@ class Unit(StrEnum):
     TOKENS = "Tokens"
     REQUESTS = "Requests"
 
+    @property
+    def noun(self) -> str:
+        """As it is written behind an amount."""
+        return self.value if self is Unit.USD else self.value.lower()
+
 
 class CalendarPeriod(StrEnum):
     HOUR = "Hour"
@@ -147,7 +152,7 @@ class Limit(Spec):
     @model_validator(mode="after")
     def _countable(self) -> Self:
         if self.unit is not Unit.USD and "." in self.amount:
-            raise ValueError(f"amount must be a whole number of {self.unit.value.lower()}")
+            raise ValueError(f"amount must be a whole number of {self.unit.noun}")
         # The ledger counts nano-USD in doubles inside Redis, which are exact up to 2^53.
         if self.unit is Unit.USD and Decimal(self.amount) > 9_000_000:
             raise ValueError("amount must be at most 9000000 USD; split the budget or shorten its window")

@@ -260,7 +260,7 @@ def ledger_keys(account: str) -> LedgerKeys:
 
 def account_of(tenant: TenantName, limit: Limit) -> str:
     """Where what a tenant uses of a limit is counted."""
-    return limit.budget.id if isinstance(limit, SharedLimit) else tenant
+    return limit.budget.account if isinstance(limit, SharedLimit) else tenant
 
 
 def held_as(tenant: TenantName, hold_id: str) -> str:

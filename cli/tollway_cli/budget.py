@@ -74,13 +74,12 @@ def uses_table(uses: Sequence[Use]) -> Table:
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for each in sorted(uses, key=lambda use: (-use.limit.percent, use.budget, use.limit.name)):
         limit = each.limit
-        unit = "USD" if limit.unit is Unit.USD else limit.unit.value.lower()
         style = "bold red" if limit.percent >= 100 else "yellow" if limit.percent >= 80 else ""
         table.add_row(
             # As text, because what a user wrote may look like markup.
             Text(each.budget),
             Text(limit.name),
-            f"{limit.used} {unit}",
+            f"{limit.used} {limit.unit.noun}",
             limit.held,
             limit.remaining,
             Text(str(limit.percent), style),
@@ -125,7 +124,7 @@ def history_table(name: str, unit: Unit, slices: Sequence[tuple[int, int]]) -> T
     """A bar for each slice of time."""
     rows = merged(slices)
     top = max(used for _, used in rows)
-    table = Table(title=Text(f"{name}, in {'USD' if unit is Unit.USD else unit.value.lower()}"), box=None)
+    table = Table(title=Text(f"{name}, in {unit.noun}"), box=None)
     for column in ("From", "Used", ""):
         table.add_column(column, justify="right" if column == "Used" else "left")
     for start, used in rows:

@@ -210,8 +210,7 @@ def _loading(litellm: LiteLLMUpstream, embedders: Embedders, tokenizers: Tiktoke
         models = [model for policy in snapshot.policies for model in policy.models.values()]
         if any(model.protocol is Protocol.LITELLM for model in models):
             await litellm.load()
-        limits = [limit for tenant in snapshot.tenants.values() for limit in tenant.limits]
-        limits += [limit for budget in snapshot.shared.values() for limit in budget.limits]
+        limits = (limit for budget in snapshot.budgets for limit in budget.limits)
         if any(limit.unit is not Unit.REQUESTS for limit in limits):
             await tokenizers.load(models)
 

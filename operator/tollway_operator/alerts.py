@@ -17,7 +17,6 @@ import aiohttp
 from tollway_api import wire
 from tollway_api.conditions import ConditionReason, moment
 from tollway_api.snapshot import Rolling, SharedBudget, Snapshot, Tenant
-from tollway_api.tenant_budget import Unit
 from tollway_api.windows import Usage
 from tollway_operator.budget_said import amount, percent_used
 from tollway_operator.errors import StoreFault
@@ -42,21 +41,18 @@ class Alert:
 
 def alerts_of(budget: Tenant | SharedBudget, usages: Iterable[Usage], now_ms: int) -> Iterator[Alert]:
     """What is to be told of a budget, whether it was told before or not. By what is used, like WithinBudget."""
-    is_shared = isinstance(budget, SharedBudget)
-    account = budget.id if isinstance(budget, SharedBudget) else budget.name
+    is_shared, account = isinstance(budget, SharedBudget), budget.account
     for usage in usages:
         limit, percent = usage.limit, percent_used(usage)
         if percent < budget.alert_threshold_percent:
             continue
         event = ConditionReason.BUDGET_EXCEEDED if percent >= 100 else ConditionReason.BUDGET_ALERT
-        is_rolling = isinstance(limit.window, Rolling)
-        lasts_ms = (
-            limit.window.milliseconds if isinstance(limit.window, Rolling) else usage.resets_ms - now_ms
-        )
-        resets_at = None if is_rolling else moment(usage.resets_ms)
+        if isinstance(limit.window, Rolling):
+            lasts_ms, resets_at = limit.window.milliseconds, None
+        else:
+            lasts_ms, resets_at = usage.resets_ms - now_ms, moment(usage.resets_ms)
         used, most = amount(usage.used, limit.unit), amount(limit.amount, limit.unit)
-        unit = "USD" if limit.unit is Unit.USD else limit.unit.value.lower()
-        text = f"{account} has used {percent} % of its limit {limit.name}: {used} of {most} {unit}"
+        text = f"{account} has used {percent} % of its limit {limit.name}: {used} of {most} {limit.unit.noun}"
         body = {
             "event": event,
             "tenant": None if is_shared else account,
@@ -98,14 +94,10 @@ class AlertWebhook:
             return
         now_ms = int(time() * 1_000)
         self._told = {key: until for key, until in self._told.items() if until > now_ms}
-        budgets: list[tuple[str, Tenant | SharedBudget]] = [
-            *snapshot.tenants.items(),
-            *snapshot.shared.items(),
-        ]
         alerts = [
             alert
-            for account, budget in budgets
-            for alert in alerts_of(budget, usage.get(account, ()), now_ms)
+            for budget in snapshot.budgets
+            for alert in alerts_of(budget, usage.get(budget.account, ()), now_ms)
             if alert.key not in self._told
         ]
         turns = asyncio.Semaphore(_AT_ONCE)

@@ -11,8 +11,8 @@ from tollway_api import wire
 from tollway_api.meta import Resource
 from tollway_api.semantic_cache_index import DeletionPolicy, SemanticCacheIndexSpec
 from tollway_operator.errors import Conflict, KubeFault, LeadershipLost, NotFound, StoreFault, StoreRefusal
-from tollway_operator.events import Events, News
-from tollway_operator.kube import Kube
+from tollway_operator.events import Events
+from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import ABANDON_ANNOTATION, Held
@@ -183,7 +183,7 @@ class Deletion:
         if (held.uid, reason) not in self._said:
             self._said.add((held.uid, reason))
             log.warning(reason, extra={"index": held.identity.path, "reason": note})
-            self._events.announce(News(held.identity, held.uid, reason, note, warning=True))
+            self._events.announce(Moment(held.identity, held.uid, reason, note, warning=True))
 
     def _why_it_waits(self, held: Held, why: str) -> str:
         return (

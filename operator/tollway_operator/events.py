@@ -4,11 +4,9 @@ something to tell leaves it here, and workers that have the patience tell it.
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from tollway_api.meta import Identity
 from tollway_operator.errors import KubeFault
 from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
@@ -22,15 +20,6 @@ _PATIENT_S: Final = 12.0
 _MOST: Final = 20_000  # a condition that turns with ten thousand objects, and another
 
 
-@dataclass(frozen=True, slots=True)
-class News:
-    identity: Identity
-    uid: str
-    reason: str
-    note: str
-    warning: bool
-
-
 class Events:
     """`reporter` is who tells."""
 
@@ -38,16 +27,16 @@ class Events:
         self._kube = kube
         self._leadership = leadership
         self._reporter = reporter
-        self._untold = asyncio.Queue[News](_MOST)
+        self._untold = asyncio.Queue[Moment](_MOST)
 
-    def announce(self, news: News) -> None:
+    def announce(self, moment: Moment) -> None:
         """It is told soon. What is the oldest goes when there is too much of it."""
         if self._untold.full():
             self._untold.get_nowait()
             log.warning(
-                "an event is left out, since there are too many", extra={"object": str(news.identity)}
+                "an event is left out, since there are too many", extra={"object": str(moment.identity)}
             )
-        self._untold.put_nowait(news)
+        self._untold.put_nowait(moment)
 
     async def run(self) -> None:
         """Runs for the life of the process. Raises LeadershipLost."""
@@ -55,19 +44,17 @@ class Events:
 
     async def _tell_all(self) -> None:
         while True:
-            news = await self._untold.get()
+            moment = await self._untold.get()
             try:
                 async with asyncio.timeout(_PATIENT_S):
-                    await self._tell(news)
+                    await self._tell(moment)
             except (TimeoutError, KubeFault) as fault:  # such as where its namespace is being deleted as well
                 why = str(fault) or f"the API server took longer than {_PATIENT_S:g} s"
                 log.warning(
-                    "an event could not be emitted", extra={"object": str(news.identity), "reason": why}
+                    "an event could not be emitted", extra={"object": str(moment.identity), "reason": why}
                 )
 
-    async def _tell(self, news: News) -> None:
+    async def _tell(self, moment: Moment) -> None:
         self._leadership.fence()
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        await self._kube.emit(
-            Moment(news.identity, news.uid, news.warning, news.reason, news.note, now, self._reporter)
-        )
+        await self._kube.emit(moment, now, self._reporter)

@@ -63,15 +63,13 @@ class StoredLease:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A condition's transition, for `kubectl describe` and `kubectl get events`."""
+    """What has happened to an object, for `kubectl describe` and `kubectl get events`."""
 
     identity: Identity
     uid: str
-    warning: bool
     reason: str
     note: str
-    at: str  # RFC 3339 with microseconds
-    reporter: str
+    warning: bool
 
 
 class Presence(Enum):
@@ -202,14 +200,14 @@ class Kube:
             )
         return str(reply["metadata"]["resourceVersion"])
 
-    async def emit(self, moment: Moment) -> None:
-        """Raises KubeFault."""
+    async def emit(self, moment: Moment, at: str, reporter: str) -> None:
+        """Tells it `at` a time in RFC 3339 with microseconds. Raises KubeFault."""
         identity = moment.identity
         event = Event(
             metadata=ObjectMeta(
                 generateName=f"{identity.name[:200].rstrip('.-')}-", namespace=identity.namespace
             ),
-            eventTime=cast("Any", moment.at),
+            eventTime=cast("Any", at),
             action="Reconcile",
             reason=moment.reason,
             note=_within(moment.note, _MOST_NOTE_BYTES),
@@ -222,7 +220,7 @@ class Kube:
                 uid=moment.uid,
             ),
             reportingController="tollway.dev/operator",
-            reportingInstance=moment.reporter,
+            reportingInstance=reporter,
         )
         async with _faults(f"emit an event of {identity}"):
             await self._client.create(event)

@@ -19,8 +19,8 @@ from typing import Any, Final
 from tollway_api.conditions import Condition, ConditionReason, ConditionStatus, ConditionType
 from tollway_api.meta import Identity
 from tollway_operator.errors import Conflict, KubeFault, NotFound, Unanswered
-from tollway_operator.events import Events, News
-from tollway_operator.kube import Kube
+from tollway_operator.events import Events
+from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Edition, Held, Objects, canonical
@@ -224,14 +224,14 @@ class StatusWriter:
                 held.resource_version, held.status = version, encoded
         if (told := self._told.pop(held.uid, None)) is not None:
             for condition in _turned(told, conditions_in(encoded)):
-                self._events.announce(_news(held, condition))
+                self._events.announce(_moment(held, condition))
 
 
-def _news(held: Held, condition: Condition) -> News:
+def _moment(held: Held, condition: Condition) -> Moment:
     alert = condition.reason in _ALERTS
     warning = alert or condition.status is not ConditionStatus.TRUE
     note = f"{condition.type} is {condition.status}: {condition.message}"
-    return News(held.identity, held.uid, condition.reason, note, warning)
+    return Moment(held.identity, held.uid, condition.reason, note, warning)
 
 
 def _turned(before: list[Condition], after: list[Condition]) -> list[Condition]:

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from tollway_api.snapshot import Limit, Snapshot
+from tollway_api.snapshot import Snapshot
 from tollway_api.windows import Usage, usage_of
 from tollway_operator.errors import StoreFault
 from tollway_operator.redis_store import RedisStore
@@ -57,19 +57,16 @@ class UsageReader:
 
 async def read_usage(ledger: RedisStore, snapshot: Snapshot) -> dict[str, list[Usage]]:
     """By account, of those that make sense. Raises StoreFault."""
-    budgets: list[tuple[str, Sequence[Limit]]] = [
-        *((each.name, each.limits) for each in snapshot.tenants.values() if each.limits),
-        *((each.id, each.limits) for each in snapshot.shared.values()),
-    ]
+    budgets = [each for each in snapshot.budgets if each.limits]
     found: dict[str, list[Usage]] = {}
     # Before what is spent: what is settled in between is then shown twice for a moment, and never not at all.
     holds = await ledger.holds()
     for start in range(0, len(budgets), _AT_ONCE):
         some = budgets[start : start + _AT_ONCE]
-        spent = await ledger.spent([account for account, _ in some])
-        for (account, limits), recorded in zip(some, spent, strict=True):
+        spent = await ledger.spent([each.account for each in some])
+        for each, recorded in zip(some, spent, strict=True):
             if recorded is not None:
                 with suppress(ValueError):
-                    found[account] = usage_of(account, limits, recorded, holds)
+                    found[each.account] = usage_of(each.account, each.limits, recorded, holds)
         await asyncio.sleep(0)
     return found

@@ -20,8 +20,8 @@ async def emitted(name: str, note: str) -> Event:
     client = Client()
     at = "2026-01-01T00:00:00.000000Z"
     identity = Identity("RoutingPolicy", "default", name)
-    moment = Moment(identity, "u", warning=True, reason="RejectedByPod", note=note, at=at, reporter="me")
-    await Kube(client).emit(moment)  # type: ignore[arg-type]  # a stand-in that has what is called
+    moment = Moment(identity, "u", warning=True, reason="RejectedByPod", note=note)
+    await Kube(client).emit(moment, at, "me")  # type: ignore[arg-type]  # a stand-in that has what is called
     (event,) = client.created
     return event
 

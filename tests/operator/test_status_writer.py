@@ -15,14 +15,14 @@ from tollway_api.meta import Identity
 from tollway_api.snapshot import Snapshot
 from tollway_operator.coverage import Publications
 from tollway_operator.errors import Invalid, KubeFault, LeadershipLost, Unanswered
-from tollway_operator.events import Events, News
+from tollway_operator.events import Events
 from tollway_operator.index_said import StoreView
 from tollway_operator.kube import Moment
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects
 from tollway_operator.retries import LONGEST_PAUSE_S
 from tollway_operator.status import View, conditions_in
-from tollway_operator.statuses import StatusWriter, _news, _turned
+from tollway_operator.statuses import StatusWriter, _moment, _turned
 
 
 class Leads:
@@ -64,7 +64,7 @@ class Api:
         await asyncio.sleep(self.answers_after_s)
         return "2"
 
-    async def emit(self, moment: Moment) -> None:
+    async def emit(self, moment: Moment, _at: str, _reporter: str) -> None:
         if not self.hears:
             await asyncio.Event().wait()
         self.emitted.append(moment)
@@ -189,7 +189,7 @@ async def test_who_does_not_lead_any_more_tells_nothing_of_what_it_had_still_to_
     leadership: Any = leads
     events = Events(kube, leadership, "me")
     events.announce(
-        News(Identity("SemanticCacheIndex", "default", "answers"), "u", "Ready", "n", warning=False)
+        Moment(Identity("SemanticCacheIndex", "default", "answers"), "u", "Ready", "n", warning=False)
     )
     leads.lost = True
     with pytest.raises(LeadershipLost):
@@ -447,4 +447,4 @@ def test_a_budget_alert_is_a_warning_although_its_condition_is_true() -> None:
         condition = Condition.model_construct(
             type=W, status=YES, observed_generation=1, last_transition_time="t", reason=reason, message="m"
         )
-        assert _news(held, condition).warning is warns
+        assert _moment(held, condition).warning is warns

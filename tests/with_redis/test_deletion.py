@@ -10,7 +10,7 @@ from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator.deletion import FINALIZER, Deletion
 from tollway_operator.errors import KubeFault, LeadershipLost, StoreFault
-from tollway_operator.events import News
+from tollway_operator.kube import Moment
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects
 from tollway_operator.redis_store import Walk, open_store
@@ -23,7 +23,7 @@ class Kube:
 
     def __init__(self) -> None:
         self.written: list[object] = []
-        self.told: list[News] = []
+        self.told: list[Moment] = []
         self.answers = asyncio.Event()
         self.answers.set()
 
@@ -32,8 +32,8 @@ class Kube:
         self.written.append(finalizers)
         return "2"
 
-    def announce(self, news: News) -> None:
-        self.told.append(news)
+    def announce(self, moment: Moment) -> None:
+        self.told.append(moment)
 
 
 class Leads:

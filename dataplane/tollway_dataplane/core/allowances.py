@@ -5,13 +5,10 @@ are the same three with `usd`, in dollars.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from tollway_api.snapshot import Limit
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.core.pricing import as_usd
-
-_NAMES: Final = {Unit.REQUESTS: "requests", Unit.TOKENS: "tokens", Unit.USD: "usd"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ def rate_limit_headers(allowances: Iterable[Allowance]) -> dict[str, str]:
             least[each.limit.unit] = each
     headers = {}
     for unit, each in least.items():
-        name = _NAMES[unit]
+        name = unit.noun.lower()
         headers[f"x-ratelimit-limit-{name}"] = _number(each.limit.amount, unit)
         headers[f"x-ratelimit-remaining-{name}"] = _number(max(0, each.left), unit)
         headers[f"x-ratelimit-reset-{name}"] = duration(each.resets_in_s)
@@ -41,8 +38,9 @@ def rate_limit_headers(allowances: Iterable[Allowance]) -> dict[str, str]:
 
 def what_is_left(limit: Limit, left: int) -> str:
     """Like "0.25 of 5 USD left"."""
-    name = limit.unit.value if limit.unit is Unit.USD else _NAMES[limit.unit]
-    return f"{_number(max(0, left), limit.unit)} of {_number(limit.amount, limit.unit)} {name} left"
+    return (
+        f"{_number(max(0, left), limit.unit)} of {_number(limit.amount, limit.unit)} {limit.unit.noun} left"
+    )
 
 
 def duration(seconds: int) -> str:
