@@ -6,7 +6,8 @@ counting, or not at all. Tenants without limits never wait for the ledger.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, Protocol
 
 from tollway_api.snapshot import Limit, Model, Price, SharedLimit, Snapshot, Tenant
@@ -68,12 +69,12 @@ class Hold:
     id: str
     tenant: Tenant
     model: Model
-    price: Price  # of what is held, of which no token can cost more
     worst: Usage
-    held: Usage
-    most: int  # tokens of the answer that it may come to
-    standing: bool
     waived: Collection[str]  # accounts that have run out, of which only money counts
+    standing: bool
+    price: Price = field(init=False)  # of what is held, of which no token can cost more
+    held: Usage = field(init=False)
+    most: int = field(init=False)  # tokens of the answer that it may come to
     tight: str = ""  # the limit of which the worst case is not plenty
     cut: str = ""  # why the answer was ended
     cut_by: str = ""  # the limit, where it was one
@@ -83,6 +84,14 @@ class Hold:
     settled: bool = False  # whether what was used has been noted
     leased: bool = False  # whether it grows by what this pod has leased, since the ledger is away
     in_ledger: Sequence[int] = ()  # and what it holds in the ledger all the same
+
+    def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """With the whole worst case, and anew where that came to less."""
+        self.held, self.most, self.tight = self.worst, self.worst.completion_tokens, ""
+        self.price = dearest(self.model.price, self.worst)
 
     @property
     def held_nano(self) -> int:
@@ -142,11 +151,8 @@ class Budgets:
         Raises Exceeded, or Refusal 503 when the ledger is away and the tenant's budget does not say what to do, or its
         lease is used up.
         """
-        worst = need.worst
-        most = worst.completion_tokens
-        price = dearest(model.price, worst)
-        hold = Hold(hold_id, tenant, model, price, worst, worst, most, bool(tenant.limits), waived)
-        if not tenant.limits:
+        hold = Hold(hold_id, tenant, model, need.worst, waived, standing=bool(tenant.limits))
+        if not hold.standing:
             return hold
         self._leases.asked_by(tenant)
         try:
@@ -173,8 +179,8 @@ class Budgets:
         rule = hold.tenant.on_ledger_unavailable
         if rule is LedgerUnavailable.DENY:
             return "this tenant's budget refuses meanwhile"
+        hold.begin()
         if rule is LedgerUnavailable.ALLOW:
-            hold.held, hold.most, hold.tight = need.worst, need.worst.completion_tokens, ""
             return ""
         hold.leased = True
         try:
@@ -187,12 +193,8 @@ class Budgets:
 
     async def _hold_some(self, hold: Hold, need: Need) -> None:
         """All that is needed, or a slice of it. Raises Exceeded and LedgerFault."""
-        worst = need.worst
-        hold.held, hold.most, hold.tight = worst, worst.completion_tokens, ""
-        hold.price = dearest(hold.model.price, worst)
-        scarce = await self._reserve(
-            hold, room_for(hold.tenant.limits, self._amounts(hold, worst, hold.price, 1))
-        )
+        whole = self._amounts(hold, hold.held, hold.price, 1)
+        scarce = await self._reserve(hold, room_for(hold.tenant.limits, whole))
         if scarce is not None:
             await self._hold_slice(hold, need, scarce)
 
@@ -270,10 +272,17 @@ class Budgets:
         wanted = self._amounts(hold, hold.held, hold.price, 1)
         if hold.leased:
             return self._leases.hold(hold.tenant, hold.id, wanted, room)
-        denied = await self._ledger.hold(hold.tenant, hold.id, wanted, room)
+        asking = partial(self._ledger.hold, hold.tenant, hold.id, wanted, room)
         # Where it is asked for with room to spare, none of it is needed yet.
-        if denied is not None and await self._leases.give_back(hold.tenant, denied, needed=not room):
-            denied = await self._ledger.hold(hold.tenant, hold.id, wanted, room)
+        return await self._asked_of_ledger(hold, asking, needed=not room)
+
+    async def _asked_of_ledger(
+        self, hold: Hold, asking: Callable[[], Awaitable[Denied | None]], *, needed: bool
+    ) -> Denied | None:
+        """Once more where what this data plane leases was in the way."""
+        denied = await asking()
+        if denied is not None and await self._leases.give_back(hold.tenant, denied, needed=needed):
+            denied = await asking()
         return denied
 
     async def covers(self, hold: Hold, completion_tokens: int) -> bool:
@@ -317,9 +326,8 @@ class Budgets:
         if hold.leased:
             denied = self._leases.hold(hold.tenant, hold.id, beyond(in_all, hold.in_ledger))
         else:
-            denied = await self._ledger.extend(hold.tenant, hold.id, in_all)
-            if denied is not None and await self._leases.give_back(hold.tenant, denied, needed=True):
-                denied = await self._ledger.extend(hold.tenant, hold.id, in_all)
+            asking = partial(self._ledger.extend, hold.tenant, hold.id, in_all)
+            denied = await self._asked_of_ledger(hold, asking, needed=True)
         if denied is None:
             hold.held = wanted
         return denied

@@ -29,8 +29,7 @@ class ToldLately(Generic[_T]):
     def note(self, told: _T) -> None:
         now = asyncio.get_running_loop().time()
         self._told.append((now, told))
-        while self._told[0][0] < now - TOLD_S:
-            self._told.popleft()
+        self._forget_before(now - TOLD_S)
 
     async def perhaps_lost(self) -> list[_T]:
         """All of it, once, when the server goes on from another history than when it was asked last."""
@@ -44,8 +43,10 @@ class ToldLately(Generic[_T]):
         if before in ("", self._history):
             # It has had these for so long that it will not lose them, and is not to be told of them by who was idle
             # since: it does not know for ever what it was told.
-            oldest = asyncio.get_running_loop().time() - TOLD_S
-            while self._told and self._told[0][0] < oldest:
-                self._told.popleft()
+            self._forget_before(asyncio.get_running_loop().time() - TOLD_S)
             return []
         return [told for _, told in self._told]
+
+    def _forget_before(self, oldest: float) -> None:
+        while self._told and self._told[0][0] < oldest:
+            self._told.popleft()

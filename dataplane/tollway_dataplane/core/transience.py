@@ -15,7 +15,7 @@ _NOW: Final = re.compile(
     | (?<!electric\ )(?<!alternating\ )(?<!direct\ )current(?!\ (?:account|director|ratio|flow|in\ a))
     | (?:this|last|next|past|coming)\ (?:hour|morning|afternoon|evening|night|week(?:end)?|month|quarter|season|year)
     | (?:this|last|next)\ (?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|train|bus|flight)
-    | what(?:'s|\ is)?\ (?:the\ )?(?:time|date|day)(?:\ is\ it)?(?=\s*(?:\?|$|in\b|now\b))
+    | what(?:\ is)?\ (?:the\ )?(?:time|date|day)(?:\ is\ it)?(?=\s*(?:\?|$|in\b|now\b))
     | (?:what|which)\ (?:year|month|day\ of\ the\ week)\ is\ it | how\ many\ (?:days|weeks)\ (?:until|till|since)
     | \d+\ (?:minutes?|hours?|days?|weeks?|months?)\ ago | how\ old\ (?:is|am|are)
     | still\ (?:alive|open|in\ office)
@@ -24,18 +24,18 @@ _NOW: Final = re.compile(
 )
 _FEEDS: Final = re.compile(
     r"""\b(?:
-      weather(?!\ balloon) | forecasts? | temperature\ (?:in|outside) | what(?:'s|\ is)\ the\ temperature(?=\s*\?*$)
+      weather(?!\ balloon) | forecasts? | temperature\ (?:in|outside) | what\ is\ the\ temperature(?=\s*\?*$)
     | is\ it\ (?:raining|snowing|sunny|cloudy|windy|foggy|freezing) | how\ (?:hot|cold|warm)\ is\ it
     | (?:will\ it|going\ to|gonna)\ (?:rain|snow) | (?:need|bring|take|carry)\ (?:an?\ |my\ )?(?:umbrella|raincoat)
-    | (?<!network\ )traffic | news | headlines? | (?:what(?:'s|\ is)|anything)\ (?:\w+\ )?on\ (?:tv|television)
+    | (?<!network\ )traffic | news | headlines? | (?:what\ is|anything)\ (?:\w+\ )?on\ (?:tv|television)
     | (?:stock|share|bitcoin|crypto|gold|silver|oil|gas|petrol|fuel|house)\ prices?
     | prices?\ of\ (?:gold|silver|oil|gas|petrol|bitcoin|ether(?:eum)?|\w+\ (?:stock|shares?))
     | how\ much\ is\ (?:a\ |one\ )?(?:bitcoin|share) | (?:exchange|interest|mortgage|inflation|unemployment)\ rates?
     | trad(?:es|ing)\ at | (?:markets?|stocks?|economy)\ doing
     | (?:who|which\ \w+)\ (?:is|are)\ (?:winning|leading|ahead) | who\ (?:leads|tops)\ the
-    | scores?\ of\ the\ (?:game|match) | what(?:'s|\ is)\ the\ score(?=\s*\?*$) | who\ won\ the\ (?:game|match)
-    | (?:who\ is|who's)\ the\ (?:\w+\ )?(?:president|prime\ minister|chancellor|ceo|king|queen|pope|mayor|champion)
-    | when(?:'s|\ (?:is|are|does|do))\ the\ next(?!\ (?:time|step))
+    | scores?\ of\ the\ (?:game|match) | what\ is\ the\ score(?=\s*\?*$) | who\ won\ the\ (?:game|match)
+    | who\ is\ the\ (?:\w+\ )?(?:president|prime\ minister|chancellor|ceo|king|queen|pope|mayor|champion)
+    | when\ (?:is|are|does|do)\ the\ next(?!\ (?:time|step))
     )\b""",
     re.VERBOSE,
 )
@@ -49,7 +49,7 @@ _MONEY: Final = (
 )
 # What one currency is worth in another, and not how to change it.
 _WORTH: Final = re.compile(
-    rf"\b(?:what(?:'s| is| are)|how (?:much|many)|convert(?=\D{{0,4}}\d))\b[^.?!;]{{0,30}}\b{_MONEY}\b"
+    rf"\b(?:what (?:is|are)|how (?:much|many)|convert(?=\D{{0,4}}\d))\b[^.?!;]{{0,30}}\b{_MONEY}\b"
     rf"[^.?!;]{{0,20}}\b(?:in|is|to|into|worth|for)\b[^.?!;]{{0,20}}\b{_MONEY}\b"
 )
 _GOODS: Final = (
@@ -59,7 +59,7 @@ _GOODS: Final = (
 )
 # Of goods that anybody sells. "The price", "the price of shipping" and "of the basic plan" are the asked one's own.
 _PRICE: Final = re.compile(
-    r"(?:^|\bwhat(?:'s| is| are) )(?:the )?(?:\w+ ){0,2}prices? of "
+    r"(?:^|\bwhat (?:is|are) )(?:the )?(?:\w+ ){0,2}prices? of "
     r"(?!(?:the|this|that|these|those|it|its|an?|your|our|my|their|each|every|one|all|any)\b"
     r"|(?:\w+ing|delivery|postage|returns?|entry|entrance|admission|membership|tickets?)\b)"
     r"|\bhow much (?:is|are|does|do) (?:the|an?) \w+ ?\d"
@@ -96,7 +96,8 @@ _HINTS: Final = frozenset(
     ).split()
 )
 _WORD: Final = re.compile(r"[a-z]+")
-_IS_SHORT: Final = re.compile(r"(?<=\bwho|\bhow)'s\b|(?<=\bwhere)'s\b|(?<=\bwhat|\bwhen)'s\b")
+# Written out before the patterns are asked.
+_IS_SHORT: Final = re.compile(r"(?<=\bwho|\bhow)'s\b|(?<=\bwhat|\bwhen)'s\b|(?<=\bwhere)'s\b")
 _PATTERNS: Final = (_NOW, _FEEDS, _STATE, _WORTH, _PRICE, _OWN)
 
 
@@ -115,9 +116,10 @@ _LONGEST_FRAGMENT: Final = 80  # characters
 
 
 def is_time_dependent(prompt: str) -> bool:
-    low = _IS_SHORT.sub(" is", _lower(prompt))
+    low = _lower(prompt)
     if _HINTS.isdisjoint(_WORD.findall(low)):
         return False
+    low = _IS_SHORT.sub(" is", low)
     return any(each.search(low) for each in _PATTERNS) or _PRICE_OF_A_NAME.search(prompt) is not None
 
 
