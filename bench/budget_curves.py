@@ -1,9 +1,10 @@
-"""Draws what was spent, held and refused over the time of a run, a panel a run, as an SVG by hand. For `budgets`."""
+"""Draws what was spent, held and refused over the time of a run, a panel a run. For `budgets`."""
 
 from collections.abc import Sequence
 from html import escape
 from typing import Final, NamedTuple
 
+from bench.svg import curve, sheet
 from tests.spending import Sample
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 460, 260, 46, 40, 30
@@ -18,14 +19,7 @@ class Run(NamedTuple):
 
 
 def drawing(runs: Sequence[Run]) -> str:
-    body = "".join(
-        f'<g transform="translate({place * _WIDTH},0)">{_panel(run)}</g>' for place, run in enumerate(runs)
-    )
-    size = f'width="{len(runs) * _WIDTH}" height="{_HEIGHT}"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="11">'
-        f'<rect width="100%" height="100%" fill="white"/>{body}</svg>\n'
-    )
+    return sheet(list(map(_panel, runs)), _WIDTH, _HEIGHT, columns=len(runs))
 
 
 def _panel(run: Run) -> str:
@@ -49,9 +43,5 @@ def _panel(run: Run) -> str:
         f'<text x="{_LEFT}" y="{bottom + 28}">seconds, 0 to {ends:.0f}</text>',
     ]
     for place, (name, points) in enumerate(curves.items()):
-        colour = _COLOURS[name]
-        drawn.append(
-            f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
-            f'<text x="{right - 150}" y="{bottom - 44 + 13 * place}" fill="{colour}">{escape(name)}</text>'
-        )
+        drawn.append(curve(name, points, _COLOURS[name], (right - 150, bottom - 44 + 13 * place)))
     return "".join(drawn)

@@ -1,10 +1,10 @@
-"""Draws what a score costs and brings at every threshold, a panel a set, as an SVG by hand: no plotting library is
-among what Tollway is built with. Called by `cache_quality`.
-"""
+"""Draws what a score costs and brings at every threshold, a panel a set. Called by `cache_quality`."""
 
 from collections.abc import Sequence
 from html import escape
 from typing import Final, NamedTuple
+
+from bench.svg import curve, sheet
 
 COLOURS: Final = ("#888888", "#0b6e4f", "#1f5fbf", "#b5651d")
 _WIDTH, _HEIGHT, _MARGIN, _COLUMNS = 330, 250, 44, 3
@@ -25,16 +25,7 @@ class Panel(NamedTuple):
 
 
 def drawing(panels: Sequence[Panel]) -> str:
-    rows = -(-len(panels) // _COLUMNS)
-    body = "".join(
-        f'<g transform="translate({i % _COLUMNS * _WIDTH},{i // _COLUMNS * _HEIGHT})">{_panel(panel)}</g>'
-        for i, panel in enumerate(panels)
-    )
-    size = f'width="{_COLUMNS * _WIDTH}" height="{rows * _HEIGHT}"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="11">'
-        f'<rect width="100%" height="100%" fill="white"/>{body}</svg>\n'
-    )
+    return sheet(list(map(_panel, panels)), _WIDTH, _HEIGHT, _COLUMNS)
 
 
 def _panel(panel: Panel) -> str:
@@ -52,11 +43,7 @@ def _panel(panel: Panel) -> str:
         f'<text x="{_MARGIN}" y="{bottom + 28}">{escape(panel.across)}, 0 to {panel.most_wrong:.1%}</text>',
         f'<text x="12" y="{bottom}" transform="rotate(-90 12 {bottom})">{escape(panel.up)}, 0 to 1</text>',
     ]
-    for i, curve in enumerate(panel.curves):
-        inside = [point for point in sorted(curve.points) if point[0] <= panel.most_wrong]
-        places = " ".join(at(*point) for point in inside)
-        drawn.append(
-            f'<polyline points="{places}" fill="none" stroke="{COLOURS[i % len(COLOURS)]}" stroke-width="1.6"/>'
-            f'<text x="{_MARGIN + 8}" y="{42 + 13 * i}" fill="{COLOURS[i % len(COLOURS)]}">{escape(curve.name)}</text>'
-        )
+    for i, each in enumerate(panel.curves):
+        inside = [at(*point) for point in sorted(each.points) if point[0] <= panel.most_wrong]
+        drawn.append(curve(each.name, inside, COLOURS[i % len(COLOURS)], (_MARGIN + 8, 42 + 13 * i)))
     return "".join(drawn)

@@ -4,14 +4,20 @@ from dataclasses import replace
 from typing import Final, cast
 
 from tollway_api.meta import ModelName, TenantName
-from tollway_api.snapshot import Limit, OnExceeded, SharedBudget, Snapshot, Tenant
-from tollway_api.tenant_budget import AUTO, ExceededAction, LedgerUnavailable
+from tollway_api.snapshot import Calendar, Limit, OnExceeded, Rolling, SharedBudget, Snapshot, Tenant
+from tollway_api.tenant_budget import AUTO, ExceededAction, LedgerUnavailable, Unit
 from tollway_dataplane.embedding_bills import EmbeddingBills
 
 # Of embeddings that cost nothing, for which nobody asks them.
 NO_BILLS: Final = cast("EmbeddingBills", None)
 
+_HOUR = Rolling(3_600_000)
 _REJECT = OnExceeded(ExceededAction.REJECT, "no", None)
+
+
+def limit(amount: int, name: str = "one", window: Rolling | Calendar = _HOUR) -> Limit:
+    """Of tokens."""
+    return Limit(name, Unit.TOKENS, amount, window)
 
 
 def tenant(*limits: Limit, name: str = "acme") -> Tenant:

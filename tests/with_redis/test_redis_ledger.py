@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from tests.dataplanes import Setup, compiled, until
-from tests.tenants import tenant
+from tests.tenants import limit, tenant
 from tollway_api import wire
 from tollway_api.meta import ModelName, TenantName
 from tollway_api.snapshot import Calendar, Limit, Model, Price, Protocol, Rolling, Snapshot
@@ -55,22 +55,6 @@ def budgets_on(ledger: RedisLedger) -> Budgets:
     balances = Balances()
     leases = Leases(ledger, "pod", time.monotonic)
     return Budgets(ledger, leases, balances, MoneyMetrics(CollectorRegistry(), balances, 1))
-
-
-def limit(amount: int, name: str = "one", window: Rolling | Calendar = HOUR) -> Limit:
-    return Limit(name, Unit.TOKENS, amount, window)
-
-
-@pytest.fixture
-async def redis(ledger_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
-    client = connect(ledger_redis.url, 2.0)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-def ledger(redis: Redis) -> RedisLedger:
-    return RedisLedger(redis, 2.0)
 
 
 @pytest.mark.parametrize("window", [HOUR, DAY, Calendar(CalendarPeriod.MONTH, "UTC"), Rolling(5_000)])

@@ -1,17 +1,14 @@
 """Requests that count in several accounts at once, and limits that are edited, on a real Redis."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
 
-from tests.tenants import shared, sharing, tenant
-from tollway_api.snapshot import Calendar, Limit, Rolling, Tenant
+from tests.tenants import limit, shared, sharing, tenant
+from tollway_api.snapshot import Calendar, Rolling, Tenant
 from tollway_api.tenant_budget import CalendarPeriod, Unit
-from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters import redis_ledger
-from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 
 HOUR, DAY, MONTH = (
@@ -20,22 +17,6 @@ HOUR, DAY, MONTH = (
 A_MINUTE, AN_HOUR, A_DAY = Rolling(60_000), Rolling(3_600_000), Rolling(86_400_000)
 CLOCK = "a clock that the test moves"
 NOON_MS = 1_790_251_200_000  # 2026-09-24T12:00Z, a Thursday
-
-
-def limit(amount: int, name: str = "one", window: Rolling | Calendar = AN_HOUR) -> Limit:
-    return Limit(name, Unit.TOKENS, amount, window)
-
-
-@pytest.fixture
-async def redis(ledger_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
-    client = connect(ledger_redis.url, 2.0)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-def ledger(redis: Redis) -> RedisLedger:
-    return RedisLedger(redis, 2.0)
 
 
 TEAM = shared("team/all", limit(100))

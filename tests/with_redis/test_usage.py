@@ -12,7 +12,6 @@ from tests.dataplanes import ACME_KEY, BETA_KEY, Setup, compiled, manifest, unti
 from tollway_api import wire
 from tollway_api.meta import TenantName
 from tollway_cli.embedded_redis import EmbeddedRedis
-from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.background import running
 from tollway_dataplane.core.matching import Directory
@@ -33,13 +32,6 @@ async def reader(ledger_redis: EmbeddedRedis) -> AsyncIterator[UsageReader]:
         reader = UsageReader(store, 0.02, lambda: None)
         async with running(reader.run(lambda: SNAPSHOT)):
             yield reader
-
-
-@pytest.fixture
-async def redis(ledger_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
-    client = connect(ledger_redis.url, 2.0)
-    yield client
-    await client.aclose()
 
 
 def shown(reader: UsageReader, account: str) -> list[tuple[int, int]]:
