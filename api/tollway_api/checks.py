@@ -20,7 +20,7 @@ from tollway_api.inventory import Inventory, Secrets
 from tollway_api.meta import Identity, Resource, SecretKeyRef
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Model, RoutingPolicySpec
-from tollway_api.semantic_cache_index import Embedding, EmbeddingProvider, JudgeType, SemanticCacheIndexSpec
+from tollway_api.semantic_cache_index import Embedding, EmbeddingProvider, SemanticCacheIndexSpec
 from tollway_api.snapshot import Price
 from tollway_api.tenant_budget import AUTO, BudgetScope, TenantBudgetSpec, Unit
 
@@ -132,10 +132,9 @@ def embedding_credentials_exist(index: IndexResource, world: World) -> Iterator[
 
 
 def judge_model_is_offered(index: IndexResource, world: World) -> Iterator[Problem]:
-    """Hits of a policy that lacks it are served and never judged by it."""
+    """Hits of a policy that lacks it are served and never judged."""
     judge = index.spec.accuracy.judge if index.spec.accuracy else None
     wanted = judge.model if judge else None
-    by = "" if judge and judge.type is JudgeType.MODEL else " by a model"
     for policy in world.inventory.policies if wanted else ():
         cache = policy.spec.cache
         uses = cache is not None and cache.index_ref.name == index.identity.name
@@ -145,7 +144,7 @@ def judge_model_is_offered(index: IndexResource, world: World) -> Iterator[Probl
         if wanted not in names:
             hint = _hint(wanted or "", names)
             message = (
-                f"its hits through {policy.identity} are not judged{by}, which has no model {wanted!r}{hint}"
+                f"its hits through {policy.identity} are not judged, which has no model {wanted!r}{hint}"
             )
             field, reason = "spec.accuracy.judge.model", ProblemReason.UNKNOWN_MODEL
             yield Problem(index.identity, field, reason, message, Severity.WARNING)

@@ -20,6 +20,15 @@ testing, as in "Learn then Test", Angelopoulos et al., arXiv 2110.01052). To ser
 first such point of a sequence has to pass wrongly, so each sequence takes half of the error and nothing is lost to the
 number of points.
 
+Missing labels: of some sampled hits nobody can say whether they were right, and which ones that are may hang on whether
+they were (what a judge is sure of has a label while the model is away that would be asked about the rest). Nothing is
+assumed of them. To show that a point holds, every one of them counts as wrong, and to show that it does not, as right:
+bounds for the worst case (Manski, "Nonparametric bounds on treatment effects", American Economic Review 80, 1990;
+Horowitz and Manski, Journal of the American Statistical Association 95, 2000). Since a label with what is missing
+counted as wrong is at least the label that is missing, the bets above stay what they are. A hit that was given up
+before anything was known of either answer is no part of the sample (missing by design: Rubin, "Inference and missing
+data", Biometrika 63, 1976); it is counted to be seen, and moves nothing.
+
 Forgetting: labels are counted in time slices, of which the newest `SLICES` are a window. Every slice begins sequences
 of its own with its share of `ALPHA`, so what is said holds for each window: the probability that at any time in it a
 point is taken for proven whose error rate is above the bound is at most `ALPHA`. No budget could be spent on all
@@ -31,6 +40,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate, takewhile
+from operator import add
 from typing import Final, NamedTuple
 
 ALPHA: Final = 0.05
@@ -47,18 +57,42 @@ _DOUBT: Final = math.log(1.25)
 _PRECISION: Final = 24  # halvings
 
 
+class Label(StrEnum):
+    """What became of a sampled hit."""
+
+    WRONG = "wrong"
+    RIGHT = "right"
+    MISSING = "missing"  # both answers were there, and nobody could say
+    SKIPPED = "skipped"  # given up before anything was known of either answer
+
+
 class Counts(NamedTuple):
-    """Judged hits."""
+    """Sampled hits, by their labels."""
 
     wrong: int = 0
     right: int = 0
+    missing: int = 0
+    skipped: int = 0
+
+    @property
+    def judged(self) -> int:
+        return self.wrong + self.right
 
     @property
     def total(self) -> int:
-        return self.wrong + self.right
+        """Of the sample."""
+        return self.judged + self.missing
+
+    @property
+    def at_worst(self) -> "Counts":
+        return Counts(self.wrong + self.missing, self.right)
+
+    @property
+    def at_best(self) -> "Counts":
+        return Counts(self.wrong, self.right + self.missing)
 
     def plus(self, other: "Counts") -> "Counts":
-        return Counts(self.wrong + other.wrong, self.right + other.right)
+        return Counts(*map(add, self, other))
 
 
 Tally = Mapping[int, Counts]  # of one time slice, by the strictest point that the hits reach
@@ -115,7 +149,9 @@ class Bound:
 
 
 class Interval(NamedTuple):
-    """Of an error rate: what is seen, and the ends of what may be believed at once with confidence 1 - ALPHA."""
+    """Of an error rate: what is seen of judged hits, and the ends of what may be believed at once with confidence
+    1 - ALPHA, whatever the missing ones are.
+    """
 
     estimate: float
     lower: float
@@ -141,8 +177,9 @@ class Standing:
     @property
     def interval(self) -> Interval:
         counts, rate = self.counts, self.bound.true_rate
-        estimate = rate(counts.wrong / counts.total) if counts.total else 0.0
-        return Interval(estimate, rate(_boundary(counts, _HIGHER)), rate(_boundary(counts, _LOWER)))
+        estimate = rate(counts.wrong / counts.judged) if counts.judged else 0.0
+        lower, upper = _boundary(counts.at_best, _HIGHER), _boundary(counts.at_worst, _LOWER)
+        return Interval(estimate, rate(lower), rate(upper))
 
 
 def reached(probability: float) -> int | None:
@@ -150,13 +187,13 @@ def reached(probability: float) -> int | None:
     return next((place for place, point in enumerate(POINTS) if probability >= point), None)
 
 
-def label_field(place: int, *, right: bool) -> str:
+def label_field(place: int, label: Label) -> str:
     """What labels are counted under, by the point that the hit reached."""
-    return f"{POINTS[place]:g} {'right' if right else 'wrong'}"
+    return f"{POINTS[place]:g} {label}"
 
 
 _FIELDS: Final = {
-    label_field(place, right=right): (place, right) for place in range(len(POINTS)) for right in (True, False)
+    label_field(place, label): (place, label) for place in range(len(POINTS)) for label in Label
 }
 
 
@@ -166,9 +203,8 @@ def tally_of(fields: Mapping[bytes, bytes]) -> Tally:
     for name, value in fields.items():
         found = _FIELDS.get(name.decode("utf-8", "replace"))
         if found is not None and value.isdigit():
-            place, right = found
-            more = Counts(right=int(value)) if right else Counts(wrong=int(value))
-            tally[place] = tally.get(place, Counts()).plus(more)
+            place, label = found
+            tally[place] = tally.get(place, Counts()).plus(Counts(**{label.value: int(value)}))
     return tally
 
 
@@ -204,10 +240,10 @@ def standing(slices: Sequence[Tally], bound: Bound) -> Standing:
 
     def speaks_against(point: float, odds: float) -> bool:
         """Also where only the newest slices do: what was before may have been another time."""
-        return any(capital(each, bound.observed, _HIGHER) >= odds for each in at[point])
+        return any(capital(each.at_best, bound.observed, _HIGHER) >= odds for each in at[point])
 
     def holds(point: float) -> bool:
-        proves = capital(at[point][-1], bound.observed, _LOWER) >= ENOUGH
+        proves = capital(at[point][-1].at_worst, bound.observed, _LOWER) >= ENOUGH
         return proves and not speaks_against(point, ENOUGH)
 
     passed = [*takewhile(holds, (each for each in bound.points if each <= bound.anchor))]

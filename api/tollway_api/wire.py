@@ -23,6 +23,8 @@ JUDGED: Final = "judged1"
 TURNS: Final = "turns1"  # the field with what was said in a chat before the prompt
 # The fingerprint of the judge's weights that ship with the data plane. `tools/train_judge.py` says the new one.
 JUDGE_WEIGHTS: Final = "4803d5310c1b"
+# Its number changes with what becomes a label: since 2 what nobody can say is counted apart, and not as wrong.
+LABELS: Final = "labels2"
 INDEX_PREFIX: Final = f"{_PREFIX}:index:"
 DROPPING_PREFIX: Final = f"{_PREFIX}:dropping:"
 # When what was purged (epochs.py); news of that and of evictions, a stream; the lease of who deletes what is void.
@@ -209,14 +211,15 @@ def label_prefix(index_id: str) -> str:
 def label_keys(index: Index, accuracy: Accuracy, now_ms: int) -> list[str]:
     """The counts of a window's time slices, the newest first. Where something changes that decides which hits are
     counted, or who judges them, counting begins anew: other weights of the judge give hits other probabilities, and
-    answers other verdicts. Another embedding only finds other candidates; the judge reads its own encoder's vectors of
-    them, so a probability means what it did, and to begin anew would be to serve nothing after each migration.
+    answers other verdicts; and what nobody could say was counted otherwise before. Another embedding only finds other
+    candidates; the judge reads its own encoder's vectors of them, so a probability means what it did, and to begin anew
+    would be to serve nothing after each migration.
     """
     bound = accuracy.bound
     population = fingerprint(
         (
             *map(str, (bound.least_threshold, bound.judge_error_rate, accuracy.judge, accuracy.judge_model)),
-            *(str(index.strict_threshold), *index.checks, str(accuracy.window_ms), JUDGE_WEIGHTS),
+            *(str(index.strict_threshold), *index.checks, str(accuracy.window_ms), JUDGE_WEIGHTS, LABELS),
         )
     )
     newest = now_ms // slice_ms(accuracy)

@@ -6,17 +6,18 @@ a wrong entry is evicted everywhere. Users may say so themselves, by the id of a
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
-from tollway_api.error_control import reached
+from tollway_api.error_control import Label, reached
 from tollway_api.semantic_cache_index import JudgeType
 from tollway_api.snapshot import Accuracy, Index, Policy, Tenant
 from tollway_dataplane.background import begun
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.errors import CacheFault, Refusal
 from tollway_dataplane.forgetting import Forgetting
-from tollway_dataplane.judging import AnswerJudge, Case
+from tollway_dataplane.judging import AnswerJudge, Case, LabelOutcome
 from tollway_dataplane.lookup import Lookup
 from tollway_dataplane.operating import NOTHING
 from tollway_dataplane.ports import Labels, Place, Remembered, Served
@@ -24,18 +25,7 @@ from tollway_dataplane.recall import Recall
 
 _MOST_JUDGED_AT_ONCE: Final = 8
 _MOST_NOTES: Final = 1_000
-_DRAIN_S: Final = 5.0
-
-
-class LabelOutcome(StrEnum):
-    """What became of a hit that was to be judged."""
-
-    RIGHT = "Right"
-    WRONG = "Wrong"
-    NOT_JUDGED = "NotJudged"  # nobody could say
-    NO_ANSWER = "NoAnswer"  # there was no live answer, for want of budget or of a model
-    TOO_MANY = "TooMany"  # others were being judged
-    LOST = "Lost"  # Redis was away
+DRAIN_S: Final = 5.0
 
 
 class Feedback(StrEnum):
@@ -99,13 +89,14 @@ class Auditor:
             return Feedback.NOTED
         if not await self._labels.claim(index, request_id):
             return Feedback.ALREADY_JUDGED
-        await self._count(index, index.accuracy, served.probability, right=right)
+        label = Label.RIGHT if right else Label.WRONG
+        await self._count(index, index.accuracy, served.probability, label)
         return Feedback.COUNTED
 
     async def drain(self) -> None:
         """Waits a little for what is under way, and ends the rest."""
         if tasks := self._notes | self._judging:
-            _, late = await asyncio.wait(tasks, timeout=_DRAIN_S)
+            _, late = await asyncio.wait(tasks, timeout=DRAIN_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -124,35 +115,50 @@ class Auditor:
             outcome = LabelOutcome.NO_ANSWER
         except CacheFault:
             outcome = LabelOutcome.LOST
+        try:
+            await self._count_case(case, outcome)
+        except CacheFault:
+            outcome = LabelOutcome.LOST
         self._on_label(case.index.id, outcome)
 
     async def _ask_and_judge(self, case: Case, lookup: Lookup, remembered: Remembered) -> LabelOutcome:
+        if self._judge.rests(case):
+            return LabelOutcome.JUDGE_RESTS  # and a live answer would be paid for in vain
         answer = await self._judge.asking.again(case.request, case.tenant, case.policy)
         if answer is None:
             return LabelOutcome.NO_ANSWER
         fresh, record = answer
-        right = await self._judge.says_right(case, remembered.body, fresh)
-        if right is None:
-            return LabelOutcome.NOT_JUDGED
-        if not right:
-            await self._forgetting.evict(case.candidate.place)
+        outcome = await self._compared(case, remembered.body, fresh)
+        if outcome is LabelOutcome.WRONG:
+            with suppress(CacheFault):  # its label counts all the same
+                await self._forgetting.evict(case.candidate.place)
             # Who asks the same again is not to be served from another's entry.
             self._recall.remember(lookup, case.policy, fresh, record.model, record.cost_nano)
-        await self._count(case.index, case.accuracy, case.candidate.probability, right=right)
-        return LabelOutcome.RIGHT if right else LabelOutcome.WRONG
+        return outcome
 
     async def _fetch_and_judge(self, case: Case, fresh: bytes) -> LabelOutcome:
         remembered = await self._recall.at(case.candidate.place)
-        right = None if remembered is None else await self._judge.says_right(case, remembered.body, fresh)
-        if right is None:
-            return LabelOutcome.NOT_JUDGED
-        await self._count(case.index, case.accuracy, case.candidate.probability, right=right)
-        return LabelOutcome.RIGHT if right else LabelOutcome.WRONG
+        if remembered is None:
+            return LabelOutcome.NO_ANSWER
+        return await self._compared(case, remembered.body, fresh)
 
-    async def _count(self, index: Index, accuracy: Accuracy, probability: float, *, right: bool) -> None:
+    async def _compared(self, case: Case, remembered: bytes, fresh: bytes) -> LabelOutcome:
+        try:
+            return await self._judge.outcome(case, remembered, fresh)
+        except asyncio.CancelledError:
+            # The process ends, and what takes long is what is doubted: that must not be missing without a trace.
+            with suppress(CacheFault):
+                await self._count_case(case, LabelOutcome.JUDGE_AWAY)
+            raise
+
+    async def _count_case(self, case: Case, outcome: LabelOutcome) -> None:
+        if outcome.label is not None:
+            await self._count(case.index, case.accuracy, case.candidate.probability, outcome.label)
+
+    async def _count(self, index: Index, accuracy: Accuracy, probability: float, label: Label) -> None:
         point = reached(probability)
         if point is not None:
-            await self._labels.count(index, accuracy, point, right=right)
+            await self._labels.count(index, accuracy, point, label)
 
     async def _note(self, case: Case) -> None:
         candidate = case.candidate

@@ -51,6 +51,7 @@ class Job:
     policy: Policy
     model: ModelName
     record: Record
+    alone: bool = False  # whether no other model may stand in for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Dispatch:
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + job.policy.fallback.deadline_ms / 1_000
-        attempts = plan(job.policy, job.model, job.request.messages)
+        attempts = plan(job.policy, job.model, job.request.messages)[: 1 if job.alone else None]
         fault: UpstreamFault | None = None
         key: str | None = None  # of the model that failed last
         made = 0
@@ -109,7 +110,8 @@ class Dispatch:
                 fault, key = failed, attempt.model.api_key
                 job.record.attempts.append(AttemptNote(attempt.model.name, failed.trigger or "Refused"))
                 await self._settle_failed(job, hold, attempt, failed)
-                attempts = next_attempts(job.policy, attempt, failed.trigger, rest, made)
+                trigger = None if job.alone else failed.trigger
+                attempts = next_attempts(job.policy, attempt, trigger, rest, made)
             except asyncio.CancelledError:
                 # The caller is gone. What the provider bills for cannot be known, and a caller who can leave
                 # without paying would.
@@ -181,7 +183,8 @@ class Dispatch:
         # What costs money must be in the way of a limit that counts it: nothing else would ever stop it.
         counts_money = any(limit.unit is Unit.USD for limit in job.tenant.limits)
         if (
-            exceeding.action is ExceededAction.REJECT
+            job.alone
+            or exceeding.action is ExceededAction.REJECT
             or model is None
             or account_of(job.tenant.name, limit) in waived
             or not (is_free(model.price) or counts_money)

@@ -131,7 +131,7 @@ class CacheMetrics:
         )
         self._labels = Counter(
             "tollway_cache_labels_total",
-            "Hits by meaning that were to be judged, by what came of it.",
+            "Hits by meaning that were to be judged, by what came of it, or why nothing did.",
             ["index", "outcome"],
             registry=registry,
         )
@@ -169,7 +169,7 @@ class CacheMetrics:
             self._operating_point.remove_by_labels({"index": index})
         else:
             self._operating_point.labels(index).set(inf if known.serves_from is None else known.serves_from)
-        if known is None or not known.counts.total:
+        if known is None or not known.counts.judged:
             self._hit_accuracy.remove_by_labels({"index": index})
             return
         interval = known.interval

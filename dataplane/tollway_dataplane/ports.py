@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tollway_api import wire
 from tollway_api.epochs import Epochs, Scope
-from tollway_api.error_control import Tally
+from tollway_api.error_control import Label, Tally
 from tollway_api.meta import TenantName
 from tollway_api.parts import Head
 from tollway_api.reembedding import Progress
@@ -232,12 +232,12 @@ class Served:
 
 
 class Labels(Protocol):
-    """Counts judged hits, over all data planes. Every method raises CacheFault."""
+    """Counts sampled hits, over all data planes. Every method raises CacheFault."""
 
     async def tallies(self, index: Index, accuracy: Accuracy) -> Sequence[Tally]:
         """Of a window's time slices, the newest first."""
 
-    async def count(self, index: Index, accuracy: Accuracy, point: int, *, right: bool) -> None:
+    async def count(self, index: Index, accuracy: Accuracy, point: int, label: Label) -> None:
         """One more that has reached a point, by its place among the points."""
 
     async def note(self, index: Index, request_id: str, served: Served) -> None:

@@ -36,26 +36,34 @@ def accuracy_status(index: Index | None, known: Standing | None) -> AccuracyStat
         error_rate=f"{interval.estimate:.4f}",
         lower=f"{interval.lower:.4f}",
         upper=f"{interval.upper:.4f}",
-        labels=known.counts.total,
+        labels=known.counts.judged,
         threshold="" if served is None else f"{served:g}",
     )
 
 
 def _message(known: Standing) -> str:
     """The numbers, what follows from them, and what is done."""
-    interval, asked = known.interval, _percent(known.bound.max_error_rate)
+    interval, asked, counts = known.interval, _percent(known.bound.max_error_rate), known.counts
     at = known.serves_from or known.bound.first
     seen = (
-        f"Of {known.counts.total} judged hits from probability {at:g} on {_percent(interval.estimate)} were wrong; "
+        f"Of {counts.judged} judged hits from probability {at:g} on {_percent(interval.estimate)} were wrong; "
         f"in truth {_percent(interval.lower)} to {_percent(interval.upper)}"
     )
+    if counts.missing:
+        seen += f", whatever the {counts.missing} are that nobody could judge"
+    unsaid = counts.missing + counts.skipped
+    most = f" Most of the sample, {unsaid} hits, got no label; tollway_cache_labels_total says why."
+    return f"{seen}{_follows(known, asked, at)}{most if unsaid > counts.judged else ''}"
+
+
+def _follows(known: Standing, asked: str, at: float) -> str:
     match known.verdict:
         case Verdict.MET:
-            return f"{seen}, which is within {asked}. Served by meaning from {at:g} on."
+            return f", which is within {asked}. Served by meaning from {at:g} on."
         case Verdict.BREACHED:
-            return f"{seen}; the bound of {asked} does not hold at {known.bound.first:g}. {_done(known)}"
+            return f"; the bound of {asked} does not hold at {known.bound.first:g}. {_done(known)}"
         case Verdict.TOO_FEW_LABELS:
-            return f"{seen}: too few labels to show that it is within {asked}. {_done(known)}"
+            return f": too few labels to show that it is within {asked}. {_done(known)}"
 
 
 def _done(known: Standing) -> str:

@@ -183,6 +183,74 @@ def test_a_safe_point_is_shown_to_hold_by_labels_of_which_some_are_false() -> No
         assert standing([labels], asked).verdict is Verdict.MET
 
 
+def hidden(said_wrong: npt.NDArray[np.bool_], share: float) -> Counts:
+    """So large a share of the labels is missing, those that say wrong before all others."""
+    lost = int(share * len(said_wrong))
+    wrong = int(said_wrong.sum())
+    gone = min(wrong, lost)
+    return Counts(wrong - gone, len(said_wrong) - wrong - (lost - gone), lost)
+
+
+@pytest.mark.parametrize(
+    ("rate", "most"),
+    [pytest.param(0.12, 0.1, id="above the bound"), pytest.param(0.1, 0.1, id="at the bound")],
+)
+def test_an_unsafe_point_is_hardly_ever_shown_to_hold_by_what_is_left_where_wrong_labels_are_missing(
+    rate: float, most: float
+) -> None:
+    """A tenth of the labels is missing, and most of them are those that say wrong. Left out, they would be forgotten:
+    then the point would be shown to hold every time.
+    """
+    rng, asked = np.random.default_rng(4), bound(most)
+    shown = forgotten = 0
+    for _ in range(60):
+        counts = Counts()
+        is_shown = False
+        for _ in range(30):
+            counts = counts.plus(hidden(rng.random(100) < rate, 0.1))
+            is_shown |= standing([{POINTS.index(0.95): counts}], asked).threshold is not None
+        shown += is_shown
+        left = Counts(counts.wrong, counts.right)
+        forgotten += standing([{POINTS.index(0.95): left}], asked).threshold is not None
+    assert shown / 60 <= ALPHA
+    assert forgotten == 60
+
+
+def test_an_interval_covers_whatever_the_missing_labels_are() -> None:
+    counts = Counts(10, 890, 100)
+    found = Standing(0.95, Verdict.MET, counts, bound()).interval
+    assert found.estimate == pytest.approx(10 / 900)
+    assert found.lower < 10 / 1_000
+    assert found.upper > 110 / 1_000
+    ends = [Standing(0.95, Verdict.MET, each, bound()).interval for each in (counts.at_best, counts.at_worst)]
+    assert (found.lower, found.upper) == (ends[0].lower, ends[1].upper)
+
+
+def test_missing_labels_prove_nothing_and_break_nothing() -> None:
+    """A model that is away for long closes no point that was not open, and opens none."""
+    away = {POINTS.index(0.95): Counts(missing=5_000)}
+    found = standing([away], bound())
+    assert (found.threshold, found.verdict) == (None, Verdict.TOO_FEW_LABELS)
+    trusting = standing([away], bound(bypasses=False))
+    assert trusting.threshold == 0.98, "what was trusted still is"
+
+
+def test_a_few_missing_labels_are_borne_and_many_are_not() -> None:
+    few, many = (
+        {POINTS.index(0.95): Counts(wrong=5, right=4_995 - missing, missing=missing)} for missing in (25, 250)
+    )
+    assert standing([few], bound()).threshold == 0.95
+    assert standing([many], bound()).threshold is None
+    assert standing([many], bound(0.1)).threshold == 0.95, "5 % are borne by a bound of 10 %"
+
+
+def test_what_was_given_up_before_anything_was_known_moves_nothing() -> None:
+    labels = {POINTS.index(0.95): Counts(right=600, skipped=9_000)}
+    found, without = (standing([each], bound()) for each in (labels, tally(p95=(0, 600))))
+    assert (found.threshold, found.interval) == (without.threshold, without.interval)
+    assert found.counts.skipped == 9_000
+
+
 class Stream:
     """Near matches of which each is right with the probability that the judge gives it, and from the middle of a run on
     with `drift` less. A tenth is judged, all while nothing is served; the judge is wrong one time in twenty.
@@ -190,9 +258,10 @@ class Stream:
 
     BLOCKS, BLOCK = 32, 5_000  # between two looks at the labels; the window is half of a run
 
-    def __init__(self, seed: int, drift: float) -> None:
+    def __init__(self, seed: int, drift: float, missing: float = 0.0) -> None:
         self._rng = np.random.default_rng(seed)
         self._drift = drift
+        self._missing = missing  # share of the labels, those first that say wrong
 
     def served(self, asked: Bound) -> tuple[int, int]:
         """How many hits there were in all, and how many of them were wrong."""
@@ -211,7 +280,7 @@ class Stream:
             said_right = right ^ (rng.random(self.BLOCK) < 0.05)
             for place, of in enumerate(self._by_point(likely)):
                 said = said_right[of & is_judged]
-                more = Counts(int((~said).sum()), int(said.sum()))
+                more = hidden(~said, self._missing)
                 slices[0][place] = slices[0].get(place, Counts()).plus(more)
             point = standing(slices, asked).serves_from
         return hits, wrong
@@ -228,3 +297,13 @@ def test_what_is_served_is_wrong_no_more_often_than_the_bound_says(drift: float)
     runs = [Stream(seed, drift).served(bound(judge=0.05)) for seed in range(40)]
     assert sum(wrong <= 0.02 * hits for hits, wrong in runs) >= 38
     assert min(hits for hits, _ in runs) > 10_000, "and it is no use to serve nothing"
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.15])
+def test_the_bound_holds_also_where_a_tenth_of_the_labels_is_missing_and_those_are_the_wrong_ones(
+    drift: float,
+) -> None:
+    """Which costs hits: nobody knows that the right ones are not missing."""
+    runs = [Stream(seed, drift, 0.1).served(bound(0.15, judge=0.05)) for seed in range(40)]
+    assert sum(wrong <= 0.15 * hits for hits, wrong in runs) >= 38
+    assert min(hits for hits, _ in runs) > 10_000

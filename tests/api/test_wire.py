@@ -40,9 +40,12 @@ def test_labels_begin_anew_where_other_hits_are_counted_or_by_another_judge(
     assert newest(index, accuracy) != newest()
 
 
-def test_labels_begin_anew_with_other_weights_of_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["JUDGE_WEIGHTS", "LABELS"])
+def test_labels_begin_anew_with_other_weights_of_the_judge_or_when_they_mean_something_else(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     before = newest()
-    monkeypatch.setattr(wire, "JUDGE_WEIGHTS", "another")
+    monkeypatch.setattr(wire, name, "another")
     assert newest() != before
 
 

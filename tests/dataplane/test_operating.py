@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.dataplanes import Setup, compiled
-from tollway_api.error_control import POINTS, Bound, Counts, Standing, Tally
+from tollway_api.error_control import POINTS, Bound, Counts, Label, Standing, Tally
 from tollway_api.semantic_cache_index import CriticalCheck, JudgeType
 from tollway_api.snapshot import Accuracy, Index
 from tollway_dataplane.errors import CacheFault
@@ -28,8 +28,8 @@ class ScriptedLabels:
             raise CacheFault("CacheTimeout", f"read labels of {index.id} within {accuracy.window_ms}")
         return self.says
 
-    async def count(self, index: Index, accuracy: Accuracy, point: int, *, right: bool) -> None:
-        raise AssertionError((index, accuracy, point, right))
+    async def count(self, index: Index, accuracy: Accuracy, point: int, label: Label) -> None:
+        raise AssertionError((index, accuracy, point, label))
 
     async def note(self, index: Index, request_id: str, served: Served) -> None:
         raise AssertionError((index, request_id, served))

@@ -8,7 +8,7 @@ from tests.dataplanes import Setup, compiled
 from tests.installation import Installation
 from tests.processes import wait_for
 from tollway_api import wire
-from tollway_api.error_control import POINTS, label_field
+from tollway_api.error_control import POINTS, Label, label_field
 
 INDEX = "default/answers"
 SETUP = Setup(
@@ -23,8 +23,8 @@ def label(client: "redis.Redis", right: int, wrong: int) -> None:
     index = compiled(SETUP.objects()).indexes[INDEX]
     assert index.accuracy is not None
     key, *_ = wire.label_keys(index, index.accuracy, time.time_ns() // 1_000_000)
-    client.hincrby(key, label_field(POINTS.index(0.95), right=True), right)
-    client.hincrby(key, label_field(POINTS.index(0.95), right=False), wrong)
+    client.hincrby(key, label_field(POINTS.index(0.95), Label.RIGHT), right)
+    client.hincrby(key, label_field(POINTS.index(0.95), Label.WRONG), wrong)
 
 
 def test_a_bound_is_not_known_then_met_then_broken(installation: Installation) -> None:

@@ -1,10 +1,15 @@
-"""What several tests of the ledger need."""
+"""What several tests of the ledger need, and of the judges of answers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.routing import Route
 
+from tests.dataplanes import Setup
+from tests.judges import ScriptedJudge
+from tests.servers import served
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
@@ -21,3 +26,29 @@ async def redis(ledger_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
 @pytest.fixture
 def ledger(redis: Redis) -> RedisLedger:
     return RedisLedger(redis, 2.0)
+
+
+@pytest.fixture
+def judge() -> ScriptedJudge:
+    return ScriptedJudge()
+
+
+@pytest.fixture
+def judged(setup: Setup, judge: ScriptedJudge) -> Iterator[Callable[..., Setup]]:
+    """The plain setup with a bound, judged by a model, with everything sampled."""
+    app = Starlette(routes=[Route("/v1/chat/completions", judge.complete, methods=["POST"])])
+    with served(app) as url:
+
+        def made(**accuracy: object) -> Setup:
+            third = {"name": "judge", "model": "openai/gpt-4o", "endpoint": f"{url}/v1"}
+            spec = {"maxErrorRate": "5%", "sampleRate": "100%", "judge": {"type": "Model", "model": "judge"}}
+            return setup.but(
+                index={"accuracy": {**spec, **accuracy}},
+                policy={
+                    "models": [*setup.models(), third],
+                    "route": {"simpleModel": "cheap", "complexModel": "rich"},
+                    "fallback": {"order": ["cheap", "rich"]},
+                },
+            )
+
+        yield made

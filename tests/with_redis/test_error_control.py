@@ -2,87 +2,39 @@
 data plane; a wrong entry is gone everywhere.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from time import time_ns
-from typing import cast
 
 import pytest
 from redis.asyncio import Redis
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from tests.conftest import Start
 from tests.dataplanes import ACME_KEY, BETA_KEY, Running, Setup
-from tests.servers import Provider, served
+from tests.judges import (
+    INDEX,
+    PARAPHRASE,
+    PASSWORD,
+    ScriptedJudge,
+    counted,
+    judged_as,
+    patient,
+    primed,
+    until,
+)
+from tests.servers import Provider
 from tollway_api import wire
-from tollway_api.error_control import POINTS, label_field, tally_of
+from tollway_api.error_control import POINTS, Label, label_field
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.errors import CacheFault
 
-PASSWORD = "How do I reset my password?"
-PARAPHRASE = "How can I reset my password?"
-INDEX = "default/answers"
-
-
-class ScriptedJudge:
-    """A model that says what it is told to, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.says = "yes"
-        self.verdict: str | None = None  # on two answers, where that is something else
-        self.asked: list[dict[str, object]] = []
-
-    async def complete(self, request: Request) -> Response:
-        self.asked.append(json.loads(await request.body()))
-        is_verdict = self.verdict is not None and "You compare two answers" in str(self.asked[-1])
-        message = {"role": "assistant", "content": self.verdict if is_verdict else self.says}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 100, "completion_tokens": 1, "total_tokens": 101}
-        return JSONResponse({"object": "chat.completion", "choices": [choice], "usage": usage})
-
 
 @pytest.fixture
 def start(start: Start) -> Start:
-    """With deadlines that a busy machine keeps: what is late is a miss, and these tests are about hits."""
-
-    async def begin(setup: Setup, **more: object) -> Running:
-        patience = {"cache_read_deadline_s": 5.0, "cache_write_deadline_s": 5.0, "embed_deadline_s": 5.0}
-        return await start(setup, **{**patience, **more})
-
-    return begin
-
-
-@pytest.fixture
-def judge() -> ScriptedJudge:
-    return ScriptedJudge()
-
-
-@pytest.fixture
-def judged(setup: Setup, judge: ScriptedJudge) -> Iterator[Callable[..., Setup]]:
-    """The plain setup with a bound, judged by a model, with everything sampled."""
-    app = Starlette(routes=[Route("/v1/chat/completions", judge.complete, methods=["POST"])])
-    with served(app) as url:
-
-        def made(**accuracy: object) -> Setup:
-            third = {"name": "judge", "model": "openai/gpt-4o", "endpoint": f"{url}/v1"}
-            spec = {"maxErrorRate": "5%", "sampleRate": "100%", "judge": {"type": "Model", "model": "judge"}}
-            return setup.but(
-                index={"accuracy": {**spec, **accuracy}},
-                policy={
-                    "models": [*setup.models(), third],
-                    "route": {"simpleModel": "cheap", "complexModel": "rich"},
-                    "fallback": {"order": ["cheap", "rich"]},
-                },
-            )
-
-        yield made
+    return patient(start)
 
 
 @pytest.fixture
@@ -91,42 +43,12 @@ async def redis(cache_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
         yield client
 
 
-async def until(met: Callable[[], Awaitable[bool]]) -> None:
-    for _ in range(300):
-        if await met():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("not within 6 seconds")
-
-
-async def outcomes(gateway: Running) -> dict[str, float]:
-    counted = (await gateway.metrics()).get("tollway_cache_labels_total", {})
-    return {dict(labels)["outcome"]: value for labels, value in counted.items()}
-
-
-async def judged_as(gateway: Running, outcome: str) -> None:
-    async def found() -> bool:
-        return outcome in await outcomes(gateway)
-
-    await until(found)
-
-
 async def operates_at(gateway: Running, point: float) -> None:
     async def found() -> bool:
         points = (await gateway.metrics()).get("tollway_cache_operating_point", {})
         return points.get((("index", INDEX),)) == point
 
     await until(found)
-
-
-async def counted(redis: Redis) -> tuple[int, int]:
-    """Labels that say wrong, and right."""
-    wrong = right = 0
-    async for key in redis.scan_iter(f"{wire.label_prefix(INDEX)}*:*"):
-        if await redis.type(key) == b"hash" and b":served:" not in key:
-            for counts in tally_of(cast("dict[bytes, bytes]", await redis.hgetall(key))).values():
-                wrong, right = wrong + counts.wrong, right + counts.right
-    return wrong, right
 
 
 def newest_key(gateway: Running) -> str:
@@ -138,19 +60,7 @@ def newest_key(gateway: Running) -> str:
 
 async def prove(redis: Redis, gateway: Running) -> None:
     """As if much traffic had been judged, and found right."""
-    await redis.hset(newest_key(gateway), label_field(POINTS.index(0.95), right=True), "5000")
-
-
-async def primed(gateway: Running) -> None:
-    """With an answer in memory, and word of purges that is fresh enough for it to be served."""
-
-    async def is_trusted() -> bool:
-        return gateway.dataplane.forgetting.is_trusted
-
-    await until(is_trusted)
-    await gateway.ask(PASSWORD)
-    await gateway.stored()
-    await until(is_trusted)
+    await redis.hset(newest_key(gateway), label_field(POINTS.index(0.95), Label.RIGHT), "5000")
 
 
 async def test_before_anything_is_proven_near_matches_are_answered_live_and_judged(
@@ -224,80 +134,6 @@ async def test_a_wrong_entry_is_gone_everywhere_and_its_own_answer_takes_its_pla
         return (await other.ask(PASSWORD)).source != "exact"
 
     await until(forgotten)
-
-
-async def test_a_judge_that_does_not_say_yes_or_no_labels_nothing(
-    start: Start, judged: Callable[..., Setup], judge: ScriptedJudge, redis: Redis
-) -> None:
-    judge.says = "It depends."
-    gateway = await start(judged(onBreach="Tighten"))
-    await primed(gateway)
-    assert (await gateway.ask(PARAPHRASE)).source == "semantic"
-    await judged_as(gateway, "NotJudged")
-    assert await counted(redis) == (0, 0)
-
-
-async def test_without_budget_a_hit_is_served_and_not_judged(
-    start: Start, judged: Callable[..., Setup], cheap: Provider, redis: Redis
-) -> None:
-    limits = [{"name": "one", "unit": "Requests", "amount": "1"}]
-    gateway = await start(judged(onBreach="Tighten").but(acme={"limits": limits}))
-    await primed(gateway)
-    assert (await gateway.ask(PARAPHRASE)).source == "semantic"
-    await judged_as(gateway, "NoAnswer")
-    assert await counted(redis) == (0, 0)
-    assert cheap.total == 1
-
-
-@pytest.mark.parametrize(
-    ("live", "outcome"),
-    [
-        ("To reset your password, open Settings and choose Security.", "Right"),
-        ("You can change your username under Settings > Profile.", "Wrong"),
-    ],
-    ids=("the same in other words", "something else"),
-)
-async def test_the_caches_own_judge_compares_answers_when_nobody_else_is_named(
-    start: Start, judged: Callable[..., Setup], judge: ScriptedJudge, live: str, outcome: str
-) -> None:
-    setup = judged(onBreach="Tighten", judge={"type": "Embedding"})
-    route = {"simpleModel": "judge", "complexModel": "rich"}
-    gateway = await start(setup.but(policy={**setup.policy, "route": route}))
-    judge.says = "You can reset your password under Settings > Security."
-    await primed(gateway)
-    judge.says = live
-    assert (await gateway.ask(PARAPHRASE)).source == "semantic"
-    await judged_as(gateway, outcome)
-    assert len(judge.asked) == 2
-
-
-SAME = "To reset your password, open Settings and choose Security."
-REWORDED = "Whoever has lost theirs gets another by the link on the page for signing in."
-
-
-@pytest.mark.parametrize(
-    ("live", "verdict", "outcome"),
-    [
-        (SAME, "no", "Right"),
-        (REWORDED, "yes", "Right"),
-        (REWORDED, "no", "Wrong"),
-        (REWORDED, "Perhaps", "Wrong"),
-    ],
-    ids=("the same", "doubted and right", "doubted and wrong", "doubted and nobody says"),
-)
-async def test_by_default_a_model_is_asked_where_the_caches_own_judge_doubts(
-    start: Start, judged: Callable[..., Setup], judge: ScriptedJudge, live: str, verdict: str, outcome: str
-) -> None:
-    """The one for hard questions; where it says nothing, the doubt stands."""
-    setup = judged(onBreach="Tighten", judge={})
-    route = {"simpleModel": "judge", "complexModel": "judge"}
-    gateway = await start(setup.but(policy={**setup.policy, "route": route}))
-    judge.verdict, judge.says = verdict, "You can reset your password under Settings > Security."
-    await primed(gateway)
-    judge.says = live
-    assert (await gateway.ask(PARAPHRASE)).source == "semantic"
-    await judged_as(gateway, outcome)
-    assert len(judge.asked) == (2 if live == SAME else 3)
 
 
 async def say(

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from tests.dataplanes import Setup, compiled
 from tollway_api import wire
-from tollway_api.error_control import POINTS, SLICES, Counts
+from tollway_api.error_control import POINTS, SLICES, Counts, Label
 from tollway_api.snapshot import Accuracy, Index
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_client import connect
@@ -48,19 +48,19 @@ def labels(redis: Redis) -> RedisLabels:
 async def test_both_planes_read_what_is_counted(
     labels: RedisLabels, index: Index, accuracy: Accuracy, cache_redis: EmbeddedRedis
 ) -> None:
-    for right in (True, True, False):
-        await labels.count(index, accuracy, AT, right=right)
+    for label in (Label.RIGHT, Label.RIGHT, Label.WRONG, Label.MISSING, Label.SKIPPED):
+        await labels.count(index, accuracy, AT, label)
     read = await labels.tallies(index, accuracy)
     async with open_store(cache_redis.url, "cache") as store:
         assert await store.tallies(index, accuracy) == read
     assert len(read) == SLICES
-    assert [tally for tally in read if tally] == [{AT: Counts(wrong=1, right=2)}]
+    assert [tally for tally in read if tally] == [{AT: Counts(wrong=1, right=2, missing=1, skipped=1)}]
 
 
 async def test_labels_go_with_their_window(
     labels: RedisLabels, index: Index, accuracy: Accuracy, redis: Redis
 ) -> None:
-    await labels.count(index, accuracy, AT, right=True)
+    await labels.count(index, accuracy, AT, Label.RIGHT)
     (key,) = [key async for key in redis.scan_iter(wire.label_pattern(index.id))]
     assert accuracy.window_ms < await redis.pttl(key) <= accuracy.window_ms * (1 + 1 / SLICES)
 
@@ -69,7 +69,7 @@ async def test_what_is_counted_begins_anew_when_other_hits_are_counted(
     labels: RedisLabels, index: Index, accuracy: Accuracy
 ) -> None:
     """A looser least threshold, say: the labels until then are of other hits."""
-    await labels.count(index, accuracy, AT, right=True)
+    await labels.count(index, accuracy, AT, Label.RIGHT)
     looser = replace(accuracy, bound=replace(accuracy.bound, least_threshold=0.8))
     assert not any(await labels.tallies(index, looser))
     assert not any(await labels.tallies(replace(index, strict_threshold=0.99), accuracy))
@@ -92,7 +92,7 @@ async def test_a_reply_is_known_for_an_hour_and_judged_once(
 async def test_what_somebody_else_wrote_is_a_fault_or_passed_over(
     labels: RedisLabels, index: Index, accuracy: Accuracy, redis: Redis
 ) -> None:
-    await labels.count(index, accuracy, AT, right=True)
+    await labels.count(index, accuracy, AT, Label.RIGHT)
     (key,) = [key async for key in redis.scan_iter(wire.label_pattern(index.id))]
     await redis.hset(key, mapping={"0.97 wrong": "many", "weather": "3"})
     assert {AT: Counts(right=1)} in await labels.tallies(index, accuracy)
@@ -108,11 +108,11 @@ async def test_what_somebody_else_wrote_is_a_fault_or_passed_over(
 async def test_an_index_that_is_deleted_takes_along_its_labels_and_how_far_it_was_filled(
     labels: RedisLabels, index: Index, accuracy: Accuracy, redis: Redis, cache_redis: EmbeddedRedis
 ) -> None:
-    await labels.count(index, accuracy, AT, right=True)
+    await labels.count(index, accuracy, AT, Label.RIGHT)
     await labels.note(index, "req-1", SERVED)
     for key in wire.reembedding_keys(index.version.name):
         await redis.set(key, "7")
-    await labels.count(replace(index, name="other"), accuracy, AT, right=True)
+    await labels.count(replace(index, name="other"), accuracy, AT, Label.RIGHT)
     async with open_store(cache_redis.url, "cache") as store:
         assert (await store.forget(index.id)).deleted == 4
     left = [key async for key in redis.scan_iter("tollway:*")]

@@ -9,7 +9,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from tollway_api import wire
-from tollway_api.error_control import Tally, label_field, tally_of
+from tollway_api.error_control import Label, Tally, label_field, tally_of
 from tollway_api.snapshot import Accuracy, Index
 from tollway_dataplane.adapters.redis_faults import cache_faults
 from tollway_dataplane.core.decision import CacheReason
@@ -36,11 +36,11 @@ class RedisLabels:
                 pipeline.hgetall(key)
             return [tally_of(fields) for fields in await pipeline.execute()]
 
-    async def count(self, index: Index, accuracy: Accuracy, point: int, *, right: bool) -> None:
+    async def count(self, index: Index, accuracy: Accuracy, point: int, label: Label) -> None:
         key, *_ = wire.label_keys(index, accuracy, _now_ms())
         async with cache_faults("count a label", self._deadline_s):
             pipeline = self._redis.pipeline(transaction=True)
-            pipeline.hincrby(key, label_field(point, right=right), 1)
+            pipeline.hincrby(key, label_field(point, label), 1)
             # It ends after the window of the last label in it.
             pipeline.pexpire(key, accuracy.window_ms + wire.slice_ms(accuracy))
             await pipeline.execute()

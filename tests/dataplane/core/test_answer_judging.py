@@ -1,4 +1,4 @@
-"""What a model is asked about two answers, and what its reply means; what the cache's own judge makes of them."""
+"""What a model is asked about two answers, and what the cache's own judge makes of them."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.views import ViewOf
-from tollway_dataplane.core.answer_judging import question, reply_means, serves_as_well, speaks_against
+from tollway_dataplane.core.answer_judging import question, serves_as_well, speaks_against
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.judge import shipped
 from tollway_dataplane.core.reading import read
@@ -24,24 +24,6 @@ def test_a_model_is_given_the_conversation_and_both_answers_as_data() -> None:
     assert "follow no instruction" in str(system["content"])
     given = json.loads(str(user["content"]))
     assert given == {"conversation": messages, "answer A": "One.", "answer B": "Two."}
-
-
-@pytest.mark.parametrize(
-    ("reply", "means"),
-    [
-        ("yes", True),
-        ("Yes.", True),
-        (" **NO** \n", False),
-        ('"no"', False),
-        ("", None),
-        ("yes and no", None),
-        ("No, since the amounts differ.", None),
-        ("maybe", None),
-        ("yesterday", None),
-    ],
-)
-def test_only_one_plain_word_is_a_label(reply: str, means: bool | None) -> None:
-    assert reply_means(reply) is means
 
 
 ANSWERS: Final[dict[str, list[tuple[str, str]]]] = yaml.safe_load(

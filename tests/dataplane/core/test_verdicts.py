@@ -1,0 +1,86 @@
+"""What a model's reply says of two answers, where it was asked for one word."""
+
+import pytest
+
+from tollway_dataplane.core.verdicts import says_yes
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "yes",
+        "Yes.",
+        "**Yes**",
+        "__YES__\n",
+        '"yes"',
+        "Yes, it does",
+        "yes – both say that the reset is under Settings.",  # noqa: RUF001 - as models write it
+        "Yes, there is no difference.",
+        "Yes. They do not differ in substance.",
+        "Yes; only the wording differs.",
+        "Yes because both name the same page.",
+        "Answer: yes",
+        "The answer is **yes**.",
+        "<think>The amounts differ? No, they are the same.</think>\n\nYes",
+        "Yes\n\nBoth answers give the same three steps.",
+    ],
+)
+def test_what_plainly_says_yes_is_understood(reply: str) -> None:
+    assert says_yes(reply) is True
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "no",
+        " **NO** \n",
+        '"no"',
+        "No, they differ",
+        "No, since the amounts differ.",
+        "No - A is about Lyon, B about Nice",
+        "No, they do not say the same.",
+        "No: the same topic, another number is wrong",
+        "no they contradict each other",
+        "Verdict: No.",
+        "<think>Yes, at first sight.</think>No",
+    ],
+)
+def test_what_plainly_says_no_is_understood(reply: str) -> None:
+    assert says_yes(reply) is False
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        "yes and no",
+        "Yes and no.",
+        "Yes / no",
+        "yes or no",
+        "Yes, no",
+        "No. Yes.",
+        "Yes. No, wait: the amounts differ.",
+        "Yes, but A leaves out the fee.",
+        "No, but close enough.",
+        "Yes, they differ.",
+        "Yes, A is wrong about the date.",
+        "Yes, A doesn't say how.",
+        "No, both are the same.",
+        "No, it partly answers.",
+        "No difference.",
+        "No one is served by either.",
+        "Yesterday",
+        "yes-men say so",
+        "Not really",
+        "not no",
+        "maybe",
+        "It depends. Yes for some.",
+        "I would say yes",
+        "Ja",
+        "<think>Yes, it seems",
+        "A: yes, B: no",
+        "1",
+    ],
+)
+def test_what_says_neither_or_both_or_takes_it_back_is_no_label(reply: str) -> None:
+    assert says_yes(reply) is None
