@@ -23,6 +23,7 @@ from tests.views import view_of
 from tollway_api import wire
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
 from tollway_cli.simulator.latency import Latency
+from tollway_dataplane.adapters import redis_cache
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.core.identity import entry_of
@@ -177,6 +178,30 @@ async def test_a_replica_that_is_away_or_hangs_or_refuses_costs_no_hit(
         await asyncio.sleep(1.1)
         assert (await gateway.ask(PASSWORD)).source == "exact"
         assert (await gateway.ask(PARAPHRASE)).source == "semantic"
+
+
+async def test_a_replica_that_refused_is_left_alone_for_a_second_and_then_asked_again(
+    start: Start, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that not every request waits for one that hangs. The clock stands still meanwhile."""
+    async with replicated(tmp_path) as (primary, replica):
+        urls = {"cache_url": primary.url, "cache_replica_redis_url": replica.url}
+        now = 1_000.0
+        monkeypatch.setattr(redis_cache, "monotonic", lambda: now)
+        gateway = await start(setup, **urls, near_cache_bytes=0, cache_read_deadline_s=2.0)
+        await gateway.ask(PASSWORD)
+        await gateway.stored()
+        with SyncRedis("127.0.0.1", port=replica.port) as client:
+            client.replicaof("NO", "ONE")
+            client.execute_command("FT.DROPINDEX", wire.index_name(INDEX.version))
+        assert (await gateway.ask(PARAPHRASE)).source == "semantic"
+        asked = calls(replica, "hmget"), calls(replica, "FT.SEARCH")
+        now += 0.9
+        assert (await gateway.ask(PARAPHRASE)).source == "semantic"
+        assert (calls(replica, "hmget"), calls(replica, "FT.SEARCH")) == asked
+        now += 0.2
+        assert (await gateway.ask(PARAPHRASE)).source == "semantic"
+        assert calls(replica, "hmget") > asked[0]
 
 
 async def test_two_data_planes_with_a_replica_that_is_behind_ask_once(

@@ -207,6 +207,18 @@ async def test_one_that_finds_too_few_again_is_not_complete(filled: Filled) -> N
     assert noted.fault == "of 8 remembered prompts it finds only 0, so it is gone through again"
 
 
+@pytest.mark.parametrize(("refused", "is_complete"), [(1, True), (2, False)], ids=("95 %", "90 %"))
+async def test_of_a_sample_nineteen_in_twenty_must_be_found_again(
+    filled: Filled, refused: int, is_complete: bool
+) -> None:
+    for number in range(20):
+        thing = f"a{number}" if number < refused else f"b{number}"
+        await filled.remember(f"How do I reset my {thing}?", OLD_ONE)
+    noted = await filled.fill(Failing(filled.words, " my a", TextRefused))
+    assert noted.complete is is_complete
+    assert ("it finds only 18" in noted.fault) is not is_complete
+
+
 class Confusing:
     """Has each vector right, and answers several at once in the wrong order."""
 
