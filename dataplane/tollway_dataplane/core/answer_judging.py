@@ -13,7 +13,7 @@ from tollway_dataplane.core.facts import ChatRequest, JsonObject
 from tollway_dataplane.core.judge import Judge, View
 from tollway_dataplane.core.reading import Reading
 from tollway_dataplane.core.spelling import linked_otherwise
-from tollway_dataplane.core.turn_pairs import contradict
+from tollway_dataplane.core.turn_pairs import contradict, replaced
 
 # The judge was calibrated on questions. Of answers without a conflict of facts, rewordings are mostly above this, and
 # those to another question below (tests/dataplane/core/answers.yaml).
@@ -73,6 +73,9 @@ def speaks_against(ours: Reading, theirs: Reading) -> str:
         return "yes is not no, or they are about something else"
     if word := linked_otherwise(ours, theirs):
         return f"{word!r} stands otherwise to the rest"
+    # Rewordings hardly ever change one word alone, unless for another that means the same.
+    if words := replaced(ours, theirs):
+        return f"another word: {words}"
     return "the same words in another order" if _turned_around(ours, theirs) else ""
 
 

@@ -1,5 +1,6 @@
 """Two turns that stand for each other in two chats: is one the other with something exchanged, or its contrary? Pure
-and symmetric but for the order in which the two are named; called by `conversation`.
+and symmetric but for the order in which the two are named; called by `conversation`, and of answers by
+`answer_judging`.
 """
 
 import re
@@ -54,13 +55,35 @@ def edited(ours: Reading, theirs: Reading) -> str:
     alike = matcher.ratio()
     if alike >= _COMPARABLE and (found := _ordered_otherwise(ours, theirs)):
         return found
-    short = max(len(ours.low), len(theirs.low)) <= _SHORT
+    short = _are_short(ours, theirs)
     if alike < (_ALIKE_IF_SHORT if short else _ALIKE):
         return ""
-    for tag, i, k, j, m in matcher.get_opcodes():
-        if tag == "replace" and (found := _replaced(ours, range(i, k), theirs, range(j, m))):
-            return found
+    if found := _first_replaced(matcher, ours, theirs):
+        return found
     return _turned(ours, theirs) if alike >= (_HARDLY_EDITED_IF_SHORT if short else _HARDLY_EDITED) else ""
+
+
+def replaced(ours: Reading, theirs: Reading) -> str:
+    """What stands in the place of something else, be it "may" and "must", where two texts are worded alike; "" where
+    nothing does, or they are worded too differently to tell. Less than `edited`: their order may be another.
+    """
+    matcher = SequenceMatcher(None, ours.low, theirs.low, autojunk=False)
+    if matcher.ratio() < (_ALIKE_IF_SHORT if _are_short(ours, theirs) else _ALIKE):
+        return ""
+    mine, yours = modes(ours), modes(theirs)
+    if mine and yours and mine.isdisjoint(yours):
+        return f"{', '.join(sorted(mine))} ≠ {', '.join(sorted(yours))}"
+    return _first_replaced(matcher, ours, theirs)
+
+
+def _are_short(ours: Reading, theirs: Reading) -> bool:
+    return max(len(ours.low), len(theirs.low)) <= _SHORT
+
+
+def _first_replaced(matcher: SequenceMatcher[str], ours: Reading, theirs: Reading) -> str:
+    places = (each for each in matcher.get_opcodes() if each[0] == "replace")
+    every = (_replaced(ours, range(i, k), theirs, range(j, m)) for _, i, k, j, m in places)
+    return next(filter(None, every), "")
 
 
 def _turned(ours: Reading, theirs: Reading) -> str:

@@ -32,7 +32,13 @@ ANSWERS: Final[dict[str, list[tuple[str, str]]]] = yaml.safe_load(
 
 
 @pytest.mark.parametrize(
-    ("kind", "means", "least"), [("right", True, 60 / 72), ("wrong", False, 73 / 75)], ids=("right", "wrong")
+    ("kind", "means", "least"),
+    [
+        ("right", True, 60 / 72),
+        ("wrong", False, 73 / 75),
+        ("reworded", True, 30 / 40),
+        ("one word apart", False, 35 / 40),
+    ],
 )
 def test_the_caches_own_judge_tells_rewordings_from_other_answers(
     view: ViewOf, kind: str, means: bool, least: float
@@ -52,6 +58,8 @@ def test_the_caches_own_judge_tells_rewordings_from_other_answers(
         ("Einstein developed it.", "It was developed by Albert Einstein."),
         ("Open Settings > Security.", "Open Settings and choose Security."),
         ("It takes an hour.", "It takes one hour."),
+        ("The film lasts long.", "The movie lasts long."),
+        ("You can reset it under Settings.", "To reset it, you must open Settings."),
         ("You will find it under Billing.", "It is under Billing."),
         ("Your appointment is at 3 pm on 5 May.", "You have an appointment on 5 May at 3 pm."),
     ],
@@ -74,6 +82,9 @@ def test_wording_speaks_against_no_answer(one: str, other: str) -> None:
         ("Go from Lyon to Nice.", "Go from Nice to Lyon.", "stands otherwise to the rest"),
         ("Anna lent Ben a car.", "Ben lent Anna a car.", "the same words in another order"),
         ("Gold is dearer than tin.", "Tin is dearer than gold.", "the same words in another order"),
+        ("All rooms have a bath.", "Most rooms have a bath.", "another word: all ≠ most"),
+        ("You could reply today.", "You should reply today.", "another word: "),
+        ("We send the invoice by e-mail.", "We send the invoice by post.", "another word: "),
     ],
 )
 def test_what_makes_another_answer_speaks_against_it(one: str, other: str, why: str) -> None:
