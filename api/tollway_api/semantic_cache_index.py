@@ -217,7 +217,8 @@ class LabelJudge(Spec):
     model: ModelNameText | None = Field(
         default=None,
         description="What the policies that use this index call the model; needed with type Model. Absent: with type "
-        "Cascade each policy's route.complexModel, else none.",
+        "Cascade each policy's route.complexModel, else none. No other model stands in for it: while it is away, "
+        "nothing is judged that it would be asked about.",
     )
     error_rate: NoisePercent = Field(
         default="0%",
@@ -357,8 +358,13 @@ class AccuracyStatus(Spec):
     """Of what is served by meaning now, or of what would be served first. Shares of 1."""
 
     error_rate: str = Field(max_length=8, description="Share of judged hits that were wrong.")
-    lower: str = Field(max_length=8, description="It is hardly smaller than this.")
-    upper: str = Field(max_length=8, description="It is hardly larger than this.")
+    lower: str = Field(
+        max_length=8,
+        description="It is hardly smaller than this, whatever those are that nobody could judge.",
+    )
+    upper: str = Field(
+        max_length=8, description="It is hardly larger than this, whatever those are that nobody could judge."
+    )
     labels: int = Field(ge=0, description="Judged hits in the window.")
     threshold: str = Field(
         default="", max_length=8, description="Least probability that is served now. Empty: nothing is."
