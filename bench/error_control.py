@@ -3,8 +3,8 @@
 Replays each stream many times over, with the probabilities of the real judge: of every request the earlier ones that
 are nearest, and of those the likeliest, as a look-up does; right where both are of one class. Requests are then drawn
 at random from what was found, so that every seed has other traffic, in blocks between which the operating point is
-set anew. Labels come from the sampled share of the hits, and a given share of them is false. With drift, from the
-middle on some answers that were right are wrong.
+set anew. Labels come from the sampled share of the hits, and a given share of them is false; another may be missing,
+those first that say wrong. With drift, from the middle on some answers that were right are wrong.
 
 Prints in how many seeds what was served was wrong no more often than the bound says, and what hit rate that costs:
 against no control at the default threshold, and against the best fixed threshold, which nobody knows beforehand.
@@ -47,6 +47,7 @@ class Trial:
     false_alarms: float  # share of right answers that the judge calls wrong
     overlooked: float  # share of wrong ones that it calls right
     drift: float  # share of right answers that are wrong from the middle on
+    missing: float  # share of the labels; of those that say wrong before any other
 
 
 class Outcome(NamedTuple):
@@ -96,7 +97,7 @@ def run(found: Candidates, trial: Trial, rng: np.random.Generator) -> Outcome:
         asked = (probability >= trial.bound.points[-1]) & (rng.random(_BLOCK) < rate)
         errs = np.where(right, trial.false_alarms, trial.overlooked)
         says_right = right ^ (rng.random(_BLOCK) < errs)
-        _count(slices[0], probability[asked], says_right[asked])
+        _count(slices[0], probability[asked], says_right[asked], rng.binomial(asked.sum(), trial.missing))
         point = standing(slices, trial.bound).threshold
         done += _BLOCK
     return Outcome(hits / done, wrong / max(1, hits), late_wrong / max(1, late_hits))
@@ -127,12 +128,15 @@ def _drawn(
 
 
 def _count(
-    tally: dict[int, Counts], probability: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]
+    tally: dict[int, Counts], probability: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], missing: int
 ) -> None:
     places = np.searchsorted(_DESCENDING, -probability)
+    is_missing = np.zeros(len(right), dtype=np.bool_)
+    is_missing[np.argsort(right, kind="stable")[:missing]] = True
     for place in np.unique(places):
-        of = right[places == place]
-        more = Counts(int((~of).sum()), int(of.sum()))
+        here = places == place
+        wrong, known = here & ~right & ~is_missing, here & right & ~is_missing
+        more = Counts(int(wrong.sum()), int(known.sum()), int((here & is_missing).sum()))
         tally[int(place)] = tally.get(int(place), Counts()).plus(more)
 
 
@@ -168,6 +172,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--false-alarms", type=float, help="the same of right answers alone")
     parser.add_argument("--overlooked", type=float, help="the same of wrong answers alone")
+    parser.add_argument(
+        "--missing",
+        type=float,
+        default=0.0,
+        help="share of the labels that is missing, first those that say wrong",
+    )
     parser.add_argument("--said", type=float, help="what errorRate says of it; otherwise --judge-is-wrong")
     parser.add_argument("--drift", type=float, default=0.04, help="share of right answers that turn wrong")
     parser.add_argument("--least", type=float, default=0.8, help="the loosest threshold allowed")
@@ -177,11 +187,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for each in (asked.false_alarms, asked.overlooked, asked.said)
     )
     bound = Bound(asked.max_error_rate, said, THRESHOLD, asked.least, bypasses=True)
-    trial = Trial(bound, asked.sample_rate, asked.requests, alarms, overlooked, drift=0.0)
+    trial = Trial(bound, asked.sample_rate, asked.requests, alarms, overlooked, 0.0, asked.missing)
     print(
         f"\nBound {asked.max_error_rate:.1%}; {asked.sample_rate:.0%} of hits judged; of right answers {alarms:.1%} "
-        f"called wrong, of wrong ones {overlooked:.1%} right, {said:.1%} said of it; {asked.requests} requests a "
-        "seed.\n"
+        f"called wrong, of wrong ones {overlooked:.1%} right, {said:.1%} said of it; {asked.missing:.1%} of the labels "
+        f"missing; {asked.requests} requests a seed.\n"
     )
     print(
         "| stream | drift | onBreach | seeds within | wrong of served, median | 95 % | second half, median "
