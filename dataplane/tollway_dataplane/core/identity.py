@@ -6,6 +6,7 @@ by `conversation`, for each candidate.
 """
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Sequence
 from itertools import dropwhile
@@ -17,7 +18,7 @@ from tollway_api import wire
 from tollway_api.routing_policy import TimeDependent
 from tollway_api.semantic_cache_index import Scope
 from tollway_api.snapshot import Index, Policy, Tenant
-from tollway_dataplane.core.blanks import meant_blanks, speaks_of_blanks
+from tollway_dataplane.core.blanks import indent_is_meant, meant_blanks, speaks_of_blanks
 from tollway_dataplane.core.facts import ChatRequest, JsonObject, JsonValue, Turn
 from tollway_dataplane.core.pleasantries import is_pleasantry
 
@@ -33,6 +34,7 @@ _INSTRUCTING: Final = frozenset({"system", "developer"})
 _SPEAKING: Final = frozenset({"user", "assistant"})
 # Stands for turns that are compared by meaning. No message is a text by itself, so no caller can write it.
 _CHAT: Final = "chat"
+_EMPTY_LINES: Final = re.compile(r"\A(?:[^\S\n]*\n)+")
 
 
 def partition_of(
@@ -66,6 +68,23 @@ def turns_of(messages: Sequence[JsonObject]) -> tuple[Turn, ...]:
     return tuple(turn for turn in turns if turn is not None) if None not in turns else ()
 
 
+def said_in(messages: Sequence[JsonObject]) -> tuple[Turn, ...]:
+    """All texts before the last message, whatever else there is beside them: for looking through, not for comparing."""
+    return tuple(
+        Turn(str(message.get("role")), text)
+        for message in dropwhile(_instructs, messages[:-1])
+        if (text := _text(message.get("content")))
+    )
+
+
+def _text(content: JsonValue) -> str:
+    if not isinstance(content, list):
+        return content if isinstance(content, str) else ""
+    return "\n".join(
+        part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
+    )
+
+
 def _instructions(messages: Sequence[JsonObject], turns: Sequence[Turn]) -> list[JsonValue]:
     """The messages before the last one, but for turns that are compared by meaning."""
     earlier: list[JsonValue] = list(messages[:-1])
@@ -96,12 +115,13 @@ def _turn(message: JsonObject) -> Turn | None:
 
 def normalise(prompt: str) -> str:
     """The prompt without differences that cannot carry meaning: Unicode form, line ends and, unless blanks are spoken
-    of, outer blanks and, in a prompt of one line, runs of blanks unless they may be meant. Indentation and letter case
-    are kept, because they can carry it.
+    of, outer blanks and, in a prompt of one line, runs of blanks unless they may be meant. Indentation, that of code in
+    the first line as well, and letter case are kept, because they can carry it.
     """
     text = unicodedata.normalize("NFC", prompt).replace("\r\n", "\n")
     if text != text.strip() and not speaks_of_blanks(text):
-        text = text.strip()
+        lines = _EMPTY_LINES.sub("", text.rstrip())
+        text = lines if indent_is_meant(lines) else lines.strip()
     # Most prompts have no runs of blanks, and asking is cheaper than replacing every single blank by itself.
     has_runs = "\n" not in text and ("  " in text or "\t" in text)
     if not has_runs or meant_blanks(text):

@@ -10,6 +10,7 @@ from tollway_dataplane.core.blanks import meant_blanks
 from tollway_dataplane.core.everyday_words import FUNCTION
 from tollway_dataplane.core.likeness import alike
 from tollway_dataplane.core.once import once
+from tollway_dataplane.core.quoting import quoted_otherwise
 from tollway_dataplane.core.reading import Reading
 
 # Words that say how the next content word stands to the rest, in pairs of which one is not the other. Most others can
@@ -83,7 +84,9 @@ def spelled_otherwise(ours: Reading, theirs: Reading) -> str:
         # Prompts that are worded otherwise are also punctuated otherwise.
         if mine != yours and not alike(ours, theirs):
             return ""
-    return "" if mine == yours else f"{' '.join(mine) or 'none'} ≠ {' '.join(yours) or 'none'}"
+    if mine != yours:
+        return f"{' '.join(mine) or 'none'} ≠ {' '.join(yours) or 'none'}"
+    return quoted_otherwise(ours, theirs)
 
 
 @once

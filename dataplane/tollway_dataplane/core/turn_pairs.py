@@ -9,10 +9,12 @@ from typing import Final
 
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.arrangement import exchanged, modes
+from tollway_dataplane.core.blanks import meant_blanks
 from tollway_dataplane.core.critical_facts import conflict
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.likeness import is_misspelling
+from tollway_dataplane.core.quoting import meant_marks
 from tollway_dataplane.core.reading import Reading
 from tollway_dataplane.core.said import Said, share_found, words_of
 from tollway_dataplane.core.self_contained import LIGHT
@@ -99,9 +101,12 @@ def _spelled_otherwise(ours: Reading, theirs: Reading) -> str:
 
 
 def spelling_of(reading: Reading) -> list[str]:
-    """What counts beside the words: signs, pictures, the marks that are vowels in many scripts, words in capitals."""
+    """What counts beside the words: signs, pictures, the marks that are vowels in many scripts, words in capitals,
+    quotation marks and blanks that may be meant.
+    """
     loud = [word for word in reading.shown if len(word) > 1 and word.isupper()]
-    return [*_SIGN.findall(reading.text), *loud]
+    text = reading.text
+    return [*_SIGN.findall(text), *loud, *meant_marks(reading), *map(repr, meant_blanks(text))]
 
 
 def contradict(ours: Reading, theirs: Reading) -> bool:

@@ -16,6 +16,7 @@ from tollway_dataplane.core.identity import (
     entry_of,
     normalise,
     partition_of,
+    said_in,
     turns_of,
 )
 
@@ -126,6 +127,19 @@ def test_turns_with_more_than_text_belong_to_the_partition(turn: JsonObject) -> 
     assert len({partition(other), partition(after(LYON, turn)), partition(after(NICE, REPLY))}) == 3
 
 
+def test_what_was_said_is_known_also_where_it_cannot_be_compared() -> None:
+    shown: JsonObject = {
+        "role": "user",
+        "content": [
+            {"type": "image_url", "image_url": {"url": "data:,"}},
+            {"type": "text", "text": "In Lyon?"},
+        ],
+    }
+    messages = after(shown, {**REPLY, "name": "Bob"}, {"role": "tool", "content": None}).messages
+    assert turns_of(messages) == ()
+    assert said_in(messages) == (Turn("user", "In Lyon?"), Turn("assistant", "Lovely."))
+
+
 def test_an_answer_is_sent_back_with_fields_that_are_empty() -> None:
     echoed: JsonObject = {**REPLY, "refusal": None, "tool_calls": None, "annotations": []}
     in_parts: JsonObject = {"role": "user", "content": [{"type": "text", "text": "I live in Lyon."}]}
@@ -193,6 +207,13 @@ def test_the_order_of_parameters_does_not_matter() -> None:
         ("a\r\nb", "a\nb", True),
         ("What is IT?", "What is it?", False),
         ("if x:\n  y", "if x:\n    y", False),
+        ("    x: 1", "x: 1", False),
+        ("    x: 1\ny: 2", "x: 1\ny: 2", False),
+        ("\tx = 1", "x = 1", False),
+        ("\n\n  - a\n", "  - a", True),
+        ("  - a", "- a", False),
+        ("  What is a fjord? ", "What is a fjord?", True),
+        (" \n Hello, how are you?\nI am well.\n", "Hello, how are you?\nI am well.", True),
         ("a b", "ab", False),
         ("What's a  fjord?", "What's a fjord?", True),
         ("Who said  it?\tBill", "Who said it? Bill", True),

@@ -16,6 +16,12 @@ from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
         ("I paid twice (5 dollars each)", "I paid twice, 5 dollars each"),
         ("My card - the blue one - is gone", "Somebody took my blue card away"),
         ("Dear all,\nI don't know.  Do you?", "Dear all,\nI don't know. Do you?"),
+        ("What does “pending” mean?", 'What does "pending" mean?'),
+        ("What does 'pending' mean?", 'What does "pending" mean?'),
+        ("What does \u2018pending\u2019 mean?", "What does 'pending' mean?"),
+        ("Where is my parents’ house?", "Where is my parents' house?"),
+        ('What does the "ls" command do?', "What does the ls command do?"),
+        ("  What is a fjord?", "What is a fjord?"),
     ],
 )
 def test_what_only_builds_a_sentence_is_no_difference(one: str, other: str) -> None:
@@ -37,6 +43,18 @@ def test_what_only_builds_a_sentence_is_no_difference(one: str, other: str) -> N
         ("for i in range(3):\n    x += 1\nprint(x)", "for i in range(3):\n    x += 1\n    print(x)"),
         ("Is this right?\na:\n  b: 1", "Is this right?\na:\nb: 1"),
         ("Is foo  bar one token?", "Is foo bar one token?"),
+        ("    x: 1", "x: 1"),
+        ("  - a", "- a"),
+        ("\tx = 1", "x = 1"),
+        ("    x: 1\ny: 2", "x: 1\ny: 2"),
+        # between ' a shell expands nothing, and "name" is a column
+        ('What does echo "$HOME" print?', "What does echo '$HOME' print?"),
+        ('What does echo "$HOME" print?', "What does echo $HOME print?"),
+        ("Is rm -r “$a b” safe?", 'Is rm -r "$a b" safe?'),
+        ('What does SELECT "name" FROM users give?', "What does SELECT 'name' FROM users give?"),
+        ('In Postgres, what is "id"?', "In Postgres, what is 'id'?"),
+        ("What is `x` in Bash?", "What is 'x' in Bash?"),
+        ('What is "a" in C?', "What is 'a' in C?"),
     ],
 )
 def test_what_is_spoken_of_or_calculated_with_is_a_difference(one: str, other: str) -> None:
