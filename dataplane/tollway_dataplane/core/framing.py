@@ -11,6 +11,7 @@ from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.likeness import alike
 from tollway_dataplane.core.once import once, once_of_two
 from tollway_dataplane.core.reading import Reading
+from tollway_dataplane.core.wanted import wanted_otherwise
 
 _LEAD: Final = re.compile(
     r"^\W*(?:(?:please|hi|hello|hey|ok|so|and|but)\W+)*(?:(?:can|could|will|would) you (?:please )?)?"
@@ -60,6 +61,12 @@ _EXTENTS: Final = {
     }.items()
     for word in words.split()
 }  # fmt: skip
+# Before a word: of each of its kind, or of one. How often something happens is said either way: "each day", "a day".
+_BEFORE_ONE: Final = {"every": "all", "each": "all", "all": "all", "a": "one", "an": "one", "one": "one"}
+_EACH: Final = frozenset({"every", "each", "all"})
+_SPANS: Final = frozenset(
+    "second minute hour day night morning week weekend month quarter year time lot bit couple few little".split()
+)
 _EXCHANGE: Final = re.compile(r"\b(give|get)\b")
 _ASKED: Final = re.compile(
     r"^\W*(?:please\W+)?(?:give|get)\b|\b(?:give|get) (?:me|us)\b|\bget (?=to\b|\w+ed\b)"
@@ -74,8 +81,12 @@ def framed_otherwise(ours: Reading, theirs: Reading) -> str:
         return difference
     if (difference := asked_otherwise(ours, theirs)) and alike(ours, theirs):
         return difference
-    if (difference := _disjoint(_HOW_MANY, ours, theirs)) and alike(ours, theirs):
+    if (difference := _disjoint(_HOW_MANY, ours, theirs) or _each_or_one(ours, theirs)) and alike(
+        ours, theirs
+    ):
         return difference
+    if wanted := wanted_otherwise(ours, theirs):
+        return _shown(*wanted)
     mine, yours = _bounds(ours), _bounds(theirs)
     if mine != yours:
         return _shown("bounds differ", mine, yours)
@@ -129,6 +140,27 @@ def _times(reading: Reading) -> set[str]:
 @once
 def _extents(reading: Reading) -> set[str]:
     return {_EXTENTS[low] for low in _EXTENTS.keys() & reading.low}
+
+
+def _each_or_one(ours: Reading, theirs: Reading) -> str:
+    """Every file is not a file, of a word that both have."""
+    if _EACH.isdisjoint(ours.plain_set) and _EACH.isdisjoint(theirs.plain_set):
+        return ""
+    mine, yours = _determined(ours), _determined(theirs)
+    for word in (each for each in mine if each in yours):
+        if mine[word] != yours[word]:
+            return _shown("quantifiers differ", {mine[word]}, {yours[word]})
+    return ""
+
+
+@once
+def _determined(reading: Reading) -> dict[str, str]:
+    """Of how many of their kind the words right behind such a little word are said."""
+    found: dict[str, str] = {}
+    for i, low in enumerate(reading.low[:-1]):
+        if low in _BEFORE_ONE and reading.lemmas[i + 1] not in _SPANS:
+            found.setdefault(reading.lemmas[i + 1], _BEFORE_ONE[low])
+    return found
 
 
 @once
