@@ -8,7 +8,7 @@ from typing import Final
 
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.everyday_words import FUNCTION, POLARITY
+from tollway_dataplane.core.everyday_words import FUNCTION, OPPOSED, POLARITY
 from tollway_dataplane.core.initials import initials_without_like, words_of_initials
 from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.likeness import alike, has_like, is_misspelling, related
@@ -163,6 +163,7 @@ def _direction(ours: Reading, theirs: Reading) -> Conflict | None:
     return None
 
 
+_OPPOSED_WORDS: Final = frozenset(word for word, _ in OPPOSED)
 _SCOPES: Final = (
     ("more", "less"), ("most", "least"), ("first", "last"), ("previous", "next"), ("all", "except"), ("only", "except"),
     ("first", "next"), ("last", "next"),
@@ -241,7 +242,7 @@ def _units_of(reading: Reading) -> frozenset[str]:
 
 def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
     """Opposite words, unless a negation makes them the same again: not to remove is to keep."""
-    if sides := _other_side(ours, theirs):
+    if sides := _opposed_as_written(ours, theirs):
         return sides
     turned = parity_differs(ours, theirs)
     only_ours, only_theirs = _only(ours, theirs), _only(theirs, ours)
@@ -263,12 +264,25 @@ def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
     return None
 
 
-def _other_side(ours: Reading, theirs: Reading) -> Conflict | None:
-    """By how it is written: "left" is a form of "leave" as well, which has no opposite."""
-    mine, yours = (set(each.low) & {"left", "right"} for each in (ours, theirs))
-    if len(mine) == len(yours) == 1 and mine != yours:
-        return Conflict(CacheReason.OPPOSITES, _differ("opposites", sorted(mine), sorted(yours)))
+def _opposed_as_written(ours: Reading, theirs: Reading) -> Conflict | None:
+    """Of words whose lemma is another word, which has no such opposite: "left" is "leave", "married" is "marry"."""
+    mine, yours = _sides_as_written(ours), _sides_as_written(theirs)
+    if not mine or not yours or ours.negations % 2 != theirs.negations % 2:
+        return None
+    for one in mine:
+        for other in yours:
+            is_of_lemmas = mine[one] == one and yours[other] == other
+            if (one, other) in OPPOSED and not is_of_lemmas and one not in yours and other not in mine:
+                return Conflict(CacheReason.OPPOSITES, _differ("opposites", [one], [other]))
     return None
+
+
+@once
+def _sides_as_written(reading: Reading) -> dict[str, str]:
+    """Words that are opposed to others, with their lemmas."""
+    return {
+        low: lemma for low, lemma in zip(reading.low, reading.lemmas, strict=True) if low in _OPPOSED_WORDS
+    }
 
 
 def _negation(ours: Reading, theirs: Reading) -> Conflict | None:
