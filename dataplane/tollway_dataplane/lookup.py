@@ -63,6 +63,7 @@ class Question:
 
     prompt: str = field(repr=False)  # normalised, as are the turns
     turns: tuple[Turn, ...] = field(repr=False)
+    said: tuple[Turn, ...] = field(repr=False)  # before it, also where that cannot be compared
     reading: Patience  # for all that is asked of the cache
     waiting: Patience  # for others who are asking the very same
     payer: Payer  # for the embedding of the prompt, where that costs money

@@ -13,7 +13,7 @@ from tollway_dataplane.comparing import Comparing
 from tollway_dataplane.core.cacheability import bypass_reason, unfit_reason
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.identity import entry_of, normalise, partition_of, turns_of
+from tollway_dataplane.core.identity import entry_of, normalise, partition_of, said_in, turns_of
 from tollway_dataplane.core.judge import Judge
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.embedding_bills import Payer
@@ -62,7 +62,8 @@ class Recall:
             return Lookup(CacheReason.NO_CACHE)
         prompt, turns = normalise(request.prompt), turns_of(request.messages)
         reading, waiting = Patience(self._deadlines.read), Patience(self._deadlines.coalesce)
-        question = Question(prompt, turns, reading, waiting, Payer(tenant, record))
+        said = turns or said_in(request.messages)
+        question = Question(prompt, turns, said, reading, waiting, Payer(tenant, record))
         identity = partition_of(request, tenant, policy, index, turns)
         while (partition := self._forgetting.partition(identity, index, tenant)) is not None:
             place = Place(index, partition, entry_of(prompt, turns))
@@ -89,7 +90,7 @@ class Recall:
         except CacheFault as fault:
             # What is broken for reading is not asked again for this request; the store finds out by itself.
             broken = Lookup(CacheReason(fault.reason), place=place)
-        if unfit := unfit_reason(question.prompt, use, place.index, question.turns):
+        if unfit := unfit_reason(question.prompt, use, place.index, question.said):
             return Lookup(unfit)
         if broken is not None:
             return broken

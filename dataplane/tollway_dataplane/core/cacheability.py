@@ -1,5 +1,6 @@
 """Whether a request is one to answer from memory at all: the first gate of the cache."""
 
+import re
 from collections.abc import Sequence
 from itertools import islice
 from typing import Final
@@ -10,11 +11,17 @@ from tollway_api.snapshot import CacheUse, Index, Policy
 from tollway_dataplane.core.circumstances import tells_of_oneself
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest, Turn
+from tollway_dataplane.core.leaning import leans_back
 from tollway_dataplane.core.personal_data import may_have_personal_data
-from tollway_dataplane.core.transience import is_fragment, is_time_dependent
+from tollway_dataplane.core.transience import is_time_dependent
 
 # Messages of a chat's user that are looked through.
 _MOST_LEANT_ON: Final = 10
+# With what one says of oneself that something is wanted: "tell me the price of gold", "I'd like to know who won".
+_REQUESTING: Final = re.compile(
+    r"\b(?:(?:tell|give|show|get|let) me|for me|i(?:'d like| would like| want| need|'m (?:looking|asking) for)"
+    r"|remind me|help me)\b"
+)
 
 
 def bypass_reason(request: ChatRequest, policy: Policy) -> CacheReason | None:
@@ -36,29 +43,32 @@ def bypass_reason(request: ChatRequest, policy: Policy) -> CacheReason | None:
     return None
 
 
-def unfit_reason(prompt: str, use: CacheUse, index: Index, turns: Sequence[Turn] = ()) -> CacheReason | None:
+def unfit_reason(prompt: str, use: CacheUse, index: Index, said: Sequence[Turn] = ()) -> CacheReason | None:
     """Why the answer to a prompt must not be remembered, nor another's given. It takes longer than an exact hit, so it
-    is asked once there is none: what is unfit has never been stored.
+    is asked once there is none: what is unfit has never been stored. `said` are the texts before the prompt.
     """
-    if use.time_dependent is TimeDependent.BYPASS and _is_about_just_now(prompt, turns):
+    if use.time_dependent is TimeDependent.BYPASS and _is_about_just_now(prompt, said):
         return CacheReason.TIME_DEPENDENT
     if index.scope is Scope.SHARED:
-        said = "\n".join((prompt, *(turn.text for turn in turns)))
-        return CacheReason.PERSONAL_DATA if may_have_personal_data(said) else None
+        every = "\n".join((prompt, *(turn.text for turn in said)))
+        return CacheReason.PERSONAL_DATA if may_have_personal_data(every) else None
     return None
 
 
-def _is_about_just_now(prompt: str, turns: Sequence[Turn]) -> bool:
-    """Of a chat also by what its user has asked before, where a message only puts something else into that: "What's the
-    weather in Oslo?", and then "And in Bergen?".
+def _is_about_just_now(prompt: str, said: Sequence[Turn]) -> bool:
+    """Of a chat also by what its user has asked before, where a message leans on that: "What's the weather in Oslo?",
+    and then "And in Bergen?".
     """
     if is_time_dependent(prompt):
         return True
-    said = (turn.text for turn in reversed(turns) if turn.role == "user")
-    for earlier in islice(said, _MOST_LEANT_ON):
-        if not is_fragment(prompt):
+    asked = (turn.text for turn in reversed(said) if turn.role == "user")
+    earlier = list(islice(asked, _MOST_LEANT_ON))
+    if not any(map(is_time_dependent, earlier)):
+        return False
+    for before in earlier:
+        if not leans_back(prompt):
             return False
-        if is_time_dependent(earlier):
-            return not tells_of_oneself(earlier.lower())
-        prompt = earlier
+        if is_time_dependent(before):
+            return not tells_of_oneself(_REQUESTING.sub("", before.lower().replace("’", "'")))
+        prompt = before
     return False

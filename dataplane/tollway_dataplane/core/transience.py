@@ -70,6 +70,25 @@ _PRICE_OF_A_NAME: Final = re.compile(
     r"\b[Hh]ow much (?:(?:is|are)(?=(?: [\w'\u2019.-]+){1,5}\s*\?*$)|(?:does|do)(?=.{1,60} cost\s*\?*$))"
     r" (?:the |an? )?(?!I\b)[A-Z]"
 )
+# A product has a name, or a number behind its word: "iPhone 15", "ps5". What one is served by oneself has one as well.
+_OWN_GOODS: Final = (
+    r"plans?|tiers?|subscriptions?|packages?|memberships?|tickets?|licen[cs]es?|editions?|accounts?|rooms?|rates?|fees?"
+    r"|pass(?:es)?|seats?|shipping|delivery|postage|returns?|courses?|upgrades?"
+)
+_NAMED: Final = (
+    rf"(?!(?:[\w'\u2019.-]+ ){{0,4}}(?i:{_OWN_GOODS})\b)(?!(?i:wh\w+|how|is|are|do|does|can|my|your|our)\b)"
+    r"(?:(?:the|an?|one|new) )?(?:[\w'.-]+ ){0,3}?"
+    r"(?:[A-Z]\w*|[a-z]+[A-Z]\w*|[^\W\d_]{2,} ?\d+\w*)(?: [\w.-]+){0,3}"
+)
+_ASKING_FOR_IT: Final = r"(?:^|[.?!,] |\b(?:[Ww]hat(?: is|'s|\u2019s)|tell me|know|give me|check) )"
+_PRICE_OF_A_PRODUCT: Final = re.compile(
+    rf"{_ASKING_FOR_IT}(?:the )?{_NAMED}(?:'s|\u2019s)? (?:retail |street )?(?:price|cost)s?\W*$"
+    rf"|\b[Pp]rices? (?:of|for) {_NAMED}\W*$|\b[Cc]ost of {_NAMED}\W*$"
+    rf"|\b[Hh]ow much (?:for|(?:do|does|would|will) (?:I|you|one) (?:pay|spend) for) {_NAMED}\W*$"
+    rf"|\b[Hh]ow much (?:does|do|would|will) {_NAMED} (?:cost|go for|sell for)\W*$"
+    rf"|\b[Hh]ow (?:expensive|dear|cheap) (?:is|are) {_NAMED}\W*$"
+    rf"|\b[Ww]hat (?:does|do|would) {_NAMED} (?:cost|go for|sell for)\W*$"
+)
 # What is somebody's own, or wanted anew each time.
 _OWN: Final = re.compile(
     r"""\b(?:
@@ -90,7 +109,7 @@ _HINTS: Final = frozenset(
         "share rate rates winning leading ahead score scores won president minister chancellor ceo king queen pope "
         "mayor champion order parcel package delivery refund balance random another new dice hot cold warm sunny "
         "cloudy windy foggy freezing umbrella raincoat tv television trades trading doing leads tops next open closed "
-        "late delayed down running much cost die "
+        "late delayed down running much cost costs expensive dear cheap go sell pay spend die "
         "euro euros dollar dollars pound pounds yen yuan rupee rupees peso pesos franc "
         "francs rouble roubles ruble rubles usd eur gbp jpy inr cny chf"
     ).split()
@@ -99,20 +118,7 @@ _WORD: Final = re.compile(r"[a-z]+")
 # Written out before the patterns are asked.
 _IS_SHORT: Final = re.compile(r"(?<=\bwho|\bhow)'s\b|(?<=\bwhat|\bwhen)'s\b|(?<=\bwhere)'s\b")
 _PATTERNS: Final = (_NOW, _FEEDS, _STATE, _WORTH, _PRICE, _OWN)
-
-
-# What leads to a fragment, words that make it a sentence or an answer of its own, and how long it is at most.
-_LEADING: Final = re.compile(
-    r"^\W*(?:(?:and|or|ok|okay|so|then|also|thanks|thank you|cool|great|what about|how about"
-    r"|(?:what|how)(?:'s| is) (?:it|that)(?: like)?)\b\W*)*"
-)
-_SAYING: Final = frozenset(
-    "am is are was were be do does did can could will would shall should may might must have has had go get let make "
-    "i i'm i'd i'll i've we you it it's that's how when where why who which what what's yes yeah yep no nope sure "
-    "please both neither".split()
-)
-_MOST_IN_A_FRAGMENT: Final = 5  # words
-_LONGEST_FRAGMENT: Final = 80  # characters
+_OF_NAMES: Final = (_PRICE_OF_A_NAME, _PRICE_OF_A_PRODUCT)  # as it is written
 
 
 def is_time_dependent(prompt: str) -> bool:
@@ -120,17 +126,7 @@ def is_time_dependent(prompt: str) -> bool:
     if _HINTS.isdisjoint(_WORD.findall(low)):
         return False
     low = _IS_SHORT.sub(" is", low)
-    return any(each.search(low) for each in _PATTERNS) or _PRICE_OF_A_NAME.search(prompt) is not None
-
-
-def is_fragment(message: str) -> bool:
-    """Whether it says nothing by itself and only something else for a part of what was asked before it: "And in Oslo?",
-    "what about tomorrow".
-    """
-    if len(message) > _LONGEST_FRAGMENT:
-        return False
-    words = re.findall(r"[\w'.-]+", _LEADING.sub("", _lower(message)))
-    return len(words) <= _MOST_IN_A_FRAGMENT and _SAYING.isdisjoint(words)
+    return any(each.search(low) for each in _PATTERNS) or any(each.search(prompt) for each in _OF_NAMES)
 
 
 def _lower(text: str) -> str:
