@@ -62,8 +62,8 @@ _EXTENTS: Final = {
     for word in words.split()
 }  # fmt: skip
 # Before a word: of each of its kind, or of one. How often something happens is said either way: "each day", "a day".
-_BEFORE_ONE: Final = {"every": "all", "each": "all", "all": "all", "a": "one", "an": "one", "one": "one"}
-_EACH: Final = frozenset({"every", "each", "all"})
+_BEFORE_ONE: Final = {"every": "all", "each": "all", "a": "one", "an": "one", "one": "one"}
+_EACH: Final = frozenset({"every", "each"})
 _SPANS: Final = frozenset(
     "second minute hour day night morning week weekend month quarter year time lot bit couple few little".split()
 )

@@ -25,6 +25,20 @@ def test_chats_that_differ_in_what_matters_share_nothing(one: str, other: str) -
     assert difference(chat(other), chat(one)) != ""
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('my script says echo "$HOME"', "my script says echo '$HOME'"),
+        ("This is my config:\n    x: 1", "This is my config:\nx: 1"),
+        ("    x: 1", "x: 1"),
+    ],
+)
+def test_quotes_and_indentation_of_code_in_an_earlier_turn_matter(one: str, other: str) -> None:
+    ours, theirs = (chat(f"{said} | Okay. | is it right?") for said in (one, other))
+    assert difference(ours, theirs) != ""
+    assert difference(theirs, ours) != ""
+
+
 @pytest.mark.xfail(strict=True, reason="told by a side question, within a clause, by the assistant alone")
 @pytest.mark.parametrize(("one", "other"), CASES["served_although_they_differ"])
 def test_what_is_known_to_be_served_wrongly(one: str, other: str) -> None:
