@@ -62,10 +62,7 @@ def _is_about_just_now(prompt: str, said: Sequence[Turn]) -> bool:
     if is_time_dependent(prompt):
         return True
     asked = (turn.text for turn in reversed(said) if turn.role == "user")
-    earlier = list(islice(asked, _MOST_LEANT_ON))
-    if not any(map(is_time_dependent, earlier)):
-        return False
-    for before in earlier:
+    for before in islice(asked, _MOST_LEANT_ON):
         if not leans_back(prompt):
             return False
         if is_time_dependent(before):
