@@ -4,7 +4,6 @@ over 200 made-up pairs, with the encoder and the judge that ship.
 
 import argparse
 import asyncio
-import gc
 import multiprocessing
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.core.judge import ALL_CHECKS, View, shipped
 from tollway_dataplane.core.reading import Reading, WordVectors, read
 from tollway_dataplane.core.verification import verify
+from tollway_dataplane.server import settle_heap
 
 Kept = dict[str, tuple[npt.NDArray[np.float32], WordVectors]]  # what an entry keeps of its prompt
 TITLES: Final = {
@@ -75,7 +75,7 @@ def one_round(kept: Kept) -> tuple[dict[str, list[float]], Counter[str]]:
     def judged_again(ours: View, theirs: Reading) -> None:
         verify(ours, view_of(theirs), demands, judge)
 
-    gc.freeze()  # as the data plane does
+    settle_heap()  # as the data plane does
     found = {"new": [timed(partial(judged, *pair)) for pair in pairs()]}
     found["anew"] = [timed(partial(judged, *pair)) for pair in pairs()]
     found["further"], found["known"] = [], []

@@ -2,6 +2,7 @@
 answer, in words a user can check. Pure and symmetric in what it decides; called by `judge`.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -28,7 +29,8 @@ def conflict(
     ours: Reading, theirs: Reading, checks: Collection[CriticalCheck] = frozenset(CriticalCheck)
 ) -> Conflict | None:
     """The first fact on which the two differ, of those that are to be checked."""
-    for kind, check in _CHECKS:
+    made = _CHECKS if ours.has_figures or theirs.has_figures else _CHECKS_OF_WORDS
+    for kind, check in made:
         if kind in checks and (found := check(ours, theirs)):
             return found
     return None
@@ -122,6 +124,7 @@ def _question(ours: Reading, theirs: Reading) -> Conflict | None:
     return None
 
 
+_LOUD: Final = re.compile(r"[^\Wa-z\d_]{2}")  # without one no word of two letters is in capitals
 _IN_CAPITALS: Final = FUNCTION - {"am"}
 
 
@@ -133,6 +136,8 @@ def _capitals(ours: Reading, theirs: Reading) -> Conflict | None:
 @once
 def _shouted(reading: Reading) -> frozenset[str]:
     """Little words in capitals, in a prompt that is not all in capitals."""
+    if _LOUD.search(reading.text) is None:
+        return frozenset()
     return frozenset(
         shown
         for shown, low in zip(reading.shown, reading.low, strict=True)
@@ -215,6 +220,8 @@ def _manners(of: Reading, against: Reading) -> list[str]:
 @once
 def _adverbs(reading: Reading) -> list[str]:
     """Those that say how a thing is done, and not lightly."""
+    if "ly" not in reading.plain:
+        return []
     return [
         low
         for low in reading.low
@@ -311,6 +318,9 @@ _CHECKS: Final[tuple[tuple[CriticalCheck, Callable[[Reading, Reading], Conflict 
     (CriticalCheck.KEYWORDS, _initials),
     (CriticalCheck.KEYWORDS, _names),
 )
+# Those that find nothing where neither prompt has anything but plain words.
+_OF_FIGURES: Final = frozenset({_quoted, _numbers, _calendar, _codes, _capitals, _measures})
+_CHECKS_OF_WORDS: Final = tuple((kind, check) for kind, check in _CHECKS if check not in _OF_FIGURES)
 
 
 def _only(ours: Reading, theirs: Reading) -> list[str]:

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from importlib.resources import files
 from typing import Final, Self
 
@@ -24,6 +24,7 @@ from tollway_dataplane.core.critical_facts import conflict
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.framing import framed_otherwise
+from tollway_dataplane.core.lasting import lasting
 from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.likeness import alike, related
 from tollway_dataplane.core.network import Network
@@ -54,7 +55,7 @@ class View:
     adapter: Vector  # the judge's
     turns: tuple[Turn, ...] = ()  # before the prompt; the judge itself looks at the prompt alone
 
-    @cached_property
+    @lasting
     def adapted(self) -> Vector:
         """The encoder's vector, turned so that what matters for reuse weighs more. Of what a fact refuses it is not
         asked for.
@@ -65,7 +66,7 @@ class View:
         found: Vector = turned / max(1e-9, length)
         return found
 
-    @cached_property
+    @lasting
     def may_be_judged(self) -> bool:
         return may_judge(self.reading, self.words)
 

@@ -18,6 +18,7 @@ _UNRELATED: Final = Relation.UNRELATED
 Relations = Mapping[str, Mapping[str, Relation]]
 
 
+@once_of_two
 def alike(ours: Reading, theirs: Reading) -> bool:
     """Whether hardly a content word of either is without its like. Then the little words are all that may tell the two
     apart; in prompts worded in another way they come and go with the wording.
@@ -46,18 +47,25 @@ def _relatives(lemmas: tuple[str, ...]) -> Relatives:
 @once_of_two
 def without_like(of: Reading, against: Reading) -> list[int]:
     """Places of the content words that the other prompt has in no form and by no other name."""
-    relations = related(of, against)
-    left = [i for i in of.content if max(relations[of.lemmas[i]].values(), default=_UNRELATED) < _SYNONYM]
-    return [i for i in left if of.low[i] not in against.low and not slips(of.low[i], against)]
+    relations, lemmas, low, others = related(of, against), of.lemmas, of.low, against.low
+    left = [
+        i
+        for i in of.content
+        if max(relations[lemmas[i]].values(), default=_UNRELATED) < _SYNONYM and low[i] not in others
+    ]
+    # A slip makes no word of a word, or a word of none.
+    if not left or not (_unknown(of) or _unknown(against)):
+        return left
+    return [i for i in left if not slips(low[i], against)]
 
 
 def has_like(relations: Mapping[str, Relation], written: str, against: Reading, least: Relation) -> bool:
     """Whether a word, with these relations to the other prompt's, has one there that is related as closely, or that a
     slip of the keyboard makes of it.
     """
-    if max(relations.values(), default=_UNRELATED) >= least:
+    if max(relations.values(), default=_UNRELATED) >= least or written in against.low:
         return True
-    return written in against.low or bool(slips(written, against))
+    return bool(slips(written, against))
 
 
 def slips(written: str, among: Reading) -> list[str]:

@@ -19,11 +19,12 @@ def once(find: Callable[[Reading], Found]) -> Callable[[Reading], Found]:
 
     @wraps(find)
     def found(reading: Reading) -> Found:
-        kept = reading.__dict__
-        if name not in kept:
-            kept[name] = find(reading)
-        result: Found = kept[name]
-        return result
+        kept: dict[str, Found] = reading.__dict__
+        try:
+            return kept[name]
+        except KeyError:
+            result = kept[name] = find(reading)
+            return result
 
     return found
 

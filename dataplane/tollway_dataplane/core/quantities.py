@@ -107,6 +107,8 @@ _BASES: Final = {
     "metre": ("length", 1), "kilometre": ("length", 1_000),
     "megabyte": ("bytes", 1), "gigabyte": ("bytes", 1_000), "terabyte": ("bytes", 1_000_000),
 }  # fmt: skip
+# Without one of these, a digit or a sign, a text has no quantity, no date and no unit.
+QUANTITY_WORDS: Final = _STARTS | _CALENDAR.keys() | _UNITS.keys() | {"may"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,24 @@ the reading of a remembered prompt is made anew from its text, only the word vec
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from tollway_dataplane.core.everyday_words import FUNCTION, NEGATIONS, PERSONS, POLARITY, SCOPE
+from tollway_dataplane.core.lasting import lasting
 from tollway_dataplane.core.lexicon import english
-from tollway_dataplane.core.quantities import Quantity, calendar, is_quantity_word, quantities
+from tollway_dataplane.core.quantities import QUANTITY_WORDS, Quantity, calendar, is_quantity_word, quantities
 
 WordVectors = npt.NDArray[np.int8]  # (content words, dimensions), each row of length 127 or zero
 
 # Words that come up again and again.
 MOST_WORDS_KEPT: Final = 10_000
 _WORD: Final = re.compile(r"\d+(?:[.,:]\d+)*[^\W\d_]*|[^\W_]+(?:[.'’][^\W_]+)*(?:\+\+|#)?|[$€£¥₹%°]")
+_FIGURES: Final = re.compile(r"[\d\"`$%]|[^\x00-\x7f]|[A-Z]{2}")
+_MAY_COUNT: Final = re.compile(r"\d|[^\x00-\x7f]")
 _PLAIN_WORD: Final = re.compile(r"[a-z]+")
 _QUOTED: Final = re.compile(r"[\"“”«»`]([^\"“”«»`]{1,80})[\"“”«»`]")
 _QUESTIONS: Final = (
@@ -94,32 +97,39 @@ class Reading:
     lemmas: tuple[str, ...]
     content: tuple[int, ...]  # places of the words that carry what is asked
 
-    @cached_property
+    @lasting
     def plain(self) -> str:
         """The text without what is capital, with straight apostrophes, as patterns of words want it."""
         return self.text.casefold().replace("’", "'")
 
-    @cached_property
+    @lasting
     def plain_words(self) -> list[str]:
         """Of that, what is between anything but the letters from a to z: "don't" is "don" and "t"."""
         return _PLAIN_WORD.findall(self.plain)
 
-    @cached_property
+    @lasting
     def plain_set(self) -> frozenset[str]:
         """The same, for asking whether a pattern of words can be found at all."""
         return frozenset(self.plain_words)
 
-    @cached_property
+    @lasting
+    def has_figures(self) -> bool:
+        """Whether it may have quantities, dates, codes, units, quoted text or words in capitals."""
+        return _FIGURES.search(self.text) is not None or not self.plain_set.isdisjoint(QUANTITY_WORDS)
+
+    @lasting
     def quantities(self) -> tuple[Quantity, ...]:
         return quantities(self.low)
 
-    @cached_property
+    @lasting
     def calendar(self) -> frozenset[str]:
         return calendar(self.shown)
 
-    @cached_property
+    @lasting
     def codes(self) -> frozenset[str]:
         """Words with digits that are no amounts: "P60", "HTTP2", "3.11.2", "1:3", "½"."""
+        if _MAY_COUNT.search(self.text) is None:
+            return frozenset()
         amounts = {word for quantity in self.quantities for word in quantity.text.split()}
         return frozenset(
             word
@@ -129,27 +139,29 @@ class Reading:
             and word not in amounts
         )
 
-    @cached_property
+    @lasting
     def quoted(self) -> frozenset[str]:
         return frozenset(" ".join(match.casefold().split()) for match in _QUOTED.findall(self.text))
 
-    @cached_property
+    @lasting
     def names(self) -> frozenset[str]:
         """Lemmas of words that are names by themselves or capital within a sentence. The capitals of a prompt all in
         capitals or in title case say nothing.
         """
         known = frozenset(self.lemmas[i] for i in self.content if english().is_name(self.lemmas[i]))
+        if not any(self.shown[i][0].isupper() for i in self.content):
+            return known
         inner = [i for i in self.content if self.shown[i][0].isalpha() and not self._begins_sentence(i)]
         capital = [i for i in inner if self.shown[i][0].isupper()]
         if self.text.isupper() or (len(capital) > 2 and len(capital) >= 0.8 * len(inner)):
             return known
         return known | frozenset(self.lemmas[i] for i in capital)
 
-    @cached_property
+    @lasting
     def negations(self) -> int:
         return sum(map(_is_negation, self.low))
 
-    @cached_property
+    @lasting
     def polarity(self) -> tuple[tuple[str, str, int], ...]:
         """Words on a side of an axis, turned over by a negation shortly before: (lemma, axis, side)."""
         return self._stances[0]
@@ -158,7 +170,7 @@ class Reading:
     def _sides(self) -> tuple[tuple[str, int], ...]:
         return self._stances[1]
 
-    @cached_property
+    @lasting
     def _stances(self) -> tuple[tuple[tuple[str, str, int], ...], tuple[tuple[str, int], ...]]:
         """Words on a side of an axis, with and without what negations make of them."""
         found: list[tuple[str, str, int]] = []
@@ -179,24 +191,24 @@ class Reading:
             reach = -1
         return tuple(found), tuple(sides)
 
-    @cached_property
+    @lasting
     def turns(self) -> tuple[str, ...]:
         """What turns the sentence over: negations, and words on the side of "not"."""
         against = tuple(lemma for lemma, side in self._sides if side < 0)
         return ("not",) * self.negations + against
 
-    @cached_property
+    @lasting
     def scope(self) -> frozenset[str]:
         words = self.plain_set
         if "most recent" in self.plain:
             words = frozenset(_PLAIN_WORD.findall(self.plain.replace("most recent", "latest")))
         return frozenset(SCOPE[word] for word in _SCOPE_WORDS & words)
 
-    @cached_property
+    @lasting
     def persons(self) -> frozenset[str]:
         return frozenset(person for person, words in PERSONS.items() if not words.isdisjoint(self.low))
 
-    @cached_property
+    @lasting
     def question(self) -> str:
         """What kind of answer is wanted; "" for an order or a statement."""
         plain = self.plain
@@ -205,7 +217,7 @@ class Reading:
                 return kind
         return ""
 
-    @cached_property
+    @lasting
     def roles(self) -> dict[str, str]:
         """Content words that stand right after "from" or "to"."""
         found: dict[str, str] = {}
@@ -221,12 +233,12 @@ class Reading:
                 role = ""
         return found
 
-    @cached_property
+    @lasting
     def trigrams(self) -> frozenset[tuple[str, str, str]]:
         text = f" {' '.join(self.low)} "
         return frozenset(zip(text, text[1:], text[2:], strict=False))
 
-    @cached_property
+    @lasting
     def _content_places(self) -> frozenset[int]:
         return frozenset(self.content)
 

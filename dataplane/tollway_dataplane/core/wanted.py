@@ -56,12 +56,15 @@ _OF_REGISTERS: Final = frozenset(
 _OF_HEARERS: Final = frozenset(
     "explain describe teach summarise summarize introduce outline present clarify illustrate break".split()
 )
+_OF_ANY: Final = _OF_LENGTHS | _OF_REGISTERS | _OF_HEARERS
 
 
 def wanted_otherwise(ours: Reading, theirs: Reading) -> tuple[str, set[str], set[str]] | None:
     """What differs, and what either wants. Who wants it short or plain may not say so: only the other extreme is
     another answer. What one of them leaves open counts where the two hardly differ otherwise.
     """
+    if _OF_ANY.isdisjoint(ours.plain_set) and _OF_ANY.isdisjoint(theirs.plain_set):
+        return None
     for label, found in _AXES:
         mine, yours = found(ours), found(theirs)
         if mine != yours and (mine ^ yours) - _MODEST and ((mine and yours) or alike(ours, theirs)):

@@ -1,7 +1,12 @@
 """What is read out of a prompt."""
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tollway_dataplane.core.everyday_words import FUNCTION
+from tollway_dataplane.core.quantities import QUANTITY_WORDS
 from tollway_dataplane.core.reading import read, word_vectors
 
 
@@ -40,3 +45,33 @@ def test_a_word_past_the_end_of_the_encoder_has_no_vector() -> None:
     reading = read("gold silver")
     hidden = np.ones((1, 2), dtype=np.float32)
     assert word_vectors(reading, hidden, [(0, 4)])[1].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("How do I reset my password?", False),
+        ("Is It open?", False),
+        ("Wait two weeks", True),
+        ("Half of them", True),
+        ("How tall is it in feet?", True),
+        ("Is it open in May?", True),
+        ("What is “a”?", True),
+        ("Who leads in the US?", True),
+        ("It costs €a lot", True),
+        ("What is a P60?", True),
+    ],
+)
+def test_what_is_more_than_plain_words_is_seen(text: str, *, has: bool) -> None:
+    assert read(text).has_figures is has
+
+
+@given(
+    st.lists(
+        st.sampled_from([*sorted(FUNCTION), *sorted(QUANTITY_WORDS), "5", "½", "US", '"x"', "$"]), max_size=6
+    ).map(" ".join)
+)
+def test_a_prompt_of_plain_words_has_no_quantity_date_code_or_quoted_text(text: str) -> None:
+    reading = read(text)
+    if not reading.has_figures:
+        assert not any((reading.quantities, reading.calendar, reading.codes, reading.quoted))
