@@ -24,6 +24,8 @@ PARTS = {
         "redis_batch.py",
         "redis_ledger.py",
         "budgets.py",
+        "reserving.py",
+        "holds.py",
         "core/budgeting.py",
     ),
     "provider's client, aiohttp": ("aiohttp/", "openai_upstream.py"),

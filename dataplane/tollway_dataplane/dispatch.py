@@ -16,7 +16,7 @@ from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Limit, Policy, Protocol, Tenant
 from tollway_api.tenant_budget import ExceededAction, Unit
 from tollway_api.wire import account_of
-from tollway_dataplane.budgets import Budgets, Exceeded, Hold, Need, Slice, refusal
+from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.attempts import Attempt, bound_name, is_seen, next_attempts, plan
 from tollway_dataplane.core.budgeting import (
     FEWEST_TOKENS,
@@ -33,6 +33,8 @@ from tollway_dataplane.core.pricing import cost, is_free
 from tollway_dataplane.core.redaction import without_secrets
 from tollway_dataplane.core.tokens import countable, estimate, estimate_text
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
+from tollway_dataplane.exceeding import Exceeded, refusal
+from tollway_dataplane.holds import Hold, Need, Slice
 from tollway_dataplane.metering import Metering
 from tollway_dataplane.ports import Chunk, Completion, Operation, Tokenizers, Upstream, UpstreamCall
 from tollway_dataplane.record import AttemptNote, Record

@@ -10,11 +10,13 @@ from functools import partial
 
 from tollway_api.snapshot import Model, Tenant
 from tollway_api.wire import account_of
-from tollway_dataplane.budgets import Budgets, Exceeded, Need, Slice
+from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.facts import NO_USAGE, JsonValue, Usage
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.core.tokens import Counted, countable_inputs, estimate_text, most_tokens_of_inputs
 from tollway_dataplane.errors import EmbedderFault, EmbeddingUnpaid, Refusal
+from tollway_dataplane.exceeding import Exceeded
+from tollway_dataplane.holds import Need, Slice
 from tollway_dataplane.ports import PaidEmbedder, Tokenizers, Vector
 from tollway_dataplane.record import Record
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from tollway_api.snapshot import Protocol
-from tollway_dataplane.budgets import Budgets, Exceeded, Need, refusal
+from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.decision import RouteReason, Source
 from tollway_dataplane.core.facts import NO_USAGE, EmbeddingsRequest, Usage
 from tollway_dataplane.core.pricing import cost
@@ -17,6 +17,8 @@ from tollway_dataplane.core.tokens import most_tokens_of_inputs
 from tollway_dataplane.dispatch import provider_refusal
 from tollway_dataplane.embedding_bills import slice_of_inputs
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
+from tollway_dataplane.exceeding import Exceeded, refusal
+from tollway_dataplane.holds import Need
 from tollway_dataplane.live import Live
 from tollway_dataplane.ports import Operation, Tokenizers, Upstream, UpstreamCall
 from tollway_dataplane.record import AttemptNote, Record

@@ -17,9 +17,10 @@ from typing import Final
 
 import orjson
 
-from tollway_dataplane.budgets import Budgets, Hold
+from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.completions import ending, finished_choices, usage_of, written_in_chunk
 from tollway_dataplane.errors import UpstreamFault
+from tollway_dataplane.holds import Hold
 from tollway_dataplane.ports import Chunk, HangUp, Tokenizer
 
 # A provider that was told to stop is heard until it has, which takes the way there and back.

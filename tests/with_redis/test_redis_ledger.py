@@ -24,11 +24,12 @@ from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.background import running
 from tollway_dataplane.balances import Balances
-from tollway_dataplane.budgets import Budgets, Need, Slice
+from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.facts import ChatRequest, Usage
 from tollway_dataplane.core.tokens import Counted
 from tollway_dataplane.dispatch import Dispatch, Job
 from tollway_dataplane.errors import LedgerFault, Refusal
+from tollway_dataplane.holds import Need, Slice
 from tollway_dataplane.leases import Leases
 from tollway_dataplane.metrics import MoneyMetrics
 from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
