@@ -250,6 +250,7 @@ class LedgerKeys(NamedTuple):
 
     holds: str
     expiry: str
+    recalled: str
     finished: str  # of a tenant
     spent: str  # of an account
 
@@ -257,13 +258,21 @@ class LedgerKeys(NamedTuple):
 def ledger_keys(account: str) -> LedgerKeys:
     """An account is a tenant's, under its name, or a shared budget's, under its id, which has a `/` as no name has."""
     return LedgerKeys(
-        f"{_LEDGER}:holds", f"{_LEDGER}:expiry", f"{_LEDGER}:finished:{account}", f"{_LEDGER}:spent:{account}"
+        f"{_LEDGER}:holds",
+        f"{_LEDGER}:expiry",
+        f"{_LEDGER}:recalled",
+        f"{_LEDGER}:finished:{account}",
+        f"{_LEDGER}:spent:{account}",
     )
 
 
 def account_of(tenant: TenantName, limit: Limit) -> str:
     """Where what a tenant uses of a limit is counted."""
     return limit.budget.account if isinstance(limit, SharedLimit) else tenant
+
+
+# What the id of a hold begins with by which a pod sets something aside; no request's does.
+LEASE: Final = "lease."
 
 
 def held_as(tenant: TenantName, hold_id: str) -> str:

@@ -13,20 +13,24 @@ from tollway_api.snapshot import Model, SharedLimit, Snapshot, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.core.allowances import Allowance
-from tollway_dataplane.core.budgeting import Denied, tokens_that_fit_after
+from tollway_dataplane.core.budgeting import Denied, tokens_that_fit_all
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.core.pricing import cost, dearest
 from tollway_dataplane.errors import LedgerFault, Refusal, RefusalCode
 from tollway_dataplane.exceeding import Exceeded
-from tollway_dataplane.holds import Hold, Need, Slice
+from tollway_dataplane.holds import Hold, Need
 from tollway_dataplane.leases import Leases
 from tollway_dataplane.ports import Ledger
 from tollway_dataplane.queueing import Queues
 from tollway_dataplane.reserving import Reserving
 
-# Who waits for what others hold asks for it as often.
+# Who waits for what others hold asks for it as often, and less often where the ledger is away.
 ASK_AGAIN_S: Final = 0.1
+AWAY_S: Final = 0.5
 _UNCOUNTABLE: Final = "spending cannot be counted right now"
+
+# What keeps a request from beginning: a limit, or that the ledger is away and its budget does not say what then.
+Stopped = Denied | Refusal | None
 
 
 class Accounting(Protocol):
@@ -71,87 +75,100 @@ class Budgets:
             return hold
         self._leases.asked_by(tenant)
         try:
-            await self._hold_in_ledger(hold, need)
+            stopped = await self._in_turn(hold, need.counted_once())
         except asyncio.CancelledError:
             # The caller left while the ledger decided. Its calls run in order, so this frees what that one holds.
             await asyncio.shield(self.settle(hold, NO_USAGE, answered=False))
             raise
+        if isinstance(stopped, Refusal):
+            raise stopped
+        if stopped is not None:
+            raise Exceeded(stopped)
         return hold
 
-    async def _hold_in_ledger(self, hold: Hold, need: Need) -> None:
-        """Or as the tenant's budget says where it is away. Raises Exceeded and Refusal."""
+    async def _in_turn(self, hold: Hold, need: Need) -> Stopped:
+        """At once, or behind those who wait already for what it needs."""
+        ahead = self._queues.ahead_of(hold.tenant, hold.amounts(hold.worst, hold.price))
+        if ahead is not None and need.patience_s(ahead.limit):
+            return await self._wait(hold, need, ahead, None)
+        stopped = await self._ask(hold, need)
+        if isinstance(stopped, Denied) and await _may_come_back(hold, need, stopped):
+            return await self._wait(hold, need, stopped, stopped)
+        return stopped
+
+    async def _wait(self, hold: Hold, need: Need, denied: Denied, said: Denied | None) -> Stopped:
+        """Until others have given back enough, while what is in the way is only held by them, or the ledger is away.
+        `denied` is what is waited for, and `said` the same where it was this request that was told so. Raises Refusal
+        where the budget is another one by then.
+        """
+        if self._queues.is_full(hold.tenant, denied.limit):
+            return said or replace(denied, asked=0)
+        clock = asyncio.get_running_loop().time
+        until = clock() + need.patience_s(denied.limit)
+        async with self._queues.turn(hold.tenant, denied.limit, until) as queue:
+            stopped: Stopped = said
+            if queue is None:
+                return await self._ask(hold, need)  # before it is refused
+            while True:
+                # Who has come to the front finds room perhaps, which whoever was there before has not taken.
+                if stopped is not None:
+                    queue.denied = stopped if isinstance(stopped, Denied) else None
+                    await asyncio.sleep(ASK_AGAIN_S if queue.denied else AWAY_S)
+                if not self._is_current(hold.tenant):
+                    message = "the budget was changed while this request waited for it; send it again"
+                    raise Refusal(429, RefusalCode.BUDGET_EXCEEDED, message, headers={"retry-after": "1"})
+                stopped = await self._ask(hold, need)
+                if stopped is None or clock() >= until or not await _may_come_back(hold, need, stopped):
+                    return stopped
+
+    async def _ask(self, hold: Hold, need: Need) -> Stopped:
+        """For all that is needed, or a slice of it, as the tenant's budget says where the ledger is away."""
         try:
-            await self._hold_some(hold, need)
+            return await self._ask_for_some(hold, need)
         except LedgerFault as fault:
-            # What was asked for may be held all the same, and is released for that; so it goes on under another id.
-            hold.id += ".uncounted"
+            hold.rename()
             why = await self._why_not_without_ledger(hold, need)
-            if why:
-                message, headers = f"{_UNCOUNTABLE}, and {why}; try again soon", {"retry-after": "2"}
-                raise Refusal(503, RefusalCode.BUDGET_UNAVAILABLE, message, headers=headers) from fault
+            if not why:
+                return None
+            hold.leased = False
+            message, headers = f"{_UNCOUNTABLE}, and {why}; try again soon", {"retry-after": "2"}
+            refusal = Refusal(503, RefusalCode.BUDGET_UNAVAILABLE, message, headers=headers)
+            refusal.__cause__ = fault
+            return refusal
 
     async def _why_not_without_ledger(self, hold: Hold, need: Need) -> str:
         rule = hold.tenant.on_ledger_unavailable
         if rule is LedgerUnavailable.DENY:
             return "this tenant's budget refuses meanwhile"
-        hold.begin()
         if rule is LedgerUnavailable.ALLOW:
+            hold.begin()
             return ""
         hold.leased = True
         try:
-            await self._hold_some(hold, need)
-        except Exceeded as exceeded:
-            return _used_up(exceeded.denied)
+            denied = await self._ask_for_some(hold, need)
         except LedgerFault as fault:
             return str(fault)
-        return ""
+        return "" if denied is None else _used_up(denied)
 
-    async def _hold_some(self, hold: Hold, need: Need) -> None:
-        """All that is needed, or a slice of it. Raises Exceeded and LedgerFault."""
-        scarce = await self._reserving.whole(hold)
-        if scarce is not None:
-            await self._hold_slice(hold, need, scarce)
-
-    async def _hold_slice(self, hold: Hold, need: Need, scarce: Denied) -> None:
-        """Reserves the prompt as it was counted and a first part of the answer; where that does not fit, once more as
-        much as is left. Raises Exceeded.
+    async def _ask_for_some(self, hold: Hold, need: Need) -> Denied | None:
+        """Reserves the worst case; where that is not plenty the prompt as it was counted and a first part of the
+        answer; where that does not fit, once more as much as is left. Raises LedgerFault.
         """
-        if scarce.limit.unit is Unit.REQUESTS:
-            raise Exceeded(scarce)  # of which it takes one, and there is none
+        hold.begin()
+        scarce = await self._reserving.whole(hold)
+        if scarce is None or scarce.limit.unit is Unit.REQUESTS:
+            return scarce  # of which it takes one, and there is none
         begin, most = await need.slice(), hold.worst.completion_tokens
         prompt = begin.prompt
         hold.prompt, hold.tight = prompt.about, scarce.limit.title
         hold.price = dearest(hold.model.price, replace(hold.worst, prompt_tokens=prompt.most))
         denied = await self._reserving.slice(hold, begin, scarce)
-        if denied is not None and not hold.leased and (patience_s := need.patience_s(denied.limit)):
-            denied = await self._begin_later(hold, begin, denied, patience_s)
         if denied is not None:
-            raise Exceeded(denied)
+            return denied
         hold.most = hold.held.completion_tokens
         if begin.grows:
-            unused = scarce.limit.amount - scarce.used  # which others hold, but may give back
-            reachable = tokens_that_fit_after(scarce.limit, unused, prompt.most, hold.price)
-            hold.most = max(hold.most, min(most, reachable))
-
-    async def _begin_later(
-        self, hold: Hold, begin: Slice, denied: Denied, patience_s: float
-    ) -> Denied | None:
-        """The same once others have given back enough, while what is in the way is only held by them. Raises Refusal
-        where the budget is another one by then.
-        """
-        clock = asyncio.get_running_loop().time
-        until = clock() + patience_s
-        if not _is_only_held(hold, begin, denied):
-            return denied
-        async with self._queues.turn(hold.tenant.name, until) as ours:
-            still: Denied | None = denied
-            while ours and still is not None and _is_only_held(hold, begin, still) and clock() < until:
-                await asyncio.sleep(ASK_AGAIN_S)
-                if not self._is_current(hold.tenant):
-                    message = "the budget was changed while this request waited for it; send it again"
-                    raise Refusal(429, RefusalCode.BUDGET_EXCEEDED, message, headers={"retry-after": "1"})
-                still = await self._reserving.slice(hold, begin, still)
-            return still
+            hold.most = max(hold.most, min(most, _reachable(hold, scarce, prompt.most)))
+        return None
 
     def _is_current(self, tenant: Tenant) -> bool:
         """Whether all limits that count its requests are as they were when it asked."""
@@ -204,11 +221,25 @@ class Budgets:
             self._accounting.unsettled()
 
 
-def _is_only_held(hold: Hold, begin: Slice, denied: Denied) -> bool:
-    """Whether there would be room enough, did others not hold it. They use up the requests that they hold."""
-    limit = denied.limit
-    unused = tokens_that_fit_after(limit, limit.amount - denied.used, begin.prompt.most, hold.price)
-    return limit.unit is not Unit.REQUESTS and unused >= min(begin.fewest, hold.worst.completion_tokens)
+async def _may_come_back(hold: Hold, need: Need, stopped: Denied | Refusal) -> bool:
+    """Whether to wait for it: for a ledger that is away, or where there would be room enough, did others not hold it.
+    Requests use up the requests that they hold; what is leased is given back.
+    """
+    if isinstance(stopped, Refusal):
+        return True
+    if not need.patience_s(stopped.limit):
+        return False
+    if stopped.limit.unit is Unit.REQUESTS:
+        return stopped.left + stopped.leased >= stopped.asked
+    begin = await need.slice()
+    fewest = min(begin.fewest, hold.worst.completion_tokens)
+    return _reachable(hold, stopped, begin.prompt.most) >= fewest
+
+
+def _reachable(hold: Hold, denied: Denied, prompt_tokens: int) -> int:
+    """Tokens of an answer for what is not used of each limit: others may give back what they hold."""
+    rooms = [(each.limit, each.unused) for each in hold.concerned(denied)]
+    return tokens_that_fit_all(rooms, prompt_tokens, hold.price)
 
 
 def _used_up(denied: Denied) -> str:

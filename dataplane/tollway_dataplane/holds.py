@@ -3,12 +3,12 @@ Made by `budgets`, which asks for it; `metering` and `dispatch` read it.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tollway_api.snapshot import Limit, Model, Price, Tenant
 from tollway_api.tenant_budget import Unit
 from tollway_api.wire import account_of
-from tollway_dataplane.core.budgeting import amounts
+from tollway_dataplane.core.budgeting import Denied, Standing, amounts
 from tollway_dataplane.core.facts import Usage
 from tollway_dataplane.core.pricing import cost, dearest
 from tollway_dataplane.core.tokens import Counted
@@ -33,6 +33,17 @@ class Need:
     # To wait for what others hold of a limit, of which they mostly give much back.
     patience_s: Callable[[Limit], float] = lambda _: 0.0
 
+    def counted_once(self) -> "Need":
+        """However often it is asked about its slice."""
+        found: list[Slice] = []
+
+        async def counted() -> Slice:
+            if not found:
+                found.append(await self.slice())
+            return found[0]
+
+        return replace(self, slice=counted)
+
 
 @dataclass(slots=True)
 class Hold:
@@ -56,6 +67,7 @@ class Hold:
     settled: bool = False  # whether what was used has been noted
     leased: bool = False  # whether it grows by what this pod has leased, since the ledger is away
     in_ledger: Sequence[int] = ()  # and what it holds in the ledger all the same
+    renamed: int = 0
 
     def __post_init__(self) -> None:
         self.begin()
@@ -64,6 +76,11 @@ class Hold:
         """With the whole worst case, and anew where that came to less."""
         self.held, self.most, self.tight = self.worst, self.worst.completion_tokens, ""
         self.price = dearest(self.model.price, self.worst)
+
+    def rename(self) -> None:
+        """What was asked for under its id may be held, and is released for that; it asks under another one."""
+        self.renamed += 1
+        self.id = f"{self.id.partition('~')[0]}~{self.renamed}"
 
     @property
     def held_nano(self) -> int:
@@ -86,6 +103,11 @@ class Hold:
             return counted
         pairs = zip(self.tenant.limits, counted, strict=True)
         return [0 if self._is_waived(limit) else amount for limit, amount in pairs]
+
+    def concerned(self, denied: Denied) -> list[Standing]:
+        """How the limits stand of which it takes tokens or money."""
+        pairs = zip(denied.standings, self.amounts(self.worst, self.price, 0), strict=True)
+        return [each for each, amount in pairs if amount]
 
     def _is_waived(self, limit: Limit) -> bool:
         return limit.unit is not Unit.USD and account_of(self.tenant.name, limit) in self.waived

@@ -8,7 +8,7 @@ request that took from it has ended and the ledger has heard of all of them, so 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -18,6 +18,7 @@ from tollway_api.leasing import slices
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Tenant
 from tollway_api.tenant_budget import LedgerUnavailable
+from tollway_api.wire import LEASE, account_of
 from tollway_dataplane.core.budgeting import Denied, Taken
 from tollway_dataplane.core.leasing import Lease, room_to_lease, stands_in_the_way
 from tollway_dataplane.errors import LedgerFault
@@ -93,10 +94,14 @@ class Leases:
             return False
         if not needed and not stands_in_the_way(limit, Taken(denied.used, denied.held)):
             return False
-        if (asking := self._asking.get(tenant.name)) is not None:
+        await self._yield(lease)
+        return True
+
+    async def _yield(self, lease: Lease) -> None:
+        """To those who need it now; nothing is leased again at once."""
+        if (asking := self._asking.get(lease.tenant.name)) is not None:
             asking.lease_from = self._clock() + KEEP_EVERY_S
         await self._end(lease)
-        return True
 
     async def run(self) -> None:
         """For the life of the process."""
@@ -105,11 +110,14 @@ class Leases:
             await self.look()
 
     async def look(self) -> None:
-        """Keeps what stands, exchanges what was touched, and takes what is missing. A tenant whose account is damaged
-        keeps no other waiting.
+        """Gives back what is recalled, keeps what else stands, exchanges what was touched, and takes what is missing. A
+        tenant whose account is damaged keeps no other waiting.
         """
+        recalled = await self._recalled()
         for lease in list(self._leases.values()):
-            if lease.is_touched or self._clock() >= lease.until - LEASE_LIFE_S + KEEP_EVERY_S:
+            if not lease.is_touched and _counts_in(recalled, lease.tenant):
+                await self._yield(lease)
+            elif lease.is_touched or self._clock() >= lease.until - LEASE_LIFE_S + KEEP_EVERY_S:
                 await self._ask(lease, self._keep(lease))
         # Whose spending is not all counted gets nothing back, and nothing more.
         owed = self._ledger.owed()
@@ -121,8 +129,17 @@ class Leases:
             now = self._clock()
             if now > asking.at + _ASKED_LATELY_S:
                 del self._asking[name]
-            elif name not in self._leases and name not in owed and now >= asking.lease_from:
+            elif name in self._leases or name in owed or now < asking.lease_from:
+                continue
+            elif not _counts_in(recalled, asking.tenant):
                 await self._begin(asking)
+
+    async def _recalled(self) -> Collection[str]:
+        """Accounts; what cannot be known now is known a second later."""
+        if self._leases or self._asking:
+            with suppress(LedgerFault):
+                return await self._ledger.recalled()
+        return ()
 
     async def _ask(self, lease: Lease, asking: Awaitable[None]) -> None:
         self._asked_about = lease
@@ -133,7 +150,7 @@ class Leases:
     async def _begin(self, asking: _Asking) -> None:
         amounts = slices(asking.tenant)
         if amounts:
-            lease = Lease(f"lease.{self._pod}.{next(self._numbers)}", asking.tenant, amounts)
+            lease = Lease(f"{LEASE}{self._pod}.{next(self._numbers)}", asking.tenant, amounts)
             # Known before it is asked for, so that it is given back whenever this process ends.
             self._leases[asking.tenant.name] = lease
             await self._ask(lease, self._take(lease, asking))
@@ -181,3 +198,7 @@ class Leases:
     async def aclose(self) -> None:
         """Gives back what is leased, and the ledger is told later where it is away: after what was spent."""
         await asyncio.gather(*map(self._end, [*self._exchanged, *self._leases.values()]))
+
+
+def _counts_in(accounts: Collection[str], tenant: Tenant) -> bool:
+    return any(account_of(tenant.name, limit) in accounts for limit in tenant.limits)

@@ -315,6 +315,9 @@ class Ledger(Protocol):
     async def read(self, tenant: Tenant) -> Sequence[Taken]:
         """What is used and held of each limit."""
 
+    async def recalled(self) -> Collection[str]:
+        """Accounts in which somebody had no room lately for what is leased of them."""
+
     def owed(self) -> Collection[TenantName]:
         """Tenants of whom it has not taken all that it was told, and is asked again."""
 

@@ -1,49 +1,73 @@
-"""Who waits for money that others of the tenant hold. They wait in the order they came, and only the first of them asks
-the ledger. Called by `budgets`.
+"""Who waits for what others hold of a limit. They wait in the order they came, and only the first of them asks the
+ledger; whoever comes while some wait for a limit that counts him goes behind them. Called by `budgets`.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from tollway_api.meta import TenantName
+from tollway_api.snapshot import Limit, Tenant
+from tollway_api.wire import account_of, sum_of
+from tollway_dataplane.core.budgeting import Denied
 
-# Of one tenant, in one data plane. A request that waits keeps its connection and its body.
+# Of one tenant, for one limit, in one data plane. A request that waits keeps its connection and its body.
 MOST_WAITING: Final = 100
 
 
 @dataclass(slots=True)
-class _Queue:
+class Queue:
+    """For one limit."""
+
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    length: int = 0
+    waiting: Counter[TenantName] = field(default_factory=Counter)
+    denied: Denied | None = None  # what its first heard last; None while the ledger is away
+
+    def is_full_for(self, tenant: Tenant) -> bool:
+        return self.waiting[tenant.name] >= MOST_WAITING
 
 
 class Queues:
     def __init__(self) -> None:
-        self._queues: dict[TenantName, _Queue] = {}
+        self._queues: dict[str, Queue] = {}
+
+    def ahead_of(self, tenant: Tenant, amounts: list[int]) -> Denied | None:
+        """What others wait for who came before, where it takes something of that; `amounts` are one per limit."""
+        for limit, amount in zip(tenant.limits, amounts, strict=True) if self._queues else ():
+            queue = self._queues.get(_place(tenant, limit)) if amount else None
+            if queue is not None and queue.denied is not None:
+                return queue.denied
+        return None
+
+    def is_full(self, tenant: Tenant, limit: Limit) -> bool:
+        queue = self._queues.get(_place(tenant, limit))
+        return queue is not None and queue.is_full_for(tenant)
 
     @asynccontextmanager
-    async def turn(self, tenant: TenantName, until: float) -> AsyncIterator[bool]:
-        """Whether it was one's turn before `until`, of the event loop's clock; not where too many wait already."""
-        queue = self._queues.setdefault(tenant, _Queue())
-        if queue.length >= MOST_WAITING:
-            yield False
-            return
-        queue.length += 1
+    async def turn(self, tenant: Tenant, limit: Limit, until: float) -> AsyncIterator[Queue | None]:
+        """None where it was not one's turn before `until`, of the event loop's clock."""
+        place = _place(tenant, limit)
+        queue = self._queues.setdefault(place, Queue())
+        queue.waiting[tenant.name] += 1
         try:
             try:
                 async with asyncio.timeout_at(until):
                     await queue.turn.acquire()
             except TimeoutError:
-                yield False
+                yield None
                 return
             try:
-                yield True
+                yield queue
             finally:
                 queue.turn.release()
         finally:
-            queue.length -= 1
-            if not queue.length:
-                del self._queues[tenant]
+            queue.waiting[tenant.name] -= 1
+            if not queue.waiting.total():
+                del self._queues[place]
+
+
+def _place(tenant: Tenant, limit: Limit) -> str:
+    return sum_of(account_of(tenant.name, limit), limit)

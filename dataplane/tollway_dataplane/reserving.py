@@ -10,8 +10,8 @@ from tollway_dataplane.core.budgeting import (
     STEP_TOKENS,
     Denied,
     room_for,
-    tokens_that_fit,
     tokens_that_fit_after,
+    tokens_that_fit_all,
 )
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.core.leasing import beyond
@@ -32,19 +32,21 @@ class Reserving:
         return await self._reserve(hold, room_for(hold.tenant.limits, hold.amounts(hold.held, hold.price)))
 
     async def slice(self, hold: Hold, begin: Slice, known: Denied) -> Denied | None:
-        """The prompt and a first part of the answer, or as much of it as is left where that is worth while. `known`
-        says what was left a moment ago.
+        """The prompt and a first part of the answer, or as much of it as is left of every limit where that is worth
+        while. `known` says what was left a moment ago.
         """
         prompt, most = begin.prompt.most, hold.worst.completion_tokens
-        share = tokens_that_fit_after(known.limit, known.left, prompt, hold.price) // FIRST_SHARE
+        share = _fits(hold, known, prompt) // FIRST_SHARE
         hold.held = Usage(prompt, min(max(begin.first, share), most), estimated=True)
         denied = await self._reserve(hold)
         if denied is None:
             return None
         fits = tokens_that_fit_after(denied.limit, denied.left, prompt, hold.price)
-        if not min(begin.fewest, most) <= fits < hold.held.completion_tokens:
+        fewest = min(begin.fewest, most)
+        if not fewest <= fits < hold.held.completion_tokens:
             return denied
-        hold.held = Usage(prompt, fits, estimated=True)
+        # Where another limit has less than the fewest, it is asked for them all the same, and says so itself.
+        hold.held = Usage(prompt, max(fewest, _fits(hold, denied, prompt)), estimated=True)
         return await self._reserve(hold)
 
     async def _reserve(self, hold: Hold, room: Sequence[int] = ()) -> Denied | None:
@@ -69,7 +71,7 @@ class Reserving:
         wanted = max(completion_tokens, min(hold.most, hold.held.completion_tokens + STEP_TOKENS))
         denied = await self._extend(hold, wanted)
         if denied is not None:
-            fits = hold.held.completion_tokens + tokens_that_fit(denied.limit, denied.left, hold.price)
+            fits = hold.held.completion_tokens + _fits(hold, denied, 0)
             if completion_tokens <= fits < wanted:
                 denied = await self._extend(hold, fits)
         return denied
@@ -97,3 +99,9 @@ class Reserving:
             # Not before the ledger was told: a lease is released when nothing is missing there.
             if hold.leased:
                 self._leases.settle(hold.id, beyond(used, hold.in_ledger))
+
+
+def _fits(hold: Hold, denied: Denied, prompt_tokens: int) -> int:
+    """Tokens of an answer beside a prompt, for what is left of each limit."""
+    rooms = [(each.limit, each.left) for each in hold.concerned(denied)]
+    return tokens_that_fit_all(rooms, prompt_tokens, hold.price)

@@ -8,8 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.tenants import tenant
+from tollway_api.meta import TenantName
 from tollway_api.snapshot import Limit, Rolling, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
+from tollway_api.wire import ledger_keys
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane import leases as leasing
 from tollway_dataplane.adapters.redis_client import connect
@@ -109,7 +111,7 @@ async def test_a_lease_is_taken_from_plenty_and_given_back_where_it_is_needed(on
     assert await one.taken(raised) == (1_790, 0)
 
 
-async def test_who_is_denied_has_what_was_leased(one: Pod) -> None:
+async def test_who_is_denied_has_what_was_leased(one: Pod, redis: Redis) -> None:
     acme = leasing_tenant()
     one.leases.asked_by(acme)
     await one.leases.look()
@@ -122,6 +124,9 @@ async def test_who_is_denied_has_what_was_leased(one: Pod) -> None:
     await one.ledger.release(acme, "large")
     await one.leases.look()
     assert await one.taken(acme) == (0, 0), "and it is not taken again at once"
+    await redis.delete(ledger_keys("").recalled)  # which the ledger does by its own clock
+    await one.later(1)
+    assert await one.taken(acme) == (0, 0)
     await one.later(KEEP_EVERY_S)
     assert await one.taken(acme) == (0, 10)
 
@@ -231,3 +236,104 @@ async def test_a_lease_of_which_the_ledger_knows_nothing_is_held_again_or_given_
     assert await one.taken(acme) == (995, 0)
     with pytest.raises(LedgerFault):
         one.leases.hold(acme, "a", [1])
+
+
+async def test_a_lease_that_was_touched_is_not_released_before_all_that_is_owed_is_counted(
+    one: Pod, fault_redis: EmbeddedRedis
+) -> None:
+    """Also where nobody spends of it any more, and the ledger is there again: it might be spent twice."""
+    acme = leasing_tenant()
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    fault_redis.kill()
+    assert one.leases.hold(acme, "a", [5]) is None
+    with pytest.raises(LedgerFault):
+        await one.ledger.settle(acme, "a", [4])
+    one.leases.settle("a", [4])
+    fault_redis.start()
+    for _ in range(2):
+        await one.later(1)
+        assert await one.taken(acme) == (0, 10)
+    await one.ledger.finish_pending()
+    await one.later(1)
+    assert await one.taken(acme) == (4, 10)
+
+
+@pytest.mark.parametrize("asked", ["hold", "extend"])
+async def test_a_lease_stands_from_before_the_ledger_was_asked(
+    one: Pod, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """However long the answer takes: the ledger has counted from when it was asked."""
+    acme, ask = leasing_tenant(), getattr(one.ledger, asked)
+
+    async def slowly(*words: object) -> object:
+        one.clock.now += 30
+        return await ask(*words)
+
+    one.leases.asked_by(acme)
+    if asked == "extend":
+        await one.leases.look()
+        monkeypatch.setattr(one.ledger, asked, slowly)
+        await one.later(KEEP_EVERY_S)
+    else:
+        monkeypatch.setattr(one.ledger, asked, slowly)
+        await one.leases.look()
+    one.clock.now += LEASE_LIFE_S - 30
+    with pytest.raises(LedgerFault, match="lasts 60 seconds"):
+        one.leases.hold(acme, "a", [1])
+
+
+async def test_what_is_leased_is_recalled_from_all_pods_where_somebody_has_no_room_for_it(
+    one: Pod, redis: Redis
+) -> None:
+    acme, other, two = leasing_tenant(percent=10), leasing_tenant(percent=10), pod(redis, "two")
+    beta = replace(other, name=TenantName("beta"))
+    for each in (one, two):
+        for tenant in (acme, beta):
+            each.leases.asked_by(tenant)
+        await each.leases.look()
+    assert await one.ledger.hold(acme, "more than there ever is", [1_001]) is not None
+    assert await one.ledger.hold(acme, "with room to spare", [10], [900]) is not None
+    assert await one.ledger.recalled() == set()
+    denied = await one.ledger.hold(acme, "a", [900])
+    assert denied is not None
+    assert (denied.left, denied.leased) == (800, 200)
+    assert await one.ledger.recalled() == {"acme"}
+    await two.later(1)
+    assert await one.taken(acme) == (0, 100)
+    await one.later(1)
+    assert await one.ledger.hold(acme, "a", [900]) is None
+    assert await one.taken(beta) == (0, 200)
+    for each in (one, two):
+        await each.later(1)
+    assert await one.taken(acme) == (0, 900), "and not taken again at once"
+
+
+async def test_what_was_touched_is_not_given_back_though_it_is_recalled(one: Pod) -> None:
+    acme = leasing_tenant(percent=10)
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    assert one.leases.hold(acme, "a", [1]) is None
+    assert await one.ledger.hold(acme, "b", [950]) is not None
+    await one.later(1)
+    assert await one.taken(acme) == (0, 100), "it stands until all is counted"
+
+
+async def test_what_leases_hold_is_known_until_the_last_has_come_back(
+    one: Pod, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme, two = leasing_tenant(percent=10), pod(redis, "two")
+    monkeypatch.setattr(leasing, "LEASE_LIFE_S", 1)
+    for each in (one, two):
+        each.leases.asked_by(acme)
+        await each.leases.look()
+    await one.leases.aclose()
+    holding = await one.ledger.hold(acme, "a", [500])
+    assert holding is None
+    denied = await one.ledger.hold(acme, "b", [500])
+    assert denied is not None
+    assert (denied.held, denied.leased) == (600, 100)
+    await asyncio.sleep(1.1)
+    denied = await one.ledger.hold(acme, "b", [501])
+    assert denied is not None
+    assert (denied.held, denied.leased) == (500, 0)

@@ -1,21 +1,20 @@
 """The ledger's script on a real Redis: atomic, conservative, and holds that come back by themselves."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from tests.budgets import FREE_OF_CHARGE, budgets_on
 from tests.dataplanes import Setup, compiled, until
 from tests.tenants import limit, tenant
 from tollway_api import wire
 from tollway_api.meta import ModelName, TenantName
-from tollway_api.snapshot import Calendar, Limit, Model, Price, Protocol, Rolling, Snapshot
+from tollway_api.snapshot import Calendar, Limit, Protocol, Rolling, Snapshot
 from tollway_api.tenant_budget import CalendarPeriod, Unit
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters import redis_ledger
@@ -23,39 +22,16 @@ from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.background import running
-from tollway_dataplane.balances import Balances
-from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.facts import ChatRequest, Usage
 from tollway_dataplane.core.tokens import Counted
 from tollway_dataplane.dispatch import Dispatch, Job
 from tollway_dataplane.errors import LedgerFault, Refusal
 from tollway_dataplane.holds import Need, Slice
-from tollway_dataplane.leases import Leases
-from tollway_dataplane.metrics import MoneyMetrics
 from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
 from tollway_dataplane.record import Record
 
 HOUR = Rolling(3_600_000)
 DAY = Calendar(CalendarPeriod.DAY, "Europe/Berlin")
-
-
-FREE_OF_CHARGE = Model(
-    name=ModelName("cheap"),
-    upstream_id="openai/cheap",
-    protocol=Protocol.OPENAI,
-    endpoint=None,
-    api_key=None,
-    price=Price(0, 0),
-    context_window=1_000,
-    max_output_tokens=1_000,
-    timeout_ms=1_000,
-)
-
-
-def budgets_on(ledger: RedisLedger) -> Budgets:
-    balances = Balances()
-    leases = Leases(ledger, "pod", time.monotonic)
-    return Budgets(ledger, leases, balances, MoneyMetrics(CollectorRegistry(), balances, 1))
 
 
 @pytest.mark.parametrize("window", [HOUR, DAY, Calendar(CalendarPeriod.MONTH, "UTC"), Rolling(5_000)])

@@ -6,10 +6,16 @@
 -- Holds of all accounts are in one place, so that those whose process is gone come back to every account they were in
 -- by whatever is asked next, of whichever tenant.
 --
--- KEYS  1 holds     hash  "<id>" -> "<account>:<limit>=<amount> ...";  "=<account>:<limit>" -> sum of standing holds
+-- A lease is a hold by which a pod sets something aside; its id says so. What is leased of an account in which somebody
+-- has no room is recalled: pods look whether theirs is, and give it back. It is not taken from them here, since who
+-- cannot be told of it might spend it all the same.
+--
+-- KEYS  1 holds     hash  "<id>" -> "<account>:<limit>=<amount> ...";  "=<account>:<limit>" -> sum of standing holds;
+--                         "~<account>:<limit>" -> of that sum what is leased
 --       2 expiry    zset  "<id>" -> when its hold comes back by itself (ms)
---       3 finished  zset  "<id>" -> when it was settled or released (ms), for a while; the tenant's
---       4 …  spent  hash  "<limit>|<bucket start ms>" -> amount used; one per account
+--       3 recalled  zset  "<account>" -> when somebody had no room in it for what is leased (ms), for seconds
+--       4 finished  zset  "<id>" -> when it was settled or released (ms), for a while; the tenant's
+--       5 …  spent  hash  "<limit>|<bucket start ms>" -> amount used; one per account
 -- ARGV  1 operation: hold | extend | settle | release | read    2 id    3 life of a hold (ms)
 --       4 amounts, one per limit: held in all, used in all; nothing where it is released or read
 --       5 limits, eight words each: which of the accounts from 1, its name, the limit's name, most allowed, bucket ms
@@ -21,9 +27,9 @@
 --
 -- Replies {status, now ms, ...}:
 --   {"ok", now, used, held, used, held, ...}         one pair per limit
---   {"denied", now, limit number from 1, used, held, retry after ms}
+--   {"denied", now, limit number from 1, retry after ms, what is leased of it, used, held, used, held, ...}
 --   {"clock", now}                                   a calendar window given does not contain now: ask again
-local holds, expiry, finished = KEYS[1], KEYS[2], KEYS[3]
+local holds, expiry, recalled, finished = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local operation, id, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -32,6 +38,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- and those that ask again after it are among the last before it.
 local REMEMBERED_MS, REMEMBERED, DAY_MS = 300000, 100, 86400000
 local EXPIRED_AT_ONCE, FORGOTTEN_AT_ONCE = 256, 16
+local RECALLED_MS = 5000
 
 local function numbers(words)
   local found = {}
@@ -45,9 +52,9 @@ local limits, longest = {}, {}
 for number, account, name, most, bucket, window, from, till in
     string.gmatch(ARGV[5], '(%d+) (%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)') do
   local limit = {
-    spent = KEYS[3 + number], name = name, full = account .. ':' .. name, amount = amounts[#limits + 1] or 0,
-    most = tonumber(most), bucket = tonumber(bucket), window = tonumber(window), from = tonumber(from),
-    till = tonumber(till),
+    spent = KEYS[4 + number], account = account, name = name, full = account .. ':' .. name,
+    amount = amounts[#limits + 1] or 0, most = tonumber(most), bucket = tonumber(bucket), window = tonumber(window),
+    from = tonumber(from), till = tonumber(till),
   }
   if limit.bucket == 0 and (now < limit.from or now >= limit.till) then
     return {'clock', now}
@@ -68,12 +75,18 @@ local function holding(of)
   return found
 end
 
-local function add(name, amount)
-  if redis.call('HINCRBY', holds, '=' .. name, text(amount)) <= 0 then redis.call('HDEL', holds, '=' .. name) end
+local function is_lease(of) return string.find(of, '/lease.', 1, true) ~= nil end
+
+local function add(of, name, amount)
+  if redis.call('HINCRBY', holds, '=' .. name, text(amount)) <= 0 then
+    redis.call('HDEL', holds, '=' .. name, '~' .. name)
+  elseif is_lease(of) and redis.call('HINCRBY', holds, '~' .. name, text(amount)) <= 0 then
+    redis.call('HDEL', holds, '~' .. name)
+  end
 end
 
 local function free(of)
-  for name, amount in pairs(holding(of)) do add(name, -amount) end
+  for name, amount in pairs(holding(of)) do add(of, name, -amount) end
   redis.call('HDEL', holds, of)
   redis.call('ZREM', expiry, of)
 end
@@ -110,6 +123,14 @@ end
 
 local function held(limit) return tonumber(redis.call('HGET', holds, '=' .. limit.full) or 0) end
 
+local function leased(limit) return tonumber(redis.call('HGET', holds, '~' .. limit.full) or 0) end
+
+local function recall(account)
+  redis.call('ZREMRANGEBYSCORE', recalled, '-inf', text(now - RECALLED_MS))
+  redis.call('ZADD', recalled, text(now), account)
+  redis.call('PEXPIRE', recalled, RECALLED_MS)
+end
+
 -- When enough of the window has passed for the amount to fit.
 local function retry_after(limit, missing, buckets)
   if limit.bucket == 0 then return limit.till - now end
@@ -143,32 +164,39 @@ end
 
 local standing, is_asked = {}, (operation == 'hold' or operation == 'extend') and not is_finished
 if is_asked then standing = holding(id) end
-local reply, missing = {'ok', now}, {}
+local taken, missing, denied = {}, {}, nil
 for i, limit in ipairs(limits) do
   local sum, buckets = used(limit)
   local all = held(limit)
   if is_asked then
     local more = limit.amount - (standing[limit.full] or 0)
     -- Asking for nothing more always fits: a free model answers although the limit is used up.
-    if more > 0 and sum + all + math.max(more, rooms[i] or 0) > limit.most then
+    if not denied and more > 0 and sum + all + math.max(more, rooms[i] or 0) > limit.most then
       local wait = 1000  -- only other requests' holds are in the way, and they last seconds
       if sum + limit.amount > limit.most then
         wait = retry_after(limit, sum + limit.amount - limit.most, buckets)
+      elseif leased(limit) > 0 and sum + all + more > limit.most and not is_lease(id) then
+        recall(limit.account)
       end
-      return {'denied', now, i, text(sum), text(all), wait}
+      denied = {'denied', now, i, wait, text(leased(limit))}
     end
     missing[i] = math.max(more, 0)
-    all = all + missing[i]
   end
-  reply[#reply + 1] = text(sum)
-  reply[#reply + 1] = text(all)
+  taken[i] = {sum, all}
 end
+
+local reply = denied or {'ok', now}
+for i, each in ipairs(taken) do
+  reply[#reply + 1] = text(each[1])
+  reply[#reply + 1] = text(each[2] + (denied and 0 or missing[i] or 0))
+end
+if denied then return reply end
 
 if is_asked then
   for i, limit in ipairs(limits) do
     if missing[i] > 0 then
       standing[limit.full] = limit.amount
-      add(limit.full, missing[i])
+      add(id, limit.full, missing[i])
     end
   end
   local packed = {}

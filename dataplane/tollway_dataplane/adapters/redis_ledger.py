@@ -21,7 +21,7 @@ from tollway_api.windows import window_bounds
 from tollway_dataplane.adapters.redis_batch import ScriptBatch
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
 from tollway_dataplane.adapters.redis_history import ToldLately
-from tollway_dataplane.core.budgeting import Denied, Taken
+from tollway_dataplane.core.budgeting import Denied, Standing, Taken
 from tollway_dataplane.errors import LedgerFault
 
 # A hold comes back by itself this long after its pod last said that the request still runs.
@@ -63,6 +63,8 @@ class RedisLedger:
     """`observe` hears what is used and what is held of each limit, one after the other, whenever the ledger says."""
 
     def __init__(self, redis: Redis, deadline_s: float, observe: Observe = _unobserved) -> None:
+        self._redis = redis
+        self._deadline_s = deadline_s
         self._script = ScriptBatch(redis, _SCRIPT, deadline_s)
         self._windows: dict[TenantName, _Windows] = {}
         self._observe = observe
@@ -102,6 +104,14 @@ class RedisLedger:
         _, values = await self._run(_Asked(_Operation.READ, tenant, "", ()))
         return list(map(Taken, values[::2], values[1::2]))
 
+    async def recalled(self) -> set[str]:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                found = await self._redis.zrange(wire.ledger_keys("").recalled, 0, -1)
+        except REDIS_ERRORS as exc:
+            raise LedgerFault(f"what is recalled: {type(exc).__name__}") from exc
+        return {account.decode() for account in cast("list[bytes]", found)}
+
     def owed(self) -> set[TenantName]:
         return {asked.tenant.name for asked in self._pending}
 
@@ -109,9 +119,10 @@ class RedisLedger:
         status, values = await self._run(asked)
         tenant, amounts = asked.tenant, asked.amounts
         if status == b"denied":
-            number, used, held, wait_ms = values
-            limit, most = tenant.limits[number - 1], amounts[number - 1]
-            return Denied(limit, most, used, held, max(1, -(-wait_ms // 1_000)))
+            number, wait_ms, leased, *taken = values
+            standings = list(map(Standing, tenant.limits, taken[::2], taken[1::2]))
+            wait_s = max(1, -(-wait_ms // 1_000))
+            return Denied(standings, number - 1, amounts[number - 1], wait_s, leased)
         self._standing[asked.hold_id] = replace(asked, operation=_Operation.EXTEND, room=())
         self._observe(tenant, values)
         return None
@@ -227,6 +238,7 @@ class _Windows:
         keys = [
             common.holds,
             common.expiry,
+            common.recalled,
             common.finished,
             *(wire.ledger_keys(each).spent for each in numbers),
         ]

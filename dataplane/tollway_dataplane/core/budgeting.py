@@ -2,7 +2,7 @@
 integers: nano-USD, tokens or requests, one per limit of the tenant, in the tenant's order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -36,19 +36,48 @@ class Taken(NamedTuple):
     held: int
 
 
-@dataclass(frozen=True, slots=True)
-class Denied:
-    """A limit has no room for the request."""
+class Standing(NamedTuple):
+    """How a limit stands."""
 
     limit: Limit
-    asked: int  # what the request may take at most
     used: int
     held: int
-    retry_after_s: int
 
     @property
     def left(self) -> int:
-        return self.limit.amount - self.used - self.held
+        return self.unused - self.held
+
+    @property
+    def unused(self) -> int:
+        """With what is held, and may come back."""
+        return self.limit.amount - self.used
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A limit has no room for the request: the one that stands at `number` of all that count it."""
+
+    standings: Sequence[Standing]
+    number: int
+    asked: int  # what the request may take at most
+    retry_after_s: int
+    leased: int = 0  # of what is held, what pods have set aside
+
+    @property
+    def limit(self) -> Limit:
+        return self.standings[self.number].limit
+
+    @property
+    def used(self) -> int:
+        return self.standings[self.number].used
+
+    @property
+    def held(self) -> int:
+        return self.standings[self.number].held
+
+    @property
+    def left(self) -> int:
+        return self.standings[self.number].left
 
 
 def on_exceeded(tenant: Tenant, limit: Limit) -> OnExceeded:
@@ -69,6 +98,12 @@ def tokens_that_fit_after(limit: Limit, left: int, prompt_tokens: int, price: Pr
     """The same beside a prompt."""
     (prompt,) = amounts([limit], Usage(prompt_tokens, 0), price)
     return tokens_that_fit(limit, left - prompt, price)
+
+
+def tokens_that_fit_all(rooms: Iterable[tuple[Limit, int]], prompt_tokens: int, price: Price) -> int:
+    """The same of several limits, each with what is left of it."""
+    found = (tokens_that_fit_after(limit, left, prompt_tokens, price) for limit, left in rooms)
+    return min(found, default=_BOUNDLESS)
 
 
 def worst_case(request: ChatRequest, messages: Sequence[JsonObject], model: Model) -> Usage:
