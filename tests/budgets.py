@@ -1,12 +1,17 @@
-"""A data plane's budgets on a real ledger, without the rest of it."""
+"""A data plane's budgets on a real ledger, without the rest of it; and a clock of the ledger's that a test moves."""
 
 import time
-from typing import Final
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final, cast
 
+import pytest
 from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
 
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import Model, Price, Protocol
+from tollway_dataplane.adapters import redis_ledger
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.budgets import Budgets
@@ -45,3 +50,32 @@ def need(prompt: int, answer: int, patience_s: float = 0.0, counted: int | None 
         return Slice(Counted(tokens, tokens), first=32, fewest=16, grows=True)
 
     return Need(Usage(prompt, answer), begin, lambda _: patience_s)
+
+
+_CLOCK: Final = "a clock that the test moves"
+_OF_REDIS: Final = "redis.call('TIME')"
+
+
+@dataclass
+class LedgerClock:
+    """Stands still until it is moved."""
+
+    redis: Redis
+    now_ms: int = 0
+
+    async def set(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        seconds, milliseconds = divmod(now_ms, 1_000)
+        await self.redis.delete(_CLOCK)
+        await cast("Awaitable[int]", self.redis.rpush(_CLOCK, seconds, milliseconds * 1_000))
+
+    async def later(self, seconds: float) -> None:
+        await self.set(self.now_ms + int(seconds * 1_000))
+
+
+def stop_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ledgers that are made from now on."""
+    script = redis_ledger._SCRIPT
+    assert script.count(_OF_REDIS) == 1
+    moved = script.replace(_OF_REDIS, f"redis.call('LRANGE', '{_CLOCK}', 0, 1)")
+    monkeypatch.setattr(redis_ledger, "_SCRIPT", moved)

@@ -289,8 +289,8 @@ async def test_what_is_leased_is_recalled_from_all_pods_where_somebody_has_no_ro
     acme, other, two = leasing_tenant(percent=10), leasing_tenant(percent=10), pod(redis, "two")
     beta = replace(other, name=TenantName("beta"))
     for each in (one, two):
-        for tenant in (acme, beta):
-            each.leases.asked_by(tenant)
+        for of in (acme, beta):
+            each.leases.asked_by(of)
         await each.leases.look()
     assert await one.ledger.hold(acme, "more than there ever is", [1_001]) is not None
     assert await one.ledger.hold(acme, "with room to spare", [10], [900]) is not None

@@ -3,7 +3,7 @@ that live tell it of them, once.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from tests.dataplanes import until
 from tests.proxies import Proxy, proxy
 from tests.tenants import tenant
 from tollway_api.snapshot import Limit, Rolling
@@ -114,6 +115,46 @@ async def test_what_a_replica_lacks_it_is_told_again_and_counts_once(
             await one.settle(ACME, "b", [200])
         await leases.aclose()
         assert await taken(other) == (590, 0)
+
+
+async def test_what_was_counted_late_is_told_again_as_well(pair: Pair, ledgers: list[RedisLedger]) -> None:
+    one, other = ledgers
+    await one.hold(ACME, "a", [200])
+    async with running(one.keep_holds()):
+        await asyncio.sleep(0.3)
+        pair.primary.pause()
+        with pytest.raises(LedgerFault):
+            await one.settle(ACME, "a", [200])
+        pair.between.cut()
+        pair.primary.resume()
+        await until_taken(other, 200, 0)
+        await until(lambda: not one.owed())
+        await pair.fail_over()
+        await until_taken(other, 200, 0)
+
+
+async def test_much_that_may_be_lost_is_told_again_in_few_round_trips(
+    pair: Pair, ledgers: list[RedisLedger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = ledgers
+    async with running(one.keep_holds()):
+        await asyncio.sleep(0.3)
+        await asyncio.gather(*(one.settle(ACME, f"r{number}", [1]) for number in range(350)))
+        for number in range(250):
+            await one.hold(ACME, f"h{number}", [1])
+        round_trips, exchange = list[int](), one._script._exchange
+
+        async def counted(commands: Sequence[bytes]) -> Sequence[object]:
+            round_trips.append(len(commands))
+            return await exchange(commands)
+
+        monkeypatch.setattr(one._script, "_exchange", counted)
+        async with Redis.from_url(pair.primary.url) as redis:
+            await redis.flushall()
+        pair.primary.kill()
+        pair.primary.start()
+        await until_taken(other, 350, 250)
+    assert len(round_trips) < 20
 
 
 async def test_no_more_is_overspent_than_was_taken_while_the_replica_lagged(

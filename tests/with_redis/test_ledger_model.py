@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from redis.asyncio import Redis
 
+from tests.budgets import LedgerClock, stop_clock
 from tests.tenants import shared, sharing, tenant
 from tollway_api import wire
 from tollway_api.snapshot import Calendar, Limit, Rolling, Tenant
 from tollway_api.tenant_budget import CalendarPeriod, Unit
 from tollway_api.windows import window_bounds
 from tollway_cli.embedded_redis import EmbeddedRedis
-from tollway_dataplane.adapters import redis_ledger
 from tollway_dataplane.adapters.redis_batch import ScriptBatch, Words
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import HOLD_LIFE_MS, RedisLedger
@@ -34,9 +34,7 @@ NOON_MS = int(datetime(2026, 10, 24, 12, tzinfo=UTC).timestamp() * 1_000)  # the
 MINUTE = Limit("minute", Unit.REQUESTS, 60, Rolling(60_000))
 HOUR = Limit("hour", Unit.TOKENS, 100, Rolling(3_600_000))
 DAY = Limit("day", Unit.USD, 150, Calendar(CalendarPeriod.DAY, "Europe/Berlin"))
-CLOCK = "a clock that the test moves"
 PATIENCE_S = 30.0  # where the machine does everything at once, a ledger may be late that is not away
-OF_REDIS = "redis.call('TIME')"
 
 Key = tuple[str, str]  # an account, and the name of one of its limits
 Amounts = Mapping[Key, int]
@@ -160,9 +158,7 @@ class Interleavings(RuleBasedStateMachine):
         await self._set_clock()
 
     async def _set_clock(self) -> None:
-        seconds, milliseconds = divmod(self.model.now_ms, 1_000)
-        await self.redis.delete(CLOCK)
-        await self.redis.rpush(CLOCK, seconds, milliseconds * 1_000)
+        await LedgerClock(self.redis).set(self.model.now_ms)
 
     def run(self, work: Awaitable[_T]) -> _T:
         async def awaited() -> _T:
@@ -319,11 +315,7 @@ def _some(amounts: Amounts) -> Amounts:
 def test_no_interleaving_exceeds_a_limit_or_forgets_what_was_spent(
     ledger_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = redis_ledger._SCRIPT
-    assert script.count(OF_REDIS) == 1
-    monkeypatch.setattr(
-        redis_ledger, "_SCRIPT", script.replace(OF_REDIS, f"redis.call('LRANGE', '{CLOCK}', 0, 1)")
-    )
+    stop_clock(monkeypatch)
     monkeypatch.setattr(Interleavings, "url", ledger_redis.url)
     run_state_machine_as_test(
         Interleavings,

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.budgets import FREE_OF_CHARGE, budgets_on
+from tests.budgets import FREE_OF_CHARGE, LedgerClock, budgets_on, stop_clock
 from tests.dataplanes import Setup, compiled, until
 from tests.tenants import limit, tenant
 from tollway_api import wire
 from tollway_api.meta import ModelName, TenantName
-from tollway_api.snapshot import Calendar, Limit, Protocol, Rolling, Snapshot
+from tollway_api.snapshot import Calendar, Limit, Protocol, Rolling, Snapshot, Tenant
 from tollway_api.tenant_budget import CalendarPeriod, Unit
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters import redis_ledger
@@ -109,19 +109,58 @@ async def test_an_extension_that_has_no_room_leaves_what_is_held(ledger: RedisLe
     assert await ledger.extend(acme, "a", [50, 10]) is None
 
 
+NOW_MS = 1_800_000_000_000
+
+
+@pytest.fixture
+async def clock(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> LedgerClock:
+    """Of ledgers that the test makes."""
+    stop_clock(monkeypatch)
+    clock = LedgerClock(redis)
+    await clock.set(NOW_MS)
+    return clock
+
+
+async def settle_many(ledger: RedisLedger, acme: Tenant, name: str, count: int) -> None:
+    await asyncio.gather(*(ledger.settle(acme, f"{name}{number}", [1]) for number in range(count)))
+
+
 async def test_of_what_is_finished_the_latest_and_the_last_minutes_are_remembered(
-    ledger: RedisLedger, redis: Redis
+    redis: Redis, clock: LedgerClock
 ) -> None:
-    acme, finished = tenant(limit(1_000)), wire.ledger_keys(TenantName("acme")).finished
-    for number in range(150):
-        await ledger.settle(acme, f"r{number}", [1])
-    assert await redis.zcard(finished) == 150
-    await redis.zadd(finished, {f"acme/r{number}": 1 for number in range(150)})
-    for number in range(10):
-        await ledger.settle(acme, f"s{number}", [1])
+    acme, ledger = tenant(limit(10_000)), RedisLedger(redis, 5.0)
+    finished = wire.ledger_keys(TenantName("acme")).finished
+    await settle_many(ledger, acme, "r", 150)
+    for minute in range(1, 5):
+        await clock.later(60)
+        await ledger.settle(acme, f"m{minute}", [1])
+    assert await redis.zcard(finished) == 154
+    await clock.later(60)
+    await settle_many(ledger, acme, "s", 10)
     assert await redis.zcard(finished) == 100
-    await ledger.settle(acme, "s0", [1])
-    assert await ledger.read(acme) == [(160, 0)]
+    await settle_many(ledger, acme, "s", 10)
+    assert await ledger.read(acme) == [(164, 0)]
+
+
+async def test_however_long_the_ledger_was_away_what_was_finished_before_is_not_forgotten_for_that(
+    redis: Redis, clock: LedgerClock
+) -> None:
+    """Not before all who may ask again have had their time; and how often it is away makes no difference."""
+    acme, ledger = tenant(limit(10_000)), RedisLedger(redis, 5.0)
+    for outage in range(3):
+        await settle_many(ledger, acme, f"before{outage}-", 150)
+        await clock.later(1_200)
+        for second in range(20):
+            await settle_many(ledger, acme, f"after{outage}-{second}-", 10)
+            await clock.later(1)
+        counted = (await ledger.read(acme))[0].used
+        await settle_many(ledger, acme, f"before{outage}-", 150)
+        assert (await ledger.read(acme))[0].used == counted, "told again, and counted once"
+    for second in range(300):
+        await clock.later(1)
+        await ledger.settle(acme, f"later{second}", [1])
+    finished = wire.ledger_keys(TenantName("acme")).finished
+    assert await redis.zcard(finished) < 700, "nothing is remembered for ever"
 
 
 async def test_asking_for_nothing_always_fits(ledger: RedisLedger) -> None:

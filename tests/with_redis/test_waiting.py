@@ -1,5 +1,5 @@
-"""Who finds no room, though what is in the way is only held or set aside by others, waits for it: in turn, through a fault
-of the ledger, and until the last of a limit is spent.
+"""Who finds no room, though what is in the way is only held or set aside by others, waits for it: in turn, through a
+fault of the ledger, and until the last of a limit is spent.
 """
 
 import asyncio

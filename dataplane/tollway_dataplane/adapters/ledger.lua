@@ -14,7 +14,8 @@
 --                         "~<account>:<limit>" -> of that sum what is leased
 --       2 expiry    zset  "<id>" -> when its hold comes back by itself (ms)
 --       3 recalled  zset  "<account>" -> when somebody had no room in it for what is leased (ms), for seconds
---       4 finished  zset  "<id>" -> when it was settled or released (ms), for a while; the tenant's
+--       4 finished  zset  "<id>" -> when it was settled or released (ms), for a while; the tenant's. Long pauses between
+--                         two of them are left out of these times: "=" -> how long all such were (ms)
 --       5 …  spent  hash  "<limit>|<bucket start ms>" -> amount used; one per account
 -- ARGV  1 operation: hold | extend | settle | release | read    2 id    3 life of a hold (ms)
 --       4 amounts, one per limit: held in all, used in all; nothing where it is released or read
@@ -34,9 +35,9 @@ local operation, id, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- What is finished is known for this long, and the latest of them for longer: nothing is finished during an outage,
--- and those that ask again after it are among the last before it.
-local REMEMBERED_MS, REMEMBERED, DAY_MS = 300000, 100, 86400000
+-- What is finished is known for this long, and the latest of them for longer. Of a pause no more than a minute counts as
+-- time: nothing is finished during an outage, and those who ask again after it have as long as without one.
+local REMEMBERED_MS, REMEMBERED, PAUSE_MS, DAY_MS = 300000, 100, 60000, 86400000
 local EXPIRED_AT_ONCE, FORGOTTEN_AT_ONCE = 256, 16
 local RECALLED_MS = 5000
 
@@ -144,6 +145,25 @@ end
 
 local is_finished = redis.call('ZSCORE', finished, id)
 
+local function remember(of)
+  local pauses = tonumber(redis.call('ZSCORE', finished, '=') or 0)
+  local latest = tonumber(redis.call('ZREVRANGE', finished, 0, 0, 'WITHSCORES')[2] or now)
+  local pause = now - pauses - latest - PAUSE_MS
+  if pause > 0 then
+    pauses = pauses + pause
+    redis.call('ZADD', finished, text(pauses), '=')
+  end
+  local at = now - pauses
+  redis.call('ZADD', finished, text(at), of)
+  local over = math.min(redis.call('ZCARD', finished) - REMEMBERED, FORGOTTEN_AT_ONCE)
+  if over > 0 then
+    local old = redis.call(
+      'ZRANGEBYSCORE', finished, '(' .. text(pauses), text(at - REMEMBERED_MS), 'LIMIT', 0, over)
+    if #old > 0 then redis.call('ZREM', finished, unpack(old)) end
+  end
+  redis.call('PEXPIRE', finished, DAY_MS)
+end
+
 if (operation == 'settle' or operation == 'release') and not is_finished then
   free(id)
   for _, limit in ipairs(limits) do
@@ -153,13 +173,7 @@ if (operation == 'settle' or operation == 'release') and not is_finished then
       redis.call('HINCRBY', limit.spent, limit.name .. '|' .. text(start), text(limit.amount))
     end
   end
-  redis.call('ZADD', finished, text(now), id)
-  local over = math.min(redis.call('ZCARD', finished) - REMEMBERED, FORGOTTEN_AT_ONCE)
-  if over > 0 then
-    local old = redis.call('ZRANGEBYSCORE', finished, '-inf', text(now - REMEMBERED_MS), 'LIMIT', 0, over)
-    if #old > 0 then redis.call('ZREM', finished, unpack(old)) end
-  end
-  redis.call('PEXPIRE', finished, DAY_MS)
+  remember(id)
 end
 
 local standing, is_asked = {}, (operation == 'hold' or operation == 'extend') and not is_finished

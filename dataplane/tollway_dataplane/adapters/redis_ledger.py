@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import resources
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -30,9 +29,12 @@ KEEP_EVERY_S: Final = 15.0
 ASK_AGAIN_EVERY_S: Final = 1.0
 _MOST_PENDING: Final = 100_000
 _MOST_UNSURE: Final = 1_000
+# Of what is asked again, so much in one round trip: a few milliseconds of the ledger's time.
+_AT_ONCE: Final = 100
 _SCRIPT: Final = resources.files(__package__).joinpath("ledger.lua").read_text("utf-8")
 
 Observe = Callable[[Tenant, Sequence[int]], None]
+_T = TypeVar("_T")
 
 
 def _unobserved(_tenant: Tenant, _taken: Sequence[int]) -> None:
@@ -69,7 +71,7 @@ class RedisLedger:
         self._windows: dict[TenantName, _Windows] = {}
         self._observe = observe
         self._standing: dict[str, _Asked] = {}
-        self._pending: deque[_Asked] = deque(maxlen=_MOST_PENDING)
+        self._pending: dict[tuple[str, ...], _Asked] = {}  # the oldest first
         self._told = ToldLately[_Asked](redis, deadline_s)
 
     async def hold(
@@ -86,7 +88,7 @@ class RedisLedger:
             # It may have been made all the same, and would stand in others' way until it comes back by itself. Never
             # so many that what was really used is forgotten for them.
             if len(self._pending) < _MOST_UNSURE:
-                self._pending.append(_Asked(_Operation.RELEASE, tenant, hold_id, ()))
+                self._owe(_Asked(_Operation.RELEASE, tenant, hold_id, ()))
             raise
 
     async def extend(
@@ -113,7 +115,12 @@ class RedisLedger:
         return {account.decode() for account in cast("list[bytes]", found)}
 
     def owed(self) -> set[TenantName]:
-        return {asked.tenant.name for asked in self._pending}
+        return {asked.tenant.name for asked in self._pending.values()}
+
+    def _owe(self, asked: _Asked) -> None:
+        self._pending[asked.operation, asked.tenant.name, asked.hold_id] = asked
+        if len(self._pending) > _MOST_PENDING:
+            self._pending.pop(next(iter(self._pending)))
 
     async def _reserve(self, asked: _Asked) -> Denied | None:
         status, values = await self._run(asked)
@@ -132,7 +139,7 @@ class RedisLedger:
         try:
             _, taken = await self._run(asked)
         except LedgerFault:
-            self._pending.append(asked)
+            self._owe(asked)
             raise
         self._told.note(asked)
         self._observe(asked.tenant, taken)
@@ -142,18 +149,25 @@ class RedisLedger:
         keeps no other waiting.
         """
         fault: LedgerFault | None = None
-        for _ in range(len(self._pending)):
-            try:
-                await self._run(self._pending[0])
-            except LedgerFault as found:
-                fault = found
-                if not isinstance(found.__cause__, ResponseError):
-                    break
-                self._pending.rotate(-1)
-            else:
-                self._told.note(self._pending.popleft())
+        for some in _round_trips(list(self._pending.items())):
+            faults = await self._run_all([asked for _, asked in some])
+            for (key, asked), found in zip(some, faults, strict=True):
+                if found is None:
+                    self._pending.pop(key, None)
+                    self._told.note(asked)
+                fault = found or fault
+            if fault is not None and not isinstance(fault.__cause__, ResponseError):
+                break
         if fault is not None:
             raise fault
+
+    async def _run_all(self, some: Sequence[_Asked]) -> list[LedgerFault | None]:
+        """In one round trip, and in order."""
+        replies = await asyncio.gather(*map(self._run, some), return_exceptions=True)
+        for reply in replies:
+            if isinstance(reply, BaseException) and not isinstance(reply, LedgerFault):
+                raise reply
+        return [reply if isinstance(reply, LedgerFault) else None for reply in replies]
 
     async def keep_holds(self) -> None:
         """Runs for the life of the process: keeps the holds of requests still under way, and asks again for what is
@@ -164,18 +178,17 @@ class RedisLedger:
         while True:
             await asyncio.sleep(min(ASK_AGAIN_EVERY_S, KEEP_EVERY_S))
             if lost := await self._told.perhaps_lost():
-                self._pending.extend(lost)
+                for asked in lost:
+                    self._owe(asked)
                 keep_at = clock()
             with suppress(LedgerFault):
                 await self.finish_pending()
             if clock() < keep_at:
                 continue
             keep_at = clock() + KEEP_EVERY_S
-            for asked in list(self._standing.values()):
-                try:
-                    await self._run(asked)
-                except LedgerFault:
-                    break  # the hold lives for two more rounds; try again in the next
+            for some in _round_trips(list(self._standing.values())):
+                if any(await self._run_all(some)):
+                    break  # these holds live for two more rounds; try again in the next
 
     async def aclose(self) -> None:
         """Asks again for what is pending, if the ledger is there; otherwise holds expire and usage is lost."""
@@ -246,3 +259,8 @@ class _Windows:
         start_ms = max((each.start_ms for each in calendar), default=0)
         text = " ".join(map(str, words))
         return cls(tenant, keys, text, start_ms, min((each.end_ms for each in calendar), default=2**63))
+
+
+def _round_trips(asked: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(asked), _AT_ONCE):
+        yield asked[start : start + _AT_ONCE]
