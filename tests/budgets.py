@@ -1,9 +1,8 @@
 """A data plane's budgets on a real ledger, without the rest of it; and a clock of the ledger's that a test moves."""
 
 import time
-from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -67,7 +66,7 @@ class LedgerClock:
         self.now_ms = now_ms
         seconds, milliseconds = divmod(now_ms, 1_000)
         await self.redis.delete(_CLOCK)
-        await cast("Awaitable[int]", self.redis.rpush(_CLOCK, seconds, milliseconds * 1_000))
+        await self.redis.rpush(_CLOCK, seconds, milliseconds * 1_000)
 
     async def later(self, seconds: float) -> None:
         await self.set(self.now_ms + int(seconds * 1_000))

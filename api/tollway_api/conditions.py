@@ -64,6 +64,7 @@ class ConditionReason(StrEnum):
     REDIS_FULL = "RedisFull"  # it has no room for what is to be embedded anew; the old one stays
     WITHIN_BUDGET = "WithinBudget"
     BUDGET_ALERT = "BudgetAlert"  # above the alert threshold
+    EXHAUSTED = "Exhausted"  # what is left is less than requests need
     BUDGET_EXCEEDED = "BudgetExceeded"
     KEYS_VALID = "KeysValid"
     KEY_EXPIRING = "KeyExpiring"  # within a week

@@ -4,7 +4,7 @@ bounds and the operator reports by them, so the two never disagree. Amounts are 
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -84,6 +84,7 @@ class Usage:
     used: int
     held: int
     resets_ms: int
+    refused: bool = False  # whether what is not used of it was less than somebody needed, in the last minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +94,23 @@ class Holds:
     now_ms: int
     sums: Mapping[bytes, bytes]
     given_back: Mapping[bytes, Sequence[bytes]]  # of which the ledger has not taken this out yet
+    refused: Collection[bytes] = ()  # limits that had too little left for somebody
 
     @classmethod
-    def read(cls, now_ms: int, recorded: Mapping[bytes, bytes], expired: Iterable[bytes]) -> "Holds":
+    def read(
+        cls,
+        now_ms: int,
+        recorded: Mapping[bytes, bytes],
+        expired: Iterable[bytes],
+        refused: Collection[bytes] = (),
+    ) -> "Holds":
         """From what stands in Redis; `ledger.lua` says how. `expired` are ids of holds that count no more."""
         given_back = defaultdict[bytes, list[bytes]](list)
         for hold in expired:
             for part in recorded.get(hold, b"").split():
                 name, _, amount = part.rpartition(b"=")
                 given_back[b"=" + name].append(amount)
-        return cls(now_ms, recorded, given_back)
+        return cls(now_ms, recorded, given_back, refused)
 
     def of(self, account: str, limit: Limit) -> int:
         """Raises ValueError where somebody has damaged it."""
@@ -128,7 +136,8 @@ def usage_of(
         held = holds.of(account, limit)
         if used + held > _MOST:
             raise ValueError(f"{counted_as!r} amounts to more than can be counted")
-        found.append(Usage(limit, used, max(0, held), bounds.end_ms))
+        refused = wire.full_name(account, limit).encode() in holds.refused
+        found.append(Usage(limit, used, max(0, held), bounds.end_ms, refused))
     return found
 
 

@@ -251,6 +251,7 @@ class LedgerKeys(NamedTuple):
     holds: str
     expiry: str
     recalled: str
+    refused: str
     finished: str  # of a tenant
     spent: str  # of an account
 
@@ -261,6 +262,7 @@ def ledger_keys(account: str) -> LedgerKeys:
         f"{_LEDGER}:holds",
         f"{_LEDGER}:expiry",
         f"{_LEDGER}:recalled",
+        f"{_LEDGER}:refused",
         f"{_LEDGER}:finished:{account}",
         f"{_LEDGER}:spent:{account}",
     )
@@ -292,6 +294,11 @@ def counted_as(limit: Limit) -> str:
     return f"{limit.name}:{limit.unit}"
 
 
+def full_name(account: str, limit: Limit) -> str:
+    """What the ledger calls a limit among those of all accounts."""
+    return f"{account}:{counted_as(limit)}"
+
+
 def sum_of(account: str, limit: Limit) -> str:
     """What the ledger calls the sum of all that is held of a limit."""
-    return f"={account}:{counted_as(limit)}"
+    return f"={full_name(account, limit)}"

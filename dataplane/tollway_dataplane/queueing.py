@@ -11,7 +11,7 @@ from typing import Final
 
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Limit, Tenant
-from tollway_api.wire import account_of, sum_of
+from tollway_api.wire import account_of, full_name
 from tollway_dataplane.core.budgeting import Denied
 
 # Of one tenant, for one limit, in one data plane. A request that waits keeps its connection and its body.
@@ -70,4 +70,4 @@ class Queues:
 
 
 def _place(tenant: Tenant, limit: Limit) -> str:
-    return sum_of(account_of(tenant.name, limit), limit)
+    return full_name(account_of(tenant.name, limit), limit)

@@ -18,7 +18,7 @@ from tollway_api import wire
 from tollway_api.conditions import ConditionReason, moment
 from tollway_api.snapshot import Rolling, SharedBudget, Snapshot, Tenant
 from tollway_api.windows import Usage
-from tollway_operator.budget_said import amount, percent_used
+from tollway_operator.budget_said import amount, is_exhausted, percent_used
 from tollway_operator.errors import StoreFault
 from tollway_operator.metrics import Metrics
 from tollway_operator.redis_store import RedisStore
@@ -44,9 +44,10 @@ def alerts_of(budget: Tenant | SharedBudget, usages: Iterable[Usage], now_ms: in
     is_shared, account = isinstance(budget, SharedBudget), budget.account
     for usage in usages:
         limit, percent = usage.limit, percent_used(usage)
-        if percent < budget.alert_threshold_percent:
+        is_over = percent >= 100 or is_exhausted(usage, budget)
+        if percent < budget.alert_threshold_percent and not is_over:
             continue
-        event = ConditionReason.BUDGET_EXCEEDED if percent >= 100 else ConditionReason.BUDGET_ALERT
+        event = ConditionReason.BUDGET_EXCEEDED if is_over else ConditionReason.BUDGET_ALERT
         if isinstance(limit.window, Rolling):
             lasts_ms, resets_at = limit.window.milliseconds, None
         else:

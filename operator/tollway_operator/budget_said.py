@@ -10,6 +10,7 @@ from tollway_api.tenant_budget import LimitStatus, Unit
 from tollway_api.windows import Usage
 
 _WARN_MS: Final = 7 * 86_400_000
+_NEARLY_USED_PERCENT: Final = 90
 
 Said = tuple[ConditionStatus, ConditionReason, str]
 
@@ -37,6 +38,13 @@ def within_budget(budget: Tenant | SharedBudget | None, usage: Sequence[Usage], 
     if percent >= 100:
         message = f"Limit {fullest.limit.name} is used up{_until(fullest)}."
         return (ConditionStatus.FALSE, ConditionReason.BUDGET_EXCEEDED, message)
+    if exhausted := [each for each in usage if is_exhausted(each, budget)]:
+        limit = max(exhausted, key=percent_used)
+        left = f"{amount(limit.limit.amount - limit.used, limit.limit.unit)} {limit.limit.unit.noun}"
+        message = (
+            f"What is left of limit {limit.limit.name}, {left}, is less than requests need{_until(limit)}."
+        )
+        return (ConditionStatus.FALSE, ConditionReason.EXHAUSTED, message)
     if percent >= budget.alert_threshold_percent:
         message = f"Limit {fullest.limit.name} is above {budget.alert_threshold_percent} %."
         return (ConditionStatus.TRUE, ConditionReason.BUDGET_ALERT, message)
@@ -49,8 +57,15 @@ def used_up_by_all(tenant: Tenant, snapshot: Snapshot, read: Mapping[str, Sequen
         f" Limit {budget_id}/{usage.limit.name}, which it shares, is used up{_until(usage)}."
         for budget_id in tenant.shared
         for usage in usage_of(budget_id, snapshot.shared[budget_id].limits, read)
-        if percent_used(usage) >= 100
+        if percent_used(usage) >= 100 or is_exhausted(usage, snapshot.shared[budget_id])
     )
+
+
+def is_exhausted(usage: Usage, budget: Tenant | SharedBudget) -> bool:
+    """Whether somebody found too little left lately, of a limit of which little is left: where much is, it was asked
+    for too much at once.
+    """
+    return usage.refused and percent_used(usage) >= min(_NEARLY_USED_PERCENT, budget.alert_threshold_percent)
 
 
 def _until(usage: Usage) -> str:

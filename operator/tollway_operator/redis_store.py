@@ -31,6 +31,7 @@ from tollway_api.windows import Holds
 from tollway_operator.errors import StoreFault, StoreRefusal
 
 _DEADLINE_S: Final = 10.0
+_LATELY_MS: Final = 60_000  # in which a limit refused somebody that is said to do so
 _LOOK_S: Final = 3.0  # for what only looks, and so takes no time where all is well
 _SCAN_COUNT: Final = 500
 _DESCRIBED_AT_ONCE: Final = 100
@@ -354,7 +355,7 @@ class RedisStore:
             return bool(await self._redis.set(key, b"", nx=True, px=lasts_ms))
 
     async def holds(self) -> Holds:
-        """What the ledger holds in all accounts. Raises StoreFault."""
+        """What the ledger holds in all accounts, and what it has refused lately. Raises StoreFault."""
         async with self._faults("read what is held"):
             seconds, micros = await self._redis.time()
             now_ms = seconds * 1_000 + micros // 1_000
@@ -363,8 +364,9 @@ class RedisStore:
             # First which have expired: one that is removed meanwhile is then in no sum either.
             pipeline.zrangebyscore(keys.expiry, "-inf", now_ms)
             pipeline.hgetall(keys.holds)
-            expired, recorded = await pipeline.execute()
-        return Holds.read(now_ms, recorded, expired)
+            pipeline.zrangebyscore(keys.refused, now_ms - _LATELY_MS, "+inf")
+            expired, recorded, refused = await pipeline.execute()
+        return Holds.read(now_ms, recorded, expired, frozenset(refused))
 
     async def spent(self, accounts: Sequence[str]) -> list[Mapping[bytes, bytes] | None]:
         """What the ledger has recorded of each; None where somebody has put something else there. Raises StoreFault."""

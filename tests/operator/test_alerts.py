@@ -52,6 +52,13 @@ def test_it_is_told_from_the_threshold_on_and_when_nothing_is_left(used: int, ev
     assert [each.body["event"] for each in alerts_of(tenant(FEW), [Usage(FEW, used, 5, 0)], NOW_MS)] == events
 
 
+@pytest.mark.parametrize(("used", "events"), [(9, ["BudgetExceeded"]), (5, [])])
+def test_that_requests_are_refused_is_told_before_all_is_used(used: int, events: list[str]) -> None:
+    usage = Usage(FEW, used, 0, 0, refused=True)
+    told = alerts_of(replace(tenant(FEW), alert_threshold_percent=100), [usage], NOW_MS)
+    assert [each.body["event"] for each in told] == events
+
+
 def test_each_limit_and_window_is_told_by_itself() -> None:
     other = replace(FEW, name="other")
     usages = [Usage(FEW, 9, 0, 0), Usage(other, 9, 0, 0)]

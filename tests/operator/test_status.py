@@ -100,6 +100,31 @@ def test_what_is_held_is_shown_and_exceeds_nothing(used: int, held: int, reason:
 
 
 @pytest.mark.parametrize(
+    ("used", "refused", "said"),
+    [
+        pytest.param(494, False, ("BudgetAlert", "Limit money is above 80 %."), id="nobody asks"),
+        pytest.param(
+            494,
+            True,
+            ("Exhausted", "What is left of limit money, 0.06 USD, is less than requests need."),
+            id="nothing fits into the rest",
+        ),
+        pytest.param(
+            400, True, ("Exhausted", "What is left of limit money, 1 USD, is less"), id="nearly all"
+        ),
+        pytest.param(399, True, ("WithinBudget", "No limit is used up."), id="somebody wants too much"),
+        pytest.param(500, True, ("BudgetExceeded", "Limit money is used up"), id="all is used"),
+    ],
+)
+def test_a_limit_of_which_less_is_left_than_requests_need_is_said_to_be_exhausted(
+    used: int, refused: bool, said: tuple[str, str]
+) -> None:
+    (usage,) = read([MONEY], (used * DOLLAR // 100, 0))
+    reason, message = within(status([MONEY], [replace(usage, refused=refused)]))
+    assert (reason, message[: len(said[1])]) == said
+
+
+@pytest.mark.parametrize(
     ("rule", "pods", "exposure"),
     [("Lease", 3, "0.15"), ("Lease", 0, "0"), ("Lease", None, ""), ("Deny", 3, "0"), ("Allow", 3, "")],
 )

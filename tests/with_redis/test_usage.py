@@ -58,6 +58,31 @@ async def test_what_a_data_plane_counts_is_what_is_read(reader: UsageReader, red
     assert shown(reader, BETA) == [(0, 0)]
 
 
+async def test_a_limit_of_which_less_is_left_than_somebody_needs_is_said_to_refuse(
+    reader: UsageReader, redis: Redis
+) -> None:
+    ledger, (acme, beta) = RedisLedger(redis, 2.0), (SNAPSHOT.tenants[each] for each in (ACME, BETA))
+
+    def refusing() -> list[str]:
+        return [name for name, usages in reader.usage.items() if usages[0].refused]
+
+    await ledger.settle(acme, "a", [8])
+    await ledger.hold(acme, "b", [1])
+    assert await ledger.hold(acme, "with room to spare", [1], [8]) is not None
+    assert await ledger.hold(acme, "what is only held", [2]) is not None
+    assert await ledger.hold(acme, "lease.x", [3]) is not None
+    await until(lambda: shown(reader, ACME) == [(8, 1)])
+    assert refusing() == []
+    assert await ledger.hold(acme, "more than is left", [3]) is not None
+    await until(lambda: refusing() == [ACME])
+    assert await ledger.hold(beta, "a", [11]) is not None
+    await until(lambda: sorted(refusing()) == [ACME, BETA])
+    keys = wire.ledger_keys(ACME)
+    (sec, _), full_name = await redis.time(), wire.full_name(ACME, acme.limits[0])
+    await redis.zadd(keys.refused, {full_name: (sec - 61) * 1_000})
+    await until(lambda: refusing() == [BETA])
+
+
 async def test_a_hold_that_the_ledger_would_give_back_is_not_shown(reader: UsageReader, redis: Redis) -> None:
     ledger, acme = RedisLedger(redis, 2.0), SNAPSHOT.tenants[ACME]
     await ledger.hold(acme, "stands", [2])

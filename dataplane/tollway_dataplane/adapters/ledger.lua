@@ -14,9 +14,10 @@
 --                         "~<account>:<limit>" -> of that sum what is leased
 --       2 expiry    zset  "<id>" -> when its hold comes back by itself (ms)
 --       3 recalled  zset  "<account>" -> when somebody had no room in it for what is leased (ms), for seconds
---       4 finished  zset  "<id>" -> when it was settled or released (ms), for a while; the tenant's. Long pauses between
+--       4 refused   zset  "<account>:<limit>" -> when what is not used of it was less than somebody needs (ms), for a minute
+--       5 finished  zset  "<id>" -> when it was settled or released (ms), for a while; the tenant's. Long pauses between
 --                         two of them are left out of these times: "=" -> how long all such were (ms)
---       5 …  spent  hash  "<limit>|<bucket start ms>" -> amount used; one per account
+--       6 …  spent  hash  "<limit>|<bucket start ms>" -> amount used; one per account
 -- ARGV  1 operation: hold | extend | settle | release | read    2 id    3 life of a hold (ms)
 --       4 amounts, one per limit: held in all, used in all; nothing where it is released or read
 --       5 limits, eight words each: which of the accounts from 1, its name, the limit's name, most allowed, bucket ms
@@ -30,7 +31,7 @@
 --   {"ok", now, used, held, used, held, ...}         one pair per limit
 --   {"denied", now, limit number from 1, retry after ms, what is leased of it, used, held, used, held, ...}
 --   {"clock", now}                                   a calendar window given does not contain now: ask again
-local holds, expiry, recalled, finished = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local holds, expiry, recalled, refused, finished = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local operation, id, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -39,7 +40,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- time: nothing is finished during an outage, and those who ask again after it have as long as without one.
 local REMEMBERED_MS, REMEMBERED, PAUSE_MS, DAY_MS = 300000, 100, 60000, 86400000
 local EXPIRED_AT_ONCE, FORGOTTEN_AT_ONCE = 256, 16
-local RECALLED_MS = 5000
+local RECALLED_MS, REFUSED_MS = 5000, 60000
 
 local function numbers(words)
   local found = {}
@@ -53,7 +54,7 @@ local limits, longest = {}, {}
 for number, account, name, most, bucket, window, from, till in
     string.gmatch(ARGV[5], '(%d+) (%S+) (%S+) (%d+) (%d+) (%d+) (%d+) (%d+)') do
   local limit = {
-    spent = KEYS[4 + number], account = account, name = name, full = account .. ':' .. name,
+    spent = KEYS[5 + number], account = account, name = name, full = account .. ':' .. name,
     amount = amounts[#limits + 1] or 0, most = tonumber(most), bucket = tonumber(bucket), window = tonumber(window),
     from = tonumber(from), till = tonumber(till),
   }
@@ -126,10 +127,10 @@ local function held(limit) return tonumber(redis.call('HGET', holds, '=' .. limi
 
 local function leased(limit) return tonumber(redis.call('HGET', holds, '~' .. limit.full) or 0) end
 
-local function recall(account)
-  redis.call('ZREMRANGEBYSCORE', recalled, '-inf', text(now - RECALLED_MS))
-  redis.call('ZADD', recalled, text(now), account)
-  redis.call('PEXPIRE', recalled, RECALLED_MS)
+local function note(where, what, lasts)
+  redis.call('ZREMRANGEBYSCORE', where, '-inf', text(now - lasts))
+  redis.call('ZADD', where, text(now), what)
+  redis.call('PEXPIRE', where, lasts)
 end
 
 -- When enough of the window has passed for the amount to fit.
@@ -189,8 +190,10 @@ for i, limit in ipairs(limits) do
       local wait = 1000  -- only other requests' holds are in the way, and they last seconds
       if sum + limit.amount > limit.most then
         wait = retry_after(limit, sum + limit.amount - limit.most, buckets)
+        -- Who asks for room to spare asks for less then.
+        if (rooms[i] or 0) <= more and not is_lease(id) then note(refused, limit.full, REFUSED_MS) end
       elseif leased(limit) > 0 and sum + all + more > limit.most and not is_lease(id) then
-        recall(limit.account)
+        note(recalled, limit.account, RECALLED_MS)
       end
       denied = {'denied', now, i, wait, text(leased(limit))}
     end

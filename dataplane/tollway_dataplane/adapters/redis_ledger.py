@@ -252,6 +252,7 @@ class _Windows:
             common.holds,
             common.expiry,
             common.recalled,
+            common.refused,
             common.finished,
             *(wire.ledger_keys(each).spent for each in numbers),
         ]
