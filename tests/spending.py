@@ -10,7 +10,15 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    ExitStack,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +28,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.dataplanes import compiled, manifest, secret
-from tests.processes import Process, free_port, started
+from tests.processes import Process, ProcessOf, free_port, started
 from tests.proxies import Proxy, proxy
 from tests.snapshots import mounted, process_env
 from tollway_api import wire
@@ -39,6 +47,7 @@ STAND_IN: Final = "gpt-4.1-nano"
 PRICES: Final = {MODEL: (150, 600), STAND_IN: (100, 400)}
 PROVIDER: Final = "provider"
 OURS_S: Final = 60.0  # that a slow machine may take to answer what only we ask
+STARTS_S: Final = 600.0  # and to start what we wait for
 PAUSE_S: Final = (0.5, 2.5)  # between two questions of one caller
 # Of a provider's calls, so many fail, stall, break off, or lie about what was used.
 PROVIDER_FAULTS: Final = {
@@ -168,11 +177,20 @@ class Pod:
     admin: int
     env: Mapping[str, str]
     log: Path
+    begin: ProcessOf
     process: Process | None = None
     closing: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> None:
-        self.process = self.closing.enter_context(started(self.log, "tollway_dataplane", env=self.env))
+        self.process = self.closing.enter_context(self.begin(self.log, "tollway_dataplane", self.env))
+
+    @property
+    def admin_url(self) -> str:
+        return f"http://127.0.0.1:{self.admin}"
+
+
+def _anew(log: Path, module: str, env: Mapping[str, str]) -> AbstractContextManager[Process]:
+    return started(log, module, env=env)
 
 
 class Town:
@@ -317,7 +335,7 @@ class Town:
 
     async def _hear(self, pod: Pod) -> None:
         """Adds what the pod has counted since it began."""
-        async with self.http.get(f"http://127.0.0.1:{pod.admin}/metrics") as reply:
+        async with self.http.get(f"{pod.admin_url}/metrics") as reply:
             families = text_string_to_metric_families(await reply.text())
         names = {
             "ai_cost_per_tenant": "metrics",
@@ -369,12 +387,15 @@ class Town:
             reply.raise_for_status()
 
     async def ready(self, pods: Sequence[Pod]) -> None:
+        """However slow the machine is: a pod that has ended is said at once, with its last words."""
         for pod in pods:
-            await self._answers(f"http://127.0.0.1:{pod.admin}/readyz")
+            await self._answers(f"{pod.admin_url}/readyz", pod.process)
 
-    async def _answers(self, url: str) -> None:
-        async with asyncio.timeout(120):
+    async def _answers(self, url: str, process: Process | None) -> None:
+        async with asyncio.timeout(STARTS_S):
             while True:
+                if process is not None and (code := process.process.poll()) is not None:
+                    raise AssertionError(f"ended with {code}: {process.output[-2_000:]}")
                 with suppress(aiohttp.ClientError):
                     async with self.http.get(url) as reply:
                         if reply.status == 200:
@@ -383,7 +404,7 @@ class Town:
 
 
 @contextmanager
-def _servers(town: Town, folder: Path, *, faults: bool, settings: Mapping[str, str]) -> Iterator[None]:
+def _servers(town: Town, folder: Path, begin: ProcessOf, *, faults: bool) -> Iterator[None]:
     shape = town.shape
     with ExitStack() as stack:
         port = free_port()
@@ -409,11 +430,11 @@ def _servers(town: Town, folder: Path, *, faults: bool, settings: Mapping[str, s
         if faults:
             town.proxy = stack.enter_context(proxy(ledger.url))
         for number in range(shape.pods):
-            pod = Pod(free_port(), free_port(), {}, folder / f"pod-{number}.log")
+            pod = Pod(free_port(), free_port(), {}, folder / f"pod-{number}.log", begin)
             env = process_env(folder / "snapshot", cache, ledger, pod.port, pod.admin)
             if town.proxy is not None:
                 env["TOLLWAY_LEDGER_REDIS_URL"] = f"{town.proxy.url}/0"
-            pod.env = {**env, **settings}
+            pod.env = {**env, "TOLLWAY_LEDGER_DEADLINE_S": "2" if faults else "30"}
             stack.enter_context(pod.closing)
             pod.start()
             town.pods.append(pod)
@@ -428,7 +449,7 @@ async def _spend(town: Town, *, faults_every_s: float | None, patience_s: float)
         town.http = await stack.enter_async_context(
             aiohttp.ClientSession(connector=connector, timeout=timeout)
         )
-        await town._answers(f"{town.provider}/healthz")
+        await town._answers(f"{town.provider}/healthz", None)
         await town.ready(town.pods)
         if faults_every_s is not None:
             await town.fail(PROVIDER_FAULTS)
@@ -457,10 +478,9 @@ def spend(
     seed: int = 0,
     faults_every_s: float | None = None,
     patience_s: float = 60.0,
-    settings: Mapping[str, str] | None = None,
+    begin: ProcessOf = _anew,
 ) -> Outcome:
-    """Everything is started, asked, counted and stopped. `settings` are variables of the data planes' environment."""
+    """Everything is started, asked, counted and stopped. `begin` starts a data plane."""
     town = Town(shape, seed)
-    patient = {"TOLLWAY_LEDGER_DEADLINE_S": "30" if faults_every_s is None else "2", **(settings or {})}
-    with _servers(town, folder, faults=faults_every_s is not None, settings=patient):
+    with _servers(town, folder, begin, faults=faults_every_s is not None):
         return asyncio.run(_spend(town, faults_every_s=faults_every_s, patience_s=patience_s))

@@ -45,12 +45,18 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def pods(
-    setup: Setup, cache: EmbeddedRedis, ledger: EmbeddedRedis, embedder: SharedEmbedder, count: int = 2
+    setup: Setup,
+    cache: EmbeddedRedis,
+    ledger: EmbeddedRedis,
+    embedder: SharedEmbedder,
+    count: int = 2,
+    deadline_s: float = 10.0,
 ) -> AsyncIterator[list[Running]]:
+    """Where it takes no time to know that the ledger is away, it may be slow otherwise."""
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
-                running(setup, cache.url, ledger.url, embedder, ledger_deadline_s=1.0)
+                running(setup, cache.url, ledger.url, embedder, ledger_deadline_s=deadline_s)
             )
             for _ in range(count)
         ]
@@ -107,7 +113,9 @@ async def test_what_was_leased_is_spent_and_no_more_and_then_all_goes_on(
     embedder: SharedEmbedder,
     fault: str,
 ) -> None:
-    async with pods(setup.but(acme=money()), cache_redis, fault_redis, embedder) as pair:
+    deadline_s = 1.0 if fault == "paused" else 10.0
+    made = setup.but(acme=money())
+    async with pods(made, cache_redis, fault_redis, embedder, deadline_s=deadline_s) as pair:
         await asked(pair, 2)
         await until_counted(fault_redis, pair, 2 * SLICE)
         before = billed(cheap)

@@ -4,12 +4,13 @@
 
 from pathlib import Path
 
+from tests.processes import forked
 from tests.spending import Shape, spend
 
 
 def test_a_crowd_spends_nearly_all_and_no_more_and_all_three_sums_agree(tmp_path: Path) -> None:
     shape = Shape(tenants=3, callers=20, pods=2, tokens_per_second=40.0)
-    found = spend(shape, tmp_path)
+    found = spend(shape, tmp_path, begin=forked)
     assert set(found.replies) <= {"200", "cut", "429"}
     for each in found.accounts:
         assert each.ledger == each.billed == each.metrics, "to the nano-dollar"
@@ -19,7 +20,7 @@ def test_a_crowd_spends_nearly_all_and_no_more_and_all_three_sums_agree(tmp_path
 
 def test_whatever_breaks_nobody_overspends_by_more_than_is_said(tmp_path: Path) -> None:
     shape = Shape(tenants=3, callers=10, pods=2, questions=3, tokens_per_second=40.0)
-    found = spend(shape, tmp_path, faults_every_s=1.0, patience_s=3.0)
+    found = spend(shape, tmp_path, faults_every_s=1.0, patience_s=3.0, begin=forked)
     assert found.faults.keys() == {"pods killed", "replies lost", "Redis restarted"}
     for each in found.accounts:
         assert each.ledger <= each.limit + each.overshoot
