@@ -89,7 +89,7 @@ class Budgets:
     async def _in_turn(self, hold: Hold, need: Need) -> Stopped:
         """At once, or behind those who wait already for what it needs."""
         ahead = self._queues.ahead_of(hold.tenant, hold.amounts(hold.worst, hold.price))
-        if ahead is not None and need.patience_s(ahead.limit):
+        if ahead is not None and need.patience_s(ahead.limit) > 0:
             return await self._wait(hold, need, ahead, None)
         stopped = await self._ask(hold, need)
         if isinstance(stopped, Denied) and await _may_come_back(hold, need, stopped):
@@ -227,7 +227,7 @@ async def _may_come_back(hold: Hold, need: Need, stopped: Denied | Refusal) -> b
     """
     if isinstance(stopped, Refusal):
         return True
-    if not need.patience_s(stopped.limit):
+    if need.patience_s(stopped.limit) <= 0:
         return False
     if stopped.limit.unit is Unit.REQUESTS:
         return stopped.left + stopped.leased >= stopped.asked

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -328,6 +329,29 @@ async def test_a_rolling_window_forgets_only_what_has_left_it(ledger: RedisLedge
     assert await ledger.hold(acme, "b", [1]) is not None, "half the window has passed"
     await asyncio.sleep(denied.retry_after_s - 1.0 + 0.1)
     assert await ledger.hold(acme, "b", [1]) is None, "as the refusal said"
+
+
+async def test_in_another_time_zone_what_was_used_counts_where_its_day_began_within_the_new_one(
+    redis: Redis, clock: LedgerClock
+) -> None:
+    def day(zone: str) -> Tenant:
+        return tenant(limit(100, window=Calendar(CalendarPeriod.DAY, zone)))
+
+    async def used(zone: str) -> int:
+        return (await ledger.read(day(zone)))[0].used
+
+    ledger = RedisLedger(redis, 5.0)
+    await clock.set(int(datetime(2027, 1, 15, 12, tzinfo=UTC).timestamp() * 1_000))
+    await ledger.settle(day("Europe/Berlin"), "a", [50])
+    assert await used("Asia/Tokyo") == 50, "there the day began before Berlin's did"
+    assert await used("UTC") == 0, "an hour later"
+    await ledger.settle(day("UTC"), "b", [7])
+    assert await used("Europe/Berlin") == 57, "nothing is forgotten when it is taken back"
+    await clock.later(11 * 3_600)
+    assert await used("Europe/Berlin") == 0
+    assert await used("UTC") == 7
+    await clock.later(3_600)
+    assert await used("UTC") == 0
 
 
 async def test_a_hold_of_which_nobody_heard_is_freed_when_the_ledger_is_back(
