@@ -96,24 +96,29 @@ class Budgets:
             return await self._wait(hold, need, stopped, stopped)
         return stopped
 
-    async def _wait(self, hold: Hold, need: Need, denied: Denied, said: Denied | None) -> Stopped:
+    async def _wait(self, hold: Hold, need: Need, told: Denied, stopped: Stopped) -> Stopped:
         """Until others have given back enough, while what is in the way is only held by them, or the ledger is away.
-        `denied` is what is waited for, and `said` the same where it was this request that was told so. Raises Refusal
-        where the budget is another one by then.
+        `told` is what is known of the limit, and `stopped` the same where it has asked itself. Raises Refusal where the
+        budget is another one by then.
         """
-        if self._queues.is_full(hold.tenant, denied.limit):
-            return said or replace(denied, asked=0)
+        limit = told.limit
+        if self._queues.is_full(hold.tenant, limit):
+            return told
         clock = asyncio.get_running_loop().time
-        until = clock() + need.patience_s(denied.limit)
-        async with self._queues.turn(hold.tenant, denied.limit, until) as queue:
-            stopped: Stopped = said
+        began = clock()
+        until = began + need.patience_s(limit)
+        async with self._queues.turn(hold.tenant, limit, until) as queue:
             if queue is None:
                 return await self._ask(hold, need)  # before it is refused
+            if clock() > began + ASK_AGAIN_S:
+                stopped = None  # there may be room by now, which whoever was there before has not taken
             while True:
-                # Who has come to the front finds room perhaps, which whoever was there before has not taken.
-                if stopped is not None:
-                    queue.denied = stopped if isinstance(stopped, Denied) else None
-                    await asyncio.sleep(ASK_AGAIN_S if queue.denied else AWAY_S)
+                if isinstance(stopped, Denied):
+                    queue.denied = stopped if stopped.limit == limit else queue.denied
+                    await asyncio.sleep(ASK_AGAIN_S)
+                elif stopped is not None:
+                    queue.denied = None
+                    await asyncio.sleep(AWAY_S)
                 if not self._is_current(hold.tenant):
                     message = "the budget was changed while this request waited for it; send it again"
                     raise Refusal(429, RefusalCode.BUDGET_EXCEEDED, message, headers={"retry-after": "1"})

@@ -6,13 +6,13 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Limit, Tenant
 from tollway_api.wire import account_of, full_name
-from tollway_dataplane.core.budgeting import Denied
+from tollway_dataplane.core.budgeting import Denied, Standing
 
 # Of one tenant, for one limit, in one data plane. A request that waits keeps its connection and its body.
 MOST_WAITING: Final = 100
@@ -24,7 +24,7 @@ class Queue:
 
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: Counter[TenantName] = field(default_factory=Counter)
-    denied: Denied | None = None  # what its first heard last; None while the ledger is away
+    denied: Denied | None = None  # what its first heard last of the limit; None while the ledger is away
 
     def is_full_for(self, tenant: Tenant) -> bool:
         return self.waiting[tenant.name] >= MOST_WAITING
@@ -35,11 +35,14 @@ class Queues:
         self._queues: dict[str, Queue] = {}
 
     def ahead_of(self, tenant: Tenant, amounts: list[int]) -> Denied | None:
-        """What others wait for who came before, where it takes something of that; `amounts` are one per limit."""
+        """What others were told who wait already, where it takes something of the limit that they wait for; `amounts`
+        are one per limit.
+        """
         for limit, amount in zip(tenant.limits, amounts, strict=True) if self._queues else ():
             queue = self._queues.get(_place(tenant, limit)) if amount else None
-            if queue is not None and queue.denied is not None:
-                return queue.denied
+            if queue is not None and (told := queue.denied) is not None:
+                # They may be others' requests, and of the limit alone it is the same for all.
+                return replace(told, standings=[Standing(limit, told.used, told.held)], number=0, asked=0)
         return None
 
     def is_full(self, tenant: Tenant, limit: Limit) -> bool:

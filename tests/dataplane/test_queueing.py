@@ -60,7 +60,9 @@ async def test_whoever_takes_something_of_what_others_wait_for_came_later() -> N
         assert queue is not None
         assert queues.ahead_of(ACME, [1, 1]) is None, "nobody knows what for"
         queue.denied = denied
-        assert queues.ahead_of(ACME, [1, 1]) is denied
+        ahead = queues.ahead_of(ACME, [1, 1])
+        assert ahead is not None
+        assert (ahead.limit, ahead.left, ahead.asked) == (MONEY, 5, 0)
         assert queues.ahead_of(ACME, [0, 1]) is None
         assert queues.ahead_of(BETA, [1, 1]) is None
     assert queues.ahead_of(ACME, [1, 1]) is None

@@ -17,6 +17,7 @@ from tollway_api.tenant_budget import LedgerUnavailable, Unit
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane import budgets as doorkeeper
 from tollway_dataplane import leases as leasing
+from tollway_dataplane import queueing
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.background import running
@@ -123,6 +124,23 @@ async def test_who_needs_nothing_of_what_others_wait_for_does_not(redis: Redis) 
     assert not waiting.done()
     await ledger.release(acme, "another")
     await waiting
+
+
+async def test_who_finds_too_many_waiting_is_refused_at_once_with_what_they_were_told(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queueing, "MOST_WAITING", 1)
+    acme, ledger = tenant(limit(1_000)), RedisLedger(redis, 5.0)
+    budgets = budgets_on(ledger)
+    await ledger.hold(acme, "another", [800])
+    first = asyncio.create_task(budgets.hold("first", acme, FREE_OF_CHARGE, need(300, 100, PATIENCE_S)))
+    await asyncio.sleep(0.3)
+    async with asyncio.timeout(PATIENCE_S / 2):
+        with pytest.raises(Exceeded) as exceeded:
+            await budgets.hold("second", acme, FREE_OF_CHARGE, need(10, 100, PATIENCE_S))
+    assert (exceeded.value.denied.limit, exceeded.value.denied.left) == (acme.limits[0], 200)
+    await ledger.release(acme, "another")
+    assert (await first).held.prompt_tokens == 300
 
 
 async def test_whose_patience_ends_in_the_queue_asks_once_before_it_is_refused(redis: Redis) -> None:
