@@ -27,6 +27,8 @@ from tollway_dataplane.reserving import Reserving
 # Who waits for what others hold asks for it as often, and less often where the ledger is away.
 ASK_AGAIN_S: Final = 0.1
 AWAY_S: Final = 0.5
+# Data planes look every second whether what they lease is recalled.
+RECALLED_WITHIN_S: Final = 3.0
 _UNCOUNTABLE: Final = "spending cannot be counted right now"
 
 # What keeps a request from beginning: a limit, or that the ledger is away and its budget does not say what then.
@@ -193,7 +195,7 @@ class Budgets:
         if completion_tokens <= hold.held.completion_tokens or not hold.standing:
             return True
         try:
-            denied = await self._reserving.grow(hold, completion_tokens)
+            denied = await self._grow(hold, completion_tokens)
         except LedgerFault as fault:
             return await self._covers_without_ledger(hold, completion_tokens, fault)
         if denied is not None and hold.leased:
@@ -201,6 +203,16 @@ class Budgets:
         elif denied is not None:
             hold.cut, hold.cut_by = f"limit {denied.limit.title!r} is used up", denied.limit.title
         return denied is None
+
+    async def _grow(self, hold: Hold, completion_tokens: int) -> Denied | None:
+        """What data planes have set aside is in no answer's way: it is waited for until they have given it back."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + RECALLED_WITHIN_S
+        while (denied := await self._reserving.grow(hold, completion_tokens)) is not None:
+            if not denied.is_recalled or clock() >= until:
+                break
+            await asyncio.sleep(ASK_AGAIN_S)
+        return denied
 
     async def _covers_without_ledger(self, hold: Hold, completion_tokens: int, fault: LedgerFault) -> bool:
         rule = hold.tenant.on_ledger_unavailable

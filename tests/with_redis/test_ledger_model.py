@@ -54,7 +54,7 @@ LIMITS: dict[Key, Limit] = {
 MOST_LIMITS = 6
 
 WHO = st.sampled_from(TENANTS)
-IDS = st.sampled_from([f"request-{number}" for number in range(5)])
+IDS = st.sampled_from([*(f"request-{number}" for number in range(5)), f"{wire.LEASE}pod.1"])
 AMOUNTS = st.lists(st.integers(0, 40), min_size=MOST_LIMITS, max_size=MOST_LIMITS)
 SOME_ROOM = st.lists(st.integers(0, 20) | st.integers(0, 150), min_size=MOST_LIMITS, max_size=MOST_LIMITS)
 ROOMS: st.SearchStrategy[list[int]] = st.just([]) | SOME_ROOM
@@ -118,6 +118,10 @@ class Model:
 
     def held(self, key: Key) -> int:
         return sum(amounts.get(key, 0) for amounts, _ in self.holds.values())
+
+    def leased(self, key: Key) -> int:
+        leases = (amounts for name, (amounts, _) in self.holds.items() if f"/{wire.LEASE}" in name)
+        return sum(amounts.get(key, 0) for amounts in leases)
 
     def least_used(self, key: Key) -> int:
         """What is surely within the window."""
@@ -290,6 +294,13 @@ class Interleavings(RuleBasedStateMachine):
         for key, taken in zip(keys, said, strict=True):
             assert model.least_used(key) <= taken.used <= model.most_used(key), key
             assert taken.held == model.held(key), key
+        self._what_is_leased_is_known()
+
+    def _what_is_leased_is_known(self) -> None:
+        found = cast("dict[bytes, bytes]", self.run(self.redis.hgetall(wire.ledger_keys("").holds)))
+        leased = {name[1:].decode(): int(sum_) for name, sum_ in found.items() if name.startswith(b"~")}
+        expected = {wire.full_name(key[0], limit): self.model.leased(key) for key, limit in LIMITS.items()}
+        assert leased == {name: amount for name, amount in expected.items() if amount}
 
     def _room(self, key: Key, used: Callable[[Key], int]) -> int:
         return self.model.limits[key].amount - used(key) - self.model.held(key)

@@ -83,6 +83,16 @@ async def test_what_other_pods_have_set_aside_is_spent_to_its_end(
     assert await taken(redis, acme) == (limited.amount, 0)
 
 
+async def test_an_answer_goes_on_by_what_other_pods_have_set_aside(redis: Redis) -> None:
+    acme = leasing_tenant(limit(1_000))
+    async with pods(redis, 4, acme) as ((ledger, budgets), *_):
+        await ledger.settle(acme, "before", [500])
+        hold = await budgets.hold("r", acme, FREE_OF_CHARGE, need(10, 1_000))
+        assert await budgets.covers(hold, 480)
+        assert not await budgets.covers(hold, 491), "and then it is used up"
+        assert hold.cut == "limit 'one' is used up"
+
+
 async def test_what_this_pod_has_set_aside_is_there_at_once(redis: Redis) -> None:
     acme = leasing_tenant(limit(1_000), percent=1)
     async with pods(redis, 1, acme) as ((ledger, budgets),):

@@ -64,6 +64,11 @@ class Denied:
     leased: int = 0  # of what is held, what pods have set aside
 
     @property
+    def is_recalled(self) -> bool:
+        """Whether what pods have set aside is in the way, and is given back for that."""
+        return self.leased > 0 and self.used + self.asked <= self.limit.amount
+
+    @property
     def limit(self) -> Limit:
         return self.standings[self.number].limit
 
