@@ -226,7 +226,8 @@ async def test_failed_requests_leave_no_hold_behind_and_cost_nothing(
     start: Start, setup: Setup, cheap: Provider, rich: Provider, ledger_redis: EmbeddedRedis
 ) -> None:
     limits = [{"name": "money", "amount": "1000.00"}]
-    gateway = await start(setup.but(acme={"limits": limits}))
+    # Of which nothing is set aside, as would be once this has taken a second.
+    gateway = await start(setup.but(acme={"limits": limits, "onLedgerUnavailable": "Deny"}))
     cheap.fail("server-error")
     rich.fail("rate-limit")
     replies = await asyncio.gather(*(gateway.ask(f"{PROMPT} {n}") for n in range(50)))
