@@ -1,8 +1,8 @@
 """The ledger's script on a real Redis: atomic, conservative, and holds that come back by themselves."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -368,6 +368,29 @@ async def test_a_hold_of_which_nobody_heard_is_freed_when_the_ledger_is_back(
     await ledger.finish_pending()
     assert await ledger.hold(acme, "d", [100]) is None
     await client.aclose()
+
+
+async def test_what_is_too_much_for_one_round_trip_is_told_in_smaller_ones(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme, ledger, at_most = tenant(limit(1_000)), RedisLedger(redis, 5.0), 0
+    exchange = ledger._script._exchange
+
+    async def slow(commands: Sequence[bytes]) -> Sequence[object]:
+        if len(commands) > at_most:
+            raise TimeoutError
+        return await exchange(commands)
+
+    monkeypatch.setattr(ledger._script, "_exchange", slow)
+    await asyncio.gather(
+        *(ledger.settle(acme, f"r{number}", [1]) for number in range(40)), return_exceptions=True
+    )
+    at_most = 5
+    for _ in range(10):
+        with suppress(LedgerFault):
+            await ledger.finish_pending()
+    assert not ledger.owed()
+    assert await ledger.read(acme) == [(40, 0)]
 
 
 async def test_a_damaged_account_keeps_no_other_from_being_settled(fault_redis: EmbeddedRedis) -> None:

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import resources
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -29,12 +29,11 @@ KEEP_EVERY_S: Final = 15.0
 ASK_AGAIN_EVERY_S: Final = 1.0
 _MOST_PENDING: Final = 100_000
 _MOST_UNSURE: Final = 1_000
-# Of what is asked again, so much in one round trip: a few milliseconds of the ledger's time.
+# Of what is asked again, so much in one round trip at most: a few milliseconds of the ledger's time.
 _AT_ONCE: Final = 100
 _SCRIPT: Final = resources.files(__package__).joinpath("ledger.lua").read_text("utf-8")
 
 Observe = Callable[[Tenant, Sequence[int]], None]
-_T = TypeVar("_T")
 
 
 def _unobserved(_tenant: Tenant, _taken: Sequence[int]) -> None:
@@ -60,6 +59,10 @@ class _Asked:
     room: Sequence[int] = ()
     life_s: int | None = None  # None: a request's
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        return self.operation, self.tenant.name, self.hold_id
+
 
 class RedisLedger:
     """`observe` hears what is used and what is held of each limit, one after the other, whenever the ledger says."""
@@ -72,6 +75,7 @@ class RedisLedger:
         self._observe = observe
         self._standing: dict[str, _Asked] = {}
         self._pending: dict[tuple[str, ...], _Asked] = {}  # the oldest first
+        self._at_once = 1
         self._told = ToldLately[_Asked](redis, deadline_s)
 
     async def hold(
@@ -118,7 +122,7 @@ class RedisLedger:
         return {asked.tenant.name for asked in self._pending.values()}
 
     def _owe(self, asked: _Asked) -> None:
-        self._pending[asked.operation, asked.tenant.name, asked.hold_id] = asked
+        self._pending[asked.key] = asked
         if len(self._pending) > _MOST_PENDING:
             self._pending.pop(next(iter(self._pending)))
 
@@ -149,25 +153,35 @@ class RedisLedger:
         keeps no other waiting.
         """
         fault: LedgerFault | None = None
-        for some in _round_trips(list(self._pending.items())):
-            faults = await self._run_all([asked for _, asked in some])
-            for (key, asked), found in zip(some, faults, strict=True):
-                if found is None:
-                    self._pending.pop(key, None)
-                    self._told.note(asked)
-                fault = found or fault
-            if fault is not None and not isinstance(fault.__cause__, ResponseError):
-                break
+        async for asked, found in self._ask_again(list(self._pending.values())):
+            if found is None:
+                self._pending.pop(asked.key, None)
+                self._told.note(asked)
+            fault = found or fault
         if fault is not None:
             raise fault
 
-    async def _run_all(self, some: Sequence[_Asked]) -> list[LedgerFault | None]:
-        """In one round trip, and in order."""
-        replies = await asyncio.gather(*map(self._run, some), return_exceptions=True)
-        for reply in replies:
-            if isinstance(reply, BaseException) and not isinstance(reply, LedgerFault):
-                raise reply
-        return [reply if isinstance(reply, LedgerFault) else None for reply in replies]
+    async def _ask_again(self, all_of: Sequence[_Asked]) -> AsyncIterator[tuple[_Asked, LedgerFault | None]]:
+        """In order, and with what came of it, until the ledger is away. Many share a round trip, but after one that
+        failed few do at first: it may have been too much for its deadline.
+        """
+        start = 0
+        while some := all_of[start : start + self._at_once]:
+            faults = await asyncio.gather(*map(self._tried, some))
+            for pair in zip(some, faults, strict=True):
+                yield pair
+            if any(fault is not None and not isinstance(fault.__cause__, ResponseError) for fault in faults):
+                self._at_once = 1
+                return
+            start += len(some)
+            self._at_once = min(2 * self._at_once, _AT_ONCE)
+
+    async def _tried(self, asked: _Asked) -> LedgerFault | None:
+        try:
+            await self._run(asked)
+        except LedgerFault as fault:
+            return fault
+        return None
 
     async def keep_holds(self) -> None:
         """Runs for the life of the process: keeps the holds of requests still under way, and asks again for what is
@@ -186,9 +200,8 @@ class RedisLedger:
             if clock() < keep_at:
                 continue
             keep_at = clock() + KEEP_EVERY_S
-            for some in _round_trips(list(self._standing.values())):
-                if any(await self._run_all(some)):
-                    break  # these holds live for two more rounds; try again in the next
+            async for _ in self._ask_again(list(self._standing.values())):
+                pass  # what is not kept lives for two more rounds, and is asked for in the next
 
     async def aclose(self) -> None:
         """Asks again for what is pending, if the ledger is there; otherwise holds expire and usage is lost."""
@@ -260,8 +273,3 @@ class _Windows:
         start_ms = max((each.start_ms for each in calendar), default=0)
         text = " ".join(map(str, words))
         return cls(tenant, keys, text, start_ms, min((each.end_ms for each in calendar), default=2**63))
-
-
-def _round_trips(asked: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(asked), _AT_ONCE):
-        yield asked[start : start + _AT_ONCE]
