@@ -28,7 +28,8 @@ class ScriptBatch:
         """The script's reply. Raises one of REDIS_ERRORS, and then it may or may not have run."""
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._waiting.append(((keys, *keys_and_arguments), future))
-        if self._running is None:
+        # It is done without having said so where it was cancelled with the event loop's other tasks.
+        if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._drain())
         return await future
 
