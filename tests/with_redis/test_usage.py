@@ -68,7 +68,7 @@ async def test_a_limit_of_which_less_is_left_than_somebody_needs_is_said_to_refu
 
     await ledger.settle(acme, "a", [8])
     await ledger.hold(acme, "b", [1])
-    assert await ledger.hold(acme, "with room to spare", [1], [8]) is not None
+    assert await ledger.hold(acme, "with room to spare", [3], [24]) is not None
     assert await ledger.hold(acme, "what is only held", [2]) is not None
     assert await ledger.hold(acme, "lease.x", [3]) is not None
     await until(lambda: shown(reader, ACME) == [(8, 1)])
