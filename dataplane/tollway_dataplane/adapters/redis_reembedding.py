@@ -5,7 +5,7 @@ What somebody else has written among the documents is nobody's, and passed over.
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
@@ -147,8 +147,10 @@ class RedisReembedding:
 
     async def sample(self, source: IndexVersion, most: int) -> Sequence[Lacking]:
         count, places = await self._count(source), set[tuple[str, str]]()
-        for _ in range(most // _PAGE if count else 0):
-            first = random.randrange(max(1, count - _PAGE + 1))  # noqa: S311 - a sample, not a secret
+        firsts: Iterable[int] = range(0, count, _PAGE)
+        if count > most:
+            firsts = random.sample(range(count - _PAGE + 1), most // _PAGE)
+        for first in firsts:
             words = ("FT.SEARCH", wire.index_name(source), "*", "NOCONTENT", "LIMIT", first, _PAGE)
             async with cache_faults("sample", _DEADLINE_S):
                 _, *keys = await self._redis.execute_command(*words, "DIALECT", 2)  # type: ignore[no-untyped-call]  # the library does not type it
