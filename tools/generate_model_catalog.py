@@ -1,15 +1,21 @@
 """Writes api/tollway_api/model_catalog.json from the pinned LiteLLM's price table; `--check` only compares.
 
-Reads the table as a file of the installed distribution: importing LiteLLM takes seconds and is not needed.
+The table is read as a file of the installed distribution. LiteLLM itself is asked only which parameters it passes on to
+a model, since it leaves out all others without a word.
 """
 
+import importlib
 import json
+import os
 import re
 import sys
+from collections.abc import Collection
 from decimal import Decimal
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
+from tollway_api.routing_policy import Capability
 from tools.generated import ROOT, write_or_check
 
 TARGET = ROOT / "api" / "tollway_api" / "model_catalog.json"
@@ -93,22 +99,73 @@ def tokens(value: object) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
 
 
-def row(facts: dict[str, object]) -> list[object]:
+# What the table calls what a model can. It also has what LiteLLM or the provider can make of it; that is not meant.
+CAPABILITIES: dict[Capability, tuple[str, ...]] = {
+    Capability.TOOLS: ("supports_function_calling",),
+    Capability.VISION: ("supports_vision", "supports_image_input"),
+    Capability.AUDIO: ("supports_audio_input", "supports_audio_output"),
+    Capability.JSON_SCHEMA: ("supports_response_schema",),
+}
+# The parameters that ask for it.
+PARAMETERS: dict[Capability, str] = {
+    Capability.TOOLS: "tools",
+    Capability.JSON_MODE: "response_format",
+    Capability.JSON_SCHEMA: "response_format",
+    Capability.LOGPROBS: "logprobs",
+}
+
+
+def incapable(facts: dict[str, object], parameters: Collection[str] | None) -> list[object]:
+    """What a model lacks, and what is not said of it though other things are. The table's yes stands before all; then
+    its no, and parameters that do not reach the model.
+    """
+    said = {
+        capability: [facts[name] for name in names if name in facts]
+        for capability, names in CAPABILITIES.items()
+    }
+    said[Capability.VISION] += [True] if "image" in str(facts.get("supported_modalities")) else []
+    is_described = any(name.startswith("supports_") for name in facts)
+    lacks, unproven = [], []
+    for capability in sorted(Capability):
+        words = said.get(capability, [])
+        if True in words:
+            continue
+        if words or (parameters is not None and PARAMETERS.get(capability, "") not in {"", *parameters}):
+            lacks.append(capability)
+        elif capability in CAPABILITIES and is_described:
+            unproven.append(capability)
+    return [" ".join(each) for each in (lacks, unproven)]
+
+
+def row(facts: dict[str, object], parameters: Collection[str] | None) -> list[object]:
     mode = MODES[str(facts["mode"])]
+    found = incapable(facts, parameters) if mode == "chat" else []
     return [
         facts["litellm_provider"],
         mode,
         prices(facts, has_output=mode != "embedding"),
         tokens(facts.get("max_input_tokens")) or tokens(facts.get("max_tokens")),
         tokens(facts.get("max_output_tokens")) or tokens(facts.get("max_tokens")),
+        *(found if any(found) else []),
     ]
+
+
+def passed_on(litellm: Any, name: str, facts: dict[str, object]) -> Collection[str] | None:
+    """Names of parameters; None of models that LiteLLM knows nothing of, or that are whatever their owner runs."""
+    provider = facts["litellm_provider"]
+    if provider in SELF_HOSTED:
+        return None
+    found: Collection[str] | None = litellm.get_supported_openai_params(name, provider)
+    return found
 
 
 def generate() -> str:
     litellm = distribution("litellm")
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or it asks the network
+    module = importlib.import_module("litellm")
     table = json.loads(Path(str(litellm.locate_file(TABLE))).read_text(encoding="utf-8"))
     models = {
-        name: row(facts)
+        name: row(facts, passed_on(module, name, facts))
         for name, facts in sorted(table.items())
         if facts.get("mode") in MODES and name != "sample_spec"
     }

@@ -14,6 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+from tollway_api.routing_policy import Capability
 from tollway_api.snapshot import Price, Variant
 
 DATA_FILE: Final = "model_catalog.json"
@@ -33,6 +34,8 @@ class CatalogEntry:
     price: Price | None
     context_window: int | None
     max_output_tokens: int | None
+    lacks: tuple[Capability, ...] = ()  # what it surely cannot
+    unproven: tuple[Capability, ...] = ()  # what is not said of it, where other things are
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,16 @@ def decode(data: bytes) -> ModelCatalog:
     """Reads the form `tools/generate_model_catalog.py` writes: one row of values per model."""
     table = json.loads(data)
     entries = {
-        model_id: CatalogEntry(provider, ModelMode(mode), _price(prices), window, output)
-        for model_id, (provider, mode, prices, window, output) in table["models"].items()
+        model_id: CatalogEntry(
+            provider, ModelMode(mode), _price(prices), window, output, *map(_capabilities, incapable)
+        )
+        for model_id, (provider, mode, prices, window, output, *incapable) in table["models"].items()
     }
     return ModelCatalog(entries=entries, providers=frozenset(table["providers"]))
+
+
+def _capabilities(names: str) -> tuple[Capability, ...]:
+    return tuple(map(Capability, names.split()))
 
 
 def _price(rows: Sequence[Sequence[Any]] | None) -> Price | None:

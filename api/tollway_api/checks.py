@@ -181,10 +181,58 @@ def model_names_are_defined(policy: PolicyResource, _: World) -> Iterator[Proble
     route, order = policy.spec.route, policy.spec.fallback.order
     used = [("spec.route.simpleModel", route.simple_model), ("spec.route.complexModel", route.complex_model)]
     used += [(f"spec.fallback.order[{place}]", name) for place, name in enumerate(order)]
+    used += [
+        (f"spec.route.aliases[{place}].model", alias.model)
+        for place, alias in enumerate(route.aliases)
+        if alias.model != AUTO
+    ]
+    used += [
+        (f"spec.models[{place}].canary.of", model.canary.of)
+        for place, model in enumerate(policy.spec.models)
+        if model.canary
+    ]
     for field, name in used:
         if name is not None and name not in names:
             message = f"names no model of this policy: {name!r}{_hint(name, names)}"
             yield Problem(policy.identity, field, ProblemReason.UNKNOWN_REFERENCE, message)
+
+
+def canaries_stand_beside_models(policy: PolicyResource, _: World) -> Iterator[Problem]:
+    """What is tried out takes from what is not, and no more than there is."""
+    models, route = policy.spec.models, policy.spec.route
+    tried = {model.name for model in models if model.canary}
+    shares: dict[str, Decimal] = {}
+    for place, model in enumerate(models):
+        if (canary := model.canary) is None:
+            continue
+        field = f"spec.models[{place}].canary"
+        if canary.of in tried:
+            message = f"{canary.of!r} is itself a canary; name the model that it is one of"
+            yield Problem(policy.identity, f"{field}.of", ProblemReason.INVALID, message)
+        shares[canary.of] = shares.get(canary.of, Decimal(0)) + Decimal(canary.share.removesuffix("%"))
+        if shares[canary.of] > 100:
+            total = f"{shares[canary.of]}%"
+            message = f"the canaries of {canary.of!r} take {total} of it; lower their shares to 100% together"
+            yield Problem(policy.identity, f"{field}.share", ProblemReason.INVALID, message)
+    for field, name in (("simpleModel", route.simple_model), ("complexModel", route.complex_model)):
+        if name in tried:
+            message = (
+                f"{name!r} is tried out on a share of another model; name that one, or remove its canary"
+            )
+            yield Problem(policy.identity, f"spec.route.{field}", ProblemReason.INVALID, message)
+
+
+def aliases_are_names_of_their_own(policy: PolicyResource, _: World) -> Iterator[Problem]:
+    names = {model.name for model in policy.spec.models}
+    asked = policy.spec.match.models
+    for place, alias in enumerate(policy.spec.route.aliases):
+        field = f"spec.route.aliases[{place}].name"
+        if alias.name in names:
+            message = f"{alias.name!r} is a model of this policy; give the model, or the alias, another name"
+            yield Problem(policy.identity, field, ProblemReason.INVALID, message)
+        elif asked and alias.name not in asked:
+            message = f"no request for {alias.name!r} comes to this policy until match.models has it"
+            yield Problem(policy.identity, field, ProblemReason.INVALID, message, Severity.WARNING)
 
 
 def models_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
@@ -326,6 +374,8 @@ INDEX_CHECKS: Final[list[Callable[[IndexResource, World], Iterator[Problem]]]] =
 POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]] = [
     cache_index_exists,
     model_names_are_defined,
+    canaries_stand_beside_models,
+    aliases_are_names_of_their_own,
     models_are_known,
     prices_are_known,
     endpoints_are_known,

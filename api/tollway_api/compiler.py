@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from tollway_api import checks, semantic_cache_index, wire
-from tollway_api.catalog import ModelCatalog
+from tollway_api.catalog import CatalogEntry, ModelCatalog
 from tollway_api.checks import BudgetResource, IndexResource, PolicyResource, World
 from tollway_api.error_control import Bound
 from tollway_api.inventory import Inventory
@@ -27,14 +27,16 @@ from tollway_api.meta import (
 )
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Cache as CacheSpec
-from tollway_api.routing_policy import ExplicitModel
+from tollway_api.routing_policy import Capability, ExplicitModel, RoutingPolicySpec, Sessions
 from tollway_api.routing_policy import Model as ModelSpec
 from tollway_api.semantic_cache_index import EmbeddingProvider, OnBreach, SemanticCacheIndexSpec
 from tollway_api.snapshot import (
     NANO_PER_USD,
     Accuracy,
+    Alias,
     CacheUse,
     Calendar,
+    Canary,
     Embedding,
     Fallback,
     Header,
@@ -316,7 +318,9 @@ def _accuracy(spec: SemanticCacheIndexSpec) -> Accuracy | None:
 def _policy(resource: PolicyResource, world: World) -> Policy:
     spec, identity = resource.spec, resource.identity
     models = [_model(model, identity.namespace, world) for model in spec.models]
-    by_price = sorted(models, key=lambda model: (model.price.output, model.price.input))
+    # Nothing comes to a model that is tried out but its share.
+    canaries = {model.name for model in spec.models if model.canary}
+    proven = [model for model in models if model.name not in canaries]
     return Policy(
         namespace=identity.namespace,
         name=identity.name,
@@ -324,19 +328,36 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
         priority=spec.priority,
         cache=_cache_use(spec.cache, identity.namespace, world),
         models={model.name: model for model in models},
-        route=Route(
-            simple=ModelName(spec.route.simple_model or by_price[0].name),
-            complex=ModelName(spec.route.complex_model or by_price[-1].name),
-            allow_explicit_model=spec.route.explicit_model is ExplicitModel.ALLOW,
-            word_threshold=spec.route.complexity.word_threshold,
-            keywords=tuple(sorted({word.casefold() for word in spec.route.complexity.keywords})),
-        ),
+        route=_route(spec, proven),
         fallback=Fallback(
-            order=tuple(map(ModelName, spec.fallback.order)) or tuple(model.name for model in models),
+            order=tuple(map(ModelName, spec.fallback.order)) or tuple(model.name for model in proven),
             max_fallbacks=spec.fallback.max_fallbacks,
             triggers=tuple(sorted(set(spec.fallback.triggers))),
             deadline_ms=milliseconds(spec.fallback.deadline),
         ),
+    )
+
+
+def _route(spec: RoutingPolicySpec, models: Sequence[Model]) -> Route:
+    """`models`: all but those that are tried out."""
+    route = spec.route
+    by_price = sorted(models, key=lambda model: (model.price.output, model.price.input))
+    return Route(
+        simple=ModelName(route.simple_model or by_price[0].name),
+        complex=ModelName(route.complex_model or by_price[-1].name),
+        allow_explicit_model=route.explicit_model is ExplicitModel.ALLOW,
+        word_threshold=route.complexity.word_threshold,
+        keywords=tuple(sorted({word.casefold() for word in route.complexity.keywords})),
+        aliases=tuple(
+            Alias(ModelName(each.name), ModelName(each.model))
+            for each in sorted(route.aliases, key=lambda alias: alias.name)
+        ),
+        canaries=tuple(
+            Canary(ModelName(each.name), ModelName(each.canary.of), share(each.canary.share))
+            for each in sorted(spec.models, key=lambda model: model.name)
+            if each.canary is not None
+        ),
+        sticky=route.sessions is Sessions.STICKY,
     )
 
 
@@ -368,6 +389,7 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
         raise AssertionError(f"prices_are_known let {spec.model} pass without a price")
     window = spec.context_window or (entry and entry.context_window) or DEFAULT_CONTEXT_WINDOW
     output = spec.max_output_tokens or (entry and entry.max_output_tokens) or DEFAULT_MAX_OUTPUT_TOKENS
+    lacks, unproven = _incapable(spec, entry)
     return Model(
         name=ModelName(spec.name),
         upstream_id=spec.model.removeprefix(f"{provider}/") if direct else spec.model,
@@ -381,7 +403,18 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
         max_output_tokens=output,
         timeout_ms=milliseconds(spec.timeout),
         api_key_from=spec.credentials_ref.place if spec.credentials_ref else "",
+        lacks=lacks,
+        unproven=unproven,
     )
+
+
+def _incapable(
+    spec: ModelSpec, entry: CatalogEntry | None
+) -> tuple[tuple[Capability, ...], tuple[Capability, ...]]:
+    """What a model surely cannot, and what nobody says it can: the user's word before the catalogue's."""
+    if spec.capabilities is not None:
+        return tuple(sorted(set(Capability) - set(spec.capabilities))), ()
+    return (entry.lacks, entry.unproven) if entry is not None else ((), ())
 
 
 _STRICTEST_FIRST: Final = (LedgerUnavailable.DENY, LedgerUnavailable.LEASE, LedgerUnavailable.ALLOW)

@@ -15,6 +15,7 @@ from tollway_api.meta import (
     Integer,
     LocalRef,
     ModelNameText,
+    Percent,
     SecretKeyRef,
     Spec,
     TenantNameText,
@@ -23,6 +24,7 @@ from tollway_api.meta import (
     of_duration,
     rules,
 )
+from tollway_api.tenant_budget import AUTO
 
 KIND: Final = "RoutingPolicy"
 
@@ -46,6 +48,24 @@ class Classifier(StrEnum):
 class ExplicitModel(StrEnum):
     ALLOW = "Allow"
     DENY = "Deny"
+
+
+class Sessions(StrEnum):
+    """Whether a chat that became complex stays with the complex model."""
+
+    STICKY = "Sticky"
+    PER_TURN = "PerTurn"
+
+
+class Capability(StrEnum):
+    """What a request may need of a model besides reading and writing text."""
+
+    TOOLS = "Tools"
+    VISION = "Vision"
+    AUDIO = "Audio"
+    JSON_MODE = "JSONMode"
+    JSON_SCHEMA = "JSONSchema"
+    LOGPROBS = "Logprobs"
 
 
 class FallbackTrigger(StrEnum):
@@ -116,6 +136,15 @@ class Pricing(Spec):
     )
 
 
+class Canary(Spec):
+    """Makes a model one that is tried out. Nothing else is sent to it but what names it."""
+
+    of: ModelNameText = Field(description="The model whose requests it takes a share of.")
+    share: Percent = Field(
+        description='How many of its conversations, like "5%". A caller who names that model itself stays with it.'
+    )
+
+
 class Model(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -144,6 +173,15 @@ class Model(Spec):
         default=None, ge=1, le=10_000_000, description="Most tokens of an answer. Default: the catalogue's."
     )
     timeout: Duration = Field(default="60s", description="For one attempt: to the answer, or between chunks.")
+    capabilities: Annotated[list[Capability], Field(max_length=8)] | None = Field(
+        default=None,
+        description="All that it can besides text. Absent: what the catalogue says, and of a model that is not in it "
+        "everything.",
+        json_schema_extra=SET,
+    )
+    canary: Canary | None = Field(
+        default=None, description="Tried out on a share of another model's conversations. Absent: it is not."
+    )
 
     @model_validator(mode="after")
     def _timeout_leaves_time(self) -> Self:
@@ -167,12 +205,35 @@ class Complexity(Spec):
     )
 
 
+class Alias(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("self.name != 'auto'", "name", "an alias cannot be named auto: that is what it may stand for")
+        )
+    )
+
+    name: ModelNameText = Field(description="What callers may write as the model.")
+    model: ModelNameText = Field(
+        default=AUTO, description="What it stands for: a model of this policy, or auto."
+    )
+
+
 class Route(Spec):
     simple_model: ModelNameText | None = Field(default=None, description="Default: the cheapest.")
     complex_model: ModelNameText | None = Field(default=None, description="Default: the dearest.")
     explicit_model: ExplicitModel = Field(
         default=ExplicitModel.ALLOW,
         description="Whether a caller may name one of the models instead of auto.",
+    )
+    aliases: Annotated[list[Alias], Field(max_length=64)] = Field(
+        default=[],
+        description="Other names that callers may write, whether or not they may name the models.",
+        json_schema_extra=MAP_BY_NAME,
+    )
+    sessions: Sessions = Field(
+        default=Sessions.STICKY,
+        description="Sticky: a chat with a complex turn of its user is complex from there on. PerTurn: its last turn "
+        "alone decides.",
     )
     complexity: Complexity = Field(default=Complexity(), description="When a prompt is complex.")
 
@@ -221,8 +282,13 @@ class RoutingPolicySpec(Spec):
         names = [model.name for model in self.models]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two models are named {min(twice)!r}; give each its own name")
-        if "auto" in names:
+        if AUTO in names:
             raise ValueError('a model cannot be named "auto": callers write it to let the router choose')
+        aliases = [alias.name for alias in self.route.aliases]
+        if twice := {name for name in aliases if aliases.count(name) > 1}:
+            raise ValueError(f"two aliases are named {min(twice)!r}; give each its own name")
+        if AUTO in aliases:
+            raise ValueError('an alias cannot be named "auto": that is what it may stand for')
         return self
 
 

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tollway_api.error_control import Bound
 from tollway_api.meta import ModelName, TenantName
-from tollway_api.routing_policy import CacheMode, FallbackTrigger, TimeDependent
+from tollway_api.routing_policy import CacheMode, Capability, FallbackTrigger, TimeDependent
 from tollway_api.semantic_cache_index import (
     CriticalCheck,
     EmbeddingProvider,
@@ -83,6 +83,8 @@ class Model:
     max_output_tokens: int
     timeout_ms: int
     api_key_from: str = ""  # where its key stands: "Secret's name/key"
+    lacks: tuple[Capability, ...] = ()  # what it surely cannot
+    unproven: tuple[Capability, ...] = ()  # what nobody says it can, of models of which much is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +114,32 @@ class CacheUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Alias:
+    """What callers may write for a model, or for "auto"."""
+
+    name: ModelName
+    model: ModelName
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A model that is tried out on a share of another one's conversations."""
+
+    model: ModelName
+    of: ModelName
+    share: float  # from 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     simple: ModelName
     complex: ModelName
     allow_explicit_model: bool
     word_threshold: int
     keywords: tuple[str, ...]
+    aliases: tuple[Alias, ...] = ()
+    canaries: tuple[Canary, ...] = ()
+    sticky: bool = True  # whether a chat that became complex stays so
 
 
 @dataclass(frozen=True, slots=True)
