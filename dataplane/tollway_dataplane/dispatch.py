@@ -25,6 +25,7 @@ from tollway_dataplane.core.budgeting import (
     on_exceeded,
     worst_case,
 )
+from tollway_dataplane.core.capabilities import able, lacking, needs
 from tollway_dataplane.core.completions import is_whole, usage_of, written_in
 from tollway_dataplane.core.decision import RouteReason, Source
 from tollway_dataplane.core.facts import NO_USAGE, OUTPUT_LIMITS, ChatRequest, JsonObject, JsonValue, Usage
@@ -89,7 +90,8 @@ class Dispatch:
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + job.policy.fallback.deadline_ms / 1_000
-        attempts = plan(job.policy, job.model, job.request.messages)[: 1 if job.alone else None]
+        attempts = able(plan(job.policy, job.model, job.request.messages), job.request)
+        attempts = attempts[: 1 if job.alone else None]
         fault: UpstreamFault | None = None
         key: str | None = None  # of the model that failed last
         made = 0
@@ -188,6 +190,7 @@ class Dispatch:
             job.alone
             or exceeding.action is ExceededAction.REJECT
             or model is None
+            or lacking(model, needs(job.request))
             or account_of(job.tenant.name, limit) in waived
             or not (is_free(model.price) or counts_money)
         ):

@@ -11,8 +11,8 @@ from tollway_api.snapshot import Protocol
 from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.decision import RouteReason, Source
 from tollway_dataplane.core.facts import NO_USAGE, EmbeddingsRequest, Usage
+from tollway_dataplane.core.naming import named_model
 from tollway_dataplane.core.pricing import cost
-from tollway_dataplane.core.routing import named_model
 from tollway_dataplane.core.tokens import most_tokens_of_inputs
 from tollway_dataplane.dispatch import provider_refusal
 from tollway_dataplane.embedding_bills import slice_of_inputs
@@ -46,7 +46,8 @@ class EmbeddingService:
             message = "name the embedding model; vectors of different models cannot be compared"
             raise Refusal(400, RefusalCode.INVALID_REQUEST, message, "model")
         model = policy.models[name]
-        record.model, record.route_reason = name, RouteReason.EXPLICIT
+        is_alias = request.model not in policy.models
+        record.model, record.route_reason = name, RouteReason.ALIAS if is_alias else RouteReason.EXPLICIT
 
         worst = Usage(most_tokens_of_inputs(request.inputs), 0, estimated=True)
         need = Need(worst, partial(slice_of_inputs, self._tokenizers, model, request.inputs, worst))

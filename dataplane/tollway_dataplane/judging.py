@@ -22,7 +22,8 @@ from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.facts import ChatRequest, JsonObject
 from tollway_dataplane.core.identity import normalise
 from tollway_dataplane.core.judge import Judge
-from tollway_dataplane.core.routing import choose, named_model
+from tollway_dataplane.core.naming import named_model
+from tollway_dataplane.core.routing import choose
 from tollway_dataplane.core.verdicts import says_yes
 from tollway_dataplane.dispatch import Answered, Dispatch, Job
 from tollway_dataplane.errors import EmbedderFault, Refusal, RefusalCode

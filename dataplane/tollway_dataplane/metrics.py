@@ -80,6 +80,13 @@ class Metrics:
         self._refusals = Counter(
             "tollway_refusals_total", "Requests refused, by the reply's code.", ["code"], registry=registry
         )
+        routed = Counter(
+            "ai_routed_requests_total",
+            "Requests for which a model was chosen, by the one that answered and why that was chosen.",
+            ["model", "reason"],
+            registry=registry,
+        )
+        self._routed = _Children(routed.labels)
         self.in_flight = 0
         in_flight = Gauge("tollway_requests_in_flight", "Requests under way.", registry=registry)
         in_flight.set_function(lambda: self.in_flight)
@@ -95,6 +102,8 @@ class Metrics:
         self._duration[record.operation, source, str(record.status)].observe(seconds)
         if record.refusal:
             self._refusals.labels(record.refusal).inc()
+        if record.route_reason is not None:
+            self._routed[record.model or "none", record.route_reason].inc()
         self.cache.observe(record)
         self.upstream.observe(record)
         self.money.observe(record)

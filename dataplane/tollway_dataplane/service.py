@@ -15,7 +15,8 @@ from tollway_dataplane.auditing import Auditor
 from tollway_dataplane.core.completions import Assembly, chunks_of
 from tollway_dataplane.core.decision import CacheReason, Source
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.routing import choose, named_model
+from tollway_dataplane.core.naming import named_model, stood_in
+from tollway_dataplane.core.routing import choose
 from tollway_dataplane.dispatch import Answered, Dispatch, Job, Opened, unreported_usage
 from tollway_dataplane.errors import RefusalCode, UpstreamFault
 from tollway_dataplane.live import Live
@@ -110,10 +111,10 @@ class Service:
         return await _begun(self._replay(answer, request, record)) if request.stream else Whole(answer.body)
 
     def _remember(self, lookup: Lookup, job: Job, body: bytes) -> None:
-        """Only answers to the whole question, and of the model that was asked for where one was by name."""
+        """Only answers to the whole question, and of the model that was asked for where that makes a difference."""
         record = job.record
-        stood_in = not job.request.wants_auto and record.model != job.model
-        if record.source is Source.LIVE and not record.reduced and not stood_in:
+        is_other = stood_in(job.request, job.policy, job.model, record.model)
+        if record.source is Source.LIVE and not record.reduced and not is_other:
             answer_nano = record.cost_nano - record.embedding_nano  # which a hit costs again
             self._recall.remember(lookup, job.policy, body, record.model, answer_nano)
             self._auditor.answered(job.request, job.tenant, job.policy, lookup, body)

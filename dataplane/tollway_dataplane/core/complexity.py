@@ -18,6 +18,9 @@ def classify(prompt: str, route: Route) -> RouteReason:
         or len(prompt.split(maxsplit=route.word_threshold)) > route.word_threshold
     ):
         return RouteReason.MANY_WORDS
-    if not {word.casefold() for word in _WORD.findall(prompt)}.isdisjoint(route.keywords):
+    folded = prompt.casefold()
+    # Hardly any prompt has one, and to take it apart takes far longer than to look for one anywhere.
+    has_any = any(each in folded for each in route.keywords)
+    if has_any and not set(_WORD.findall(folded)).isdisjoint(route.keywords):
         return RouteReason.KEYWORD
     return RouteReason.SIMPLE

@@ -88,11 +88,16 @@ def outcome_of(reason: CacheReason) -> CacheOutcome:
 
 
 class RouteReason(StrEnum):
-    """Why this model."""
+    """Why this model: what decided last."""
 
     EXPLICIT = "Explicit"  # the caller named it
+    ALIAS = "Alias"  # what the caller named stands for it
     PREFERRED = "Preferred"  # the tenant's budget names it
     SIMPLE = "Simple"
     MANY_WORDS = "ManyWords"
     KEYWORD = "Keyword"
+    SESSION = "Session"  # an earlier turn of the chat was complex
+    CANARY = "Canary"  # it is tried out on this conversation
+    CAPABILITY = "Capability"  # the one before cannot do what is asked
+    CONTEXT_WINDOW = "ContextWindow"  # the prompt is too long for the one before
     DEGRADED = "Degraded"  # the budget is used up

@@ -2,11 +2,9 @@
 sees a raw body or an HTTP type.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-
-from tollway_api.tenant_budget import AUTO
 
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 JsonObject = Mapping[str, JsonValue]
@@ -35,10 +33,6 @@ class ChatRequest:
     stream: bool = False
     include_usage: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)  # looked up by lower-case names
-
-    @property
-    def wants_auto(self) -> bool:
-        return self.model == AUTO
 
     @property
     def choices(self) -> int:
@@ -86,6 +80,19 @@ class Usage:
     @property
     def total(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+
+def text_of_content(content: JsonValue) -> str:
+    """Every text of a message."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return " ".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+
+
+def user_texts(messages: Sequence[JsonObject]) -> Iterator[str]:
+    """What the user has said, turn by turn."""
+    return (text_of_content(each.get("content")) for each in messages if each.get("role") == "user")
 
 
 NO_USAGE: Final = Usage(0, 0)

@@ -20,6 +20,7 @@ from tollway_api.semantic_cache_index import Scope
 from tollway_api.snapshot import Index, Policy, Tenant
 from tollway_dataplane.core.blanks import indent_is_meant, meant_blanks, speaks_of_blanks
 from tollway_dataplane.core.facts import ChatRequest, JsonObject, JsonValue, Turn
+from tollway_dataplane.core.naming import audience_of
 from tollway_dataplane.core.pleasantries import is_pleasantry
 
 # Parameters that say who asks or how to deliver, and so cannot change what the right answer is. A parameter
@@ -43,14 +44,13 @@ def partition_of(
     """32 hex digits that name the partition, the first eight of them its index; also the Redis hash tag of its keys.
     `turns` are `turns_of` the request's messages.
     """
-    wanted = tenant.preferred_model if request.wants_auto else request.model
     # What one policy has allowed to be remembered is not for the time when it does not any more.
     lasting = policy.cache is not None and policy.cache.time_dependent is TimeDependent.CACHE
     parts = [
         index.id,
         tenant.name if index.scope is Scope.TENANT else "",
         f"{policy.id} {TimeDependent.CACHE}" if lasting else policy.id,
-        wanted,
+        audience_of(request, tenant, policy),
         _instructions(request.messages, turns),
         # Beside its content: who asks, for one.
         {name: value for name, value in request.messages[-1].items() if name != "content"},

@@ -1,57 +1,76 @@
-"""Which model should answer. An explicit model, where the policy allows it, and the tenant's preferred model win
-over the router's own choice.
+"""Which model should answer: the one that is named, by the caller, an alias or the tenant's budget, or the router's own
+choice; of which some conversations go to a model that is tried out; and another one where that cannot, or the prompt is
+too long for it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
 
 from tollway_api.meta import ModelName
-from tollway_api.snapshot import Policy, Tenant
-from tollway_api.tenant_budget import AUTO
+from tollway_api.snapshot import Policy, Route, Tenant
+from tollway_dataplane.core.canaries import drawn
+from tollway_dataplane.core.capabilities import needs
 from tollway_dataplane.core.complexity import classify
 from tollway_dataplane.core.decision import RouteReason
-from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.errors import Refusal, RefusalCode
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    model: ModelName
-    reason: RouteReason
+from tollway_dataplane.core.facts import ChatRequest, text_of_content, user_texts
+from tollway_dataplane.core.fitting import Choice, able_model, check_named
+from tollway_dataplane.core.naming import preferred_model
 
 
 def choose(request: ChatRequest, named: ModelName | None, tenant: Tenant, policy: Policy) -> Choice:
-    """The model for the first attempt. `named` is what `named_model` says of the request."""
-    if named is not None:
-        return Choice(named, RouteReason.EXPLICIT)
-    if tenant.preferred_model != AUTO and tenant.preferred_model in policy.models:
-        return Choice(tenant.preferred_model, RouteReason.PREFERRED)
-    reason = classify(request.prompt or _all_text(request), policy.route)
-    return Choice(policy.route.simple if reason is RouteReason.SIMPLE else policy.route.complex, reason)
+    """The model for the first attempt. `named` is what `named_model` says of the request.
 
-
-def named_model(requested: str, policy: Policy) -> ModelName | None:
-    """The model a caller asked for by name; None when it left the choice to us.
-
-    A name that the policy matches on without having it as a model is an alias for "auto".
-
-    Raises Refusal 404 for a model the policy does not have, 403 for one it does not let callers name.
+    Raises Refusal 400 where no model that may answer can do what is asked.
     """
-    name = ModelName(requested)
-    if requested == AUTO or (name not in policy.models and name in policy.match.models):
-        return None
-    if name not in policy.models:
-        message = f"no model {requested[:128]!r} in policy {policy.id}; ask for {AUTO!r} or one of: "
-        raise Refusal(404, RefusalCode.MODEL_NOT_FOUND, message + ", ".join(sorted(policy.models)), "model")
-    if not policy.route.allow_explicit_model:
-        message = f"policy {policy.id} chooses the model itself; ask for {AUTO!r}"
-        raise Refusal(403, RefusalCode.FORBIDDEN, message, "model")
-    return name
+    choice = settled(request, named, tenant, policy) or _routed(request, policy.route)
+    return placed(choice, request, tenant, policy)
 
 
-def _all_text(request: ChatRequest) -> str:
-    """Every text of the last message, for prompts that are not plain text."""
-    content = request.messages[-1].get("content") if request.messages else None
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return " ".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+def settled(request: ChatRequest, named: ModelName | None, tenant: Tenant, policy: Policy) -> Choice | None:
+    """Where the caller, or its tenant, has said which model; None where the router is to choose."""
+    if named is not None:
+        is_explicit = request.model in policy.models
+        return Choice(named, RouteReason.EXPLICIT if is_explicit else RouteReason.ALIAS)
+    if (preferred := preferred_model(tenant, policy)) is not None:
+        return Choice(preferred, RouteReason.PREFERRED)
+    return None
+
+
+def placed(choice: Choice, request: ChatRequest, tenant: Tenant, policy: Policy) -> Choice:
+    """Where what was chosen is sent: to the model itself, to one that is tried out beside it, or to one that can do
+    what is asked. Who has named a model gets no other.
+
+    Raises Refusal 400 where none can.
+    """
+    wanted = needs(request)
+    if choice.reason is RouteReason.EXPLICIT:
+        check_named(policy.models[choice.model], wanted, policy)
+        return choice
+    model = drawn(choice.model, request, tenant.name, policy)
+    if model != choice.model:
+        choice = replace(choice, model=model, reason=RouteReason.CANARY)
+    return able_model(choice, request, wanted, policy)
+
+
+def _routed(request: ChatRequest, route: Route) -> Choice:
+    reason = _complexity(request, route)
+    return Choice(route.simple if reason is RouteReason.SIMPLE else route.complex, reason)
+
+
+def _complexity(request: ChatRequest, route: Route) -> RouteReason:
+    """Of the user's last turn. Of a chat as the policy has it, that of its most complex turn, which can only grow: so a
+    chat changes its model once at most, whichever pod answers.
+    """
+    turns = list(user_texts(request.messages)) or [_last_text(request)]
+    reason = classify(turns[-1], route)
+    if reason is RouteReason.SIMPLE and route.sticky and _any_complex(turns[:-1], route):
+        return RouteReason.SESSION
+    return reason
+
+
+def _any_complex(turns: Iterable[str], route: Route) -> bool:
+    return any(classify(turn, route) is not RouteReason.SIMPLE for turn in turns)
+
+
+def _last_text(request: ChatRequest) -> str:
+    return text_of_content(request.messages[-1].get("content")) if request.messages else ""

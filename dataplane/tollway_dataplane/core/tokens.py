@@ -48,6 +48,17 @@ def estimate(message: JsonObject) -> int:
     return TOKENS_PER_MESSAGE + math.ceil(text_bytes / BYTES_PER_TOKEN)
 
 
+def estimate_prompt(messages: Sequence[JsonObject], parameters: JsonObject) -> int:
+    """The same of a whole request. What is no text, such as speech, counts as a picture does."""
+    total = TOKENS_PER_MESSAGE * len(messages)
+    text_bytes = sum(_bytes(value) for name, value in parameters.items() if name not in _UNREAD)
+    for message in messages:
+        for name, value in message.items():
+            parts = value if name == "content" and isinstance(value, list) else [value]
+            text_bytes += sum(_bytes(each) if _is_text(each) else TOKENS_PER_IMAGE for each in parts)
+    return total + math.ceil(text_bytes / BYTES_PER_TOKEN)
+
+
 def estimate_text(text: str) -> int:
     return math.ceil(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN)
 
@@ -64,6 +75,10 @@ def _content_bytes(content: JsonValue) -> int:
 
 def _is_picture(part: JsonValue) -> bool:
     return isinstance(part, dict) and part.get("type") == "image_url"
+
+
+def _is_text(part: JsonValue) -> bool:
+    return not isinstance(part, dict) or "text" in part
 
 
 def _bytes(value: JsonValue) -> int:

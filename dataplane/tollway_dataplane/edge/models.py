@@ -25,6 +25,7 @@ def models_routes(edge: Edge, live: Live) -> list[Route]:
         policies = directory.policies_for(tenant)
         own = {name for policy in policies if policy.route.allow_explicit_model for name in policy.models}
         aliases = {name for policy in policies for name in policy.match.models}
+        aliases |= {alias.name for policy in policies for alias in policy.route.aliases}
         return [AUTO, *sorted(own | aliases)] if policies else []
 
     async def handle_list(request: Incoming, record: Record) -> ASGIApp:

@@ -15,11 +15,11 @@ NOW_S = 1_800_000_000.0
 MODELS = "models: [{name: cheap, model: gpt-4o-mini}]"
 
 
-def policy(name: str, namespace: str, more: str = "{}", priority: int = 0) -> str:
+def policy(name: str, namespace: str, more: str = "{}", priority: int = 0, year: int = 2026) -> str:
     return f"""
 apiVersion: tollway.dev/v1alpha1
 kind: RoutingPolicy
-metadata: {{name: {name}, namespace: {namespace}}}
+metadata: {{name: {name}, namespace: {namespace}, creationTimestamp: "{year}-01-01T00:00:00Z"}}
 spec: {{match: {more}, priority: {priority}, {MODELS}}}
 ---"""
 
@@ -96,6 +96,61 @@ def test_headers_narrow_a_policy() -> None:
     assert matched(manifests, "a") == "plain"
     assert matched(manifests, "a", x_channel="beta") == "beta"
     assert matched(manifests, "a", x_channel="other") == "plain"
+
+
+BETA = "headers: [{name: X-Channel, value: beta}"
+
+
+@pytest.mark.parametrize(
+    ("policies", "headers", "expected"),
+    [
+        (
+            policy("a", "team-a", "{models: [auto]}") + policy("b", "team-a", "{tenants: [a]}", year=2025),
+            {},
+            "b",
+        ),
+        (policy("b", "team-a", "{tenants: [b]}") + policy("a", "team-a"), {}, "a"),
+        (policy("b", "default", "{tenants: [b]}") + policy("a", "default", "{tenants: [a]}"), {}, "a"),
+        (policy("one", "team-a", f"{{{BETA}]}}") + policy("zero", "team-a"), {"x_channel": "beta"}, "one"),
+        (
+            policy("one", "team-a", f"{{{BETA}]}}")
+            + policy("two", "team-a", f"{{{BETA}, {{name: X-Eu, value: '1'}}]}}"),
+            {"x_channel": "beta", "x_eu": "1"},
+            "two",
+        ),
+        (
+            policy("one", "team-a", f"{{{BETA}]}}")
+            + policy("two", "team-a", f"{{{BETA}, {{name: X-Eu, value: '1'}}]}}"),
+            {"x_channel": "beta", "x_eu": "2"},
+            "one",
+        ),
+        (
+            policy("low", "team-a", f"{{{BETA}], tenants: [a], models: [auto]}}")
+            + policy("high", "team-a", priority=1),
+            {"x_channel": "beta"},
+            "high",
+        ),
+        (
+            policy("own", "team-a") + policy("shared", "default", f"{{{BETA}], tenants: [a]}}", 9),
+            {"x_channel": "beta"},
+            "own",
+        ),
+    ],
+    ids=[
+        "the older of two as specific",
+        "another tenant's does not",
+        "another tenant's of the installation does not",
+        "a header is more specific than none",
+        "two headers than one",
+        "all headers must be met",
+        "priority before whatever is specific",
+        "one's own before whatever is specific",
+    ],
+)
+def test_policies_for_tenants_and_headers_take_precedence_in_order(
+    policies: str, headers: dict[str, str], expected: str
+) -> None:
+    assert matched(A + B + policies, "a", **headers) == expected
 
 
 def test_a_key_is_refused_from_the_very_moment_at_which_it_expires() -> None:

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from tests.dataplanes import Setup, compiled
+from tollway_api.meta import TenantName
 from tollway_dataplane.core.cacheability import bypass_reason
 from tollway_dataplane.core.complexity import classify
 from tollway_dataplane.core.decision import CacheReason, RouteReason
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.routing import choose, named_model
+from tollway_dataplane.core.naming import named_model
+from tollway_dataplane.core.routing import choose
 from tollway_dataplane.errors import Refusal
 
 SETUP = Setup("http://a/v1", "http://b/v1")
@@ -94,3 +96,137 @@ def test_some_requests_are_not_to_be_answered_from_memory(
     more: dict[str, Any], reason: CacheReason | None
 ) -> None:
     assert bypass_reason(request("hi", **more), compiled(SETUP.objects()).policies[0]) is reason
+
+
+ALIASES = {"route": {"aliases": [{"name": "gpt-4o"}, {"name": "house", "model": "rich"}]}}
+PREFERS_RICH = {"preferredModel": "rich"}
+EXPLAIN = "explain it"
+
+
+def chosen(asked: ChatRequest, setup: Setup) -> tuple[str, RouteReason]:
+    snapshot = compiled(setup.objects())
+    policy, tenant = snapshot.policies[0], snapshot.tenants[TenantName("acme")]
+    choice = choose(asked, named_model(asked.model, policy), tenant, policy)
+    return choice.model, choice.reason
+
+
+@pytest.mark.parametrize(
+    ("model", "acme", "prompt", "expected"),
+    [
+        ("gpt-4o", {}, "easy", ("cheap", RouteReason.SIMPLE)),
+        ("gpt-4o", {}, EXPLAIN, ("rich", RouteReason.KEYWORD)),
+        ("gpt-4o", PREFERS_RICH, "easy", ("rich", RouteReason.PREFERRED)),
+        ("house", {}, "easy", ("rich", RouteReason.ALIAS)),
+        ("house", {"preferredModel": "cheap"}, "easy", ("rich", RouteReason.ALIAS)),
+        ("rich", {}, "easy", ("rich", RouteReason.EXPLICIT)),
+    ],
+)
+def test_an_alias_is_what_the_policy_says(
+    model: str, acme: dict[str, object], prompt: str, expected: tuple[str, RouteReason]
+) -> None:
+    assert chosen(request(prompt, model), SETUP.but(policy=ALIASES, acme=acme)) == expected
+
+
+def test_an_alias_may_be_written_where_models_may_not_be_named_and_a_refusal_names_it() -> None:
+    setup = SETUP.but(policy={"route": {**ALIASES["route"], "explicitModel": "Deny"}})
+    assert chosen(request("easy", "house"), setup) == ("rich", RouteReason.ALIAS)
+    with pytest.raises(Refusal, match=r"403 forbidden: .*ask for 'auto' or 'gpt-4o' or 'house'"):
+        chosen(request("easy", "rich"), setup)
+    with pytest.raises(Refusal, match=r"404 model_not_found: .*'auto' or one of: cheap, gpt-4o, house, rich"):
+        chosen(request("easy", "gpt-9"), setup)
+
+
+def chat(*user_turns: str, tail: tuple[Any, ...] = ()) -> ChatRequest:
+    messages: list[Any] = [{"role": "system", "content": "Explain and compare. " + "Be brief. " * 50}]
+    for text in user_turns:
+        messages += [{"role": "user", "content": text}, {"role": "assistant", "content": "word " * 90}]
+    return ChatRequest("r", "auto", [*messages[:-1], *tail])
+
+
+@pytest.mark.parametrize(
+    ("turns", "sticky", "per_turn"),
+    [
+        (("hi", "easy"), RouteReason.SIMPLE, RouteReason.SIMPLE),
+        ((EXPLAIN, "easy"), RouteReason.SESSION, RouteReason.SIMPLE),
+        (("hi", "word " * 60, "easy", "easy"), RouteReason.SESSION, RouteReason.SIMPLE),
+        (("hi", EXPLAIN), RouteReason.KEYWORD, RouteReason.KEYWORD),
+        (("word " * 60, EXPLAIN), RouteReason.KEYWORD, RouteReason.KEYWORD),
+    ],
+)
+def test_a_chat_that_became_complex_stays_so_unless_each_turn_decides(
+    turns: tuple[str, ...], sticky: RouteReason, per_turn: RouteReason
+) -> None:
+    assert chosen(chat(*turns), SETUP)[1] is sticky
+    assert chosen(chat(*turns), SETUP.but(policy={"route": {"sessions": "PerTurn"}}))[1] is per_turn
+
+
+@pytest.mark.parametrize("complex_at", range(6))
+def test_a_growing_chat_changes_its_model_once_at_most(complex_at: int) -> None:
+    turns = ["What is a fjord?", "And a bay?", "Which is deeper?", "Thanks!", "One in Norway?"]
+    turns[complex_at:complex_at] = [EXPLAIN] if complex_at < 5 else []
+    models = [chosen(chat(*turns[:count]), SETUP)[0] for count in range(1, len(turns) + 1)]
+    assert models == ["cheap"] * complex_at + ["rich"] * (len(turns) - complex_at)
+
+
+def test_what_tools_say_changes_no_model() -> None:
+    called = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function"}]}
+    result = {"role": "tool", "tool_call_id": "1", "content": "compare and explain " * 90}
+    assert chosen(chat("hi", tail=(called, result)), SETUP) == ("cheap", RouteReason.SIMPLE)
+    assert chosen(chat(EXPLAIN, tail=(called, result)), SETUP) == ("rich", RouteReason.KEYWORD)
+
+
+def test_a_request_without_a_user_is_told_by_its_last_message() -> None:
+    assert chosen(chat(tail=({"role": "system", "content": EXPLAIN},)), SETUP)[0] == "rich"
+    assert chosen(ChatRequest("r", "auto", []), SETUP) == ("cheap", RouteReason.SIMPLE)
+
+
+NEXT = {"name": "next", "model": "openai/gpt-4.1-nano", "endpoint": "http://c/v1"}
+
+
+def with_canary(share: str, of: str = "cheap", **more: Any) -> Setup:
+    models = [*SETUP.models(), {**NEXT, "canary": {"of": of, "share": share}}]
+    return SETUP.but(policy={"models": models, **ALIASES, **more})
+
+
+@pytest.mark.parametrize(
+    ("of", "model", "acme", "prompt", "expected"),
+    [
+        ("cheap", "auto", {}, "easy", ("next", RouteReason.CANARY)),
+        ("cheap", "auto", {}, EXPLAIN, ("rich", RouteReason.KEYWORD)),
+        ("cheap", "gpt-4o", {}, "easy", ("next", RouteReason.CANARY)),
+        ("cheap", "cheap", {}, "easy", ("cheap", RouteReason.EXPLICIT)),
+        ("cheap", "next", {}, "easy", ("next", RouteReason.EXPLICIT)),
+        ("rich", "house", {}, "easy", ("next", RouteReason.CANARY)),
+        ("rich", "auto", PREFERS_RICH, "easy", ("next", RouteReason.CANARY)),
+        ("rich", "rich", {}, "easy", ("rich", RouteReason.EXPLICIT)),
+    ],
+)
+def test_a_canary_takes_of_what_is_sent_to_its_model_but_for_who_names_that(
+    of: str, model: str, acme: dict[str, object], prompt: str, expected: tuple[str, RouteReason]
+) -> None:
+    assert chosen(request(prompt, model), with_canary("100%", of).but(acme=acme)) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "expected"),
+    [
+        (40, {}, ("cheap", RouteReason.SIMPLE)),
+        (30_000, {}, ("rich", RouteReason.MANY_WORDS)),
+        (40, {"logprobs": True}, ("rich", RouteReason.CAPABILITY)),
+    ],
+)
+def test_what_the_simple_model_cannot_do_or_hold_is_for_the_complex_one(
+    words: int, more: dict[str, Any], expected: tuple[str, RouteReason]
+) -> None:
+    setup = SETUP.but(cheap_model={"contextWindow": 8_000, "capabilities": []})
+    assert chosen(request("word " * words, parameters=more), setup) == expected
+
+
+def test_a_chat_that_outgrows_the_simple_model_moves_on_and_a_named_one_is_asked_whatever_its_length() -> (
+    None
+):
+    setup = SETUP.but(cheap_model={"contextWindow": 8_000}, policy=ALIASES)
+    grown = chat(*["What is a fjord?"] * 100)
+    assert chosen(grown, setup) == ("rich", RouteReason.CONTEXT_WINDOW)
+    named = ChatRequest("r", "cheap", grown.messages)
+    assert chosen(named, setup) == ("cheap", RouteReason.EXPLICIT)
