@@ -14,7 +14,6 @@ from tollway_dataplane.core.facts import NO_USAGE, EmbeddingsRequest, Usage
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.core.routing import named_model
 from tollway_dataplane.core.tokens import most_tokens_of_inputs
-from tollway_dataplane.dispatch import provider_refusal
 from tollway_dataplane.embedding_bills import slice_of_inputs
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
 from tollway_dataplane.exceeding import Exceeded, refusal
@@ -22,6 +21,7 @@ from tollway_dataplane.holds import Need
 from tollway_dataplane.live import Live
 from tollway_dataplane.ports import Operation, Tokenizers, Upstream, UpstreamCall
 from tollway_dataplane.record import AttemptNote, Record
+from tollway_dataplane.refusing import provider_refusal
 
 
 class EmbeddingService:

@@ -16,8 +16,9 @@ from tollway_dataplane.core.completions import Assembly, chunks_of
 from tollway_dataplane.core.decision import CacheReason, Source
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.routing import choose, named_model
-from tollway_dataplane.dispatch import Answered, Dispatch, Job, Opened, unreported_usage
+from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import RefusalCode, UpstreamFault
+from tollway_dataplane.jobs import Answered, Job, Opened
 from tollway_dataplane.live import Live
 from tollway_dataplane.lookup import Lookup
 from tollway_dataplane.observe import Observer
@@ -25,6 +26,7 @@ from tollway_dataplane.operating import Operating
 from tollway_dataplane.ports import Chunk, Remembered
 from tollway_dataplane.recall import Recall
 from tollway_dataplane.record import Record
+from tollway_dataplane.settling import unreported_usage
 
 DONE: Final = b"[DONE]"
 
