@@ -381,6 +381,7 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
         max_output_tokens=output,
         timeout_ms=milliseconds(spec.timeout),
         api_key_from=spec.credentials_ref.place if spec.credentials_ref else "",
+        first_token_ms=milliseconds(spec.first_token_timeout) if spec.first_token_timeout else None,
     )
 
 

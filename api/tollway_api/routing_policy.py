@@ -25,6 +25,7 @@ from tollway_api.meta import (
 )
 
 KIND: Final = "RoutingPolicy"
+_LEAST_TIMEOUT: Final = ">= duration('100ms')"
 
 
 class CacheMode(StrEnum):
@@ -56,6 +57,9 @@ class FallbackTrigger(StrEnum):
     SERVER_ERROR = "ServerError"
     CONNECTION = "Connection"
     CONTEXT_OVERFLOW = "ContextOverflow"
+    CONTENT_FILTER = "ContentFilter"
+    EMPTY_ANSWER = "EmptyAnswer"
+    INVALID_JSON = "InvalidJSON"
 
 
 class HeaderMatch(Spec):
@@ -124,7 +128,12 @@ class Model(Spec):
                 "name",
                 "a model cannot be named auto: callers write it to let the router choose",
             ),
-            (of_duration("timeout", ">= duration('100ms')"), "timeout", "timeout must be at least 100ms"),
+            (of_duration("timeout", _LEAST_TIMEOUT), "timeout", "timeout must be at least 100ms"),
+            (
+                f"!has(self.firstTokenTimeout) || {of_duration('firstTokenTimeout', _LEAST_TIMEOUT)}",
+                "firstTokenTimeout",
+                "firstTokenTimeout must be at least 100ms",
+            ),
         )
     )
 
@@ -144,11 +153,18 @@ class Model(Spec):
         default=None, ge=1, le=10_000_000, description="Most tokens of an answer. Default: the catalogue's."
     )
     timeout: Duration = Field(default="60s", description="For one attempt: to the answer, or between chunks.")
+    first_token_timeout: Duration | None = Field(
+        default=None,
+        description="For one attempt at a stream, until it begins to say something, and no longer than timeout. "
+        "Absent: 30s, and timeout for models and requests that think in secret.",
+    )
 
     @model_validator(mode="after")
-    def _timeout_leaves_time(self) -> Self:
+    def _timeouts_leave_time(self) -> Self:
         if milliseconds(self.timeout) < 100:
             raise ValueError("timeout must be at least 100ms")
+        if self.first_token_timeout is not None and milliseconds(self.first_token_timeout) < 100:
+            raise ValueError("firstTokenTimeout must be at least 100ms")
         return self
 
 
@@ -180,7 +196,7 @@ class Route(Spec):
 class Fallback(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules(
-            (of_duration("deadline", ">= duration('100ms')"), "deadline", "deadline must be at least 100ms")
+            (of_duration("deadline", _LEAST_TIMEOUT), "deadline", "deadline must be at least 100ms")
         )
     )
 
@@ -191,11 +207,14 @@ class Fallback(Spec):
     )
     max_fallbacks: Integer = Field(default=2, ge=0, le=5, description="Most attempts after the first.")
     triggers: Annotated[list[FallbackTrigger], Field(max_length=8)] = Field(
-        default=list(FallbackTrigger),
-        description="Failures after which to try the next model.",
+        default=[each for each in FallbackTrigger if each is not FallbackTrigger.CONTENT_FILTER],
+        description="Failures after which to try the next model; docs/fallback.md says what each of them is.",
         json_schema_extra=SET,
     )
-    deadline: Duration = Field(default="120s", description="For all attempts together, to the first byte.")
+    deadline: Duration = Field(
+        default="120s",
+        description="For all attempts together, to the first byte. Each has its share of what is left.",
+    )
 
     @model_validator(mode="after")
     def _deadline_leaves_time(self) -> Self:

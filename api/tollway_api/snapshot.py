@@ -31,7 +31,7 @@ from tollway_api.tenant_budget import CalendarPeriod, ExceededAction, LedgerUnav
 _KeyT = TypeVar("_KeyT", bound=str)
 _ValueT = TypeVar("_ValueT")
 
-SCHEMA_VERSION: Final = 3  # raised whenever an older version cannot read what is encoded
+SCHEMA_VERSION: Final = 4  # raised whenever an older version cannot read what is encoded
 
 # Integer scales: a USD limit counts nano-USD; a price is pico-USD per token.
 NANO_PER_USD: Final = 10**9
@@ -83,6 +83,7 @@ class Model:
     max_output_tokens: int
     timeout_ms: int
     api_key_from: str = ""  # where its key stands: "Secret's name/key"
+    first_token_ms: int | None = None  # of a stream; None: as suits the model and the request
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@ story of a request, and it is bounded by the plan.
 """
 
 import asyncio
+import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -12,7 +13,16 @@ from tollway_api.tenant_budget import ExceededAction, Unit
 from tollway_api.wire import account_of
 from tollway_dataplane.attempting import Attempting
 from tollway_dataplane.budgets import Budgets
-from tollway_dataplane.core.attempts import Attempt, is_seen, next_attempts, plan
+from tollway_dataplane.core.attempts import (
+    Attempt,
+    Failure,
+    is_seen,
+    is_short,
+    next_attempts,
+    pause_s,
+    plan,
+    times,
+)
 from tollway_dataplane.core.budgeting import (
     FEWEST_TOKENS,
     FEWEST_UNSEEN_TOKENS,
@@ -29,7 +39,7 @@ from tollway_dataplane.exceeding import Exceeded, refusal
 from tollway_dataplane.holds import Hold, Need, Slice
 from tollway_dataplane.jobs import Answered, Job, Opened
 from tollway_dataplane.ports import Tokenizers, Upstream
-from tollway_dataplane.refusing import provider_refusal
+from tollway_dataplane.refusing import refusal_of
 from tollway_dataplane.settling import Settling
 
 # Before a request is refused for money that is only held by others it waits so long, and no longer than half of the
@@ -53,14 +63,16 @@ class Dispatch:
         Raises Refusal: 429 when the budget is used up, the provider's own 4xx when the request is wrong, 503 when
         every attempt failed.
         """
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + job.policy.fallback.deadline_ms / 1_000
-        attempts = plan(job.policy, job.model, job.request.messages)[: 1 if job.alone else None]
-        fault: UpstreamFault | None = None
-        key: str | None = None  # of the model that failed last
+        clock, policy = asyncio.get_running_loop().time, job.policy
+        deadline = clock() + policy.fallback.deadline_ms / 1_000
+        attempts = plan(policy, job.model, job.request.messages)[: 1 if job.alone else None]
+        failures: list[Failure] = []
         made = 0
         waived: set[str] = set()  # accounts whose budgets have sent the request to another model
-        while attempts and clock() < deadline:
+        while made <= policy.fallback.max_fallbacks and clock() < deadline:
+            attempts = attempts or await self._once_more(failures, deadline - clock())
+            if not attempts:
+                break
             attempt, *rest = attempts
             patience_s = partial(self._patience_s, job, rest if made else None, waived, deadline)
             try:
@@ -68,24 +80,45 @@ class Dispatch:
             except Exceeded as exceeded:
                 # A fallback that does not fit is passed over. Before any attempt the budget's own rule decides.
                 attempts = rest if made else self._degraded(job, exceeded, waived)
+                if not attempts:
+                    break
                 continue
+            left = min(len(attempts), 1 + policy.fallback.max_fallbacks - made)
             made += 1
             job.record.fallbacks = made - 1
             began = clock()
             try:
-                return await self._attempting.answer(job, attempt, hold, deadline - clock())
-            except UpstreamFault as failed:
-                fault, key = failed, attempt.model.api_key
-                await self._settling.failed(job, hold, attempt, failed)
-                trigger = None if job.alone else failed.trigger
-                attempts = next_attempts(job.policy, attempt, trigger, rest, made)
+                limits = times(attempt.model, job.request.parameters, deadline - began, left)
+                return await self._attempting.answer(job, attempt, hold, limits)
+            except UpstreamFault as fault:
+                await self._settling.failed(job, hold, attempt, fault)
+                tries = sum(each.attempt.model.name == attempt.model.name for each in failures)
+                failures.append(Failure(attempt, fault, tries + 1))
+                if job.alone or fault.trigger not in policy.fallback.triggers:
+                    break
+                attempts = next_attempts(attempt, fault.trigger, rest)
             except asyncio.CancelledError:
                 await self._settling.abandoned(job, hold, attempt, clock() - began)
                 raise
             except Exception:
                 await self._settling.unforeseen(job, hold, attempt)
                 raise
-        raise provider_refusal(fault, key)
+        raise refusal_of(failures)
+
+    @staticmethod
+    async def _once_more(failures: Sequence[Failure], left_s: float) -> list[Attempt]:
+        """The model that may be tried again first, once it may; none where that helps nobody, or takes too long."""
+        latest = {each.attempt.model.name: each for each in failures}.values()
+        pauses = [(pause_s(each.fault, each.tries, random.random()), each.attempt) for each in latest]  # noqa: S311 - only spreads them out
+        soonest = min(
+            ((pause, attempt) for pause, attempt in pauses if pause is not None),
+            key=lambda each: each[0],
+            default=None,
+        )
+        if soonest is None or not is_short(soonest[0], left_s):
+            return []
+        await asyncio.sleep(soonest[0])
+        return [soonest[1]]
 
     async def _hold(
         self,

@@ -371,7 +371,7 @@ class UpstreamCall:
     model: Model
     operation: Operation
     fields: JsonObject = field(repr=False)  # the body to send, but for `model` and streaming
-    timeout_s: float  # for the whole answer, or for a stream's first chunk
+    timeout_s: float  # for the whole answer, or until a stream begins to say something
     idle_s: float = 0.0  # most between two chunks of a stream
     hang_up: HangUp = field(default_factory=HangUp, repr=False, compare=False)
 
@@ -394,6 +394,7 @@ class Completion:
     usage: Usage | None
     complete: bool  # ended by itself, so that it may be remembered
     answer_text: str = field(default="", repr=False)
+    parsed: JsonObject = field(default_factory=dict, repr=False)  # the body, understood
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+from tollway_api.routing_policy import FallbackTrigger
 from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.attempts import Attempt
 from tollway_dataplane.core.decision import RouteReason
@@ -16,6 +17,14 @@ from tollway_dataplane.record import AttemptNote, Record
 
 # Few providers of 2026 write one answer faster.
 FASTEST_TOKENS_PER_S: Final = 500
+
+
+class AnswerUnfit(UpstreamFault):
+    """The provider has answered, and been paid for it, and another is to be asked."""
+
+    def __init__(self, trigger: FallbackTrigger, usage: Usage) -> None:
+        super().__init__(trigger, 200, "the answer is not one to pass on", may_have_run=True)
+        self.usage = usage
 
 
 class Settling:
@@ -44,7 +53,10 @@ class Settling:
     async def failed(self, job: Job, hold: Hold, attempt: Attempt, fault: UpstreamFault) -> None:
         """A refused call costs nothing; one that broke off may have been billed for its prompt."""
         job.record.attempts.append(AttemptNote(attempt.model.name, fault.trigger or "Refused"))
-        usage = unreported_usage(hold, attempt, "") if fault.may_have_run or hold.written else NO_USAGE
+        if isinstance(fault, AnswerUnfit):
+            usage = fault.usage
+        else:
+            usage = unreported_usage(hold, attempt, "") if fault.may_have_run or hold.written else NO_USAGE
         self._note_cost(job.record, usage, attempt)
         await self._budgets.settle(hold, usage, answered=False)
 

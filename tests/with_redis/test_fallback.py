@@ -6,10 +6,14 @@ import time
 
 import pytest
 from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from tests.conftest import Start
 from tests.dataplanes import Running, Setup
-from tests.servers import Provider, provider
+from tests.servers import Provider, provider, served
 from tollway_api import wire
 from tollway_api.meta import TenantName
 from tollway_cli.embedded_redis import EmbeddedRedis
@@ -30,6 +34,9 @@ PROMPT = "Which day comes after Monday?"
         ("hollow", "ServerError"),
         ("no-credit", "ServerError"),
         ("no-model", "ServerError"),
+        ("request-timeout", "Timeout"),
+        ("conflict", "ServerError"),
+        ("blank", "EmptyAnswer"),
     ],
 )
 async def test_the_next_model_answers_when_the_first_fails(
@@ -56,7 +63,7 @@ async def test_who_stood_in_for_a_model_that_was_asked_for_is_not_remembered_as_
     assert (await gateway.ask(PROMPT, model="rich")).source == "exact"
 
 
-@pytest.mark.parametrize("fault", ["rate-limit", "server-error", "reset", "hollow"])
+@pytest.mark.parametrize("fault", ["rate-limit", "server-error", "reset", "hollow", "blank", "unbegun"])
 async def test_a_stream_falls_back_before_its_first_byte(
     gateway: Running, cheap: Provider, fault: str
 ) -> None:
@@ -65,6 +72,7 @@ async def test_a_stream_falls_back_before_its_first_byte(
     reply = await gateway.post("/v1/chat/completions", body)
     assert reply.headers["x-tollway-model"] == "rich"
     assert reply.body.endswith(b"[DONE]\n\n")
+    assert reply.body.count(b'"role"') == 1, "nothing of the first model's has left"
 
 
 async def test_a_provider_that_stalls_is_left_after_its_timeout(
@@ -73,8 +81,9 @@ async def test_a_provider_that_stalls_is_left_after_its_timeout(
     gateway = await start(setup.but(cheap_model={"timeout": "300ms"}))
     cheap.fail("stall")
     for stream in (False, True):
-        reply = await gateway.ask(PROMPT, stream=stream, user=str(stream))
+        reply = await gateway.ask(PROMPT, more={"seed": int(stream)}, stream=stream)
         assert reply.headers["x-tollway-model"] == "rich"
+        assert reply.headers["x-tollway-failed-attempts"] == "cheap:Timeout"
 
 
 async def test_a_provider_that_is_not_there_is_a_connection_fault(start: Start, setup: Setup) -> None:
@@ -135,6 +144,9 @@ async def test_when_every_attempt_failed_the_caller_is_told_politely(
     reply = await gateway.ask(PROMPT)
     assert reply.status == 503
     assert reply.error["code"] == "providers_unavailable"
+    assert "(cheap: RateLimit, rich: ServerError, cheap: RateLimit)" in reply.error["message"]
+    failed = "cheap:RateLimit, rich:ServerError, cheap:RateLimit"
+    assert reply.headers["x-tollway-failed-attempts"] == failed
     assert int(reply.headers["retry-after"]) >= 1
 
 
@@ -254,3 +266,133 @@ async def test_a_healthy_stream_outlives_the_deadline_of_the_attempts(
         async for chunk in stream:
             text += chunk.choices[0].delta.content or ""
         assert text == answer_for("slow", "gpt-4o", PROMPT)
+
+
+def alone(setup: Setup, endpoint: str, **fallback: object) -> Setup:
+    """A policy with nobody else to ask."""
+    model = {"name": "only", "model": "openai/gpt-4o-mini", "endpoint": endpoint}
+    return setup.but(policy={"models": [model], "fallback": fallback})
+
+
+async def test_a_model_without_another_is_tried_again_when_it_says_when_to_come_back(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    gateway = await start(alone(setup, cheap.endpoint))
+    cheap.fail("rate-limit", times=1)
+    reply = await gateway.ask(PROMPT)
+    assert (reply.status, reply.headers["x-tollway-fallbacks"]) == (200, "1")
+    assert cheap.total == 2
+    fallbacks = (await gateway.metrics())["ai_fallback_count_total"]
+    assert fallbacks == {(("from", "only"), ("to", "only"), ("trigger", "RateLimit")): 1}
+
+
+@pytest.mark.parametrize("fault", ["server-error", "unavailable", "cut"])
+async def test_where_nothing_says_that_it_helps_a_model_is_not_tried_again(
+    start: Start, setup: Setup, cheap: Provider, fault: str
+) -> None:
+    gateway = await start(alone(setup, cheap.endpoint))
+    cheap.fail(fault)
+    assert (await gateway.ask(PROMPT)).status == 503
+    assert cheap.total == 1
+
+
+async def test_a_model_that_asks_for_more_time_than_there_is_is_not_waited_for(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    gateway = await start(alone(setup, cheap.endpoint, deadline="2s"))
+    cheap.fail("rate-limit")
+    reply = await gateway.ask(PROMPT)
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+    assert cheap.total == 1
+
+
+async def test_a_provider_that_cannot_be_reached_is_tried_as_often_as_the_policy_says(
+    start: Start, setup: Setup
+) -> None:
+    gateway = await start(alone(setup, "http://127.0.0.1:9/v1", maxFallbacks=2))
+    reply = await gateway.ask(PROMPT)
+    assert (reply.status, reply.headers["x-tollway-fallbacks"]) == (503, "2")
+
+
+async def test_no_attempt_eats_the_others_time(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider
+) -> None:
+    """The first model would take all of the deadline; half of it is left to the second."""
+    with provider("slow", tokens_per_second=10.0) as slow:
+        gateway = await start(setup.but(cheap=slow.endpoint, policy={"fallback": {"deadline": "1s"}}))
+        reply = await gateway.ask(PROMPT)
+    assert (reply.status, reply.headers["x-tollway-model"]) == (200, "rich")
+
+
+async def test_a_stream_that_begins_late_is_left_sooner_than_an_answer(
+    start: Start, setup: Setup, rich: Provider
+) -> None:
+    with provider("slow", tokens_per_second=2.0) as slow:
+        gateway = await start(setup.but(cheap=slow.endpoint, cheap_model={"firstTokenTimeout": "200ms"}))
+        reply = await gateway.ask(PROMPT, stream=True)
+    assert reply.headers["x-tollway-model"] == "rich"
+    assert reply.headers["x-tollway-failed-attempts"] == "cheap:Timeout"
+
+
+JSON_MODE = {"response_format": {"type": "json_object"}}
+
+
+async def test_where_json_was_demanded_an_answer_that_is_none_is_not_passed_on(
+    start: Start, setup: Setup
+) -> None:
+    with served(saying('{"day": "Tuesday"}')) as url:
+        gateway = await start(setup.but(rich=f"{url}/v1"))
+        reply = await gateway.ask(PROMPT, more=JSON_MODE)
+    assert (reply.headers["x-tollway-model"], reply.content) == ("rich", '{"day": "Tuesday"}')
+    assert reply.headers["x-tollway-failed-attempts"] == "cheap:InvalidJSON"
+
+
+async def test_the_last_answer_is_passed_on_whatever_it_is(
+    gateway: Running, cheap: Provider, rich: Provider
+) -> None:
+    reply = await gateway.ask(PROMPT, more=JSON_MODE)
+    assert (reply.status, reply.content) == (200, answer_for("rich", "gpt-4o", PROMPT))
+    assert (cheap.total, rich.total) == (1, 1)
+
+
+async def test_what_an_answer_cost_that_was_not_passed_on_is_settled(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider
+) -> None:
+    gateway = await start(setup.but(acme={"limits": [{"name": "money", "amount": "1000.00"}]}))
+    reply = await gateway.ask(PROMPT, more=JSON_MODE)
+    bill = 0
+    for each, model in zip((cheap, rich), gateway.snapshot.policies[0].models.values(), strict=True):
+        tokens = each.seen()["tokens"]
+        assert isinstance(tokens, dict)
+        used = tokens[model.upstream_id]
+        bill += used["prompt"] * model.price.input + used["completion"] * model.price.output
+    assert float(reply.headers["x-tollway-cost-usd"]) == pytest.approx(bill / 1e12, abs=1e-9)
+
+
+@pytest.mark.parametrize("fault", ["filtered", "withheld"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_provider_withholds_is_another_ones_business_only_where_the_policy_says_so(
+    start: Start, setup: Setup, cheap: Provider, fault: str, *, stream: bool
+) -> None:
+    cheap.fail(fault)
+    gateway = await start(setup)
+    reply = await gateway.ask(PROMPT, stream=stream)
+    if fault == "filtered":
+        assert (reply.status, reply.error["code"]) == (400, "content_filter")
+        assert "content management policy" in reply.error["message"]
+    else:
+        assert b"content_filter" in reply.body
+        assert reply.headers["x-tollway-model"] == "cheap"
+    gateway = await start(setup.but(policy={"fallback": {"triggers": ["ContentFilter"]}}))
+    assert (await gateway.ask(PROMPT, stream=stream)).headers["x-tollway-model"] == "rich"
+
+
+def saying(content: str) -> Starlette:
+    """A provider that always answers the same."""
+
+    async def chat(_: Request) -> JSONResponse:
+        message = {"role": "assistant", "content": content}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return JSONResponse({"id": "x", "object": "chat.completion", "choices": [choice]})
+
+    return Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
