@@ -27,6 +27,7 @@ from tollway_api.meta import (
 )
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Cache as CacheSpec
+from tollway_api.routing_policy import CircuitBreaker as CircuitBreakerSpec
 from tollway_api.routing_policy import ExplicitModel
 from tollway_api.routing_policy import Model as ModelSpec
 from tollway_api.semantic_cache_index import EmbeddingProvider, OnBreach, SemanticCacheIndexSpec
@@ -35,6 +36,7 @@ from tollway_api.snapshot import (
     Accuracy,
     CacheUse,
     Calendar,
+    CircuitBreaker,
     Embedding,
     Fallback,
     Header,
@@ -336,7 +338,19 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
             max_fallbacks=spec.fallback.max_fallbacks,
             triggers=tuple(sorted(set(spec.fallback.triggers))),
             deadline_ms=milliseconds(spec.fallback.deadline),
+            breaker=_breaker(spec.fallback.circuit_breaker),
+            max_cooldown_ms=milliseconds(spec.fallback.max_cooldown),
         ),
+    )
+
+
+def _breaker(spec: CircuitBreakerSpec) -> CircuitBreaker:
+    return CircuitBreaker(
+        failure_share=share(spec.failure_share),
+        window_ms=milliseconds(spec.window),
+        min_requests=spec.min_requests,
+        open_for_ms=milliseconds(spec.open_for),
+        half_open_probes=spec.half_open_probes,
     )
 
 

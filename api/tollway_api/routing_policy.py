@@ -15,6 +15,7 @@ from tollway_api.meta import (
     Integer,
     LocalRef,
     ModelNameText,
+    Percent,
     SecretKeyRef,
     Spec,
     TenantNameText,
@@ -60,6 +61,16 @@ class FallbackTrigger(StrEnum):
     CONTENT_FILTER = "ContentFilter"
     EMPTY_ANSWER = "EmptyAnswer"
     INVALID_JSON = "InvalidJSON"
+
+
+class ModelState(StrEnum):
+    """Whether a model is asked, by how it has answered lately, the best first."""
+
+    HEALTHY = "Healthy"
+    RECOVERING = "Recovering"
+    HALF_OPEN = "HalfOpen"
+    COOLING_DOWN = "CoolingDown"
+    OPEN = "Open"
 
 
 class HeaderMatch(Spec):
@@ -193,6 +204,46 @@ class Route(Spec):
     complexity: Complexity = Field(default=Complexity(), description="When a prompt is complex.")
 
 
+_LEAST_WINDOW: Final = ">= duration('1s')"
+
+
+class CircuitBreaker(Spec):
+    """When a model is passed over without being asked. Each model of each policy has one for every endpoint."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (of_duration("window", _LEAST_WINDOW), "window", "window must be at least 1s"),
+            (of_duration("openFor", _LEAST_WINDOW), "openFor", "openFor must be at least 1s"),
+        )
+    )
+
+    failure_share: Percent = Field(
+        default="50%", description="It opens when this share of the requests in the window has failed."
+    )
+    window: Duration = Field(default="30s", description="How far back a data plane looks.")
+    min_requests: Integer = Field(
+        default=10, ge=1, le=1_000_000, description="Fewer requests in the window say nothing."
+    )
+    open_for: Duration = Field(
+        default="30s",
+        description="How long nobody asks the model then; up to four times as long when it does not recover.",
+    )
+    half_open_probes: Integer = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="Requests that must be answered after that before all others follow.",
+    )
+
+    @model_validator(mode="after")
+    def _times_are_no_moments(self) -> Self:
+        if milliseconds(self.window) < 1_000:
+            raise ValueError("window must be at least 1s")
+        if milliseconds(self.open_for) < 1_000:
+            raise ValueError("openFor must be at least 1s")
+        return self
+
+
 class Fallback(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -214,6 +265,13 @@ class Fallback(Spec):
     deadline: Duration = Field(
         default="120s",
         description="For all attempts together, to the first byte. Each has its share of what is left.",
+    )
+    circuit_breaker: CircuitBreaker = Field(
+        default=CircuitBreaker(), description="When a model is passed over that fails often."
+    )
+    max_cooldown: Duration = Field(
+        default="5m",
+        description="The longest that a model is passed over because it asks for it (Retry-After).",
     )
 
     @model_validator(mode="after")
@@ -251,8 +309,22 @@ class DataPlaneStatus(Spec):
     ready: int = Field(default=0, ge=0, description="Data-plane pods that are ready.")
 
 
+class ModelStatus(Spec):
+    name: str = Field(max_length=128, description="The model's name in this policy.")
+    state: ModelState = Field(
+        description="Healthy: it is asked. Recovering: with a part of the requests. HalfOpen: with a few, to see. "
+        "CoolingDown: its provider wants to be left alone. Open: it has failed too often, and nobody asks it."
+    )
+    seen_by: int = Field(default=0, ge=0, description="How many of the ready data planes see it so.")
+
+
 class RoutingPolicyStatus(Spec):
     conditions: Conditions = Field(
         default=[], description="What is true of this policy.", json_schema_extra=CONDITIONS_SCHEMA
     )
     data_plane: DataPlaneStatus = Field(default=DataPlaneStatus(), description="Which pods run it.")
+    models: Annotated[list[ModelStatus], Field(max_length=64)] = Field(
+        default=[],
+        description="How its models are, as the data plane sees it that sees it worst.",
+        json_schema_extra=MAP_BY_NAME,
+    )

@@ -122,11 +122,22 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class CircuitBreaker:
+    failure_share: float
+    window_ms: int
+    min_requests: int
+    open_for_ms: int
+    half_open_probes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fallback:
     order: tuple[ModelName, ...]
     max_fallbacks: int
     triggers: tuple[FallbackTrigger, ...]
     deadline_ms: int
+    breaker: CircuitBreaker
+    max_cooldown_ms: int
 
 
 @dataclass(frozen=True, slots=True)

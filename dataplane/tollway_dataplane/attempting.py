@@ -48,20 +48,23 @@ class Attempting:
         """Raises UpstreamFault, also for an answer with a shortcoming that the policy falls back on while there is
         somebody else to ask: `times.is_last`.
         """
-        model = attempt.model
+        model, began = attempt.model, asyncio.get_running_loop().time()
         bound = hold.most // job.request.choices
         wanted = job.request.output_limit or hold.worst.completion_tokens // job.request.choices
         job.record.max_tokens = bound if bound < wanted else None
         fields = _fields(job.request, attempt, bound)
         if job.request.stream:
             call = UpstreamCall(model, Operation.CHAT, fields, times.first_token, idle_s=times.idle)
-            return await self._opened(job, attempt, hold, call, is_last=times.is_last)
+            opened = await self._opened(job, attempt, hold, call, is_last=times.is_last)
+            job.record.begun_s = opened.begun_at - began
+            return opened
         call = UpstreamCall(model, Operation.CHAT, fields, times.whole, idle_s=times.idle)
         completion = await (
             self._gathered(call, hold) if hold.grows else self._upstreams[model.protocol].complete(call)
         )
         usage = completion.usage or unreported_usage(hold, attempt, completion.answer_text)
         job.record.mark("upstream")
+        job.record.writing_s = asyncio.get_running_loop().time() - began
         if hold.cut:
             job.record.ended = "cut"
             settling = self._settling.settle(job, hold, attempt, hold.seen, "cut")
@@ -97,7 +100,8 @@ class Attempting:
             job.record.mark("first_chunk")
             first, *others = beginning.chunks
             rest = await stack.enter_async_context(aclosing(_then(others, chunks)))
-            return Opened(attempt, hold, first, rest, stack.pop_all())
+            begun_at = asyncio.get_running_loop().time()
+            return Opened(attempt, hold, begun_at, first, rest, stack.pop_all())
         raise AssertionError("an exit stack swallows no exception")
 
     def _stream(self, call: UpstreamCall, hold: Hold) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:

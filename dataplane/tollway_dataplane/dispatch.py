@@ -5,6 +5,8 @@ story of a request, and it is bounded by the plan.
 import asyncio
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -37,8 +39,10 @@ from tollway_dataplane.core.tokens import countable
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.exceeding import Exceeded, refusal
 from tollway_dataplane.holds import Hold, Need, Slice
+from tollway_dataplane.health import Health, Permit
 from tollway_dataplane.jobs import Answered, Job, Opened
 from tollway_dataplane.ports import Tokenizers, Upstream
+from tollway_dataplane.record import AttemptNote
 from tollway_dataplane.refusing import refusal_of
 from tollway_dataplane.settling import Settling
 
@@ -47,63 +51,118 @@ from tollway_dataplane.settling import Settling
 PATIENCE_S: Final = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The next attempt, with leave to make it, and those that come after it."""
+
+    permit: Permit
+    attempt: Attempt
+    rest: Sequence[Attempt]
+
+
 class Dispatch:
     def __init__(
-        self, upstreams: Mapping[Protocol, Upstream], budgets: Budgets, tokenizers: Tokenizers
+        self, upstreams: Mapping[Protocol, Upstream], budgets: Budgets, tokenizers: Tokenizers, health: Health
     ) -> None:
         self._budgets = budgets
         self._tokenizers = tokenizers
+        self._health = health
         self._settling = Settling(budgets)
         self._attempting = Attempting(upstreams, budgets, tokenizers, self._settling)
-        self.settle = self._settling.settle  # of a stream, by whoever passes it on
 
     async def call(self, job: Job) -> Answered | Opened:
         """The first attempt that succeeds.
 
         Raises Refusal: 429 when the budget is used up, the provider's own 4xx when the request is wrong, 503 when
-        every attempt failed.
+        every attempt failed, or no model is to be asked.
         """
-        clock, policy = asyncio.get_running_loop().time, job.policy
-        deadline = clock() + policy.fallback.deadline_ms / 1_000
-        attempts = plan(policy, job.model, job.request.messages)[: 1 if job.alone else None]
+        clock, fallback = asyncio.get_running_loop().time, job.policy.fallback
+        deadline = clock() + fallback.deadline_ms / 1_000
+        attempts: Sequence[Attempt] = plan(job.policy, job.model, job.request.messages)[
+            : 1 if job.alone else None
+        ]
         failures: list[Failure] = []
-        made = 0
         waived: set[str] = set()  # accounts whose budgets have sent the request to another model
-        while made <= policy.fallback.max_fallbacks and clock() < deadline:
-            attempts = attempts or await self._once_more(failures, deadline - clock())
-            if not attempts:
+        while len(failures) <= fallback.max_fallbacks and clock() < deadline:
+            turn = await self._turn(job, attempts, failures, deadline)
+            if turn is None:
                 break
-            attempt, *rest = attempts
-            patience_s = partial(self._patience_s, job, rest if made else None, waived, deadline)
-            try:
-                hold = await self._hold(job, attempt, made, waived, patience_s)
-            except Exceeded as exceeded:
-                # A fallback that does not fit is passed over. Before any attempt the budget's own rule decides.
-                attempts = rest if made else self._degraded(job, exceeded, waived)
-                if not attempts:
-                    break
-                continue
-            left = min(len(attempts), 1 + policy.fallback.max_fallbacks - made)
-            made += 1
-            job.record.fallbacks = made - 1
-            began = clock()
-            try:
-                limits = times(attempt.model, job.request.parameters, deadline - began, left)
-                return await self._attempting.answer(job, attempt, hold, limits)
-            except UpstreamFault as fault:
-                await self._settling.failed(job, hold, attempt, fault)
-                tries = sum(each.attempt.model.name == attempt.model.name for each in failures)
-                failures.append(Failure(attempt, fault, tries + 1))
-                if job.alone or fault.trigger not in policy.fallback.triggers:
-                    break
-                attempts = next_attempts(attempt, fault.trigger, rest)
-            except asyncio.CancelledError:
-                await self._settling.abandoned(job, hold, attempt, clock() - began)
-                raise
-            except Exception:
-                await self._settling.unforeseen(job, hold, attempt)
-                raise
-        raise refusal_of(failures)
+            with ExitStack() as ending:
+                ending.callback(turn.permit.release)
+                attempt, rest, made = turn.attempt, turn.rest, len(failures)
+                patience_s = partial(self._patience_s, job, rest if made else None, waived, deadline)
+                try:
+                    hold = await self._hold(job, attempt, made, waived, patience_s)
+                except Exceeded as exceeded:
+                    # A fallback that does not fit is passed over. Before any attempt the budget's own rule decides.
+                    attempts = rest if made else self._degraded(job, exceeded, waived)
+                    continue
+                job.record.fallbacks, began = made, clock()
+                others = sum(self._health.is_well(job.policy, each.model) for each in rest)
+                among = 1 + min(others, fallback.max_fallbacks - made)
+                limits = times(attempt.model, job.request.parameters, deadline - began, among)
+                try:
+                    result = await self._attempting.answer(job, attempt, hold, limits)
+                except UpstreamFault as fault:
+                    turn.permit.failed(fault)
+                    await self._settling.failed(job, hold, attempt, fault)
+                    tries = sum(each.attempt.model.name == attempt.model.name for each in failures)
+                    failures.append(Failure(attempt, fault, tries + 1))
+                    if job.alone or fault.trigger not in fallback.triggers:
+                        break
+                    attempts = next_attempts(attempt, fault.trigger, rest)
+                except asyncio.CancelledError:
+                    await self._settling.abandoned(job, hold, attempt, clock() - began)
+                    raise
+                except Exception:
+                    await self._settling.unforeseen(job, hold, attempt)
+                    raise
+                else:
+                    turn.permit.answered()
+                    if isinstance(result, Opened):
+                        result.closing.callback(ending.pop_all().close)
+                    return result
+        raise refusal_of(failures, job.record.attempts, self._ready_in(job))
+
+    async def settle(self, job: Job, hold: Hold, attempt: Attempt, usage: Usage, outcome: str) -> None:
+        """Of a stream, by whoever passes it on, once it has ended."""
+        if outcome == "broken":
+            self._health.broke(job.policy, attempt.model)
+        await self._settling.settle(job, hold, attempt, usage, outcome)
+
+    async def _turn(
+        self, job: Job, attempts: Sequence[Attempt], failures: Sequence[Failure], deadline: float
+    ) -> Turn | None:
+        """Whom to ask next: the next of the plan that is well, or who has failed and is worth another try. Before any
+        attempt, where nobody is well, who is soonest, in a while, or by force.
+        """
+        turn = self._first_well(job, attempts)
+        if turn is not None:
+            return turn
+        left_s = deadline - asyncio.get_running_loop().time()
+        if failures:
+            return self._first_well(job, await self._once_more(failures, left_s))
+        wait_s = min((self._health.ready_in(job.policy, each.model) for each in attempts), default=0.0)
+        if (pause := wait_s + random.random() * wait_s) > 0 and is_short(pause, left_s):  # noqa: S311 - only spreads them out
+            await asyncio.sleep(pause)
+            turn = self._first_well(job, attempts)
+        return turn or self._first_well(job, attempts, by_force=True)
+
+    def _first_well(self, job: Job, attempts: Sequence[Attempt], *, by_force: bool = False) -> Turn | None:
+        """Those before it are noted, and not asked any more."""
+        if by_force:
+            attempts = sorted(attempts, key=lambda each: self._health.ready_in(job.policy, each.model))
+        for place, attempt in enumerate(attempts):
+            permit = self._health.admit(job.policy, attempt.model, by_force=by_force)
+            if permit is not None:
+                return Turn(permit, replace(attempt, model=permit.model), attempts[place + 1 :])
+            note = AttemptNote(attempt.model.name, self._health.state(job.policy, attempt.model), made=False)
+            if note not in job.record.attempts:
+                job.record.attempts.append(note)
+        return None
+
+    def _ready_in(self, job: Job) -> float:
+        return min(self._health.ready_in(job.policy, each) for each in job.policy.models.values())
 
     @staticmethod
     async def _once_more(failures: Sequence[Failure], left_s: float) -> list[Attempt]:

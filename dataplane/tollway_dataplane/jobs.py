@@ -31,10 +31,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A stream whose first chunk has come. Whoever has it must close it and settle its hold."""
+    """A stream that has begun to say something. Whoever has it must close it and settle its hold."""
 
     attempt: Attempt
     hold: Hold
+    begun_at: float  # by the event loop's clock
     first: Chunk = field(repr=False)
     rest: AsyncIterator[Chunk] = field(repr=False)
     closing: AsyncExitStack = field(repr=False)

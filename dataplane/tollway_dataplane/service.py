@@ -154,6 +154,7 @@ class Service:
         yield _BROKEN if record.ended == "broken" else DONE
 
     async def _end_stream(self, job: Job, opened: Opened, assembly: Assembly, lookup: Lookup) -> None:
+        job.record.writing_s = asyncio.get_running_loop().time() - opened.begun_at
         try:
             with contextlib.suppress(UpstreamFault):
                 await opened.closing.aclose()

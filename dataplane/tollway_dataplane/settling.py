@@ -52,7 +52,7 @@ class Settling:
 
     async def failed(self, job: Job, hold: Hold, attempt: Attempt, fault: UpstreamFault) -> None:
         """A refused call costs nothing; one that broke off may have been billed for its prompt."""
-        job.record.attempts.append(AttemptNote(attempt.model.name, fault.trigger or "Refused"))
+        job.record.attempts.append(AttemptNote(attempt.model.name, fault.trigger or "Refused", fault.kind))
         if isinstance(fault, AnswerUnfit):
             usage = fault.usage
         else:

@@ -252,9 +252,9 @@ async def test_a_healthy_stream_outlives_the_deadline_of_the_attempts(
     start: Start, setup: Setup, cheap: Provider
 ) -> None:
     """The deadline is for the first byte; after it only a silent provider is given up."""
-    with provider("slow", tokens_per_second=10.0) as slow:
-        policy = {"fallback": {"deadline": "1500ms"}}
-        model = {"timeout": "1200ms"}
+    with provider("slow", tokens_per_second=5.0) as slow:
+        policy = {"fallback": {"deadline": "3s"}}
+        model = {"timeout": "2400ms"}
         gateway = await start(
             setup.but(rich=slow.endpoint, policy=policy, cheap_model=model, rich_model=model)
         )
@@ -385,6 +385,25 @@ async def test_what_a_provider_withholds_is_another_ones_business_only_where_the
         assert reply.headers["x-tollway-model"] == "cheap"
     gateway = await start(setup.but(policy={"fallback": {"triggers": ["ContentFilter"]}}))
     assert (await gateway.ask(PROMPT, stream=stream)).headers["x-tollway-model"] == "rich"
+
+
+async def test_metrics_say_what_went_wrong_and_how_fast_it_went_on(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    with provider("slow", tokens_per_second=200.0) as slow:
+        gateway = await start(setup.but(rich=slow.endpoint))
+        cheap.fail("rate-limit", times=1)
+        await gateway.ask(PROMPT, stream=True)
+        await gateway.ask("Which day comes before Friday?", model="rich")
+    metrics = await gateway.metrics()
+    rich = (("model", "rich"),)
+    assert metrics["ai_upstream_errors_total"] == {(("kind", "429"), ("model", "cheap")): 1}
+    assert metrics["ai_upstream_attempts_per_request_count"][()] == 2
+    assert metrics["ai_upstream_attempts_per_request_sum"][()] == 3
+    assert metrics["ai_time_to_first_token_seconds_count"] == {rich: 1}, "of streams alone"
+    assert 0.005 < metrics["ai_time_to_first_token_seconds_sum"][rich] < 5
+    assert metrics["ai_tokens_per_second_count"] == {rich: 2}
+    assert 0 < metrics["ai_tokens_per_second_sum"][rich] <= 2 * 220
 
 
 def saying(content: str) -> Starlette:
