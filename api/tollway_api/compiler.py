@@ -396,6 +396,7 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
         timeout_ms=milliseconds(spec.timeout),
         api_key_from=spec.credentials_ref.place if spec.credentials_ref else "",
         first_token_ms=milliseconds(spec.first_token_timeout) if spec.first_token_timeout else None,
+        endpoints=tuple(each for each in dict.fromkeys(spec.endpoints) if each != spec.endpoint),
     )
 
 

@@ -26,6 +26,7 @@ from tollway_api.meta import (
 )
 
 KIND: Final = "RoutingPolicy"
+_ENDPOINT_FIRST: Final = "endpoint is the first of several; write the others into endpoints"
 _LEAST_TIMEOUT: Final = ">= duration('100ms')"
 
 
@@ -140,6 +141,7 @@ class Model(Spec):
                 "a model cannot be named auto: callers write it to let the router choose",
             ),
             (of_duration("timeout", _LEAST_TIMEOUT), "timeout", "timeout must be at least 100ms"),
+            ("size(self.endpoints) == 0 || has(self.endpoint)", "endpoint", _ENDPOINT_FIRST),
             (
                 f"!has(self.firstTokenTimeout) || {of_duration('firstTokenTimeout', _LEAST_TIMEOUT)}",
                 "firstTokenTimeout",
@@ -153,6 +155,12 @@ class Model(Spec):
         description='LiteLLM model id, like "gpt-4o-mini", "anthropic/claude-haiku-4-5" or "openai/my-model".'
     )
     endpoint: Url | None = Field(default=None, description="Base URL. Default: the provider's own.")
+    endpoints: Annotated[list[Url], Field(max_length=16)] = Field(
+        default=[],
+        description="More base URLs of the same model, such as replicas or regions, with the same key. A request goes "
+        "where the fewest are under way; where one fails, another is asked before another model.",
+        json_schema_extra=SET,
+    )
     credentials_ref: SecretKeyRef | None = Field(
         default=None, description="The provider's API key. Absent: none."
     )
@@ -176,6 +184,12 @@ class Model(Spec):
             raise ValueError("timeout must be at least 100ms")
         if self.first_token_timeout is not None and milliseconds(self.first_token_timeout) < 100:
             raise ValueError("firstTokenTimeout must be at least 100ms")
+        return self
+
+    @model_validator(mode="after")
+    def _endpoints_have_a_first(self) -> Self:
+        if self.endpoints and self.endpoint is None:
+            raise ValueError(_ENDPOINT_FIRST)
         return self
 
 

@@ -84,6 +84,7 @@ class Model:
     timeout_ms: int
     api_key_from: str = ""  # where its key stands: "Secret's name/key"
     first_token_ms: int | None = None  # of a stream; None: as suits the model and the request
+    endpoints: tuple[str, ...] = ()  # more than the first
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.attempts import (
     Attempt,
     Failure,
+    Times,
+    endpoints_tried,
     is_seen,
     is_short,
     next_attempts,
@@ -25,6 +27,7 @@ from tollway_dataplane.core.attempts import (
     plan,
     times,
 )
+from tollway_dataplane.core.breaker import is_unwell
 from tollway_dataplane.core.budgeting import (
     FEWEST_TOKENS,
     FEWEST_UNSEEN_TOKENS,
@@ -98,9 +101,7 @@ class Dispatch:
                     attempts = rest if made else self._degraded(job, exceeded, waived)
                     continue
                 job.record.fallbacks, began = made, clock()
-                others = sum(self._health.is_well(job.policy, each.model) for each in rest)
-                among = 1 + min(others, fallback.max_fallbacks - made)
-                limits = times(attempt.model, job.request.parameters, deadline - began, among)
+                limits = self._times(job, attempt, rest, failures, deadline - began)
                 try:
                     result = await self._attempting.answer(job, attempt, hold, limits)
                 except UpstreamFault as fault:
@@ -111,6 +112,8 @@ class Dispatch:
                     if job.alone or fault.trigger not in fallback.triggers:
                         break
                     attempts = next_attempts(attempt, fault.trigger, rest)
+                    if is_unwell(fault) and self._is_elsewhere(job, attempt, failures):
+                        attempts = [attempt, *attempts]
                 except asyncio.CancelledError:
                     await self._settling.abandoned(job, hold, attempt, clock() - began)
                     raise
@@ -136,30 +139,52 @@ class Dispatch:
         """Whom to ask next: the next of the plan that is well, or who has failed and is worth another try. Before any
         attempt, where nobody is well, who is soonest, in a while, or by force.
         """
-        turn = self._first_well(job, attempts)
+        turn = self._first_well(job, attempts, failures)
         if turn is not None:
             return turn
         left_s = deadline - asyncio.get_running_loop().time()
         if failures:
-            return self._first_well(job, await self._once_more(failures, left_s))
+            return self._first_well(job, await self._once_more(failures, left_s), failures)
         wait_s = min((self._health.ready_in(job.policy, each.model) for each in attempts), default=0.0)
         if (pause := wait_s + random.random() * wait_s) > 0 and is_short(pause, left_s):  # noqa: S311 - only spreads them out
             await asyncio.sleep(pause)
-            turn = self._first_well(job, attempts)
-        return turn or self._first_well(job, attempts, by_force=True)
+            turn = self._first_well(job, attempts, failures)
+        return turn or self._first_well(job, attempts, failures, by_force=True)
 
-    def _first_well(self, job: Job, attempts: Sequence[Attempt], *, by_force: bool = False) -> Turn | None:
+    def _first_well(
+        self, job: Job, attempts: Sequence[Attempt], failures: Sequence[Failure], *, by_force: bool = False
+    ) -> Turn | None:
         """Those before it are noted, and not asked any more."""
         if by_force:
             attempts = sorted(attempts, key=lambda each: self._health.ready_in(job.policy, each.model))
         for place, attempt in enumerate(attempts):
-            permit = self._health.admit(job.policy, attempt.model, by_force=by_force)
+            tried = endpoints_tried(attempt.model, failures)
+            permit = self._health.admit(job.policy, attempt.model, tried, by_force=by_force)
             if permit is not None:
                 return Turn(permit, replace(attempt, model=permit.model), attempts[place + 1 :])
             note = AttemptNote(attempt.model.name, self._health.state(job.policy, attempt.model), made=False)
             if note not in job.record.attempts:
                 job.record.attempts.append(note)
         return None
+
+    def _times(
+        self,
+        job: Job,
+        attempt: Attempt,
+        rest: Sequence[Attempt],
+        failures: Sequence[Failure],
+        left_s: float,
+    ) -> Times:
+        """Of an attempt, where some of the rest may still be made."""
+        most = job.policy.fallback.max_fallbacks - len(failures)
+        others = min(most, sum(self._health.is_well(job.policy, each.model) for each in rest))
+        elsewhere = others < most and self._is_elsewhere(job, attempt, failures)
+        return times(attempt.model, job.request.parameters, left_s, others, elsewhere=elsewhere)
+
+    def _is_elsewhere(self, job: Job, attempt: Attempt, failures: Sequence[Failure]) -> bool:
+        """Whether the model may be asked at an endpoint where this request has not been."""
+        tried = {attempt.model.endpoint, *endpoints_tried(attempt.model, failures)}
+        return self._health.is_elsewhere(job.policy, attempt.model, tried)
 
     def _ready_in(self, job: Job) -> float:
         return min(self._health.ready_in(job.policy, each) for each in job.policy.models.values())

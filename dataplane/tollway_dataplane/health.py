@@ -114,9 +114,11 @@ class Health:
             found = [self._same(policy, each, None) for each in _at_endpoints(model)]
         return found
 
-    def admit(self, policy: Policy, model: Model, *, by_force: bool = False) -> Permit | None:
-        """Leave to ask the model, at the endpoint where the fewest requests are under way; None where it is not to be
-        asked now. `by_force` lets one through now and then all the same.
+    def admit(
+        self, policy: Policy, model: Model, tried: Collection[str | None] = (), *, by_force: bool = False
+    ) -> Permit | None:
+        """Leave to ask the model, at the endpoint where the fewest requests are under way, and rather at none of those
+        that were tried; None where it is not to be asked now. `by_force` lets one through now and then all the same.
         """
         now, draw = self._clock(), self._draw()
         free = [
@@ -126,12 +128,18 @@ class Health:
         ]
         if not free:
             return None
-        chosen = min(free, key=lambda each: (each.in_flight, self._draw()))
+        chosen = min(free, key=lambda each: (each.model.endpoint in tried, each.in_flight, self._draw()))
         chosen.in_flight += 1
         is_probe = chosen.breaker.take(now, by_force=by_force)
-        same = model.endpoint == chosen.model.endpoint
-        return Permit(
-            model if same else replace(model, endpoint=chosen.model.endpoint), self, chosen, is_probe
+        return Permit(chosen.model, self, chosen, is_probe)
+
+    def is_elsewhere(self, policy: Policy, model: Model, tried: Collection[str | None]) -> bool:
+        """Whether the model may be asked at an endpoint where it was not tried."""
+        now = self._clock()
+        return any(
+            each.breaker.admits(now, 0.0)
+            for each in self._of(policy, model)
+            if each.model.endpoint not in tried
         )
 
     def state(self, policy: Policy, model: Model) -> ModelState:
@@ -219,4 +227,4 @@ class Health:
 
 
 def _at_endpoints(model: Model) -> Sequence[Model]:
-    return [model]
+    return [model, *(replace(model, endpoint=each) for each in model.endpoints)]

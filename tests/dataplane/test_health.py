@@ -1,5 +1,6 @@
 """Which models are asked: what data planes see themselves, and what they tell each other."""
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -216,3 +217,58 @@ def test_requests_of_a_policy_that_is_no_more_are_let_through(board: Board) -> N
     health = plane(board, Snapshot("default"))
     ask(health, snapshot, BROKEN, 20)
     assert list(health.standings()) == []
+
+
+def several() -> Snapshot:
+    """A model at three endpoints."""
+    more = {"endpoints": ["http://b/v1", "http://c/v1"]}
+    return compiled(Setup("http://a/v1", "http://r/v1", cheap_model=more).objects())
+
+
+def test_a_request_goes_where_the_fewest_are_under_way(board: Board) -> None:
+    snapshot = several()
+    health = plane(board, snapshot)
+    permits = [health.admit(*of(snapshot)) for _ in range(6)]
+    asked = [permit.model.endpoint for permit in permits if permit is not None]
+    assert sorted(map(str, asked)) == ["http://a/v1"] * 2 + ["http://b/v1"] * 2 + ["http://c/v1"] * 2
+    freed = permits[2]
+    assert freed is not None
+    freed.release()
+    again = health.admit(*of(snapshot))
+    assert again is not None
+    assert again.model.endpoint == freed.model.endpoint
+
+
+def test_an_endpoint_that_fails_is_ejected_and_the_model_stays_well(board: Board) -> None:
+    snapshot = several()
+    health = Health(board, board.clock, random.Random(1).random)  # noqa: S311 - a test that can be repeated
+    health.follow(snapshot)
+    for _ in range(60):
+        permit = health.admit(*of(snapshot))
+        assert permit is not None
+        if permit.model.endpoint == "http://b/v1":
+            permit.failed(BROKEN)
+        else:
+            permit.answered()
+        permit.release()
+    assert health.unwell() == {}
+    states = {each.endpoint: each.state for each in health.standings() if each.model == CHEAP}
+    assert states["http://b/v1"] is ModelState.OPEN
+    assert {states["http://a/v1"], states["http://c/v1"]} == {ModelState.HEALTHY}
+    asked = [health.admit(*of(snapshot)) for _ in range(10)]
+    assert "http://b/v1" not in {permit.model.endpoint for permit in asked if permit is not None}
+
+
+def test_who_has_failed_at_one_endpoint_goes_to_another(board: Board) -> None:
+    snapshot = several()
+    health = plane(board, snapshot)
+    tried: set[str | None] = set()
+    for _ in range(3):
+        assert health.is_elsewhere(*of(snapshot), tried)
+        permit = health.admit(*of(snapshot), tried)
+        assert permit is not None
+        tried.add(permit.model.endpoint)
+        permit.release()
+    assert tried == {"http://a/v1", "http://b/v1", "http://c/v1"}
+    assert not health.is_elsewhere(*of(snapshot), tried)
+    assert health.admit(*of(snapshot), tried) is not None, "where it was, when there is no other"

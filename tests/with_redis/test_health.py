@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from tests.conftest import Start
 from tests.dataplanes import Running, Setup
-from tests.servers import Provider
+from tests.servers import Provider, provider
 from tollway_api import wire
 from tollway_api.routing_policy import ModelState
 from tollway_cli.embedded_redis import EmbeddedRedis
@@ -143,6 +143,19 @@ async def test_one_data_plane_hears_of_another_what_is_not_well(
     reply = await second.ask(prompt())
     assert reply.headers["x-tollway-failed-attempts"] == "cheap:Open"
     assert cheap.total == before
+
+
+async def test_a_model_is_asked_at_another_endpoint_before_another_model(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider
+) -> None:
+    with provider("replica") as replica:
+        model = {"endpoints": [replica.endpoint]}
+        gateway = await start(setup.but(cheap_model=model, policy={"fallback": LATER}))
+        cheap.fail("server-error")
+        replies = [await gateway.ask(prompt()) for _ in range(12)]
+        assert {reply.status for reply in replies} == {200}
+        assert {reply.headers["x-tollway-model"] for reply in replies} == {"cheap"}
+        assert (cheap.total, replica.total, rich.total) == (3, 12, 0)
 
 
 @pytest.fixture

@@ -62,19 +62,21 @@ class Times:
     whole: float  # to a whole answer
     first_token: float  # until a stream begins to say something
     idle: float  # between two chunks of it
-    is_last: bool = False  # whether nobody else can be asked after it
+    is_last: bool = False  # whether no other model can be asked after it
 
 
-def times(model: Model, parameters: JsonObject, left_s: float, among: int) -> Times:
-    """Of an attempt, where so many may still be made in the time that is left. Each has an equal share, so that none
-    takes the others', and leaves what it does not need.
+def times(
+    model: Model, parameters: JsonObject, left_s: float, others: int, *, elsewhere: bool = False
+) -> Times:
+    """Of an attempt after which so many other models may be asked in the time that is left, and this one elsewhere.
+    Each has an equal share, so that none takes the others', and leaves what it does not need.
     """
-    whole = min(model.timeout_ms / 1_000, left_s / max(1, among))
+    whole = min(model.timeout_ms / 1_000, left_s / (1 + others + elsewhere))
     if model.first_token_ms is not None:
         first_token = model.first_token_ms / 1_000
     else:
         first_token = FIRST_TOKEN_S if is_seen(model.upstream_id, parameters) else whole
-    return Times(whole, min(first_token, whole), model.timeout_ms / 1_000, is_last=among <= 1)
+    return Times(whole, min(first_token, whole), model.timeout_ms / 1_000, is_last=not others)
 
 
 def pause_s(fault: UpstreamFault, tries: int, draw: float) -> float | None:
@@ -103,6 +105,10 @@ class Failure:
     tries: int
 
 
+def endpoints_tried(model: Model, failures: Sequence[Failure]) -> set[str | None]:
+    return {each.attempt.model.endpoint for each in failures if each.attempt.model.name == model.name}
+
+
 def next_attempts(failed: Attempt, trigger: FallbackTrigger | None, rest: Sequence[Attempt]) -> list[Attempt]:
     """What remains to be tried after a failure that is fallen back on.
 
@@ -114,7 +120,9 @@ def next_attempts(failed: Attempt, trigger: FallbackTrigger | None, rest: Sequen
     candidates = [_fitted(attempt, failed) for attempt in list(rest) or [failed]]
     # What could not be cut down would fail again where it has failed.
     return [
-        each for each in candidates if each.model != failed.model or len(each.messages) < len(failed.messages)
+        each
+        for each in candidates
+        if each.model.name != failed.model.name or len(each.messages) < len(failed.messages)
     ]
 
 

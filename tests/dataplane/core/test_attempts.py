@@ -57,35 +57,35 @@ def test_no_attempt_takes_the_others_time(attempts: int, deadline: float) -> Non
     """Each as slow as it may be; all of them come to their turn, with the same time at least as the first."""
     model = policy().models[CHEAP]
     left, taken = deadline, []
-    for among in range(attempts, 0, -1):
-        taken.append(times(model, {}, left, among).whole)
+    for others in reversed(range(attempts)):
+        taken.append(times(model, {}, left, others).whole)
         left -= taken[-1]
     assert left >= -1e-6
     assert all(later >= taken[0] - 1e-6 for later in taken)
 
 
 @pytest.mark.parametrize(
-    ("spec", "parameters", "left", "among", "expected"),
+    ("spec", "parameters", "left", "others", "expected"),
     [
-        ({}, {}, 120.0, 1, (60.0, FIRST_TOKEN_S)),
-        ({}, {}, 120.0, 3, (40.0, FIRST_TOKEN_S)),
-        ({"timeout": "5s"}, {}, 120.0, 2, (5.0, 5.0)),
-        ({"firstTokenTimeout": "2s"}, {}, 120.0, 1, (60.0, 2.0)),
-        ({"firstTokenTimeout": "90s"}, {}, 120.0, 1, (60.0, 60.0)),
-        ({}, {"reasoning_effort": "high"}, 120.0, 1, (60.0, 60.0)),
+        ({}, {}, 120.0, 0, (60.0, FIRST_TOKEN_S)),
+        ({}, {}, 120.0, 2, (40.0, FIRST_TOKEN_S)),
+        ({"timeout": "5s"}, {}, 120.0, 1, (5.0, 5.0)),
+        ({"firstTokenTimeout": "2s"}, {}, 120.0, 0, (60.0, 2.0)),
+        ({"firstTokenTimeout": "90s"}, {}, 120.0, 0, (60.0, 60.0)),
+        ({}, {"reasoning_effort": "high"}, 120.0, 0, (60.0, 60.0)),
     ],
 )
 def test_a_stream_has_less_time_to_begin_unless_it_thinks_in_secret(
     spec: dict[str, object],
     parameters: JsonObject,
     left: float,
-    among: int,
+    others: int,
     expected: tuple[float, float],
 ) -> None:
     setup = Setup("http://a/v1", "http://b/v1", cheap_model=spec)
-    limits = times(compiled(setup.objects()).policies[0].models[CHEAP], parameters, left, among)
+    limits = times(compiled(setup.objects()).policies[0].models[CHEAP], parameters, left, others)
     assert (limits.whole, limits.first_token) == expected
-    assert limits.is_last == (among == 1)
+    assert limits.is_last == (others == 0)
 
 
 def fault(
