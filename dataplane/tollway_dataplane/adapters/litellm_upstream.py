@@ -120,8 +120,9 @@ class LiteLLMUpstream:
         if isinstance(exc, TimeoutError | errors.Timeout):
             return UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True)
         if isinstance(exc, errors.ContentPolicyViolationError):
-            message = _sentence(str(exc.message))
-            return UpstreamFault(FallbackTrigger.CONTENT_FILTER, 400, message)
+            body = exc.body if isinstance(exc.body, dict) else {}
+            message = str(body.get("message") or _sentence(str(exc.message)))
+            return UpstreamFault(FallbackTrigger.CONTENT_FILTER, 400, message[:500])
         if isinstance(exc, errors.ContextWindowExceededError):
             return UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long")
         if _lies_under(exc, _UNCONNECTED):
