@@ -41,8 +41,8 @@ from tollway_dataplane.core.pricing import is_free
 from tollway_dataplane.core.tokens import countable
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.exceeding import Exceeded, refusal
-from tollway_dataplane.holds import Hold, Need, Slice
 from tollway_dataplane.health import Health, Permit
+from tollway_dataplane.holds import Hold, Need, Slice
 from tollway_dataplane.jobs import Answered, Job, Opened
 from tollway_dataplane.ports import Tokenizers, Upstream
 from tollway_dataplane.record import AttemptNote
@@ -81,9 +81,8 @@ class Dispatch:
         """
         clock, fallback = asyncio.get_running_loop().time, job.policy.fallback
         deadline = clock() + fallback.deadline_ms / 1_000
-        attempts: Sequence[Attempt] = plan(job.policy, job.model, job.request.messages)[
-            : 1 if job.alone else None
-        ]
+        whole = plan(job.policy, job.model, job.request.messages)
+        attempts: Sequence[Attempt] = whole[:1] if job.alone else whole
         failures: list[Failure] = []
         waived: set[str] = set()  # accounts whose budgets have sent the request to another model
         while len(failures) <= fallback.max_fallbacks and clock() < deadline:

@@ -57,16 +57,17 @@ class EmbeddingService:
             raise refusal(tenant, exceeded.denied) from exceeded
         fields = {**request.parameters, "input": request.inputs}
         call = UpstreamCall(model, Operation.EMBEDDINGS, fields, model.timeout_ms / 1_000)
-        used, outcome = worst, "Cancelled"
+        used, outcome, kind = worst, "Cancelled", ""
         try:
             completion = await self._upstreams[model.protocol].complete(call)
             used, outcome = completion.usage or worst, "ok"
             record.source = Source.LIVE
         except UpstreamFault as fault:
             used, outcome = (worst if fault.may_have_run else NO_USAGE), fault.trigger or "Refused"
+            kind = fault.kind
             raise provider_refusal(fault, model.api_key) from fault
         finally:
-            record.attempts.append(AttemptNote(name, outcome))
+            record.attempts.append(AttemptNote(name, outcome, kind))
             record.usage, record.cost_nano = used, cost(used, model.price)
             record.tight, record.held_nano = hold.tight, hold.held_nano
             record.estimated_nano = record.cost_nano if used.estimated else 0

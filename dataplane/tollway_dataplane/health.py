@@ -28,6 +28,7 @@ class Watched:
     breaker: Breaker
     field: str  # of what is told of it
     in_flight: int = 0
+    was_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class Health:
         self._clock = clock
         self._draw = draw
         self._watched: dict[tuple[str, ModelName], list[Watched]] = {}
+        self._by_field: dict[str, Watched] = {}
+        self._perhaps_unwell: set[tuple[str, ModelName]] = set()
         self._to_tell: dict[tuple[str, bool], tuple[Verdict, float]] = {}  # and when it was found
         self._heard_at: dict[tuple[str, bool], int] = {}
 
@@ -95,6 +98,8 @@ class Health:
                     self._same(policy, each, known.get(health_field(policy.id, each)))
                     for each in _at_endpoints(model)
                 ]
+        self._by_field = {each.field: each for several in self._watched.values() for each in several}
+        self._perhaps_unwell &= self._watched.keys()
 
     def _same(self, policy: Policy, model: Model, known: Watched | None) -> Watched:
         fallback = policy.fallback
@@ -128,15 +133,18 @@ class Health:
         ]
         if not free:
             return None
-        chosen = min(free, key=lambda each: (each.model.endpoint in tried, each.in_flight, self._draw()))
+        chosen = free[0]
+        if len(free) > 1:
+            chosen = min(free, key=lambda each: (each.model.endpoint in tried, each.in_flight, self._draw()))
         chosen.in_flight += 1
+        chosen.was_asked = True
         is_probe = chosen.breaker.take(now, by_force=by_force)
         return Permit(chosen.model, self, chosen, is_probe)
 
     def is_elsewhere(self, policy: Policy, model: Model, tried: Collection[str | None]) -> bool:
         """Whether the model may be asked at an endpoint where it was not tried."""
         now = self._clock()
-        return any(
+        return bool(model.endpoints) and any(
             each.breaker.admits(now, 0.0)
             for each in self._of(policy, model)
             if each.model.endpoint not in tried
@@ -148,8 +156,10 @@ class Health:
 
     def _best(self, several: Sequence[Watched]) -> ModelState:
         now = self._clock()
+        if len(several) == 1:
+            return several[0].breaker.state(now)
         states = {each.breaker.state(now) for each in several}
-        return next(each for each in ModelState if each in states)
+        return next((each for each in ModelState if each in states), ModelState.HEALTHY)
 
     def is_well(self, policy: Policy, model: Model) -> bool:
         """Whether it is likely to be asked when its turn comes."""
@@ -179,21 +189,25 @@ class Health:
         if verdict is not None:
             key = watched.field, verdict.state is ModelState.COOLING_DOWN
             self._to_tell[key] = verdict, self._clock()
+            self._perhaps_unwell.add((watched.policy.id, watched.model.name))
 
     def standings(self) -> Iterator[Standing]:
+        """Of the models that have been asked."""
         now = self._clock()
         for (policy, model), several in self._watched.items():
-            for each in several:
+            for each in filter(lambda watched: watched.was_asked, several):
                 state, cooling_s = each.breaker.state(now), each.breaker.cooling_s(now)
                 yield Standing(policy, model, each.model.endpoint or "", state, cooling_s)
 
     def unwell(self) -> dict[str, dict[str, ModelState]]:
         """The models that are not asked with every request, by policy: how each is at the endpoint where it is best."""
         found: dict[str, dict[str, ModelState]] = {}
-        for (policy, model), several in self._watched.items():
-            best = self._best(several)
-            if best is not ModelState.HEALTHY:
+        for policy, model in list(self._perhaps_unwell):
+            several = self._watched.get((policy, model), ())
+            if (best := self._best(several)) is not ModelState.HEALTHY:
                 found.setdefault(policy, {})[model] = best
+            elif all(each.breaker.state(self._clock()) is ModelState.HEALTHY for each in several):
+                self._perhaps_unwell.discard((policy, model))
         return found
 
     async def exchange(self) -> None:
@@ -212,11 +226,11 @@ class Health:
             self._hear(heard, told.keys())
 
     def _hear(self, heard: Mapping[tuple[str, bool], Heard], told: Collection[tuple[str, bool]]) -> None:
-        by_field = {each.field: each for several in self._watched.values() for each in several}
         for key, each in heard.items():
             is_news = each.told_at > self._heard_at.get(key, 0) and key not in told
-            if is_news and (watched := by_field.get(key[0])) is not None:
+            if is_news and (watched := self._by_field.get(key[0])) is not None:
                 watched.breaker.hear(self._clock(), each.verdict)
+                self._perhaps_unwell.add((watched.policy.id, watched.model.name))
         self._heard_at = {key: each.told_at for key, each in heard.items()}
 
     async def run(self) -> None:

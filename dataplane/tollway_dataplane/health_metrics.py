@@ -7,7 +7,6 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from tollway_api.routing_policy import ModelState
 from tollway_dataplane.health import Standing
 
 _LABELS: Final = ("policy", "model", "endpoint")
@@ -20,7 +19,7 @@ class HealthMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         state = GaugeMetricFamily(
             "tollway_model_state",
-            "1 for the state that a policy's model is in, by how it has answered lately.",
+            "1 for the state that a policy's model is in, by how it has answered lately; of those that were asked.",
             labels=[*_LABELS, "state"],
         )
         cooldown = GaugeMetricFamily(
@@ -30,8 +29,8 @@ class HealthMetrics(Collector):
         )
         for each in self._standings():
             labels = [each.policy, each.model, each.endpoint]
-            for possible in ModelState:
-                state.add_metric([*labels, possible], each.state is possible)
-            cooldown.add_metric(labels, each.cooling_s)
+            state.add_metric([*labels, each.state], 1)
+            if each.cooling_s:
+                cooldown.add_metric(labels, each.cooling_s)
         yield state
         yield cooldown

@@ -128,6 +128,17 @@ def test_a_caller_who_leaves_says_nothing_of_the_model(board: Board, clock: Cloc
     assert health.admit(*of(snapshot)) is not None
 
 
+def test_who_has_recovered_is_not_unwell_any_more(board: Board, clock: Clock) -> None:
+    snapshot = snapshot_of()
+    health = plane(board, snapshot)
+    ask(health, snapshot, LIMITED)
+    assert health.unwell() == {"default/chat": {CHEAP: ModelState.COOLING_DOWN}}
+    clock.now += 20
+    assert health.unwell() == {}
+    ask(health, snapshot, LIMITED)
+    assert health.unwell() == {"default/chat": {CHEAP: ModelState.COOLING_DOWN}}
+
+
 async def test_one_data_plane_tells_the_others(board: Board, clock: Clock) -> None:
     snapshot = snapshot_of()
     first, second = plane(board, snapshot), plane(board, snapshot)
@@ -252,7 +263,7 @@ def test_an_endpoint_that_fails_is_ejected_and_the_model_stays_well(board: Board
             permit.answered()
         permit.release()
     assert health.unwell() == {}
-    states = {each.endpoint: each.state for each in health.standings() if each.model == CHEAP}
+    states = {each.endpoint: each.state for each in health.standings()}
     assert states["http://b/v1"] is ModelState.OPEN
     assert {states["http://a/v1"], states["http://c/v1"]} == {ModelState.HEALTHY}
     asked = [health.admit(*of(snapshot)) for _ in range(10)]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -244,8 +245,11 @@ async def test_failed_requests_leave_no_hold_behind_and_cost_nothing(
     rich.fail("rate-limit")
     replies = await asyncio.gather(*(gateway.ask(f"{PROMPT} {n}") for n in range(50)))
     assert {reply.status for reply in replies} == {503}
+    keys = wire.ledger_keys(TenantName("acme"))
     async with Redis.from_url(ledger_redis.url) as redis:
-        assert await redis.keys("*") == [wire.ledger_keys(TenantName("acme")).finished.encode()]
+        held: Any = await redis.zrange(keys.expiry, 0, -1)
+        assert [each for each in held if not each.startswith(b"acme/lease.")] == []
+        assert await redis.hgetall(keys.spent) == {}
 
 
 async def test_a_healthy_stream_outlives_the_deadline_of_the_attempts(

@@ -203,7 +203,7 @@ class Breaker:
         self._window.clear()
 
     def _share(self, now: float) -> float:
-        """Of the requests, of which it may be asked."""
+        """Of the requests, with which it may be asked."""
         if self._recovering_since is None:
             return 1.0
         grown = (now - self._recovering_since) / (self._open_for_s * _RAMP)

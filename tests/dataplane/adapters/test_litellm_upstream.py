@@ -210,7 +210,9 @@ async def test_a_providers_sentence_is_taken_out_of_what_litellm_makes_of_it(
 
 
 async def test_what_a_provider_withholds_is_known(upstream: LiteLLMUpstream, fake: Fake) -> None:
-    message = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
+    message = (
+        "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
+    )
     fake.status = 400
     fake.reply = {"error": {"message": message, "type": None, "param": "prompt", "code": "content_filter"}}
     with pytest.raises(UpstreamFault) as caught:
