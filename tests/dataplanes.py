@@ -5,6 +5,7 @@ test's own event loop.
 import asyncio
 import io
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,9 @@ from tollway_api.inventory import RawObject, parse_inventory
 from tollway_api.snapshot import Snapshot, encode
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.app import DataPlane, open_dataplane
+from tollway_dataplane.health import Health
 from tollway_dataplane.logs import json_log
+from tollway_dataplane.ports import Heard
 from tollway_dataplane.server import Site, listen, serve
 from tollway_dataplane.settings import Address, Settings
 from tollway_operator.provision import provision
@@ -191,6 +194,17 @@ class Reply:
         error = self.json["error"]
         assert isinstance(error, dict)
         return error
+
+
+class NoNews:
+    """Of a data plane that has no others to tell."""
+
+    async def exchange(self, _: object) -> dict[tuple[str, bool], Heard]:
+        return {}
+
+
+def lone_health() -> Health:
+    return Health(NoNews(), time.monotonic, lambda: 0.0)
 
 
 class SharedEmbedder(LocalEmbedder):

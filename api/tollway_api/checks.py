@@ -272,6 +272,8 @@ def endpoints_are_known(policy: PolicyResource, world: World) -> Iterator[Proble
 def endpoints_are_addresses(policy: PolicyResource, _: World) -> Iterator[Problem]:
     for place, model in enumerate(policy.spec.models):
         yield from _is_address(policy.identity, f"spec.models[{place}].endpoint", model.endpoint)
+        for which, endpoint in enumerate(model.endpoints):
+            yield from _is_address(policy.identity, f"spec.models[{place}].endpoints[{which}]", endpoint)
 
 
 def credentials_exist(policy: PolicyResource, world: World) -> Iterator[Problem]:

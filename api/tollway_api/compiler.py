@@ -28,6 +28,7 @@ from tollway_api.meta import (
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Cache as CacheSpec
 from tollway_api.routing_policy import Capability, ExplicitModel, RoutingPolicySpec, Sessions
+from tollway_api.routing_policy import CircuitBreaker as CircuitBreakerSpec
 from tollway_api.routing_policy import Model as ModelSpec
 from tollway_api.semantic_cache_index import EmbeddingProvider, OnBreach, SemanticCacheIndexSpec
 from tollway_api.snapshot import (
@@ -37,6 +38,7 @@ from tollway_api.snapshot import (
     CacheUse,
     Calendar,
     Canary,
+    CircuitBreaker,
     Embedding,
     Fallback,
     Header,
@@ -334,6 +336,8 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
             max_fallbacks=spec.fallback.max_fallbacks,
             triggers=tuple(sorted(set(spec.fallback.triggers))),
             deadline_ms=milliseconds(spec.fallback.deadline),
+            breaker=_breaker(spec.fallback.circuit_breaker),
+            max_cooldown_ms=milliseconds(spec.fallback.max_cooldown),
         ),
     )
 
@@ -358,6 +362,16 @@ def _route(spec: RoutingPolicySpec, models: Sequence[Model]) -> Route:
             if each.canary is not None
         ),
         sticky=route.sessions is Sessions.STICKY,
+    )
+
+
+def _breaker(spec: CircuitBreakerSpec) -> CircuitBreaker:
+    return CircuitBreaker(
+        failure_share=share(spec.failure_share),
+        window_ms=milliseconds(spec.window),
+        min_requests=spec.min_requests,
+        open_for_ms=milliseconds(spec.open_for),
+        half_open_probes=spec.half_open_probes,
     )
 
 
@@ -405,6 +419,8 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
         api_key_from=spec.credentials_ref.place if spec.credentials_ref else "",
         lacks=lacks,
         unproven=unproven,
+        first_token_ms=milliseconds(spec.first_token_timeout) if spec.first_token_timeout else None,
+        endpoints=tuple(each for each in dict.fromkeys(spec.endpoints) if each != spec.endpoint),
     )
 
 

@@ -18,6 +18,8 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from tollway_api.routing_policy import ModelState
+
 PATH: Final = "/snapshot"
 PURGE_PATH: Final = "/purge"
 FEEDBACK_PATH: Final = "/feedback"
@@ -55,6 +57,8 @@ class PodState:
     unfit: dict[str, str] = field(
         default_factory=dict
     )  # why vectors for its look-ups do not fit, by index id
+    # Of models that are not asked with every request, by policy id and their name.
+    models: dict[str, dict[str, ModelState]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from tollway_api.meta import (
 from tollway_api.tenant_budget import AUTO
 
 KIND: Final = "RoutingPolicy"
+_ENDPOINT_FIRST: Final = "endpoint is the first of several; write the others into endpoints"
+_LEAST_TIMEOUT: Final = ">= duration('100ms')"
 
 
 class CacheMode(StrEnum):
@@ -76,6 +78,19 @@ class FallbackTrigger(StrEnum):
     SERVER_ERROR = "ServerError"
     CONNECTION = "Connection"
     CONTEXT_OVERFLOW = "ContextOverflow"
+    CONTENT_FILTER = "ContentFilter"
+    EMPTY_ANSWER = "EmptyAnswer"
+    INVALID_JSON = "InvalidJSON"
+
+
+class ModelState(StrEnum):
+    """Whether a model is asked, by how it has answered lately, the best first."""
+
+    HEALTHY = "Healthy"
+    RECOVERING = "Recovering"
+    HALF_OPEN = "HalfOpen"
+    COOLING_DOWN = "CoolingDown"
+    OPEN = "Open"
 
 
 class HeaderMatch(Spec):
@@ -153,7 +168,13 @@ class Model(Spec):
                 "name",
                 "a model cannot be named auto: callers write it to let the router choose",
             ),
-            (of_duration("timeout", ">= duration('100ms')"), "timeout", "timeout must be at least 100ms"),
+            (of_duration("timeout", _LEAST_TIMEOUT), "timeout", "timeout must be at least 100ms"),
+            ("size(self.endpoints) == 0 || has(self.endpoint)", "endpoint", _ENDPOINT_FIRST),
+            (
+                f"!has(self.firstTokenTimeout) || {of_duration('firstTokenTimeout', _LEAST_TIMEOUT)}",
+                "firstTokenTimeout",
+                "firstTokenTimeout must be at least 100ms",
+            ),
         )
     )
 
@@ -162,6 +183,12 @@ class Model(Spec):
         description='LiteLLM model id, like "gpt-4o-mini", "anthropic/claude-haiku-4-5" or "openai/my-model".'
     )
     endpoint: Url | None = Field(default=None, description="Base URL. Default: the provider's own.")
+    endpoints: Annotated[list[Url], Field(max_length=16)] = Field(
+        default=[],
+        description="More base URLs of the same model, such as replicas or regions, with the same key. A request goes "
+        "where the fewest are under way; where one fails, another is asked before another model.",
+        json_schema_extra=SET,
+    )
     credentials_ref: SecretKeyRef | None = Field(
         default=None, description="The provider's API key. Absent: none."
     )
@@ -182,11 +209,24 @@ class Model(Spec):
     canary: Canary | None = Field(
         default=None, description="Tried out on a share of another model's conversations. Absent: it is not."
     )
+    first_token_timeout: Duration | None = Field(
+        default=None,
+        description="For one attempt at a stream, until it begins to say something, and no longer than timeout. "
+        "Absent: 30s, and timeout for models and requests that think in secret.",
+    )
 
     @model_validator(mode="after")
-    def _timeout_leaves_time(self) -> Self:
+    def _timeouts_leave_time(self) -> Self:
         if milliseconds(self.timeout) < 100:
             raise ValueError("timeout must be at least 100ms")
+        if self.first_token_timeout is not None and milliseconds(self.first_token_timeout) < 100:
+            raise ValueError("firstTokenTimeout must be at least 100ms")
+        return self
+
+    @model_validator(mode="after")
+    def _endpoints_have_a_first(self) -> Self:
+        if self.endpoints and self.endpoint is None:
+            raise ValueError(_ENDPOINT_FIRST)
         return self
 
 
@@ -238,10 +278,50 @@ class Route(Spec):
     complexity: Complexity = Field(default=Complexity(), description="When a prompt is complex.")
 
 
+_LEAST_WINDOW: Final = ">= duration('1s')"
+
+
+class CircuitBreaker(Spec):
+    """When a model is passed over without being asked. Each model of each policy has one for every endpoint."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (of_duration("window", _LEAST_WINDOW), "window", "window must be at least 1s"),
+            (of_duration("openFor", _LEAST_WINDOW), "openFor", "openFor must be at least 1s"),
+        )
+    )
+
+    failure_share: Percent = Field(
+        default="50%", description="It opens when this share of the requests in the window has failed."
+    )
+    window: Duration = Field(default="30s", description="How far back a data plane looks.")
+    min_requests: Integer = Field(
+        default=10, ge=1, le=1_000_000, description="Fewer requests in the window say nothing."
+    )
+    open_for: Duration = Field(
+        default="30s",
+        description="How long nobody asks the model then; up to four times as long when it does not recover.",
+    )
+    half_open_probes: Integer = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="Requests that must be answered after that before all others follow.",
+    )
+
+    @model_validator(mode="after")
+    def _times_are_no_moments(self) -> Self:
+        if milliseconds(self.window) < 1_000:
+            raise ValueError("window must be at least 1s")
+        if milliseconds(self.open_for) < 1_000:
+            raise ValueError("openFor must be at least 1s")
+        return self
+
+
 class Fallback(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules(
-            (of_duration("deadline", ">= duration('100ms')"), "deadline", "deadline must be at least 100ms")
+            (of_duration("deadline", _LEAST_TIMEOUT), "deadline", "deadline must be at least 100ms")
         )
     )
 
@@ -252,11 +332,21 @@ class Fallback(Spec):
     )
     max_fallbacks: Integer = Field(default=2, ge=0, le=5, description="Most attempts after the first.")
     triggers: Annotated[list[FallbackTrigger], Field(max_length=8)] = Field(
-        default=list(FallbackTrigger),
-        description="Failures after which to try the next model.",
+        default=[each for each in FallbackTrigger if each is not FallbackTrigger.CONTENT_FILTER],
+        description="Failures after which to try the next model; docs/fallback.md says what each of them is.",
         json_schema_extra=SET,
     )
-    deadline: Duration = Field(default="120s", description="For all attempts together, to the first byte.")
+    deadline: Duration = Field(
+        default="120s",
+        description="For all attempts together, to the first byte. Each has its share of what is left.",
+    )
+    circuit_breaker: CircuitBreaker = Field(
+        default=CircuitBreaker(), description="When a model is passed over that fails often."
+    )
+    max_cooldown: Duration = Field(
+        default="5m",
+        description="The longest that a model is passed over because it asks for it (Retry-After).",
+    )
 
     @model_validator(mode="after")
     def _deadline_leaves_time(self) -> Self:
@@ -298,8 +388,22 @@ class DataPlaneStatus(Spec):
     ready: int = Field(default=0, ge=0, description="Data-plane pods that are ready.")
 
 
+class ModelStatus(Spec):
+    name: str = Field(max_length=128, description="The model's name in this policy.")
+    state: ModelState = Field(
+        description="Healthy: it is asked. Recovering: with a part of the requests. HalfOpen: with a few, to see. "
+        "CoolingDown: its provider wants to be left alone. Open: it has failed too often, and nobody asks it."
+    )
+    seen_by: int = Field(default=0, ge=0, description="How many of the ready data planes see it so.")
+
+
 class RoutingPolicyStatus(Spec):
     conditions: Conditions = Field(
         default=[], description="What is true of this policy.", json_schema_extra=CONDITIONS_SCHEMA
     )
     data_plane: DataPlaneStatus = Field(default=DataPlaneStatus(), description="Which pods run it.")
+    models: Annotated[list[ModelStatus], Field(max_length=64)] = Field(
+        default=[],
+        description="How its models are, as the data plane sees it that sees it worst.",
+        json_schema_extra=MAP_BY_NAME,
+    )

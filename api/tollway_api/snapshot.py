@@ -31,7 +31,7 @@ from tollway_api.tenant_budget import CalendarPeriod, ExceededAction, LedgerUnav
 _KeyT = TypeVar("_KeyT", bound=str)
 _ValueT = TypeVar("_ValueT")
 
-SCHEMA_VERSION: Final = 3  # raised whenever an older version cannot read what is encoded
+SCHEMA_VERSION: Final = 4  # raised whenever an older version cannot read what is encoded
 
 # Integer scales: a USD limit counts nano-USD; a price is pico-USD per token.
 NANO_PER_USD: Final = 10**9
@@ -85,6 +85,8 @@ class Model:
     api_key_from: str = ""  # where its key stands: "Secret's name/key"
     lacks: tuple[Capability, ...] = ()  # what it surely cannot
     unproven: tuple[Capability, ...] = ()  # what nobody says it can, of models of which much is said
+    first_token_ms: int | None = None  # of a stream; None: as suits the model and the request
+    endpoints: tuple[str, ...] = ()  # more than the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +145,22 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class CircuitBreaker:
+    failure_share: float
+    window_ms: int
+    min_requests: int
+    open_for_ms: int
+    half_open_probes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fallback:
     order: tuple[ModelName, ...]
     max_fallbacks: int
     triggers: tuple[FallbackTrigger, ...]
     deadline_ms: int
+    breaker: CircuitBreaker
+    max_cooldown_ms: int
 
 
 @dataclass(frozen=True, slots=True)

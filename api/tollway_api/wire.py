@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from tollway_api.error_control import SLICES
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import Accuracy, Index, IndexVersion, Limit, SharedLimit
+from tollway_api.snapshot import Accuracy, Index, IndexVersion, Limit, Model, SharedLimit
 
 _PREFIX: Final = "tollway:1"
 # The field of a vector's document with what tells words apart. Its number changes with how words are found or encoded.
@@ -30,6 +30,8 @@ DROPPING_PREFIX: Final = f"{_PREFIX}:dropping:"
 # When what was purged (epochs.py); news of that and of evictions, a stream; the lease of who deletes what is void.
 EPOCHS_KEY: Final = f"{_PREFIX}:{{epochs}}"
 NEWS_KEY: Final = f"{EPOCHS_KEY}:news"
+# What data planes have found of models that are not well: a hash.
+HEALTH_KEY: Final = f"{_PREFIX}:{{health}}"
 SWEEP_KEY: Final = f"{EPOCHS_KEY}:sweep"
 FENCE_KEY: Final = f"{_PREFIX}:fence"  # the latest leadership that wrote here
 # A Lease counts in 32 bits, and one more must fit. What is above was written by no leader, so it refuses none.
@@ -152,6 +154,12 @@ def reembedding_pattern(index_id: str) -> str:
     """A glob over those of all versions of an index."""
     key, _ = reembedding_keys(f"{index_id.replace('/', '.')}.{'[0-9a-f]' * FINGERPRINT_DIGITS}")
     return f"{key}*"
+
+
+def health_field(policy_id: str, model: Model) -> str:
+    """Of a policy's model at an endpoint. With another address or key, or under another name there, it is another."""
+    parts = (policy_id, model.name, model.upstream_id, model.endpoint or "", model.api_key or "")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1_024)

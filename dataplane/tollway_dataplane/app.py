@@ -3,6 +3,7 @@ everything a process needs and takes it down again; `__main__` and `tollway serv
 """
 
 import asyncio
+import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
@@ -23,6 +24,7 @@ from tollway_dataplane.adapters.openai_upstream import open_upstream
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connected
 from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
+from tollway_dataplane.adapters.redis_health import RedisHealth
 from tollway_dataplane.adapters.redis_labels import RedisLabels
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.redis_memory import watch_memory
@@ -50,6 +52,8 @@ from tollway_dataplane.embedding_service import EmbeddingService
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.following import Following
 from tollway_dataplane.forgetting import READ_S, REPLICA_LAG_S, Forgetting
+from tollway_dataplane.health import Health
+from tollway_dataplane.health_metrics import HealthMetrics
 from tollway_dataplane.judging import AnswerJudge, Asking
 from tollway_dataplane.leases import Leases
 from tollway_dataplane.live import Live, Prepare
@@ -118,17 +122,12 @@ async def open_dataplane(
         reembedder = Reembedder(RedisReembedding(cache_redis), embedders)
         await stack.enter_async_context(aclosing(reembedder))
 
-        async def settle(snapshot: Snapshot) -> None:
-            metrics.follow(snapshot)
-            budgets.follow(snapshot)
-            operating.follow(snapshot.indexes.values())
-            await recall.follow(snapshot)
-            await reembedder.follow(snapshot)
-
+        health = _health(RedisHealth(cache_redis, settings.cache_write_deadline_s), metrics)
+        settle = _settling((metrics, health, budgets), operating, (recall, reembedder))
         process, load = metrics.process, _loading(litellm, embedders, tokenizers)
         live = Live(load, process.observe_snapshot, process.snapshots_rejected.inc, settle)
         following = Following(live, await _sources(settings, stack), log)
-        dispatch = Dispatch(upstreams, budgets, tokenizers)
+        dispatch = Dispatch(upstreams, budgets, tokenizers, health)
         answers = AnswerJudge(Asking(dispatch, observer), encoder, judge)
         auditor = Auditor(labels, forgetting, recall, answers, metrics.cache.observe_label)
         stack.push_async_callback(auditor.drain)
@@ -138,7 +137,7 @@ async def open_dataplane(
 
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, process)
         lag = _measure_loop_lag(metrics)
-        for work in (cache.claims.keep(), operating.run(), memory, lag):
+        for work in (cache.claims.keep(), operating.run(), health.run(), memory, lag):
             await stack.enter_async_context(running(work))
         draining = asyncio.Event()
         routes = [
@@ -156,6 +155,7 @@ async def open_dataplane(
             lambda: read_tokens(settings.admin_token_dir),
             _labelling(live, auditor),
             embedders.unfit,
+            health.unwell,
         )
         public = create_public_app(edge, routes)
         yield DataPlane(live, following, forgetting, metrics, public, create_admin_app(admin), draining)
@@ -183,6 +183,12 @@ async def _following(forgetting: Forgetting) -> AsyncIterator[None]:
         await forgetting.refresh()
     async with running(forgetting.run()), running(forgetting.sweep()):
         yield
+
+
+def _health(news: RedisHealth, metrics: Metrics) -> Health:
+    health = Health(news, asyncio.get_running_loop().time, random.random)
+    metrics.registry.register(HealthMetrics(health.standings))
+    return health
 
 
 def _deadlines(settings: Settings) -> Deadlines:
@@ -215,6 +221,21 @@ def _loading(litellm: LiteLLMUpstream, embedders: Embedders, tokenizers: Tiktoke
             await tokenizers.load(models)
 
     return prepare
+
+
+def _settling(
+    at_once: tuple[Metrics, Health, Budgets], operating: Operating, at_length: tuple[Recall, Reembedder]
+) -> Prepare:
+    """Those who follow what a snapshot says, in order."""
+
+    async def settle(snapshot: Snapshot) -> None:
+        for each in at_once:
+            each.follow(snapshot)
+        operating.follow(snapshot.indexes.values())
+        for one in at_length:
+            await one.follow(snapshot)
+
+    return settle
 
 
 def _labelling(live: Live, auditor: Auditor) -> Labelling:

@@ -3,21 +3,31 @@ story of a request, and it is bounded by the plan.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass, field
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-import orjson
-
-from tollway_api.meta import ModelName
-from tollway_api.routing_policy import FallbackTrigger
-from tollway_api.snapshot import Limit, Policy, Protocol, Tenant
+from tollway_api.snapshot import Limit, Protocol
 from tollway_api.tenant_budget import ExceededAction, Unit
 from tollway_api.wire import account_of
+from tollway_dataplane.attempting import Attempting
 from tollway_dataplane.budgets import Budgets
-from tollway_dataplane.core.attempts import Attempt, bound_name, is_seen, next_attempts, plan
+from tollway_dataplane.core.attempts import (
+    Attempt,
+    Failure,
+    Times,
+    endpoints_tried,
+    is_seen,
+    is_short,
+    next_attempts,
+    pause_s,
+    plan,
+    times,
+)
+from tollway_dataplane.core.breaker import is_unwell
 from tollway_dataplane.core.budgeting import (
     FEWEST_TOKENS,
     FEWEST_UNSEEN_TOKENS,
@@ -26,131 +36,173 @@ from tollway_dataplane.core.budgeting import (
     worst_case,
 )
 from tollway_dataplane.core.capabilities import able, lacking, needs
-from tollway_dataplane.core.completions import is_whole, usage_of, written_in
 from tollway_dataplane.core.decision import RouteReason, Source
-from tollway_dataplane.core.facts import NO_USAGE, OUTPUT_LIMITS, ChatRequest, JsonObject, JsonValue, Usage
-from tollway_dataplane.core.gathering import Gathering
-from tollway_dataplane.core.pricing import cost, is_free
-from tollway_dataplane.core.redaction import without_secrets
-from tollway_dataplane.core.tokens import countable, estimate, estimate_text
-from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
+from tollway_dataplane.core.facts import ChatRequest, Usage
+from tollway_dataplane.core.pricing import is_free
+from tollway_dataplane.core.tokens import countable
+from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.exceeding import Exceeded, refusal
+from tollway_dataplane.health import Health, Permit
 from tollway_dataplane.holds import Hold, Need, Slice
-from tollway_dataplane.metering import Metering
-from tollway_dataplane.ports import Chunk, Completion, Operation, Tokenizers, Upstream, UpstreamCall
-from tollway_dataplane.record import AttemptNote, Record
+from tollway_dataplane.jobs import Answered, Job, Opened
+from tollway_dataplane.ports import Tokenizers, Upstream
+from tollway_dataplane.record import AttemptNote
+from tollway_dataplane.refusing import refusal_of
+from tollway_dataplane.settling import Settling
 
-# Few providers of 2026 write one answer faster.
-FASTEST_TOKENS_PER_S: Final = 500
 # Before a request is refused for money that is only held by others it waits so long, and no longer than half of the
 # time it has. Most answers take less, and then what was held in vain is free again.
 PATIENCE_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    request: ChatRequest
-    tenant: Tenant
-    policy: Policy
-    model: ModelName
-    record: Record
-    alone: bool = False  # whether no other model may stand in for it
+class Turn:
+    """The next attempt, with leave to make it, and those that come after it."""
 
-
-@dataclass(frozen=True, slots=True)
-class Answered:
+    permit: Permit
     attempt: Attempt
-    completion: Completion
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A stream whose first chunk has come. Whoever has it must close it and settle its hold."""
-
-    attempt: Attempt
-    hold: Hold
-    first: Chunk = field(repr=False)
-    rest: AsyncIterator[Chunk] = field(repr=False)
-    closing: AsyncExitStack = field(repr=False)
+    rest: Sequence[Attempt]
 
 
 class Dispatch:
     def __init__(
-        self, upstreams: Mapping[Protocol, Upstream], budgets: Budgets, tokenizers: Tokenizers
+        self, upstreams: Mapping[Protocol, Upstream], budgets: Budgets, tokenizers: Tokenizers, health: Health
     ) -> None:
-        self._upstreams = upstreams
         self._budgets = budgets
         self._tokenizers = tokenizers
+        self._health = health
+        self._settling = Settling(budgets)
+        self._attempting = Attempting(upstreams, budgets, tokenizers, self._settling)
 
     async def call(self, job: Job) -> Answered | Opened:
         """The first attempt that succeeds.
 
         Raises Refusal: 429 when the budget is used up, the provider's own 4xx when the request is wrong, 503 when
-        every attempt failed.
+        every attempt failed, or no model is to be asked.
         """
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + job.policy.fallback.deadline_ms / 1_000
-        attempts = able(plan(job.policy, job.model, job.request.messages), job.request)
-        attempts = attempts[: 1 if job.alone else None]
-        fault: UpstreamFault | None = None
-        key: str | None = None  # of the model that failed last
-        made = 0
+        clock, fallback = asyncio.get_running_loop().time, job.policy.fallback
+        deadline = clock() + fallback.deadline_ms / 1_000
+        whole = able(plan(job.policy, job.model, job.request.messages), job.request)
+        attempts: Sequence[Attempt] = whole[:1] if job.alone else whole
+        failures: list[Failure] = []
         waived: set[str] = set()  # accounts whose budgets have sent the request to another model
-        while attempts and clock() < deadline:
-            attempt, *rest = attempts
-            patience_s = partial(self._patience_s, job, rest if made else None, waived, deadline)
-            try:
-                hold = await self._hold(job, attempt, made, waived, patience_s)
-            except Exceeded as exceeded:
-                # A fallback that does not fit is passed over. Before any attempt the budget's own rule decides.
-                attempts = rest if made else self._degraded(job, exceeded, waived)
-                continue
-            made += 1
-            job.record.fallbacks = made - 1
-            began = clock()
-            try:
-                return await self._try(job, attempt, hold, deadline - clock())
-            except UpstreamFault as failed:
-                fault, key = failed, attempt.model.api_key
-                job.record.attempts.append(AttemptNote(attempt.model.name, failed.trigger or "Refused"))
-                await self._settle_failed(job, hold, attempt, failed)
-                trigger = None if job.alone else failed.trigger
-                attempts = next_attempts(job.policy, attempt, trigger, rest, made)
-            except asyncio.CancelledError:
-                # The caller is gone. What the provider bills for cannot be known, and a caller who can leave
-                # without paying would.
-                if not hold.settled:  # it may have left while what it got was settled
-                    usage = abandoned_usage(attempt, hold.held, clock() - began)
-                    await asyncio.shield(self.settle(job, hold, attempt, usage, "Cancelled"))
-                raise
-            except Exception:
-                # Nobody foresaw it, and no hold may stand for it.
-                job.record.attempts.append(AttemptNote(attempt.model.name, "Unforeseen"))
-                if not hold.settled:
-                    usage = estimated_usage(attempt, "")
-                    self._note_cost(job.record, usage, attempt)
-                    await self._budgets.settle(hold, usage, answered=False)
-                raise
-        raise provider_refusal(fault, key)
+        while len(failures) <= fallback.max_fallbacks and clock() < deadline:
+            turn = await self._turn(job, attempts, failures, deadline)
+            if turn is None:
+                break
+            with ExitStack() as ending:
+                ending.callback(turn.permit.release)
+                attempt, rest, made = turn.attempt, turn.rest, len(failures)
+                patience_s = partial(self._patience_s, job, rest if made else None, waived, deadline)
+                try:
+                    hold = await self._hold(job, attempt, made, waived, patience_s)
+                except Exceeded as exceeded:
+                    # A fallback that does not fit is passed over. Before any attempt the budget's own rule decides.
+                    attempts = rest if made else self._degraded(job, exceeded, waived)
+                    continue
+                job.record.fallbacks, began = made, clock()
+                limits = self._times(job, attempt, rest, failures, deadline - began)
+                try:
+                    result = await self._attempting.answer(job, attempt, hold, limits)
+                except UpstreamFault as fault:
+                    turn.permit.failed(fault)
+                    await self._settling.failed(job, hold, attempt, fault)
+                    tries = sum(each.attempt.model.name == attempt.model.name for each in failures)
+                    failures.append(Failure(attempt, fault, tries + 1))
+                    if job.alone or fault.trigger not in fallback.triggers:
+                        break
+                    attempts = next_attempts(attempt, fault.trigger, rest)
+                    if is_unwell(fault) and self._is_elsewhere(job, attempt, failures):
+                        attempts = [attempt, *attempts]
+                except asyncio.CancelledError:
+                    await self._settling.abandoned(job, hold, attempt, clock() - began)
+                    raise
+                except Exception:
+                    await self._settling.unforeseen(job, hold, attempt)
+                    raise
+                else:
+                    turn.permit.answered()
+                    if isinstance(result, Opened):
+                        result.closing.callback(ending.pop_all().close)
+                    return result
+        raise refusal_of(failures, job.record.attempts, self._ready_in(job))
 
-    async def settle(self, job: Job, hold: Hold, attempt: Attempt, usage: Usage, outcome: str = "ok") -> None:
-        """Notes and counts what an attempt really used, once."""
-        record, hold.settled = job.record, True
-        record.attempts.append(AttemptNote(attempt.model.name, outcome))
-        record.usage, record.held_nano = usage, hold.held_nano
-        record.cut, record.limit = hold.cut, hold.cut_by or record.limit
-        self._note_cost(record, usage, attempt)
-        if record.route_reason is RouteReason.SIMPLE and attempt.model.name == job.model:
-            dearer = cost(usage, job.policy.models[job.policy.route.complex].price)
-            record.routed_nano = max(0, dearer - cost(usage, attempt.model.price))
-        await self._budgets.settle(hold, usage, answered=True)
-        record.allowances = self._budgets.allowances(job.tenant)
+    async def settle(self, job: Job, hold: Hold, attempt: Attempt, usage: Usage, outcome: str) -> None:
+        """Of a stream, by whoever passes it on, once it has ended."""
+        if outcome == "broken":
+            self._health.broke(job.policy, attempt.model)
+        await self._settling.settle(job, hold, attempt, usage, outcome)
+
+    async def _turn(
+        self, job: Job, attempts: Sequence[Attempt], failures: Sequence[Failure], deadline: float
+    ) -> Turn | None:
+        """Whom to ask next: the next of the plan that is well, or who has failed and is worth another try. Before any
+        attempt, where nobody is well, who is soonest, in a while, or by force.
+        """
+        turn = self._first_well(job, attempts, failures)
+        if turn is not None:
+            return turn
+        left_s = deadline - asyncio.get_running_loop().time()
+        if failures:
+            return self._first_well(job, await self._once_more(failures, left_s), failures)
+        wait_s = min((self._health.ready_in(job.policy, each.model) for each in attempts), default=0.0)
+        if (pause := wait_s + random.random() * wait_s) > 0 and is_short(pause, left_s):  # noqa: S311 - only spreads them out
+            await asyncio.sleep(pause)
+            turn = self._first_well(job, attempts, failures)
+        return turn or self._first_well(job, attempts, failures, by_force=True)
+
+    def _first_well(
+        self, job: Job, attempts: Sequence[Attempt], failures: Sequence[Failure], *, by_force: bool = False
+    ) -> Turn | None:
+        """Those before it are noted, and not asked any more."""
+        if by_force:
+            attempts = sorted(attempts, key=lambda each: self._health.ready_in(job.policy, each.model))
+        for place, attempt in enumerate(attempts):
+            tried = endpoints_tried(attempt.model, failures)
+            permit = self._health.admit(job.policy, attempt.model, tried, by_force=by_force)
+            if permit is not None:
+                return Turn(permit, replace(attempt, model=permit.model), attempts[place + 1 :])
+            note = AttemptNote(attempt.model.name, self._health.state(job.policy, attempt.model), made=False)
+            if note not in job.record.attempts:
+                job.record.attempts.append(note)
+        return None
+
+    def _times(
+        self,
+        job: Job,
+        attempt: Attempt,
+        rest: Sequence[Attempt],
+        failures: Sequence[Failure],
+        left_s: float,
+    ) -> Times:
+        """Of an attempt, where some of the rest may still be made."""
+        most = job.policy.fallback.max_fallbacks - len(failures)
+        others = min(most, sum(self._health.is_well(job.policy, each.model) for each in rest))
+        elsewhere = others < most and self._is_elsewhere(job, attempt, failures)
+        return times(attempt.model, job.request.parameters, left_s, others, elsewhere=elsewhere)
+
+    def _is_elsewhere(self, job: Job, attempt: Attempt, failures: Sequence[Failure]) -> bool:
+        """Whether the model may be asked at an endpoint where this request has not been."""
+        tried = {attempt.model.endpoint, *endpoints_tried(attempt.model, failures)}
+        return self._health.is_elsewhere(job.policy, attempt.model, tried)
+
+    def _ready_in(self, job: Job) -> float:
+        return min(self._health.ready_in(job.policy, each) for each in job.policy.models.values())
 
     @staticmethod
-    def _note_cost(record: Record, usage: Usage, attempt: Attempt) -> None:
-        nano = cost(usage, attempt.model.price)
-        record.cost_nano += nano
-        record.estimated_nano += nano if usage.estimated else 0
+    async def _once_more(failures: Sequence[Failure], left_s: float) -> list[Attempt]:
+        """The model that may be tried again first, once it may; none where that helps nobody, or takes too long."""
+        latest = {each.attempt.model.name: each for each in failures}.values()
+        pauses = [(pause_s(each.fault, each.tries, random.random()), each.attempt) for each in latest]  # noqa: S311 - only spreads them out
+        soonest = min(
+            ((pause, attempt) for pause, attempt in pauses if pause is not None),
+            key=lambda each: each[0],
+            default=None,
+        )
+        if soonest is None or not is_short(soonest[0], left_s):
+            return []
+        await asyncio.sleep(soonest[0])
+        return [soonest[1]]
 
     async def _hold(
         self,
@@ -217,125 +269,3 @@ class Dispatch:
         if self._stand_ins(job, limit, waived) if rest is None else rest:
             return 0.0
         return min(PATIENCE_S, (deadline - asyncio.get_running_loop().time()) / 2)
-
-    async def _try(self, job: Job, attempt: Attempt, hold: Hold, seconds_left: float) -> Answered | Opened:
-        model = attempt.model
-        upstream = self._upstreams[model.protocol]
-        timeout_s = min(model.timeout_ms / 1_000, seconds_left)
-        bound = hold.most // job.request.choices
-        wanted = job.request.output_limit or hold.worst.completion_tokens // job.request.choices
-        job.record.max_tokens = bound if bound < wanted else None
-        fields = _fields(job.request, attempt, bound)
-        call = UpstreamCall(model, Operation.CHAT, fields, timeout_s, idle_s=model.timeout_ms / 1_000)
-        if not job.request.stream:
-            completion = await (self._gathered(call, hold) if hold.grows else upstream.complete(call))
-            usage = completion.usage or unreported_usage(hold, attempt, completion.answer_text)
-            job.record.mark("upstream")
-            if hold.cut:
-                job.record.ended = "cut"
-                settling = self.settle(job, hold, attempt, hold.seen, "cut")
-            else:
-                settling = self.settle(job, hold, attempt, usage)
-            await asyncio.shield(settling)
-            return Answered(attempt, completion)
-        async with AsyncExitStack() as stack:
-            try:
-                # A provider that sends signs of life but no answer has no more time than one that sends nothing.
-                async with asyncio.timeout(timeout_s):
-                    chunks = await stack.enter_async_context(self._stream(call, hold))
-                    first = await anext(chunks, None)
-            except TimeoutError as exc:
-                message = "no first chunk in time"
-                raise UpstreamFault(FallbackTrigger.TIMEOUT, None, message, may_have_run=True) from exc
-            if first is None:
-                raise UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, "the provider sent an empty stream")
-            job.record.mark("first_chunk")
-            return Opened(attempt, hold, first, chunks, stack.pop_all())
-        raise AssertionError("an exit stack swallows no exception")
-
-    def _stream(self, call: UpstreamCall, hold: Hold) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
-        """As far as the hold can be made to cover it."""
-        stream = self._upstreams[call.model.protocol].stream(call)
-        if not hold.grows:
-            return stream
-        tokenizer = self._tokenizers.of(call.model)
-        return Metering(self._budgets, hold, tokenizer, call.choices, call.hang_up).within(stream)
-
-    async def _gathered(self, call: UpstreamCall, hold: Hold) -> Completion:
-        """The whole answer, by a stream, which can be ended where the hold does."""
-        answer = Gathering()
-        try:
-            async with asyncio.timeout(call.timeout_s), self._stream(call, hold) as chunks:
-                async for chunk in chunks:
-                    answer.add(chunk.event)
-        except TimeoutError as exc:
-            message = "no answer in time"
-            raise UpstreamFault(FallbackTrigger.TIMEOUT, None, message, may_have_run=True) from exc
-        completion = answer.completion()
-        if not completion["choices"]:
-            raise UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, "the provider sent an empty stream")
-        whole = is_whole(completion) and not hold.cut
-        return Completion(orjson.dumps(completion), usage_of(completion), whole, written_in(completion))
-
-    async def _settle_failed(self, job: Job, hold: Hold, attempt: Attempt, fault: UpstreamFault) -> None:
-        """A refused call costs nothing; one that broke off may have been billed for its prompt."""
-        usage = unreported_usage(hold, attempt, "") if fault.may_have_run or hold.written else NO_USAGE
-        self._note_cost(job.record, usage, attempt)
-        await self._budgets.settle(hold, usage, answered=False)
-
-
-def estimated_usage(attempt: Attempt, answer_text: str) -> Usage:
-    """For providers that do not say."""
-    prompt = sum(map(estimate, attempt.messages))
-    return Usage(prompt, estimate_text(answer_text), estimated=True)
-
-
-def unreported_usage(hold: Hold, attempt: Attempt, answer_text: str) -> Usage:
-    """The same, but what was counted where it was."""
-    return hold.seen if hold.grows or hold.written else estimated_usage(attempt, answer_text)
-
-
-def abandoned_usage(attempt: Attempt, worst: Usage, seconds: float) -> Usage:
-    """For calls that we broke off: what the fastest provider may have written until then."""
-    written = min(worst.completion_tokens, int(seconds * FASTEST_TOKENS_PER_S))
-    return Usage(sum(map(estimate, attempt.messages)), written, estimated=True)
-
-
-def _fields(request: ChatRequest, attempt: Attempt, bound: int) -> JsonObject:
-    """The body to send: everything the caller sent, and the bound on each answer that the hold covers."""
-    fields: dict[str, JsonValue] = {**request.parameters, "messages": list(attempt.messages)}
-    if request.output_limit is None:
-        fields[bound_name(attempt.model.upstream_id)] = bound
-    else:
-        for name in OUTPUT_LIMITS:
-            if fields.get(name) is not None:
-                fields[name] = bound
-    return fields
-
-
-# Of a provider's replies, those that are about what the caller sent; others are between it and whoever runs us.
-_ABOUT_THE_REQUEST: Final = frozenset({400, 413, 415, 422})
-# Those with which it refuses our account, our key, or the model that a policy names.
-_ABOUT_US: Final = frozenset({401, 402, 403, 404})
-
-
-def provider_refusal(fault: UpstreamFault | None, key: str | None) -> Refusal:
-    """What the caller is told when the last attempt failed, which was made with this key of ours."""
-    if fault is not None and fault.trigger is FallbackTrigger.CONTEXT_OVERFLOW:
-        sentence = without_secrets(fault.message, key)
-        message = f"the prompt is too long for every model that may answer: {sentence}"
-        return Refusal(400, RefusalCode.CONTEXT_LENGTH_EXCEEDED, message, "messages")
-    if fault is not None and fault.status in _ABOUT_US:
-        message = "the provider refuses this gateway's account or the model it asks for; tell whoever runs it"
-        return Refusal(502, RefusalCode.PROVIDER_REFUSED, message)
-    if fault is not None and fault.trigger is None:
-        if fault.status is None:  # it was not even asked
-            return Refusal(400, RefusalCode.INVALID_REQUEST, fault.message)
-        if fault.status in _ABOUT_THE_REQUEST:
-            message = f"the provider refused: {without_secrets(fault.message, key)}"
-            return Refusal(fault.status, RefusalCode.INVALID_REQUEST, message)
-        message = f"the provider refused with status {fault.status}; tell whoever runs this gateway"
-        return Refusal(502, RefusalCode.PROVIDER_REFUSED, message)
-    message = "every model that may answer is unavailable right now; please try again in a moment"
-    wait = max(1, round(fault.retry_after_s)) if fault is not None and fault.retry_after_s else 5
-    return Refusal(503, RefusalCode.PROVIDERS_UNAVAILABLE, message, headers={"retry-after": str(wait)})

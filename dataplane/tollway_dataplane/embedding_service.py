@@ -14,7 +14,6 @@ from tollway_dataplane.core.facts import NO_USAGE, EmbeddingsRequest, Usage
 from tollway_dataplane.core.naming import named_model
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.core.tokens import most_tokens_of_inputs
-from tollway_dataplane.dispatch import provider_refusal
 from tollway_dataplane.embedding_bills import slice_of_inputs
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
 from tollway_dataplane.exceeding import Exceeded, refusal
@@ -22,6 +21,7 @@ from tollway_dataplane.holds import Need
 from tollway_dataplane.live import Live
 from tollway_dataplane.ports import Operation, Tokenizers, Upstream, UpstreamCall
 from tollway_dataplane.record import AttemptNote, Record
+from tollway_dataplane.refusing import provider_refusal
 
 
 class EmbeddingService:
@@ -58,16 +58,17 @@ class EmbeddingService:
             raise refusal(tenant, exceeded.denied) from exceeded
         fields = {**request.parameters, "input": request.inputs}
         call = UpstreamCall(model, Operation.EMBEDDINGS, fields, model.timeout_ms / 1_000)
-        used, outcome = worst, "Cancelled"
+        used, outcome, kind = worst, "Cancelled", ""
         try:
             completion = await self._upstreams[model.protocol].complete(call)
             used, outcome = completion.usage or worst, "ok"
             record.source = Source.LIVE
         except UpstreamFault as fault:
             used, outcome = (worst if fault.may_have_run else NO_USAGE), fault.trigger or "Refused"
+            kind = fault.kind
             raise provider_refusal(fault, model.api_key) from fault
         finally:
-            record.attempts.append(AttemptNote(name, outcome))
+            record.attempts.append(AttemptNote(name, outcome, kind))
             record.usage, record.cost_nano = used, cost(used, model.price)
             record.tight, record.held_nano = hold.tight, hold.held_nano
             record.estimated_nano = record.cost_nano if used.estimated else 0

@@ -38,6 +38,7 @@ class RefusalCode(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     REQUEST_TIMEOUT = "request_timeout"
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+    CONTENT_FILTER = "content_filter"
     TOO_LARGE = "request_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     BUDGET_EXCEEDED = "budget_exceeded"
@@ -108,6 +109,18 @@ class UpstreamFault(TollwayError):  # noqa: N818 - see CacheFault
     message: str
     retry_after_s: float | None = None
     may_have_run: bool = False  # the provider may bill for it although no answer came
+    unsent: bool = False  # it has not even heard of the request
+
+    @property
+    def kind(self) -> str:
+        """In more detail than the trigger: the status of the provider's reply, where that is an error's, or what became
+        of the connection.
+        """
+        if self.status is not None and self.status >= 400:
+            return str(self.status)
+        if self.unsent:
+            return "Unconnected"
+        return self.trigger or "Refused"
 
     def __str__(self) -> str:
         return f"{self.trigger or 'refused'} ({self.status}): {self.message}"

@@ -25,8 +25,9 @@ from tollway_dataplane.core.judge import Judge
 from tollway_dataplane.core.naming import named_model
 from tollway_dataplane.core.routing import choose
 from tollway_dataplane.core.verdicts import says_yes
-from tollway_dataplane.dispatch import Answered, Dispatch, Job
+from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import EmbedderFault, Refusal, RefusalCode
+from tollway_dataplane.jobs import Answered, Job
 from tollway_dataplane.lookup import Candidate
 from tollway_dataplane.observe import Observer
 from tollway_dataplane.ports import Encoder

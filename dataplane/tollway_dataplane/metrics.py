@@ -2,10 +2,10 @@
 alerts are built on them.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from heapq import nlargest
 from math import inf
-from typing import Final, TypeVar
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
@@ -19,8 +19,7 @@ from tollway_dataplane.balances import Balances
 from tollway_dataplane.core.decision import CacheOutcome, outcome_of
 from tollway_dataplane.record import Record
 from tollway_dataplane.tenant_metrics import TenantMetrics
-
-Child = TypeVar("Child")
+from tollway_dataplane.upstream_metrics import Children, UpstreamMetrics
 
 # Their creation times would double the number of series and nobody asks for them.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library does not type it
@@ -46,20 +45,6 @@ _LATENCY_BUCKETS: Final = (
 _LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 
 
-class _Children(dict[tuple[str, ...], Child]):
-    """A metric's children by their labels. The library's own look-up takes a lock and several times as long, which
-    counts when a request makes ten.
-    """
-
-    def __init__(self, labels: Callable[..., Child]) -> None:
-        super().__init__()
-        self._labels = labels
-
-    def __missing__(self, labels: tuple[str, ...]) -> Child:
-        child = self[labels] = self._labels(*labels)
-        return child
-
-
 class Metrics:
     """`observe` takes a finished request; the rest is set by the background tasks that know."""
 
@@ -76,7 +61,7 @@ class Metrics:
             buckets=_LATENCY_BUCKETS,
             registry=registry,
         )
-        self._duration = _Children(duration.labels)
+        self._duration = Children(duration.labels)
         self._refusals = Counter(
             "tollway_refusals_total", "Requests refused, by the reply's code.", ["code"], registry=registry
         )
@@ -86,7 +71,7 @@ class Metrics:
             ["model", "reason"],
             registry=registry,
         )
-        self._routed = _Children(routed.labels)
+        self._routed = Children(routed.labels)
         self.in_flight = 0
         in_flight = Gauge("tollway_requests_in_flight", "Requests under way.", registry=registry)
         in_flight.set_function(lambda: self.in_flight)
@@ -124,7 +109,7 @@ class CacheMetrics:
         lookups = Counter(
             "ai_cache_lookups_total", "Cache lookups.", ["outcome", "reason"], registry=registry
         )
-        self._lookups = _Children(lookups.labels)
+        self._lookups = Children(lookups.labels)
         # Has a value only where hits are judged; an unjudged cache does not claim to be right.
         self._hit_accuracy = Gauge(
             "ai_cache_hit_accuracy",
@@ -249,28 +234,6 @@ class Utilization(Collector):
             for title, share in each.items():
                 family.add_metric([owner, title], share)
         yield family
-
-
-class UpstreamMetrics:
-    def __init__(self, registry: CollectorRegistry) -> None:
-        attempts = Counter(
-            "ai_upstream_requests_total", "Attempts at providers.", ["model", "outcome"], registry=registry
-        )
-        self._attempts = _Children(attempts.labels)
-        self._fallbacks = Counter(
-            "ai_fallback_count_total",
-            "Attempts made because another had failed.",
-            ["from", "to", "trigger"],
-            registry=registry,
-        )
-
-    def observe(self, record: Record) -> None:
-        failed = None
-        for attempt in record.attempts:
-            self._attempts[attempt.model, attempt.outcome].inc()
-            if failed is not None:
-                self._fallbacks.labels(failed.model, attempt.model, failed.outcome).inc()
-            failed = attempt
 
 
 class ProcessMetrics:

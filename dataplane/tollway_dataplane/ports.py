@@ -1,6 +1,6 @@
 """What the story of a request needs from the world, as Protocols. Each has one adapter per third party."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +16,7 @@ from tollway_api.meta import TenantName
 from tollway_api.parts import Head
 from tollway_api.reembedding import Progress
 from tollway_api.snapshot import Accuracy, Embedding, Index, IndexVersion, Model, Tenant
+from tollway_dataplane.core.breaker import Verdict
 from tollway_dataplane.core.budgeting import Denied, Taken
 from tollway_dataplane.core.facts import JsonObject, Turn, Usage, choices_in
 from tollway_dataplane.core.judge import View
@@ -322,6 +323,23 @@ class Ledger(Protocol):
         """Tenants of whom it has not taken all that it was told, and is asked again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a data plane has found of a model."""
+
+    verdict: Verdict  # with the time that is left of it by now
+    told_at: int  # milliseconds by the clock of who passes it on
+
+
+class HealthNews(Protocol):
+    """Passes on among data planes which models are not well: by a model's field, and whether it is about its cooldown.
+    Raises CacheFault.
+    """
+
+    async def exchange(self, told: Mapping[tuple[str, bool], Verdict]) -> Mapping[tuple[str, bool], Heard]:
+        """Tells the others, and returns what all of them have told lately."""
+
+
 class Tokenizer(Protocol):
     """Counts tokens as a model does."""
 
@@ -371,7 +389,7 @@ class UpstreamCall:
     model: Model
     operation: Operation
     fields: JsonObject = field(repr=False)  # the body to send, but for `model` and streaming
-    timeout_s: float  # for the whole answer, or for a stream's first chunk
+    timeout_s: float  # for the whole answer, or until a stream begins to say something
     idle_s: float = 0.0  # most between two chunks of a stream
     hang_up: HangUp = field(default_factory=HangUp, repr=False, compare=False)
 
@@ -394,6 +412,7 @@ class Completion:
     usage: Usage | None
     complete: bool  # ended by itself, so that it may be remembered
     answer_text: str = field(default="", repr=False)
+    parsed: JsonObject = field(default_factory=dict, repr=False)  # the body, understood
 
 
 @dataclass(frozen=True, slots=True)

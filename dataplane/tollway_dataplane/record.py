@@ -17,10 +17,12 @@ JUDGING: Final = "judging"
 
 @dataclass(frozen=True, slots=True)
 class AttemptNote:
-    """One upstream attempt: which model, and "ok" or what went wrong."""
+    """One upstream attempt: which model, and "ok" or what went wrong. Of one that was not made, the model's state."""
 
     model: ModelName
     outcome: str
+    kind: str = ""  # of what went wrong, in more detail
+    made: bool = True
 
 
 @dataclass(slots=True)
@@ -42,6 +44,10 @@ class Record:
     probability: float | None = None  # that the candidate's answer may be reused
     attempts: list[AttemptNote] = field(default_factory=list)
     fallbacks: int = 0  # attempts after the first
+    begun_s: float | None = None  # of the stream that answered, from the call to its first token
+    writing_s: float | None = (
+        None  # of the answer: of a stream from its first token, and else of the whole call
+    )
     usage: Usage = NO_USAGE
     cost_nano: int = 0
     embedding_nano: int = 0  # of that, for looking in the cache

@@ -17,8 +17,9 @@ from tollway_dataplane.core.decision import CacheReason, Source
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.naming import named_model, stood_in
 from tollway_dataplane.core.routing import choose
-from tollway_dataplane.dispatch import Answered, Dispatch, Job, Opened, unreported_usage
+from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import RefusalCode, UpstreamFault
+from tollway_dataplane.jobs import Answered, Job, Opened
 from tollway_dataplane.live import Live
 from tollway_dataplane.lookup import Lookup
 from tollway_dataplane.observe import Observer
@@ -26,6 +27,7 @@ from tollway_dataplane.operating import Operating
 from tollway_dataplane.ports import Chunk, Remembered
 from tollway_dataplane.recall import Recall
 from tollway_dataplane.record import Record
+from tollway_dataplane.settling import unreported_usage
 
 DONE: Final = b"[DONE]"
 
@@ -153,6 +155,7 @@ class Service:
         yield _BROKEN if record.ended == "broken" else DONE
 
     async def _end_stream(self, job: Job, opened: Opened, assembly: Assembly, lookup: Lookup) -> None:
+        job.record.writing_s = asyncio.get_running_loop().time() - opened.begun_at
         try:
             with contextlib.suppress(UpstreamFault):
                 await opened.closing.aclose()

@@ -16,7 +16,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from tollway_api import messages
-from tollway_api.messages import Notify
+from tollway_api.messages import Notify, PodState
 from tollway_api.parts import Head
 from tollway_operator.metrics import Metrics
 from tollway_operator.pods import Pods
@@ -145,7 +145,12 @@ class Notifier:
         if said.digest is None and not said.rejected:
             # It has not said what it runs, so that is what it ran; one answer that is lost unsays nothing.
             said = replace(
-                said, digest=before.digest, lookups=before.lookups, purged=before.purged, unfit=before.unfit
+                said,
+                digest=before.digest,
+                lookups=before.lookups,
+                purged=before.purged,
+                unfit=before.unfit,
+                models=before.models,
             )
         runs_it = said.digest == told.digest and not said.trouble
         # While it answered there was something newer: it is told that at once.
@@ -190,10 +195,20 @@ class Notifier:
             return Report(pod, trouble="its answer makes no sense")
         if response.status == 200 and state.digest != head.digest:
             trouble = f"it acknowledged, but runs {(state.digest or 'nothing')[:12]}"
-            return Report(pod, state.digest, trouble, True, state.lookups, state.purged, state.unfit)
+            return _report(pod, state, trouble, rejected=True)
         rejected = response.status == 409
         trouble = f"it rejected {head.revision}: {state.rejected}"[:512] if rejected else ""
-        return Report(pod, state.digest, trouble, rejected, state.lookups, state.purged, state.unfit)
+        return _report(pod, state, trouble, rejected=rejected)
+
+
+def _report(pod: DataPlanePod, state: PodState, trouble: str, *, rejected: bool) -> Report:
+    return Report(
+        *(pod, state.digest, trouble, rejected),
+        lookups=state.lookups,
+        purged=state.purged,
+        unfit=state.unfit,
+        models=state.models,
+    )
 
 
 def _same_container(one: DataPlanePod, other: DataPlanePod) -> bool:

@@ -55,7 +55,7 @@ from tollway_operator.purges import PurgeReader
 from tollway_operator.recalling import Recalling
 from tollway_operator.redis_store import RedisStore
 from tollway_operator.references import secrets_of
-from tollway_operator.reports import forgotten_by, lookups_of, unfit_of, why_in_use
+from tollway_operator.reports import forgotten_by, lookups_of, unfit_of, unwell_of, why_in_use
 from tollway_operator.retries import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from tollway_operator.secrets import Secrets
 from tollway_operator.status import View
@@ -448,6 +448,7 @@ class Reconciler:
             usage_fault=parts.usage.fault,
             lookups=lookups_of(reports),
             unfit=unfit_of(reports),
+            unwell=unwell_of(reports),
             now=now,
             epochs=parts.purges.epochs,
             forgotten=forgotten_by(reports),

@@ -1,11 +1,14 @@
 """What is known of a data-plane pod: what the API server says of it, and what it said last itself. Pure data."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from tollway_api.messages import Lookups
+from tollway_api.routing_policy import ModelState, ModelStatus
 
+# Models that are, as a pod says it in its PodState: by policy id and name.
+Unwell = Mapping[str, Mapping[str, ModelState]]
 FIRST_PAUSE_S: Final = 0.25
 
 
@@ -30,6 +33,7 @@ class Report:
     lookups: dict[str, Lookups] = field(default_factory=dict)
     purged: int = 0  # up to which epoch it has forgotten what was purged
     unfit: dict[str, str] = field(default_factory=dict)  # as it says it in its PodState
+    models: dict[str, dict[str, ModelState]] = field(default_factory=dict)  # likewise
     next_at: float = 0.0
     pause_s: float = FIRST_PAUSE_S
 
@@ -65,3 +69,19 @@ def lookups_of(reports: Iterable[Report]) -> dict[str, Lookups]:
 def unfit_of(reports: Iterable[Report]) -> dict[str, str]:
     """Why the vectors for an index's look-ups do not fit, by its id, as a ready pod has found."""
     return {index_id: why for report in reports if report.pod.ready for index_id, why in report.unfit.items()}
+
+
+def unwell_of(reports: Iterable[Report]) -> list[Unwell]:
+    """What each ready pod that has spoken says of models."""
+    return [report.models for report in reports if report.pod.ready and report.digest]
+
+
+def models_of(policy_id: str, names: Iterable[str], said: Sequence[Unwell]) -> list[ModelStatus]:
+    """How each of a policy's models is, as the pod sees it that sees it worst; none while no pod has spoken."""
+    of_policy = [each.get(policy_id, {}) for each in said]
+    found = []
+    for name in names if said else ():
+        states = [each.get(name, ModelState.HEALTHY) for each in of_policy]
+        worst = next(each for each in reversed(ModelState) if each in states)
+        found.append(ModelStatus.model_construct(name=name, state=worst, seen_by=states.count(worst)))
+    return found

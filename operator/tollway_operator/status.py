@@ -29,7 +29,7 @@ from tollway_api.leasing import exposures
 from tollway_api.messages import Lookups
 from tollway_api.meta import Identity, Resource, Spec, TenantName, epoch_ms
 from tollway_api.problems import Problem, ProblemReason, Severity
-from tollway_api.routing_policy import DataPlaneStatus, RoutingPolicyStatus
+from tollway_api.routing_policy import DataPlaneStatus, RoutingPolicySpec, RoutingPolicyStatus
 from tollway_api.semantic_cache_index import PurgeStatus, SemanticCacheIndexStatus, VersionStatus
 from tollway_api.snapshot import Index, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import TenantBudgetSpec, TenantBudgetStatus
@@ -40,6 +40,7 @@ from tollway_operator.coverage import Coverage, Covering
 from tollway_operator.index_said import StoreView, index_ready, left_out, redis_sound, unheld, versions_of
 from tollway_operator.objects import Edition, Held
 from tollway_operator.provision import WarningReason
+from tollway_operator.reports import Unwell, models_of
 
 ItemT = TypeVar("ItemT")
 
@@ -93,6 +94,7 @@ class View:
     )  # why indexes are left out; "" while it is not known
     held_up: str = ""  # why some pod may run what was published before, which an index on its way waits for
     unfit: Mapping[str, str] = field(default_factory=dict)  # why vectors for look-ups do not fit, by index id
+    unwell: Sequence[Unwell] = ()  # models that are, as each ready pod says it
     uncompiled: str = ""  # why what has changed since could not be compiled, if that lasts
 
     def has_compiled(self, held: Held) -> bool:
@@ -200,7 +202,15 @@ def _policy_status(held: Held, view: View) -> RoutingPolicyStatus:
         plane = DataPlaneStatus.model_construct(
             revision=_revision_shown(held, coverage), acknowledged=coverage.acknowledged, ready=coverage.ready
         )
-    return RoutingPolicyStatus.model_construct(conditions=_conditions(held, drafts, view), data_plane=plane)
+    spec = held.parsed.spec if isinstance(held.parsed, Resource) else None
+    names: list[str] = []
+    if isinstance(spec, RoutingPolicySpec) and coverage is not None and not view.pods_unknown:
+        names = [model.name for model in spec.models]
+    return RoutingPolicyStatus.model_construct(
+        conditions=_conditions(held, drafts, view),
+        data_plane=plane,
+        models=models_of(held.identity.path, names, view.unwell),
+    )
 
 
 def _budget_status(held: Held, view: View) -> TenantBudgetStatus:

@@ -10,10 +10,19 @@ from tollway_api.compiler import Piece
 from tollway_api.messages import Lookups
 from tollway_api.meta import Identity
 from tollway_api.parts import Head
+from tollway_api.routing_policy import ModelState
 from tollway_api.snapshot import Policy, Tenant
 from tollway_operator.coverage import Coverage, Publications
 from tollway_operator.objects import Edition, Held, Objects
-from tollway_operator.reports import DataPlanePod, Report, lookups_of, unfit_of, why_in_use
+from tollway_operator.reports import (
+    DataPlanePod,
+    Report,
+    lookups_of,
+    models_of,
+    unfit_of,
+    unwell_of,
+    why_in_use,
+)
 from tollway_operator.status import _revision_shown
 
 PIECES = compilation(Setup("http://a/v1", "http://b/v1").objects()).pieces
@@ -195,6 +204,23 @@ def test_a_ready_pod_says_of_which_indexes_the_vectors_do_not_fit() -> None:
         pod("c", "1"),
     ]
     assert unfit_of(reports) == {"default/answers": "too short"}
+
+
+def test_a_model_is_as_the_ready_pod_sees_it_that_sees_it_worst() -> None:
+    def seeing(name: str, state: ModelState, *, ready: bool = True) -> Report:
+        return replace(pod(name, "1", ready=ready), models={"default/chat": {"cheap": state}})
+
+    reports = [
+        seeing("a", ModelState.OPEN),
+        seeing("b", ModelState.RECOVERING),
+        seeing("c", ModelState.OPEN),
+        pod("d", "1"),
+    ]
+    cheap, rich = models_of("default/chat", ["cheap", "rich"], unwell_of(reports))
+    assert (cheap.name, cheap.state, cheap.seen_by) == ("cheap", ModelState.OPEN, 2)
+    assert (rich.name, rich.state, rich.seen_by) == ("rich", ModelState.HEALTHY, 4)
+    unready = [seeing("a", ModelState.OPEN, ready=False)]
+    assert models_of("default/chat", ["cheap"], unwell_of(unready)) == [], "nobody has spoken"
 
 
 def test_lookups_are_those_of_ready_pods() -> None:

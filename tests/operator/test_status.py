@@ -12,6 +12,7 @@ from tollway_api.inventory import RawObject
 from tollway_api.meta import Identity, TenantName, epoch_ms
 from tollway_api.parts import Head
 from tollway_api.problems import Problem, ProblemReason, Severity
+from tollway_api.routing_policy import ModelState
 from tollway_api.windows import Usage
 from tollway_operator.budget_said import keys_valid
 from tollway_operator.coverage import Publications
@@ -73,6 +74,20 @@ def status(limits: Sequence[object], usage: Sequence[Usage]) -> dict[str, Any]:
     held = objects.get(ACME)
     assert held is not None
     return status_of(held, replace(view, usage={TenantName("acme"): usage}))
+
+
+def test_a_policy_says_how_its_models_are() -> None:
+    objects, view = standing(pods=3)
+    held = objects.get(Identity("RoutingPolicy", "default", "chat"))
+    assert held is not None
+    opened = {"default/chat": {"cheap": ModelState.OPEN}}
+    said = status_of(held, replace(view, unwell=[opened, {}, {}]))
+    assert said["models"] == [
+        {"name": "cheap", "state": "Open", "seenBy": 1},
+        {"name": "rich", "state": "Healthy", "seenBy": 3},
+    ]
+    for unknown in (replace(view, unwell=[]), replace(view, unwell=[opened], pods_unknown="no answer")):
+        assert status_of(held, unknown)["models"] == []
 
 
 def shown(of: dict[str, Any]) -> dict[str, tuple[str, str, int]]:

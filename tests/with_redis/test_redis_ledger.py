@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.budgets import FREE_OF_CHARGE, LedgerClock, budgets_on, stop_clock
-from tests.dataplanes import Setup, compiled, until
+from tests.dataplanes import Setup, compiled, lone_health, until
 from tests.tenants import limit, tenant
 from tollway_api import wire
 from tollway_api.meta import ModelName, TenantName
@@ -25,9 +25,10 @@ from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.background import running
 from tollway_dataplane.core.facts import ChatRequest, Usage
 from tollway_dataplane.core.tokens import Counted
-from tollway_dataplane.dispatch import Dispatch, Job
+from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import LedgerFault, Refusal
 from tollway_dataplane.holds import Need, Slice
+from tollway_dataplane.jobs import Job
 from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
 from tollway_dataplane.record import Record
 
@@ -259,7 +260,7 @@ async def test_no_hold_stands_for_a_mistake_of_ours(redis: Redis) -> None:
     snapshot = compiled(Setup("http://a/v1", "http://b/v1", acme={"limits": limits}).objects())
     acme = next(each for each in snapshot.tenants.values() if each.name == "acme")
     budgets = budgets_on(RedisLedger(redis, 2.0))
-    dispatch = Dispatch({Protocol.OPENAI: Exploding()}, budgets, TiktokenTokenizers())
+    dispatch = Dispatch({Protocol.OPENAI: Exploding()}, budgets, TiktokenTokenizers(), lone_health())
     for number in range(3):  # a request that failed is not counted, so the limit of one is never met
         request = ChatRequest(f"r{number}", "auto", [{"role": "user", "content": "x"}])
         job = Job(request, acme, snapshot.policies[0], ModelName("cheap"), Record(f"r{number}", "chat"))
@@ -288,7 +289,9 @@ async def test_a_caller_who_leaves_while_an_answer_is_settled_pays_once(
         await told(*asked)
 
     monkeypatch.setattr(ledger, "settle", slowly)
-    dispatch = Dispatch({Protocol.OPENAI: Answering()}, budgets_on(ledger), TiktokenTokenizers())
+    dispatch = Dispatch(
+        {Protocol.OPENAI: Answering()}, budgets_on(ledger), TiktokenTokenizers(), lone_health()
+    )
     request, record = ChatRequest("r", "auto", [{"role": "user", "content": "x"}]), Record("r", "chat")
     job = Job(request, acme, snapshot.policies[0], ModelName("cheap"), record)
     asking = asyncio.create_task(dispatch.call(job))

@@ -254,7 +254,7 @@ async def test_an_event_that_never_ends_is_the_providers_fault_and_is_not_logged
 
 async def test_an_empty_answer_is_not_remembered(start: Start, setup: Setup) -> None:
     with served(sending(event("", "stop"), "data: [DONE]")) as url:
-        gateway = await start(setup.but(cheap=f"{url}/v1"))
+        gateway = await start(setup.but(cheap=f"{url}/v1", policy={"fallback": {"maxFallbacks": 0}}))
         await collect(gateway.acme, PROMPT, usage=False)
         await collect(gateway.acme, PROMPT, usage=False)
     assert await gateway.lookups("Exact") == 0

@@ -92,6 +92,8 @@ class Simulator:
             answer = replace(answer, times=_DEAR)
         if fault is FaultKind.SILENT:
             answer = replace(answer, says_usage=False)
+        if fault in {FaultKind.BLANK, FaultKind.WITHHELD}:
+            answer = replace(answer, pieces=[], truncated=False, withheld=fault is FaultKind.WITHHELD)
         if fault in STATUS:
             self._ledger.ended(fault)
             headers = {"retry-after": str(RETRY_AFTER_S)} if fault is FaultKind.RATE_LIMIT else {}
@@ -260,7 +262,7 @@ class _Reply:
         if self._fault is FaultKind.STALL:
             await send({"type": "http.response.body", "body": body[:1], "more_body": True})
             await asyncio.sleep(_STALL_S)
-        if self._fault is FaultKind.CUT:
+        if self._fault in {FaultKind.CUT, FaultKind.UNBEGUN}:
             await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
             break_connection(scope, reset=False)
             return
@@ -283,6 +285,10 @@ class _Reply:
             await asyncio.sleep(_STALL_S)
         pace = 1 / self._settings.tokens_per_second if self._settings.tokens_per_second else 0.0
         for event, is_token in () if self._fault is FaultKind.EMPTY else self._shape.events(self._answer):
+            if is_token and self._fault is FaultKind.UNBEGUN:
+                await asyncio.sleep(0.01)
+                break_connection(scope, reset=False)
+                return True
             if is_token:
                 half_sent = self._written >= len(self._answer.pieces) // 2
                 if self._fault is FaultKind.SHORT and half_sent:

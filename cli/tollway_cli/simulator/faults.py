@@ -16,6 +16,12 @@ class FaultKind(StrEnum):
     BAD_REQUEST = "bad-request"  # 400 for something only the provider knows, in words that repeat a key
     NO_CREDIT = "no-credit"  # 402 in words that repeat a key and an account
     NO_MODEL = "no-model"  # 404
+    REQUEST_TIMEOUT = "request-timeout"  # 408
+    CONFLICT = "conflict"  # 409
+    FILTERED = "filtered"  # 400, since the prompt is one that the provider does not answer
+    WITHHELD = "withheld"  # an answer of which the provider holds back all but that it does
+    BLANK = "blank"  # an answer that says nothing
+    UNBEGUN = "unbegun"  # a stream breaks off before it says anything
     RESET = "reset"  # the connection is reset without a reply
     STALL = "stall"  # the reply begins and then nothing comes
     CUT = "cut"  # a stream breaks off in the middle
@@ -35,6 +41,9 @@ STATUS: Final = {
     FaultKind.NO_CREDIT: 402,
     FaultKind.NO_MODEL: 404,
     FaultKind.HOLLOW: 200,
+    FaultKind.REQUEST_TIMEOUT: 408,
+    FaultKind.CONFLICT: 409,
+    FaultKind.FILTERED: 400,
 }
 MESSAGE: Final = {
     FaultKind.RATE_LIMIT: "Rate limit reached for requests. Please try again in 1s.",
@@ -44,6 +53,9 @@ MESSAGE: Final = {
     FaultKind.NO_CREDIT: "Insufficient credits for organisation org-SECRET123, key sk-abc123.",
     FaultKind.NO_MODEL: "The model does not exist or organisation org-SECRET123 has no access to it.",
     FaultKind.HOLLOW: "Something went wrong.",
+    FaultKind.REQUEST_TIMEOUT: "The request took too long.",
+    FaultKind.CONFLICT: "The resource is locked, please try again.",
+    FaultKind.FILTERED: "The prompt was filtered due to a content management policy.",
 }
 RETRY_AFTER_S: Final = 1
 

@@ -25,6 +25,7 @@ class Answer:
     include_usage: bool = False
     times: int = 1
     says_usage: bool = True
+    withheld: bool = False
 
     @property
     def text(self) -> str:
@@ -91,6 +92,8 @@ class OpenAIShape:
             case FaultKind.CONTEXT_LENGTH:
                 message = f"This model's maximum context length was exceeded: {context}."
                 return _openai_error(message, "invalid_request_error", "context_length_exceeded", "messages")
+            case FaultKind.FILTERED:
+                return _openai_error(MESSAGE[kind], "invalid_request_error", "content_filter", "messages")
             case _:
                 return _openai_error(MESSAGE.get(kind, kind), "server_error", None)
 
@@ -102,6 +105,8 @@ class OpenAIShape:
 
     @staticmethod
     def _reason(answer: Answer) -> str:
+        if answer.withheld:
+            return "content_filter"
         return "length" if answer.truncated else "stop"
 
     @staticmethod

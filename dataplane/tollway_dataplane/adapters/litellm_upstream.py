@@ -8,6 +8,7 @@ import importlib
 import json
 import logging
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ import orjson
 
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Model
-from tollway_dataplane.core.attempts import seconds_of, trigger_of
+from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import is_whole, usage_of, written_in
 from tollway_dataplane.core.facts import OUTPUT_LIMITS, JsonObject
+from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 
@@ -48,7 +50,9 @@ class LiteLLMUpstream:
             response = await function(**arguments)
         completion: JsonObject = response.model_dump(mode="json", exclude_none=True)
         body = orjson.dumps(completion)
-        return Completion(body, usage_of(completion), is_whole(completion), written_in(completion))
+        return Completion(
+            body, usage_of(completion), is_whole(completion), written_in(completion), completion
+        )
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
@@ -115,10 +119,14 @@ class LiteLLMUpstream:
         errors = self._litellm.exceptions
         if isinstance(exc, TimeoutError | errors.Timeout):
             return UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True)
+        if isinstance(exc, errors.ContentPolicyViolationError):
+            body = exc.body if isinstance(exc.body, dict) else {}
+            message = str(body.get("message") or _sentence(str(exc.message)))
+            return UpstreamFault(FallbackTrigger.CONTENT_FILTER, 400, message[:500])
         if isinstance(exc, errors.ContextWindowExceededError):
             return UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long")
         if _lies_under(exc, _UNCONNECTED):
-            return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect")
+            return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect", unsent=True)
         # An APIConnectionError is also what it calls an answer that it could not read.
         if isinstance(exc, errors.APIConnectionError) or _lies_under(exc, _BROKEN_OFF):
             return UpstreamFault(
@@ -306,4 +314,4 @@ def _sentence(text: str) -> str:
 
 def _retry_after(exc: Exception) -> float | None:
     response = getattr(exc, "response", None)
-    return seconds_of(response.headers.get("retry-after")) if response is not None else None
+    return wait_of(response.headers, time.time()) if response is not None else None

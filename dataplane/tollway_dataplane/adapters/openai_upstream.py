@@ -3,7 +3,8 @@ came; only what we must know is read from them.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from typing import Final
@@ -13,9 +14,10 @@ import orjson
 from aiohttp.http_exceptions import HttpProcessingError
 
 from tollway_api.routing_policy import FallbackTrigger
-from tollway_dataplane.core.attempts import seconds_of, trigger_of
+from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import finished_choices, is_whole, usage_of, written_in
-from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.core.facts import NO_HEADERS, JsonObject
+from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 
@@ -46,7 +48,7 @@ class OpenAIUpstream:
         self._session = session
 
     async def complete(self, call: UpstreamCall) -> Completion:
-        timeout = aiohttp.ClientTimeout(total=call.timeout_s)
+        timeout = aiohttp.ClientTimeout(total=call.timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
         try:
             async with self._request(call, call.fields, timeout) as response:
                 await _check(response)
@@ -55,8 +57,10 @@ class OpenAIUpstream:
             raise _translated(exc) from exc
         completion = _parsed(body)
         if completion.get("error") or (call.operation is Operation.CHAT and not completion.get("choices")):
-            raise _fault(200, body, None)
-        return Completion(body, usage_of(completion), is_whole(completion), written_in(completion))
+            raise _fault(200, body)
+        return Completion(
+            body, usage_of(completion), is_whole(completion), written_in(completion), completion
+        )
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
@@ -66,7 +70,7 @@ class OpenAIUpstream:
             async with self._request(call, fields, timeout) as response:
                 await _check(response)
                 if "text/event-stream" not in response.headers.get("content-type", ""):
-                    raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES), None)
+                    raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES))
                 call.hang_up.heard_by(partial(_half_closed, response))
                 async with aclosing(_chunks(response, call)) as chunks:
                     yield chunks
@@ -106,7 +110,7 @@ async def _check(response: aiohttp.ClientResponse) -> None:
     """Raises UpstreamFault for every status but 200."""
     if response.status != 200:
         error = await response.content.read(_MOST_ERROR_BYTES)
-        raise _fault(response.status, error, response.headers.get("retry-after"))
+        raise _fault(response.status, error, response.headers)
 
 
 async def _chunks(response: aiohttp.ClientResponse, call: UpstreamCall) -> AsyncGenerator[Chunk, None]:
@@ -128,7 +132,7 @@ async def _chunks(response: aiohttp.ClientResponse, call: UpstreamCall) -> Async
             event = _parsed(data)
             finished |= finished_choices(event)
             if "error" in event:
-                raise _fault(response.status, data, None)
+                raise _fault(response.status, data)
             yield Chunk(data, event)
     except _HTTP_ERRORS as exc:
         raise _translated(exc) from exc
@@ -155,7 +159,7 @@ def _parsed(data: bytes) -> JsonObject:
     return value
 
 
-def _fault(status: int, body: bytes, retry_after: str | None) -> UpstreamFault:
+def _fault(status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> UpstreamFault:
     """A provider's error reply. Its sentence is kept when the request is at fault, because the caller needs it."""
     code = message = ""
     try:
@@ -163,7 +167,7 @@ def _fault(status: int, body: bytes, retry_after: str | None) -> UpstreamFault:
         code, message = str(error.get("code") or ""), str(error.get("message") or "")
     except (orjson.JSONDecodeError, AttributeError):
         message = "an error without an explanation"
-    wait = seconds_of(retry_after)
+    wait = wait_of(headers, time.time())
     # Success with an error inside is the provider's confusion, not the request's.
     known = status if status >= 400 else 502
     return UpstreamFault(trigger_of(known, code, message), status, message[:500], wait)
@@ -171,9 +175,9 @@ def _fault(status: int, body: bytes, retry_after: str | None) -> UpstreamFault:
 
 def _translated(exc: BaseException) -> UpstreamFault:
     """aiohttp's exceptions as ours."""
+    if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect", unsent=True)
     if isinstance(exc, TimeoutError):
         return UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True)
-    if isinstance(exc, aiohttp.ClientConnectorError):
-        return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect")
     message = f"the connection broke ({type(exc).__name__})"
     return UpstreamFault(FallbackTrigger.CONNECTION, None, message, may_have_run=True)

@@ -1,8 +1,7 @@
-"""The plan of attempts, made before the first one, and what to do after a failed one. Bounded: never more than
-one attempt and `maxFallbacks` more.
+"""The plan of attempts, made before the first one, how long each may take, and what to do after a failed one. Bounded:
+never more than one attempt and `maxFallbacks` more.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -13,9 +12,19 @@ from tollway_api.snapshot import Model, Policy
 from tollway_dataplane.core.context import reduce_context
 from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.core.tokens import estimate
+from tollway_dataplane.errors import UpstreamFault
 
 # When the provider finds a prompt too long that we thought would fit, our estimate was off by an unknown factor.
 _SHRINK: Final = 0.5
+
+# For a stream to begin, of models that are seen to write. The slowest take a few seconds; longer is a queue, or nobody.
+FIRST_TOKEN_S: Final = 30.0
+# Nobody is kept waiting for longer until a model may be tried again.
+MOST_PAUSE_S: Final = 10.0
+_BACKOFF_S: Final = 0.25
+_MOST_BACKOFF_S: Final = 2.0
+# With these a provider says that it is busy: 529 is Anthropic's word for 503.
+_COME_BACK: Final = frozenset({429, 503, 529})
 
 _STATUS_TRIGGERS: Final = {
     # No money or no such model there: which says nothing of another provider.
@@ -26,6 +35,7 @@ _STATUS_TRIGGERS: Final = {
     413: FallbackTrigger.CONTEXT_OVERFLOW,
     429: FallbackTrigger.RATE_LIMIT,
 }
+_FILTER_CODES: Final = frozenset({"content_filter", "content_policy_violation"})
 _OVERFLOW_CODES: Final = frozenset({"context_length_exceeded", "string_above_max_length"})
 _OVERFLOW_WORDS: Final = ("maximum context length", "context window", "prompt is too long", "context length")
 
@@ -38,30 +48,82 @@ class Attempt:
 
 
 def plan(policy: Policy, first: ModelName, messages: Sequence[JsonObject]) -> list[Attempt]:
-    """The first model and then the policy's fallback order without it."""
-    others = [name for name in policy.fallback.order if name != first]
-    names = [first, *others][: 1 + policy.fallback.max_fallbacks]
-    return [Attempt(policy.models[name], messages) for name in names]
+    """The first model and then the policy's fallback order without it. Those to be passed over are in it as well, so it
+    may be longer than attempts are allowed.
+    """
+    others = [name for name in dict.fromkeys(policy.fallback.order) if name != first]
+    return [Attempt(policy.models[name], messages) for name in (first, *others)]
 
 
-def next_attempts(
-    policy: Policy, failed: Attempt, trigger: FallbackTrigger | None, rest: Sequence[Attempt], made: int
-) -> list[Attempt]:
-    """What remains to be tried after a failure: nothing when the policy does not fall back on it.
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What an attempt may take, in seconds."""
+
+    whole: float  # to a whole answer
+    first_token: float  # until a stream begins to say something
+    idle: float  # between two chunks of it
+    is_last: bool = False  # whether no other model can be asked after it
+
+
+def times(
+    model: Model, parameters: JsonObject, left_s: float, others: int, *, elsewhere: bool = False
+) -> Times:
+    """Of an attempt after which so many other models may be asked in the time that is left, and this one elsewhere.
+    Each has an equal share, so that none takes the others', and leaves what it does not need.
+    """
+    whole = min(model.timeout_ms / 1_000, left_s / (1 + others + elsewhere))
+    if model.first_token_ms is not None:
+        first_token = model.first_token_ms / 1_000
+    else:
+        first_token = FIRST_TOKEN_S if is_seen(model.upstream_id, parameters) else whole
+    return Times(whole, min(first_token, whole), model.timeout_ms / 1_000, is_last=not others)
+
+
+def pause_s(fault: UpstreamFault, tries: int, draw: float) -> float | None:
+    """After how long the same model may be tried again, when no other is left; None where that would not help. It does
+    where the request never reached it, and where it says itself when to come back. `draw` is from 0 to 1: those who
+    failed together shall not come back together (full jitter, as in "Exponential Backoff And Jitter", AWS, 2015).
+    """
+    if fault.unsent:
+        return draw * min(_MOST_BACKOFF_S, _BACKOFF_S * 2.0 ** (tries - 1))
+    if fault.status in _COME_BACK and fault.retry_after_s is not None:
+        return fault.retry_after_s + draw * min(_MOST_BACKOFF_S, max(_BACKOFF_S, fault.retry_after_s))
+    return None
+
+
+def is_short(pause_s: float, left_s: float) -> bool:
+    """Whether it is worth waiting for, of the time that is left."""
+    return pause_s <= min(MOST_PAUSE_S, left_s / 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Of an attempt, which was one of so many tries of its model."""
+
+    attempt: Attempt
+    fault: UpstreamFault
+    tries: int
+
+
+def endpoints_tried(model: Model, failures: Sequence[Failure]) -> set[str | None]:
+    return {each.attempt.model.endpoint for each in failures if each.attempt.model.name == model.name}
+
+
+def next_attempts(failed: Attempt, trigger: FallbackTrigger | None, rest: Sequence[Attempt]) -> list[Attempt]:
+    """What remains to be tried after a failure that is fallen back on.
 
     After a context overflow the next model is tried as it is if its window is larger; otherwise the turns are cut
     down, on the next model or, when there is no other, on the same one.
     """
-    left = 1 + policy.fallback.max_fallbacks - made
-    if trigger is None or trigger not in policy.fallback.triggers or left <= 0:
-        return []
     if trigger is not FallbackTrigger.CONTEXT_OVERFLOW:
-        return list(rest)[:left]
+        return list(rest)
     candidates = [_fitted(attempt, failed) for attempt in list(rest) or [failed]]
     # What could not be cut down would fail again where it has failed.
     return [
-        each for each in candidates if each.model != failed.model or len(each.messages) < len(failed.messages)
-    ][:left]
+        each
+        for each in candidates
+        if each.model.name != failed.model.name or len(each.messages) < len(failed.messages)
+    ]
 
 
 def _fitted(attempt: Attempt, failed: Attempt) -> Attempt:
@@ -102,13 +164,10 @@ def trigger_of(status: int, code: str, message: str) -> FallbackTrigger | None:
     """What a provider's error reply means for the next attempt; None when the request itself is wrong."""
     if code in _OVERFLOW_CODES:
         return FallbackTrigger.CONTEXT_OVERFLOW
+    if code in _FILTER_CODES:
+        return FallbackTrigger.CONTENT_FILTER
     if status == 400 and any(words in message.lower() for words in _OVERFLOW_WORDS):
         return FallbackTrigger.CONTEXT_OVERFLOW
     if status >= 500:
         return FallbackTrigger.SERVER_ERROR
     return _STATUS_TRIGGERS.get(status)
-
-
-def seconds_of(retry_after: str | None) -> float | None:
-    """Of a Retry-After header that gives seconds (RFC 9110, section 10.2.3); None for a date, or more than days."""
-    return float(retry_after) if retry_after and re.fullmatch(r"\d{1,6}(\.\d{1,9})?", retry_after) else None

@@ -54,7 +54,7 @@ def _is_count(value: JsonValue) -> TypeGuard[int]:
 
 def is_whole(completion: JsonObject) -> bool:
     """Whether every choice ended by itself with text alone that is an answer, so that it can be given again."""
-    choices = _choices(completion)
+    choices = choices_of(completion)
     text = text_of(completion)
     return (
         bool(text)
@@ -70,12 +70,16 @@ def is_whole(completion: JsonObject) -> bool:
 
 def finished_choices(chunk: JsonObject) -> set[str]:
     """Indexes, whatever a provider has there, of the choices of which a stream's chunk is the last."""
-    return {str(choice.get("index", 0)) for choice in _choices(chunk) if choice.get("finish_reason")}
+    return {str(choice.get("index", 0)) for choice in choices_of(chunk) if choice.get("finish_reason")}
+
+
+def finish_reasons_in(chunk: JsonObject) -> set[str]:
+    return {str(reason) for choice in choices_of(chunk) if (reason := choice.get("finish_reason"))}
 
 
 def written_in(completion: JsonObject) -> str:
     """All that a model has written, in every choice, calls of tools included: for who must count it."""
-    messages = [choice.get("message") for choice in _choices(completion)]
+    messages = [choice.get("message") for choice in choices_of(completion)]
     return "".join(_written(message) for message in messages if isinstance(message, dict))
 
 
@@ -97,7 +101,7 @@ def _words(value: JsonValue) -> str:
 
 def written_in_chunk(chunk: JsonObject) -> str:
     """All that a chunk of a stream brings, in every choice."""
-    deltas = [choice.get("delta") for choice in _choices(chunk)]
+    deltas = [choice.get("delta") for choice in choices_of(chunk)]
     return "".join(_written(delta) for delta in deltas if isinstance(delta, dict))
 
 
@@ -127,7 +131,7 @@ def ending(chunk: JsonObject, unfinished: Sequence[int], usage: Usage) -> Iterat
 
 def text_of(completion: JsonObject) -> str:
     """The first choice's text."""
-    for choice in _choices(completion):
+    for choice in choices_of(completion):
         message = choice.get("message")
         if isinstance(message, dict) and isinstance(content := message.get("content"), str):
             return content
@@ -143,7 +147,8 @@ def _is_plain(message: JsonValue) -> bool:
     )
 
 
-def _choices(completion: JsonObject) -> list[JsonObject]:
+def choices_of(completion: JsonObject) -> list[JsonObject]:
+    """Of a completion, or of a stream's chunk."""
     choices = completion.get("choices")
     return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
 
@@ -168,7 +173,7 @@ class Assembly:
         # The tier of service may have been said before.
         if (usage := usage_of({**head_of(self.first), **chunk})) is not None:
             self.usage, self.raw_usage = usage, chunk["usage"]
-        for choice in _choices(chunk):
+        for choice in choices_of(chunk):
             delta = choice.get("delta")
             if isinstance(delta, dict):
                 self.written.append(_written(delta))

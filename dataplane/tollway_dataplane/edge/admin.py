@@ -19,6 +19,7 @@ from starlette.routing import Route
 from tollway_api import messages
 from tollway_api.epochs import Scope
 from tollway_api.messages import Lookups, PodState, Purge, Purged, Said, Word
+from tollway_api.routing_policy import ModelState
 from tollway_api.semantic_cache_index import Scope as Sharing
 from tollway_dataplane.auditing import Feedback
 from tollway_dataplane.edge.feedback import UNKNOWN
@@ -59,6 +60,9 @@ class Admin:
     tokens: Callable[[], Sequence[str]]
     label: Labelling = nothing_was_served
     unfit: Callable[[], dict[str, str]] = dict  # why vectors for an index's look-ups do not fit, by its id
+    unwell: Callable[[], dict[str, dict[str, ModelState]]] = (
+        dict  # models that are, by policy id and their name
+    )
 
     def state(self) -> PodState:
         return PodState(
@@ -68,6 +72,7 @@ class Admin:
             dict(self.lookups),
             self.forgetting.epoch if self.forgetting.is_trusted else 0,
             self.unfit(),
+            self.unwell(),
         )
 
     def knows(self, authorization: str) -> bool:

@@ -29,6 +29,8 @@ def headers_of(record: Record) -> dict[str, str]:
         headers["x-tollway-saved-usd"] = as_usd(record.saved_nano)
     if record.fallbacks:
         headers["x-tollway-fallbacks"] = str(record.fallbacks)
+    if failed := [each for each in record.attempts if each.outcome not in {"ok", "cut"}]:
+        headers["x-tollway-failed-attempts"] = ", ".join(f"{each.model}:{each.outcome}" for each in failed)
     if record.limit:
         headers["x-tollway-limit"] = record.limit
     if record.tight:

@@ -209,6 +209,26 @@ async def test_a_providers_sentence_is_taken_out_of_what_litellm_makes_of_it(
     assert (fault.trigger, fault.status, fault.message) == (None, 400, "top_p: too large")
 
 
+async def test_what_a_provider_withholds_is_known(upstream: LiteLLMUpstream, fake: Fake) -> None:
+    message = (
+        "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."
+    )
+    fake.status = 400
+    fake.reply = {"error": {"message": message, "type": None, "param": "prompt", "code": "content_filter"}}
+    with pytest.raises(UpstreamFault) as caught:
+        await fake.complete(upstream, "azure/gpt-4o")
+    assert (caught.value.trigger, caught.value.status) == (FallbackTrigger.CONTENT_FILTER, 400)
+    assert caught.value.message == message
+
+
+async def test_a_provider_that_is_not_there_has_heard_of_nothing(upstream: LiteLLMUpstream) -> None:
+    nobody = Fake("http://127.0.0.1:9")
+    with pytest.raises(UpstreamFault) as caught:
+        await nobody.complete(upstream, "anthropic/claude-haiku-4-5")
+    assert (caught.value.trigger, caught.value.unsent) == (FallbackTrigger.CONNECTION, True)
+    assert caught.value.kind == "Unconnected"
+
+
 @pytest.mark.parametrize("reply", [{}, {"error": {}}, {"error": "litellm.SecretError: see the proxy log"}])
 async def test_an_error_without_a_sentence_is_told_without_litellms(
     upstream: LiteLLMUpstream, fake: Fake, reply: JsonObject

@@ -8,11 +8,21 @@ from tests.dataplanes import Setup, compiled
 from tollway_api.meta import ModelName
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Policy
-from tollway_dataplane.core.attempts import is_seen, next_attempts, plan, seconds_of, trigger_of
+from tollway_dataplane.core.attempts import (
+    FIRST_TOKEN_S,
+    is_seen,
+    is_short,
+    next_attempts,
+    pause_s,
+    plan,
+    times,
+    trigger_of,
+)
 from tollway_dataplane.core.completions import Assembly, chunks_of, text_of
 from tollway_dataplane.core.context import reduce_context
 from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.core.tokens import estimate
+from tollway_dataplane.errors import UpstreamFault
 
 CHEAP, RICH = ModelName("cheap"), ModelName("rich")
 
@@ -27,20 +37,96 @@ def messages(*texts: str) -> list[JsonObject]:
 
 
 @pytest.mark.parametrize(
-    ("most", "order", "first", "expected"),
+    ("order", "first", "expected"),
     [
-        (2, [], CHEAP, ["cheap", "rich"]),
-        (2, [], RICH, ["rich", "cheap"]),
-        (0, [], CHEAP, ["cheap"]),
-        (2, ["cheap"], RICH, ["rich", "cheap"]),
-        (1, ["rich", "cheap"], CHEAP, ["cheap", "rich"]),
+        ([], CHEAP, ["cheap", "rich"]),
+        ([], RICH, ["rich", "cheap"]),
+        (["cheap"], RICH, ["rich", "cheap"]),
+        (["rich", "cheap", "rich"], CHEAP, ["cheap", "rich"]),
     ],
 )
 def test_the_plan_is_the_first_model_and_then_the_order(
-    most: int, order: list[str], first: ModelName, expected: list[str]
+    order: list[str], first: ModelName, expected: list[str]
 ) -> None:
-    attempts = plan(policy(maxFallbacks=most, order=order), first, messages("x"))
+    attempts = plan(policy(order=order), first, messages("x"))
     assert [attempt.model.name for attempt in attempts] == expected
+
+
+@given(st.integers(1, 6), st.floats(0.2, 120))
+def test_no_attempt_takes_the_others_time(attempts: int, deadline: float) -> None:
+    """Each as slow as it may be; all of them come to their turn, with the same time at least as the first."""
+    model = policy().models[CHEAP]
+    left, taken = deadline, []
+    for others in reversed(range(attempts)):
+        taken.append(times(model, {}, left, others).whole)
+        left -= taken[-1]
+    assert left >= -1e-6
+    assert all(later >= taken[0] - 1e-6 for later in taken)
+
+
+@pytest.mark.parametrize(
+    ("spec", "parameters", "left", "others", "expected"),
+    [
+        ({}, {}, 120.0, 0, (60.0, FIRST_TOKEN_S)),
+        ({}, {}, 120.0, 2, (40.0, FIRST_TOKEN_S)),
+        ({"timeout": "5s"}, {}, 120.0, 1, (5.0, 5.0)),
+        ({"firstTokenTimeout": "2s"}, {}, 120.0, 0, (60.0, 2.0)),
+        ({"firstTokenTimeout": "90s"}, {}, 120.0, 0, (60.0, 60.0)),
+        ({}, {"reasoning_effort": "high"}, 120.0, 0, (60.0, 60.0)),
+    ],
+)
+def test_a_stream_has_less_time_to_begin_unless_it_thinks_in_secret(
+    spec: dict[str, object],
+    parameters: JsonObject,
+    left: float,
+    others: int,
+    expected: tuple[float, float],
+) -> None:
+    setup = Setup("http://a/v1", "http://b/v1", cheap_model=spec)
+    limits = times(compiled(setup.objects()).policies[0].models[CHEAP], parameters, left, others)
+    assert (limits.whole, limits.first_token) == expected
+    assert limits.is_last == (others == 0)
+
+
+def fault(
+    trigger: FallbackTrigger, status: int | None = None, wait: float | None = None, **more: bool
+) -> UpstreamFault:
+    return UpstreamFault(trigger, status, "", wait, **more)
+
+
+@pytest.mark.parametrize(
+    ("failed", "tries", "least", "most"),
+    [
+        (fault(FallbackTrigger.CONNECTION, unsent=True), 1, 0.0, 0.25),
+        (fault(FallbackTrigger.CONNECTION, unsent=True), 3, 0.0, 1.0),
+        (fault(FallbackTrigger.CONNECTION, unsent=True), 9, 0.0, 2.0),
+        (fault(FallbackTrigger.RATE_LIMIT, 429, 1.0), 1, 1.0, 2.0),
+        (fault(FallbackTrigger.RATE_LIMIT, 429, 0.0), 1, 0.0, 0.25),
+        (fault(FallbackTrigger.SERVER_ERROR, 503, 30.0), 1, 30.0, 32.0),
+    ],
+)
+def test_the_same_model_is_tried_again_after_a_while_that_is_drawn(
+    failed: UpstreamFault, tries: int, least: float, most: float
+) -> None:
+    assert (pause_s(failed, tries, 0.0), pause_s(failed, tries, 1.0)) == (least, most)
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        fault(FallbackTrigger.RATE_LIMIT, 429),
+        fault(FallbackTrigger.SERVER_ERROR, 500, 1.0),
+        fault(FallbackTrigger.CONNECTION, may_have_run=True),
+        fault(FallbackTrigger.TIMEOUT, may_have_run=True),
+    ],
+)
+def test_where_nothing_says_that_it_helps_the_same_model_is_not_tried_again(failed: UpstreamFault) -> None:
+    assert pause_s(failed, 1, 0.5) is None
+
+
+@pytest.mark.parametrize(("pause", "left", "short"), [(1, 4, True), (1, 3, False), (11, 120, False)])
+def test_nobody_waits_long_for_a_model_to_come_back(pause: float, left: float, *, short: bool) -> None:
+    assert is_short(pause, left) is short
 
 
 @pytest.mark.parametrize(
@@ -53,6 +139,8 @@ def test_the_plan_is_the_first_model_and_then_the_order(
         (400, "context_length_exceeded", "", FallbackTrigger.CONTEXT_OVERFLOW),
         (400, "", "prompt is too long: 9 tokens > 8 maximum", FallbackTrigger.CONTEXT_OVERFLOW),
         (413, "", "", FallbackTrigger.CONTEXT_OVERFLOW),
+        (409, "", "", FallbackTrigger.SERVER_ERROR),
+        (400, "content_filter", "", FallbackTrigger.CONTENT_FILTER),
         (400, "", "bad temperature", None),
         (401, "", "", None),
         (402, "", "Insufficient credits", FallbackTrigger.SERVER_ERROR),
@@ -66,24 +154,9 @@ def test_a_providers_reply_decides_whether_another_attempt_helps(
     assert trigger_of(status, code, message) is trigger
 
 
-@given(st.integers(0, 5), st.lists(st.sampled_from([None, *FallbackTrigger]), max_size=12))
-def test_no_sequence_of_failures_makes_more_attempts_than_allowed(
-    most: int, failures: list[FallbackTrigger | None]
-) -> None:
-    chosen = policy(maxFallbacks=most)
-    attempts, made = plan(chosen, CHEAP, messages("a", "b")), 0
-    for trigger in failures:
-        if not attempts:
-            break
-        made += 1
-        attempts = next_attempts(chosen, attempts[0], trigger, attempts[1:], made)
-    assert made <= 1 + most
-
-
 def test_an_overflow_without_another_model_is_tried_again_with_less() -> None:
-    chosen = policy()
-    (attempt,) = plan(chosen, CHEAP, messages(*["some words " * 50] * 10))[:1]
-    (again,) = next_attempts(chosen, attempt, FallbackTrigger.CONTEXT_OVERFLOW, [], 1)
+    (attempt,) = plan(policy(), CHEAP, messages(*["some words " * 50] * 10))[:1]
+    (again,) = next_attempts(attempt, FallbackTrigger.CONTEXT_OVERFLOW, [])
     assert again.reduced
     assert 0 < len(again.messages) < 10
     assert again.messages[-1] == attempt.messages[-1]
@@ -126,21 +199,6 @@ def test_a_replayed_stream_puts_together_to_what_was_remembered(text: str) -> No
     assert assembly.whole
     assert assembly.completion() == completion
     assert text_of(assembly.completion()) == text
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        ("3", 3.0),
-        ("0.5", 0.5),
-        (None, None),
-        ("soon", None),
-        ("9" * 400, None),
-        ("Wed, 21 Oct 2026", None),
-    ],
-)
-def test_how_long_a_provider_wants_to_be_left_alone(header: str | None, seconds: float | None) -> None:
-    assert seconds_of(header) == seconds
 
 
 @pytest.mark.parametrize(

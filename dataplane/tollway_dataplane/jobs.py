@@ -1,0 +1,41 @@
+"""What passes between the stages of a live request: what is to be asked, and what has come of it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from tollway_api.meta import ModelName
+from tollway_api.snapshot import Policy, Tenant
+from tollway_dataplane.core.attempts import Attempt
+from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.holds import Hold
+from tollway_dataplane.ports import Chunk, Completion
+from tollway_dataplane.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    request: ChatRequest
+    tenant: Tenant
+    policy: Policy
+    model: ModelName
+    record: Record
+    alone: bool = False  # whether no other model may stand in for it
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    attempt: Attempt
+    completion: Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stream that has begun to say something. Whoever has it must close it and settle its hold."""
+
+    attempt: Attempt
+    hold: Hold
+    begun_at: float  # by the event loop's clock
+    first: Chunk = field(repr=False)
+    rest: AsyncIterator[Chunk] = field(repr=False)
+    closing: AsyncExitStack = field(repr=False)

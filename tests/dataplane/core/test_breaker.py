@@ -1,0 +1,254 @@
+"""When a model is asked: the circuit breaker, and the time for which a provider wants to be left alone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tollway_api.routing_policy import ModelState
+from tollway_api.snapshot import CircuitBreaker
+from tollway_dataplane.core.breaker import FORCED_EVERY_S, Breaker, Verdict, Window
+
+SETTINGS = CircuitBreaker(
+    failure_share=0.5, window_ms=30_000, min_requests=10, open_for_ms=30_000, half_open_probes=3
+)
+T0 = 1_000.0
+
+
+def breaker() -> Breaker:
+    return Breaker(SETTINGS, most_cooldown_s=300.0)
+
+
+def opened(at: float = T0, draw: float = 0.0) -> Breaker:
+    found = breaker()
+    verdicts = [found.failed(at, draw, is_probe=False) for _ in range(10)]
+    assert verdicts[-1] is not None
+    return found
+
+
+def probed(found: Breaker, now: float, *, ok: bool = True) -> Verdict | None:
+    assert found.admits(now, 0.0)
+    is_probe = found.take(now)
+    assert is_probe
+    return found.answered(now, is_probe=is_probe) if ok else found.failed(now, 0.0, is_probe=is_probe)
+
+
+def recovered(at: float) -> Breaker:
+    found = opened(at - 30)
+    verdicts = [probed(found, at) for _ in range(3)]
+    assert verdicts == [None, None, Verdict(ModelState.RECOVERING)]
+    return found
+
+
+def test_it_opens_when_the_share_of_failures_is_reached_and_not_before() -> None:
+    found = breaker()
+    for _ in range(5):
+        found.answered(T0, is_probe=False)
+    for _ in range(4):
+        assert found.failed(T0, 0.0, is_probe=False) is None
+    assert found.state(T0) is ModelState.HEALTHY
+    assert found.failed(T0, 0.0, is_probe=False) == Verdict(ModelState.OPEN, 30.0, 1)
+    assert (found.state(T0), found.ready_in(T0)) == (ModelState.OPEN, 30.0)
+    assert not found.admits(T0 + 29, 0.0)
+
+
+def test_few_requests_say_nothing() -> None:
+    found = breaker()
+    for _ in range(9):
+        assert found.failed(T0, 0.0, is_probe=False) is None
+
+
+def test_what_is_older_than_the_window_is_forgotten() -> None:
+    found = breaker()
+    for _ in range(9):
+        found.failed(T0, 0.0, is_probe=False)
+    assert found.failed(T0 + 40, 0.0, is_probe=False) is None
+
+
+def test_a_third_of_failures_at_peak_opens_nothing() -> None:
+    found = breaker()
+    for number in range(300):
+        now = T0 + number / 10
+        if number % 10 < 3:
+            assert found.failed(now, 0.0, is_probe=False) is None
+        else:
+            found.answered(now, is_probe=False)
+    assert found.state(T0 + 30) is ModelState.HEALTHY
+
+
+def test_only_a_few_probe_whether_it_is_well_again() -> None:
+    found = opened()
+    now = T0 + 30
+    assert found.state(now) is ModelState.HALF_OPEN
+    taken = 0
+    while found.admits(now, 0.0):
+        found.take(now)
+        taken += 1
+    assert taken == 3
+
+
+def test_a_probe_of_which_nothing_comes_makes_room_for_another() -> None:
+    found = opened()
+    for _ in range(3):
+        found.take(T0 + 30)
+    found.left(is_probe=True)
+    assert found.admits(T0 + 30, 0.0)
+
+
+def test_one_probe_that_fails_opens_it_for_twice_as_long_and_no_more_than_four_times() -> None:
+    found, now, pauses = opened(), T0 + 30, []
+    for _ in range(5):
+        verdict = probed(found, now, ok=False)
+        assert verdict is not None
+        pauses.append(verdict.left_s)
+        now += verdict.left_s
+    assert pauses == [60.0, 120.0, 120.0, 120.0, 120.0]
+
+
+def test_those_that_saw_the_same_do_not_come_back_at_once() -> None:
+    assert opened(draw=0.0).ready_in(T0) == 30.0
+    assert opened(draw=1.0).ready_in(T0) == 37.5
+
+
+def test_when_it_recovers_the_requests_come_back_little_by_little() -> None:
+    found = recovered(T0)
+    assert found.state(T0) is ModelState.RECOVERING
+    shares = [sum(found.admits(T0 + after, draw / 100) for draw in range(100)) for after in (0, 2, 5, 8)]
+    assert shares == [10, 20, 50, 80]
+    assert found.state(T0 + 10) is ModelState.HEALTHY
+    assert found.admits(T0 + 10, 0.999)
+
+
+def test_it_opens_for_longer_when_it_fails_while_it_recovers_and_not_when_it_had() -> None:
+    soon, later = recovered(T0), recovered(T0)
+    for _ in range(9):
+        soon.failed(T0 + 5, 0.0, is_probe=False)
+        later.failed(T0 + 20, 0.0, is_probe=False)
+    assert soon.failed(T0 + 5, 0.0, is_probe=False) == Verdict(ModelState.OPEN, 60.0, 2)
+    assert later.failed(T0 + 20, 0.0, is_probe=False) == Verdict(ModelState.OPEN, 30.0, 1)
+
+
+def test_what_was_asked_before_it_opened_changes_nothing_any_more() -> None:
+    found = opened()
+    assert found.failed(T0 + 1, 0.0, is_probe=False) is None
+    assert found.answered(T0 + 1, is_probe=False) is None
+    assert found.ready_in(T0 + 1) == 29.0
+
+
+def test_streams_that_break_off_count_as_failures_and_not_as_answers() -> None:
+    found, verdict = breaker(), None
+    for _ in range(10):
+        found.answered(T0, is_probe=False)
+        verdict = found.broke(T0, 0.0)
+    assert verdict == Verdict(ModelState.OPEN, 30.0, 1)
+
+
+def test_a_provider_is_left_alone_for_as_long_as_it_asks_within_bounds() -> None:
+    found = breaker()
+    assert found.cool_down(T0, 5.0) == Verdict(ModelState.COOLING_DOWN, 5.0)
+    assert found.cool_down(T0, 2.0) is None, "it asked for more before"
+    assert (found.state(T0 + 4), found.admits(T0 + 4, 0.0)) == (ModelState.COOLING_DOWN, False)
+    assert found.admits(T0 + 5, 0.999)
+    assert found.cool_down(T0 + 5, 86_400.0) == Verdict(ModelState.COOLING_DOWN, 300.0)
+
+
+def test_by_force_one_goes_through_now_and_then() -> None:
+    found = opened()
+    assert found.admits_by_force(T0)
+    is_probe = found.take(T0, by_force=True)
+    assert not found.admits_by_force(T0 + 60), "one is under way"
+    assert found.failed(T0 + 0.1, 0.0, is_probe=is_probe) is None
+    assert found.ready_in(T0 + 0.1) == pytest.approx(29.9), "it is open for no longer than before"
+    assert not found.admits_by_force(T0 + 0.2)
+    assert found.admits_by_force(T0 + FORCED_EVERY_S)
+
+
+def test_a_probe_by_force_that_is_answered_lets_others_follow() -> None:
+    found = opened()
+    found.answered(T0 + 1, is_probe=found.take(T0, by_force=True))
+    assert found.state(T0 + 1) is ModelState.HALF_OPEN
+
+
+@pytest.mark.parametrize(
+    ("answers", "believes"),
+    [(0, True), (9, True), (10, False)],
+)
+def test_others_are_believed_by_who_does_not_know_better(answers: int, *, believes: bool) -> None:
+    found = breaker()
+    for _ in range(answers):
+        found.answered(T0, is_probe=False)
+    found.hear(T0, Verdict(ModelState.OPEN, 20.0, 1))
+    assert (found.state(T0) is ModelState.OPEN) is believes
+    if believes:
+        assert found.ready_in(T0) == 20.0
+
+
+def test_what_others_find_holds_here() -> None:
+    found = opened()
+    found.hear(T0 + 31, Verdict(ModelState.OPEN, 60.0, 2))
+    assert found.ready_in(T0 + 31) == 60.0, "their probe has failed"
+    found.hear(T0 + 40, Verdict(ModelState.RECOVERING))
+    assert found.state(T0 + 40) is ModelState.RECOVERING
+    found.hear(T0 + 60, Verdict(ModelState.COOLING_DOWN, 7.0))
+    assert found.ready_in(T0 + 60) == 7.0
+
+
+def test_no_word_of_others_closes_it_for_ever() -> None:
+    found = breaker()
+    found.hear(T0, Verdict(ModelState.OPEN, 1e9, 1))
+    found.hear(T0, Verdict(ModelState.COOLING_DOWN, 1e9))
+    assert found.ready_in(T0) <= 300.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=60))
+def test_a_window_counts_what_is_in_it(events: list[tuple[float, bool]]) -> None:
+    window, now, all_events = Window(10.0), T0, []
+    for after, failed in events:
+        now += after
+        window.count(now, failed=failed)
+        all_events.append((now, failed))
+    requests, failures = window.sums(now)
+    surely = [failed for at, failed in all_events if at > now - 9]
+    perhaps = [failed for at, failed in all_events if at > now - 10 - 1e-6]
+    assert len(surely) <= requests <= len(perhaps)
+    assert sum(surely) <= failures <= sum(perhaps)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["ask", "force", "ok", "fail", "leave", "wait", "hear-open", "hear-closed", "cool"]
+            ),
+            st.floats(0, 40),
+            st.floats(0, 1),
+        ),
+        max_size=80,
+    )
+)
+def test_whatever_happens_it_can_be_asked_again(steps: list[tuple[str, float, float]]) -> None:
+    found, now, under_way = breaker(), T0, list[bool]()
+    for step, seconds, draw in steps:
+        match step:
+            case "ask" if found.admits(now, draw):
+                under_way.append(found.take(now))
+            case "force" if found.admits_by_force(now):
+                under_way.append(found.take(now, by_force=True))
+            case "ok" if under_way:
+                found.answered(now, is_probe=under_way.pop())
+            case "fail" if under_way:
+                found.failed(now, draw, is_probe=under_way.pop())
+            case "leave" if under_way:
+                found.left(is_probe=under_way.pop())
+            case "wait":
+                now += seconds
+            case "hear-open":
+                found.hear(now, Verdict(ModelState.OPEN, seconds, 1))
+            case "hear-closed":
+                found.hear(now, Verdict(ModelState.RECOVERING))
+            case "cool":
+                found.cool_down(now, seconds)
+    while under_way:
+        found.left(is_probe=under_way.pop())
+    now += found.ready_in(now)
+    assert found.ready_in(now + 1e-6) == 0.0
+    assert found.admits(now + 1e-6, 0.0)

@@ -1,0 +1,127 @@
+"""The only loop in the story of a request is bounded by the plan, whatever providers do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.dataplanes import Setup, compiled, lone_health
+from tollway_api.meta import ModelName, TenantName
+from tollway_api.routing_policy import FallbackTrigger
+from tollway_api.snapshot import Protocol, Snapshot
+from tollway_dataplane.balances import Balances
+from tollway_dataplane.budgets import Accounting, Budgets
+from tollway_dataplane.core.facts import ChatRequest, Usage
+from tollway_dataplane.dispatch import Dispatch
+from tollway_dataplane.errors import Refusal, UpstreamFault
+from tollway_dataplane.jobs import Answered, Job
+from tollway_dataplane.leases import Leases
+from tollway_dataplane.ports import Chunk, Completion, Ledger, Tokenizers, UpstreamCall
+from tollway_dataplane.record import Record
+
+CHEAP = ModelName("cheap")
+FAULTS = [
+    UpstreamFault(FallbackTrigger.RATE_LIMIT, 429, "", retry_after_s=0.01),
+    UpstreamFault(FallbackTrigger.RATE_LIMIT, 429, "", retry_after_s=60.0),
+    UpstreamFault(FallbackTrigger.SERVER_ERROR, 503, "", retry_after_s=0.0),
+    UpstreamFault(FallbackTrigger.SERVER_ERROR, 500, ""),
+    UpstreamFault(FallbackTrigger.CONNECTION, None, "", unsent=True),
+    UpstreamFault(FallbackTrigger.CONNECTION, None, "", may_have_run=True),
+    UpstreamFault(FallbackTrigger.TIMEOUT, None, "", may_have_run=True),
+    UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, ""),
+    UpstreamFault(FallbackTrigger.CONTENT_FILTER, 400, ""),
+    UpstreamFault(None, 400, ""),
+]
+ANSWER = Completion(b"{}", Usage(1, 1), complete=True)
+
+
+@dataclass
+class Scripted:
+    """Fails as it is told, and then answers."""
+
+    faults: Sequence[UpstreamFault]
+    asked: list[tuple[str, str | None, float]] = field(default_factory=list)
+
+    async def complete(self, call: UpstreamCall) -> Completion:
+        self.asked.append((call.model.name, call.model.endpoint, call.timeout_s))
+        if len(self.asked) <= len(self.faults):
+            fault = self.faults[len(self.asked) - 1]
+            raise UpstreamFault(
+                *(fault.trigger, fault.status, fault.message, fault.retry_after_s),
+                may_have_run=fault.may_have_run,
+                unsent=fault.unsent,
+            )
+        return ANSWER
+
+    def stream(self, call: UpstreamCall) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+        raise AssertionError(f"nobody asked for a stream of {call.model.name}")
+
+
+def uncounted() -> Budgets:
+    """Of tenants without limits, who never wait for the ledger."""
+    nobody = object()
+    return Budgets(cast("Ledger", nobody), cast("Leases", nobody), Balances(), cast("Accounting", nobody))
+
+
+async def call(snapshot: Snapshot, upstream: Scripted) -> tuple[Answered | Refusal, Record]:
+    """What becomes of one request."""
+    dispatch = Dispatch({Protocol.OPENAI: upstream}, uncounted(), cast("Tokenizers", object()), lone_health())
+    messages = [{"role": "user", "content": f"{n} " + "some words " * 20} for n in range(6)]
+    request, record = ChatRequest("r", "auto", messages), Record("r", "chat")
+    tenant = snapshot.tenants[TenantName("acme")]
+    try:
+        result = await dispatch.call(Job(request, tenant, snapshot.policies[0], CHEAP, record))
+    except Refusal as refusal:
+        return refusal, record
+    assert isinstance(result, Answered)
+    return result, record
+
+
+def snapshot_of(most: int, models: int, endpoints: int) -> Snapshot:
+    more = [f"http://e{n}/v1" for n in range(endpoints)]
+    several: list[dict[str, object]] = [
+        {"name": name, "model": "openai/gpt-4o-mini", "endpoint": f"http://{name}/v1", "endpoints": more}
+        for name in ["cheap", "b", "c", "d"][:models]
+    ]
+    fallback = {"maxFallbacks": most, "deadline": "1s"}
+    policy = {"models": several, "fallback": fallback}
+    return compiled(Setup("http://a/v1", "http://b/v1", policy=policy).objects())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 5), st.integers(1, 4), st.integers(0, 2), st.lists(st.sampled_from(FAULTS), max_size=10)
+)
+def test_no_sequence_of_failures_makes_more_attempts_than_allowed(
+    most: int, models: int, endpoints: int, faults: list[UpstreamFault]
+) -> None:
+    upstream = Scripted(faults)
+    result, record = asyncio.run(call(snapshot_of(most, models, endpoints), upstream))
+    made = [note for note in record.attempts if note.made]
+    assert 1 <= len(upstream.asked) == len(made) <= 1 + most
+    assert record.fallbacks == len(made) - 1
+    answered = isinstance(result, Answered)
+    assert answered == (len(upstream.asked) > len(faults))
+    assert [note.outcome == "ok" for note in made] == [False] * (len(made) - answered) + [True] * answered
+    assert sum(timeout for *_, timeout in upstream.asked[:1]) <= 1.0
+
+
+@pytest.mark.parametrize("fault", [FAULTS[3], FAULTS[5], FAULTS[6]])
+async def test_a_model_is_asked_elsewhere_before_another_is(fault: UpstreamFault) -> None:
+    upstream = Scripted([fault] * 3)
+    result, _ = await call(snapshot_of(most=3, models=2, endpoints=2), upstream)
+    assert isinstance(result, Answered)
+    assert [name for name, *_ in upstream.asked] == ["cheap", "cheap", "cheap", "b"]
+    assert len({endpoint for _, endpoint, _ in upstream.asked}) == 4
+
+
+async def test_a_wrong_request_is_wrong_everywhere() -> None:
+    upstream = Scripted([FAULTS[-1]])
+    result, _ = await call(snapshot_of(most=3, models=2, endpoints=2), upstream)
+    assert isinstance(result, Refusal)
+    assert (result.status, len(upstream.asked)) == (400, 1)

@@ -1,0 +1,197 @@
+"""Models that are passed over because they fail, over real providers and a real Redis."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.conftest import Start
+from tests.dataplanes import Running, Setup
+from tests.servers import Provider, provider
+from tollway_api import wire
+from tollway_api.routing_policy import ModelState
+from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_dataplane.adapters.redis_client import connect
+from tollway_dataplane.adapters.redis_health import RedisHealth
+from tollway_dataplane.core.breaker import Verdict
+from tollway_dataplane.errors import CacheFault
+
+NUMBERS = itertools.count()
+SOON = {"circuitBreaker": {"minRequests": 3, "openFor": "1s", "halfOpenProbes": 1}}
+LATER = {"circuitBreaker": {"minRequests": 3, "openFor": "60s"}}
+
+
+def prompt() -> str:
+    """Another one each time, so that none is answered from memory."""
+    return f"Which day comes {next(NUMBERS)} days after Monday?"
+
+
+async def until_open(gateway: Running, endpoint: str) -> None:
+    labels = (("endpoint", endpoint), ("model", "cheap"), ("policy", "default/chat"), ("state", "Open"))
+    for _ in range(500):
+        if (await gateway.metrics()).get("tollway_model_state", {}).get(labels):
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it is never open")
+
+
+@pytest.mark.parametrize("fault", ["server-error", "stall", "reset"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_outage_costs_nobody_anything_once_the_breaker_is_open(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider, fault: str, *, stream: bool
+) -> None:
+    gateway = await start(setup.but(cheap_model={"timeout": "200ms"}, policy={"fallback": LATER}))
+    cheap.fail(fault)
+    replies = [await gateway.ask(prompt(), stream=stream) for _ in range(10)]
+    assert {reply.status for reply in replies} == {200}
+    assert (cheap.total, rich.total) == (3, 10)
+    assert {reply.headers["x-tollway-failed-attempts"] for reply in replies[3:]} == {"cheap:Open"}
+    assert "x-tollway-fallbacks" not in replies[-1].headers, "a model that is not asked is no attempt"
+    fallbacks = (await gateway.metrics())["ai_fallback_count_total"]
+    assert fallbacks[(("from", "cheap"), ("to", "rich"), ("trigger", "Open"))] == 7
+    attempts = (await gateway.metrics())["ai_upstream_requests_total"]
+    assert attempts[(("model", "rich"), ("outcome", "ok"))] == 10
+    assert (("model", "cheap"), ("outcome", "Open")) not in attempts
+
+
+async def test_streams_that_break_off_open_the_breaker_as_well(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    gateway = await start(setup.but(policy={"fallback": LATER}))
+    cheap.fail("cut")
+    bodies = [(await gateway.ask(prompt(), stream=True)).body for _ in range(3)]
+    assert all(b"broke the stream off" in body for body in bodies)
+    reply = await gateway.ask(prompt(), stream=True)
+    assert reply.headers["x-tollway-failed-attempts"] == "cheap:Open"
+
+
+async def test_a_provider_that_is_back_is_asked_again(start: Start, setup: Setup, cheap: Provider) -> None:
+    gateway = await start(setup.but(policy={"fallback": SOON}))
+    cheap.fail("server-error", times=3)
+    for _ in range(3):
+        await gateway.ask(prompt())
+    assert (await gateway.ask(prompt())).headers["x-tollway-model"] == "rich"
+    for _ in range(500):
+        if (await gateway.ask(prompt())).headers["x-tollway-model"] == "cheap":
+            break
+        await asyncio.sleep(0.02)
+    else:
+        raise AssertionError("it is never asked again")
+    assert cheap.total == 4
+
+
+async def test_a_provider_that_asks_to_be_left_alone_is(start: Start, setup: Setup, cheap: Provider) -> None:
+    gateway = await start(setup)
+    cheap.fail("rate-limit", times=1)
+    replies = [await gateway.ask(prompt()) for _ in range(3)]
+    assert [reply.headers["x-tollway-failed-attempts"] for reply in replies] == [
+        "cheap:RateLimit",
+        "cheap:CoolingDown",
+        "cheap:CoolingDown",
+    ]
+    assert cheap.total == 1
+    assert (await gateway.metrics())["tollway_model_cooldown_seconds"][
+        (("endpoint", cheap.endpoint), ("model", "cheap"), ("policy", "default/chat"))
+    ] > 0
+
+
+async def test_where_nobody_else_is_there_a_short_cooldown_is_waited_for(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    policy = {"models": setup.models()[:1], "fallback": {"maxFallbacks": 0}}
+    gateway = await start(setup.but(policy=policy))
+    cheap.fail("rate-limit", times=1)
+    assert (await gateway.ask(prompt())).status == 503
+    replies = await asyncio.gather(*(gateway.ask(prompt()) for _ in range(5)))
+    assert {reply.status for reply in replies} == {200}
+    assert cheap.total == 6
+
+
+async def test_where_nobody_is_well_one_request_goes_through_and_the_others_fail_at_once(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider
+) -> None:
+    gateway = await start(setup.but(policy={"fallback": {**LATER, "maxFallbacks": 1}}))
+    for each in (cheap, rich):
+        each.fail("server-error")
+    for _ in range(3):
+        assert (await gateway.ask(prompt())).status == 503
+    before = cheap.total + rich.total
+    assert before == 6
+    replies = await asyncio.gather(*(gateway.ask(prompt()) for _ in range(20)))
+    assert {reply.status for reply in replies} == {503}
+    let_through = cheap.total + rich.total - before
+    assert 1 <= let_through <= 4, "one of each model in a second"
+    refused = [reply for reply in replies if "x-tollway-fallbacks" not in reply.headers]
+    assert refused
+    at_once = [reply for reply in replies if "cheap: Open, rich: Open" in reply.error["message"]]
+    assert len(at_once) >= 16
+    assert all(50 < int(reply.headers["retry-after"]) <= 75 for reply in at_once)
+
+
+async def test_one_data_plane_hears_of_another_what_is_not_well(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    setup = setup.but(policy={"fallback": LATER})
+    first, second = await start(setup), await start(setup)
+    cheap.fail("server-error")
+    for _ in range(3):
+        await first.ask(prompt())
+    await second.ask(prompt())  # of who was never asked metrics say nothing
+    await until_open(second, cheap.endpoint)
+    before = cheap.total
+    reply = await second.ask(prompt())
+    assert reply.headers["x-tollway-failed-attempts"] == "cheap:Open"
+    assert cheap.total == before
+
+
+async def test_a_model_is_asked_at_another_endpoint_before_another_model(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider
+) -> None:
+    with provider("replica") as replica:
+        model = {"endpoints": [replica.endpoint]}
+        gateway = await start(setup.but(cheap_model=model, policy={"fallback": LATER}))
+        cheap.fail("server-error")
+        replies = [await gateway.ask(prompt()) for _ in range(12)]
+        assert {reply.status for reply in replies} == {200}
+        assert {reply.headers["x-tollway-model"] for reply in replies} == {"cheap"}
+        assert (cheap.total, replica.total, rich.total) == (3, 12, 0)
+
+
+@pytest.fixture
+async def redis_health(cache_redis: EmbeddedRedis) -> AsyncIterator[RedisHealth]:
+    redis = connect(cache_redis.url, 2.0)
+    await redis.delete(wire.HEALTH_KEY)
+    yield RedisHealth(redis, 2.0)
+    await redis.aclose()
+
+
+async def test_redis_passes_on_what_is_told_with_the_time_that_is_left(redis_health: RedisHealth) -> None:
+    told = {
+        ("a", False): Verdict(ModelState.OPEN, 20.0, 2),
+        ("a", True): Verdict(ModelState.COOLING_DOWN, 5.0),
+        ("b", False): Verdict(ModelState.RECOVERING),
+    }
+    assert await redis_health.exchange({}) == {}
+    await redis_health.exchange(told)
+    heard = await redis_health.exchange({})
+    assert heard.keys() == told.keys()
+    for key, verdict in told.items():
+        found = heard[key].verdict
+        assert (found.state, found.opened) == (verdict.state, verdict.opened)
+        assert verdict.left_s - 2 < found.left_s <= verdict.left_s
+
+
+async def test_what_another_version_wrote_there_is_not_understood_and_harms_nobody(
+    redis_health: RedisHealth, cache_redis: EmbeddedRedis
+) -> None:
+    async with Redis.from_url(cache_redis.url) as redis:
+        await redis.hset(wire.HEALTH_KEY, mapping={"a": "Molten 1 2 99999999999999", "b": "nonsense"})
+        assert await redis_health.exchange({}) == {}
+        assert await redis.hkeys(wire.HEALTH_KEY) == [b"a"], "what cannot be understood at all is deleted"
+        await redis.delete(wire.HEALTH_KEY)
+        await redis.set(wire.HEALTH_KEY, "a text")
+        with pytest.raises(CacheFault):
+            await redis_health.exchange({})
+        await redis.delete(wire.HEALTH_KEY)
