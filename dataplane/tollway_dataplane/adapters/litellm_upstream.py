@@ -8,8 +8,9 @@ import importlib
 import json
 import logging
 import os
+import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +20,7 @@ import orjson
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Model
 from tollway_dataplane.core.attempts import trigger_of
-from tollway_dataplane.core.completions import is_whole, usage_of, written_in
+from tollway_dataplane.core.completions import error_in, is_whole, usage_of, written_in
 from tollway_dataplane.core.facts import OUTPUT_LIMITS, JsonObject
 from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import UpstreamFault
@@ -79,6 +80,7 @@ class LiteLLMUpstream:
                     part = await anext(response, None)
                 if part is None:
                     return
+                asking.answered = True
                 if _is_made_up(part, response):
                     raise UpstreamFault(
                         FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True
@@ -94,7 +96,9 @@ class LiteLLMUpstream:
             yield
         except (TimeoutError, root, *_SLIPS) as exc:
             unasked = None if asking.begun else self._unasked(exc, call)
-            raise unasked or self._translated(exc, asking) from exc
+            fault = unasked or self._translated(exc, asking)
+            fault.may_have_run = fault.may_have_run or asking.answered
+            raise fault from exc
 
     def _unasked(self, exc: Exception, call: UpstreamCall) -> UpstreamFault | None:
         """What it means that LiteLLM failed before it asked the provider: mostly that it does not know what to make of
@@ -120,9 +124,7 @@ class LiteLLMUpstream:
         if isinstance(exc, TimeoutError | errors.Timeout):
             return UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True)
         if isinstance(exc, errors.ContentPolicyViolationError):
-            body = exc.body if isinstance(exc.body, dict) else {}
-            message = str(body.get("message") or _sentence(str(exc.message)))
-            return UpstreamFault(FallbackTrigger.CONTENT_FILTER, 400, message[:500])
+            return UpstreamFault(FallbackTrigger.CONTENT_FILTER, 400, _sentence_under(exc))
         if isinstance(exc, errors.ContextWindowExceededError):
             return UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long")
         if _lies_under(exc, _UNCONNECTED):
@@ -136,8 +138,12 @@ class LiteLLMUpstream:
             message = "the provider's answer was not understood"
             return UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, message, may_have_run=True)
         status = int(getattr(exc, "status_code", None) or 500)
-        message = _sentence(str(getattr(exc, "message", exc)))
-        return UpstreamFault(trigger_of(status, "", message), status, message, _retry_after(exc))
+        reply = _reply_under(exc)
+        # Some that LiteLLM calls 500 said more: that they are busy (503, and Anthropic's 529), for one.
+        if reply is not None and status >= 500 <= reply.status_code:
+            status = reply.status_code
+        message = _sentence_under(exc)
+        return UpstreamFault(trigger_of(status, "", message), status, message, _retry_after(exc, reply))
 
 
 @dataclass(slots=True)
@@ -145,6 +151,7 @@ class _Asking:
     """Whether LiteLLM has begun to ask the provider, which it tells whom it is to log to."""
 
     begun: bool = False
+    answered: bool = False  # a part of a stream has come
 
     def note(self, details: Mapping[str, object]) -> None:
         self.begun = self.begun or details.get("log_event_type") == "pre_api_call"
@@ -155,7 +162,11 @@ _SLIPS: Final = (TypeError, ValueError, LookupError, AttributeError)
 # What LiteLLM says when it misses something of ours.
 _SETUP_WORDS: Final = ("api key", "api_key", "api_base", "base url", "credentials", "environment variable")
 # What it says, with a 4xx, when it could not read the provider's answer.
-_NONSENSE_WORDS: Final = ("Error converting to valid response", "Unable to get json response")
+_NONSENSE_WORDS: Final = (
+    "Error converting to valid response",
+    "Unable to get json response",
+    "Got unexpected response",
+)
 _NO_SENTENCE: Final = "an error without an explanation"
 # The fields of a request that are more than a number or a text.
 _STRUCTURED: Final = (
@@ -171,8 +182,20 @@ _BROKEN_OFF: Final = frozenset({"RemoteProtocolError", "ReadError", "WriteError"
 
 def _lies_under(exc: BaseException, names: frozenset[str]) -> bool:
     """Whether one of these has led to it."""
-    cause = exc.__cause__ or exc.__context__
-    return type(exc).__name__ in names or (cause is not None and _lies_under(cause, names))
+    return any(type(each).__name__ in names for each in _led_to(exc))
+
+
+def _led_to(exc: BaseException | None) -> Iterator[BaseException]:
+    """The exception, and those before it."""
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__ or exc.__context__
+
+
+def _reply_under(exc: BaseException) -> Any:
+    """The provider's own reply, which the first of all has. LiteLLM makes up others on the way."""
+    replies = [getattr(each, "response", None) for each in _led_to(exc)]
+    return next((each for each in reversed(replies) if each is not None), None)
 
 
 async def _not_again(*_: object, **__: object) -> None:
@@ -180,6 +203,13 @@ async def _not_again(*_: object, **__: object) -> None:
     handled, which goes on.
     """
     raise  # noqa: PLE0704 - see above
+
+
+def _unasked_info(_: object, model: str, *__: object, **___: object) -> JsonObject:
+    """What LiteLLM takes an Ollama model for when its server does not say. It would ask whichever server is on this
+    machine, before each request, and everybody would wait for that.
+    """
+    return {"key": model, "litellm_provider": "ollama", "mode": "chat", "max_tokens": None}
 
 
 def _is_slip(exc: BaseException | None) -> bool:
@@ -200,6 +230,9 @@ def _import_litellm() -> Any:
     litellm.drop_params = True
     handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
     handler.single_connection_post_request = _not_again
+    importlib.import_module(
+        "litellm.llms.ollama.common_utils"
+    ).OllamaModelInfo.get_runtime_model_info = _unasked_info
     return litellm
 
 
@@ -295,23 +328,48 @@ def _is_made_up(part: Any, response: Any) -> bool:
     return ends and not any(reasons)
 
 
+def _sentence_under(exc: BaseException) -> str:
+    """The provider's own, from its body where one of the exceptions has that; else from what LiteLLM made of it."""
+    bodies = (getattr(each, name, "") for each in _led_to(exc) for name in ("body", "message"))
+    said = next(filter(None, map(_said_in, bodies)), "")
+    return said or _sentence(str(getattr(exc, "message", exc)))
+
+
 def _sentence(text: str) -> str:
-    """The provider's own in what LiteLLM makes of its reply: `litellm.BadRequestError: AnthropicException - {JSON}`, or
-    a sentence in place of the JSON. Anything else is LiteLLM's, for whoever runs its proxy.
+    """The same in what LiteLLM makes of a reply: `litellm.BadRequestError: AnthropicException - {JSON}`, or a sentence
+    in place of the JSON. Anything else is LiteLLM's, for whoever runs its proxy.
     """
     _, found, said = text.partition("Exception")
-    said = said.partition("- ")[2].strip().removeprefix("b'").removesuffix("'")
-    if said.startswith("{"):
-        try:
-            value = json.JSONDecoder().raw_decode(said)[0]
-        except json.JSONDecodeError:
-            return _NO_SENTENCE
-        error = value.get("error", value)
-        said = str(error.get("message") or "") if isinstance(error, dict) else str(error)
+    said = said.partition("- ")[2].strip()
+    if said.startswith(("{", "b'{")):
+        return _said_in(said) or _NO_SENTENCE
+    return (found and _plain(said)) or _NO_SENTENCE
+
+
+def _said_in(body: object) -> str:
+    """The sentence in an error's JSON; empty where it is none, or has none."""
+    if isinstance(body, dict):
+        return _plain(error_in(body)[1])
+    text = str(body).strip().removeprefix("b'").removesuffix("'")
+    if not text.startswith("{"):
+        return ""
+    try:
+        return _plain(error_in(json.JSONDecoder().raw_decode(text)[0])[1])
+    except json.JSONDecodeError:
+        return ""
+
+
+def _plain(said: str) -> str:
+    """Its first line, unless that is LiteLLM's own."""
     said = said.partition("\n")[0][:500]
-    return said if found and said and "litellm" not in said.lower() else _NO_SENTENCE
+    return "" if "litellm" in said.lower() else said
 
 
-def _retry_after(exc: Exception) -> float | None:
-    response = getattr(exc, "response", None)
-    return wait_of(response.headers, time.time()) if response is not None else None
+# Google says it in the body alone (google.rpc.RetryInfo).
+_RETRY_DELAY: Final = re.compile(r'"retryDelay":\s*"(\d{1,6}(?:\.\d{1,9})?)s"')
+
+
+def _retry_after(exc: Exception, reply: Any) -> float | None:
+    said = wait_of(reply.headers, time.time()) if reply is not None else None
+    found = _RETRY_DELAY.search(str(exc)) if said is None else None
+    return float(found[1]) if found else said

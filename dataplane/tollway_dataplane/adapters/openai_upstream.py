@@ -5,7 +5,7 @@ came; only what we must know is read from them.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_dataplane.core.attempts import trigger_of
-from tollway_dataplane.core.completions import finished_choices, is_whole, usage_of, written_in
+from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of, written_in
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject
 from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import UpstreamFault
@@ -162,15 +162,14 @@ def _parsed(data: bytes) -> JsonObject:
 def _fault(status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> UpstreamFault:
     """A provider's error reply. Its sentence is kept when the request is at fault, because the caller needs it."""
     code = message = ""
-    try:
-        error = orjson.loads(body).get("error")
-        code, message = str(error.get("code") or ""), str(error.get("message") or "")
-    except (orjson.JSONDecodeError, AttributeError):
-        message = "an error without an explanation"
+    with suppress(orjson.JSONDecodeError):
+        code, message = error_in(orjson.loads(body))
+    message = message or "an error without an explanation"
     wait = wait_of(headers, time.time())
     # Success with an error inside is the provider's confusion, not the request's.
     known = status if status >= 400 else 502
-    return UpstreamFault(trigger_of(known, code, message), status, message[:500], wait)
+    trigger, has_run = trigger_of(known, code, message), status < 400
+    return UpstreamFault(trigger, status, message[:500], wait, may_have_run=has_run)
 
 
 def _translated(exc: BaseException) -> UpstreamFault:

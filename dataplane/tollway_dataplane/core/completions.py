@@ -2,7 +2,7 @@
 how a stream and a completion turn into each other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeGuard
 
@@ -35,6 +35,19 @@ def usage_of(completion: JsonObject) -> Usage | None:
     hour = min(_count(kept, "ephemeral_1h_input_tokens"), written)
     tier = _tier(completion.get("service_tier") or usage.get("service_tier"))
     return Usage(prompt, answer, False, cached, written, hour, min(reasoning, answer), tier)
+
+
+def error_in(reply: JsonValue) -> tuple[str, str]:
+    """Code and sentence of an error reply; empty where it has none. Most providers have OpenAI's `error` around them,
+    Mistral and older vLLMs nothing, and for Ollama the error is the sentence.
+    """
+    error = reply.get("error", reply) if isinstance(reply, Mapping) else None
+    if isinstance(error, str):
+        return "", error
+    if not isinstance(error, Mapping):
+        return "", ""
+    sentence = error.get("message") or error.get("detail")
+    return str(error.get("code") or ""), sentence if isinstance(sentence, str) else ""
 
 
 def _count(details: JsonValue, *names: str) -> int:

@@ -1,0 +1,252 @@
+"""What we send to each provider, and what we make of what it may answer, against a server that speaks its format."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+import orjson
+import pytest
+
+from tests.dataplane.providers.anthropic_wire import Anthropic
+from tests.dataplane.providers.bedrock_wire import Bedrock
+from tests.dataplane.providers.gemini_wire import Gemini
+from tests.dataplane.providers.ollama_wire import Ollama
+from tests.dataplane.providers.openai_wire import VLLM, Azure, Mistral, OpenAI
+from tests.dataplane.providers.wire import (
+    ARGUMENTS,
+    CALL,
+    KEY,
+    REQUEST,
+    TEXT,
+    Json,
+    Said,
+    Server,
+    Wire,
+    serving,
+)
+from tollway_api.routing_policy import FallbackTrigger
+from tollway_api.snapshot import Protocol
+from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
+from tollway_dataplane.adapters.openai_upstream import open_upstream
+from tollway_dataplane.core.completions import Assembly, usage_of
+from tollway_dataplane.core.facts import JsonValue
+from tollway_dataplane.core.pricing import cost
+from tollway_dataplane.errors import UpstreamFault
+from tollway_dataplane.ports import Chunk, Upstream
+
+WIRES: tuple[Wire, ...] = (
+    OpenAI(),
+    VLLM(),
+    Azure(),
+    Mistral(),
+    Anthropic(),
+    Gemini(),
+    Bedrock(),
+    Ollama(),
+)
+# LiteLLM and what it imports warn about themselves.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
+]
+
+
+@pytest.fixture(scope="module", params=WIRES, ids=lambda wire: wire.name)
+def started(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with serving(request.param) as server:
+        yield server
+
+
+@pytest.fixture
+def server(started: Server) -> Server:
+    started.reset()
+    return started
+
+
+@pytest.fixture
+async def upstream(server: Server) -> AsyncIterator[Upstream]:
+    if server.wire.model.protocol is Protocol.OPENAI:
+        async with open_upstream() as direct:
+            yield direct
+        return
+    through = LiteLLMUpstream()
+    await through.load()
+    yield through
+
+
+async def streamed(upstream: Upstream, server: Server, fields: Json | None = None) -> list[Chunk]:
+    async with upstream.stream(server.call(fields, stream=True)) as chunks:
+        return [chunk async for chunk in chunks]
+
+
+def lacking(sent: JsonValue, wanted: JsonValue, place: str = "body") -> list[str]:
+    """Where what was sent is not what is wanted; fields beside it may be there."""
+    if isinstance(wanted, Mapping) and isinstance(sent, Mapping):
+        return [
+            found for name in wanted for found in lacking(sent.get(name), wanted[name], f"{place}.{name}")
+        ]
+    if isinstance(wanted, list) and isinstance(sent, list) and len(wanted) == len(sent):
+        pairs = enumerate(zip(sent, wanted, strict=True))
+        return [found for i, (each, other) in pairs for found in lacking(each, other, f"{place}[{i}]")]
+    return [] if sent == wanted else [f"{place}: {sent!r} instead of {wanted!r}"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_request_reaches_it_in_its_own_words(
+    upstream: Upstream, server: Server, stream: bool
+) -> None:
+    """The key where it belongs, instructions, bound, stop words, tools and a picture."""
+    if stream:
+        await streamed(upstream, server, REQUEST)
+    else:
+        await upstream.complete(server.call(REQUEST))
+    (seen,) = server.seen
+    assert seen.path == server.wire.path(stream=stream)
+    assert server.wire.key_in(seen.headers) == KEY
+    assert lacking(seen.body, server.wire.request) == []
+    assert KEY not in orjson.dumps(seen.body).decode() + seen.path
+
+
+async def test_a_whole_answer_comes_back_in_openais(upstream: Upstream, server: Server) -> None:
+    completion = await upstream.complete(server.call())
+    assert completion.complete
+    assert completion.answer_text == "".join(TEXT)
+    (choice,) = orjson.loads(completion.body)["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("".join(TEXT), "stop")
+
+
+async def test_a_stream_comes_piece_by_piece(upstream: Upstream, server: Server) -> None:
+    chunks = await streamed(upstream, server)
+    deltas = [choice["delta"].get("content") for chunk in chunks for choice in chunk.event["choices"]]  # type: ignore[index,union-attr,call-overload]  # OpenAI's
+    assert [each for each in deltas if each] == list(TEXT)
+    assembly = Assembly()
+    for chunk in chunks:
+        assembly.add(chunk.event)
+        assert orjson.loads(chunk.data) == chunk.event
+    assert assembly.whole
+
+
+async def test_what_it_counts_is_what_is_paid(upstream: Upstream, server: Server) -> None:
+    """Also of a stream, which says it at its end."""
+    expected = server.wire.telling(server.said).usage
+    completion = await upstream.complete(server.call())
+    assert completion.usage == expected
+    usages = [usage for chunk in await streamed(upstream, server) if (usage := usage_of(chunk.event))]
+    assert usages[-1] == expected
+    price = server.wire.model.price
+    said = server.wire.telling(server.said)
+    fresh = said.prompt - said.cached - said.written
+    assert cost(expected, price) == fresh * 1_000 + said.cached * 100 + said.written * 1_250 + 50 * 5_000
+
+
+async def test_a_call_of_a_tool_comes_back(upstream: Upstream, server: Server) -> None:
+    server.said = CALL
+    tools = {"tools": REQUEST["tools"]}
+    completion = await upstream.complete(server.call(tools))
+    (choice,) = orjson.loads(completion.body)["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    (call,) = choice["message"]["tool_calls"]
+    assert (call["function"]["name"], orjson.loads(call["function"]["arguments"])) == ("look_up", ARGUMENTS)
+    assert not completion.complete
+    name, arguments, reasons = "", "", []
+    for chunk in await streamed(upstream, server, tools):
+        for choice in orjson.loads(chunk.data)["choices"]:
+            reasons += [choice["finish_reason"]] if choice.get("finish_reason") else []
+            for part in choice["delta"].get("tool_calls") or []:
+                name += part["function"].get("name") or ""
+                arguments += part["function"].get("arguments") or ""
+    assert (name, orjson.loads(arguments), reasons) == ("look_up", ARGUMENTS, ["tool_calls"])
+
+
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+async def test_an_answer_that_was_cut_short_says_so(upstream: Upstream, server: Server, finish: str) -> None:
+    if (server.wire.name, finish) == ("Ollama", "content_filter"):
+        pytest.skip("Ollama has no filter")
+    server.said = Said(finish=finish)
+    completion = await upstream.complete(server.call())
+    (choice,) = orjson.loads(completion.body)["choices"]
+    assert choice["finish_reason"] == finish
+    assert not completion.complete
+    assembly = Assembly()
+    for chunk in await streamed(upstream, server):
+        assembly.add(chunk.event)
+    assert assembly.finish_reason == finish
+    assert not assembly.whole
+
+
+EXPECTED = {
+    "key": None,
+    "rate": FallbackTrigger.RATE_LIMIT,
+    "broken": FallbackTrigger.SERVER_ERROR,
+    "busy": FallbackTrigger.SERVER_ERROR,
+    "overflow": FallbackTrigger.CONTEXT_OVERFLOW,
+    "filter": FallbackTrigger.CONTENT_FILTER,
+    "wrong": None,
+}
+# For so long the rate limits want to be waited for, in a header or in the body.
+WAITS_S = 7.0
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("kind", EXPECTED)
+async def test_an_error_is_known_for_what_it_is(
+    upstream: Upstream, server: Server, kind: str, stream: bool
+) -> None:
+    fault = await failing(upstream, server, kind, stream)
+    assert fault.trigger is EXPECTED[kind]
+    # Whatever the provider calls it: a key that is refused is nothing that a caller could mend.
+    assert fault.status in {"key": {401, 403}, "rate": {429}, "wrong": {400}, "overflow": {400}}.get(
+        kind, {server.failure.status if server.failure else None}
+    )
+    assert fault.retry_after_s == (WAITS_S if kind == "rate" else None)
+    assert not fault.may_have_run
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("kind", ["wrong", "filter"])
+async def test_what_is_wrong_with_a_request_is_said_in_the_providers_words(
+    upstream: Upstream, server: Server, kind: str, stream: bool
+) -> None:
+    fault = await failing(upstream, server, kind, stream)
+    assert fault.status == 400
+    assert fault.message in orjson.dumps(server.wire.failures[kind].body).decode()
+    assert len(fault.message) > 10
+
+
+async def failing(upstream: Upstream, server: Server, kind: str, stream: bool) -> UpstreamFault:
+    if kind not in server.wire.failures:
+        pytest.skip(f"{server.wire.name} has no such error")
+    server.failure = server.wire.failures[kind]
+    with pytest.raises(UpstreamFault) as caught:
+        await (streamed(upstream, server) if stream else upstream.complete(server.call()))
+    assert len(server.seen) == 1, "nothing below us tries again"
+    assert KEY not in caught.value.message
+    return caught.value
+
+
+async def test_a_stream_that_says_it_is_broken_is(upstream: Upstream, server: Server) -> None:
+    """Although it had begun, with 200; and what it has written may be billed."""
+    server.breaks_off = True
+    with pytest.raises(UpstreamFault) as caught:
+        await streamed(upstream, server)
+    broken = {FallbackTrigger.SERVER_ERROR, FallbackTrigger.RATE_LIMIT, FallbackTrigger.CONNECTION}
+    assert caught.value.trigger in broken
+    assert caught.value.may_have_run
+
+
+@pytest.mark.parametrize("events", [1, 3])
+async def test_a_stream_that_is_cut_is_a_broken_connection(
+    upstream: Upstream, server: Server, events: int
+) -> None:
+    server.cut_after = events
+    with pytest.raises(UpstreamFault) as caught:
+        await streamed(upstream, server)
+    assert caught.value.trigger is FallbackTrigger.CONNECTION
+    assert caught.value.may_have_run
+
+
+async def test_an_answer_that_is_cut_is_a_broken_connection(upstream: Upstream, server: Server) -> None:
+    server.cut_after = 1
+    with pytest.raises(UpstreamFault) as caught:
+        await upstream.complete(server.call())
+    assert caught.value.trigger is FallbackTrigger.CONNECTION
+    assert caught.value.may_have_run
+    assert len(server.seen) == 1

@@ -1,0 +1,53 @@
+"""Whom LiteLLM speaks to: nobody but the endpoint it is given, whichever provider that is."""
+
+import subprocess
+import sys
+
+import pytest
+
+# In a process of its own, since a hook that hears of every connection stays as long as the process.
+ASKS_ALL = """
+import asyncio, contextlib, sys
+reached = set()
+def hear(event, arguments):
+    if event == "socket.connect":
+        reached.add(repr(arguments[1]))
+    if event == "socket.getaddrinfo":
+        reached.add(repr(arguments[:2]))
+sys.addaudithook(hear)
+
+from tests.dataplane.providers.test_contracts import WIRES, streamed
+from tests.dataplane.providers.wire import REQUEST, serving
+from tollway_api.snapshot import Protocol
+from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
+
+async def main():
+    upstream = LiteLLMUpstream()
+    await upstream.load()
+    for wire in WIRES:
+        if wire.model.protocol is not Protocol.LITELLM:
+            continue
+        with serving(wire) as server:
+            host, _, port = server.url.removeprefix("http://").partition(":")
+            await upstream.complete(server.call(REQUEST))
+            await streamed(upstream, server, REQUEST)
+            server.failure = next(iter(wire.failures.values()))
+            with contextlib.suppress(Exception):
+                await upstream.complete(server.call())
+            own = {repr((host, int(port))), repr((host, port)), repr((host.encode(), int(port)))}
+            print(wire.name, "asked", len(server.seen), "strangers", sorted(reached - own))
+            reached.clear()
+
+asyncio.run(main())
+"""
+
+
+def test_only_the_endpoint_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteLLM likes to fetch its price table, and to ask an Ollama on this machine."""
+    monkeypatch.delenv("LITELLM_LOCAL_MODEL_COST_MAP", raising=False)
+    command = [sys.executable, "-W", "ignore", "-c", ASKS_ALL]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - our own program
+    assert ended.returncode == 0, ended.stderr
+    said = ended.stdout.splitlines()
+    assert len(said) == 6
+    assert [line for line in said if not line.endswith("asked 3 strangers []")] == []
