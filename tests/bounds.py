@@ -53,6 +53,10 @@ PATTERNS = {
     ),
     r"^[A-Za-z][A-Za-z0-9_+/-]*$": _NAME,
     r"^[A-Za-z0-9-]{1,64}$": _NAME,
+    r"^[a-z0-9-]{1,64}$": _NAME,
+    r"^[a-z0-9-]{1,32}$": _NAME,
+    r"^[A-Za-z0-9.-]{1,32}$": _NAME,
+    r"^[ -~]*$": Shape(lambda length: "a" * length, "a\n"),
 }
 # Fields that a rule ties to others: what must stand beside them.
 BESIDE: dict[tuple[str, Any], JsonObject] = {

@@ -21,7 +21,7 @@ from tollway_api.meta import Identity, Resource, SecretKeyRef
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Model, RoutingPolicySpec
 from tollway_api.semantic_cache_index import Embedding, EmbeddingProvider, SemanticCacheIndexSpec
-from tollway_api.snapshot import Price
+from tollway_api.snapshot import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Price
 from tollway_api.tenant_budget import AUTO, BudgetScope, TenantBudgetSpec, Unit
 
 IndexResource = Resource[SemanticCacheIndexSpec]
@@ -35,6 +35,12 @@ OPENAI_COMPATIBLE: Final[Mapping[str, str | None]] = {
     "hosted_vllm": None,
     "lm_studio": None,
 }
+
+# Those whose address is each account's own.
+_WITHOUT_ENDPOINT: Final = frozenset({"azure", "azure_ai", "azure_text"}) | {
+    provider for provider, endpoint in OPENAI_COMPATIBLE.items() if endpoint is None
+}
+_AZURE: Final = frozenset({"azure", "azure_text"})
 
 # Read once: the set is a constant of the installed time-zone data.
 _TIME_ZONES: Final = frozenset(available_timezones())
@@ -264,7 +270,7 @@ def prices_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
 def endpoints_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
     for place, model in enumerate(policy.spec.models):
         provider = world.catalog.provider_of(model.model) or ""
-        if model.endpoint is None and provider in OPENAI_COMPATIBLE and OPENAI_COMPATIBLE[provider] is None:
+        if model.endpoint is None and provider in _WITHOUT_ENDPOINT:
             message = f"is required: provider {provider!r} has no endpoint of its own"
             yield Problem(policy.identity, f"spec.models[{place}].endpoint", ProblemReason.INVALID, message)
 
@@ -278,7 +284,52 @@ def endpoints_are_addresses(policy: PolicyResource, _: World) -> Iterator[Proble
 
 def credentials_exist(policy: PolicyResource, world: World) -> Iterator[Problem]:
     for place, model in enumerate(policy.spec.models):
-        yield from _credentials(policy, f"spec.models[{place}].credentialsRef", model.credentials_ref, world)
+        field = f"spec.models[{place}]"
+        yield from _credentials(policy, f"{field}.credentialsRef", model.credentials_ref, world)
+        for at, header in enumerate(model.extra_headers):
+            ref = header.secret_ref
+            yield from _credentials(policy, f"{field}.extraHeaders[{at}].secretRef", ref, world)
+            value = secret_value(policy.identity.namespace, ref, world.inventory.secrets) if ref else ""
+            if not re.fullmatch(r"[ -~]{0,8192}", value):
+                message = "is no value of a header; use at most 8192 printable ASCII characters"
+                where = f"{field}.extraHeaders[{at}].secretRef.key"
+                yield Problem(policy.identity, where, ProblemReason.INVALID, message)
+        if model.aws is not None and (of_aws := model.aws.credentials_ref) is not None:
+            for key in (ACCESS_KEY_ID, SECRET_ACCESS_KEY):
+                ref = SecretKeyRef(name=of_aws.name, key=key)
+                yield from _secret_exists(policy, f"{field}.aws.credentialsRef", ref, world)
+
+
+def providers_are_told_what_they_need(policy: PolicyResource, world: World) -> Iterator[Problem]:
+    """And are not told what they have no use for."""
+    for place, model in enumerate(policy.spec.models):
+        provider, field = world.catalog.provider_of(model.model) or "", f"spec.models[{place}]"
+        is_of_aws = provider.startswith("bedrock")
+        if is_of_aws and model.aws is None:
+            message = (
+                'is required of a model on Amazon Bedrock: say its region, like {region: "eu-central-1"}'
+            )
+            yield Problem(policy.identity, f"{field}.aws", ProblemReason.INVALID, message)
+        elif is_of_aws and not (model.credentials_ref or (model.aws and model.aws.credentials_ref)):
+            message = (
+                "is required of a model on Amazon Bedrock, unless credentialsRef is a Bedrock API key; "
+                "the data plane's own identity is lent to no policy"
+            )
+            yield Problem(
+                policy.identity, f"{field}.aws.credentialsRef", ProblemReason.MISSING_SECRET, message
+            )
+        elif model.aws is not None and not is_of_aws:
+            message = f"says nothing to provider {provider!r}, which is not Amazon Bedrock; leave it out"
+            yield Problem(policy.identity, f"{field}.aws", ProblemReason.INVALID, message)
+        if model.api_version is not None and provider not in _AZURE:
+            message = f"says nothing to provider {provider!r}, which is not Azure; leave it out"
+            yield Problem(policy.identity, f"{field}.apiVersion", ProblemReason.INVALID, message)
+        if provider.startswith("vertex_ai"):
+            message = (
+                'is on Vertex AI, whose accounts\' keys Tollway cannot use yet; write "gemini/<its id>" with a key '
+                "of the Gemini API"
+            )
+            yield Problem(policy.identity, f"{field}.model", ProblemReason.INVALID, message)
 
 
 # --- TenantBudget ------------------------------------------------------------------------------------------
@@ -383,6 +434,7 @@ POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]]
     endpoints_are_known,
     endpoints_are_addresses,
     credentials_exist,
+    providers_are_told_what_they_need,
 ]
 BUDGET_CHECKS: Final[list[Callable[[BudgetResource, World], Iterator[Problem]]]] = [
     only_the_operator_limits_all,

@@ -4,6 +4,7 @@ rest goes on. Pure and deterministic: the same inputs give the same bytes, whate
 Called by the operator's reconcile, by `tollway serve` and by `tollway validate`.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,11 +14,12 @@ from tollway_api import checks, semantic_cache_index, wire
 from tollway_api.catalog import CatalogEntry, ModelCatalog
 from tollway_api.checks import BudgetResource, IndexResource, PolicyResource, World
 from tollway_api.error_control import Bound
-from tollway_api.inventory import Inventory
+from tollway_api.inventory import Inventory, Secrets
 from tollway_api.meta import (
     Identity,
     ModelName,
     Resource,
+    SecretKeyRef,
     Spec,
     TenantName,
     epoch_ms,
@@ -26,20 +28,27 @@ from tollway_api.meta import (
     share,
 )
 from tollway_api.problems import Problem, ProblemReason, Severity
+from tollway_api.routing_policy import Aws as AwsSpec
 from tollway_api.routing_policy import Cache as CacheSpec
 from tollway_api.routing_policy import Capability, ExplicitModel, RoutingPolicySpec, Sessions
 from tollway_api.routing_policy import CircuitBreaker as CircuitBreakerSpec
+from tollway_api.routing_policy import ExtraHeader as ExtraHeaderSpec
 from tollway_api.routing_policy import Model as ModelSpec
 from tollway_api.semantic_cache_index import EmbeddingProvider, OnBreach, SemanticCacheIndexSpec
 from tollway_api.snapshot import (
+    ACCESS_KEY_ID,
     NANO_PER_USD,
+    SECRET_ACCESS_KEY,
+    SESSION_TOKEN,
     Accuracy,
     Alias,
+    Aws,
     CacheUse,
     Calendar,
     Canary,
     CircuitBreaker,
     Embedding,
+    ExtraHeader,
     Fallback,
     Header,
     Index,
@@ -404,9 +413,11 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
     window = spec.context_window or (entry and entry.context_window) or DEFAULT_CONTEXT_WINDOW
     output = spec.max_output_tokens or (entry and entry.max_output_tokens) or DEFAULT_MAX_OUTPUT_TOKENS
     lacks, unproven = _incapable(spec, entry)
+    # The catalogue's name for it, which LiteLLM itself does not know as a prefix.
+    through = spec.model.replace("bedrock_converse/", "bedrock/converse/", 1)
     return Model(
         name=ModelName(spec.name),
-        upstream_id=spec.model.removeprefix(f"{provider}/") if direct else spec.model,
+        upstream_id=spec.model.removeprefix(f"{provider}/") if direct else through,
         protocol=Protocol.OPENAI if direct else Protocol.LITELLM,
         endpoint=spec.endpoint or checks.OPENAI_COMPATIBLE.get(provider),
         api_key=checks.secret_value(namespace, spec.credentials_ref, world.inventory.secrets)
@@ -421,6 +432,12 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
         unproven=unproven,
         first_token_ms=milliseconds(spec.first_token_timeout) if spec.first_token_timeout else None,
         endpoints=tuple(each for each in dict.fromkeys(spec.endpoints) if each != spec.endpoint),
+        api_version=spec.api_version,
+        aws=_aws(spec.aws, namespace, world.inventory.secrets) if spec.aws else None,
+        extra_headers=tuple(
+            _extra_header(each, namespace, world.inventory.secrets) for each in spec.extra_headers
+        ),
+        extra_body=json.loads(json.dumps(spec.extra_body or {}, sort_keys=True)),
     )
 
 
@@ -431,6 +448,24 @@ def _incapable(
     if spec.capabilities is not None:
         return tuple(sorted(set(Capability) - set(spec.capabilities))), ()
     return (entry.lacks, entry.unproven) if entry is not None else ((), ())
+
+
+def _aws(spec: AwsSpec, namespace: str, secrets: Secrets) -> Aws:
+    if spec.credentials_ref is None:
+        return Aws(spec.region)
+    name = spec.credentials_ref.name
+    access_key_id, secret_access_key, session_token = (
+        checks.secret_value(namespace, SecretKeyRef(name=name, key=key), secrets)
+        for key in (ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN)
+    )
+    return Aws(spec.region, access_key_id, secret_access_key, session_token, name)
+
+
+def _extra_header(spec: ExtraHeaderSpec, namespace: str, secrets: Secrets) -> ExtraHeader:
+    ref = spec.secret_ref
+    if ref is None:
+        return ExtraHeader(spec.name, spec.value)
+    return ExtraHeader(spec.name, checks.secret_value(namespace, ref, secrets), ref.place)
 
 
 _STRICTEST_FIRST: Final = (LedgerUnavailable.DENY, LedgerUnavailable.LEASE, LedgerUnavailable.ALLOW)

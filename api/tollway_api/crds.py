@@ -214,6 +214,8 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Json
     kept = {key: value for key, value in node.items() if key in _KEPT or key.startswith("x-kubernetes-")}
     if kept.get("type") == "integer":
         kept["format"] = "int32" if kept.get("maximum", 2**31) < 2**31 else "int64"
+    if "required" in kept:
+        kept["required"] = list(kept["required"])  # of its own, or YAML would refer to another's
     if "properties" in kept:
         kept["properties"] = {
             name: _structural(child, definitions) for name, child in kept["properties"].items()

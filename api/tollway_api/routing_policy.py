@@ -1,9 +1,11 @@
 """RoutingPolicy: what happens to a request. The smallest valid one is a list of two models."""
 
+import json
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
 
 from tollway_api.conditions import CONDITIONS_SCHEMA, Conditions
 from tollway_api.meta import (
@@ -160,6 +162,108 @@ class Canary(Spec):
     )
 
 
+# What the connection itself is made of, and bodies are read by.
+RESERVED_HEADERS: Final = (
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+)
+
+
+class ExtraHeader(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("!has(self.secretRef) || self.value == ''", "value", "give either value or secretRef"),
+            (
+                f"!(self.name in {list(RESERVED_HEADERS)})",
+                "name",
+                "this header belongs to the connection; leave it out",
+            ),
+        )
+    )
+
+    name: str = Field(
+        pattern=r"^[a-z0-9-]{1,64}$", max_length=64, description="Name of the header, in lower case."
+    )
+    value: str = Field(
+        default="",
+        pattern=r"^[ -~]*$",
+        max_length=1024,
+        description="What it says, for all to read.",
+    )
+    secret_ref: SecretKeyRef | None = Field(
+        default=None,
+        description="Where that stands in a Secret, such as a key. Absent: value is what it says.",
+    )
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if self.value and self.secret_ref is not None:
+            raise ValueError("give either value or secretRef")
+        if self.name in RESERVED_HEADERS:
+            raise ValueError(f"{self.name} belongs to the connection; leave it out")
+        return self
+
+
+# What an answer may cost hangs on these: who is asked what, for how many answers, of how many tokens at most. Under
+# the names that providers have for it at the top of a request.
+BUDGETED_FIELDS: Final = frozenset(
+    (
+        "best_of candidate_count contents generationConfig generation_config inferenceConfig inference_config input "
+        "max_completion_tokens max_gen_len max_new_tokens max_output_tokens max_tokens max_tokens_to_sample maxTokens "
+        "messages model modelId n num_predict options prompt stream stream_options system systemInstruction "
+        "system_instruction"
+    ).split()
+)
+MOST_EXTRA_BYTES: Final = 8_192
+
+
+def _check_extra_body(fields: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    if reserved := sorted(BUDGETED_FIELDS & fields.keys()):
+        message = f"cannot set {', '.join(reserved)}, which Tollway sets itself, because budgets rely on it"
+        raise ValueError(message)
+    if len(json.dumps(fields).encode()) > MOST_EXTRA_BYTES:
+        raise ValueError(f"is longer than {MOST_EXTRA_BYTES} bytes of JSON")
+    return fields
+
+
+_extra_body_schema: Final = {
+    "type": "object",
+    "maxProperties": 32,
+    "x-kubernetes-preserve-unknown-fields": True,
+}
+ExtraBody = Annotated[
+    dict[str, JsonValue],
+    Field(max_length=32),
+    AfterValidator(_check_extra_body),
+    WithJsonSchema(_extra_body_schema),
+]
+
+
+class Aws(Spec):
+    """Where on AWS a model is, and who asks it."""
+
+    region: str = Field(
+        pattern=r"^[a-z0-9-]{1,32}$",
+        max_length=32,
+        description='The region, like "eu-central-1".',
+    )
+    credentials_ref: LocalRef | None = Field(
+        default=None,
+        description="A Secret with aws_access_key_id, aws_secret_access_key and, of temporary ones, aws_session_token, "
+        "by which requests are signed. Absent: credentialsRef is a Bedrock API key.",
+    )
+
+
 class Model(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -174,6 +278,16 @@ class Model(Spec):
                 f"!has(self.firstTokenTimeout) || {of_duration('firstTokenTimeout', _LEAST_TIMEOUT)}",
                 "firstTokenTimeout",
                 "firstTokenTimeout must be at least 100ms",
+            ),
+            (
+                "!has(self.credentialsRef) || !has(self.aws) || !has(self.aws.credentialsRef)",
+                "credentialsRef",
+                "give either credentialsRef or aws.credentialsRef",
+            ),
+            (
+                "!has(self.credentialsRef) || self.extraHeaders.all(h, h.name != 'authorization')",
+                "credentialsRef",
+                "give either credentialsRef or an extra header authorization",
             ),
         )
     )
@@ -191,6 +305,25 @@ class Model(Spec):
     )
     credentials_ref: SecretKeyRef | None = Field(
         default=None, description="The provider's API key. Absent: none."
+    )
+    api_version: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9.-]{1,32}$",
+        max_length=32,
+        description='Azure\'s api-version, like "2024-10-21". Absent: 2025-02-01-preview.',
+    )
+    aws: Aws | None = Field(
+        default=None, description="Where a model on Amazon Bedrock is. Absent: it is not there."
+    )
+    extra_headers: Annotated[list[ExtraHeader], Field(max_length=16)] = Field(
+        default=[],
+        description="Headers that every request to the model carries; callers cannot change them.",
+        json_schema_extra=MAP_BY_NAME,
+    )
+    extra_body: ExtraBody | None = Field(
+        default=None,
+        description="Fields of every request's body, instead of callers' own. What budgets rely on cannot be set, such "
+        "as max_tokens, nor more than 8 KiB. Absent: none.",
     )
     pricing: Pricing | None = Field(default=None, description="Default: the catalogue's prices.")
     context_window: Integer | None = Field(
@@ -227,6 +360,17 @@ class Model(Spec):
     def _endpoints_have_a_first(self) -> Self:
         if self.endpoints and self.endpoint is None:
             raise ValueError(_ENDPOINT_FIRST)
+        return self
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> Self:
+        names = [header.name for header in self.extra_headers]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two of extraHeaders are named {min(twice)!r}")
+        if self.credentials_ref is not None and "authorization" in names:
+            raise ValueError("give either credentialsRef or an extra header authorization")
+        if self.credentials_ref is not None and self.aws is not None and self.aws.credentials_ref is not None:
+            raise ValueError("give either credentialsRef or aws.credentialsRef")
         return self
 
 

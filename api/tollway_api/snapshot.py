@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from tollway_api.error_control import Bound
 from tollway_api.meta import ModelName, TenantName
@@ -72,6 +72,32 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtraHeader:
+    """Sent with every request to a model."""
+
+    name: str  # lower case
+    value: str = field(repr=False)
+    value_from: str = ""  # where it stands: "Secret's name/key"; "" where it is no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """Where on AWS a model is. Requests are signed where there are keys for it."""
+
+    region: str
+    access_key_id: str = field(default="", repr=False)
+    secret_access_key: str = field(default="", repr=False)
+    session_token: str = field(default="", repr=False)
+    keys_from: str = ""  # the Secret's name
+
+
+# What a Secret calls them, as AWS's own credentials file does.
+ACCESS_KEY_ID: Final = "aws_access_key_id"
+SECRET_ACCESS_KEY: Final = "aws_secret_access_key"  # noqa: S105 - a name
+SESSION_TOKEN: Final = "aws_session_token"  # noqa: S105 - a name
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     name: ModelName
     upstream_id: str  # what the provider, or LiteLLM, calls it
@@ -87,6 +113,21 @@ class Model:
     unproven: tuple[Capability, ...] = ()  # what nobody says it can, of models of which much is said
     first_token_ms: int | None = None  # of a stream; None: as suits the model and the request
     endpoints: tuple[str, ...] = ()  # more than the first
+    api_version: str | None = None  # Azure's; None: LiteLLM knows one
+    aws: Aws | None = None
+    extra_headers: tuple[ExtraHeader, ...] = ()
+    extra_body: dict[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """All that it is told of Secrets, by where that stands: "Secret's name/key"."""
+        found = {self.api_key_from: self.api_key or ""}
+        found |= {each.value_from: each.value for each in self.extra_headers if each.value_from}
+        if (aws := self.aws) is not None:
+            found[f"{aws.keys_from}/{ACCESS_KEY_ID}"] = aws.access_key_id
+            found[f"{aws.keys_from}/{SECRET_ACCESS_KEY}"] = aws.secret_access_key
+            found[f"{aws.keys_from}/{SESSION_TOKEN}"] = aws.session_token
+        return {place: value for place, value in found.items() if value}
 
 
 @dataclass(frozen=True, slots=True)

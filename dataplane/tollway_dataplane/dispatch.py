@@ -38,6 +38,7 @@ from tollway_dataplane.core.budgeting import (
 from tollway_dataplane.core.capabilities import able, lacking, needs
 from tollway_dataplane.core.decision import RouteReason, Source
 from tollway_dataplane.core.facts import ChatRequest, Usage
+from tollway_dataplane.core.parameters import sent_parameters
 from tollway_dataplane.core.pricing import is_free
 from tollway_dataplane.core.tokens import countable
 from tollway_dataplane.errors import UpstreamFault
@@ -179,7 +180,8 @@ class Dispatch:
         most = job.policy.fallback.max_fallbacks - len(failures)
         others = min(most, sum(self._health.is_well(job.policy, each.model) for each in rest))
         elsewhere = others < most and self._is_elsewhere(job, attempt, failures)
-        return times(attempt.model, job.request.parameters, left_s, others, elsewhere=elsewhere)
+        parameters = sent_parameters(job.request.parameters, attempt.model)
+        return times(attempt.model, parameters, left_s, others, elsewhere=elsewhere)
 
     def _is_elsewhere(self, job: Job, attempt: Attempt, failures: Sequence[Failure]) -> bool:
         """Whether the model may be asked at an endpoint where this request has not been."""
@@ -223,10 +225,11 @@ class Dispatch:
 
     async def _slice(self, request: ChatRequest, attempt: Attempt, worst: Usage) -> Slice:
         tokenizer = self._tokenizers.of(attempt.model)
-        prompt = countable(attempt.messages, request.parameters)
+        parameters = sent_parameters(request.parameters, attempt.model)
+        prompt = countable(attempt.messages, parameters)
         tokens = await tokenizer.count_prompt(prompt.text)
         counted = prompt.counted(tokens, tokenizer.safety, worst.prompt_tokens)
-        if is_seen(attempt.model.upstream_id, request.parameters):
+        if is_seen(attempt.model.upstream_id, parameters):
             first, fewest = FIRST_TOKENS * request.choices, FEWEST_TOKENS * request.choices
             return Slice(counted, first, fewest, grows=True)
         return Slice(counted, worst.completion_tokens, FEWEST_UNSEEN_TOKENS * request.choices)

@@ -66,7 +66,7 @@ class EmbeddingService:
         except UpstreamFault as fault:
             used, outcome = (worst if fault.may_have_run else NO_USAGE), fault.trigger or "Refused"
             kind = fault.kind
-            raise provider_refusal(fault, model.api_key) from fault
+            raise provider_refusal(fault, model.secrets.values()) from fault
         finally:
             record.attempts.append(AttemptNote(name, outcome, kind))
             record.usage, record.cost_nano = used, cost(used, model.price)

@@ -20,6 +20,7 @@ from tollway_dataplane.core.breaker import Verdict
 from tollway_dataplane.core.budgeting import Denied, Taken
 from tollway_dataplane.core.facts import JsonObject, Turn, Usage, choices_in
 from tollway_dataplane.core.judge import View
+from tollway_dataplane.core.parameters import sent_parameters
 from tollway_dataplane.core.reading import Encoded, WordVectors
 
 Vector = npt.NDArray[np.float32]
@@ -388,7 +389,7 @@ class HangUp:
 class UpstreamCall:
     model: Model
     operation: Operation
-    fields: JsonObject = field(repr=False)  # the body to send, but for `model` and streaming
+    fields: JsonObject = field(repr=False)  # of a caller: the body to send, but for `model` and streaming
     timeout_s: float  # for the whole answer, or until a stream begins to say something
     idle_s: float = 0.0  # most between two chunks of a stream
     hang_up: HangUp = field(default_factory=HangUp, repr=False, compare=False)
@@ -396,6 +397,11 @@ class UpstreamCall:
     @property
     def choices(self) -> int:
         return choices_in(self.fields)
+
+    @property
+    def body(self) -> JsonObject:
+        """The fields, and what the policy adds."""
+        return sent_parameters(self.fields, self.model)
 
     @property
     def stream_options(self) -> JsonObject:

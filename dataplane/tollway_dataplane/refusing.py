@@ -1,7 +1,7 @@
 """What a caller is told when no provider has answered: in words for the caller, and without anything of ours."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tollway_api.routing_policy import FallbackTrigger
@@ -24,16 +24,16 @@ def refusal_of(failures: Sequence[Failure], notes: Sequence[AttemptNote], ready_
     """
     if failures:
         last = failures[-1]
-        if (refusal := _of_last(last.fault, last.attempt.model.api_key)) is not None:
+        if (refusal := _of_last(last.fault, last.attempt.model.secrets.values())) is not None:
             return refusal
         ready_in_s = ready_in_s or last.fault.retry_after_s or 0.0
     tried = ", ".join(f"{each.model}: {each.outcome}" for each in notes)
     return _unavailable(f" ({tried})" if tried else "", ready_in_s)
 
 
-def provider_refusal(fault: UpstreamFault, key: str | None) -> Refusal:
-    """The same of the only attempt, which was made with this key of ours."""
-    return _of_last(fault, key) or _unavailable("", fault.retry_after_s or 0.0)
+def provider_refusal(fault: UpstreamFault, secrets: Iterable[str]) -> Refusal:
+    """The same of the only attempt, which was made with these keys of ours."""
+    return _of_last(fault, secrets) or _unavailable("", fault.retry_after_s or 0.0)
 
 
 def _unavailable(tried: str, wait_s: float) -> Refusal:
@@ -42,14 +42,14 @@ def _unavailable(tried: str, wait_s: float) -> Refusal:
     return Refusal(503, RefusalCode.PROVIDERS_UNAVAILABLE, message, headers=headers)
 
 
-def _of_last(fault: UpstreamFault, key: str | None) -> Refusal | None:
+def _of_last(fault: UpstreamFault, secrets: Iterable[str]) -> Refusal | None:
     """What the provider has against the request, or us; None where it was not well."""
     if fault.trigger is FallbackTrigger.CONTEXT_OVERFLOW:
-        sentence = without_secrets(fault.message, key)
+        sentence = without_secrets(fault.message, secrets)
         message = f"the prompt is too long for every model that may answer: {sentence}"
         return Refusal(400, RefusalCode.CONTEXT_LENGTH_EXCEEDED, message, "messages")
     if fault.trigger is FallbackTrigger.CONTENT_FILTER:
-        message = f"the provider withholds an answer: {without_secrets(fault.message, key)}"
+        message = f"the provider withholds an answer: {without_secrets(fault.message, secrets)}"
         return Refusal(400, RefusalCode.CONTENT_FILTER, message)
     if fault.status in _ABOUT_US:
         message = "the provider refuses this gateway's account or the model it asks for; tell whoever runs it"
@@ -59,7 +59,7 @@ def _of_last(fault: UpstreamFault, key: str | None) -> Refusal | None:
     if fault.status is None:  # it was not even asked
         return Refusal(400, RefusalCode.INVALID_REQUEST, fault.message)
     if fault.status in _ABOUT_THE_REQUEST:
-        message = f"the provider refused: {without_secrets(fault.message, key)}"
+        message = f"the provider refused: {without_secrets(fault.message, secrets)}"
         return Refusal(fault.status, RefusalCode.INVALID_REQUEST, message)
     message = f"the provider refused with status {fault.status}; tell whoever runs this gateway"
     return Refusal(502, RefusalCode.PROVIDER_REFUSED, message)

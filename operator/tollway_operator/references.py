@@ -23,6 +23,11 @@ def secrets_of(resource: Resource[Spec]) -> Iterator[SecretKey]:
             for model in policy.models:
                 if model.credentials_ref is not None:
                     yield namespace, model.credentials_ref.name
+                if model.aws is not None and model.aws.credentials_ref is not None:
+                    yield namespace, model.aws.credentials_ref.name
+                for header in model.extra_headers:
+                    if header.secret_ref is not None:
+                        yield namespace, header.secret_ref.name
         case SemanticCacheIndexSpec(embedding=embedding):
             if embedding.credentials_ref is not None:
                 yield namespace, embedding.credentials_ref.name
@@ -40,9 +45,9 @@ def values_in(published: Snapshot) -> Mapping[SecretKey, Mapping[str, str]]:
     # After them, because no provider takes a digest.
     for policy in published.policies:
         for model in policy.models.values():
-            name, _, key = model.api_key_from.partition("/")
-            if model.api_key:
-                values[policy.namespace, name][key] = model.api_key
+            for place, value in model.secrets.items():
+                name, _, key = place.partition("/")
+                values[policy.namespace, name][key] = value
     for index in published.indexes.values():
         for embedding in (version.embedding for version in reversed(index.versions)):
             name, _, key = embedding.api_key_from.partition("/")

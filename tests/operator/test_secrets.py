@@ -16,7 +16,7 @@ from tollway_api.snapshot import Snapshot, decode, encode
 from tollway_api.wire import key_digest
 from tollway_operator.errors import Forbidden, KubeFault, NotFound, Unanswered
 from tollway_operator.kube import StoredSecret
-from tollway_operator.references import values_in
+from tollway_operator.references import secrets_of, values_in
 from tollway_operator.secrets import Secrets
 
 KEY = ("default", "acme")
@@ -151,6 +151,29 @@ def test_what_was_published_says_what_stood_in_each_secret() -> None:
         problem.identity.name for problem in again.problems if problem.reason is ProblemReason.STALE_SECRET
     }
     assert told == {"acme", "beta", "chat"}
+
+
+def test_a_models_account_and_headers_are_among_what_was_published() -> None:
+    keys = {"aws_access_key_id": "id", "aws_secret_access_key": "key", "aws_session_token": "token"}
+    model = {
+        "model": "bedrock/us.amazon.nova-lite-v1:0",
+        "pricing": {"input": "1", "output": "1"},
+        "aws": {"region": "us-east-1", "credentialsRef": {"name": "amazon"}},
+        "extraHeaders": [
+            {"name": "x-key", "secretRef": {"name": "gateway"}},
+            {"name": "x-team", "value": "search"},
+        ],
+    }
+    others = ({**secret("amazon", ""), "stringData": keys}, secret("gateway", "k"))
+    parsed, _ = parse_inventory(
+        Setup("http://a/v1", "http://b/v1", cheap_model=model, others=others).objects()
+    )
+    (policy,) = parsed.policies
+    assert {*secrets_of(policy)} == {("default", "amazon"), ("default", "gateway")}
+    published = compile_snapshot(parsed, bundled(), "default").snapshot
+    recalled = values_in(decode(encode(published)))
+    assert recalled["default", "amazon"] == keys
+    assert recalled["default", "gateway"] == {"api-key": "k"}
 
 
 def test_a_key_is_taken_back_by_taking_out_its_reference_although_its_secret_may_not_be_read() -> None:

@@ -379,6 +379,10 @@ def objects(schema: JsonObject) -> st.SearchStrategy[Any]:
             )
         case "object" if "additionalProperties" in schema:
             return st.dictionaries(st.text(max_size=40), objects(schema["additionalProperties"]), max_size=3)
+        case "object" if "properties" not in schema:  # a provider's own format
+            return st.dictionaries(
+                st.text(max_size=40), st.none() | st.integers() | st.text(max_size=9), max_size=3
+            )
         case "object":
             required = set(schema.get("required", []))
             fields = {name: objects(child) for name, child in schema["properties"].items()}

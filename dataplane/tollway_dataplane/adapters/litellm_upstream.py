@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, Final
 
 import orjson
@@ -262,7 +263,8 @@ _NOT_EXTRA: Final = _TRANSLATED | {"stream_options"}  # which go with streaming
 
 def _arguments(litellm: Any, call: UpstreamCall, asking: _Asking) -> dict[str, Any]:
     """No retries below us: the plan of attempts is the only loop."""
-    fields = {name: value for name, value in call.fields.items() if name in _TRANSLATED}
+    ours = call.model.extra_body
+    fields = {name: value for name, value in call.body.items() if name in _TRANSLATED}
     extra = {name: value for name, value in call.fields.items() if name not in _NOT_EXTRA}
     # In another shape than OpenAI's, what we do not know may be a second name for what the budget's hold covers: the
     # bound on the answer, or more of a prompt. So it stays here, as does what LiteLLM knows a provider not to have.
@@ -273,12 +275,20 @@ def _arguments(litellm: Any, call: UpstreamCall, asking: _Asking) -> dict[str, A
         metadata, extra = extra.get("metadata"), {}
         if isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
             fields.setdefault("user", metadata["user_id"])  # which is all that Anthropic's metadata may hold
+    # What the policy adds goes as it is, unless LiteLLM has a word for it.
+    added = {name: value for name, value in ours.items() if name not in _TRANSLATED}
+    if provider in _TAKE_ARGUMENTS:
+        fields |= _as_arguments(litellm, added)
+    else:
+        extra = {**extra, **added}
     return {
         **fields,
         **({"extra_body": extra} if extra else {}),
+        **_account(call.model),
         "model": call.model.upstream_id,
         "api_base": call.model.endpoint,
-        "api_key": call.model.api_key,
+        # Of who gives another header instead: without a key, LiteLLM does not even ask.
+        "api_key": call.model.api_key or ("none" if call.model.extra_headers else None),
         "timeout": call.timeout_s,
         "num_retries": 0,
         "max_retries": 0,
@@ -286,6 +296,35 @@ def _arguments(litellm: Any, call: UpstreamCall, asking: _Asking) -> dict[str, A
         # Otherwise it looks among the tools for servers that it would call by itself, with a library we do not have.
         **({"_skip_mcp_handler": True} if call.operation is Operation.CHAT else {}),
     }
+
+
+# Of these LiteLLM puts into the body what it does not know an argument for, and nothing else.
+_TAKE_ARGUMENTS: Final = frozenset({"anthropic", "bedrock"})
+
+
+def _as_arguments(litellm: Any, added: JsonObject) -> JsonObject:
+    """Raises UpstreamFault where LiteLLM would take one of them for itself, such as another role on AWS."""
+    own = {*signature(litellm.acompletion).parameters, *litellm.types.utils.all_litellm_params}
+    if taken := sorted(name for name in added if name in own or name.startswith("aws_")):
+        message = f"the model is not set up: this provider cannot be given extraBody's {', '.join(taken)}"
+        raise UpstreamFault(FallbackTrigger.SERVER_ERROR, None, message)
+    return added
+
+
+def _account(model: Model) -> dict[str, Any]:
+    """Where a model is and who asks, beside the endpoint and the key."""
+    account: dict[str, Any] = {"api_version": model.api_version} if model.api_version else {}
+    if model.extra_headers:
+        account["extra_headers"] = {each.name: each.value for each in model.extra_headers}
+    if (aws := model.aws) is not None:
+        account |= {"aws_region_name": aws.region}
+        if aws.access_key_id:
+            account |= {
+                "aws_access_key_id": aws.access_key_id,
+                "aws_secret_access_key": aws.secret_access_key,
+                "aws_session_token": aws.session_token or None,
+            }
+    return account
 
 
 def _provider_of(litellm: Any, model: Model) -> str:

@@ -50,7 +50,7 @@ class OpenAIUpstream:
     async def complete(self, call: UpstreamCall) -> Completion:
         timeout = aiohttp.ClientTimeout(total=call.timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
         try:
-            async with self._request(call, call.fields, timeout) as response:
+            async with self._request(call, call.body, timeout) as response:
                 await _check(response)
                 body = await response.read()
         except _HTTP_ERRORS as exc:
@@ -64,7 +64,7 @@ class OpenAIUpstream:
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
-        fields = {**call.fields, "stream": True, "stream_options": call.stream_options}
+        fields = {**call.body, "stream": True, "stream_options": call.stream_options}
         timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT_S, sock_read=call.idle_s)
         try:
             async with self._request(call, fields, timeout) as response:
@@ -84,6 +84,7 @@ class OpenAIUpstream:
         headers = {"content-type": "application/json"}
         if call.model.api_key is not None:
             headers["authorization"] = f"Bearer {call.model.api_key}"
+        headers |= {each.name: each.value for each in call.model.extra_headers}
         url = f"{(call.model.endpoint or '').rstrip('/')}/{call.operation}"
         # A redirect would carry the key to wherever it points.
         return self._session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)

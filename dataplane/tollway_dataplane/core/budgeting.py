@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from tollway_api.snapshot import PICO_PER_NANO, Limit, Model, OnExceeded, Price, SharedLimit, Tenant
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.core.facts import ChatRequest, JsonObject, JsonValue, Usage
+from tollway_dataplane.core.parameters import sent_parameters
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.core.tokens import most_tokens, tokens_that_fit_beside
 
@@ -115,13 +116,14 @@ def worst_case(request: ChatRequest, messages: Sequence[JsonObject], model: Mode
     """More tokens than the request can use: every byte of what is sent, since a provider may read any field of it as
     part of the prompt, and the whole bound on the answer.
     """
-    prompt = most_tokens(messages, request.parameters)
-    tier = request.parameters.get("service_tier")
+    parameters = sent_parameters(request.parameters, model)
+    prompt = most_tokens(messages, parameters)
+    tier = parameters.get("service_tier")
     return Usage(
         prompt,
         _output_bound(request, prompt, model) * request.choices,
         estimated=True,
-        hour_tokens=prompt if asks_for_an_hour([*messages, request.parameters.get("tools")]) else 0,
+        hour_tokens=prompt if asks_for_an_hour([*messages, parameters.get("tools")]) else 0,
         tier=tier if isinstance(tier, str) else "",
     )
 

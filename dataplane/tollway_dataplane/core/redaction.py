@@ -3,6 +3,7 @@ account does not, because providers like to repeat both. Pure; `dispatch` calls 
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 REMOVED: Final = "[removed]"
@@ -19,6 +20,8 @@ _SECRETS: Final = re.compile(
 )
 
 
-def without_secrets(sentence: str, key: str | None = None) -> str:
-    """The sentence with our own key out of it, and everything that looks like a key or an account's id."""
-    return _SECRETS.sub(REMOVED, sentence.replace(key, REMOVED) if key else sentence)
+def without_secrets(sentence: str, ours: Iterable[str] = ()) -> str:
+    """The sentence with our own keys out of it, and everything that looks like a key or an account's id."""
+    for each in ours:
+        sentence = sentence.replace(each, REMOVED)
+    return _SECRETS.sub(REMOVED, sentence)

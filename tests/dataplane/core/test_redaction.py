@@ -42,4 +42,4 @@ def test_what_helps_a_caller_stays(sentence: str) -> None:
 
 
 def test_our_own_key_is_taken_out_whatever_it_looks_like() -> None:
-    assert without_secrets("no such key: plain words", "plain words") == f"no such key: {REMOVED}"
+    assert without_secrets("no such key: plain words", ["plain words"]) == f"no such key: {REMOVED}"

@@ -164,6 +164,7 @@ class Azure(OpenAI):
     """A deployment's path, its version in the query, `api-key`, and what its content filter found."""
 
     name: str = "Azure OpenAI"
+    version: str = "2025-02-01-preview"
 
     @property
     def model(self) -> Model:
@@ -171,7 +172,7 @@ class Azure(OpenAI):
 
     def path(self, *, stream: bool) -> str:
         del stream
-        return "/openai/deployments/gpt-4o/chat/completions?api-version=2025-02-01-preview"
+        return f"/openai/deployments/gpt-4o/chat/completions?api-version={self.version}"
 
     def key_in(self, headers: Mapping[str, str]) -> str | None:
         return headers["api-key"]

@@ -1,80 +1,24 @@
 """What we send to each provider, and what we make of what it may answer, against a server that speaks its format."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 
 import orjson
 import pytest
 
-from tests.dataplane.providers.anthropic_wire import Anthropic
-from tests.dataplane.providers.bedrock_wire import Bedrock
-from tests.dataplane.providers.gemini_wire import Gemini
-from tests.dataplane.providers.ollama_wire import Ollama
-from tests.dataplane.providers.openai_wire import VLLM, Azure, Mistral, OpenAI
-from tests.dataplane.providers.wire import (
-    ARGUMENTS,
-    CALL,
-    KEY,
-    REQUEST,
-    TEXT,
-    Json,
-    Said,
-    Server,
-    Wire,
-    serving,
-)
+from tests.dataplane.providers.wire import ARGUMENTS, CALL, KEY, REQUEST, TEXT, Said, Server
+from tests.dataplane.providers.wires import streamed
 from tollway_api.routing_policy import FallbackTrigger
-from tollway_api.snapshot import Protocol
-from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
-from tollway_dataplane.adapters.openai_upstream import open_upstream
 from tollway_dataplane.core.completions import Assembly, usage_of
 from tollway_dataplane.core.facts import JsonValue
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.errors import UpstreamFault
-from tollway_dataplane.ports import Chunk, Upstream
+from tollway_dataplane.ports import Upstream
 
-WIRES: tuple[Wire, ...] = (
-    OpenAI(),
-    VLLM(),
-    Azure(),
-    Mistral(),
-    Anthropic(),
-    Gemini(),
-    Bedrock(),
-    Ollama(),
-)
 # LiteLLM and what it imports warn about themselves.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
 ]
-
-
-@pytest.fixture(scope="module", params=WIRES, ids=lambda wire: wire.name)
-def started(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serving(request.param) as server:
-        yield server
-
-
-@pytest.fixture
-def server(started: Server) -> Server:
-    started.reset()
-    return started
-
-
-@pytest.fixture
-async def upstream(server: Server) -> AsyncIterator[Upstream]:
-    if server.wire.model.protocol is Protocol.OPENAI:
-        async with open_upstream() as direct:
-            yield direct
-        return
-    through = LiteLLMUpstream()
-    await through.load()
-    yield through
-
-
-async def streamed(upstream: Upstream, server: Server, fields: Json | None = None) -> list[Chunk]:
-    async with upstream.stream(server.call(fields, stream=True)) as chunks:
-        return [chunk async for chunk in chunks]
 
 
 def lacking(sent: JsonValue, wanted: JsonValue, place: str = "body") -> list[str]:
@@ -95,7 +39,7 @@ async def test_a_request_reaches_it_in_its_own_words(
 ) -> None:
     """The key where it belongs, instructions, bound, stop words, tools and a picture."""
     if stream:
-        await streamed(upstream, server, REQUEST)
+        await streamed(upstream, server.call(REQUEST))
     else:
         await upstream.complete(server.call(REQUEST))
     (seen,) = server.seen
@@ -114,7 +58,7 @@ async def test_a_whole_answer_comes_back_in_openais(upstream: Upstream, server: 
 
 
 async def test_a_stream_comes_piece_by_piece(upstream: Upstream, server: Server) -> None:
-    chunks = await streamed(upstream, server)
+    chunks = await streamed(upstream, server.call())
     deltas = [choice["delta"].get("content") for chunk in chunks for choice in chunk.event["choices"]]  # type: ignore[index,union-attr,call-overload]  # OpenAI's
     assert [each for each in deltas if each] == list(TEXT)
     assembly = Assembly()
@@ -129,7 +73,7 @@ async def test_what_it_counts_is_what_is_paid(upstream: Upstream, server: Server
     expected = server.wire.telling(server.said).usage
     completion = await upstream.complete(server.call())
     assert completion.usage == expected
-    usages = [usage for chunk in await streamed(upstream, server) if (usage := usage_of(chunk.event))]
+    usages = [usage for chunk in await streamed(upstream, server.call()) if (usage := usage_of(chunk.event))]
     assert usages[-1] == expected
     price = server.wire.model.price
     said = server.wire.telling(server.said)
@@ -147,7 +91,7 @@ async def test_a_call_of_a_tool_comes_back(upstream: Upstream, server: Server) -
     assert (call["function"]["name"], orjson.loads(call["function"]["arguments"])) == ("look_up", ARGUMENTS)
     assert not completion.complete
     name, arguments, reasons = "", "", []
-    for chunk in await streamed(upstream, server, tools):
+    for chunk in await streamed(upstream, server.call(tools)):
         for choice in orjson.loads(chunk.data)["choices"]:
             reasons += [choice["finish_reason"]] if choice.get("finish_reason") else []
             for part in choice["delta"].get("tool_calls") or []:
@@ -166,7 +110,7 @@ async def test_an_answer_that_was_cut_short_says_so(upstream: Upstream, server: 
     assert choice["finish_reason"] == finish
     assert not completion.complete
     assembly = Assembly()
-    for chunk in await streamed(upstream, server):
+    for chunk in await streamed(upstream, server.call()):
         assembly.add(chunk.event)
     assert assembly.finish_reason == finish
     assert not assembly.whole
@@ -216,7 +160,7 @@ async def failing(upstream: Upstream, server: Server, kind: str, stream: bool) -
         pytest.skip(f"{server.wire.name} has no such error")
     server.failure = server.wire.failures[kind]
     with pytest.raises(UpstreamFault) as caught:
-        await (streamed(upstream, server) if stream else upstream.complete(server.call()))
+        await (streamed(upstream, server.call()) if stream else upstream.complete(server.call()))
     assert len(server.seen) == 1, "nothing below us tries again"
     assert KEY not in caught.value.message
     return caught.value
@@ -226,7 +170,7 @@ async def test_a_stream_that_says_it_is_broken_is(upstream: Upstream, server: Se
     """Although it had begun, with 200; and what it has written may be billed."""
     server.breaks_off = True
     with pytest.raises(UpstreamFault) as caught:
-        await streamed(upstream, server)
+        await streamed(upstream, server.call())
     broken = {FallbackTrigger.SERVER_ERROR, FallbackTrigger.RATE_LIMIT, FallbackTrigger.CONNECTION}
     assert caught.value.trigger in broken
     assert caught.value.may_have_run
@@ -238,7 +182,7 @@ async def test_a_stream_that_is_cut_is_a_broken_connection(
 ) -> None:
     server.cut_after = events
     with pytest.raises(UpstreamFault) as caught:
-        await streamed(upstream, server)
+        await streamed(upstream, server.call())
     assert caught.value.trigger is FallbackTrigger.CONNECTION
     assert caught.value.may_have_run
 

@@ -16,7 +16,7 @@ def hear(event, arguments):
         reached.add(repr(arguments[:2]))
 sys.addaudithook(hear)
 
-from tests.dataplane.providers.test_contracts import WIRES, streamed
+from tests.dataplane.providers.wires import WIRES, streamed
 from tests.dataplane.providers.wire import REQUEST, serving
 from tollway_api.snapshot import Protocol
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
@@ -30,7 +30,7 @@ async def main():
         with serving(wire) as server:
             host, _, port = server.url.removeprefix("http://").partition(":")
             await upstream.complete(server.call(REQUEST))
-            await streamed(upstream, server, REQUEST)
+            await streamed(upstream, server.call(REQUEST))
             server.failure = next(iter(wire.failures.values()))
             with contextlib.suppress(Exception):
                 await upstream.complete(server.call())

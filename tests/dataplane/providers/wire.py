@@ -157,18 +157,15 @@ class Server:
         self.said, self.failure, self.cut_after, self.breaks_off = Said(), None, None, False
         self.seen.clear()
 
-    def call(self, fields: Json | None = None, *, stream: bool = False) -> UpstreamCall:
-        model = replace(self.wire.model, endpoint=self.url)
-        if model.api_key is None:
-            model = replace(model, api_key=KEY)
+    def call(self, fields: Json | None = None, **of_model: object) -> UpstreamCall:
+        facts: dict[str, object] = {"endpoint": self.url, "api_key": KEY, **of_model}
+        model = replace(self.wire.model, **facts)  # type: ignore[arg-type]  # a test may give anything
         body = {
             "messages": [{"role": "user", "content": "What is a lighthouse?"}],
             "max_tokens": 90,
             **(fields or {}),
         }
-        return UpstreamCall(
-            model, Operation.CHAT, json.loads(json.dumps(body)), WITHIN_S, WITHIN_S if stream else 0.0
-        )
+        return UpstreamCall(model, Operation.CHAT, json.loads(json.dumps(body)), WITHIN_S, WITHIN_S)
 
 
 class _Cut(Response):
