@@ -438,6 +438,7 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
             _extra_header(each, namespace, world.inventory.secrets) for each in spec.extra_headers
         ),
         extra_body=json.loads(json.dumps(spec.extra_body or {}, sort_keys=True)),
+        unknown_parameters=spec.unknown_parameters,
     )
 
 

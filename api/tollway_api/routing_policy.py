@@ -95,6 +95,14 @@ class ModelState(StrEnum):
     OPEN = "Open"
 
 
+class UnknownParameters(StrEnum):
+    """What becomes of a caller's parameters that a model is known not to know."""
+
+    DROP = "Drop"
+    REFUSE = "Refuse"
+    PASS = "Pass"  # noqa: S105 - a word, not a password
+
+
 class HeaderMatch(Spec):
     name: str = Field(
         pattern=r"^[A-Za-z0-9-]{1,64}$",
@@ -324,6 +332,12 @@ class Model(Spec):
         default=None,
         description="Fields of every request's body, instead of callers' own. What budgets rely on cannot be set, such "
         "as max_tokens, nor more than 8 KiB. Absent: none.",
+    )
+    unknown_parameters: UnknownParameters = Field(
+        default=UnknownParameters.DROP,
+        description="What becomes of a caller's parameters that the model is known not to know. Drop: they are left "
+        "out, and named in x-tollway-dropped-parameters. Refuse: the caller is told to leave them out. Pass: OpenAI's "
+        "parameters are sent as they are; others still only where the provider speaks OpenAI's format.",
     )
     pricing: Pricing | None = Field(default=None, description="Default: the catalogue's prices.")
     context_window: Integer | None = Field(

@@ -16,7 +16,13 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from tollway_api.error_control import Bound
 from tollway_api.meta import ModelName, TenantName
-from tollway_api.routing_policy import CacheMode, Capability, FallbackTrigger, TimeDependent
+from tollway_api.routing_policy import (
+    CacheMode,
+    Capability,
+    FallbackTrigger,
+    TimeDependent,
+    UnknownParameters,
+)
 from tollway_api.semantic_cache_index import (
     CriticalCheck,
     EmbeddingProvider,
@@ -117,6 +123,7 @@ class Model:
     aws: Aws | None = None
     extra_headers: tuple[ExtraHeader, ...] = ()
     extra_body: dict[str, JsonValue] = field(default_factory=dict)
+    unknown_parameters: UnknownParameters = UnknownParameters.DROP
 
     @property
     def secrets(self) -> Mapping[str, str]:

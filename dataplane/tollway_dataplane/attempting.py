@@ -63,6 +63,7 @@ class Attempting:
             self._gathered(call, hold) if hold.grows else self._upstreams[model.protocol].complete(call)
         )
         usage = completion.usage or unreported_usage(hold, attempt, completion.answer_text)
+        job.record.left_out = tuple(sorted(call.left_out))
         job.record.mark("upstream")
         job.record.writing_s = asyncio.get_running_loop().time() - began
         if hold.cut:
@@ -97,6 +98,7 @@ class Attempting:
                 raise UpstreamFault(FallbackTrigger.TIMEOUT, None, message, may_have_run=True) from exc
             if not beginning.chunks:
                 raise UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, "the provider sent an empty stream")
+            job.record.left_out = tuple(sorted(call.left_out))
             job.record.mark("first_chunk")
             first, *others = beginning.chunks
             rest = await stack.enter_async_context(aclosing(_then(others, chunks)))

@@ -1,6 +1,7 @@
 """What the story of a request needs from the world, as Protocols. Each has one adapter per third party."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,13 +16,15 @@ from tollway_api.error_control import Label, Tally
 from tollway_api.meta import TenantName
 from tollway_api.parts import Head
 from tollway_api.reembedding import Progress
+from tollway_api.routing_policy import UnknownParameters
 from tollway_api.snapshot import Accuracy, Embedding, Index, IndexVersion, Model, Tenant
 from tollway_dataplane.core.breaker import Verdict
 from tollway_dataplane.core.budgeting import Denied, Taken
 from tollway_dataplane.core.facts import JsonObject, Turn, Usage, choices_in
 from tollway_dataplane.core.judge import View
-from tollway_dataplane.core.parameters import sent_parameters
+from tollway_dataplane.core.parameters import sent_parameters, tellable
 from tollway_dataplane.core.reading import Encoded, WordVectors
+from tollway_dataplane.errors import UpstreamFault
 
 Vector = npt.NDArray[np.float32]
 # What is larger is not remembered: it would push hundreds of usual answers out.
@@ -393,6 +396,17 @@ class UpstreamCall:
     timeout_s: float  # for the whole answer, or until a stream begins to say something
     idle_s: float = 0.0  # most between two chunks of a stream
     hang_up: HangUp = field(default_factory=HangUp, repr=False, compare=False)
+    left_out: set[str] = field(default_factory=set, repr=False, compare=False)  # of the caller's parameters
+
+    def leave_out(self, names: AbstractSet[str]) -> None:
+        """Notes what the model is not sent, because it does not know it. Raises UpstreamFault where the policy has
+        callers told instead.
+        """
+        theirs = tellable(names & self.fields.keys() - self.model.extra_body.keys())
+        if theirs and self.model.unknown_parameters is UnknownParameters.REFUSE:
+            message = f"the model {self.model.name} does not know {', '.join(theirs)}; leave that out"
+            raise UpstreamFault(None, None, message)
+        self.left_out.update(theirs)
 
     @property
     def choices(self) -> int:

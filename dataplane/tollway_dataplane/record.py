@@ -56,6 +56,7 @@ class Record:
     saved_nano: int = 0  # by an answer from the cache
     routed_nano: int = 0  # saved by a simple model where the complex one would have cost more
     reduced: bool = False
+    left_out: tuple[str, ...] = ()  # parameters that the model was not sent
     status: int = 200
     refusal: str = ""  # the code of the error reply
     limit: str = ""  # the limit that refused, had another model answer, or ended the answer

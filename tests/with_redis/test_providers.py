@@ -90,6 +90,24 @@ async def test_a_provider_that_is_busy_is_fallen_back_from(
     assert (len(server.seen), rich.total) == (1, 1)
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_parameter_that_is_left_out_is_named_in_a_header(
+    start: Start, setup: Setup, cheap: Provider, stream: bool
+) -> None:
+    model = {"model": "openai/gpt-5-mini"}
+    gateway = await start(setup.but(cheap_model=model))
+    reply = await gateway.ask(PROMPT, more={"temperature": 0.2, "seed": 1, "max_tokens": 50}, stream=stream)
+    assert (reply.status, reply.headers["x-tollway-model"]) == (200, "cheap")
+    assert reply.headers["x-tollway-dropped-parameters"] == "temperature"
+    body = cheap.last_body()
+    assert (body["seed"], body["max_completion_tokens"]) == (1, 50)
+    assert not body.keys() & {"temperature", "max_tokens"}
+    await gateway.swap(setup.but(cheap_model=model | {"unknownParameters": "Refuse"}))
+    reply = await gateway.ask(f"{PROMPT} Really?", more={"temperature": 0.2}, stream=stream)
+    assert (reply.status, reply.error["code"]) == (400, "invalid_request")
+    assert "does not know temperature" in reply.error["message"]
+
+
 async def test_no_key_of_ours_is_told_to_anybody(start: Start, setup: Setup) -> None:
     """Although a provider repeats all that it was sent, and the caller tries to have its own headers sent."""
     keys = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "plain words of amazon"}
@@ -124,6 +142,7 @@ async def test_no_key_of_ours_is_told_to_anybody(start: Start, setup: Setup) -> 
         assert [each for each in secrets if each in told] == []
         for seen in server.seen:
             assert seen.headers["x-gateway"] == "plain words of a gateway"
+            assert seen.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
             assert seen.headers["x-team"] == "search"
             assert seen.body["additionalModelRequestFields"] == {"tone": "polite"}
 

@@ -13,16 +13,15 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from inspect import signature
 from typing import Any, Final
 
 import orjson
 
 from tollway_api.routing_policy import FallbackTrigger
-from tollway_api.snapshot import Model
+from tollway_dataplane.adapters.litellm_arguments import arguments_of
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, is_whole, usage_of, written_in
-from tollway_dataplane.core.facts import OUTPUT_LIMITS, JsonObject
+from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
@@ -47,7 +46,7 @@ class LiteLLMUpstream:
             self._litellm.aembedding if call.operation is Operation.EMBEDDINGS else self._litellm.acompletion
         )
         asking = _Asking()
-        arguments = _arguments(self._litellm, call, asking)
+        arguments = arguments_of(self._litellm, call) | {"logger_fn": asking.note}
         async with self._faults(call, asking), asyncio.timeout(call.timeout_s):
             response = await function(**arguments)
         completion: JsonObject = response.model_dump(mode="json", exclude_none=True)
@@ -61,7 +60,8 @@ class LiteLLMUpstream:
         await self.load()
         asking = _Asking()
         arguments = {
-            **_arguments(self._litellm, call, asking),
+            **arguments_of(self._litellm, call),
+            "logger_fn": asking.note,
             "stream": True,
             "stream_options": call.stream_options,
             "timeout": call.idle_s,  # the library's own, which is also between chunks
@@ -246,113 +246,6 @@ def _silence() -> None:
         logger.setLevel(logging.CRITICAL + 1)  # loggers below it ask for this one's level, too
         logger.handlers = [logging.NullHandler()]
         logger.propagate = False
-
-
-# The fields of OpenAI's requests, and a few of other providers', which LiteLLM translates. LiteLLM's own arguments are
-# in the same namespace, and one of them would send our key to the caller's server: so no other field is an argument.
-_TRANSLATED: Final = frozenset(
-    (
-        "audio dimensions encoding_format frequency_penalty function_call functions input input_type logit_bias "
-        "logprobs max_completion_tokens max_tokens messages modalities n parallel_tool_calls prediction "
-        "presence_penalty reasoning_effort response_format safety_identifier seed service_tier stop store temperature "
-        "thinking tool_choice tools top_k top_logprobs top_p user verbosity web_search_options"
-    ).split()
-)
-_NOT_EXTRA: Final = _TRANSLATED | {"stream_options"}  # which go with streaming
-
-
-def _arguments(litellm: Any, call: UpstreamCall, asking: _Asking) -> dict[str, Any]:
-    """No retries below us: the plan of attempts is the only loop."""
-    ours = call.model.extra_body
-    fields = {name: value for name, value in call.body.items() if name in _TRANSLATED}
-    extra = {name: value for name, value in call.fields.items() if name not in _NOT_EXTRA}
-    # In another shape than OpenAI's, what we do not know may be a second name for what the budget's hold covers: the
-    # bound on the answer, or more of a prompt. So it stays here, as does what LiteLLM knows a provider not to have.
-    provider = _provider_of(litellm, call.model)
-    if call.operation is Operation.CHAT:
-        fields |= _bound_as_known(litellm, call.model, provider, fields)
-    if provider not in _in_openais_shape(litellm):
-        metadata, extra = extra.get("metadata"), {}
-        if isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
-            fields.setdefault("user", metadata["user_id"])  # which is all that Anthropic's metadata may hold
-    # What the policy adds goes as it is, unless LiteLLM has a word for it.
-    added = {name: value for name, value in ours.items() if name not in _TRANSLATED}
-    if provider in _TAKE_ARGUMENTS:
-        fields |= _as_arguments(litellm, added)
-    else:
-        extra = {**extra, **added}
-    return {
-        **fields,
-        **({"extra_body": extra} if extra else {}),
-        **_account(call.model),
-        "model": call.model.upstream_id,
-        "api_base": call.model.endpoint,
-        # Of who gives another header instead: without a key, LiteLLM does not even ask.
-        "api_key": call.model.api_key or ("none" if call.model.extra_headers else None),
-        "timeout": call.timeout_s,
-        "num_retries": 0,
-        "max_retries": 0,
-        "logger_fn": asking.note,
-        # Otherwise it looks among the tools for servers that it would call by itself, with a library we do not have.
-        **({"_skip_mcp_handler": True} if call.operation is Operation.CHAT else {}),
-    }
-
-
-# Of these LiteLLM puts into the body what it does not know an argument for, and nothing else.
-_TAKE_ARGUMENTS: Final = frozenset({"anthropic", "bedrock"})
-
-
-def _as_arguments(litellm: Any, added: JsonObject) -> JsonObject:
-    """Raises UpstreamFault where LiteLLM would take one of them for itself, such as another role on AWS."""
-    own = {*signature(litellm.acompletion).parameters, *litellm.types.utils.all_litellm_params}
-    if taken := sorted(name for name in added if name in own or name.startswith("aws_")):
-        message = f"the model is not set up: this provider cannot be given extraBody's {', '.join(taken)}"
-        raise UpstreamFault(FallbackTrigger.SERVER_ERROR, None, message)
-    return added
-
-
-def _account(model: Model) -> dict[str, Any]:
-    """Where a model is and who asks, beside the endpoint and the key."""
-    account: dict[str, Any] = {"api_version": model.api_version} if model.api_version else {}
-    if model.extra_headers:
-        account["extra_headers"] = {each.name: each.value for each in model.extra_headers}
-    if (aws := model.aws) is not None:
-        account |= {"aws_region_name": aws.region}
-        if aws.access_key_id:
-            account |= {
-                "aws_access_key_id": aws.access_key_id,
-                "aws_secret_access_key": aws.secret_access_key,
-                "aws_session_token": aws.session_token or None,
-            }
-    return account
-
-
-def _provider_of(litellm: Any, model: Model) -> str:
-    try:
-        _, provider, _, _ = litellm.get_llm_provider(model.upstream_id, api_base=model.endpoint)
-    except litellm.exceptions.BadRequestError as exc:
-        message = "LiteLLM does not know the model's provider"
-        raise UpstreamFault(FallbackTrigger.SERVER_ERROR, None, message) from exc
-    return str(provider)
-
-
-def _in_openais_shape(litellm: Any) -> set[str]:
-    """Providers whose requests are OpenAI's, so that there is one name for everything. Azure AI's may be, or
-    Anthropic's.
-    """
-    return {"azure", "mistral", *litellm.openai_compatible_providers} - {"azure_ai"}
-
-
-def _bound_as_known(litellm: Any, model: Model, provider: str, fields: JsonObject) -> dict[str, Any]:
-    """The bound on the answer under a name that reaches the provider: LiteLLM leaves out what it does not know one to
-    have, and the hold would cover too little.
-    """
-    bounds = [value for name in OUTPUT_LIMITS if isinstance(value := fields.get(name), int)]
-    supported = litellm.get_supported_openai_params(model.upstream_id, custom_llm_provider=provider) or []
-    if not bounds or any(name in supported and fields.get(name) is not None for name in OUTPUT_LIMITS):
-        return {}
-    named: dict[str, Any] = {**dict.fromkeys(OUTPUT_LIMITS), "max_tokens": min(bounds)}
-    return named if "max_tokens" in supported else {**named, "allowed_openai_params": ["max_tokens"]}
 
 
 def _is_made_up(part: Any, response: Any) -> bool:

@@ -13,10 +13,11 @@ import aiohttp
 import orjson
 from aiohttp.http_exceptions import HttpProcessingError
 
-from tollway_api.routing_policy import FallbackTrigger
+from tollway_api.routing_policy import FallbackTrigger, UnknownParameters
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of, written_in
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject
+from tollway_dataplane.core.parameters import unknown_to_thinkers, with_bound_named
 from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
@@ -50,7 +51,7 @@ class OpenAIUpstream:
     async def complete(self, call: UpstreamCall) -> Completion:
         timeout = aiohttp.ClientTimeout(total=call.timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
         try:
-            async with self._request(call, call.body, timeout) as response:
+            async with self._request(call, _fields(call), timeout) as response:
                 await _check(response)
                 body = await response.read()
         except _HTTP_ERRORS as exc:
@@ -64,7 +65,7 @@ class OpenAIUpstream:
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
-        fields = {**call.body, "stream": True, "stream_options": call.stream_options}
+        fields = {**_fields(call), "stream": True, "stream_options": call.stream_options}
         timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT_S, sock_read=call.idle_s)
         try:
             async with self._request(call, fields, timeout) as response:
@@ -88,6 +89,21 @@ class OpenAIUpstream:
         url = f"{(call.model.endpoint or '').rstrip('/')}/{call.operation}"
         # A redirect would carry the key to wherever it points.
         return self._session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
+
+
+def _fields(call: UpstreamCall) -> JsonObject:
+    """What is sent of the call's, under names that the model knows. Raises UpstreamFault where the policy wants no
+    others.
+    """
+    upstream_id, model = call.model.upstream_id, call.model
+    if call.operation is not Operation.CHAT or model.unknown_parameters is UnknownParameters.PASS:
+        return call.body
+    unknown = unknown_to_thinkers(upstream_id, call.body)
+    call.leave_out(unknown)
+    known = (
+        {name: value for name, value in call.body.items() if name not in unknown} if unknown else call.body
+    )
+    return with_bound_named(upstream_id, known)
 
 
 def _half_closed(response: aiohttp.ClientResponse) -> bool:

@@ -1,9 +1,53 @@
 """A request's parameters as a model is sent them. Called by who sends them, and by who counts what that may cost."""
 
+import re
+from collections.abc import Iterable
+from typing import Final
+
 from tollway_api.snapshot import Model
-from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.core.attempts import bound_name
+from tollway_dataplane.core.facts import OUTPUT_LIMITS, JsonObject, JsonValue
+
+# Of OpenAI's models that think (its guides "Reasoning models" and "Using GPT-5", parameter compatibility): values that
+# are as good as none, of what they refuse always, and while they think.
+_NEVER: Final[JsonObject] = {"presence_penalty": 0, "frequency_penalty": 0, "logit_bias": {}}
+_NOT_WHILE_THINKING: Final[JsonObject] = {"temperature": 1, "top_p": 1, "logprobs": False, "top_logprobs": 0}
+_TALKING: Final = re.compile(r"gpt-5(\.\d+)?-chat")
+_THINKING_IF_ASKED: Final = re.compile(r"gpt-5\.\d")
+_WITHOUT_STOP: Final = ("o3", "o4", "gpt-5")
+# Names of parameters that may be told in a header.
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MOST_NAMES: Final = 16
 
 
 def sent_parameters(parameters: JsonObject, model: Model) -> JsonObject:
     """With what the policy adds, which is instead of a caller's own."""
     return {**parameters, **model.extra_body} if model.extra_body else parameters
+
+
+def unknown_to_thinkers(upstream_id: str, parameters: JsonObject) -> frozenset[str]:
+    """The parameters that one of OpenAI's models would refuse because it thinks; of other models none."""
+    bare = upstream_id.rpartition("/")[2]
+    if bound_name(upstream_id) == OUTPUT_LIMITS[0] or _TALKING.match(bare):
+        return frozenset()
+    effort = parameters.get("reasoning_effort")
+    thinks = not _THINKING_IF_ASKED.match(bare) or effort not in {None, "none"}
+    refused = {**_NEVER, **(_NOT_WHILE_THINKING if thinks else {})}
+    if bare.startswith(_WITHOUT_STOP):
+        refused["stop"] = None
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return frozenset(name for name in refused.keys() & given.keys() if given[name] != refused[name])
+
+
+def with_bound_named(upstream_id: str, parameters: JsonObject) -> JsonObject:
+    """The bound on the answer under the newer name, for models that refuse the older one."""
+    older, newer = OUTPUT_LIMITS
+    if bound_name(upstream_id) == older or parameters.get(older) is None:
+        return parameters
+    renamed: dict[str, JsonValue] = {newer: parameters[older]}
+    return {**renamed, **{name: value for name, value in parameters.items() if name != older}}
+
+
+def tellable(names: Iterable[str]) -> list[str]:
+    """Of names that a caller may have made up, those that are names, and not too many."""
+    return sorted(filter(_NAME.fullmatch, names))[:_MOST_NAMES]

@@ -16,6 +16,7 @@ def headers_of(record: Record) -> dict[str, str]:
         "x-tollway-revision": record.revision,
         "x-tollway-cache-reason": record.cache_reason,
         "x-tollway-route-reason": record.route_reason,
+        "x-tollway-dropped-parameters": ", ".join(record.left_out),
     }
     headers |= {name: value for name, value in facts.items() if value}
     if record.similarity is not None:

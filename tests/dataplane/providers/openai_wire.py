@@ -165,6 +165,7 @@ class Azure(OpenAI):
 
     name: str = "Azure OpenAI"
     version: str = "2025-02-01-preview"
+    deployment: str = "gpt-4o"
 
     @property
     def model(self) -> Model:
@@ -172,7 +173,7 @@ class Azure(OpenAI):
 
     def path(self, *, stream: bool) -> str:
         del stream
-        return f"/openai/deployments/gpt-4o/chat/completions?api-version={self.version}"
+        return f"/openai/deployments/{self.deployment}/chat/completions?api-version={self.version}"
 
     def key_in(self, headers: Mapping[str, str]) -> str | None:
         return headers["api-key"]
