@@ -7,10 +7,9 @@ import pytest
 from tests.conftest import Start
 from tests.dataplane.providers.bedrock_wire import Bedrock
 from tests.dataplane.providers.wire import KEY, TEXT, Failure, Server, Wire, serving
-from tests.dataplane.providers.wires import WIRES
+from tests.dataplane.providers.wires import WIRES, model_id
 from tests.dataplanes import ACME_KEY, Running, Setup, secret
 from tests.servers import Provider
-from tollway_api.snapshot import Protocol
 
 PROMPT = "What is a lighthouse?"
 PRICING = {"input": "1", "output": "5", "cachedInput": "0.1", "cacheWrite": "1.25"}
@@ -23,10 +22,8 @@ pytestmark = [
 
 def model_of(wire: Wire, url: str) -> dict[str, object]:
     """As a policy names it."""
-    prefix = {"OpenAI": "openai/", "vLLM": "hosted_vllm/"}.get(wire.name, "")
-    assert bool(prefix) == (wire.model.protocol is Protocol.OPENAI)
     return {
-        "model": prefix + wire.model.upstream_id,
+        "model": model_id(wire),
         "endpoint": url,
         "credentialsRef": {"name": "provider"},
         "pricing": PRICING,

@@ -23,3 +23,8 @@ WIRES: tuple[Wire, ...] = (
 async def streamed(upstream: Upstream, call: UpstreamCall) -> list[Chunk]:
     async with upstream.stream(call) as chunks:
         return [chunk async for chunk in chunks]
+
+
+def model_id(wire: Wire) -> str:
+    """What a policy calls the model of those that are called directly, whose provider is no part of the request."""
+    return {"OpenAI": "openai/", "vLLM": "hosted_vllm/"}.get(wire.name, "") + wire.model.upstream_id
