@@ -66,6 +66,7 @@ BESIDE: dict[tuple[str, Any], JsonObject] = {
     ("accuracy.judge.model", None): {"type": "Model"},
     ("accuracy.judge.type", "Model"): {"model": "a"},
     ("onExceeded.action", "Degrade"): {"model": "a"},
+    ("models.endpoints", None): {"endpoint": "http://a"},
     ("embedding.provider", "OpenAICompatible"): {"endpoint": "http://a"},
     ("embedding.endpoint", None): {"provider": "OpenAICompatible"},
     ("embedding.credentialsRef", None): {"provider": "OpenAICompatible", "endpoint": "http://a"},
@@ -179,7 +180,9 @@ def _different(items: JsonObject, count: int) -> list[Any]:
     if "enum" in items:
         return [items["enum"][number % len(items["enum"])] for number in range(count)]
     if items["type"] == "string":
-        return [f"a{number}" for number in range(count)]
+        # What a pattern wants to begin with, and a number.
+        stem = smallest(items) if "pattern" in items and "http" in items["pattern"] else "a"
+        return [f"{stem}{number}" for number in range(count)]
     whole = smallest(items)
     return [{**whole, "name": f"a{number}"} if "name" in whole else whole for number in range(count)]
 

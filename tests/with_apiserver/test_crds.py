@@ -25,6 +25,7 @@ PLURALS = {definition.kind: definition.plural for definition in DEFINITIONS}
 
 POLICY: JsonObject = {"models": [{"name": "cheap", "model": "openai/gpt-4o-mini"}]}
 INDEX: JsonObject = {}
+KEY: JsonObject = {"name": "provider", "key": "token"}
 SMALLEST = {"RoutingPolicy": POLICY, "TenantBudget": BUDGET, "SemanticCacheIndex": INDEX}
 
 
@@ -250,6 +251,73 @@ RULES = [
         model(timeout="50ms"),
         "spec.models[0].timeout: Invalid value: timeout must be at least 100ms",
         id="shortest timeout",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        model(firstTokenTimeout="100ms"),
+        model(firstTokenTimeout="99ms"),
+        "spec.models[0].firstTokenTimeout: Invalid value: firstTokenTimeout must be at least 100ms",
+        id="shortest wait for a token",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        model(endpoint="http://a", endpoints=["http://b"]),
+        model(endpoints=["http://b"]),
+        "spec.models[0].endpoint: Invalid value: "
+        "endpoint is the first of several; write the others into endpoints",
+        id="a first endpoint",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        model(aws={"region": "eu-central-1", "credentialsRef": {"name": "account"}}),
+        model(aws={"region": "eu-central-1", "credentialsRef": {"name": "account"}}, credentialsRef=KEY),
+        "spec.models[0].credentialsRef: Invalid value: give either credentialsRef or aws.credentialsRef",
+        id="one account",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        model(extraHeaders=[{"name": "authorization", "secretRef": KEY}]),
+        model(extraHeaders=[{"name": "authorization", "secretRef": KEY}], credentialsRef=KEY),
+        "spec.models[0].credentialsRef: Invalid value: "
+        "give either credentialsRef or an extra header authorization",
+        id="one key",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        model(extraHeaders=[{"name": "x-team", "value": "search"}]),
+        model(extraHeaders=[{"name": "x-team", "value": "search", "secretRef": KEY}]),
+        "spec.models[0].extraHeaders[0].value: Invalid value: give either value or secretRef",
+        id="one value",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        model(extraHeaders=[{"name": "x-host", "value": "a"}]),
+        model(extraHeaders=[{"name": "host", "value": "a"}]),
+        "spec.models[0].extraHeaders[0].name: Invalid value: "
+        "this header belongs to the connection; leave it out",
+        id="a header of the connection",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        {**POLICY, "route": {"aliases": [{"name": "gpt-4o", "model": "auto"}]}},
+        {**POLICY, "route": {"aliases": [{"name": "auto"}]}},
+        "spec.route.aliases[0].name: Invalid value: "
+        "an alias cannot be named auto: that is what it may stand for",
+        id="an alias named auto",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        {**POLICY, "fallback": {"circuitBreaker": {"window": "1s"}}},
+        {**POLICY, "fallback": {"circuitBreaker": {"window": "999ms"}}},
+        "spec.fallback.circuitBreaker.window: Invalid value: window must be at least 1s",
+        id="shortest window of failures",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        {**POLICY, "fallback": {"circuitBreaker": {"openFor": "1s"}}},
+        {**POLICY, "fallback": {"circuitBreaker": {"openFor": "999ms"}}},
+        "spec.fallback.circuitBreaker.openFor: Invalid value: openFor must be at least 1s",
+        id="shortest opening",
     ),
     pytest.param(
         "RoutingPolicy",
