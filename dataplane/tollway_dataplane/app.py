@@ -13,6 +13,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
+from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.semantic_cache_index import EmbeddingProvider
 from tollway_api.snapshot import Embedding, Protocol, Snapshot
 from tollway_api.tenant_budget import Unit
@@ -217,7 +218,10 @@ def _loading(litellm: LiteLLMUpstream, embedders: Embedders, tokenizers: Tiktoke
         if any(model.protocol is Protocol.LITELLM for model in models):
             await litellm.load()
         limits = (limit for budget in snapshot.budgets for limit in budget.limits)
-        if any(limit.unit is not Unit.REQUESTS for limit in limits):
+        cuts_down = any(
+            FallbackTrigger.CONTEXT_OVERFLOW in policy.fallback.triggers for policy in snapshot.policies
+        )
+        if cuts_down or any(limit.unit is not Unit.REQUESTS for limit in limits):
             await tokenizers.load(models)
 
     return prepare

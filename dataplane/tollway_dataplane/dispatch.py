@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from tollway_api.snapshot import Limit, Protocol
+from tollway_api.routing_policy import FallbackTrigger
+from tollway_api.snapshot import Limit, Model, Protocol
 from tollway_api.tenant_budget import ExceededAction, Unit
 from tollway_api.wire import account_of
 from tollway_dataplane.attempting import Attempting
@@ -22,9 +23,9 @@ from tollway_dataplane.core.attempts import (
     endpoints_tried,
     is_seen,
     is_short,
-    next_attempts,
     pause_s,
     plan,
+    reduced_attempts,
     times,
 )
 from tollway_dataplane.core.breaker import is_unwell
@@ -37,10 +38,10 @@ from tollway_dataplane.core.budgeting import (
 )
 from tollway_dataplane.core.capabilities import able, lacking, needs
 from tollway_dataplane.core.decision import RouteReason, Source
-from tollway_dataplane.core.facts import ChatRequest, Usage
+from tollway_dataplane.core.facts import ChatRequest, JsonObject, Usage
 from tollway_dataplane.core.parameters import sent_parameters
 from tollway_dataplane.core.pricing import is_free
-from tollway_dataplane.core.tokens import countable
+from tollway_dataplane.core.tokens import countable, most_tokens
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.exceeding import Exceeded, refusal
 from tollway_dataplane.health import Health, Permit
@@ -102,6 +103,7 @@ class Dispatch:
                     attempts = rest if made else self._degraded(job, exceeded, waived)
                     continue
                 job.record.fallbacks, began = made, clock()
+                job.record.dropped = len(job.request.messages) - len(attempt.messages)
                 limits = self._times(job, attempt, rest, failures, deadline - began)
                 try:
                     result = await self._attempting.answer(job, attempt, hold, limits)
@@ -112,7 +114,7 @@ class Dispatch:
                     failures.append(Failure(attempt, fault, tries + 1))
                     if job.alone or fault.trigger not in fallback.triggers:
                         break
-                    attempts = next_attempts(attempt, fault.trigger, rest)
+                    attempts = await self._after(job, attempt, fault, rest)
                     if is_unwell(fault) and self._is_elsewhere(job, attempt, failures):
                         attempts = [attempt, *attempts]
                 except asyncio.CancelledError:
@@ -167,6 +169,20 @@ class Dispatch:
             if note not in job.record.attempts:
                 job.record.attempts.append(note)
         return None
+
+    async def _after(
+        self, job: Job, failed: Attempt, fault: UpstreamFault, rest: Sequence[Attempt]
+    ) -> Sequence[Attempt]:
+        """What remains to be tried."""
+        if fault.trigger is not FallbackTrigger.CONTEXT_OVERFLOW:
+            return rest
+        return await asyncio.to_thread(reduced_attempts, failed, rest, job.request, self._tokens_of)
+
+    def _tokens_of(self, model: Model, messages: Sequence[JsonObject], parameters: JsonObject) -> int:
+        """As many as there may be."""
+        tokenizer, given = self._tokenizers.of(model), countable(messages, parameters)
+        bound = most_tokens(messages, parameters)
+        return given.counted(tokenizer.count(given.text), tokenizer.safety, bound).most
 
     def _times(
         self,

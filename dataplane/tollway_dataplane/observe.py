@@ -75,6 +75,7 @@ class Observer:
             route=record.route_reason,
             model=record.model,
             attempts=[f"{note.model}:{note.outcome}" for note in record.attempts],
+            messages_dropped=record.dropped,
             prompt_tokens=record.usage.prompt_tokens,
             completion_tokens=record.usage.completion_tokens,
             cached_tokens=record.usage.cached_tokens,

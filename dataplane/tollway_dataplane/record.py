@@ -55,8 +55,8 @@ class Record:
     held_nano: int = 0  # by the attempt that answered
     saved_nano: int = 0  # by an answer from the cache
     routed_nano: int = 0  # saved by a simple model where the complex one would have cost more
-    reduced: bool = False
     left_out: tuple[str, ...] = ()  # parameters that the model was not sent
+    dropped: int = 0  # messages of the chat that were left out, since it was too long
     status: int = 200
     refusal: str = ""  # the code of the error reply
     limit: str = ""  # the limit that refused, had another model answer, or ended the answer

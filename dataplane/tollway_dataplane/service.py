@@ -95,7 +95,7 @@ class Service:
             job = Job(request, tenant, policy, choice.model, record)
             result = await self._dispatch.call(job)
             record.source = record.source or Source.LIVE
-            record.model, record.reduced = result.attempt.model.name, result.attempt.reduced
+            record.model = result.attempt.model.name
             match result:
                 case Answered(_, completion):
                     if completion.complete:
@@ -116,7 +116,7 @@ class Service:
         """Only answers to the whole question, and of the model that was asked for where that makes a difference."""
         record = job.record
         is_other = stood_in(job.request, job.policy, job.model, record.model)
-        if record.source is Source.LIVE and not record.reduced and not is_other:
+        if record.source is Source.LIVE and not record.dropped and not is_other:
             answer_nano = record.cost_nano - record.embedding_nano  # which a hit costs again
             self._recall.remember(lookup, job.policy, body, record.model, answer_nano)
             self._auditor.answered(job.request, job.tenant, job.policy, lookup, body)

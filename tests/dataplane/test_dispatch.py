@@ -14,6 +14,7 @@ from tests.dataplanes import Setup, compiled, lone_health
 from tollway_api.meta import ModelName, TenantName
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Protocol, Snapshot
+from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.budgets import Accounting, Budgets
 from tollway_dataplane.core.facts import ChatRequest, Usage
@@ -21,7 +22,7 @@ from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import Refusal, UpstreamFault
 from tollway_dataplane.jobs import Answered, Job
 from tollway_dataplane.leases import Leases
-from tollway_dataplane.ports import Chunk, Completion, Ledger, Tokenizers, UpstreamCall
+from tollway_dataplane.ports import Chunk, Completion, Ledger, UpstreamCall
 from tollway_dataplane.record import Record
 
 CHEAP = ModelName("cheap")
@@ -70,7 +71,7 @@ def uncounted() -> Budgets:
 
 async def call(snapshot: Snapshot, upstream: Scripted) -> tuple[Answered | Refusal, Record]:
     """What becomes of one request."""
-    dispatch = Dispatch({Protocol.OPENAI: upstream}, uncounted(), cast("Tokenizers", object()), lone_health())
+    dispatch = Dispatch({Protocol.OPENAI: upstream}, uncounted(), TiktokenTokenizers(), lone_health())
     messages = [{"role": "user", "content": f"{n} " + "some words " * 20} for n in range(6)]
     request, record = ChatRequest("r", "auto", messages), Record("r", "chat")
     tenant = snapshot.tenants[TenantName("acme")]

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from tests.conftest import Start
-from tests.dataplanes import Running, Setup
+from tests.dataplanes import Running, Setup, until
 from tests.servers import Provider, provider, served
 from tollway_api import wire
 from tollway_api.meta import TenantName
@@ -223,9 +223,12 @@ async def test_a_chat_too_long_for_every_model_is_cut_down_by_tokens(
     body = {"model": "auto", "messages": [system, *turns, last]}
     reply = await gateway.post("/v1/chat/completions", json.dumps(body).encode())
     assert reply.status == 200
-    assert reply.headers["x-tollway-context-reduced"] == "true"
     sent = rich.last_body()["messages"]
     assert isinstance(sent, list)
+    dropped = 42 - len(sent)
+    assert reply.headers["x-tollway-context-dropped"] == str(dropped)
+    await until(lambda: bool(gateway.log_lines()))
+    assert gateway.log_lines()[-1]["messages_dropped"] == dropped
     assert sent[0] == system
     assert sent[-1] == last
     assert sent[1:-1] == turns[-len(sent[1:-1]) :], "the newest turns stay"

@@ -2,7 +2,7 @@
 never more than one attempt and `maxFallbacks` more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,11 +10,10 @@ from tollway_api.meta import ModelName
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Model, Policy
 from tollway_dataplane.core.context import reduce_context
-from tollway_dataplane.core.facts import JsonObject
-from tollway_dataplane.core.tokens import estimate
+from tollway_dataplane.core.facts import ChatRequest, JsonObject
 from tollway_dataplane.errors import UpstreamFault
 
-# When the provider finds a prompt too long that we thought would fit, our estimate was off by an unknown factor.
+# When a provider finds a prompt too long that fits by our count, that is off by an unknown factor.
 _SHRINK: Final = 0.5
 
 # For a stream to begin, of models that are seen to write. The slowest take a few seconds; longer is a queue, or nobody.
@@ -44,7 +43,6 @@ _OVERFLOW_WORDS: Final = ("maximum context length", "context window", "prompt is
 class Attempt:
     model: Model
     messages: Sequence[JsonObject]
-    reduced: bool = False  # turns were left out, so the answer is not one to remember
 
 
 def plan(policy: Policy, first: ModelName, messages: Sequence[JsonObject]) -> list[Attempt]:
@@ -109,15 +107,17 @@ def endpoints_tried(model: Model, failures: Sequence[Failure]) -> set[str | None
     return {each.attempt.model.endpoint for each in failures if each.attempt.model.name == model.name}
 
 
-def next_attempts(failed: Attempt, trigger: FallbackTrigger | None, rest: Sequence[Attempt]) -> list[Attempt]:
-    """What remains to be tried after a failure that is fallen back on.
+# Tokens of messages and of what is asked beside them, as a model counts them.
+TokensOf = Callable[[Model, Sequence[JsonObject], JsonObject], int]
 
-    After a context overflow the next model is tried as it is if its window is larger; otherwise the turns are cut
-    down, on the next model or, when there is no other, on the same one.
+
+def reduced_attempts(
+    failed: Attempt, rest: Sequence[Attempt], request: ChatRequest, tokens_of: TokensOf
+) -> list[Attempt]:
+    """What remains to be tried after a context overflow: models with a larger window as they are, and on others, or
+    where there is no other on the same one, a chat that is cut down. Counting a long one takes a tenth of a second.
     """
-    if trigger is not FallbackTrigger.CONTEXT_OVERFLOW:
-        return list(rest)
-    candidates = [_fitted(attempt, failed) for attempt in list(rest) or [failed]]
+    candidates = [_fitted(attempt, failed, request, tokens_of) for attempt in list(rest) or [failed]]
     # What could not be cut down would fail again where it has failed.
     return [
         each
@@ -126,14 +126,16 @@ def next_attempts(failed: Attempt, trigger: FallbackTrigger | None, rest: Sequen
     ]
 
 
-def _fitted(attempt: Attempt, failed: Attempt) -> Attempt:
-    if attempt.model.context_window > failed.model.context_window and not failed.reduced:
+def _fitted(attempt: Attempt, failed: Attempt, request: ChatRequest, tokens_of: TokensOf) -> Attempt:
+    model = attempt.model
+    if model.context_window > failed.model.context_window:
         return attempt
-    size = sum(map(estimate, failed.messages))
-    window = min(attempt.model.context_window, failed.model.context_window)
-    room = window - min(attempt.model.max_output_tokens, window // 4)
-    reduced = reduce_context(failed.messages, min(room, int(size * _SHRINK)))
-    return replace(attempt, messages=reduced, reduced=True)
+    sizes = [tokens_of(model, [message], {}) for message in failed.messages]
+    answer = min(model.max_output_tokens, request.output_limit or model.context_window // 4)
+    room = model.context_window - answer - tokens_of(model, [], request.parameters)
+    if (size := sum(sizes)) <= room:
+        room = int(size * _SHRINK)
+    return replace(attempt, messages=reduce_context(failed.messages, sizes, room))
 
 
 # OpenAI's own, which refuse the older name of the bound on an answer; many other servers know only that one.

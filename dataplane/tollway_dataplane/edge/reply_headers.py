@@ -40,6 +40,6 @@ def headers_of(record: Record) -> dict[str, str]:
         headers["x-tollway-max-tokens"] = str(record.max_tokens)
     if record.cut:
         headers["x-tollway-cut"] = record.cut
-    if record.reduced:
-        headers["x-tollway-context-reduced"] = "true"
+    if record.dropped:
+        headers["x-tollway-context-dropped"] = str(record.dropped)
     return headers | rate_limit_headers(record.allowances)

@@ -1,5 +1,7 @@
 """The plan of attempts, and chats that are cut down."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,20 +9,19 @@ from hypothesis import strategies as st
 from tests.dataplanes import Setup, compiled
 from tollway_api.meta import ModelName
 from tollway_api.routing_policy import FallbackTrigger
-from tollway_api.snapshot import Policy
+from tollway_api.snapshot import Model, Policy
 from tollway_dataplane.core.attempts import (
     FIRST_TOKEN_S,
     is_seen,
     is_short,
-    next_attempts,
     pause_s,
     plan,
+    reduced_attempts,
     times,
     trigger_of,
 )
 from tollway_dataplane.core.completions import Assembly, chunks_of, text_of
-from tollway_dataplane.core.context import reduce_context
-from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.core.facts import ChatRequest, JsonObject
 from tollway_dataplane.core.tokens import estimate
 from tollway_dataplane.errors import UpstreamFault
 
@@ -154,36 +155,35 @@ def test_a_providers_reply_decides_whether_another_attempt_helps(
     assert trigger_of(status, code, message) is trigger
 
 
+def tokens_of(_: Model, several: Sequence[JsonObject], beside: JsonObject) -> int:
+    return sum(map(estimate, several)) + 50 * len(beside)
+
+
 def test_an_overflow_without_another_model_is_tried_again_with_less() -> None:
     (attempt,) = plan(policy(), CHEAP, messages(*["some words " * 50] * 10))[:1]
-    (again,) = next_attempts(attempt, FallbackTrigger.CONTEXT_OVERFLOW, [])
-    assert again.reduced
+    (again,) = reduced_attempts(attempt, [], ChatRequest("r", "auto", attempt.messages), tokens_of)
     assert 0 < len(again.messages) < 10
     assert again.messages[-1] == attempt.messages[-1]
 
 
-CHAT = st.lists(
-    st.fixed_dictionaries(
-        {"role": st.sampled_from(["system", "user", "assistant", "tool"]), "content": st.text(max_size=200)}
-    ),
-    min_size=1,
-    max_size=12,
+def test_an_overflow_of_one_message_is_not_tried_again_where_it_was() -> None:
+    (attempt,) = plan(policy(), CHEAP, messages("some words " * 50))[:1]
+    assert reduced_attempts(attempt, [], ChatRequest("r", "auto", attempt.messages), tokens_of) == []
+
+
+@pytest.mark.parametrize(
+    ("window", "asked", "kept"),
+    [(1_000_000, {}, 10), (2_000, {}, 9), (2_000, {"max_tokens": 1_000}, 5), (2_000, {"tools": "x"}, 8)],
 )
-
-
-@given(CHAT, st.integers(0, 400))
-def test_a_reduced_chat_keeps_system_prompts_and_newest_turns_within_the_target(
-    chat: list[JsonObject], target: int
+def test_the_next_model_gets_what_fits_its_window_beside_the_answer(
+    window: int, asked: JsonObject, kept: int
 ) -> None:
-    reduced = reduce_context(chat, target)
-    system = [message for message in chat if message["role"] == "system"]
-    turns = [message for message in chat if message["role"] != "system"]
-    kept = reduced[len(system) :]
-    assert reduced[: len(system)] == system
-    assert kept == turns[len(turns) - len(kept) :]
-    assert len(kept) >= min(1, len(turns)), "the last message always stays"
-    assert len(kept) <= 1 or sum(map(estimate, reduced)) <= target
-    assert len(kept) <= 1 or kept[0]["role"] != "tool"
+    model = {"contextWindow": window, "maxOutputTokens": 1_500}
+    setup = Setup("http://a/v1", "http://b/v1", cheap_model={"contextWindow": 4_000}, rich_model=model)
+    first, *rest = plan(compiled(setup.objects()).policies[0], CHEAP, messages(*["some words " * 56] * 10))
+    assert estimate(first.messages[0]) == 163
+    (fitted,) = reduced_attempts(first, rest, ChatRequest("r", "auto", first.messages, asked), tokens_of)
+    assert (fitted.model.name, len(fitted.messages)) == ("rich", kept)
 
 
 @given(st.text(min_size=1))
