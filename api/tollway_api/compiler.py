@@ -390,7 +390,11 @@ def _cache_use(spec: CacheSpec | None, namespace: str, world: World) -> CacheUse
     if Identity(semantic_cache_index.KIND, namespace, spec.index_ref.name) not in world.usable_indexes:
         return None  # cache_index_exists has warned
     return CacheUse(
-        f"{namespace}/{spec.index_ref.name}", spec.mode, float(spec.max_temperature), spec.time_dependent
+        index=f"{namespace}/{spec.index_ref.name}",
+        mode=spec.mode,
+        max_temperature=float(spec.max_temperature),
+        time_dependent=spec.time_dependent,
+        stale_if_error_ms=None if spec.stale_if_error is None else milliseconds(spec.stale_if_error),
     )
 
 

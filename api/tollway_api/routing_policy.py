@@ -141,6 +141,11 @@ class Cache(Spec):
         description='Prompts that ask for what is true just now, such as "today", "latest" and "weather". '
         "Bypass: always ask a model. Cache: treat them like any other.",
     )
+    stale_if_error: Duration | None = Field(
+        default=None,
+        description="When every attempt has failed, what is remembered is served although it expired, no longer ago "
+        "than this, or is rather right than wrong and no more; it is marked as stale. Absent: never.",
+    )
 
 
 class Pricing(Spec):

@@ -161,6 +161,7 @@ class CacheUse:
     mode: CacheMode
     max_temperature: float
     time_dependent: TimeDependent = TimeDependent.BYPASS
+    stale_if_error_ms: int | None = None  # None: nothing stale is served
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,12 @@ CANDIDATES_OF_A_CHAT: Final = 16
 READINGS_KEPT: Final = 256
 # The judge was trained on candidates no further than this, and of those hardly any at the end may be reused.
 LEAST_SIMILARITY: Final = 0.6
+# Whose answer is rather right than wrong may stand in where there is no other. Of chats it is not known: what was said
+# before is compared only where the question is likely enough to be the same.
+STANDS_IN: Final = 0.5
+_UNLIKELY: Final = frozenset(
+    {CacheReason.BELOW_THRESHOLD, CacheReason.BELOW_STRICT_THRESHOLD, CacheReason.ERROR_BOUND}
+)
 # The encoder reads no further than about this, so longer prompts are not compared by meaning.
 MOST_CHARACTERS: Final = 1_000
 
@@ -101,6 +107,7 @@ class Comparing:
         """Also those that would have served, had their answers not been gone."""
         refused: Lookup | None = None
         candidate: Candidate | None = None
+        stand_in: Candidate | None = None
         ghosts: list[Place] = []
         async for reason, probability, neighbour in self._verdicts(view, neighbours, place.index):
             found = replace(place, entry=neighbour.entry)
@@ -118,9 +125,12 @@ class Comparing:
                     return hit, ghosts
                 ghosts.append(found)
                 reason, candidate = CacheReason.ENTRY_GONE, None  # noqa: PLW2901 - and the next may serve
+            if reason in _UNLIKELY and not (view.turns or neighbour.turns):
+                likeliest = max(STANDS_IN, stand_in.probability if stand_in else 0.0)
+                stand_in = Candidate(found, probability) if probability >= likeliest else stand_in
             refused = refused or Lookup(reason, None, neighbour.similarity, probability, place, view)
         refused = refused or Lookup(CacheReason.NO_NEIGHBOUR, place=place, view=view)
-        return replace(refused, candidate=candidate), ghosts
+        return replace(refused, candidate=candidate, stand_in=stand_in), ghosts
 
     async def _verdicts(
         self, view: View, neighbours: Sequence[Neighbour], index: Index

@@ -34,6 +34,7 @@ class Lookup:
     vector: Vector | None = field(default=None, repr=False)  # of the version that was asked
     flight: Flight | None = field(default=None, repr=False)
     candidate: Candidate | None = None
+    stand_in: Candidate | None = None  # not likely enough to be served, but rather right than wrong
 
     def land(self) -> None:
         """To be called once what the lookup is for has ended, because others may be waiting for that."""

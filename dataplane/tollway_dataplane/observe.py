@@ -70,6 +70,7 @@ class Observer:
             cut=record.cut,
             source=record.source,
             cache=record.cache_reason,
+            stale=record.stale,
             similarity=record.similarity,
             reuse_probability=record.probability,
             route=record.route_reason,

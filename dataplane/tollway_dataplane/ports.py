@@ -39,6 +39,7 @@ class Remembered:
     model: str
     cost_nano: int  # what it cost when it was live
     expires_at: float  # seconds since the epoch
+    grace_ms: int = 0  # for which it is kept after that, to be served when nobody else answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,12 @@ class AnswerCache(Protocol):
     @property
     def claims(self) -> Claims: ...
 
-    async def get(self, place: Place, within_s: float, *, latest: bool = False) -> Remembered | None:
-        """`latest`: also what has been put this moment; otherwise that may still be a miss."""
+    async def get(
+        self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
+    ) -> Remembered | None:
+        """`latest`: also what has been put this moment; otherwise that may still be a miss. `expired`: also what has
+        expired and is in its grace.
+        """
 
     async def nearest(
         self, place: Place, vector: Vector, count: int, within_s: float, about: Sequence[str] = ()

@@ -3,6 +3,7 @@ of the cache or of the embedder is a miss, never a failed request.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -11,7 +12,7 @@ from tollway_api.routing_policy import CacheMode
 from tollway_api.snapshot import CacheUse, Index, Policy, Snapshot, Tenant
 from tollway_dataplane.comparing import Comparing
 from tollway_dataplane.core.cacheability import bypass_reason, unfit_reason
-from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.decision import CacheReason, StaleReason
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.identity import entry_of, normalise, partition_of, said_in, turns_of
 from tollway_dataplane.core.judge import Judge
@@ -176,6 +177,23 @@ class Recall:
             if answer is not None:
                 self._remembering.keep(place, answer)
         return answer
+
+    async def stand_in(self, lookup: Lookup, policy: Policy) -> tuple[Remembered, StaleReason] | None:
+        """What may be served when nobody else has answered, and no better is there."""
+        place, grace_ms = lookup.place, policy.cache.stale_if_error_ms if policy.cache else None
+        if place is None or grace_ms is None or not self._forgetting.serves(place):
+            return None
+        least = time.time() - grace_ms / 1_000
+        try:
+            answer = await self._cache.get(place, self._deadlines.read, expired=True)
+            if answer is not None and answer.expires_at > least and not self._forgetting.is_evicted(place):
+                return answer, StaleReason.EXPIRED
+            if lookup.stand_in is None or self._forgetting.is_evicted(lookup.stand_in.place):
+                return None
+            answer = await self._cache.get(lookup.stand_in.place, self._deadlines.read)
+        except CacheFault:
+            return None
+        return None if answer is None else (answer, StaleReason.UNSURE)
 
     async def at(self, place: Place) -> Remembered | None:
         """What is remembered there, for who does not wait for it. Raises CacheFault."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from tollway_api.meta import ModelName
 from tollway_dataplane.core.allowances import Allowance
-from tollway_dataplane.core.decision import CacheReason, RouteReason, Source
+from tollway_dataplane.core.decision import CacheReason, RouteReason, Source, StaleReason
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 
 # The operation of a call that is made behind a reply, to judge what the cache has served.
@@ -53,6 +53,7 @@ class Record:
     embedding_nano: int = 0  # of that, for looking in the cache
     estimated_nano: int = 0  # of all, where the provider did not say
     held_nano: int = 0  # by the attempt that answered
+    stale: StaleReason | None = None  # of what was served from memory when nobody else answered
     saved_nano: int = 0  # by an answer from the cache
     routed_nano: int = 0  # saved by a simple model where the complex one would have cost more
     left_out: tuple[str, ...] = ()  # parameters that the model was not sent

@@ -71,7 +71,8 @@ class Remembering:
         if self._forgetting.voids(place):
             self._on_store("Purged")
             return
-        answer = Remembered(body, model, cost_nano, expires_at=time.time() + place.index.ttl_ms / 1_000)
+        expires_at, grace_ms = time.time() + place.index.ttl_ms / 1_000, policy.cache.stale_if_error_ms or 0
+        answer = Remembered(body, model, cost_nano, expires_at, grace_ms)
         if not self.keep(place, answer):
             self._on_store("IndexGone")
             return

@@ -18,7 +18,7 @@ from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.naming import named_model, stood_in
 from tollway_dataplane.core.routing import choose
 from tollway_dataplane.dispatch import Dispatch
-from tollway_dataplane.errors import RefusalCode, UpstreamFault
+from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
 from tollway_dataplane.jobs import Answered, Job, Opened
 from tollway_dataplane.live import Live
 from tollway_dataplane.lookup import Lookup
@@ -93,7 +93,10 @@ class Service:
             choice = choose(request, named, tenant, policy)
             record.route_reason = choice.reason
             job = Job(request, tenant, policy, choice.model, record)
-            result = await self._dispatch.call(job)
+            try:
+                result = await self._dispatch.call(job)
+            except Refusal as refusal:
+                return await self._stale(job, lookup, refusal)
             record.source = record.source or Source.LIVE
             record.model = result.attempt.model.name
             match result:
@@ -110,6 +113,21 @@ class Service:
     ) -> Whole | Stream:
         record.source = Source.SEMANTIC if lookup.reason is CacheReason.SEMANTIC else Source.EXACT
         record.model, record.saved_nano = answer.model, answer.cost_nano
+        return await self._as_reply(answer, request, record)
+
+    async def _stale(self, job: Job, lookup: Lookup, refusal: Refusal) -> Whole | Stream:
+        """What is remembered, although it is no hit, where no provider has answered and the policy has it so."""
+        found = None
+        if refusal.code is RefusalCode.PROVIDERS_UNAVAILABLE:
+            found = await self._recall.stand_in(lookup, job.policy)
+        if found is None:
+            raise refusal
+        (answer, reason), record = found, job.record
+        record.source, record.stale, record.model = Source.STALE, reason, answer.model
+        record.dropped = 0
+        return await self._as_reply(answer, job.request, record)
+
+    async def _as_reply(self, answer: Remembered, request: ChatRequest, record: Record) -> Whole | Stream:
         return await _begun(self._replay(answer, request, record)) if request.stream else Whole(answer.body)
 
     def _remember(self, lookup: Lookup, job: Job, body: bytes) -> None:

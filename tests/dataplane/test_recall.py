@@ -47,8 +47,11 @@ class SlowCache:
         self.ghosts: list[str] = []
         self.claims = NoClaims()
 
-    async def get(self, _: Place, within_s: float, *, latest: bool = False) -> Remembered | None:
+    async def get(
+        self, _: Place, within_s: float, *, latest: bool = False, expired: bool = False
+    ) -> Remembered | None:
         assert not latest
+        assert not expired
         await self._answer(within_s)
         return None
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Final
 
 import numpy as np
@@ -62,7 +62,9 @@ class RedisAnswerCache:
         self._replica = replica
         self._replica_rests_until = 0.0
 
-    async def get(self, place: Place, within_s: float, *, latest: bool = False) -> Remembered | None:
+    async def get(
+        self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
+    ) -> Remembered | None:
         key = place.key
         values = await self._read("get", within_s, "HMGET", key, *_FIELDS, latest=latest)
         packed, model, cost, expires_at = values
@@ -78,7 +80,7 @@ class RedisAnswerCache:
         ours = isinstance(completion, dict) and text_of(completion) and _MODEL.fullmatch(answer.model)
         if not ours or not 0 <= answer.cost_nano <= _MOST_COST_NANO:
             raise CacheFault(CacheReason.CACHE_KEY_COLLISION, "get")
-        return answer
+        return answer if expired or answer.expires_at > time() else None
 
     async def nearest(
         self, place: Place, vector: Vector, count: int, within_s: float, about: Sequence[str] = ()
@@ -118,7 +120,8 @@ class RedisAnswerCache:
         async with cache_faults("put", self._write_deadline_s):
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.hset(entry_key, mapping=fields)  # type: ignore[arg-type]  # values may be bytes
-            pipeline.pexpire(entry_key, place.index.ttl_ms)
+            # What it is found by by meaning goes when it expires; in its grace the very same prompt alone finds it.
+            pipeline.pexpire(entry_key, place.index.ttl_ms + answer.grace_ms)
             if found_by is not None:
                 partitions = await _partitions(place.partition, found_by.view)
                 for version, vector in found_by.vectors:

@@ -11,7 +11,15 @@ class Source(StrEnum):
     EXACT = "exact"
     SEMANTIC = "semantic"
     LIVE = "live"
+    STALE = "stale"  # from memory, but not good enough to be a hit: nobody else answered
     DEGRADED = "degraded"
+
+
+class StaleReason(StrEnum):
+    """Why what was served from memory is no hit."""
+
+    EXPIRED = "Expired"
+    UNSURE = "Unsure"  # another prompt's answer, which is rather right than wrong, and no more
 
 
 class CacheOutcome(StrEnum):

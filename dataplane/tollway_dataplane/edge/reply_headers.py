@@ -15,6 +15,7 @@ def headers_of(record: Record) -> dict[str, str]:
         "x-tollway-policy": record.policy,
         "x-tollway-revision": record.revision,
         "x-tollway-cache-reason": record.cache_reason,
+        "x-tollway-stale": record.stale,
         "x-tollway-route-reason": record.route_reason,
         "x-tollway-dropped-parameters": ", ".join(record.left_out),
     }
@@ -23,8 +24,8 @@ def headers_of(record: Record) -> dict[str, str]:
         headers["x-tollway-similarity"] = f"{record.similarity:.4f}"
     if record.probability is not None:
         headers["x-tollway-reuse-probability"] = f"{record.probability:.4f}"
-    is_hit = record.source in {Source.EXACT, Source.SEMANTIC}
-    if is_hit or (record.source is not None and not record.streaming):
+    is_remembered = record.source in {Source.EXACT, Source.SEMANTIC, Source.STALE}
+    if is_remembered or (record.source is not None and not record.streaming):
         headers["x-tollway-cost-usd"] = as_usd(record.cost_nano)
     if record.saved_nano:
         headers["x-tollway-saved-usd"] = as_usd(record.saved_nano)
