@@ -24,6 +24,8 @@ from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 
 # Of an error page, this much is read.
 _MOST_ERROR_BYTES: Final = 64 * 1024
+# Of an answer. The largest there are, 2,048 vectors written out in decimals, take 80 MB.
+_MOST_BYTES: Final = 128 * 1024 * 1024
 # What a call may raise; aiohttp's own timeout is a TimeoutError, and so an OSError. The last is for what is no HTTP,
 # and for a line of a stream that never ends.
 _HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, HttpProcessingError)
@@ -32,8 +34,10 @@ _CONNECT_TIMEOUT_S: Final = 10.0
 
 
 @asynccontextmanager
-async def open_upstream(max_connections: int = 1_000) -> AsyncIterator["OpenAIUpstream"]:
-    """The upstream with its connection pool, which lives as long as the process."""
+async def open_upstream(
+    max_connections: int = 1_000, most_bytes: int = _MOST_BYTES
+) -> AsyncIterator["OpenAIUpstream"]:
+    """The upstream with its connection pool, which lives as long as the process. An answer of more bytes is none."""
     connector = aiohttp.TCPConnector(limit=max_connections, ttl_dns_cache=30)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
     # What a provider sets as a cookie in one tenant's reply is not for another tenant's request.
@@ -41,19 +45,20 @@ async def open_upstream(max_connections: int = 1_000) -> AsyncIterator["OpenAIUp
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, read_bufsize=256 * 1024, cookie_jar=no_cookies
     ) as session:
-        yield OpenAIUpstream(session)
+        yield OpenAIUpstream(session, most_bytes)
 
 
 class OpenAIUpstream:
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, most_bytes: int = _MOST_BYTES) -> None:
         self._session = session
+        self._most_bytes = most_bytes
 
     async def complete(self, call: UpstreamCall) -> Completion:
         timeout = aiohttp.ClientTimeout(total=call.timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
         try:
             async with self._request(call, _fields(call), timeout) as response:
                 await _check(response)
-                body = await response.read()
+                body = await _read(response, self._most_bytes)
         except _HTTP_ERRORS as exc:
             raise _translated(exc) from exc
         completion = _parsed(body)
@@ -73,7 +78,7 @@ class OpenAIUpstream:
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES))
                 call.hang_up.heard_by(partial(_half_closed, response))
-                async with aclosing(_chunks(response, call)) as chunks:
+                async with aclosing(_chunks(response, call, self._most_bytes)) as chunks:
                     yield chunks
         except _HTTP_ERRORS as exc:
             raise _translated(exc) from exc
@@ -130,11 +135,31 @@ async def _check(response: aiohttp.ClientResponse) -> None:
         raise _fault(response.status, error, response.headers)
 
 
-async def _chunks(response: aiohttp.ClientResponse, call: UpstreamCall) -> AsyncGenerator[Chunk, None]:
+async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    """The whole body."""
+    if (response.content_length or 0) > most_bytes:
+        raise _too_large()
+    parts, length = [], 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        length += len(part)
+        if length > most_bytes:
+            raise _too_large()
+    return b"".join(parts)
+
+
+def _too_large() -> UpstreamFault:
+    message = "the provider's answer has no end"
+    return UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, message, may_have_run=True)
+
+
+async def _chunks(
+    response: aiohttp.ClientResponse, call: UpstreamCall, most_bytes: int
+) -> AsyncGenerator[Chunk, None]:
     """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk. Signs of life
     that are no chunk keep nobody waiting for longer than silence would.
     """
-    events, finished = _event_data(response.content), set[str]()
+    events, finished, length = _event_data(response.content), set[str](), 0
     try:
         while True:
             try:
@@ -146,6 +171,9 @@ async def _chunks(response: aiohttp.ClientResponse, call: UpstreamCall) -> Async
                 raise
             if data is None:
                 return
+            length += len(data)
+            if length > most_bytes:
+                raise _too_large()
             event = _parsed(data)
             finished |= finished_choices(event)
             if "error" in event:

@@ -104,6 +104,24 @@ def test_one_probe_that_fails_opens_it_for_twice_as_long_and_no_more_than_four_t
     assert pauses == [60.0, 120.0, 120.0, 120.0, 120.0]
 
 
+def test_a_provider_that_is_back_after_an_hour_has_all_requests_again_within_two_minutes_and_a_half() -> None:
+    found, now, asked = opened(), T0, 0
+    while now < T0 + 3_600:
+        if found.admits(now, 0.0):
+            asked += 1
+            probed(found, now, ok=False)
+        now += 1
+    assert asked <= 3_600 / 120 + 2, "meanwhile hardly anybody waits for it"
+    back = now
+    while not found.admits(now, 0.0):
+        now += 1
+    assert now <= back + 120
+    for _ in range(3):
+        probed(found, now)
+    assert sum(found.admits(now, draw / 100) for draw in range(100)) == 10, "not all of them at once"
+    assert found.state(now + 10) is ModelState.HEALTHY
+
+
 def test_those_that_saw_the_same_do_not_come_back_at_once() -> None:
     assert opened(draw=0.0).ready_in(T0) == 30.0
     assert opened(draw=1.0).ready_in(T0) == 37.5

@@ -16,7 +16,9 @@ def said(role: str, text: str = "x") -> JsonObject:
 
 
 def calling(*ids: str) -> JsonObject:
-    calls = [{"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in ids]
+    calls: list[JsonObject] = [
+        {"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in ids
+    ]
     return {"role": "assistant", "content": None, "tool_calls": calls}
 
 
