@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from tollway_api.meta import ModelName
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Limit, Model, Protocol
 from tollway_api.tenant_budget import ExceededAction, Unit
@@ -66,6 +67,10 @@ class Turn:
     rest: Sequence[Attempt]
 
 
+# Models that were not asked since they were not well, and what they would have been asked.
+Passed = dict[ModelName, Attempt]
+
+
 class Dispatch:
     def __init__(
         self, upstreams: Mapping[Protocol, Upstream], budgets: Budgets, tokenizers: Tokenizers, health: Health
@@ -87,9 +92,10 @@ class Dispatch:
         whole = able(plan(job.policy, job.model, job.request.messages), job.request)
         attempts: Sequence[Attempt] = whole[:1] if job.alone else whole
         failures: list[Failure] = []
+        passed: Passed = {}
         waived: set[str] = set()  # accounts whose budgets have sent the request to another model
         while len(failures) <= fallback.max_fallbacks and clock() < deadline:
-            turn = await self._turn(job, attempts, failures, deadline)
+            turn = await self._turn(job, attempts, failures, passed, deadline - clock())
             if turn is None:
                 break
             with ExitStack() as ending:
@@ -137,38 +143,72 @@ class Dispatch:
         await self._settling.settle(job, hold, attempt, usage, outcome)
 
     async def _turn(
-        self, job: Job, attempts: Sequence[Attempt], failures: Sequence[Failure], deadline: float
+        self,
+        job: Job,
+        attempts: Sequence[Attempt],
+        failures: Sequence[Failure],
+        passed: Passed,
+        left_s: float,
     ) -> Turn | None:
-        """Whom to ask next: the next of the plan that is well, or who has failed and is worth another try. Before any
+        """Whom to ask next: the next of the plan that is well, or after a failure who may be asked soon. Before any
         attempt, where nobody is well, who is soonest, in a while, or by force.
         """
-        turn = self._first_well(job, attempts, failures)
+        turn = self._first_well(job, attempts, failures, passed)
         if turn is not None:
             return turn
-        left_s = deadline - asyncio.get_running_loop().time()
         if failures:
-            return self._first_well(job, await self._once_more(failures, left_s), failures)
+            return self._first_well(job, await self._soon(job, failures, passed, left_s), failures, passed)
         wait_s = min((self._health.ready_in(job.policy, each.model) for each in attempts), default=0.0)
         if (pause := wait_s + random.random() * wait_s) > 0 and is_short(pause, left_s):  # noqa: S311 - only spreads them out
             await asyncio.sleep(pause)
-            turn = self._first_well(job, attempts, failures)
-        return turn or self._first_well(job, attempts, failures, by_force=True)
+            turn = self._first_well(job, attempts, failures, passed)
+        if turn is not None:
+            return turn
+        soonest = sorted(attempts, key=lambda each: self._health.ready_in(job.policy, each.model))
+        return self._first_well(job, soonest, failures, passed, by_force=True)
 
     def _first_well(
-        self, job: Job, attempts: Sequence[Attempt], failures: Sequence[Failure], *, by_force: bool = False
+        self,
+        job: Job,
+        attempts: Sequence[Attempt],
+        failures: Sequence[Failure],
+        passed: Passed,
+        *,
+        by_force: bool = False,
     ) -> Turn | None:
-        """Those before it are noted, and not asked any more."""
-        if by_force:
-            attempts = sorted(attempts, key=lambda each: self._health.ready_in(job.policy, each.model))
+        """Those before it are noted, and passed over."""
         for place, attempt in enumerate(attempts):
             tried = endpoints_tried(attempt.model, failures)
             permit = self._health.admit(job.policy, attempt.model, tried, by_force=by_force)
             if permit is not None:
+                passed.pop(attempt.model.name, None)
                 return Turn(permit, replace(attempt, model=permit.model), attempts[place + 1 :])
+            passed[attempt.model.name] = attempt
             note = AttemptNote(attempt.model.name, self._health.state(job.policy, attempt.model), made=False)
             if note not in job.record.attempts:
                 job.record.attempts.append(note)
         return None
+
+    async def _soon(
+        self, job: Job, failures: Sequence[Failure], passed: Passed, left_s: float
+    ) -> list[Attempt]:
+        """Who may be asked first, once it may, of those that were passed over and those that failed and are worth
+        another try; none where that takes too long. Each that was passed over is waited for once.
+        """
+        latest = {each.attempt.model.name: each for each in failures}.values()
+        pauses = [(pause_s(each.fault, each.tries, random.random()), each.attempt) for each in latest]  # noqa: S311 - only spreads them out
+        for each in passed.values():
+            wait_s = self._health.ready_in(job.policy, each.model)
+            pauses.append((wait_s + random.random() * wait_s, each))  # noqa: S311 - as above
+        soonest = min(
+            ((pause, attempt) for pause, attempt in pauses if pause is not None),
+            key=lambda each: each[0],
+            default=None,
+        )
+        if soonest is None or not is_short(soonest[0], left_s):
+            return []
+        await asyncio.sleep(soonest[0])
+        return [soonest[1]]
 
     async def _after(
         self, job: Job, failed: Attempt, fault: UpstreamFault, rest: Sequence[Attempt]
@@ -206,21 +246,6 @@ class Dispatch:
 
     def _ready_in(self, job: Job) -> float:
         return min(self._health.ready_in(job.policy, each) for each in job.policy.models.values())
-
-    @staticmethod
-    async def _once_more(failures: Sequence[Failure], left_s: float) -> list[Attempt]:
-        """The model that may be tried again first, once it may; none where that helps nobody, or takes too long."""
-        latest = {each.attempt.model.name: each for each in failures}.values()
-        pauses = [(pause_s(each.fault, each.tries, random.random()), each.attempt) for each in latest]  # noqa: S311 - only spreads them out
-        soonest = min(
-            ((pause, attempt) for pause, attempt in pauses if pause is not None),
-            key=lambda each: each[0],
-            default=None,
-        )
-        if soonest is None or not is_short(soonest[0], left_s):
-            return []
-        await asyncio.sleep(soonest[0])
-        return [soonest[1]]
 
     async def _hold(
         self,

@@ -20,6 +20,7 @@ from tollway_dataplane.budgets import Accounting, Budgets
 from tollway_dataplane.core.facts import ChatRequest, Usage
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import Refusal, UpstreamFault
+from tollway_dataplane.health import Health
 from tollway_dataplane.jobs import Answered, Job
 from tollway_dataplane.leases import Leases
 from tollway_dataplane.ports import Chunk, Completion, Ledger, UpstreamCall
@@ -69,9 +70,13 @@ def uncounted() -> Budgets:
     return Budgets(cast("Ledger", nobody), cast("Leases", nobody), Balances(), cast("Accounting", nobody))
 
 
-async def call(snapshot: Snapshot, upstream: Scripted) -> tuple[Answered | Refusal, Record]:
+async def call(
+    snapshot: Snapshot, upstream: Scripted, health: Health | None = None
+) -> tuple[Answered | Refusal, Record]:
     """What becomes of one request."""
-    dispatch = Dispatch({Protocol.OPENAI: upstream}, uncounted(), TiktokenTokenizers(), lone_health())
+    dispatch = Dispatch(
+        {Protocol.OPENAI: upstream}, uncounted(), TiktokenTokenizers(), health or lone_health()
+    )
     messages = [{"role": "user", "content": f"{n} " + "some words " * 20} for n in range(6)]
     request, record = ChatRequest("r", "auto", messages), Record("r", "chat")
     tenant = snapshot.tenants[TenantName("acme")]
@@ -119,6 +124,26 @@ async def test_a_model_is_asked_elsewhere_before_another_is(fault: UpstreamFault
     assert isinstance(result, Answered)
     assert [name for name, *_ in upstream.asked] == ["cheap", "cheap", "cheap", "b"]
     assert len({endpoint for _, endpoint, _ in upstream.asked}) == 4
+
+
+@pytest.mark.parametrize(("wait_s", "answers"), [(0.05, True), (0.5, False)])
+async def test_who_was_passed_over_and_is_well_again_soon_is_waited_for(
+    wait_s: float, *, answers: bool
+) -> None:
+    """Within a quarter of the time that is left, where nobody else is."""
+    snapshot, health = snapshot_of(most=2, models=2, endpoints=0), lone_health()
+    health.follow(snapshot)
+    policy = snapshot.policies[0]
+    permit = health.admit(policy, policy.models[ModelName("b")])
+    assert permit is not None
+    permit.failed(UpstreamFault(FallbackTrigger.RATE_LIMIT, 429, "", retry_after_s=wait_s))
+    permit.release()
+    upstream = Scripted([FAULTS[3]])
+    result, record = await call(snapshot, upstream, health)
+    assert isinstance(result, Answered) == answers
+    assert [name for name, *_ in upstream.asked] == (["cheap", "b"] if answers else ["cheap"])
+    states = [(note.model, note.outcome) for note in record.attempts if not note.made]
+    assert states == [("b", "CoolingDown")]
 
 
 async def test_a_wrong_request_is_wrong_everywhere() -> None:
