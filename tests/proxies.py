@@ -35,6 +35,7 @@ class Proxy:
         self._pumps: set[asyncio.Task[None]] = set()
         self._connections: set[_Connection] = set()
         self._cut = False
+        self._mute = False
         self.port = 0
 
     @property
@@ -65,6 +66,15 @@ class Proxy:
         """What is asked on the connections that there are arrives, and nobody hears what comes of it."""
         asyncio.run_coroutine_threadsafe(self._lose_replies(), self._loop).result(5)
 
+    def mute(self, *, on: bool) -> None:
+        """While it is on, nobody hears anything, also on new connections, which are still made."""
+        asyncio.run_coroutine_threadsafe(self._mute_all(on=on), self._loop).result(5)
+
+    async def _mute_all(self, *, on: bool) -> None:
+        self._mute = on
+        for connection in self._connections:
+            connection.unanswered = on
+
     async def _lose_replies(self) -> None:
         for connection in self._connections:
             connection.unanswered = True
@@ -88,7 +98,7 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        connection = _Connection()
+        connection = _Connection(unanswered=self._mute)
         pumps = {
             asyncio.create_task(_pump(reader, there_writer, connection.ask)),
             asyncio.create_task(_pump(there_reader, writer, connection.answer)),
