@@ -6,7 +6,7 @@ Called by the compiler, after every object has passed its own schema.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
@@ -66,6 +66,32 @@ def price_of(model: Model, catalog: ModelCatalog) -> Price | None:
         )
     entry = catalog.find(model.model)
     return entry.price if entry is not None else None
+
+
+def blended(price: Price) -> int:
+    """What models are ordered by: three tokens of prompt for one of answer, as in most chats."""
+    return 3 * price.input + price.output
+
+
+def worth_their_price(models: Sequence[Model], catalog: ModelCatalog) -> list[str]:
+    """Names, the cheapest first; without those that cost more than one that is said to be as good. Price alone says
+    nothing of quality, so of models without a stated one nothing is known but that somebody listed them.
+    """
+    found: list[str] = []
+    best: Decimal | None = None
+    for model in sorted(models, key=lambda each: _cost_of(each, catalog)):
+        stated = None if model.quality is None else Decimal(model.quality)
+        if stated is not None and best is not None and stated <= best:
+            continue
+        best = stated if best is None else max(best, stated or best)
+        found.append(model.name)
+    return found
+
+
+def _cost_of(model: Model, catalog: ModelCatalog) -> tuple[int, Decimal]:
+    """Of two that cost the same the better one comes first."""
+    price = price_of(model, catalog)
+    return blended(price) if price else 0, -Decimal(model.quality or 0)
 
 
 def embedding_price(embedding: Embedding, catalog: ModelCatalog) -> int:
@@ -185,6 +211,22 @@ def model_names_are_defined(policy: PolicyResource, _: World) -> Iterator[Proble
         if name is not None and name not in names:
             message = f"names no model of this policy: {name!r}{_hint(name, names)}"
             yield Problem(policy.identity, field, ProblemReason.UNKNOWN_REFERENCE, message)
+
+
+def named_models_are_worth_their_price(policy: PolicyResource, world: World) -> Iterator[Problem]:
+    """Of the two that are named the dearer one is not said to be no better."""
+    route, by_name = policy.spec.route, {model.name: model for model in policy.spec.models}
+    simple, hard = by_name.get(route.simple_model or ""), by_name.get(route.complex_model or "")
+    if simple is None or hard is None or simple is hard:
+        return
+    named = [("spec.route.simpleModel", simple), ("spec.route.complexModel", hard)]
+    (_, cheap), (field, dear) = sorted(named, key=lambda each: _cost_of(each[1], world.catalog))
+    if cheap.quality and dear.quality and Decimal(dear.quality) <= Decimal(cheap.quality):
+        message = (
+            f"{dear.name!r} costs no less than {cheap.name!r} and is said to be no better ({dear.quality} to "
+            f"{cheap.quality}); name another model, or correct models[].quality"
+        )
+        yield Problem(policy.identity, field, ProblemReason.INVALID, message)
 
 
 def models_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
@@ -326,6 +368,7 @@ INDEX_CHECKS: Final[list[Callable[[IndexResource, World], Iterator[Problem]]]] =
 POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]] = [
     cache_index_exists,
     model_names_are_defined,
+    named_models_are_worth_their_price,
     models_are_known,
     prices_are_known,
     endpoints_are_known,

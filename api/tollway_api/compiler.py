@@ -27,8 +27,9 @@ from tollway_api.meta import (
 )
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Cache as CacheSpec
-from tollway_api.routing_policy import ExplicitModel
+from tollway_api.routing_policy import Classifier, Examples, ExplicitModel
 from tollway_api.routing_policy import Model as ModelSpec
+from tollway_api.routing_policy import Route as RouteSpec
 from tollway_api.semantic_cache_index import EmbeddingProvider, OnBreach, SemanticCacheIndexSpec
 from tollway_api.snapshot import (
     NANO_PER_USD,
@@ -61,6 +62,8 @@ from tollway_api.tenant_budget import OnExceeded as OnExceededSpec
 # What is assumed of a model that neither the catalogue nor its owner describes.
 DEFAULT_CONTEXT_WINDOW: Final = 32_768
 DEFAULT_MAX_OUTPUT_TOKENS: Final = 4_096
+# Where nobody says how much of the complex model's quality to keep.
+DEFAULT_QUALITY: Final = "95%"
 # Shared budgets of one scope in one namespace. Each that covers a tenant makes each of its requests dearer for the
 # ledger, which all tenants wait for.
 MOST_SHARED_BUDGETS: Final = 32
@@ -316,7 +319,6 @@ def _accuracy(spec: SemanticCacheIndexSpec) -> Accuracy | None:
 def _policy(resource: PolicyResource, world: World) -> Policy:
     spec, identity = resource.spec, resource.identity
     models = [_model(model, identity.namespace, world) for model in spec.models]
-    by_price = sorted(models, key=lambda model: (model.price.output, model.price.input))
     return Policy(
         namespace=identity.namespace,
         name=identity.name,
@@ -324,19 +326,33 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
         priority=spec.priority,
         cache=_cache_use(spec.cache, identity.namespace, world),
         models={model.name: model for model in models},
-        route=Route(
-            simple=ModelName(spec.route.simple_model or by_price[0].name),
-            complex=ModelName(spec.route.complex_model or by_price[-1].name),
-            allow_explicit_model=spec.route.explicit_model is ExplicitModel.ALLOW,
-            word_threshold=spec.route.complexity.word_threshold,
-            keywords=tuple(sorted({word.casefold() for word in spec.route.complexity.keywords})),
-        ),
+        route=_route(spec.route, checks.worth_their_price(spec.models, world.catalog)),
         fallback=Fallback(
             order=tuple(map(ModelName, spec.fallback.order)) or tuple(model.name for model in models),
             max_fallbacks=spec.fallback.max_fallbacks,
             triggers=tuple(sorted(set(spec.fallback.triggers))),
             deadline_ms=milliseconds(spec.fallback.deadline),
         ),
+    )
+
+
+def _route(spec: RouteSpec, by_price: Sequence[str]) -> Route:
+    """`by_price` are the names of the models to choose from, the cheapest first."""
+    told, quality = spec.complexity, spec.quality
+    if told.classifier is Classifier.EMBEDDING and spec.simple_share is None:
+        quality = quality or DEFAULT_QUALITY
+    examples = told.examples or Examples()
+    return Route(
+        simple=ModelName(spec.simple_model or by_price[0]),
+        complex=ModelName(spec.complex_model or by_price[-1]),
+        allow_explicit_model=spec.explicit_model is ExplicitModel.ALLOW,
+        word_threshold=told.word_threshold,
+        keywords=tuple(sorted({word.casefold() for word in told.keywords})),
+        classifier=told.classifier,
+        quality=share(quality) if quality else None,
+        simple_share=share(spec.simple_share) if spec.simple_share else None,
+        simple_examples=tuple(examples.simple),
+        complex_examples=tuple(examples.complex),
     )
 
 

@@ -15,6 +15,8 @@ from tollway_api.meta import (
     Integer,
     LocalRef,
     ModelNameText,
+    Percent,
+    Ratio,
     SecretKeyRef,
     Spec,
     TenantNameText,
@@ -41,6 +43,7 @@ class TimeDependent(StrEnum):
 
 class Classifier(StrEnum):
     HEURISTIC = "Heuristic"
+    EMBEDDING = "Embedding"
 
 
 class ExplicitModel(StrEnum):
@@ -144,6 +147,11 @@ class Model(Spec):
         default=None, ge=1, le=10_000_000, description="Most tokens of an answer. Default: the catalogue's."
     )
     timeout: Duration = Field(default="60s", description="For one attempt: to the answer, or between chunks.")
+    quality: Ratio | None = Field(
+        default=None,
+        description="How good its answers are, from 0 to 1, by whatever measure the models of this policy share. The "
+        "router never chooses a model that costs more than another and is said to be no better. Absent: unknown.",
+    )
 
     @model_validator(mode="after")
     def _timeout_leaves_time(self) -> Self:
@@ -155,8 +163,37 @@ class Model(Spec):
 Keyword = Annotated[str, Field(min_length=1, max_length=64)]
 
 
+ExamplePrompt = Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+class Examples(Spec):
+    """Prompts of which it is known. They count among what is like them, and hardly elsewhere."""
+
+    simple: Annotated[list[ExamplePrompt], Field(max_length=100)] = Field(
+        default=[],
+        description="Prompts that the simple model answers well enough.",
+        json_schema_extra=ATOMIC,
+    )
+    complex: Annotated[list[ExamplePrompt], Field(max_length=100)] = Field(
+        default=[], description="Prompts that want the complex model.", json_schema_extra=ATOMIC
+    )
+
+
+_EXAMPLES = "examples are compared by embeddings, which Heuristic has none of; write classifier: Embedding"
+
+
 class Complexity(Spec):
-    classifier: Classifier = Field(default=Classifier.HEURISTIC, description="How complexity is told.")
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("self.classifier == 'Embedding' || !has(self.examples)", "examples", _EXAMPLES),
+        )
+    )
+
+    classifier: Classifier = Field(
+        default=Classifier.HEURISTIC,
+        description="How complexity is told. Heuristic: by wordThreshold and keywords. Embedding: by a small model "
+        "that says how likely the simple model's answer is good enough, or as Heuristic while it cannot.",
+    )
     word_threshold: Integer = Field(
         default=50, ge=1, le=1_000_000, description="A prompt of more words is complex."
     )
@@ -165,16 +202,61 @@ class Complexity(Spec):
         description="A prompt with one is complex.",
         json_schema_extra=SET,
     )
+    examples: Examples | None = Field(default=None, description="Of this policy's own traffic. Absent: none.")
+
+    @model_validator(mode="after")
+    def _examples_are_embedded(self) -> Self:
+        if self.examples is not None and self.classifier is not Classifier.EMBEDDING:
+            raise ValueError(_EXAMPLES)
+        return self
+
+
+_ONE_DIAL = "quality and simpleShare are two positions of one dial; give one of them"
+_DIAL = (
+    "quality and simpleShare choose by a probability, which Heuristic has none of; "
+    "write complexity: {classifier: Embedding}"
+)
+_HAS_DIAL = "has(self.quality) || has(self.simpleShare)"
 
 
 class Route(Spec):
-    simple_model: ModelNameText | None = Field(default=None, description="Default: the cheapest.")
-    complex_model: ModelNameText | None = Field(default=None, description="Default: the dearest.")
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("!has(self.quality) || !has(self.simpleShare)", "simpleShare", _ONE_DIAL),
+            (f"self.complexity.classifier == 'Embedding' || !({_HAS_DIAL})", "complexity.classifier", _DIAL),
+        )
+    )
+
+    simple_model: ModelNameText | None = Field(
+        default=None, description="Default: the cheapest, of input and output at three to one."
+    )
+    complex_model: ModelNameText | None = Field(
+        default=None,
+        description="Default: the dearest that no cheaper one is said to equal (models[].quality).",
+    )
     explicit_model: ExplicitModel = Field(
         default=ExplicitModel.ALLOW,
         description="Whether a caller may name one of the models instead of auto.",
     )
     complexity: Complexity = Field(default=Complexity(), description="When a prompt is complex.")
+    quality: Percent | None = Field(
+        default=None,
+        description="Least share of the complex model's quality to keep; as much is left to the simple model as that "
+        "allows. Default: 95%, with classifier Embedding, where simpleShare is absent.",
+    )
+    simple_share: Percent | None = Field(
+        default=None,
+        description="Instead: the share of prompts that the simple model is to answer. Absent: quality.",
+    )
+
+    @model_validator(mode="after")
+    def _dial_has_one_position(self) -> Self:
+        if self.quality is not None and self.simple_share is not None:
+            raise ValueError(_ONE_DIAL)
+        has_dial = self.quality is not None or self.simple_share is not None
+        if has_dial and self.complexity.classifier is not Classifier.EMBEDDING:
+            raise ValueError(_DIAL)
+        return self
 
 
 class Fallback(Spec):

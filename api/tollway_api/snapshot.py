@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tollway_api.error_control import Bound
 from tollway_api.meta import ModelName, TenantName
-from tollway_api.routing_policy import CacheMode, FallbackTrigger, TimeDependent
+from tollway_api.routing_policy import CacheMode, Classifier, FallbackTrigger, TimeDependent
 from tollway_api.semantic_cache_index import (
     CriticalCheck,
     EmbeddingProvider,
@@ -118,6 +118,13 @@ class Route:
     allow_explicit_model: bool
     word_threshold: int
     keywords: tuple[str, ...]
+    classifier: Classifier = Classifier.HEURISTIC
+    # The least share of the complex model's quality to keep, or the share of prompts that the simple one is to have:
+    # one of them where the classifier gives a probability, none otherwise.
+    quality: float | None = None
+    simple_share: float | None = None
+    simple_examples: tuple[str, ...] = field(default=(), repr=False)
+    complex_examples: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
