@@ -35,7 +35,9 @@ from tollway_dataplane.auditing import Auditor, Feedback
 from tollway_dataplane.background import running
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.budgets import Budgets
+from tollway_dataplane.choosing import Choosing
 from tollway_dataplane.core.judge import shipped
+from tollway_dataplane.core.router import shipped as shipped_router
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.edge.admin import Admin, Labelling, create_admin_app
 from tollway_dataplane.edge.chat import chat_route
@@ -61,7 +63,7 @@ from tollway_dataplane.operating import Operating
 from tollway_dataplane.ports import SnapshotSource, Upstream
 from tollway_dataplane.recall import Recall
 from tollway_dataplane.reembedding import Reembedder
-from tollway_dataplane.service import Service
+from tollway_dataplane.service import Service, Stages
 from tollway_dataplane.settings import Settings, read_tokens
 
 _LAG_EVERY_S: Final = 0.1
@@ -123,27 +125,28 @@ async def open_dataplane(
             budgets.follow(snapshot)
             operating.follow(snapshot.indexes.values())
             await recall.follow(snapshot)
+            await choosing.follow(snapshot)
             await reembedder.follow(snapshot)
 
-        process, load = metrics.process, _loading(litellm, embedders, tokenizers)
+        choosing = Choosing(encoder, shipped_router(), settings.embed_deadline_s)
+        process, load = metrics.process, _loading(litellm, embedders, tokenizers, choosing)
         live = Live(load, process.observe_snapshot, process.snapshots_rejected.inc, settle)
         following = Following(live, await _sources(settings, stack), log)
         dispatch = Dispatch(upstreams, budgets, tokenizers)
-        answers = AnswerJudge(Asking(dispatch, observer), encoder, judge)
+        answers = AnswerJudge(Asking(choosing, dispatch, observer), encoder, judge)
         auditor = Auditor(labels, forgetting, recall, answers, metrics.cache.observe_label)
         stack.push_async_callback(auditor.drain)
-        service = Service(live, operating, recall, dispatch, auditor, observer)
-        embeddings = EmbeddingService(live, upstreams, budgets, tokenizers)
+        service = Service(live, Stages(operating, recall, choosing, dispatch), auditor, observer)
         edge = Edge(live, Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
 
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, process)
-        lag = _measure_loop_lag(metrics)
-        for work in (cache.claims.keep(), operating.run(), memory, lag):
+        for work in (cache.claims.keep(), operating.run(), memory, _measure_loop_lag(metrics)):
             await stack.enter_async_context(running(work))
         draining = asyncio.Event()
         routes = [
             *(chat_completions_route(edge, service), chat_route(edge, service)),
-            *(embeddings_route(edge, embeddings), feedback_route(edge, live, auditor)),
+            embeddings_route(edge, EmbeddingService(live, upstreams, budgets, tokenizers)),
+            feedback_route(edge, live, auditor),
             *models_routes(edge, live),
         ]
         admin = Admin(
@@ -157,8 +160,8 @@ async def open_dataplane(
             _labelling(live, auditor),
             embedders.unfit,
         )
-        public = create_public_app(edge, routes)
-        yield DataPlane(live, following, forgetting, metrics, public, create_admin_app(admin), draining)
+        public, private = create_public_app(edge, routes), create_admin_app(admin)
+        yield DataPlane(live, following, forgetting, metrics, public, private, draining)
 
 
 def _servers(settings: Settings) -> list[tuple[str, float]]:
@@ -204,9 +207,12 @@ def _embedders(encoder: LocalEmbedder, upstream: Upstream, bills: EmbeddingBills
     )
 
 
-def _loading(litellm: LiteLLMUpstream, embedders: Embedders, tokenizers: TiktokenTokenizers) -> Prepare:
+def _loading(
+    litellm: LiteLLMUpstream, embedders: Embedders, tokenizers: TiktokenTokenizers, choosing: Choosing
+) -> Prepare:
     async def prepare(snapshot: Snapshot) -> None:
         await embedders.prepare(snapshot)
+        await choosing.prepare(snapshot)
         models = [model for policy in snapshot.policies for model in policy.models.values()]
         if any(model.protocol is Protocol.LITELLM for model in models):
             await litellm.load()

@@ -93,6 +93,7 @@ class RouteReason(StrEnum):
     EXPLICIT = "Explicit"  # the caller named it
     PREFERRED = "Preferred"  # the tenant's budget names it
     SIMPLE = "Simple"
+    COMPLEX = "Complex"  # the simple model's answer is not likely enough to be good enough
     MANY_WORDS = "ManyWords"
     KEYWORD = "Keyword"
     DEGRADED = "Degraded"  # the budget is used up

@@ -5,11 +5,10 @@ over the router's own choice.
 from dataclasses import dataclass
 
 from tollway_api.meta import ModelName
-from tollway_api.snapshot import Policy, Tenant
+from tollway_api.snapshot import Policy, Route, Tenant
 from tollway_api.tenant_budget import AUTO
-from tollway_dataplane.core.complexity import classify
+from tollway_dataplane.core.complexity import Assessment
 from tollway_dataplane.core.decision import RouteReason
-from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.errors import Refusal, RefusalCode
 
 
@@ -17,16 +16,21 @@ from tollway_dataplane.errors import Refusal, RefusalCode
 class Choice:
     model: ModelName
     reason: RouteReason
+    assessment: Assessment | None = None  # where the router chose
 
 
-def choose(request: ChatRequest, named: ModelName | None, tenant: Tenant, policy: Policy) -> Choice:
-    """The model for the first attempt. `named` is what `named_model` says of the request."""
+def settled(named: ModelName | None, tenant: Tenant, policy: Policy) -> Choice | None:
+    """The model where the caller or its tenant has said which; None where the router is to choose."""
     if named is not None:
         return Choice(named, RouteReason.EXPLICIT)
     if tenant.preferred_model != AUTO and tenant.preferred_model in policy.models:
         return Choice(tenant.preferred_model, RouteReason.PREFERRED)
-    reason = classify(request.prompt or _all_text(request), policy.route)
-    return Choice(policy.route.simple if reason is RouteReason.SIMPLE else policy.route.complex, reason)
+    return None
+
+
+def assessed(assessment: Assessment, route: Route) -> Choice:
+    model = route.simple if assessment.is_simple else route.complex
+    return Choice(model, assessment.reason, assessment)
 
 
 def named_model(requested: str, policy: Policy) -> ModelName | None:
@@ -46,12 +50,3 @@ def named_model(requested: str, policy: Policy) -> ModelName | None:
         message = f"policy {policy.id} chooses the model itself; ask for {AUTO!r}"
         raise Refusal(403, RefusalCode.FORBIDDEN, message, "model")
     return name
-
-
-def _all_text(request: ChatRequest) -> str:
-    """Every text of the last message, for prompts that are not plain text."""
-    content = request.messages[-1].get("content") if request.messages else None
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else []
-    return " ".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))

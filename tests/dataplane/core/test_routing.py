@@ -6,10 +6,10 @@ import pytest
 
 from tests.dataplanes import Setup, compiled
 from tollway_dataplane.core.cacheability import bypass_reason
-from tollway_dataplane.core.complexity import classify
+from tollway_dataplane.core.complexity import Prompt, heuristic
 from tollway_dataplane.core.decision import CacheReason, RouteReason
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.routing import choose, named_model
+from tollway_dataplane.core.routing import assessed, named_model, settled
 from tollway_dataplane.errors import Refusal
 
 SETUP = Setup("http://a/v1", "http://b/v1")
@@ -17,23 +17,6 @@ SETUP = Setup("http://a/v1", "http://b/v1")
 
 def request(prompt: str, model: str = "auto", **more: Any) -> ChatRequest:
     return ChatRequest("r", model, [{"role": "user", "content": prompt}], prompt=prompt, **more)
-
-
-@pytest.mark.parametrize(
-    ("prompt", "reason"),
-    [
-        ("What is a fjord?", RouteReason.SIMPLE),
-        ("word " * 50, RouteReason.SIMPLE),
-        ("word " * 51, RouteReason.MANY_WORDS),
-        ("Please EXPLAIN why.", RouteReason.KEYWORD),
-        ("Compare: A, B", RouteReason.KEYWORD),
-        ("The comparer analyzed it", RouteReason.SIMPLE),
-        ("", RouteReason.SIMPLE),
-        ("a-" * 100_000, RouteReason.MANY_WORDS),
-    ],
-)
-def test_many_words_and_some_words_make_a_prompt_hard(prompt: str, reason: RouteReason) -> None:
-    assert classify(prompt, compiled(SETUP.objects()).policies[0].route) is reason
 
 
 @pytest.mark.parametrize(
@@ -51,7 +34,8 @@ def test_a_named_model_wins_then_the_tenants_then_the_routers(
     snapshot = compiled(SETUP.but(acme={"preferredModel": preferred}).objects())
     tenant = next(tenant for tenant in snapshot.tenants.values() if tenant.name == "acme")
     policy = snapshot.policies[0]
-    choice = choose(request(prompt, model), named_model(model, policy), tenant, policy)
+    assessment = heuristic(policy.route).assess(Prompt.of(request(prompt, model)))
+    choice = settled(named_model(model, policy), tenant, policy) or assessed(assessment, policy.route)
     assert (choice.model, choice.reason) == (chosen, reason)
 
 
