@@ -23,17 +23,25 @@ BATCH: Final = 512
 RATE: Final = 3e-4
 PULL: Final = 0.1  # of the map back to what the encoder says
 INNER_FOLDS: Final = 2
-# Of the network: as many of them, each begun otherwise, are averaged, which is one network with all their units.
-MEMBERS: Final = 5
-UNITS: Final = 24
-NETWORK_EPOCHS: Final = 16
-NETWORK_BATCH: Final = 1_024
-NETWORK_RATE: Final = 3e-3
-DECAY: Final = 1e-3
 # Added to the logit for each unit of plain cosine. Of intents that it has not seen the network trusts the cosine too
 # little: a logistic regression over both, on logits of unseen intents, gives the cosine 5.4 to 5.7 times the logit's
 # weight, whatever the folds.
 COSINE: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is learned."""
+
+    members: int = 5  # as many, each begun otherwise, are averaged, which is one network with all their units
+    units: int = 24
+    epochs: int = 16
+    batch: int = 1_024
+    rate: float = 3e-3
+    decay: float = 1e-3
+
+
+FOR_PAIRS: Final = Recipe()
 
 
 @dataclass(frozen=True)
@@ -112,37 +120,44 @@ def fit_adapter(pairs: Pairs, rows: Places, seed: int) -> Floats:
     return adapter
 
 
-def fit_network(table: Doubles, same: npt.NDArray[np.int8], weight: Doubles, seed: int) -> Network:
+def fit_network(
+    table: Doubles, same: npt.NDArray[np.int8], weight: Doubles, seed: int, recipe: Recipe = FOR_PAIRS
+) -> Network:
     middle, spread = table.mean(0), table.std(0) + 1e-6
     x = np.clip((table - middle) / spread, -6, 6)
-    every = [_fit_member(x, same, weight / weight.mean(), seed + member) for member in range(MEMBERS)]
+    every = [
+        _fit_member(x, same, weight / weight.mean(), seed + member, recipe)
+        for member in range(recipe.members)
+    ]
     return Network(
         middle,
         spread,
         np.concatenate([member[0] for member in every], axis=1),
         np.concatenate([member[1] for member in every]),
-        np.concatenate([member[2] for member in every]) / MEMBERS,
+        np.concatenate([member[2] for member in every]) / recipe.members,
         np.mean([member[3] for member in every], axis=0),
         float(np.mean([member[4] for member in every])),
     )
 
 
-def _fit_member(x: Doubles, same: npt.NDArray[np.int8], weight: Doubles, seed: int) -> list[Doubles]:
+def _fit_member(
+    x: Doubles, same: npt.NDArray[np.int8], weight: Doubles, seed: int, recipe: Recipe
+) -> list[Doubles]:
     """Adam on the weighted logistic loss with decaying steps: hidden, shift, out, direct, bias."""
     random = np.random.default_rng(seed)
     count, size = x.shape
     parts: list[Doubles] = [
-        random.normal(0, 1 / np.sqrt(size), (size, UNITS)), np.zeros(UNITS),
-        random.normal(0, 0.3 / np.sqrt(UNITS), UNITS), np.zeros(size), np.zeros(1),
+        random.normal(0, 1 / np.sqrt(size), (size, recipe.units)), np.zeros(recipe.units),
+        random.normal(0, 0.3 / np.sqrt(recipe.units), recipe.units), np.zeros(size), np.zeros(1),
     ]  # fmt: skip
-    decay = (DECAY, 0.0, DECAY, 0.3 * DECAY, 0.0)
+    decay = (recipe.decay, 0.0, recipe.decay, 0.3 * recipe.decay, 0.0)
     first, second = ([np.zeros_like(part) for part in parts] for _ in range(2))
-    steps = NETWORK_EPOCHS * -(-count // NETWORK_BATCH)
+    steps = recipe.epochs * -(-count // recipe.batch)
     step = 0
-    for _ in range(NETWORK_EPOCHS):
+    for _ in range(recipe.epochs):
         order = random.permutation(count)
-        for at in range(0, count, NETWORK_BATCH):
-            batch = order[at : at + NETWORK_BATCH]
+        for at in range(0, count, recipe.batch):
+            batch = order[at : at + recipe.batch]
             step += 1
             hidden, shift, out, direct, bias = parts
             lit = np.tanh(x[batch] @ hidden + shift)
@@ -156,7 +171,7 @@ def _fit_member(x: Doubles, same: npt.NDArray[np.int8], weight: Doubles, seed: i
                 x[batch].T @ off,
                 off.sum(keepdims=True),
             )
-            rate = NETWORK_RATE * (1 - step / (steps + 1))
+            rate = recipe.rate * (1 - step / (steps + 1))
             for i, (part, gradient) in enumerate(zip(parts, gradients, strict=True)):
                 pulled = gradient + decay[i] * part
                 first[i] = 0.9 * first[i] + 0.1 * pulled
@@ -223,7 +238,7 @@ def pack(model: Model, slope: float, shift: float, threshold: float) -> str:
     content = {
         "features": [*NAMES, "adapted"],
         "threshold": round(threshold, 4),
-        "network": {name: _rounded(value) for name, value in asdict(network).items()},
+        "network": {name: rounded(value) for name, value in asdict(network).items()},
         "dimensions": len(difference),
         "adapterScale": scale,
         "adapter": base64.b64encode(packed.tobytes()).decode(),
@@ -231,7 +246,7 @@ def pack(model: Model, slope: float, shift: float, threshold: float) -> str:
     return json.dumps(content) + "\n"
 
 
-def _rounded(value: Doubles | float) -> Any:
+def rounded(value: Doubles | float) -> Any:
     if isinstance(value, float):
         return float(f"{value:.5g}")
     return np.vectorize(lambda each: float(f"{each:.5g}"))(value).tolist()

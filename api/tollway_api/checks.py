@@ -6,7 +6,7 @@ Called by the compiler, after every object has passed its own schema.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
@@ -72,6 +72,29 @@ def price_of(model: Model, catalog: ModelCatalog) -> Price | None:
         )
     entry = catalog.find(model.model)
     return entry.price if entry is not None else None
+
+
+def worth_their_price(models: Sequence[Model], catalog: ModelCatalog) -> list[str]:
+    """Names, the cheapest first; without those that are tried out on a share, and those that cost more than one that is
+    said to be as good. Price alone says nothing of quality, so of models without a stated one nothing is known but that
+    somebody listed them.
+    """
+    found: list[str] = []
+    best: Decimal | None = None
+    proven = [each for each in models if each.canary is None]
+    for model in sorted(proven, key=lambda each: _cost_of(each, catalog)):
+        stated = None if model.quality is None else Decimal(model.quality)
+        if stated is not None and best is not None and stated <= best:
+            continue
+        best = stated if best is None else max(best, stated or best)
+        found.append(model.name)
+    return found
+
+
+def _cost_of(model: Model, catalog: ModelCatalog) -> tuple[int, Decimal]:
+    """Of two that cost the same the better one comes first."""
+    price = price_of(model, catalog)
+    return price.blended if price else 0, -Decimal(model.quality or 0)
 
 
 def embedding_price(embedding: Embedding, catalog: ModelCatalog) -> int:
@@ -239,6 +262,22 @@ def aliases_are_names_of_their_own(policy: PolicyResource, _: World) -> Iterator
         elif asked and alias.name not in asked:
             message = f"no request for {alias.name!r} comes to this policy until match.models has it"
             yield Problem(policy.identity, field, ProblemReason.INVALID, message, Severity.WARNING)
+
+
+def named_models_are_worth_their_price(policy: PolicyResource, world: World) -> Iterator[Problem]:
+    """Of the two that are named the dearer one is not said to be no better."""
+    route, by_name = policy.spec.route, {model.name: model for model in policy.spec.models}
+    simple, hard = by_name.get(route.simple_model or ""), by_name.get(route.complex_model or "")
+    if simple is None or hard is None or simple is hard:
+        return
+    named = [("spec.route.simpleModel", simple), ("spec.route.complexModel", hard)]
+    (_, cheap), (field, dear) = sorted(named, key=lambda each: _cost_of(each[1], world.catalog))
+    if cheap.quality and dear.quality and Decimal(dear.quality) <= Decimal(cheap.quality):
+        message = (
+            f"{dear.name!r} costs no less than {cheap.name!r} and is said to be no better ({dear.quality} to "
+            f"{cheap.quality}); name another model, or correct models[].quality"
+        )
+        yield Problem(policy.identity, field, ProblemReason.INVALID, message)
 
 
 def models_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
@@ -429,6 +468,7 @@ POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]]
     model_names_are_defined,
     canaries_stand_beside_models,
     aliases_are_names_of_their_own,
+    named_models_are_worth_their_price,
     models_are_known,
     prices_are_known,
     endpoints_are_known,

@@ -28,9 +28,10 @@ from tollway_api.meta import (
     share,
 )
 from tollway_api.problems import Problem, ProblemReason, Severity
+from tollway_api.route import Classifier, Examples, ExplicitModel, Sessions
 from tollway_api.routing_policy import Aws as AwsSpec
 from tollway_api.routing_policy import Cache as CacheSpec
-from tollway_api.routing_policy import Capability, ExplicitModel, RoutingPolicySpec, Sessions
+from tollway_api.routing_policy import Capability, RoutingPolicySpec
 from tollway_api.routing_policy import CircuitBreaker as CircuitBreakerSpec
 from tollway_api.routing_policy import ExtraHeader as ExtraHeaderSpec
 from tollway_api.routing_policy import Model as ModelSpec
@@ -74,6 +75,8 @@ from tollway_api.tenant_budget import OnExceeded as OnExceededSpec
 # What is assumed of a model that neither the catalogue nor its owner describes.
 DEFAULT_CONTEXT_WINDOW: Final = 32_768
 DEFAULT_MAX_OUTPUT_TOKENS: Final = 4_096
+# Where nobody says how much of the complex model's quality to keep.
+DEFAULT_QUALITY: Final = "95%"
 # Shared budgets of one scope in one namespace. Each that covers a tenant makes each of its requests dearer for the
 # ledger, which all tenants wait for.
 MOST_SHARED_BUDGETS: Final = 32
@@ -330,8 +333,7 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
     spec, identity = resource.spec, resource.identity
     models = [_model(model, identity.namespace, world) for model in spec.models]
     # Nothing comes to a model that is tried out but its share.
-    canaries = {model.name for model in spec.models if model.canary}
-    proven = [model for model in models if model.name not in canaries]
+    proven = [model.name for model in spec.models if model.canary is None]
     return Policy(
         namespace=identity.namespace,
         name=identity.name,
@@ -339,9 +341,9 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
         priority=spec.priority,
         cache=_cache_use(spec.cache, identity.namespace, world),
         models={model.name: model for model in models},
-        route=_route(spec, proven),
+        route=_route(spec, checks.worth_their_price(spec.models, world.catalog)),
         fallback=Fallback(
-            order=tuple(map(ModelName, spec.fallback.order)) or tuple(model.name for model in proven),
+            order=tuple(map(ModelName, spec.fallback.order or proven)),
             max_fallbacks=spec.fallback.max_fallbacks,
             triggers=tuple(sorted(set(spec.fallback.triggers))),
             deadline_ms=milliseconds(spec.fallback.deadline),
@@ -351,26 +353,34 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
     )
 
 
-def _route(spec: RoutingPolicySpec, models: Sequence[Model]) -> Route:
-    """`models`: all but those that are tried out."""
-    route = spec.route
-    by_price = sorted(models, key=lambda model: (model.price.output, model.price.input))
+def _route(spec: RoutingPolicySpec, by_price: Sequence[str]) -> Route:
+    """`by_price` are the names of the models to choose from, the cheapest first."""
+    asked = spec.route
+    told, quality = asked.complexity, asked.quality
+    if told.classifier is Classifier.EMBEDDING and asked.simple_share is None:
+        quality = quality or DEFAULT_QUALITY
+    examples = told.examples or Examples()
     return Route(
-        simple=ModelName(route.simple_model or by_price[0].name),
-        complex=ModelName(route.complex_model or by_price[-1].name),
-        allow_explicit_model=route.explicit_model is ExplicitModel.ALLOW,
-        word_threshold=route.complexity.word_threshold,
-        keywords=tuple(sorted({word.casefold() for word in route.complexity.keywords})),
+        simple=ModelName(asked.simple_model or by_price[0]),
+        complex=ModelName(asked.complex_model or by_price[-1]),
+        allow_explicit_model=asked.explicit_model is ExplicitModel.ALLOW,
+        word_threshold=told.word_threshold,
+        keywords=tuple(sorted({word.casefold() for word in told.keywords})),
         aliases=tuple(
             Alias(ModelName(each.name), ModelName(each.model))
-            for each in sorted(route.aliases, key=lambda alias: alias.name)
+            for each in sorted(asked.aliases, key=lambda alias: alias.name)
         ),
         canaries=tuple(
             Canary(ModelName(each.name), ModelName(each.canary.of), share(each.canary.share))
             for each in sorted(spec.models, key=lambda model: model.name)
             if each.canary is not None
         ),
-        sticky=route.sessions is Sessions.STICKY,
+        sticky=asked.sessions is Sessions.STICKY,
+        classifier=told.classifier,
+        quality=share(quality) if quality else None,
+        simple_share=share(asked.simple_share) if asked.simple_share else None,
+        simple_examples=tuple(examples.simple),
+        complex_examples=tuple(examples.complex),
     )
 
 

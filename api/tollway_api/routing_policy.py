@@ -18,6 +18,7 @@ from tollway_api.meta import (
     LocalRef,
     ModelNameText,
     Percent,
+    Ratio,
     SecretKeyRef,
     Spec,
     TenantNameText,
@@ -26,6 +27,7 @@ from tollway_api.meta import (
     of_duration,
     rules,
 )
+from tollway_api.route import Route
 from tollway_api.tenant_budget import AUTO
 
 KIND: Final = "RoutingPolicy"
@@ -43,22 +45,6 @@ class TimeDependent(StrEnum):
 
     BYPASS = "Bypass"
     CACHE = "Cache"
-
-
-class Classifier(StrEnum):
-    HEURISTIC = "Heuristic"
-
-
-class ExplicitModel(StrEnum):
-    ALLOW = "Allow"
-    DENY = "Deny"
-
-
-class Sessions(StrEnum):
-    """Whether a chat that became complex stays with the complex model."""
-
-    STICKY = "Sticky"
-    PER_TURN = "PerTurn"
 
 
 class Capability(StrEnum):
@@ -366,6 +352,11 @@ class Model(Spec):
         description="For one attempt at a stream, until it begins to say something, and no longer than timeout. "
         "Absent: 30s, and timeout for models and requests that think in secret.",
     )
+    quality: Ratio | None = Field(
+        default=None,
+        description="How good its answers are, from 0 to 1, by whatever measure the models of this policy share. The "
+        "router never chooses a model that costs more than another and is said to be no better. Absent: unknown.",
+    )
 
     @model_validator(mode="after")
     def _timeouts_leave_time(self) -> Self:
@@ -391,54 +382,6 @@ class Model(Spec):
         if self.credentials_ref is not None and self.aws is not None and self.aws.credentials_ref is not None:
             raise ValueError("give either credentialsRef or aws.credentialsRef")
         return self
-
-
-Keyword = Annotated[str, Field(min_length=1, max_length=64)]
-
-
-class Complexity(Spec):
-    classifier: Classifier = Field(default=Classifier.HEURISTIC, description="How complexity is told.")
-    word_threshold: Integer = Field(
-        default=50, ge=1, le=1_000_000, description="A prompt of more words is complex."
-    )
-    keywords: Annotated[list[Keyword], Field(max_length=256)] = Field(
-        default=["analyze", "compare", "debug", "explain"],
-        description="A prompt with one is complex.",
-        json_schema_extra=SET,
-    )
-
-
-class Alias(Spec):
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            ("self.name != 'auto'", "name", "an alias cannot be named auto: that is what it may stand for")
-        )
-    )
-
-    name: ModelNameText = Field(description="What callers may write as the model.")
-    model: ModelNameText = Field(
-        default=AUTO, description="What it stands for: a model of this policy, or auto."
-    )
-
-
-class Route(Spec):
-    simple_model: ModelNameText | None = Field(default=None, description="Default: the cheapest.")
-    complex_model: ModelNameText | None = Field(default=None, description="Default: the dearest.")
-    explicit_model: ExplicitModel = Field(
-        default=ExplicitModel.ALLOW,
-        description="Whether a caller may name one of the models instead of auto.",
-    )
-    aliases: Annotated[list[Alias], Field(max_length=64)] = Field(
-        default=[],
-        description="Other names that callers may write, whether or not they may name the models.",
-        json_schema_extra=MAP_BY_NAME,
-    )
-    sessions: Sessions = Field(
-        default=Sessions.STICKY,
-        description="Sticky: a chat with a complex turn of its user is complex from there on. PerTurn: its last turn "
-        "alone decides.",
-    )
-    complexity: Complexity = Field(default=Complexity(), description="When a prompt is complex.")
 
 
 _LEAST_WINDOW: Final = ">= duration('1s')"

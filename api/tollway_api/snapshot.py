@@ -16,6 +16,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from tollway_api.error_control import Bound
 from tollway_api.meta import ModelName, TenantName
+from tollway_api.route import Classifier
 from tollway_api.routing_policy import (
     CacheMode,
     Capability,
@@ -66,6 +67,11 @@ class Price:
     cache_write_hour: int | None = None  # and kept there for an hour; None: as what is kept for less
     reasoning: int | None = None  # thought
     variants: tuple["Variant", ...] = ()
+
+    @property
+    def blended(self) -> int:
+        """What models are ordered by: three tokens of prompt for one of answer, as in most chats."""
+        return 3 * self.input + self.output
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +197,13 @@ class Route:
     aliases: tuple[Alias, ...] = ()
     canaries: tuple[Canary, ...] = ()
     sticky: bool = True  # whether a chat that became complex stays so
+    classifier: Classifier = Classifier.HEURISTIC
+    # The least share of the complex model's quality to keep, or the share of prompts that the simple one is to have:
+    # one of them where the classifier gives a probability, none otherwise.
+    quality: float | None = None
+    simple_share: float | None = None
+    simple_examples: tuple[str, ...] = field(default=(), repr=False)
+    complex_examples: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ from tollway_cli.budget import (
 from tollway_cli.compare import Match, comparison_table
 from tollway_cli.compare import compare as compare_prompts
 from tollway_cli.embedded_redis import EmbeddedRedisError
+from tollway_cli.route import explain as explain_route
+from tollway_cli.route import route_table
 from tollway_cli.serve import ServeError, ServeOptions, serve_standalone
 from tollway_cli.simulate import simulate as simulate_provider
 from tollway_cli.simulator.app import SimulatorSettings
@@ -237,6 +239,28 @@ def compare(
         _fail(str(error))
     _console().print(comparison_table(comparison))
     raise typer.Exit(int(not comparison.verdict.serves))
+
+
+@app.command()
+def route(
+    paths: Annotated[list[Path], typer.Argument(help="YAML files, or folders with all below them.")],
+    explain: Annotated[str, typer.Option(metavar="PROMPT", help="The prompt to choose a model for.")],
+    policy: Annotated[
+        str | None, typer.Option(metavar="NAMESPACE/NAME", help="Which. Default: the only one.")
+    ] = None,
+    installation_namespace: Namespace = "tollway-system",
+) -> None:
+    """Say which model of a policy would answer a prompt, how likely the simple one is good enough, and what was seen.
+
+    As of a request whose caller asks for auto, whose tenant prefers no model, and on which none is tried out; no model
+    is asked. Exit status: 2 when there is no such policy, or it has an error.
+    """
+    gathered = gather(paths, os.environ, installation_namespace)
+    try:
+        found = uvloop.run(explain_route(gathered.snapshot, policy, explain))
+    except (TollwayError, LookupError) as error:
+        _fail(str(error))
+    _console().print(route_table(found))
 
 
 @app.command()

@@ -38,7 +38,9 @@ from tollway_dataplane.auditing import Auditor, Feedback
 from tollway_dataplane.background import running
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.budgets import Budgets
+from tollway_dataplane.choosing import Choosing
 from tollway_dataplane.core.judge import shipped
+from tollway_dataplane.core.router import shipped as shipped_router
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.edge.admin import Admin, Labelling, create_admin_app
 from tollway_dataplane.edge.chat import chat_route
@@ -66,7 +68,7 @@ from tollway_dataplane.operating import Operating
 from tollway_dataplane.ports import SnapshotSource, Upstream
 from tollway_dataplane.recall import Recall
 from tollway_dataplane.reembedding import Reembedder
-from tollway_dataplane.service import Service
+from tollway_dataplane.service import Service, Stages
 from tollway_dataplane.settings import Settings, read_tokens
 
 _LAG_EVERY_S: Final = 0.1
@@ -124,16 +126,16 @@ async def open_dataplane(
         await stack.enter_async_context(aclosing(reembedder))
 
         health = _health(RedisHealth(cache_redis, settings.cache_write_deadline_s), metrics)
-        settle = _settling((metrics, health, budgets), operating, (recall, reembedder))
-        process, load = metrics.process, _loading(litellm, embedders, tokenizers)
+        choosing = Choosing(encoder, shipped_router(), settings.embed_deadline_s)
+        settle = _settling((metrics, health, budgets), operating, (recall, choosing, reembedder))
+        process, load = metrics.process, _loading(litellm, embedders, tokenizers, choosing)
         live = Live(load, process.observe_snapshot, process.snapshots_rejected.inc, settle)
         following = Following(live, await _sources(settings, stack), log)
         dispatch = Dispatch(upstreams, budgets, tokenizers, health)
-        answers = AnswerJudge(Asking(dispatch, observer), encoder, judge)
+        answers = AnswerJudge(Asking(choosing, dispatch, observer), encoder, judge)
         auditor = Auditor(labels, forgetting, recall, answers, metrics.cache.observe_label)
         stack.push_async_callback(auditor.drain)
-        service = Service(live, operating, recall, dispatch, auditor, observer)
-        embeddings = EmbeddingService(live, upstreams, budgets, tokenizers)
+        service = Service(live, Stages(operating, recall, choosing, dispatch), auditor, observer)
         edge = Edge(live, Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
 
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, process)
@@ -141,6 +143,7 @@ async def open_dataplane(
         for work in (cache.claims.keep(), operating.run(), health.run(), memory, lag):
             await stack.enter_async_context(running(work))
         draining = asyncio.Event()
+        embeddings = EmbeddingService(live, upstreams, budgets, tokenizers)
         routes = [
             *(chat_completions_route(edge, service), chat_route(edge, service)),
             *(embeddings_route(edge, embeddings), feedback_route(edge, live, auditor)),
@@ -211,9 +214,12 @@ def _embedders(encoder: LocalEmbedder, upstream: Upstream, bills: EmbeddingBills
     )
 
 
-def _loading(litellm: LiteLLMUpstream, embedders: Embedders, tokenizers: TiktokenTokenizers) -> Prepare:
+def _loading(
+    litellm: LiteLLMUpstream, embedders: Embedders, tokenizers: TiktokenTokenizers, choosing: Choosing
+) -> Prepare:
     async def prepare(snapshot: Snapshot) -> None:
         await embedders.prepare(snapshot)
+        await choosing.prepare(snapshot)
         models = [model for policy in snapshot.policies for model in policy.models.values()]
         if any(model.protocol is Protocol.LITELLM for model in models):
             await litellm.load()
@@ -228,7 +234,9 @@ def _loading(litellm: LiteLLMUpstream, embedders: Embedders, tokenizers: Tiktoke
 
 
 def _settling(
-    at_once: tuple[Metrics, Health, Budgets], operating: Operating, at_length: tuple[Recall, Reembedder]
+    at_once: tuple[Metrics, Health, Budgets],
+    operating: Operating,
+    at_length: tuple[Recall, Choosing, Reembedder],
 ) -> Prepare:
     """Those who follow what a snapshot says, in order."""
 

@@ -14,6 +14,7 @@ from tollway_api.error_control import Label
 from tollway_api.meta import ModelName
 from tollway_api.semantic_cache_index import JudgeType
 from tollway_api.snapshot import Accuracy, Index, Policy, Tenant
+from tollway_dataplane.choosing import Choosing
 from tollway_dataplane.comparing import MOST_CHARACTERS
 from tollway_dataplane.core.answer_judging import question, serves_as_well
 from tollway_dataplane.core.attempts import bound_name, is_seen
@@ -23,7 +24,6 @@ from tollway_dataplane.core.facts import ChatRequest, JsonObject
 from tollway_dataplane.core.identity import normalise
 from tollway_dataplane.core.judge import Judge
 from tollway_dataplane.core.naming import named_model
-from tollway_dataplane.core.routing import choose
 from tollway_dataplane.core.verdicts import says_yes
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import EmbedderFault, Refusal, RefusalCode
@@ -122,7 +122,8 @@ class Asking:
     paid for what is not used.
     """
 
-    def __init__(self, dispatch: Dispatch, observer: Observer) -> None:
+    def __init__(self, choosing: Choosing, dispatch: Dispatch, observer: Observer) -> None:
+        self._choosing = choosing
         self._dispatch = dispatch
         self._observer = observer
 
@@ -134,8 +135,9 @@ class Asking:
         request = replace(
             request, request_id=f"{request.request_id}.again", stream=False, parameters=parameters
         )
-        model = choose(request, named_model(request.model, policy), tenant, policy).model
-        return await self._ask(request, tenant, policy, model)
+        named = named_model(request.model, policy)
+        choice = await self._choosing.choose(request, named, tenant, policy)
+        return await self._ask(request, tenant, policy, choice.model)
 
     async def model(
         self, request: ChatRequest, model: ModelName, tenant: Tenant, policy: Policy

@@ -8,6 +8,7 @@ from typing import Final
 
 from tollway_api.meta import ModelName
 from tollway_dataplane.core.allowances import Allowance
+from tollway_dataplane.core.complexity import Assessment
 from tollway_dataplane.core.decision import CacheReason, RouteReason, Source, StaleReason
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 
@@ -39,6 +40,7 @@ class Record:
     index: str = ""  # the id of the index that was asked
     cache_reason: CacheReason | None = None
     route_reason: RouteReason | None = None
+    assessment: Assessment | None = None  # what the router's choice hung on, where it chose
     model: str = ""
     similarity: float | None = None
     probability: float | None = None  # that the candidate's answer may be reused

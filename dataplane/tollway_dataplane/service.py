@@ -12,11 +12,11 @@ from typing import Final
 import orjson
 
 from tollway_dataplane.auditing import Auditor
+from tollway_dataplane.choosing import Choosing
 from tollway_dataplane.core.completions import Assembly, chunks_of
 from tollway_dataplane.core.decision import CacheReason, Source
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.naming import named_model, stood_in
-from tollway_dataplane.core.routing import choose
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
 from tollway_dataplane.jobs import Answered, Job, Opened
@@ -51,20 +51,29 @@ class Stream:
     rest: AsyncGenerator[bytes, None] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What a request passes, in order."""
+
+    operating: Operating
+    recall: Recall
+    choosing: Choosing
+    dispatch: Dispatch
+
+
 class Service:
     def __init__(
         self,
         live: Live,
-        operating: Operating,
-        recall: Recall,
-        dispatch: Dispatch,
+        stages: Stages,
         auditor: Auditor,
         observer: Observer,
     ) -> None:
         self._live = live
-        self._operating = operating
-        self._recall = recall
-        self._dispatch = dispatch
+        self._operating = stages.operating
+        self._recall = stages.recall
+        self._choosing = stages.choosing
+        self._dispatch = stages.dispatch
         self._auditor = auditor
         self._observer = observer
 
@@ -90,8 +99,8 @@ class Service:
             return await self._remembered(request, lookup, lookup.answer, record)
         with contextlib.ExitStack() as landing:
             landing.callback(lookup.land)
-            choice = choose(request, named, tenant, policy)
-            record.route_reason = choice.reason
+            choice = await self._choosing.choose(request, named, tenant, policy, lookup)
+            record.route_reason, record.assessment = choice.reason, choice.assessment
             job = Job(request, tenant, policy, choice.model, record)
             try:
                 result = await self._dispatch.call(job)

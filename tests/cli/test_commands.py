@@ -20,7 +20,9 @@ spec:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["serve"], ["validate"], ["compare"], ["simulate"], ["budget", "show"]], ids="-".join
+    "arguments",
+    [[], ["serve"], ["validate"], ["compare"], ["route"], ["simulate"], ["budget", "show"]],
+    ids="-".join,
 )
 def test_every_command_explains_itself(arguments: list[str]) -> None:
     done = run("tollway_cli", *arguments, "--help")
@@ -49,6 +51,21 @@ def test_compare_says_whether_an_answer_would_be_served_and_why() -> None:
     assert refused.returncode == 1
     assert "NumbersDiffer" in refused.stdout
     assert "numbers differ: 3 ≠ five" in refused.stdout
+
+
+def test_route_says_which_model_and_why(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    models = "models: [{name: cheap, model: gpt-4o-mini}, {name: rich, model: gpt-4o}]"
+    dial = "route: {complexity: {classifier: Embedding}, simpleShare: 50%}"
+    head = "apiVersion: tollway.dev/v1alpha1\nkind: RoutingPolicy\nmetadata: {name: chat}\n"
+    file.write_text(f"{head}spec:\n  {models}\n  {dial}\n")
+    said = run("tollway_cli", "route", str(file), "--explain", "What is a fjord?")
+    assert (said.returncode, said.stderr) == (0, "")
+    for told in ("cheap", "Simple", "probability 0.", "of simple share 0.5", "what"):
+        assert told in said.stdout
+    unknown = run("tollway_cli", "route", str(file), "--explain", "Hi", "--policy", "default/chats")
+    assert unknown.returncode == 2
+    assert "there are: default/chat" in unknown.stderr
 
 
 def test_compare_says_what_speaks_against_a_chat() -> None:

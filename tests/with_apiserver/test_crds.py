@@ -24,6 +24,7 @@ JsonObject = dict[str, Any]
 PLURALS = {definition.kind: definition.plural for definition in DEFINITIONS}
 
 POLICY: JsonObject = {"models": [{"name": "cheap", "model": "openai/gpt-4o-mini"}]}
+BY_EMBEDDING = {"complexity": {"classifier": "Embedding"}}
 INDEX: JsonObject = {}
 KEY: JsonObject = {"name": "provider", "key": "token"}
 SMALLEST = {"RoutingPolicy": POLICY, "TenantBudget": BUDGET, "SemanticCacheIndex": INDEX}
@@ -237,6 +238,30 @@ RULES = [
         "spec.models[0].name: Invalid value: "
         "a model cannot be named auto: callers write it to let the router choose",
         id="a model named auto",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        {**POLICY, "route": {**BY_EMBEDDING, "quality": "95%"}},
+        {**POLICY, "route": {**BY_EMBEDDING, "quality": "95%", "simpleShare": "60%"}},
+        "spec.route.simpleShare: Invalid value: "
+        "quality and simpleShare are two positions of one dial; give one of them",
+        id="one dial",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        {**POLICY, "route": {**BY_EMBEDDING, "simpleShare": "60%"}},
+        {**POLICY, "route": {"simpleShare": "60%"}},
+        "spec.route.complexity.classifier: Invalid value: quality and simpleShare choose by a probability, which "
+        "Heuristic has none of; write complexity: {classifier: Embedding}",
+        id="a dial of a probability",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        {**POLICY, "route": {"complexity": {"classifier": "Embedding", "examples": {"simple": ["Hi"]}}}},
+        {**POLICY, "route": {"complexity": {"examples": {"simple": ["Hi"]}}}},
+        "spec.route.complexity.examples: Invalid value: "
+        "examples are compared by embeddings, which Heuristic has none of; write classifier: Embedding",
+        id="examples by embedding",
     ),
     pytest.param(
         "SemanticCacheIndex",

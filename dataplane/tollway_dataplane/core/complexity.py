@@ -1,26 +1,165 @@
-"""Is a prompt simple enough for the cheap model? Words and keywords: microseconds, explainable, no model."""
+"""Is a prompt simple enough for the cheap model? Two classifiers behind one Protocol: by words and keywords, and by a
+small learned model over the encoder's vector of the prompt and what can be seen of it. Pure; called by `choosing`.
+"""
 
 import re
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from tollway_api.snapshot import Route
 from tollway_dataplane.core.decision import RouteReason
+from tollway_dataplane.core.facts import ChatRequest, text_of_content
+from tollway_dataplane.core.identity import normalise
+from tollway_dataplane.core.router import Router
 
+Vector = npt.NDArray[np.float32]
 _WORD: Final = re.compile(r"\w+(?:['’-]\w+)*")
 # What is longer has no blanks where words end, and looking for keywords in it would take long.
 _LONGEST_WORD: Final = 1_000
 
+# An example counts for as much as this many of the model's own guesses where it is the very prompt, and a tenth of that
+# for each so much that the cosine is less: 1.9 at 0.8, and 0.07 at 0.4, where two prompts have nothing in common.
+_EXAMPLE: Final = 10.0
+_FADING: Final = 0.12
+_MOST_EXAMPLES: Final = 5  # the nearest
+# Taken off the log-odds: no data were there to learn these from, so they are what experience says (docs/routing.md).
+_TOOLS: Final = 1.0
+_STRUCTURED: Final = 0.3
+_EARLIER_TURN: Final = 0.05
+_MOST_TURNS: Final = 10
+_SPEAKING: Final = frozenset({"user", "assistant"})
 
-def classify(prompt: str, route: Route) -> RouteReason:
-    """SIMPLE, or what makes the prompt complex."""
-    if (
-        len(prompt) > _LONGEST_WORD * max(1, route.word_threshold)
-        or len(prompt.split(maxsplit=route.word_threshold)) > route.word_threshold
-    ):
-        return RouteReason.MANY_WORDS
-    folded = prompt.casefold()
-    # Hardly any prompt has one, and to take it apart takes far longer than to look for one anywhere.
-    has_any = any(each in folded for each in route.keywords)
-    if has_any and not set(_WORD.findall(folded)).isdisjoint(route.keywords):
-        return RouteReason.KEYWORD
-    return RouteReason.SIMPLE
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a classifier may look at: one turn of a user, and what there is beside it."""
+
+    text: str = field(repr=False)
+    vector: Vector | None = field(default=None, repr=False)  # the encoder's; None: it was not there in time
+    turns: int = 0  # before it, of the user and of the assistant
+    has_tools: bool = False
+    is_structured: bool = False  # the answer has to have a form
+
+
+def prompts_of(request: ChatRequest) -> list[Prompt]:
+    """Turn by turn what the user has said, as the cache reads it. What tools return is no turn; of a request without a
+    user it is the last message that counts.
+    """
+    answer = request.parameters.get("response_format")
+    kind = answer.get("type") if isinstance(answer, dict) else None
+    has_tools = bool(request.parameters.get("tools") or request.parameters.get("functions"))
+    is_structured = kind not in {None, "text"}
+    turns = list(accumulate((int(each.get("role") in _SPEAKING) for each in request.messages), initial=0))
+    users = [place for place, each in enumerate(request.messages) if each.get("role") == "user"]
+    return [
+        Prompt(_text_at(place, request), None, turns[place], has_tools, is_structured)
+        for place in users or [len(request.messages) - 1]
+    ]
+
+
+def _text_at(place: int, request: ChatRequest) -> str:
+    return normalise(text_of_content(request.messages[place].get("content"))) if request.messages else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    reason: RouteReason  # SIMPLE, or what makes it complex
+    probability: float | None = None  # that the simple model's answer is good enough; None: nobody can say
+    threshold: float | None = None  # from which on it is to answer
+    was_embedded: bool = True  # False where it had to be and was not, so that another classifier has spoken
+
+    @property
+    def is_simple(self) -> bool:
+        return self.reason is RouteReason.SIMPLE
+
+
+class Classifier(Protocol):
+    def assess(self, prompt: Prompt) -> Assessment: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Heuristic:
+    """Words and keywords: microseconds, explainable, no model."""
+
+    word_threshold: int
+    keywords: tuple[str, ...]  # lower case
+
+    def assess(self, prompt: Prompt) -> Assessment:
+        return Assessment(self._reason(prompt.text))
+
+    def _reason(self, text: str) -> RouteReason:
+        most = self.word_threshold
+        if len(text) > _LONGEST_WORD * max(1, most) or len(text.split(maxsplit=most)) > most:
+            return RouteReason.MANY_WORDS
+        folded = text.casefold()
+        # Hardly any prompt has one, and to take it apart takes far longer than to look for one anywhere.
+        has_any = any(each in folded for each in self.keywords)
+        if has_any and not set(_WORD.findall(folded)).isdisjoint(self.keywords):
+            return RouteReason.KEYWORD
+        return RouteReason.SIMPLE
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Prompts of which it is known, by the encoder's vectors."""
+
+    vectors: Vector  # one a row, of length 1
+    are_simple: npt.NDArray[np.float64]  # 1 or 0
+
+    @classmethod
+    def of(cls, simple: Sequence[Vector], hard: Sequence[Vector]) -> "Examples":
+        return cls(np.stack([*simple, *hard]), np.array([1.0] * len(simple) + [0.0] * len(hard)))
+
+    def beside(self, probability: float, vector: Vector) -> float:
+        """A probability after the nearest examples were heard: a kernel-weighted vote with the model as one voter
+        (Nadaraya, 1964).
+        """
+        cosines = self.vectors @ vector
+        nearest = np.argsort(-cosines, kind="stable")[:_MOST_EXAMPLES]
+        votes = _EXAMPLE * np.exp((cosines[nearest].astype(np.float64) - 1) / _FADING)
+        return float((probability + votes @ self.are_simple[nearest]) / (1 + votes.sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The learned model, with a policy's examples; another classifier while a prompt has no vector."""
+
+    router: Router
+    threshold: float
+    otherwise: Classifier
+    examples: Examples | None = None
+
+    def assess(self, prompt: Prompt) -> Assessment:
+        if prompt.vector is None:
+            found = self.otherwise.assess(prompt)
+            return Assessment(found.reason, found.probability, found.threshold, was_embedded=False)
+        probability = self.probability(prompt, prompt.vector)
+        is_simple = probability >= self.threshold
+        reason = RouteReason.SIMPLE if is_simple else RouteReason.COMPLEX
+        return Assessment(reason, probability, self.threshold)
+
+    def probability(self, prompt: Prompt, vector: Vector) -> float:
+        less = _TOOLS * prompt.has_tools + _STRUCTURED * prompt.is_structured
+        less += _EARLIER_TURN * min(_MOST_TURNS, prompt.turns)
+        found = self.router.probability(prompt.text, vector, less)
+        return found if self.examples is None else self.examples.beside(found, vector)
+
+
+def heuristic(route: Route) -> Heuristic:
+    return Heuristic(route.word_threshold, route.keywords)
+
+
+def embedding(route: Route, router: Router, examples: Examples | None = None) -> Embedding:
+    """Raises ValueError for a route without a dial."""
+    if route.quality is not None:
+        threshold = router.threshold_for_quality(route.quality)
+    elif route.simple_share is not None:
+        threshold = router.threshold_for_share(route.simple_share)
+    else:
+        raise ValueError("a route by probability needs a quality or a share of prompts")
+    return Embedding(router, threshold, heuristic(route), examples)

@@ -102,6 +102,7 @@ class RouteReason(StrEnum):
     ALIAS = "Alias"  # what the caller named stands for it
     PREFERRED = "Preferred"  # the tenant's budget names it
     SIMPLE = "Simple"
+    COMPLEX = "Complex"  # the simple model's answer is not likely enough to be good enough
     MANY_WORDS = "ManyWords"
     KEYWORD = "Keyword"
     SESSION = "Session"  # an earlier turn of the chat was complex

@@ -7,6 +7,7 @@ from tollway_api.meta import ModelName
 from tollway_api.routing_policy import Capability
 from tollway_api.snapshot import Model, Policy
 from tollway_dataplane.core.capabilities import is_proven, lacking
+from tollway_dataplane.core.complexity import Assessment
 from tollway_dataplane.core.decision import RouteReason
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.tokens import estimate_prompt
@@ -32,6 +33,7 @@ class Choice:
 
     model: ModelName
     reason: RouteReason
+    assessment: Assessment | None = None  # of the last turn, where the router chose
 
 
 def check_named(model: Model, wanted: frozenset[Capability], policy: Policy) -> None:
@@ -80,7 +82,7 @@ def _in_order(chosen: Model, policy: Policy) -> list[Model]:
     stead = [models[each.of] for each in route.canaries if each.model == chosen.name]
     tried = {each.model for each in route.canaries}
     others = [each for each in models.values() if each.name not in tried]
-    others.sort(key=lambda each: (each.price.output, each.price.input, each.context_window, each.name))
+    others.sort(key=lambda each: (each.price.blended, each.context_window, each.name))
     ordered = {each.name: each for each in (chosen, *stead, models[route.complex], *others)}
     return list(ordered.values())
 

@@ -16,7 +16,7 @@ def headers_of(record: Record) -> dict[str, str]:
         "x-tollway-revision": record.revision,
         "x-tollway-cache-reason": record.cache_reason,
         "x-tollway-stale": record.stale,
-        "x-tollway-route-reason": record.route_reason,
+        "x-tollway-route-reason": _reason(record),
         "x-tollway-dropped-parameters": ", ".join(record.left_out),
     }
     headers |= {name: value for name, value in facts.items() if value}
@@ -44,3 +44,15 @@ def headers_of(record: Record) -> dict[str, str]:
     if record.dropped:
         headers["x-tollway-context-dropped"] = str(record.dropped)
     return headers | rate_limit_headers(record.allowances)
+
+
+def _reason(record: Record) -> str | None:
+    """Why this model, with what the choice hung on."""
+    found, reason = record.assessment, record.route_reason
+    if reason is None or found is None or reason is not found.reason:
+        return reason
+    if not found.was_embedded:
+        return f"{reason}; not embedded"
+    if found.probability is None:
+        return reason
+    return f"{reason}; probability={found.probability:.4f}; threshold={found.threshold:.4f}"

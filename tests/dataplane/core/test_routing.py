@@ -1,17 +1,21 @@
 """Which model answers, and which requests may be answered from memory."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.dataplanes import Setup, compiled
 from tollway_api.meta import TenantName
+from tollway_api.snapshot import Route
 from tollway_dataplane.core.cacheability import bypass_reason
-from tollway_dataplane.core.complexity import classify
+from tollway_dataplane.core.complexity import Assessment, heuristic, prompts_of
 from tollway_dataplane.core.decision import CacheReason, RouteReason
 from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.fitting import Choice
 from tollway_dataplane.core.naming import named_model
-from tollway_dataplane.core.routing import choose
+from tollway_dataplane.core.routing import placed, routed, settled
 from tollway_dataplane.errors import Refusal
 
 SETUP = Setup("http://a/v1", "http://b/v1")
@@ -22,39 +26,19 @@ def request(prompt: str, model: str = "auto", **more: Any) -> ChatRequest:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "reason"),
+    ("model", "preferred", "prompt", "expected"),
     [
-        ("What is a fjord?", RouteReason.SIMPLE),
-        ("word " * 50, RouteReason.SIMPLE),
-        ("word " * 51, RouteReason.MANY_WORDS),
-        ("Please EXPLAIN why.", RouteReason.KEYWORD),
-        ("Compare: A, B", RouteReason.KEYWORD),
-        ("The comparer analyzed it", RouteReason.SIMPLE),
-        ("", RouteReason.SIMPLE),
-        ("a-" * 100_000, RouteReason.MANY_WORDS),
-    ],
-)
-def test_many_words_and_some_words_make_a_prompt_hard(prompt: str, reason: RouteReason) -> None:
-    assert classify(prompt, compiled(SETUP.objects()).policies[0].route) is reason
-
-
-@pytest.mark.parametrize(
-    ("model", "preferred", "prompt", "chosen", "reason"),
-    [
-        ("auto", "auto", "easy", "cheap", RouteReason.SIMPLE),
-        ("auto", "auto", "explain it", "rich", RouteReason.KEYWORD),
-        ("auto", "rich", "easy", "rich", RouteReason.PREFERRED),
-        ("cheap", "rich", "explain it", "cheap", RouteReason.EXPLICIT),
+        ("auto", "auto", "easy", ("cheap", RouteReason.SIMPLE)),
+        ("auto", "auto", "explain it", ("rich", RouteReason.KEYWORD)),
+        ("auto", "rich", "easy", ("rich", RouteReason.PREFERRED)),
+        ("cheap", "rich", "explain it", ("cheap", RouteReason.EXPLICIT)),
     ],
 )
 def test_a_named_model_wins_then_the_tenants_then_the_routers(
-    model: str, preferred: str, prompt: str, chosen: str, reason: RouteReason
+    model: str, preferred: str, prompt: str, expected: tuple[str, RouteReason]
 ) -> None:
-    snapshot = compiled(SETUP.but(acme={"preferredModel": preferred}).objects())
-    tenant = next(tenant for tenant in snapshot.tenants.values() if tenant.name == "acme")
-    policy = snapshot.policies[0]
-    choice = choose(request(prompt, model), named_model(model, policy), tenant, policy)
-    assert (choice.model, choice.reason) == (chosen, reason)
+    setup = SETUP.but(acme={"preferredModel": preferred})
+    assert chosen(request(prompt, model), setup) == expected
 
 
 @pytest.mark.parametrize(
@@ -103,11 +87,18 @@ PREFERS_RICH = {"preferredModel": "rich"}
 EXPLAIN = "explain it"
 
 
+def by_words(asked: ChatRequest, route: Route) -> Choice:
+    told = heuristic(route)
+    *earlier, last = prompts_of(asked)
+    return routed(told.assess(last), map(told.assess, earlier), route)
+
+
 def chosen(asked: ChatRequest, setup: Setup) -> tuple[str, RouteReason]:
     snapshot = compiled(setup.objects())
     policy, tenant = snapshot.policies[0], snapshot.tenants[TenantName("acme")]
-    choice = choose(asked, named_model(asked.model, policy), tenant, policy)
-    return choice.model, choice.reason
+    choice = settled(asked, named_model(asked.model, policy), tenant, policy) or by_words(asked, policy.route)
+    found = placed(choice, asked, tenant, policy)
+    return found.model, found.reason
 
 
 @pytest.mark.parametrize(
@@ -166,6 +157,25 @@ def test_a_growing_chat_changes_its_model_once_at_most(complex_at: int) -> None:
     turns[complex_at:complex_at] = [EXPLAIN] if complex_at < 5 else []
     models = [chosen(chat(*turns[:count]), SETUP)[0] for count in range(1, len(turns) + 1)]
     assert models == ["cheap"] * complex_at + ["rich"] * (len(turns) - complex_at)
+
+
+def test_no_more_turns_are_assessed_than_it_takes() -> None:
+    route = compiled(SETUP.objects()).policies[0].route
+    easy, hard = Assessment(RouteReason.SIMPLE, 0.9, 0.5), Assessment(RouteReason.COMPLEX, 0.1, 0.5)
+    asked: list[Assessment] = []
+
+    def earlier(*turns: Assessment) -> Iterator[Assessment]:
+        asked.clear()
+        for each in turns:
+            asked.append(each)
+            yield each
+
+    assert routed(hard, earlier(easy), route) == Choice(route.complex, RouteReason.COMPLEX, hard)
+    assert asked == []
+    assert routed(easy, earlier(easy, hard, easy), route) == Choice(route.complex, RouteReason.SESSION, easy)
+    assert asked == [easy, hard]
+    assert routed(easy, earlier(easy), route) == Choice(route.simple, RouteReason.SIMPLE, easy)
+    assert routed(easy, earlier(hard), replace(route, sticky=False)).reason is RouteReason.SIMPLE
 
 
 def test_what_tools_say_changes_no_model() -> None:

@@ -1,0 +1,146 @@
+"""How a RoutingPolicy chooses a model: its `spec.route`."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from tollway_api.meta import ATOMIC, MAP_BY_NAME, SET, Integer, ModelNameText, Percent, Spec, rules
+from tollway_api.tenant_budget import AUTO
+
+
+class Classifier(StrEnum):
+    HEURISTIC = "Heuristic"
+    EMBEDDING = "Embedding"
+
+
+class ExplicitModel(StrEnum):
+    ALLOW = "Allow"
+    DENY = "Deny"
+
+
+class Sessions(StrEnum):
+    """Whether a chat that became complex stays with the complex model."""
+
+    STICKY = "Sticky"
+    PER_TURN = "PerTurn"
+
+
+Keyword = Annotated[str, Field(min_length=1, max_length=64)]
+ExamplePrompt = Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+class Examples(Spec):
+    """Prompts of which it is known. They count among what is like them, and hardly elsewhere."""
+
+    simple: Annotated[list[ExamplePrompt], Field(max_length=100)] = Field(
+        default=[],
+        description="Prompts that the simple model answers well enough.",
+        json_schema_extra=ATOMIC,
+    )
+    complex: Annotated[list[ExamplePrompt], Field(max_length=100)] = Field(
+        default=[], description="Prompts that want the complex model.", json_schema_extra=ATOMIC
+    )
+
+
+_EXAMPLES = "examples are compared by embeddings, which Heuristic has none of; write classifier: Embedding"
+
+
+class Complexity(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("self.classifier == 'Embedding' || !has(self.examples)", "examples", _EXAMPLES),
+        )
+    )
+
+    classifier: Classifier = Field(
+        default=Classifier.HEURISTIC,
+        description="How complexity is told. Heuristic: by wordThreshold and keywords. Embedding: by a small model "
+        "that says how likely the simple model's answer is good enough, or as Heuristic while it cannot.",
+    )
+    word_threshold: Integer = Field(
+        default=50, ge=1, le=1_000_000, description="A prompt of more words is complex."
+    )
+    keywords: Annotated[list[Keyword], Field(max_length=256)] = Field(
+        default=["analyze", "compare", "debug", "explain"],
+        description="A prompt with one is complex.",
+        json_schema_extra=SET,
+    )
+    examples: Examples | None = Field(default=None, description="Of this policy's own traffic. Absent: none.")
+
+    @model_validator(mode="after")
+    def _examples_are_embedded(self) -> Self:
+        if self.examples is not None and self.classifier is not Classifier.EMBEDDING:
+            raise ValueError(_EXAMPLES)
+        return self
+
+
+class Alias(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("self.name != 'auto'", "name", "an alias cannot be named auto: that is what it may stand for")
+        )
+    )
+
+    name: ModelNameText = Field(description="What callers may write as the model.")
+    model: ModelNameText = Field(
+        default=AUTO, description="What it stands for: a model of this policy, or auto."
+    )
+
+
+_ONE_DIAL = "quality and simpleShare are two positions of one dial; give one of them"
+_DIAL = (
+    "quality and simpleShare choose by a probability, which Heuristic has none of; "
+    "write complexity: {classifier: Embedding}"
+)
+_HAS_DIAL = "has(self.quality) || has(self.simpleShare)"
+
+
+class Route(Spec):
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("!has(self.quality) || !has(self.simpleShare)", "simpleShare", _ONE_DIAL),
+            (f"self.complexity.classifier == 'Embedding' || !({_HAS_DIAL})", "complexity.classifier", _DIAL),
+        )
+    )
+
+    simple_model: ModelNameText | None = Field(
+        default=None, description="Default: the cheapest, of input and output at three to one."
+    )
+    complex_model: ModelNameText | None = Field(
+        default=None,
+        description="Default: the dearest that no cheaper one is said to equal (models[].quality).",
+    )
+    explicit_model: ExplicitModel = Field(
+        default=ExplicitModel.ALLOW,
+        description="Whether a caller may name one of the models instead of auto.",
+    )
+    aliases: Annotated[list[Alias], Field(max_length=64)] = Field(
+        default=[],
+        description="Other names that callers may write, whether or not they may name the models.",
+        json_schema_extra=MAP_BY_NAME,
+    )
+    sessions: Sessions = Field(
+        default=Sessions.STICKY,
+        description="Sticky: a chat with a complex turn of its user is complex from there on. PerTurn: its last turn "
+        "alone decides.",
+    )
+    complexity: Complexity = Field(default=Complexity(), description="When a prompt is complex.")
+    quality: Percent | None = Field(
+        default=None,
+        description="Least share of the complex model's quality to keep; as much is left to the simple model as that "
+        "allows. Default: 95%, with classifier Embedding, where simpleShare is absent.",
+    )
+    simple_share: Percent | None = Field(
+        default=None,
+        description="Instead: the share of prompts that the simple model is to answer. Absent: quality.",
+    )
+
+    @model_validator(mode="after")
+    def _dial_has_one_position(self) -> Self:
+        if self.quality is not None and self.simple_share is not None:
+            raise ValueError(_ONE_DIAL)
+        has_dial = self.quality is not None or self.simple_share is not None
+        if has_dial and self.complexity.classifier is not Classifier.EMBEDDING:
+            raise ValueError(_DIAL)
+        return self

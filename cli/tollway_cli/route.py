@@ -1,0 +1,73 @@
+"""`tollway route`: which model of a policy would answer a prompt, and why, without asking any."""
+
+from dataclasses import dataclass
+
+from rich.table import Table
+from rich.text import Text
+
+from tollway_api.snapshot import Policy, Snapshot
+from tollway_dataplane.adapters.local_embedder import LocalEmbedder
+from tollway_dataplane.choosing import Choosing
+from tollway_dataplane.core.complexity import prompts_of
+from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.fitting import Choice, able_model
+from tollway_dataplane.core.prompt_features import NAMES, features
+from tollway_dataplane.core.router import shipped
+
+# The encoder's first run takes longer than any other.
+_EMBED_S = 10.0
+
+
+@dataclass(frozen=True)
+class Explained:
+    policy: Policy
+    choice: Choice
+    features: dict[str, float]  # what was seen of the prompt, but for what it has none of
+
+
+async def explain(snapshot: Snapshot, policy_id: str | None, prompt: str) -> Explained:
+    """Of a policy "namespace/name", or of the only one. Raises LookupError that says which there are, and EmbedderFault
+    when the encoder cannot be loaded.
+    """
+    policy = _policy(snapshot, policy_id)
+    request = ChatRequest("route", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+    embedder = await LocalEmbedder.load()
+    try:
+        choosing = Choosing(embedder, shipped(), _EMBED_S)
+        await choosing.prepare(snapshot)
+        routed = await choosing.routed(request, policy.route)
+    finally:
+        await embedder.aclose()
+    choice = able_model(routed, request, frozenset(), policy)
+    seen = zip(NAMES, features(prompts_of(request)[-1].text), strict=True)
+    return Explained(policy, choice, {name: value for name, value in seen if value})
+
+
+def _policy(snapshot: Snapshot, policy_id: str | None) -> Policy:
+    found = [each for each in snapshot.policies if policy_id in {None, each.id}]
+    if len(found) != 1:
+        known = ", ".join(sorted(each.id for each in snapshot.policies)) or "none"
+        raise LookupError(f"name one of the policies with --policy; there are: {known}")
+    return found[0]
+
+
+def route_table(found: Explained) -> Table:
+    table = Table(show_header=False)
+    route, choice = found.policy.route, found.choice
+    table.add_row("model", Text(choice.model, "bold"))
+    table.add_row("reason", Text(choice.reason))
+    table.add_row("policy", Text(found.policy.id))
+    table.add_row("simple, complex model", Text(f"{route.simple}, {route.complex}"))
+    table.add_row("classifier", Text(route.classifier))
+    assessment = choice.assessment
+    if assessment is not None and assessment.probability is not None:
+        table.add_row("simple is good enough", f"probability {assessment.probability:.4f}")
+        table.add_row("threshold", f"{assessment.threshold:.4f}, of {_dial(found.policy)}")
+    for name, value in found.features.items():
+        table.add_row(Text(name.replace("_", " "), "dim"), Text(f"{value:.2f}", "dim"))
+    return table
+
+
+def _dial(policy: Policy) -> str:
+    quality, share = policy.route.quality, policy.route.simple_share
+    return f"quality {quality:.4g}" if quality is not None else f"simple share {share:.4g}"

@@ -1,0 +1,169 @@
+"""Which model answers a request: the policy's classifier is asked, with the vector of the prompt that the cache has
+computed, or one that is waited for as long as it may take; then `core.routing` says where that is sent. Called by
+`service` and `judging`; never fails for want of a vector.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from tollway_api.meta import ModelName
+from tollway_api.route import Classifier as ClassifierName
+from tollway_api.snapshot import Policy, Route, Snapshot, Tenant
+from tollway_dataplane.core.complexity import (
+    Assessment,
+    Classifier,
+    Examples,
+    Prompt,
+    embedding,
+    heuristic,
+    prompts_of,
+)
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.fitting import Choice
+from tollway_dataplane.core.router import Router
+from tollway_dataplane.core.routing import placed, routed, settled
+from tollway_dataplane.errors import EmbedderFault
+from tollway_dataplane.lookup import Lookup, Patience
+from tollway_dataplane.ports import Encoder, Vector
+
+# The encoder reads no further than its 256 tokens, and these have hardly ever more characters.
+_MOST_CHARACTERS: Final = 2_000
+# Of the earlier turns of a chat; always the first ones, so that none is forgotten as it grows.
+MOST_EARLIER: Final = 32
+# Of each policy: some 300 bytes each.
+MOST_KNOWN: Final = 4_096
+
+
+class Known:
+    """A classifier by embedding, and what it has said lately: of a chat that goes on all turns but the last come
+    again.
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self._said: dict[bytes, Assessment] = {}  # the latest last
+
+    def said(self, prompt: Prompt) -> Assessment | None:
+        key = _key(prompt)
+        if (found := self._said.pop(key, None)) is not None:
+            self._said[key] = found
+        return found
+
+    def assess(self, prompt: Prompt) -> Assessment:
+        found = self._classifier.assess(prompt)
+        if found.was_embedded:  # else it would stand when the encoder is well again
+            self._said[_key(prompt)] = found
+            if len(self._said) > MOST_KNOWN:
+                del self._said[next(iter(self._said))]
+        return found
+
+
+class Choosing:
+    def __init__(self, encoder: Encoder, router: Router, embed_deadline_s: float) -> None:
+        self._encoder = encoder
+        self._router = router
+        self._embed_deadline_s = embed_deadline_s
+        self._classifiers: dict[Route, Known] = {}
+
+    async def prepare(self, snapshot: Snapshot) -> None:
+        """Before any request runs on it: embeds the examples that are new, off the loop. While the encoder cannot, they
+        do not count.
+        """
+        with suppress(EmbedderFault):
+            for route in _by_embedding(snapshot) - self._classifiers.keys():
+                self._classifiers[route] = Known(await self._made(route))
+
+    async def follow(self, snapshot: Snapshot) -> None:
+        """Forgets what no policy asks for any more."""
+        for gone in self._classifiers.keys() - _by_embedding(snapshot):
+            del self._classifiers[gone]
+
+    async def _made(self, route: Route) -> Classifier:
+        simple, hard = [
+            await asyncio.gather(*map(self._vector, texts))
+            for texts in (route.simple_examples, route.complex_examples)
+        ]
+        examples = Examples.of(simple, hard) if simple or hard else None
+        return embedding(route, self._router, examples)
+
+    async def choose(
+        self,
+        request: ChatRequest,
+        named: ModelName | None,
+        tenant: Tenant,
+        policy: Policy,
+        lookup: Lookup | None = None,
+    ) -> Choice:
+        """The model for the first attempt. `named` is what `named_model` says of the request; `lookup` what the cache
+        said, where it was asked.
+
+        Raises Refusal 400 where no model that may answer can do what is asked.
+        """
+        choice = settled(request, named, tenant, policy) or await self.routed(request, policy.route, lookup)
+        return placed(choice, request, tenant, policy)
+
+    async def routed(self, request: ChatRequest, route: Route, lookup: Lookup | None = None) -> Choice:
+        """Of whoever leaves the choice to the router."""
+        *earlier, last = prompts_of(request)
+        if route.classifier is ClassifierName.HEURISTIC:
+            told = heuristic(route)
+            return routed(told.assess(last), map(told.assess, earlier), route)
+        known = self._classifiers.get(route) or Known(embedding(route, self._router))
+        if lookup is not None and lookup.view is not None:
+            last = replace(last, vector=lookup.view.vector)
+        # What was too slow for the cache is not waited for once more.
+        was_slow = lookup is not None and lookup.reason is CacheReason.EMBEDDER_UNAVAILABLE
+        patience = Patience(0.0 if was_slow else self._embed_deadline_s)
+        (found,) = await self._assessed([last], known, patience)
+        if not (found.is_simple and route.sticky):
+            earlier = []
+        return routed(found, await self._assessed(earlier[:MOST_EARLIER], known, patience), route)
+
+    async def _assessed(
+        self, prompts: Sequence[Prompt], known: Known, patience: Patience
+    ) -> list[Assessment]:
+        said = list(map(known.said, prompts))
+        unread = {
+            each.text
+            for each, found in zip(prompts, said, strict=True)
+            if found is None and each.vector is None
+        }
+        vectors: dict[str, Vector] = await self._in_time(unread, patience) if unread else {}
+        return [
+            found or known.assess(replace(each, vector=vectors.get(each.text, each.vector)))
+            for each, found in zip(prompts, said, strict=True)
+        ]
+
+    async def _in_time(self, texts: set[str], patience: Patience) -> dict[str, Vector]:
+        """Of those that could be read before patience is at its end."""
+        found: dict[str, Vector] = {}
+
+        async def read(text: str) -> None:
+            with suppress(EmbedderFault):
+                found[text] = await self._vector(text)
+
+        with patience.spend() as within_s:
+            if within_s > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(within_s):
+                        await asyncio.gather(*map(read, texts))
+        return found
+
+    async def _vector(self, text: str) -> Vector:
+        return (await self._encoder.embed(text[:_MOST_CHARACTERS])).vector
+
+
+def _key(prompt: Prompt) -> bytes:
+    """Not the text, of which nothing is to be kept."""
+    beside = f"{prompt.turns} {prompt.has_tools} {prompt.is_structured}\n"
+    return hashlib.blake2b((beside + prompt.text).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _by_embedding(snapshot: Snapshot) -> set[Route]:
+    routes = (policy.route for policy in snapshot.policies)
+    return {route for route in routes if route.classifier is ClassifierName.EMBEDDING}

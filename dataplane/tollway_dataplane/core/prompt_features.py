@@ -1,0 +1,95 @@
+"""What can be seen of a prompt at once: how long it is, whether it asks for code or for sums, how it asks, in which
+script. Pure; called by `complexity` for the router's learned part, and by `tools/router_training.py`.
+"""
+
+import re
+from math import log1p
+from typing import Final
+
+# Past this no more is looked at but the length, so that the longest prompt takes no longer than a long one.
+MOST_CHARACTERS: Final = 6_000
+_MOST_OF_A_QUESTION: Final = 400  # characters; what is asked stands at the end
+_LEAST_OPTIONS: Final = 3
+_MOST_OPTIONS: Final = 10
+
+_WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
+_SENTENCE_END: Final = re.compile(r"[.!?](?:\s|$)")
+_OPTION: Final = re.compile(r"^\(?([A-J])[.):]\s", re.MULTILINE)
+_CODE: Final = re.compile(
+    r"```|\b(?:def|class) \w+|\bimport \w|#include|\breturn\b|[{};]$|=>|==|</\w+>|\bSELECT\b|\bassert |>>>",
+    re.MULTILINE,
+)
+_PROGRAMMING: Final = frozenset(
+    "python java javascript function functions program code script algorithm sql html css regex api array string"
+    " implement compile debug bug exception class method recursion".split()
+)
+_FORMULA: Final = re.compile(r"\\[a-zA-Z]+|\$[^$\n]{1,200}\$|[=^≤≥√∑∫π]")
+_MONEY: Final = re.compile(r"[$€£%]")
+_AMOUNTS: Final = frozenset(
+    "percent half twice third quarter dozen double triple each every per times total altogether remaining more less"
+    " fewer average many much".split()
+)
+_DOING: Final = frozenset(
+    "write compose create draft generate implement design develop craft imagine pretend rewrite summarize summarise"
+    " translate list describe explain give provide edit evaluate analyze analyse extract identify".split()
+)
+_ASKING: Final = ("who", "what", "when", "where", "which", "how", "why")
+_DENYING: Final = frozenset("not except never least false incorrect".split())
+
+NAMES: Final = (
+    *("words", "stem_words", "word_length", "lines", "sentences", "varied"),
+    *("numbers", "number_share", "amounts", "formulas", "code", "programming"),
+    *("choice", "options", "option_words", "numeric_options"),
+    *("asks", "does", "denies", "statements"),
+    *_ASKING,
+    *("capitals", "quotes", "foreign"),
+)
+
+
+def features(text: str) -> list[float]:
+    """In the order of NAMES."""
+    seen = text[:MOST_CHARACTERS]
+    letters = _OPTION.findall(seen)
+    options = min(_MOST_OPTIONS, len(set(letters)))
+    is_choice = options >= _LEAST_OPTIONS
+    first = _OPTION.search(seen) if is_choice else None
+    stem, rest = (seen[: first.start()], seen[first.start() :]) if first else (seen, "")
+    words, others = _WORD.findall(stem), _WORD.findall(rest)
+    low = [word.lower() for word in words]
+    known = frozenset(low)
+    numbers = _NUMBER.findall(stem)
+    question = stem[-_MOST_OF_A_QUESTION:].lower()
+    asked = frozenset(_WORD.findall(question))
+    # What was not looked at counts as if it were like the rest.
+    scale = len(text) / max(1, len(seen))
+    count, size = len(words) + len(others), max(1, len(words))
+    return [
+        log1p(count * scale),
+        log1p(len(words) * scale),
+        sum(map(len, words)) / size,
+        log1p(seen.count("\n") * scale),
+        log1p(len(_SENTENCE_END.findall(stem)) * scale),
+        len(known) / size**0.8,
+        log1p(len(numbers)),
+        len(numbers) / (len(words) + 5),
+        log1p(len(_MONEY.findall(stem)) + sum(word in _AMOUNTS for word in low)),
+        log1p(len(_FORMULA.findall(stem))),
+        log1p(len(_CODE.findall(seen))),
+        float(min(3, len(known & _PROGRAMMING))),
+        float(is_choice),
+        float(options if is_choice else 0),
+        log1p(len(others) / options) if is_choice else 0.0,
+        float(is_choice and len(_NUMBER.findall(rest)) > options / 2),
+        float("?" in question),
+        float(not known.isdisjoint(_DOING) and not _DOING.isdisjoint(low[:4])),
+        float(not asked.isdisjoint(_DENYING)),
+        float("statement 1" in seen[:_MOST_OF_A_QUESTION].lower()),
+        *(float(word in asked) for word in _ASKING),
+        sum(word[0].isupper() for word in words[1:]) / size,
+        log1p(seen.count('"')),
+        sum(map(len, _FOREIGN.findall(seen))) / max(1, len(seen)),
+    ]
+
+
+_FOREIGN: Final = re.compile(r"[^\x00-\x7f\u2010-\u2027]+")

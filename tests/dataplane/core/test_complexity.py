@@ -1,0 +1,146 @@
+"""Whether a prompt is simple, by either classifier."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.dataplanes import Setup, compiled
+from tollway_api.snapshot import Route
+from tollway_dataplane.core.complexity import Examples, Prompt, embedding, heuristic, prompts_of
+from tollway_dataplane.core.decision import RouteReason
+from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.router import shipped
+
+SETUP = Setup("http://a/v1", "http://b/v1")
+AXIS = np.eye(384, dtype=np.float32)
+
+
+def route(**fields: object) -> Route:
+    return compiled(SETUP.but(policy={"route": fields}).objects()).policies[0].route
+
+
+BY_WORDS, BY_SHARE = route(), route(complexity={"classifier": "Embedding"}, simpleShare="50%")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [
+        ("What is a fjord?", RouteReason.SIMPLE),
+        ("word " * 50, RouteReason.SIMPLE),
+        ("word " * 51, RouteReason.MANY_WORDS),
+        ("Please EXPLAIN why.", RouteReason.KEYWORD),
+        ("Compare: A, B", RouteReason.KEYWORD),
+        ("The comparer analyzed it", RouteReason.SIMPLE),
+        ("", RouteReason.SIMPLE),
+        ("a-" * 100_000, RouteReason.MANY_WORDS),
+    ],
+)
+def test_many_words_and_some_words_make_a_prompt_hard(prompt: str, reason: RouteReason) -> None:
+    assert heuristic(BY_WORDS).assess(Prompt(prompt)).reason is reason
+
+
+def test_from_the_threshold_on_the_simple_model_answers() -> None:
+    classifier = embedding(BY_SHARE, shipped())
+    found = [
+        classifier.assess(Prompt(text, AXIS[0]))
+        for text in ("Hi", "Prove it: " + "2 + 2 = 4, and so on. " * 60)
+    ]
+    assert [each.reason for each in found] == [RouteReason.SIMPLE, RouteReason.COMPLEX]
+    for each in found:
+        assert each.probability is not None
+        assert each.is_simple == (each.probability >= classifier.threshold)
+
+
+def test_a_prompt_without_a_vector_is_told_by_words_and_says_so() -> None:
+    found = embedding(BY_SHARE, shipped()).assess(Prompt("Please explain why."))
+    assert (found.reason, found.was_embedded, found.probability) == (RouteReason.KEYWORD, False, None)
+
+
+@pytest.mark.parametrize(
+    "more", [{"has_tools": True}, {"is_structured": True}, {"turns": 1}], ids=["tools", "a form", "a chat"]
+)
+def test_less_is_left_to_the_simple_model(more: dict[str, Any]) -> None:
+    classifier = embedding(BY_SHARE, shipped())
+    plain, other = Prompt("What is a fjord?", AXIS[0]), Prompt("What is a fjord?", AXIS[0], **more)
+    assert classifier.probability(plain, AXIS[0]) > classifier.probability(other, AXIS[0])
+
+
+def test_an_example_decides_of_itself_and_hardly_of_what_is_unlike_it() -> None:
+    examples = Examples.of([AXIS[0]], [AXIS[1]])
+    assert examples.beside(0.2, AXIS[0]) > 0.9
+    assert examples.beside(0.9, AXIS[1]) < 0.1
+    assert examples.beside(0.9, AXIS[2]) == pytest.approx(0.9, abs=0.01)
+
+
+def test_examples_may_be_of_one_kind_alone() -> None:
+    assert Examples.of([], [AXIS[0]]).beside(0.9, AXIS[0]) < 0.1
+
+
+def test_a_classifier_by_probability_wants_a_dial() -> None:
+    with pytest.raises(ValueError, match="quality or a share"):
+        embedding(BY_WORDS, shipped())
+
+
+@pytest.mark.parametrize(
+    ("messages", "parameters", "found"),
+    [
+        ([{"role": "user", "content": "Hi"}], {}, (0, False, False)),
+        ([{"role": "system", "content": "S"}, {"role": "user", "content": "Hi"}], {}, (0, False, False)),
+        (
+            [
+                {"role": "user", "content": "A"},
+                {"role": "assistant", "content": "B"},
+                {"role": "user", "content": "Hi"},
+            ],
+            {},
+            (2, False, False),
+        ),
+        ([{"role": "user", "content": "Hi"}], {"tools": [{}]}, (0, True, False)),
+        ([{"role": "user", "content": "Hi"}], {"response_format": {"type": "json_object"}}, (0, False, True)),
+        ([{"role": "user", "content": "Hi"}], {"response_format": {"type": "text"}}, (0, False, False)),
+    ],
+    ids=["plain", "instructed", "a chat", "tools", "json", "text"],
+)
+def test_a_request_is_seen_with_its_turns_tools_and_form(
+    messages: list[dict[str, Any]], parameters: dict[str, Any], found: tuple[int, bool, bool]
+) -> None:
+    prompt = prompts_of(ChatRequest("r", "auto", messages, parameters, prompt="Hi"))[-1]
+    assert (prompt.turns, prompt.has_tools, prompt.is_structured) == found
+
+
+def test_of_parts_all_texts_are_read() -> None:
+    parts = [{"type": "text", "text": "What"}, {"type": "image_url"}, {"type": "text", "text": "is this?"}]
+    request = ChatRequest("r", "auto", [{"role": "user", "content": parts}])
+    assert prompts_of(request)[0].text.split() == ["What", "is", "this?"]
+
+
+def test_an_earlier_turn_is_seen_as_it_was_when_it_was_the_last() -> None:
+    called = {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function"}]}
+    result = {"role": "tool", "tool_call_id": "1", "content": "compare and explain"}
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": "S"},
+        {"role": "user", "content": "One?\r\n"},
+        *(called, result),
+        {"role": "assistant", "content": "It is."},
+        {"role": "user", "content": [{"type": "text", "text": "Two?"}]},
+        *(called, result),
+    ]
+    for count, turns in ((2, 1), (4, 1), (6, 2), (8, 2)):
+        found = prompts_of(ChatRequest("r", "auto", messages[:count]))
+        assert [(each.text, each.turns) for each in found] == [("One?", 0), ("Two?", 3)][:turns]
+
+
+@pytest.mark.parametrize(
+    ("messages", "found"),
+    [
+        ([{"role": "system", "content": "S"}, {"role": "assistant", "content": "A"}], ("A", 0)),
+        ([{"role": "assistant", "content": "A"}, {"role": "tool", "content": "T"}], ("T", 1)),
+        ([], ("", 0)),
+    ],
+)
+def test_without_a_user_it_is_the_last_message_that_counts(
+    messages: list[dict[str, Any]], found: tuple[str, int]
+) -> None:
+    (prompt,) = prompts_of(ChatRequest("r", "auto", messages))
+    assert (prompt.text, prompt.turns) == found
