@@ -6,21 +6,25 @@ Pure and symmetric; `verification` asks, once the judge would serve. Explained t
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cached_property
 from typing import Final
 
+from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core import circumstances, digressions, self_contained, settled
 from tollway_dataplane.core.competence import is_prose
 from tollway_dataplane.core.facts import Turn
+from tollway_dataplane.core.judge import ALL_CHECKS, facts_against
 from tollway_dataplane.core.lexicon import english
+from tollway_dataplane.core.likeness import alike, without_like
 from tollway_dataplane.core.pleasantries import is_pleasantry, without_politeness
 from tollway_dataplane.core.reading import Reading, read_again
-from tollway_dataplane.core.said import Said, exchanged_facts, matters_of, words_of
+from tollway_dataplane.core.said import Said, exchanged_facts, matters_of, sentences_in, words_of
+from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
 from tollway_dataplane.core.statements import clauses, is_news, sentences, states, weighs_by_itself
-from tollway_dataplane.core.turn_pairs import contradict, edited, spelling_of
+from tollway_dataplane.core.turn_pairs import contradict, edited, spelling_of, turned
 
 # What is longer is compared to the letter alone.
 MOST_TURNS: Final = 100
@@ -38,6 +42,7 @@ _BREAK: Final = re.compile(r"[.?!\n]+")
 _WORD: Final = re.compile(r"[^\W_]+")
 _SHOWN: Final = 4
 _SHORT: Final = 8  # words, of a reply that may begin with a name
+_EXCLAIMED: Final = 3  # words, of what an assistant exclaims before it says something
 _NO_NAME_WANTED: Final = frozenset("manner cause whether number duration time".split())
 _COMMON: Final = frozenset(
     "anything something nothing everything what got ah".split()
@@ -80,6 +85,7 @@ class _Pair:
 
     chats: tuple[Chat, Chat]
     blocks: Sequence[_Block]
+    kept: Sequence[tuple[Turn, Turn]] = ()  # turns that count as the same
 
     @cached_property
     def left(self) -> tuple[list[Turn], list[Turn]]:
@@ -103,7 +109,9 @@ def difference(ours: Chat, theirs: Chat) -> str:
     """
     if _too_long(ours, theirs):
         return "turns too long to compare"
-    pair = _Pair((ours, theirs), _blocks(ours.turns, theirs.turns))
+    pair = _Pair((ours, theirs), *_aligned(ours.turns, theirs.turns))
+    if found := _respelled(pair):
+        return found
     if all(map(is_pleasantry, (turn for side in pair.left for turn in side))):
         return ""
     if not ours.turns or not theirs.turns:
@@ -139,17 +147,19 @@ def sought_by(prompt: Reading, turns: Sequence[Turn]) -> list[str]:
     return [] if self_contained.names_its_matter(prompt) else matters(turns)
 
 
-def _blocks(ours: Sequence[Turn], theirs: Sequence[Turn]) -> list[_Block]:
-    """Where they are not word for word the same, politeness aside."""
+def _aligned(ours: Sequence[Turn], theirs: Sequence[Turn]) -> tuple[list[_Block], list[tuple[Turn, Turn]]]:
+    """Where they are not word for word the same, politeness aside; and the turns that are."""
     numbers: dict[tuple[str, ...], int] = {}
     one, other = ([numbers.setdefault(_key(turn), len(numbers)) for turn in side] for side in (ours, theirs))
     codes = SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
     ends = [ours[i:k] if tag == "equal" else () for tag, i, k, _, _ in codes[1:]]
-    return [
+    blocks = [
         _Block(ours[i - 1] if i and j else None, ours[i:k], theirs[j:m], after)
         for (tag, i, k, j, m), after in zip(codes, [*ends, ()], strict=False)
         if tag != "equal"
     ]
+    equal = (zip(ours[i:k], theirs[j:m], strict=True) for tag, i, k, j, m in codes if tag == "equal")
+    return blocks, [pair for stretch in equal for pair in stretch]
 
 
 def _key(turn: Turn) -> tuple[str, ...]:
@@ -305,15 +315,69 @@ def _facts(pair: _Pair) -> str:
 
 
 def _edits(pair: _Pair) -> str:
-    """Turns of like place and wording in which a word or two are others."""
-    for block in pair.blocks:
+    """Turns of like place and wording in which a word or two are others, or which could not answer for each other if
+    they were prompts.
+    """
+    for one, other in _counterparts(pair.blocks):
+        found = edited(reading_of(one), reading_of(other)) or _refused(one, other, pair.said)
+        if found:
+            return f"earlier turns differ: {found}"
+    return ""
+
+
+def _respelled(pair: _Pair) -> str:
+    """Turns of the very same words that are spelled otherwise where that counts."""
+    for one, other in pair.kept:
+        if one.text != other.text and (found := spelled_otherwise(reading_of(one), reading_of(other))):
+            return f"earlier turns differ: {found}"
+    return ""
+
+
+def _counterparts(blocks: Sequence[_Block]) -> Iterator[tuple[Turn, Turn]]:
+    """What stands at the same place of a block, counted from its beginning or its end."""
+    for block in blocks:
         for i, one in enumerate(block.ours):
             for j in {i, len(block.theirs) - len(block.ours) + i}:
-                if not 0 <= j < len(block.theirs) or block.theirs[j].role != one.role:
-                    continue
-                if found := edited(reading_of(one), reading_of(block.theirs[j])):
-                    return f"earlier turns differ: {found}"
-    return ""
+                if 0 <= j < len(block.theirs) and block.theirs[j].role == one.role:
+                    yield one, block.theirs[j]
+
+
+def _refused(one: Turn, other: Turn, said: tuple[Said, Said]) -> str:
+    """What refuses two turns as it would two prompts. An assistant says the same in many ways: there only what is
+    turned over counts.
+    """
+    ours, theirs = _told_in(one), _told_in(other)
+    if not ours.low or not theirs.low or not alike(ours, theirs):
+        return ""
+    if one.role != "user":
+        return turned(ours, theirs)
+    if found := facts_against(ours, theirs, _may_differ_in(ours, theirs, said)):
+        return found.explanation
+    same_words = not without_like(ours, theirs) and not without_like(theirs, ours)
+    return linked_otherwise(ours, theirs) if same_words else ""
+
+
+def _may_differ_in(ours: Reading, theirs: Reading, said: tuple[Said, Said]) -> Collection[CriticalCheck]:
+    """The facts to compare two turns by. A number or name that the other chat has in another turn is not missing, and
+    numbers may be told in any order.
+    """
+    if said[1].lacks(ours) or said[0].lacks(theirs):
+        return ALL_CHECKS
+    if Said([theirs]).lacks(ours) or Said([ours]).lacks(theirs):
+        return {CriticalCheck.NEGATION}
+    return ALL_CHECKS - {CriticalCheck.NUMBERS} if ours.quantities and theirs.quantities else ALL_CHECKS
+
+
+def _told_in(turn: Turn) -> Reading:
+    """A turn without the sentences that are said in passing: "no worries" and "oh no!" negate nothing."""
+    told = [said for said in sentences_in(turn.text) if not _is_in_passing(Turn(turn.role, said))]
+    return read_again(" ".join(told))
+
+
+def _is_in_passing(said: Turn) -> bool:
+    if said.role == "assistant" and said.text.endswith("!") and len(_WORD.findall(said.text)) <= _EXCLAIMED:
+        return True
+    return is_pleasantry(said) or circumstances.is_in_passing(read_again(said.text).plain)
 
 
 def _moves(pair: _Pair) -> str:
@@ -404,7 +468,8 @@ def _told(blocks: Sequence[_Block], said: tuple[Said, Said]) -> Iterator[_Told]:
 def _without_detours(pair: _Pair) -> _Pair:
     if any(_wants(pair.prompts)):
         return pair
-    return _Pair(pair.chats, [block for each in pair.blocks for block in _without_detour(each, pair.prompts)])
+    blocks = [block for each in pair.blocks for block in _without_detour(each, pair.prompts)]
+    return replace(pair, blocks=blocks)
 
 
 def _without_detour(block: _Block, prompts: Sequence[Reading]) -> list[_Block]:
@@ -466,10 +531,10 @@ _DEPENDING: Final[tuple[_Check, ...]] = (_looks_back, _is_no_question, _wishes)
 _COMPARING: Final[tuple[_Check, ...]] = (
     _too_many_numbers,
     _facts,
+    _replies,
     _edits,
     _moves,
     _turns_away,
-    _replies,
     _news,
     _offers,
     _other_matters,

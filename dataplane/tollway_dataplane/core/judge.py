@@ -145,19 +145,34 @@ class Judge:
 
 def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHECKS) -> Verdict | None:
     """What is decided without the learned part, if anything."""
-    if CriticalCheck.KEYWORDS in checks:
-        if difference := spelled_otherwise(ours.reading, theirs.reading):
-            return Verdict(CacheReason.KEYWORDS_DIFFER, f"spelled differently: {difference}", 0.0)
-        if word := linked_otherwise(ours.reading, theirs.reading):
-            return Verdict(CacheReason.RELATIONS_DIFFER, f"{word!r} stands otherwise to the rest", 0.0)
-    same_words = ours.reading.low == theirs.reading.low != ()
-    if same_words and ours.reading.names == theirs.reading.names:
+    if CriticalCheck.KEYWORDS in checks and (found := _written_otherwise(ours.reading, theirs.reading)):
+        return found
+    if _are_the_same(ours.reading, theirs.reading):
         return Verdict(CacheReason.SEMANTIC, "the same words", 1.0)
     if not ours.may_be_judged or not theirs.may_be_judged:
         return Verdict(CacheReason.NOT_JUDGED, "not English prose of moderate length", 0.0)
-    if found := conflict(ours.reading, theirs.reading, checks):
+    return facts_against(ours.reading, theirs.reading, checks)
+
+
+def _are_the_same(ours: Reading, theirs: Reading) -> bool:
+    return ours.low == theirs.low != () and ours.names == theirs.names
+
+
+def _written_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
+    if difference := spelled_otherwise(ours, theirs):
+        return Verdict(CacheReason.KEYWORDS_DIFFER, f"spelled differently: {difference}", 0.0)
+    if word := linked_otherwise(ours, theirs):
+        return Verdict(CacheReason.RELATIONS_DIFFER, f"{word!r} stands otherwise to the rest", 0.0)
+    return None
+
+
+def facts_against(
+    ours: Reading, theirs: Reading, checks: Collection[CriticalCheck] = ALL_CHECKS
+) -> Verdict | None:
+    """What refuses two texts that are worded otherwise, however close they are. Also asked of turns of chats."""
+    if found := conflict(ours, theirs, checks):
         return Verdict(found.reason, found.explanation, 0.0)
-    return _arranged_otherwise(ours.reading, theirs.reading) if CriticalCheck.KEYWORDS in checks else None
+    return _arranged_otherwise(ours, theirs) if CriticalCheck.KEYWORDS in checks else None
 
 
 def _arranged_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:

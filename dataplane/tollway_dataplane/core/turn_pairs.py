@@ -12,13 +12,14 @@ from tollway_dataplane.core.arrangement import exchanged, modes
 from tollway_dataplane.core.blanks import meant_blanks
 from tollway_dataplane.core.critical_facts import conflict
 from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.everyday_words import OPPOSED
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.likeness import is_misspelling
 from tollway_dataplane.core.quoting import meant_marks
 from tollway_dataplane.core.reading import Reading
 from tollway_dataplane.core.said import Said, share_found, words_of
 from tollway_dataplane.core.self_contained import LIGHT
-from tollway_dataplane.core.spelling import linked_otherwise
+from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
 
 # Of the words of both, in order, those that they share.
 _COMPARABLE: Final = 0.5
@@ -62,7 +63,9 @@ def edited(ours: Reading, theirs: Reading) -> str:
         return ""
     if found := _first_replaced(matcher, ours, theirs):
         return found
-    return _turned(ours, theirs) if alike >= (_HARDLY_EDITED_IF_SHORT if short else _HARDLY_EDITED) else ""
+    if alike < (_HARDLY_EDITED_IF_SHORT if short else _HARDLY_EDITED):
+        return ""
+    return turned(ours, theirs) or linked_otherwise(ours, theirs) or spelled_otherwise(ours, theirs)
 
 
 def replaced(ours: Reading, theirs: Reading) -> str:
@@ -88,11 +91,11 @@ def _first_replaced(matcher: SequenceMatcher[str], ours: Reading, theirs: Readin
     return next(filter(None, every), "")
 
 
-def _turned(ours: Reading, theirs: Reading) -> str:
-    turned = conflict(ours, theirs, {CriticalCheck.NEGATION})
-    if turned and turned.reason in {CacheReason.OPPOSITES, CacheReason.NEGATION_DIFFERS}:
-        return turned.explanation
-    return linked_otherwise(ours, theirs)
+def turned(ours: Reading, theirs: Reading) -> str:
+    """What one of them says and the other denies."""
+    found = conflict(ours, theirs, {CriticalCheck.NEGATION})
+    is_turned = found and found.reason in {CacheReason.OPPOSITES, CacheReason.NEGATION_DIFFERS}
+    return found.explanation if found and is_turned else ""
 
 
 def _spelled_otherwise(ours: Reading, theirs: Reading) -> str:
@@ -177,8 +180,10 @@ def _replaced(ours: Reading, mine: range, theirs: Reading, yours: range) -> str:
         frozenset[str | int]().union(*(kin(each.lemmas[i]) for i in places))
         for each, places in ((ours, one), (theirs, other))
     ]
-    one = [i for i in one if known[1].isdisjoint(kin(ours.lemmas[i]))]
-    other = [j for j in other if known[0].isdisjoint(kin(theirs.lemmas[j]))]
+    pairs = [(ours.lemmas[i], theirs.lemmas[j]) for i in one for j in other]
+    opposed = {word for pair in pairs if pair in OPPOSED for word in pair}  # which may be forms of one word
+    one = [i for i in one if ours.lemmas[i] in opposed or known[1].isdisjoint(kin(ours.lemmas[i]))]
+    other = [j for j in other if theirs.lemmas[j] in opposed or known[0].isdisjoint(kin(theirs.lemmas[j]))]
     if not one or not other or max(len(one), len(other)) > _MOST_EXCHANGED:
         return ""
     return f"{' '.join(ours.low[i] for i in one)} ≠ {' '.join(theirs.low[j] for j in other)}"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.dataplane.core.test_critical_facts import TRAPS
 from tollway_dataplane.core.conversation import Chat, difference, matters, may_compare, sought_by
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.reading import read
@@ -37,6 +38,86 @@ def test_quotes_and_indentation_of_code_in_an_earlier_turn_matter(one: str, othe
     ours, theirs = (chat(f"{said} | Okay. | is it right?") for said in (one, other))
     assert difference(ours, theirs) != ""
     assert difference(theirs, ours) != ""
+
+
+@pytest.mark.parametrize("question", ["what does it cost?", "how long does that take?"])
+@pytest.mark.parametrize(
+    ("one", "other"), [(one, other) for one, other, _ in TRAPS if read(one).low != read(other).low]
+)
+def test_what_is_a_trap_alone_is_one_in_an_earlier_turn(one: str, other: str, question: str) -> None:
+    ours, theirs = (chat(f"{said} | Noted. | {question}") for said in (one, other))
+    assert difference(ours, theirs) != ""
+    assert difference(theirs, ours) != ""
+
+
+# The pair alone would be refused; here it is what a user said before.
+TURNED = [
+    ("My parcel has arrived broken", "My parcel has not arrived"),
+    ("My suitcase came back damaged", "My suitcase never came back"),
+    ("I was vaccinated last spring", "I was not vaccinated"),
+    ("The fever has dropped a bit", "The fever has not dropped"),
+    ("I lost my debit card", "I lost my credit card"),
+    ("The loan was approved in part", "The loan was not approved"),
+    ("My phone charges slowly", "My phone does not charge"),
+    ("The heating works badly", "The heating does not work"),
+    ("I barely passed the exam", "I did not pass the exam"),
+    ("The order was delivered late", "The order was not delivered"),
+    ("My tenant pays late", "My tenant does not pay"),
+    ("Can the tenant sue the landlord", "Can the landlord sue the tenant"),
+    ("We run ls -a in it", "We run ls -A in it"),
+    ("The loop has i++ at the end", "The loop has ++i at the end"),
+    ("Does the tent come with pegs", "Does the tent come without pegs"),
+]
+
+
+@pytest.mark.parametrize("question", ["what are my options?", "How do I handle that?"])
+@pytest.mark.parametrize("reply", ["Sorry!", "Noted."])
+@pytest.mark.parametrize(("one", "other"), TURNED)
+def test_a_turn_that_is_turned_over_matters_though_it_has_a_word_more(
+    one: str, other: str, reply: str, question: str
+) -> None:
+    ours, theirs = (chat(f"{said} | {reply} | {question}") for said in (one, other))
+    assert difference(ours, theirs) != ""
+    assert difference(theirs, ours) != ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "has my parcel come? | It has arrived at the depot in town. | where is that?",
+            "has my parcel come? | It has not arrived at the depot. | where is that?",
+        ),
+        (
+            "was my claim approved? | It was approved by the office on Monday. | why is that?",
+            "was my claim approved? | It was not approved by the office. | why is that?",
+        ),
+    ],
+)
+def test_what_one_assistant_denies_matters(one: str, other: str) -> None:
+    assert difference(chat(one), chat(other)) != ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            "I ordered 2 lamps, order 5521, and got 4 | How odd! | do I have to send one back?",
+            "I got 4 lamps although I ordered 2, order 5521 | Oh no! How odd! | do I have to send one back?",
+        ),
+        (
+            "I need to renew my library card | Sure. | how long does that take?",
+            "I need to renew my library card | No bother! Sure. | how long does that take?",
+        ),
+        (
+            "I need a cot in the room | For which night? | for 4 May | Okay. | what does it cost?",
+            "I need a cot in the room for 4 May | Okay. | what does it cost?",
+        ),
+    ],
+)
+def test_facts_in_another_turn_or_order_and_words_in_passing_do_not(one: str, other: str) -> None:
+    assert difference(chat(one), chat(other)) == ""
+    assert difference(chat(other), chat(one)) == ""
 
 
 @pytest.mark.xfail(strict=True, reason="told by a side question, within a clause, by the assistant alone")
