@@ -25,6 +25,7 @@ _ORDER: Final = re.compile(
     r"|generate|count|convert|give|show|find|recommend|suggest|outline) \S"
 )
 _MOST_IN_A_FRAGMENT: Final = 5  # words
+_MOST_COMPARED: Final = 2  # words: what is compared, and how it is
 _LONGEST: Final = 80  # characters of a fragment
 _LONGEST_SENTENCE: Final = 160  # characters; what is longer says what it is about
 # What stands for something said before. "That" also joins clauses, "this" may point to what is pasted behind it.
@@ -37,9 +38,15 @@ _POINTING: Final = re.compile(
 _POSSESSIVE_AT_END: Final = re.compile(r"\w's\W*$")
 # What points back where there is hardly anything else: "is Bergen warmer?", "does silver rise too?".
 _COMPARING: Final = re.compile(
-    r"\b(?:also|too|as well|still|again|then"
-    r"|(?:warm|cold|hott|cool|wett|dri|high|low|cheap|fast|slow|larg|small|bigg)er"
+    r"\b(?:also|too|as well|still|again|then|(?:gone|going|go) (?:up|down)"
+    r"|(?:dear|nic|sunni|warm|cold|hott|cool|wett|dri|high|low|cheap|fast|slow|larg|small|bigg)er"
     r"|better|worse|more|less|different|similar)\b(?!.*\bthan\b)"
+)
+# Of what a question before it has asked after: "is Rome hot?", "what is Bergen like?".
+_HOW_IT_IS: Final = re.compile(
+    r"^(?:and |so )?(?:(?:is|will|was) (?:\w+ ){1,2}(?:be )?"
+    r"(?:sunny|rainy|snowy|cloudy|windy|foggy|humid|hot|cold|warm|wet|dry)"
+    r"|what(?: is|'s) \w+(?: \w+)? like|how is it looking in \w+|who (?:runs|leads|owns|heads) \w+)\W*$"
 )
 _OF_ITS_OWN: Final = re.compile(r"\b(?:who|where|why|what)(?:'s|'re| is| are| was| were)\b|\babout\b")
 _FOR_WHICH: Final = frozenset("for in at on of near from to by with around".split())
@@ -56,10 +63,12 @@ def leans_back(message: str) -> bool:
     if len(message) > _LONGEST_SENTENCE:
         return False
     reading = read_again(message)
-    if _POINTING.search(reading.plain):
+    if _POINTING.search(reading.plain) or _HOW_IT_IS.search(reading.plain):
         return True
     own = topics(reading) - reading.names - reading.calendar - _ASKING
-    if len(own) <= 1 and (_COMPARING.search(reading.plain) or _POSSESSIVE_AT_END.search(reading.plain)):
+    if len(own) <= _MOST_COMPARED and (
+        _COMPARING.search(reading.plain) or _POSSESSIVE_AT_END.search(reading.plain)
+    ):
         return True
     return not _OF_ITS_OWN.search(reading.plain) and all(
         _is_complement(reading, i) for i in reading.content if reading.lemmas[i] in own
