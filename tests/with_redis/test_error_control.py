@@ -281,6 +281,7 @@ async def test_labels_that_redis_does_not_take_fail_no_request(
 ) -> None:
     gateway = await start(judged(onBreach="Tighten"))
     await primed(gateway)
+    await operates_at(gateway, 0.95)
     await redis.set(newest_key(gateway), "somebody else's")
     assert (await gateway.ask(PARAPHRASE)).source == "semantic"
     await judged_as(gateway, "Lost")
