@@ -2,11 +2,11 @@
 else only the same prompt again is answered from memory. Pure; called by `judge`.
 """
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
+from tollway_dataplane.core.code_parts import has_code
 from tollway_dataplane.core.everyday_words import FUNCTION
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.once import once
@@ -17,11 +17,6 @@ MOST_CHARACTERS: Final = 1_000
 MOST_WORDS: Final = 120
 _LEAST_KNOWN: Final = 0.6  # of the words of an English prompt, names and slips included
 _LEAST_PROSE: Final = 6  # words, for the language of one text to tell
-_CODE: Final = re.compile(
-    r"```|[{};]\s*$|=>|==|</?\w+>|\b(def|class|function|return|import|SELECT)\b.*[(:{*]", re.MULTILINE
-)
-# What it finds has one of these.
-_MAY_BE_CODE: Final = re.compile(r"[`{};=<(:*]")
 
 
 def may_judge(reading: Reading, words: WordVectors) -> bool:
@@ -40,21 +35,17 @@ def _has_all(words: WordVectors) -> bool:
 def _is_short_prose(reading: Reading) -> bool:
     if not reading.low or len(reading.text) > MOST_CHARACTERS or len(reading.low) > MOST_WORDS:
         return False
-    return not _has_code(reading.text) and is_english([reading])
+    return not has_code(reading.text) and is_english([reading])
 
 
 def is_prose(readings: Sequence[Reading]) -> bool:
     """Whether texts are English and no code. For what is compared by its words alone: of one in another language among
     them many words may pass for English ones, but hardly those that join the others.
     """
-    if not all(reading.low for reading in readings) or any(_has_code(each.text) for each in readings):
+    if not all(reading.low for reading in readings) or any(has_code(each.text) for each in readings):
         return False
     longer = (each.low for each in readings if len(each.low) >= _LEAST_PROSE)
     return is_english(readings) and all(any(low in FUNCTION or "'" in low for low in each) for each in longer)
-
-
-def _has_code(text: str) -> bool:
-    return _MAY_BE_CODE.search(text) is not None and _CODE.search(text) is not None
 
 
 def is_english(readings: Sequence[Reading]) -> bool:

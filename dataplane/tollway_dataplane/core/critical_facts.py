@@ -5,18 +5,19 @@ answer, in words a user can check. Pure and symmetric in what it decides; called
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.everyday_words import FUNCTION, OPPOSED, POLARITY
+from tollway_dataplane.core.everyday_words import FUNCTION, OPPOSED, OPPOSITES_OF, POLARITY
 from tollway_dataplane.core.initials import initials_without_like, words_of_initials
-from tollway_dataplane.core.lexicon import Relation, english
+from tollway_dataplane.core.lexicon import Relation, english, positives
 from tollway_dataplane.core.likeness import alike, has_like, is_misspelling, related
 from tollway_dataplane.core.once import once
 from tollway_dataplane.core.pair_features import parity_differs, polarity_conflict
 from tollway_dataplane.core.quantities import Quantity, is_unit, units
-from tollway_dataplane.core.reading import TURNING, Reading, read
+from tollway_dataplane.core.reading import MOST_WORDS_KEPT, TURNING, Reading, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,6 @@ def _direction(ours: Reading, theirs: Reading) -> Conflict | None:
     return None
 
 
-_OPPOSED_WORDS: Final = frozenset(word for word, _ in OPPOSED)
 _SCOPES: Final = (
     ("more", "less"), ("most", "least"), ("first", "last"), ("previous", "next"), ("all", "except"), ("only", "except"),
     ("first", "next"), ("last", "next"),
@@ -272,24 +272,36 @@ def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
 
 
 def _opposed_as_written(ours: Reading, theirs: Reading) -> Conflict | None:
-    """Of words whose lemma is another word, which has no such opposite: "left" is "leave", "married" is "marry"."""
+    """Of words whose lemma is another word, which has no such opposite ("left" is "leave", "faster" is "faster"), and of
+    opposites that the learned part was not told of.
+    """
     mine, yours = _sides_as_written(ours), _sides_as_written(theirs)
     if not mine or not yours or ours.negations % 2 != theirs.negations % 2:
         return None
-    for one in mine:
-        for other in yours:
-            is_of_lemmas = mine[one] == one and yours[other] == other
-            if (one, other) in OPPOSED and not is_of_lemmas and one not in yours and other not in mine:
+    for one, was_lemma in mine.items():
+        for other in OPPOSITES_OF[one]:
+            if other not in yours or one in yours or other in mine:
+                continue
+            if (one, other) not in OPPOSED or not (was_lemma and yours[other]):
                 return Conflict(CacheReason.OPPOSITES, _differ("opposites", [one], [other]))
     return None
 
 
 @once
-def _sides_as_written(reading: Reading) -> dict[str, str]:
-    """Words that are opposed to others, with their lemmas."""
-    return {
-        low: lemma for low, lemma in zip(reading.low, reading.lemmas, strict=True) if low in _OPPOSED_WORDS
-    }
+def _sides_as_written(reading: Reading) -> dict[str, bool]:
+    """Words that are opposed to others, as they are written, by their lemma, or of which they are the comparative or
+    superlative; and whether by their lemma they are no other word.
+    """
+    found: dict[str, bool] = {}
+    for low, lemma in zip(reading.low, reading.lemmas, strict=True):
+        for word in _forms(low, lemma):
+            found[word] = found.get(word, True) and lemma == word
+    return found
+
+
+@lru_cache(MOST_WORDS_KEPT)
+def _forms(low: str, lemma: str) -> frozenset[str]:
+    return frozenset({low, lemma, *positives(low)} & OPPOSITES_OF.keys())
 
 
 def _negation(ours: Reading, theirs: Reading) -> Conflict | None:

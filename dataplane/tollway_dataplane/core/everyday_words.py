@@ -175,6 +175,48 @@ OPPOSED: Final = frozenset(
     for pair in ((one, other), (other, one))
 )
 
+# More of them. The judge has learned with the pairs above as one of its signs, so these only refuse.
+_FURTHER_OPPOSED: Final = (
+    "loud quiet|loud silent|noisy quiet|light dark|bright dark|bright dim|bright dull|warm cold|warm cool|hot cool|rich "
+    "poor|strong weak|tall short|thick thin|thin fat|deep shallow|near far|close far|closest furthest|closest farthest|"
+    "nearest furthest|nearest farthest|closer farther|closer further|nearer farther|nearer further|safe risky|safe unsafe|"
+    "tight loose|sharp blunt|sharp dull|rough smooth|happy sad|happy unhappy|great lesser|smart dumb|smart stupid|clever "
+    "stupid|soft hard|kind cruel|brave cowardly|polite rude|honest dishonest|lazy diligent|calm nervous|calm excited|"
+    "generous stingy|simple complex|simple complicated|easy complicated|sweet bitter|sweet sour|sweet salty|fresh stale|"
+    "fresh frozen|raw cooked|ripe unripe|moist dry|humid dry|steep flat|steep gentle|straight curly|straight curved|straight crooked|"
+    "beautiful ugly|pretty ugly|healthy unhealthy|common rare|frequent rare|scarce abundant|ancient modern|old "
+    "modern|early latter|former latter|dense sparse|liquid solid|acidic alkaline|acid base|convex concave|odd even|"
+    "singular plural|formal informal|formal casual|active passive|relative absolute|static dynamic|serial "
+    "parallel|mutable immutable|lossy lossless|wired wireless|digital analog|digital analogue|analog digital|natural "
+    "artificial|natural synthetic|organic synthetic|urban rural|foreign native|foreign domestic|innocent guilty|winner loser|"
+    "victory defeat|asset liability|credit debt|income expense|revenue expense|import export|supply demand|maximise "
+    "minimise|maximize minimize|lengthen shorten|widen narrow|tighten loosen|harden soften|sharpen blunt|brighten "
+    "darken|lighten darken|thicken thin|heat cool|warm cool|inflate deflate|attach detach|connect disconnect|plug unplug|"
+    "zip unzip|pack unpack|wrap unwrap|fold unfold|tie untie|button unbutton|screw unscrew|roll unroll|bend straighten|"
+    "dress undress|follow unfollow|subscribe unsubscribe|pin unpin|mute unmute|mount unmount|check uncheck|select "
+    "deselect|hide unhide|undo redo|freeze thaw|freeze melt|accelerate decelerate|accelerate brake|advance retreat|attack defend|"
+    "praise criticise|praise criticize|reward punish|punish forgive|remember forget|learn teach|learn forget|sleep wake|laugh cry|"
+    "smile frown|stand sit|rise set|float sink|dive surface|climb descend|ascend descend|lift lower|pick drop|throw "
+    "catch|give take|give receive|spend save|spend earn|waste save|borrow return|lose find|hide seek|win forfeit|succeed fail|accept refuse|"
+    "admit deny|confirm deny|encourage discourage|persuade dissuade|help hinder|help harm|trust distrust|trust doubt|tighten relax|"
+    "contract expand|shrink grow|shrink stretch|multiply divide|add subtract|differentiate integrate|whiten blacken|stiffen "
+    "soften|moisten dry|soak dry|wash dirty|purify pollute|hydrate dehydrate|gain shed|quickly slowly|fast slowly|loudly "
+    "quietly|often rarely|often seldom|frequently rarely|usually rarely|always rarely|seldom usually|sometimes never|"
+    "carefully carelessly|gently roughly|publicly privately|directly indirectly|partially fully|partly fully|partly "
+    "completely|temporarily permanently|automatically manually|locally remotely|upward downward|upwards downwards|forward "
+    "backward|forwards backwards|clockwise counterclockwise|clockwise anticlockwise|eastward westward|northern "
+    "southern|eastern western|upstairs downstairs|upper lower|top bottom|front back|front rear|head tail|inner outer|interior exterior|"
+    "entrance exit|ceiling floor|dawn dusk|sunrise sunset|noon midnight|past future|ancestor descendant|uncle aunt|nephew niece|"
+    "brother sister|king queen|prince princess|bride groom|host guest|employer employee|lender borrower|sender "
+    "receiver|sender recipient|winner runner|predator prey|friend enemy|hero villain|optimist pessimist|"
+    "introvert extrovert|expert beginner|expert novice|amateur professional|leader follower|speaker listener|attic "
+    "basement|positive negative|plus minus|gain loss|surplus deficit|peak trough|bull bear|long short|optimistic pessimistic"
+)
+OPPOSITES_OF: Final[dict[str, tuple[str, ...]]] = {}
+for _pair in (*sorted(OPPOSED), *(pair.split() for pair in _FURTHER_OPPOSED.split("|"))):
+    for _one, _other in (_pair, _pair[::-1]):
+        OPPOSITES_OF[_one] = (*OPPOSITES_OF.get(_one, ()), _other)
+
 _SAME: Final = (
     "delete remove erase eliminate discard drop purge wipe|create make generate build produce compose "
     "write draft craft formulate develop prepare|cancel terminate end stop discontinue|allow permit "

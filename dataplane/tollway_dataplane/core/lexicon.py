@@ -246,6 +246,22 @@ class _Word(NamedTuple):
     ties: frozenset[Tie]
 
 
+def positives(low: str) -> frozenset[str]:
+    """What a word may be the comparative or superlative of, known or not: "fast" for "faster". Lemmas do not say, since
+    "faster" is an entry of its own, and what the judge has learned hangs on them.
+    """
+    for ending in ("er", "est"):
+        stem = low.removesuffix(ending)
+        if stem != low and len(stem) > 1:
+            found = {stem, stem + "e"}
+            if stem[-1] == "i":
+                found.add(stem[:-1] + "y")
+            elif stem[-1] == stem[-2]:
+                found.add(stem[:-1])
+            return frozenset(found)
+    return frozenset()
+
+
 def _is_extended(one: str, other: str) -> bool:
     """Whether one is a form of the other that no dictionary has: "troubleshooting"."""
     short, long = _by_length(one, other)

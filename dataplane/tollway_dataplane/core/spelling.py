@@ -7,6 +7,7 @@ import unicodedata
 from typing import Final
 
 from tollway_dataplane.core.blanks import meant_blanks
+from tollway_dataplane.core.code_parts import coded_otherwise
 from tollway_dataplane.core.everyday_words import FUNCTION
 from tollway_dataplane.core.likeness import alike
 from tollway_dataplane.core.once import once
@@ -83,10 +84,10 @@ def spelled_otherwise(ours: Reading, theirs: Reading) -> str:
         mine, yours = our_marks, their_marks
         # Prompts that are worded otherwise are also punctuated otherwise.
         if mine != yours and not alike(ours, theirs):
-            return ""
+            return coded_otherwise(ours, theirs)
     if mine != yours:
         return f"{' '.join(mine) or 'none'} ≠ {' '.join(yours) or 'none'}"
-    return quoted_otherwise(ours, theirs)
+    return quoted_otherwise(ours, theirs) or coded_otherwise(ours, theirs)
 
 
 @once

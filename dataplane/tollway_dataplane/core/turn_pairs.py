@@ -10,6 +10,7 @@ from typing import Final
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.arrangement import exchanged, modes
 from tollway_dataplane.core.blanks import meant_blanks
+from tollway_dataplane.core.code_parts import code_parts, coded_otherwise
 from tollway_dataplane.core.critical_facts import conflict
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.everyday_words import OPPOSED
@@ -49,6 +50,8 @@ def edited(ours: Reading, theirs: Reading) -> str:
     """What was exchanged, "" when nothing was, or the two are worded too differently to tell."""
     if ours.low == theirs.low:
         return _spelled_otherwise(ours, theirs)
+    if sorted(ours.low) == sorted(theirs.low) and (found := coded_otherwise(ours, theirs)):
+        return found
     if found := _same_otherwise_meant(ours, theirs):
         return found
     mine, yours = set(ours.low), set(theirs.low)
@@ -105,11 +108,12 @@ def _spelled_otherwise(ours: Reading, theirs: Reading) -> str:
 
 def spelling_of(reading: Reading) -> list[str]:
     """What counts beside the words: signs, pictures, the marks that are vowels in many scripts, words in capitals,
-    quotation marks and blanks that may be meant.
+    quotation marks and blanks that may be meant, and code.
     """
     loud = [word for word in reading.shown if len(word) > 1 and word.isupper()]
     text = reading.text
-    return [*_SIGN.findall(text), *loud, *meant_marks(reading), *map(repr, meant_blanks(text))]
+    signs = [*_SIGN.findall(text), *loud, *meant_marks(reading)]
+    return [*signs, *map(repr, meant_blanks(text)), *code_parts(reading)]
 
 
 def contradict(ours: Reading, theirs: Reading) -> bool:
