@@ -10,7 +10,7 @@ from typing import Final
 
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.everyday_words import FUNCTION, OPPOSED, OPPOSITES_OF, POLARITY
+from tollway_dataplane.core.everyday_words import FUNCTION, OPPOSITES_OF, POLARITY
 from tollway_dataplane.core.initials import initials_without_like, words_of_initials
 from tollway_dataplane.core.lexicon import Relation, english, positives
 from tollway_dataplane.core.likeness import alike, has_like, is_misspelling, related
@@ -278,11 +278,13 @@ def _opposed_as_written(ours: Reading, theirs: Reading) -> Conflict | None:
     mine, yours = _sides_as_written(ours), _sides_as_written(theirs)
     if not mine or not yours or ours.negations % 2 != theirs.negations % 2:
         return None
+    relation = english().relation
     for one, was_lemma in mine.items():
         for other in OPPOSITES_OF[one]:
             if other not in yours or one in yours or other in mine:
                 continue
-            if (one, other) not in OPPOSED or not (was_lemma and yours[other]):
+            # What else the dictionary calls opposites is weighed together with negations.
+            if not (was_lemma and yours[other]) or relation(one, other) is not Relation.OPPOSITE:
                 return Conflict(CacheReason.OPPOSITES, _differ("opposites", [one], [other]))
     return None
 

@@ -35,7 +35,7 @@ from tollway_dataplane.core.turn_pairs import edited
         ("What does mv p q do?", "What does mv q p do?"),
         ("What does cp a b do?", "What does cp b a do?"),
         ("What does x - y print?", "What does y - x print?"),
-        ("Which rows does select a from b give?", "Which rows does select b from a give?"),
+        ("What is select a from b?", "What is select b from a?"),
         ("What does ps | grep do?", "What does grep | ps do?"),
         ("Does p imply q?", "Does q imply p?"),
         # worded otherwise as well
@@ -56,7 +56,7 @@ def test_code_is_the_same_only_sign_by_sign(one: str, other: str) -> None:
         ("What does // mean in Python?", "What does // do in Python?"),
         ("How do I use C++ vectors?", "how do i use c++ vectors"),
         ("What is the difference between x and y?", "What is the difference between y and x?"),
-        ("Is a B or C grade a pass?", "Is a C or B grade a pass?"),
+        ("Is B or C better?", "Is C or B better?"),
         ("Which option(s) do I have?", "which option(s) do i have"),
         ("What's R&D?", "what is r&d"),
         ("Spain and/or Portugal?", "spain and/or portugal"),
