@@ -9,7 +9,7 @@ from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.identity import normalise, turns_of
-from tollway_dataplane.core.judge import Verdict, shipped
+from tollway_dataplane.core.judge import Verdict, shipped, shown_probability
 from tollway_dataplane.core.verification import verify
 from tollway_dataplane.edge.wire_format import parse_chat, parse_json
 from tollway_dataplane.errors import Refusal, RefusalCode
@@ -57,6 +57,6 @@ def comparison_table(comparison: Comparison) -> Table:
     table.add_row("one's answer for the other", said)
     table.add_row("reason", Text(verdict.reason))
     table.add_row("explanation", Text(verdict.explanation))
-    table.add_row("probability", f"{verdict.probability:.4f}")
+    table.add_row("probability", shown_probability(verdict.probability))
     table.add_row("cosine", f"{comparison.similarity:.4f}")
     return table

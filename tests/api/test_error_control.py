@@ -226,6 +226,15 @@ def test_an_interval_covers_whatever_the_missing_labels_are() -> None:
     assert (found.lower, found.upper) == (ends[0].lower, ends[1].upper)
 
 
+def test_at_the_lower_end_missing_labels_count_as_right_and_at_the_upper_as_wrong() -> None:
+    lower, upper = Counts(wrong=50, right=950), Counts(wrong=550, right=450)
+    found, low, high = (
+        Standing(0.95, Verdict.MET, each, bound()).interval
+        for each in (Counts(wrong=50, right=450, missing=500), lower, upper)
+    )
+    assert (found.lower, found.upper) == (low.lower, high.upper)
+
+
 def test_missing_labels_prove_nothing_and_break_nothing() -> None:
     """A model that is away for long closes no point that was not open, and opens none."""
     away = {POINTS.index(0.95): Counts(missing=5_000)}

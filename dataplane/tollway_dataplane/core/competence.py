@@ -8,6 +8,7 @@ from typing import Final
 
 from tollway_dataplane.core.code_parts import has_code
 from tollway_dataplane.core.everyday_words import FUNCTION
+from tollway_dataplane.core.languages import is_foreign, is_taken_over
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.once import once
 from tollway_dataplane.core.quantities import is_quantity_word
@@ -49,9 +50,19 @@ def is_prose(readings: Sequence[Reading]) -> bool:
 
 
 def is_english(readings: Sequence[Reading]) -> bool:
+    if any(map(is_foreign, readings)):
+        return False
     count = sum(len(each.low) for each in readings)
     known = sum(sum(map(_is_known, each.low, each.lemmas)) for each in readings)
+    if known < _LEAST_KNOWN * count:
+        known += sum(_taken_over(each) for each in readings)
     return known >= _LEAST_KNOWN * count or (count < 4 and known > 0)
+
+
+def _taken_over(reading: Reading) -> int:
+    """Words of names and phrases that English has from elsewhere."""
+    words = zip(reading.low, reading.lemmas, strict=True)
+    return sum(not _is_known(*word) and is_taken_over(reading, i) for i, word in enumerate(words))
 
 
 @lru_cache(MOST_WORDS_KEPT)

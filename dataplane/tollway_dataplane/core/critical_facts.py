@@ -10,7 +10,7 @@ from typing import Final
 
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.everyday_words import FUNCTION, OPPOSITES_OF, POLARITY
+from tollway_dataplane.core.everyday_words import FUNCTION, OPPOSITES_OF, POLARITY, SAME
 from tollway_dataplane.core.initials import initials_without_like, words_of_initials
 from tollway_dataplane.core.lexicon import Relation, english, positives
 from tollway_dataplane.core.likeness import alike, has_like, is_misspelling, related
@@ -272,7 +272,7 @@ def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
 
 
 def _opposed_as_written(ours: Reading, theirs: Reading) -> Conflict | None:
-    """Of words whose lemma is another word, which has no such opposite ("left" is "leave", "faster" is "faster"), and of
+    """Of words whose lemma is another word, which has no such opposite ("left" is "leave", "faster" is "faster"), and
     opposites that the learned part was not told of.
     """
     mine, yours = _sides_as_written(ours), _sides_as_written(theirs)
@@ -363,9 +363,10 @@ def _unmatched_strangers(ours: Reading, theirs: Reading) -> list[str]:
 
 @once
 def _strangers(reading: Reading) -> list[str]:
-    """Words that no dictionary has."""
+    """Words that no dictionary has, nor the everyday groups: "summarise"."""
     lemmas = dict.fromkeys(reading.lemmas[i] for i in reading.content)
-    return [lemma for lemma in lemmas if len(lemma) > 2 and not english().is_ordinary(lemma)]
+    is_ordinary = english().is_ordinary
+    return [each for each in lemmas if len(each) > 2 and not is_ordinary(each) and each not in SAME]
 
 
 def _resembling(of: Reading, against: Reading, strangers: list[str]) -> list[str]:

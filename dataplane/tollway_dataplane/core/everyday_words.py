@@ -198,7 +198,7 @@ _FURTHER_OPPOSED: Final = (
     "unpin|mute unmute|mount unmount|check uncheck|select deselect|undo redo|freeze thaw|freeze melt|accelerate "
     "decelerate|accelerate brake|advance retreat|attack defend|praise criticise|praise criticize|reward "
     "punish|punish forgive|remember forget|learn forget|sleep wake|laugh cry|smile frown|float sink|dive "
-    "surface|climb descend|ascend descend|lift lower|throw catch|give receive|spend earn|win forfeit|succeed "
+    "surface|climb descend|ascend descend|lift lower|throw catch|spend earn|win forfeit|succeed "
     "fail|accept refuse|admit deny|confirm deny|encourage discourage|persuade dissuade|help hinder|help "
     "harm|trust distrust|trust doubt|shrink grow|shrink stretch|multiply divide|add subtract|differentiate "
     "integrate|whiten blacken|stiffen soften|moisten dry|soak dry|purify pollute|hydrate dehydrate|gain "

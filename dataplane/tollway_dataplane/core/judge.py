@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
 from functools import cache, partial
 from importlib.resources import files
 from typing import Final, Self
@@ -211,6 +212,11 @@ def _unexplained(ours: Reading, theirs: Reading) -> list[str]:
             for other, relation in relations[ours.lemmas[i]].items()
         )
     ]
+
+
+def shown_probability(probability: float) -> str:
+    """In four decimals, never more than it is: one that is refused at 0.98 is not shown as 0.9800."""
+    return str(Decimal(repr(probability)).quantize(Decimal("0.0001"), ROUND_DOWN))
 
 
 @cache

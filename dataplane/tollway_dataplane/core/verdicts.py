@@ -24,6 +24,17 @@ _HARMLESS: Final = re.compile(
     r"|\bdiffer\w* (?:only )?(?:in )?(?:length|order|phrasing|style|wording|words)\b"
     r"|\b(?:length|order|phrasing|style|wording) differs?\b"
 )
+# How a reply goes on that says yes and means it; after anything else it may be yes with a reservation.
+_CONTINUES: Final = re.compile(
+    r"[\W_]*(?:$|(?:as|because|since)\b|(?:only )?(?:the )?(?:length|order|phrasing|style|wording)\b"
+    r"|there(?:'s| is) no\b"
+    r"|(?:they|both|these|it|the answers|the two(?: answers)?|answers? a and (?:answer )?b|a and b)\b"
+    r"|(?:completely|definitely|exactly|absolutely|fully|certainly|equivalent|identical|the same|same)\b)"
+)
+_RESERVES: Final = re.compile(
+    r"\b(?:almost|apart from|aside from|besides|barely|close to|for the most part|largely|in part|mislead\w*"
+    r"|more or less|nearly|roughly|save for|says? \d|similar|up to|with the exception)\b"
+)
 _APART: Final = re.compile(
     r"\b(?:cannot|conflict\w*|contradict\w*|differ\w*|incorrect|lacks?|missing|never|no|not|\w+n't|omits?|wrong)\b"
 )
@@ -39,6 +50,7 @@ def says_yes(reply: str) -> bool | None:
     if _HEDGES.search(rest):
         return None
     if found[1].lower() == "yes":
-        return None if _APART.search(_HARMLESS.sub("", rest)) else True
+        is_plain = _CONTINUES.match(rest) and not _RESERVES.search(rest)
+        return True if is_plain and not _APART.search(_HARMLESS.sub("", rest)) else None
     takes_back = re.search(r"\byes\b", rest) or (_ALIKE.search(rest) and not _APART.search(rest))
     return None if takes_back else False

@@ -2,6 +2,7 @@
 
 from tollway_dataplane.core.allowances import rate_limit_headers
 from tollway_dataplane.core.decision import Source
+from tollway_dataplane.core.judge import shown_probability
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.record import Record
 
@@ -23,7 +24,7 @@ def headers_of(record: Record) -> dict[str, str]:
     if record.similarity is not None:
         headers["x-tollway-similarity"] = f"{record.similarity:.4f}"
     if record.probability is not None:
-        headers["x-tollway-reuse-probability"] = f"{record.probability:.4f}"
+        headers["x-tollway-reuse-probability"] = shown_probability(record.probability)
     is_remembered = record.source in {Source.EXACT, Source.SEMANTIC, Source.STALE}
     if is_remembered or (record.source is not None and not record.streaming):
         headers["x-tollway-cost-usd"] = as_usd(record.cost_nano)

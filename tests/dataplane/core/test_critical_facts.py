@@ -117,3 +117,15 @@ def test_a_difference_is_told_in_one_line() -> None:
 def test_a_check_that_is_not_asked_for_is_not_made() -> None:
     one, other = read("Give me 3 recipes"), read("Give me 5 recipes")
     assert conflict(one, other, {CriticalCheck.NEGATION}) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("A fox is not faster than a dog", "A fox is slower than a dog"),
+        ("Should I not turn left?", "Should I turn right?"),
+    ],
+)
+def test_a_negation_beside_an_opposite_makes_no_opposites(one: str, other: str) -> None:
+    found = conflict(read(one), read(other), {CriticalCheck.NEGATION})
+    assert found is None or found.reason is not CacheReason.OPPOSITES

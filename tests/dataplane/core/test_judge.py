@@ -9,7 +9,7 @@ import pytest
 from tests.views import ViewOf
 from tollway_api import wire
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.judge import Judge, shipped
+from tollway_dataplane.core.judge import Judge, shipped, shown_probability
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,41 @@ def test_the_weights_are_those_by_which_labels_are_told_apart() -> None:
     """Or the labels of hits by the weights before would count for these."""
     text = (files("tollway_dataplane.core") / "judge.json").read_text(encoding="utf-8")
     assert wire.fingerprint((text,)) == wire.JUDGE_WEIGHTS, "as tools/train_judge.py says"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Which is heavier, gold or lead?", "Which is lighter, gold or lead?"),
+        ("Is a fox faster than a dog?", "Is a fox slower than a dog?"),
+        ("Why are some rivers older than others?", "Why are some rivers younger than others?"),
+        ("Is a fox nearer than a dog?", "Is a fox farther than a dog?"),
+        ("Is a fox safer than a dog?", "Is a fox riskier than a dog?"),
+        ("Which fan is the quietest?", "Which fan is the loudest?"),
+        ("How do I sharpen it?", "How do I blunt it?"),
+        ("Can I do that temporarily?", "Can I do that permanently?"),
+        ("How do I cancel a debit card payment?", "How do I cancel a credit card payment?"),
+    ],
+)
+def test_opposites_are_told_apart_in_all_their_forms(view: ViewOf, one: str, other: str) -> None:
+    verdict = shipped().verdict(view(one), view(other))
+    assert verdict.reason is CacheReason.OPPOSITES
+    assert shipped().verdict(view(other), view(one)).reason is CacheReason.OPPOSITES
+
+
+def test_in_another_language_only_the_very_same_is_served(view: ViewOf) -> None:
+    one, other = view("Comment activer le mode avion ?"), view("Comment désactiver le mode avion ?")
+    assert shipped().verdict(one, other).reason is CacheReason.NOT_JUDGED
+    assert shipped().verdict(one, one).serves
+
+
+def test_a_probability_is_never_shown_as_more_than_it_is() -> None:
+    shown = {
+        0.97996: "0.9799",
+        0.98: "0.9800",
+        0.98004: "0.9800",
+        1.0: "1.0000",
+        0.0: "0.0000",
+        2e-7: "0.0000",
+    }
+    assert {each: shown_probability(each) for each in shown} == shown

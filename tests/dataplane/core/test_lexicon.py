@@ -3,7 +3,7 @@
 import pytest
 
 from tollway_dataplane.core.everyday_words import OPPOSED, POLARITY, SAME
-from tollway_dataplane.core.lexicon import Relation, Relatives, english
+from tollway_dataplane.core.lexicon import Relation, Relatives, english, positives
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,15 @@ def test_words_without_a_tie_are_unrelated() -> None:
     found = {(one, other): among[one].get(other, Relation.UNRELATED) for one in words for other in words}
     assert found == {(one, other): english().relation(one, other) for one in words for other in words}
     assert set(found.values()) == set(Relation)
+
+
+@pytest.mark.parametrize(
+    ("low", "positive"),
+    [("faster", "fast"), ("bigger", "big"), ("heaviest", "heavy"), ("safest", "safe"), ("tallest", "tall")],
+)
+def test_the_positive_of_a_comparative_is_among_what_it_may_be(low: str, positive: str) -> None:
+    assert positive in positives(low)
+
+
+def test_a_word_without_such_an_ending_is_no_comparative() -> None:
+    assert positives("fast") == positives("er") == frozenset()
