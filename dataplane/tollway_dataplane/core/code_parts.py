@@ -47,6 +47,8 @@ _STRICT: Final = re.compile(r"[()\[\]{}=<>|\\_;]")
 _NO_NOUNS: Final = frozenset(
     (each,) for each in "and or from to in of on by with is are do does mean for into than as".split()
 ) | {()}
+# A name of one letter that is no word of English.
+_LETTER: Final = re.compile(r"(?<![\w'’])[^\W\d_aAiI](?![\w'’])")
 _JOINED: Final = re.compile(r"[\s,]*(?:and|or|vs\.?|versus|&|/)?\s*")
 
 
@@ -163,10 +165,10 @@ def _letters(reading: Reading) -> list[str]:
 
 @once
 def _places_of_letters(reading: Reading) -> list[int]:
+    if _LETTER.search(reading.text) is None:
+        return []
     low = reading.low
     single = [i for i, word in enumerate(low) if len(word) == 1 and word.isalpha() and word != "i"]
-    if single and all(low[i] == "a" for i in single):
-        return []
     return [
         i for i in single if low[i] != "a" or low[i + 1 : i + 2] in _NO_NOUNS or _is_beside_code(reading, i)
     ]

@@ -85,6 +85,8 @@ def is_foreign(reading: Reading) -> bool:
     letters are accented as in no English word. Names ("São Paulo", "Rio de Janeiro") tell nothing.
     """
     kinds = list(map(_kind, reading.low))
+    if _FOREIGN not in kinds and reading.text.isascii():
+        return False
     english, foreign = kinds.count(_ENGLISH), 0
     for i, kind in enumerate(kinds):
         if kind is _FOREIGN and not is_taken_over(reading, i):
