@@ -67,10 +67,10 @@ def coded_otherwise(ours: Reading, theirs: Reading) -> str:
         # The same parts may stand in another order.
         shown = (only_mine, only_yours) if only_mine or only_yours else (mine, yours)
         return " ≠ ".join(", ".join(each) or "none" for each in shown)
-    mine, yours = _letters(ours), _letters(theirs)
-    if mine == yours or sorted(mine) != sorted(yours) or (_is_list(ours) and _is_list(theirs)):
+    one, other = _letters(ours), _letters(theirs)
+    if one == other or sorted(one) != sorted(other) or (_is_list(ours) and _is_list(theirs)):
         return ""
-    return f"{' '.join(mine)} ≠ {' '.join(yours)}"
+    return f"{' '.join(one)} ≠ {' '.join(other)}"
 
 
 @once
