@@ -50,9 +50,9 @@ def edited(ours: Reading, theirs: Reading) -> str:
     """What was exchanged, "" when nothing was, or the two are worded too differently to tell."""
     if ours.low == theirs.low:
         return _spelled_otherwise(ours, theirs)
-    if sorted(ours.low) == sorted(theirs.low) and (found := coded_otherwise(ours, theirs)):
-        return found
-    if found := _same_otherwise_meant(ours, theirs):
+    are_same_words = sorted(ours.low) == sorted(theirs.low)
+    coded = coded_otherwise(ours, theirs) if are_same_words else ""
+    if found := coded or _same_otherwise_meant(ours, theirs):
         return found
     mine, yours = set(ours.low), set(theirs.low)
     if 2 * len(mine & yours) < _COMPARABLE * (len(mine) + len(yours)) / 2:
