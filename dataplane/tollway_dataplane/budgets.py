@@ -13,7 +13,7 @@ from tollway_api.snapshot import Model, SharedLimit, Snapshot, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.core.allowances import Allowance
-from tollway_dataplane.core.budgeting import Denied, tokens_that_fit_all
+from tollway_dataplane.core.budgeting import Denied, tokens_that_fit_after, tokens_that_fit_all
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.core.pricing import cost, dearest
 from tollway_dataplane.errors import LedgerFault, Refusal, RefusalCode
@@ -98,35 +98,40 @@ class Budgets:
             return await self._wait(hold, need, stopped, stopped)
         return stopped
 
-    async def _wait(self, hold: Hold, need: Need, told: Denied, stopped: Stopped) -> Stopped:
+    async def _wait(self, hold: Hold, need: Need, told: Denied, stopped: Denied | None) -> Stopped:
         """Until others have given back enough, while what is in the way is only held by them, or the ledger is away.
         `told` is what is known of the limit, and `stopped` the same where it has asked itself. Raises Refusal where the
         budget is another one by then.
         """
-        limit = told.limit
-        if self._queues.is_full(hold.tenant, limit):
+        tenant, clock = hold.tenant, asyncio.get_running_loop().time
+        if self._queues.is_full_for(tenant):
             return told
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        until = began + need.patience_s(limit)
-        async with self._queues.turn(hold.tenant, limit, until) as queue:
-            if queue is None:
-                return await self._ask(hold, need)  # before it is refused
-            if clock() > began + ASK_AGAIN_S:
-                stopped = None  # there may be room by now, which whoever was there before has not taken
+        until, not_before = clock() + need.patience_s(told.limit), 0.0
+        with self._queues.waiter(tenant, told.limit) as waiter:
+            if stopped is not None:
+                waiter.heard(stopped)
+                not_before = clock() + ASK_AGAIN_S
             while True:
-                if isinstance(stopped, Denied):
-                    queue.denied = stopped if stopped.limit == limit else queue.denied
-                    await asyncio.sleep(ASK_AGAIN_S)
-                elif stopped is not None:
-                    queue.denied = None
-                    await asyncio.sleep(AWAY_S)
-                if not self._is_current(hold.tenant):
+                in_turn = await waiter.turn(until)
+                if in_turn and (rest_s := not_before - clock()) > 0:
+                    await asyncio.sleep(rest_s)
+                    continue
+                if not self._is_current(tenant):
                     message = "the budget was changed while this request waited for it; send it again"
                     raise Refusal(429, RefusalCode.BUDGET_EXCEEDED, message, headers={"retry-after": "1"})
-                stopped = await self._ask(hold, need)
-                if stopped is None or clock() >= until or not await _may_come_back(hold, need, stopped):
-                    return stopped
+                ahead = self._queues.ahead_of(tenant, hold.amounts(hold.worst, hold.price), waiter)
+                if not in_turn and ahead is not None and not await _has_room(hold, need, ahead):
+                    return ahead
+                if in_turn and ahead is not None and need.patience_s(ahead.limit) > 0:
+                    waiter.go_behind(ahead.limit)
+                    continue
+                asked = await self._ask(hold, need)
+                if not in_turn or clock() >= until:
+                    return asked
+                if asked is None or not await _may_come_back(hold, need, asked):
+                    return asked
+                waiter.heard(asked if isinstance(asked, Denied) else None)
+                not_before = clock() + (ASK_AGAIN_S if isinstance(asked, Denied) else AWAY_S)
 
     async def _ask(self, hold: Hold, need: Need) -> Stopped:
         """For all that is needed, or a slice of it, as the tenant's budget says where the ledger is away."""
@@ -251,6 +256,16 @@ async def _may_come_back(hold: Hold, need: Need, stopped: Denied | Refusal) -> b
     begin = await need.slice()
     fewest = min(begin.fewest, hold.worst.completion_tokens)
     return _reachable(hold, stopped, begin.prompt.most) >= fewest
+
+
+async def _has_room(hold: Hold, need: Need, told: Denied) -> bool:
+    """Whether it is worth asking, after what others were told of a limit a moment ago."""
+    room = told.left + told.leased
+    if told.limit.unit is Unit.REQUESTS:
+        return room > 0
+    begin = await need.slice()
+    fits = tokens_that_fit_after(told.limit, room, begin.prompt.most, hold.price)
+    return fits >= min(begin.fewest, hold.worst.completion_tokens)
 
 
 def _reachable(hold: Hold, denied: Denied, prompt_tokens: int) -> int:

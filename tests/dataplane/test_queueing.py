@@ -1,15 +1,18 @@
 """Who waits for money that others hold."""
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import replace
 
 from tests.tenants import limit, shared, sharing, tenant
 from tollway_api.meta import TenantName
 from tollway_dataplane.core.budgeting import Denied, Standing
-from tollway_dataplane.queueing import MOST_WAITING, Queues
+from tollway_dataplane.queueing import KEEPS_S, MOST_OF_ONE, MOST_WAITING, Queues
 
 MONEY, FEW = limit(100, "money"), limit(10, "few")
 ACME, BETA = (tenant(MONEY, FEW, name=name) for name in ("acme", "beta"))
+NO_MONEY = Denied([Standing(MONEY, 0, 95), Standing(FEW, 0, 0)], 0, 10, 1)
+TOO_FEW = Denied([Standing(MONEY, 0, 3), Standing(FEW, 0, 10)], 1, 1, 1)
 
 
 def soon(seconds: float = 5.0) -> float:
@@ -20,8 +23,8 @@ async def test_those_who_wait_for_one_limit_take_turns_in_the_order_they_came() 
     queues, order = Queues(), list[int]()
 
     async def wait(number: int) -> None:
-        async with queues.turn(ACME, MONEY, soon()) as queue:
-            assert queue is not None
+        with queues.waiter(ACME, MONEY) as waiter:
+            assert await waiter.turn(soon())
             await asyncio.sleep(0)
             order.append(number)
 
@@ -31,55 +34,105 @@ async def test_those_who_wait_for_one_limit_take_turns_in_the_order_they_came() 
 
 async def test_who_waits_for_another_limit_or_is_another_tenant_does_not_wait_for_them() -> None:
     queues = Queues()
-    async with queues.turn(ACME, MONEY, soon()), queues.turn(BETA, MONEY, soon(0.0)) as ours:
-        assert ours is not None
-    async with queues.turn(ACME, MONEY, soon()), queues.turn(ACME, FEW, soon(0.0)) as ours:
-        assert ours is not None
+    with queues.waiter(ACME, MONEY), queues.waiter(BETA, MONEY) as ours:
+        assert await ours.turn(soon(0.0))
+    with queues.waiter(ACME, MONEY), queues.waiter(ACME, FEW) as ours:
+        assert await ours.turn(soon(0.0))
 
 
 async def test_tenants_who_share_a_limit_wait_for_it_in_one_queue() -> None:
     team = shared("team/all", MONEY)
     both = [sharing(tenant(FEW, name=name), team) for name in ("acme", "beta")]
-    one, other = (each.limits[1] for each in both)
     queues = Queues()
-    async with queues.turn(both[0], one, soon()), queues.turn(both[1], other, soon(0.01)) as ours:
-        assert ours is None
+    with queues.waiter(both[0], both[0].limits[1]), queues.waiter(both[1], both[1].limits[1]) as ours:
+        assert not await ours.turn(soon(0.01))
 
 
 async def test_patience_ends_and_nothing_is_left_of_a_queue() -> None:
     queues = Queues()
-    async with queues.turn(ACME, MONEY, soon()), queues.turn(ACME, MONEY, soon(0.01)) as ours:
-        assert ours is None
+    with queues.waiter(ACME, MONEY), queues.waiter(ACME, MONEY) as ours:
+        assert not await ours.turn(soon(0.01))
     assert not queues._queues
+    assert not queues._waiting
 
 
 async def test_whoever_takes_something_of_what_others_wait_for_came_later() -> None:
-    queues, denied = Queues(), Denied([Standing(MONEY, 0, 95), Standing(FEW, 0, 0)], 0, 10, 1)
+    queues = Queues()
     assert queues.ahead_of(ACME, [1, 1]) is None
-    async with queues.turn(ACME, MONEY, soon()) as queue:
-        assert queue is not None
+    with queues.waiter(ACME, MONEY) as waiter:
         assert queues.ahead_of(ACME, [1, 1]) is None, "nobody knows what for"
-        queue.denied = denied
+        waiter.heard(NO_MONEY)
         ahead = queues.ahead_of(ACME, [1, 1])
         assert ahead is not None
         assert (ahead.limit, ahead.left, ahead.asked) == (MONEY, 5, 0)
+        assert queues.ahead_of(ACME, [1, 1], waiter) is None, "not of itself"
         assert queues.ahead_of(ACME, [0, 1]) is None
         assert queues.ahead_of(BETA, [1, 1]) is None
+        waiter.heard(None)
+        assert queues.ahead_of(ACME, [1, 1]) is None, "nobody knows any more"
     assert queues.ahead_of(ACME, [1, 1]) is None
 
 
-async def test_no_more_of_a_tenant_than_so_many_wait() -> None:
-    queues, begun = Queues(), asyncio.Event()
+async def test_who_is_denied_by_another_limit_lets_those_behind_it_pass_after_a_moment() -> None:
+    queues = Queues()
+    with queues.waiter(ACME, MONEY) as first, queues.waiter(ACME, MONEY) as second:
+        first.heard(NO_MONEY)
+        first.heard(TOO_FEW)
+        assert await first.turn(soon())
+        assert not await second.turn(soon(0.0))
+        ahead = queues.ahead_of(ACME, [1, 0])
+        assert ahead is not None
+        assert ahead.left == 97, "of both limits it is the newest word"
+        await asyncio.sleep(1.5 * KEEPS_S)
+        first.heard(TOO_FEW)
+        assert await second.turn(soon())
+        assert await first.turn(soon())
 
-    async def wait() -> bool:
-        async with queues.turn(ACME, MONEY, soon()) as queue:
-            await begun.wait()
-            return queue is not None
 
-    waiting = [asyncio.create_task(wait()) for _ in range(MOST_WAITING)]
-    await asyncio.sleep(0)
-    assert queues.is_full(ACME, MONEY)
-    assert not queues.is_full(replace(ACME, name=TenantName("gamma")), MONEY)
-    assert not queues.is_full(ACME, FEW)
-    begun.set()
-    assert all(await asyncio.gather(*waiting))
+async def test_who_comes_back_is_before_those_who_came_later_and_is_waited_for_twice_as_long() -> None:
+    queues = Queues()
+    with ExitStack() as stack:
+        first, second, third = (
+            stack.enter_context(queues.waiter(ACME, each)) for each in (MONEY, MONEY, FEW)
+        )
+        third.heard(TOO_FEW)
+        first.heard(TOO_FEW)
+        assert not await third.turn(soon(0.0))
+        await asyncio.sleep(1.5 * KEEPS_S)
+        first.heard(TOO_FEW)
+        assert await second.turn(soon())
+        first.heard(NO_MONEY)
+        assert await first.turn(soon())
+        assert not await second.turn(soon(0.0))
+        assert first.keeps_s == 2 * KEEPS_S
+
+
+async def test_who_has_to_wait_behind_others_first_holds_nobody_else_up() -> None:
+    queues = Queues()
+    with queues.waiter(ACME, FEW) as other, queues.waiter(ACME, MONEY) as first:
+        other.heard(TOO_FEW)
+        with queues.waiter(ACME, MONEY) as second:
+            first.heard(NO_MONEY)
+            ahead = queues.ahead_of(ACME, [1, 1], first)
+            assert ahead is not None
+            first.go_behind(ahead.limit)
+            assert await second.turn(soon())
+            assert not await first.turn(soon(0.0))
+            waiting = asyncio.create_task(first.turn(soon()))
+            await asyncio.sleep(0)
+            other.leave()
+            assert await waiting
+
+
+async def test_no_more_than_so_many_wait_and_half_as_many_of_one_tenant() -> None:
+    queues, gamma = Queues(), replace(ACME, name=TenantName("gamma"))
+    with ExitStack() as stack:
+        for number in range(MOST_OF_ONE):
+            assert not queues.is_full_for(ACME)
+            stack.enter_context(queues.waiter(ACME, MONEY if number % 2 else FEW))
+        assert queues.is_full_for(ACME)
+        for _ in range(MOST_WAITING - MOST_OF_ONE):
+            assert not queues.is_full_for(BETA)
+            stack.enter_context(queues.waiter(BETA, MONEY))
+        assert queues.is_full_for(gamma)
+    assert not queues.is_full_for(ACME)

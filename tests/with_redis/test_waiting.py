@@ -25,6 +25,7 @@ from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.facts import Usage
 from tollway_dataplane.errors import Refusal
 from tollway_dataplane.exceeding import Exceeded
+from tollway_dataplane.holds import Need
 from tollway_dataplane.leases import Leases
 
 HOUR = Rolling(3_600_000)
@@ -102,6 +103,42 @@ async def test_what_this_pod_has_set_aside_is_there_at_once(redis: Redis) -> Non
         assert await taken(redis, acme) == (950, 42)
 
 
+async def test_what_this_pod_has_set_aside_is_there_at_once_for_who_would_be_refused(redis: Redis) -> None:
+    """Also where more is left than is to be kept free, and though nobody looks for what is recalled."""
+    acme, ledger = leasing_tenant(limit(1_000)), RedisLedger(redis, 5.0)
+    leases = Leases(ledger, "pod", asyncio.get_running_loop().time)
+    leases.asked_by(acme)
+    await leases.look()
+    await ledger.settle(acme, "before", [750])
+    wanted = Need(Usage(200, 0), need(200, 0).slice)
+    assert (await budgets_on(ledger, leases).hold("r", acme, FREE_OF_CHARGE, wanted)).held.total == 200
+    assert await taken(redis, acme) == (750, 200)
+
+
+async def test_whose_turn_it_is_after_a_while_asks_at_once(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it heard itself before it waited is long out of date."""
+    monkeypatch.setattr(doorkeeper, "ASK_AGAIN_S", 0.5)
+    acme, ledger, begun = tenant(limit(1_000)), RedisLedger(redis, 5.0), asyncio.Event()
+    budgets = budgets_on(ledger)
+    await ledger.hold(acme, "another", [990])
+
+    async def ask(name: str) -> None:
+        await budgets.hold(name, acme, FREE_OF_CHARGE, need(100, 100, PATIENCE_S))
+        begun.set()
+
+    first, second = (asyncio.create_task(ask(name)) for name in ("first", "second"))
+    await asyncio.sleep(0.3)
+    await ledger.release(acme, "another")
+    await begun.wait()
+    begun.clear()
+    late = asyncio.create_task(asyncio.sleep(0.25))
+    await asyncio.wait([late, asyncio.create_task(begun.wait())], return_when=asyncio.FIRST_COMPLETED)
+    assert begun.is_set()
+    await asyncio.gather(first, second, late)
+
+
 async def test_who_comes_while_others_wait_goes_behind_them(redis: Redis) -> None:
     acme, ledger = tenant(limit(1_000)), RedisLedger(redis, 5.0)
     budgets, begun = budgets_on(ledger), list[str]()
@@ -139,7 +176,7 @@ async def test_who_needs_nothing_of_what_others_wait_for_does_not(redis: Redis) 
 async def test_who_finds_too_many_waiting_is_refused_at_once_with_what_they_were_told(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queueing, "MOST_WAITING", 1)
+    monkeypatch.setattr(queueing, "MOST_OF_ONE", 1)
     acme, ledger = tenant(limit(1_000)), RedisLedger(redis, 5.0)
     budgets = budgets_on(ledger)
     await ledger.hold(acme, "another", [800])
