@@ -185,13 +185,29 @@ async def _chunks(
 
 async def _event_data(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     """The data of each server-sent event up to `[DONE]`. Raises _BrokenOff when the stream ends before it."""
-    async for line in stream:
+    async for line in _lines(stream):
         if line.startswith(b"data:"):
             data = line[5:].strip()
             if data == _DONE:
                 return
             yield data
     raise _BrokenOff(FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True)
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """All whole lines that came, also those that nobody has read yet when the connection ends, and which aiohttp
+    forgets then: the provider has written them, and bills them.
+    """
+    try:
+        async for line in stream:
+            yield line
+    except aiohttp.ClientError:
+        stream.set_exception(None)  # type: ignore[arg-type]  # there is no other word for it
+        stream.feed_eof()
+        async for line in stream:
+            if line.endswith(b"\n"):
+                yield line
+        raise
 
 
 def _parsed(data: bytes) -> JsonObject:

@@ -1,0 +1,63 @@
+"""What a provider has written before its connection ends is heard, though nobody was listening."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from tests.budgets import FREE_OF_CHARGE
+from tollway_dataplane.adapters.openai_upstream import open_upstream
+from tollway_dataplane.core.completions import written_in_chunk
+from tollway_dataplane.errors import UpstreamFault
+from tollway_dataplane.ports import Chunk, Operation, UpstreamCall
+
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def _event(token: str) -> bytes:
+    data = b'data: {"choices": [{"index": 0, "delta": {"content": "%s"}}]}\n\n' % token.encode()
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+@asynccontextmanager
+async def provider(*parts: bytes) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Writes these one after the other, and ends the connection when it is told to."""
+    go_on = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(_HEAD + parts[0])
+        await go_on.wait()
+        writer.write(b"".join(parts[1:]))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/v1", go_on
+
+
+def call(endpoint: str) -> UpstreamCall:
+    fields = {"messages": [{"role": "user", "content": "What is a fjord?"}]}
+    return UpstreamCall(replace(FREE_OF_CHARGE, endpoint=endpoint), Operation.CHAT, fields, 5.0, 5.0)
+
+
+async def listen(chunks: AsyncIterator[Chunk], heard: list[str]) -> None:
+    async for chunk in chunks:
+        heard.append(written_in_chunk(chunk.event))  # noqa: PERF401 - what came before a fault counts as well
+
+
+@pytest.mark.parametrize("half", [b"", b"7\r\ndata: {\r\n"])
+async def test_what_was_written_before_a_connection_broke_is_heard(half: bytes) -> None:
+    async with (
+        provider(_event("one"), _event("two"), _event("three"), half) as (endpoint, go_on),
+        open_upstream() as upstream,
+        upstream.stream(call(endpoint)) as chunks,
+    ):
+        heard = [written_in_chunk((await anext(chunks)).event)]
+        go_on.set()
+        await asyncio.sleep(0.2)  # it all comes while nobody listens
+        with pytest.raises(UpstreamFault, match="broke"):
+            await listen(chunks, heard)
+    assert heard == ["one", "two", "three"]
