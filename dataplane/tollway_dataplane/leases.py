@@ -11,8 +11,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
-from typing import Final
+from typing import Final, TypeVar
 
 from tollway_api.leasing import slices
 from tollway_api.meta import TenantName
@@ -24,11 +25,14 @@ from tollway_dataplane.core.leasing import Lease, room_to_lease, stands_in_the_w
 from tollway_dataplane.errors import LedgerFault
 from tollway_dataplane.ports import Ledger
 
+_T = TypeVar("_T")
+
 # Longer than most failovers take, and as short as any hold may outlive its pod.
 LEASE_LIFE_S: Final = 60
 KEEP_EVERY_S: Final = 5.0
 LOOK_EVERY_S: Final = 1.0
 _ASKED_LATELY_S: Final = 300.0
+_AT_ONCE: Final = 100
 
 
 @dataclass(slots=True)
@@ -51,7 +55,7 @@ class Leases:
         self._leases: dict[TenantName, Lease] = {}
         self._exchanged: list[Lease] = []
         self._taken_from: dict[str, Lease] = {}  # by what holds there
-        self._asked_about: Lease | None = None  # of which the ledger's answer is on its way
+        self._asked_about: set[str] = set()  # by id, of which the ledger's answer is on its way
 
     def asked_by(self, tenant: Tenant) -> None:
         """Who asks has a lease soon, though nobody waits for it."""
@@ -90,7 +94,7 @@ class Leases:
         have to be refused otherwise; if not it is only given back where little is left.
         """
         lease, limit = self._leases.get(tenant.name), denied.limit
-        if lease is None or lease is self._asked_about or lease.is_touched:
+        if lease is None or lease.id in self._asked_about or lease.is_touched:
             return False
         if not needed and not stands_in_the_way(limit, Taken(denied.used, denied.held)):
             return False
@@ -114,25 +118,29 @@ class Leases:
         tenant whose account is damaged keeps no other waiting.
         """
         recalled = await self._recalled()
-        for lease in list(self._leases.values()):
-            if not lease.is_touched and _counts_in(recalled, lease.tenant):
-                await self._yield(lease)
-            elif lease.is_touched or self._clock() >= lease.until - LEASE_LIFE_S + KEEP_EVERY_S:
-                await self._ask(lease, self._keep(lease))
+        await _all_of(list(self._leases.values()), partial(self._look_at, recalled))
         # Whose spending is not all counted gets nothing back, and nothing more.
         owed = self._ledger.owed()
-        for lease in list(self._exchanged):
-            if not lease.holds and lease.tenant.name not in owed:
-                self._exchanged.remove(lease)
-                await self._end(lease)
-        for name, asking in list(self._asking.items()):
-            now = self._clock()
-            if now > asking.at + _ASKED_LATELY_S:
-                del self._asking[name]
-            elif name in self._leases or name in owed or now < asking.lease_from:
-                continue
-            elif not _counts_in(recalled, asking.tenant):
-                await self._begin(asking)
+        over = [each for each in self._exchanged if not each.holds and each.tenant.name not in owed]
+        self._exchanged = [each for each in self._exchanged if each not in over]
+        await _all_of(over, self._end)
+        now = self._clock()
+        self._asking = {name: each for name, each in self._asking.items() if now <= each.at + _ASKED_LATELY_S}
+        await _all_of(
+            [each for each in self._asking.values() if self._lacks(each, owed, recalled)], self._begin
+        )
+
+    async def _look_at(self, recalled: Collection[str], lease: Lease) -> None:
+        if not lease.is_touched and _counts_in(recalled, lease.tenant):
+            await self._yield(lease)
+        elif lease.is_touched or self._clock() >= lease.until - LEASE_LIFE_S + KEEP_EVERY_S:
+            await self._ask(lease, self._keep(lease))
+
+    def _lacks(self, asking: _Asking, owed: Collection[TenantName], recalled: Collection[str]) -> bool:
+        name = asking.tenant.name
+        if name in self._leases or name in owed or self._clock() < asking.lease_from:
+            return False
+        return not _counts_in(recalled, asking.tenant)
 
     async def _recalled(self) -> Collection[str]:
         """Accounts; what cannot be known now is known a second later."""
@@ -142,10 +150,10 @@ class Leases:
         return ()
 
     async def _ask(self, lease: Lease, asking: Awaitable[None]) -> None:
-        self._asked_about = lease
+        self._asked_about.add(lease.id)
         with suppress(LedgerFault):
             await asking
-        self._asked_about = None
+        self._asked_about.remove(lease.id)
 
     async def _begin(self, asking: _Asking) -> None:
         amounts = slices(asking.tenant)
@@ -197,7 +205,13 @@ class Leases:
 
     async def aclose(self) -> None:
         """Gives back what is leased, and the ledger is told later where it is away: after what was spent."""
-        await asyncio.gather(*map(self._end, [*self._exchanged, *self._leases.values()]))
+        await _all_of([*self._exchanged, *self._leases.values()], self._end)
+
+
+async def _all_of(some: Sequence[_T], work: Callable[[_T], Awaitable[None]]) -> None:
+    """Many at once, so that they share round trips to the ledger, and no more than it takes in a few milliseconds."""
+    for start in range(0, len(some), _AT_ONCE):
+        await asyncio.gather(*map(work, some[start : start + _AT_ONCE]))
 
 
 def _counts_in(accounts: Collection[str], tenant: Tenant) -> bool:

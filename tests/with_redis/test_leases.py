@@ -1,7 +1,7 @@
 """Leases on a real Redis: taken, kept, given back, and spent no longer than they stand."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 import pytest
@@ -11,7 +11,7 @@ from tests.tenants import tenant
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Limit, Rolling, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
-from tollway_api.wire import ledger_keys
+from tollway_api.wire import LEASE, ledger_keys
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane import leases as leasing
 from tollway_dataplane.adapters.redis_client import connect
@@ -337,3 +337,47 @@ async def test_what_leases_hold_is_known_until_the_last_has_come_back(
     denied = await one.ledger.hold(acme, "b", [501])
     assert denied is not None
     assert (denied.held, denied.leased) == (500, 0)
+
+
+async def test_a_lease_recalls_no_other_lease(one: Pod, redis: Redis) -> None:
+    """Or pods would take from each other by turns what nobody spends."""
+    acme, two = leasing_tenant(percent=10), pod(redis, "two")
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    assert await one.ledger.hold(acme, "a", [850]) is None
+    denied = await two.ledger.hold(acme, f"{LEASE}two.0", [100])
+    assert denied is not None
+    assert (denied.left, denied.leased) == (50, 100)
+    assert await one.ledger.recalled() == set()
+    assert await one.ledger.hold(acme, "b", [100]) is not None
+    assert await one.ledger.recalled() == {"acme"}, "which a request does"
+
+
+async def test_who_ends_gives_back_what_it_has_exchanged_as_well(one: Pod) -> None:
+    acme = leasing_tenant()
+    one.leases.asked_by(acme)
+    await one.leases.look()
+    assert one.leases.hold(acme, "a", [5]) is None
+    await one.later(1)
+    assert await one.taken(acme) == (0, 20), "what somebody still spends of, and another one"
+    await one.leases.aclose()
+    assert await one.taken(acme) == (0, 0)
+
+
+async def test_leases_of_many_tenants_share_their_round_trips(
+    one: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange, trips = one.ledger._script._exchange, list[int]()
+
+    async def counted(commands: Sequence[bytes]) -> Sequence[object]:
+        trips.append(len(commands))
+        return await exchange(commands)
+
+    monkeypatch.setattr(one.ledger._script, "_exchange", counted)
+    tenants = [replace(leasing_tenant(), name=TenantName(f"tenant-{number}")) for number in range(250)]
+    for each in tenants:
+        one.leases.asked_by(each)
+    await one.leases.look()
+    await one.later(KEEP_EVERY_S)
+    assert [await one.taken(each) for each in tenants] == [(0, 10)] * 250
+    assert sum(count > 1 for count in trips) <= 3 * 3 * 2, "taken, kept, and looked at, a hundred at once"
