@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp
 
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.semantic_cache_index import EmbeddingProvider
-from tollway_api.snapshot import Embedding, Protocol, Snapshot
+from tollway_api.snapshot import Embedding, Protocol, Snapshot, Tenant
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
@@ -105,7 +106,9 @@ async def open_dataplane(
             Protocol.LITELLM: litellm,
         }
         encoder = await stack.enter_async_context(aclosing(await load_encoder()))
-        counting = _counting(RedisLedger(ledger_redis, settings.ledger_deadline_s, balances.observe))
+        uncounted = partial(_given_up, log, metrics)
+        ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, balances.observe, uncounted)
+        counting = _counting(ledger)
         budgets = Budgets(*await stack.enter_async_context(counting), balances, metrics.money)
         tokenizers = TiktokenTokenizers()
         bills = EmbeddingBills(budgets, tokenizers, metrics.money.spent_on_index)
@@ -178,6 +181,11 @@ async def _counting(ledger: RedisLedger) -> AsyncIterator[tuple[RedisLedger, Lea
     leases = Leases(ledger, secrets.token_hex(6), asyncio.get_running_loop().time)
     async with aclosing(ledger), running(ledger.keep_holds()), aclosing(leases), running(leases.run()):
         yield ledger, leases
+
+
+def _given_up(log: JsonLog, metrics: Metrics, tenant: Tenant) -> None:
+    log.warning("a settlement was given up", tenant=tenant.name, reason="too many are pending")
+    metrics.money.uncounted()
 
 
 @asynccontextmanager

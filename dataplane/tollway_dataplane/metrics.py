@@ -186,6 +186,11 @@ class MoneyMetrics:
             "Settlements the ledger did not take at once.",
             registry=registry,
         )
+        self._uncounted = Counter(
+            "tollway_ledger_uncounted_total",
+            "Settlements that were given up, since the ledger was away for too many.",
+            registry=registry,
+        )
         self._of_indexes = Counter(
             "ai_index_cost_usd_total",
             "USD spent on an index itself, at its embedding's provider, and in no tenant's budget.",
@@ -200,6 +205,9 @@ class MoneyMetrics:
 
     def unsettled(self) -> None:
         self._unsettled.inc()
+
+    def uncounted(self) -> None:
+        self._uncounted.inc()
 
     def overshot(self, tenant: Tenant, nano: int) -> None:
         self._tenants.overshot(tenant.name, nano)

@@ -396,6 +396,26 @@ async def test_what_is_too_much_for_one_round_trip_is_told_in_smaller_ones(
     assert await ledger.read(acme) == [(40, 0)]
 
 
+async def test_of_more_than_can_be_remembered_the_oldest_is_given_up_and_said(
+    fault_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_ledger, "_MOST_PENDING", 3)
+    client, given_up = connect(fault_redis.url, 0.5), list[Tenant]()
+    ledger = RedisLedger(client, 0.5, uncounted=given_up.append)
+    acme = tenant(limit(1_000))
+    fault_redis.kill()
+    with pytest.raises(LedgerFault):
+        await ledger.release(acme, "nothing was used")
+    for number in range(5):
+        with pytest.raises(LedgerFault):
+            await ledger.settle(acme, f"r{number}", [10**number])
+    assert given_up == [acme, acme]
+    fault_redis.start()
+    await ledger.finish_pending()
+    assert await ledger.read(acme) == [(11_100, 0)]
+    await client.aclose()
+
+
 async def test_a_damaged_account_keeps_no_other_from_being_settled(fault_redis: EmbeddedRedis) -> None:
     client = connect(fault_redis.url, 0.5)
     ledger = RedisLedger(client, 0.5)

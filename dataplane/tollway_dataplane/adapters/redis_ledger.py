@@ -40,6 +40,10 @@ def _unobserved(_tenant: Tenant, _taken: Sequence[int]) -> None:
     """Nobody asked."""
 
 
+def _unheard(_tenant: Tenant) -> None:
+    """Nobody wants to know."""
+
+
 class _Operation(StrEnum):
     HOLD = "hold"
     EXTEND = "extend"
@@ -65,14 +69,23 @@ class _Asked:
 
 
 class RedisLedger:
-    """`observe` hears what is used and what is held of each limit, one after the other, whenever the ledger says."""
+    """`observe` hears what is used and what is held of each limit, one after the other, whenever the ledger says;
+    `uncounted` of whose tenant a settlement was given up, because more are pending than can be remembered.
+    """
 
-    def __init__(self, redis: Redis, deadline_s: float, observe: Observe = _unobserved) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        deadline_s: float,
+        observe: Observe = _unobserved,
+        uncounted: Callable[[Tenant], None] = _unheard,
+    ) -> None:
         self._redis = redis
         self._deadline_s = deadline_s
         self._script = ScriptBatch(redis, _SCRIPT, deadline_s)
         self._windows: dict[TenantName, _Windows] = {}
         self._observe = observe
+        self._uncounted = uncounted
         self._standing: dict[str, _Asked] = {}
         self._pending: dict[tuple[str, ...], _Asked] = {}  # the oldest first
         self._at_once = 1
@@ -124,7 +137,9 @@ class RedisLedger:
     def _owe(self, asked: _Asked) -> None:
         self._pending[asked.key] = asked
         if len(self._pending) > _MOST_PENDING:
-            self._pending.pop(next(iter(self._pending)))
+            given_up = self._pending.pop(next(iter(self._pending)))
+            if given_up.operation is _Operation.SETTLE:
+                self._uncounted(given_up.tenant)
 
     async def _reserve(self, asked: _Asked) -> Denied | None:
         status, values = await self._run(asked)
