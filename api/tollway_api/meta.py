@@ -62,6 +62,22 @@ def of_duration(field: str, comparison: str) -> str:
     return f"!self.{field}.matches('^{_DURATION}$') || duration(self.{field}) {comparison}"
 
 
+def at_least(field: str, least: str, *, optional: bool = False) -> tuple[str, str, str]:
+    """One of the triples of `rules`: a duration is not shorter. `check_at_least` says the same for files."""
+    rule = of_duration(field, f">= duration('{least}')")
+    return f"!has(self.{field}) || {rule}" if optional else rule, field, _too_short(field, least)
+
+
+def check_at_least(field: str, duration: str | None, least: str) -> None:
+    """Raises ValueError where it is shorter."""
+    if duration is not None and milliseconds(duration) < milliseconds(least):
+        raise ValueError(_too_short(field, least))
+
+
+def _too_short(field: str, least: str) -> str:
+    return f"{field} must be at least {least}"
+
+
 # How Kubernetes merges a list: by a key of its items, as a set, or as a whole.
 MAP_BY_NAME: Final[JsonDict] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 SET: Final[JsonDict] = {"x-kubernetes-list-type": "set"}

@@ -23,8 +23,8 @@ from tollway_api.meta import (
     Spec,
     TenantNameText,
     Url,
-    milliseconds,
-    of_duration,
+    at_least,
+    check_at_least,
     rules,
 )
 from tollway_api.route import Route
@@ -32,7 +32,7 @@ from tollway_api.tenant_budget import AUTO
 
 KIND: Final = "RoutingPolicy"
 _ENDPOINT_FIRST: Final = "endpoint is the first of several; write the others into endpoints"
-_LEAST_TIMEOUT: Final = ">= duration('100ms')"
+_LEAST_TIMEOUT: Final = "100ms"
 
 
 class CacheMode(StrEnum):
@@ -271,13 +271,9 @@ class Model(Spec):
                 "name",
                 "a model cannot be named auto: callers write it to let the router choose",
             ),
-            (of_duration("timeout", _LEAST_TIMEOUT), "timeout", "timeout must be at least 100ms"),
+            at_least("timeout", _LEAST_TIMEOUT),
             ("size(self.endpoints) == 0 || has(self.endpoint)", "endpoint", _ENDPOINT_FIRST),
-            (
-                f"!has(self.firstTokenTimeout) || {of_duration('firstTokenTimeout', _LEAST_TIMEOUT)}",
-                "firstTokenTimeout",
-                "firstTokenTimeout must be at least 100ms",
-            ),
+            at_least("firstTokenTimeout", _LEAST_TIMEOUT, optional=True),
             (
                 "!has(self.credentialsRef) || !has(self.aws) || !has(self.aws.credentialsRef)",
                 "credentialsRef",
@@ -360,10 +356,8 @@ class Model(Spec):
 
     @model_validator(mode="after")
     def _timeouts_leave_time(self) -> Self:
-        if milliseconds(self.timeout) < 100:
-            raise ValueError("timeout must be at least 100ms")
-        if self.first_token_timeout is not None and milliseconds(self.first_token_timeout) < 100:
-            raise ValueError("firstTokenTimeout must be at least 100ms")
+        check_at_least("timeout", self.timeout, _LEAST_TIMEOUT)
+        check_at_least("firstTokenTimeout", self.first_token_timeout, _LEAST_TIMEOUT)
         return self
 
     @model_validator(mode="after")
@@ -384,7 +378,7 @@ class Model(Spec):
         return self
 
 
-_LEAST_WINDOW: Final = ">= duration('1s')"
+_LEAST_WINDOW: Final = "1s"
 
 
 class CircuitBreaker(Spec):
@@ -392,8 +386,8 @@ class CircuitBreaker(Spec):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            (of_duration("window", _LEAST_WINDOW), "window", "window must be at least 1s"),
-            (of_duration("openFor", _LEAST_WINDOW), "openFor", "openFor must be at least 1s"),
+            at_least("window", _LEAST_WINDOW),
+            at_least("openFor", _LEAST_WINDOW),
         )
     )
 
@@ -417,19 +411,13 @@ class CircuitBreaker(Spec):
 
     @model_validator(mode="after")
     def _times_are_no_moments(self) -> Self:
-        if milliseconds(self.window) < 1_000:
-            raise ValueError("window must be at least 1s")
-        if milliseconds(self.open_for) < 1_000:
-            raise ValueError("openFor must be at least 1s")
+        check_at_least("window", self.window, _LEAST_WINDOW)
+        check_at_least("openFor", self.open_for, _LEAST_WINDOW)
         return self
 
 
 class Fallback(Spec):
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (of_duration("deadline", _LEAST_TIMEOUT), "deadline", "deadline must be at least 100ms")
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=rules(at_least("deadline", _LEAST_TIMEOUT)))
 
     order: Annotated[list[ModelNameText], Field(max_length=16)] = Field(
         default=[],
@@ -456,8 +444,7 @@ class Fallback(Spec):
 
     @model_validator(mode="after")
     def _deadline_leaves_time(self) -> Self:
-        if milliseconds(self.deadline) < 100:
-            raise ValueError("deadline must be at least 100ms")
+        check_at_least("deadline", self.deadline, _LEAST_TIMEOUT)
         return self
 
 

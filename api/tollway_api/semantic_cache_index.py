@@ -20,8 +20,8 @@ from tollway_api.meta import (
     SecretKeyRef,
     Spec,
     Url,
-    milliseconds,
-    of_duration,
+    at_least,
+    check_at_least,
     rules,
 )
 
@@ -35,7 +35,7 @@ _LABELS_TIGHTEN: Final = (
 _MODEL_BELONGS: Final = (
     "model is needed with type Model, may be given with Cascade, and with no other; give it, or leave it out"
 )
-_WINDOW: Final = "window must be at least 1s"
+_LEAST: Final = "1s"
 
 
 class EmbeddingProvider(StrEnum):
@@ -239,7 +239,7 @@ class Accuracy(Spec):
         json_schema_extra=rules(
             ("self.maxErrorRate.matches('[1-9]')", "maxErrorRate", _POSITIVE),
             ("self.judge.type != 'Labels' || self.onBreach == 'Tighten'", "onBreach", _LABELS_TIGHTEN),
-            (of_duration("window", ">= duration('1s')"), "window", _WINDOW),
+            at_least("window", _LEAST),
         )
     )
 
@@ -270,15 +270,12 @@ class Accuracy(Spec):
             raise ValueError(_POSITIVE)
         if self.judge.type is JudgeType.LABELS and self.on_breach is not OnBreach.TIGHTEN:
             raise ValueError(_LABELS_TIGHTEN)
-        if milliseconds(self.window) < 1_000:
-            raise ValueError(_WINDOW)
+        check_at_least("window", self.window, _LEAST)
         return self
 
 
 class SemanticCacheIndexSpec(Spec):
-    model_config = ConfigDict(
-        json_schema_extra=rules((of_duration("ttl", ">= duration('1s')"), "ttl", "ttl must be at least 1s"))
-    )
+    model_config = ConfigDict(json_schema_extra=rules(at_least("ttl", _LEAST)))
 
     embedding: Embedding = Field(default=Embedding(), description="How prompts become vectors.")
     vector: Vector = Field(default=Vector(), description="How vectors are stored and searched.")
@@ -304,8 +301,7 @@ class SemanticCacheIndexSpec(Spec):
 
     @model_validator(mode="after")
     def _ttl_is_time(self) -> Self:
-        if milliseconds(self.ttl) < 1_000:
-            raise ValueError("ttl must be at least 1s")
+        check_at_least("ttl", self.ttl, _LEAST)
         return self
 
 
