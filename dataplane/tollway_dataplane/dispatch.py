@@ -159,7 +159,7 @@ class Dispatch:
         if failures:
             return self._first_well(job, await self._soon(job, failures, passed, left_s), failures, passed)
         wait_s = min((self._health.ready_in(job.policy, each.model) for each in attempts), default=0.0)
-        if (pause := wait_s + random.random() * wait_s) > 0 and is_short(pause, left_s):  # noqa: S311 - only spreads them out
+        if (pause := _spread(wait_s)) > 0 and is_short(pause, left_s):
             await asyncio.sleep(pause)
             turn = self._first_well(job, attempts, failures, passed)
         if turn is not None:
@@ -199,7 +199,7 @@ class Dispatch:
         pauses = [(pause_s(each.fault, each.tries, random.random()), each.attempt) for each in latest]  # noqa: S311 - only spreads them out
         for each in passed.values():
             wait_s = self._health.ready_in(job.policy, each.model)
-            pauses.append((wait_s + random.random() * wait_s, each))  # noqa: S311 - as above
+            pauses.append((_spread(wait_s), each))
         soonest = min(
             ((pause, attempt) for pause, attempt in pauses if pause is not None),
             key=lambda each: each[0],
@@ -313,3 +313,8 @@ class Dispatch:
         if self._stand_ins(job, limit, waived) if rest is None else rest:
             return 0.0
         return min(PATIENCE_S, (deadline - asyncio.get_running_loop().time()) / 2)
+
+
+def _spread(wait_s: float) -> float:
+    """Up to twice as long, so that those who wait for the same do not come back at once."""
+    return wait_s + random.random() * wait_s  # noqa: S311 - only spreads them out

@@ -10,7 +10,7 @@ from tollway_api.semantic_cache_index import Scope
 from tollway_api.snapshot import CacheUse, Index, Policy
 from tollway_dataplane.core.circumstances import tells_of_oneself
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.facts import ChatRequest, Turn
+from tollway_dataplane.core.facts import ChatRequest, Turn, has_tools
 from tollway_dataplane.core.leaning import leans_back
 from tollway_dataplane.core.personal_data import may_have_personal_data
 from tollway_dataplane.core.transience import is_time_dependent
@@ -31,7 +31,7 @@ def bypass_reason(request: ChatRequest, policy: Policy) -> CacheReason | None:
     directives = request.headers.get("cache-control", "").lower()
     if "no-cache" in directives or "no-store" in directives:
         return CacheReason.OPTED_OUT
-    if request.parameters.get("tools") or request.parameters.get("functions"):
+    if has_tools(request.parameters):
         return CacheReason.HAS_TOOLS
     if request.prompt is None:
         return CacheReason.NOT_PLAIN_TEXT

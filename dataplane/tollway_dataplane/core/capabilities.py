@@ -6,7 +6,7 @@ from typing import Final
 from tollway_api.routing_policy import Capability
 from tollway_api.snapshot import Model
 from tollway_dataplane.core.attempts import Attempt
-from tollway_dataplane.core.facts import ChatRequest, JsonValue
+from tollway_dataplane.core.facts import ChatRequest, JsonValue, answer_format, has_tools
 
 _OF_PARTS: Final = {"image_url": Capability.VISION, "input_audio": Capability.AUDIO}
 _OF_FORMATS: Final = {"json_object": Capability.JSON_MODE, "json_schema": Capability.JSON_SCHEMA}
@@ -20,15 +20,14 @@ def needs(request: ChatRequest) -> frozenset[Capability]:
         for part in _parts(message.get("content"))
         if isinstance(part, dict) and (capability := _OF_PARTS.get(str(part.get("type"))))
     }
-    if asked.get("tools") or asked.get("functions"):
+    if has_tools(asked):
         found.add(Capability.TOOLS)
     spoken = asked.get("modalities")
     if asked.get("audio") or (isinstance(spoken, list) and "audio" in spoken):
         found.add(Capability.AUDIO)
     if asked.get("logprobs"):
         found.add(Capability.LOGPROBS)
-    form = asked.get("response_format")
-    if isinstance(form, dict) and (capability := _OF_FORMATS.get(str(form.get("type")))):
+    if capability := _OF_FORMATS.get(answer_format(asked)):
         found.add(capability)
     return frozenset(found)
 

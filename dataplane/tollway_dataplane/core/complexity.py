@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tollway_api.snapshot import Route
 from tollway_dataplane.core.decision import RouteReason
-from tollway_dataplane.core.facts import ChatRequest, text_of_content
+from tollway_dataplane.core.facts import ChatRequest, answer_format, has_tools, text_of_content
 from tollway_dataplane.core.identity import normalise
 from tollway_dataplane.core.router import Router
 
@@ -50,14 +50,14 @@ def prompts_of(request: ChatRequest) -> list[Prompt]:
     """Turn by turn what the user has said, as the cache reads it. What tools return is no turn; of a request without a
     user it is the last message that counts.
     """
-    answer = request.parameters.get("response_format")
-    kind = answer.get("type") if isinstance(answer, dict) else None
-    has_tools = bool(request.parameters.get("tools") or request.parameters.get("functions"))
-    is_structured = kind not in {None, "text"}
+    may_call, is_structured = (
+        has_tools(request.parameters),
+        answer_format(request.parameters) not in {"", "text"},
+    )
     turns = list(accumulate((int(each.get("role") in _SPEAKING) for each in request.messages), initial=0))
     users = [place for place, each in enumerate(request.messages) if each.get("role") == "user"]
     return [
-        Prompt(_text_at(place, request), None, turns[place], has_tools, is_structured)
+        Prompt(_text_at(place, request), None, turns[place], may_call, is_structured)
         for place in users or [len(request.messages) - 1]
     ]
 

@@ -21,6 +21,18 @@ def choices_in(fields: JsonObject) -> int:
     return count if isinstance(count, int) else 1
 
 
+def has_tools(fields: JsonObject) -> bool:
+    """Whether a request offers something to call, under OpenAI's name or its older one."""
+    return bool(fields.get("tools") or fields.get("functions"))
+
+
+def answer_format(fields: JsonObject) -> str:
+    """The form that a request wants its answer in, such as "json_schema"; "" where it does not say."""
+    form = fields.get("response_format")
+    kind = form.get("type") if isinstance(form, dict) else None
+    return "" if kind is None else str(kind)
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """One chat completion. `parameters` is everything the caller sent but model, messages and streaming."""

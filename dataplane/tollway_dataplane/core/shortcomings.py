@@ -9,7 +9,7 @@ import orjson
 
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_dataplane.core.completions import choices_of
-from tollway_dataplane.core.facts import JsonObject, JsonValue
+from tollway_dataplane.core.facts import JsonObject, JsonValue, answer_format
 
 _BY_ITSELF: Final = frozenset({None, "stop"})
 _FILTERED: Final = "content_filter"
@@ -34,7 +34,7 @@ def shortcoming(completion: JsonObject, demanded: JsonObject) -> FallbackTrigger
     messages = [message for message in ended if isinstance(message, Mapping)]
     if choices and len(messages) == len(choices) and not any(map(_answers, messages)):
         return FallbackTrigger.EMPTY_ANSWER
-    if _demands_json(demanded) and not all(map(_is_json_or_none_is_meant, messages)):
+    if answer_format(demanded) in _JSON and not all(map(_is_json_or_none_is_meant, messages)):
         return FallbackTrigger.INVALID_JSON
     return None
 
@@ -61,11 +61,6 @@ def unbegun(finish_reasons: set[str]) -> FallbackTrigger | None:
 def _answers(message: JsonObject) -> bool:
     values = (value for name, value in message.items() if name not in _BESIDE)
     return any(value.strip() if isinstance(value, str) else value for value in values)
-
-
-def _demands_json(parameters: JsonObject) -> bool:
-    wanted = parameters.get("response_format")
-    return isinstance(wanted, Mapping) and wanted.get("type") in _JSON
 
 
 def _is_json_or_none_is_meant(message: JsonObject) -> bool:
