@@ -9,6 +9,8 @@ import hypothesis
 import pytest
 import redis as sync_redis
 
+from tests.dataplane.providers.wire import Server, serving
+from tests.dataplane.providers.wires import WIRES
 from tests.dataplanes import Running, Setup, SharedEmbedder, running
 from tests.servers import Provider, provider, redis_servers
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
@@ -102,3 +104,16 @@ async def start(
 async def gateway(start: Start, setup: Setup) -> Running:
     """A data plane with the plain setup."""
     return await start(setup)
+
+
+@pytest.fixture(scope="module", params=WIRES, ids=lambda wire: wire.name)
+def started(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One of each provider's wire format, for as long as a file's tests."""
+    with serving(request.param) as server:
+        yield server
+
+
+@pytest.fixture
+def server(started: Server) -> Server:
+    started.reset()
+    return started

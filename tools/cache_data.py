@@ -2,10 +2,8 @@
 makes of each text. Encoding is slow, so it is kept in a file beside what is asked for.
 """
 
-import asyncio
 import gzip
 import json
-import pickle
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.core.judge import Judge, Verdict, View, ruling
 from tollway_dataplane.core.pair_features import features
-from tollway_dataplane.core.reading import Reading, WordVectors, read, word_vectors
+from tollway_dataplane.core.reading import Encoded, Reading, WordVectors, read, word_vectors
+from tools.kept_encodings import KeptEncodings
 
 Row = dict[str, Any]
 Floats = npt.NDArray[np.float32]
@@ -35,28 +33,17 @@ class Encodings:
     """Sentence vector and word vectors of every text asked for."""
 
     def __init__(self, kept: Path) -> None:
-        self._path = kept
-        self._known: dict[str, tuple[Floats, WordVectors]] = {}
-        if kept.exists():
-            self._known = pickle.loads(kept.read_bytes())  # noqa: S301 - it wrote the file itself
+        self._known = KeptEncodings(kept, self._made, _BATCH)
         self._readings: dict[str, Reading] = {}
         self._features: dict[tuple[str, str], Floats] = {}
         self._views: dict[str, View] = {}
         self._rulings: dict[tuple[str, str], Verdict | None] = {}
 
     def add(self, texts: Iterable[str]) -> None:
-        missing = sorted(set(texts) - self._known.keys(), key=lambda text: (len(text), text))
-        if not missing:
-            return
-        print(f"encoding {len(missing)} texts", flush=True)
-        embedder = asyncio.run(LocalEmbedder.load())
-        for start in range(0, len(missing), _BATCH):
-            batch = missing[start : start + _BATCH]
-            for text, encoded in zip(batch, embedder.encode(batch), strict=True):
-                words = word_vectors(self.reading(text), encoded.hidden, encoded.offsets)
-                self._known[text] = encoded.vector, words
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_bytes(pickle.dumps(self._known, protocol=5))
+        self._known.add(texts)
+
+    def _made(self, text: str, encoded: Encoded) -> tuple[Floats, WordVectors]:
+        return encoded.vector, word_vectors(self.reading(text), encoded.hidden, encoded.offsets)
 
     def reading(self, text: str) -> Reading:
         found = self._readings.get(text)

@@ -2,10 +2,8 @@
 complex model answered each well. The encoder's vectors are kept in a file, since encoding is slow.
 """
 
-import asyncio
-import pickle
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,10 +11,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.core.identity import normalise
 from tollway_dataplane.core.prompt_features import features
 from tools.cache_data import Row, rows
+from tools.kept_encodings import KeptEncodings
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -116,27 +114,11 @@ def stem(text: str) -> str:
 
 class Vectors:
     def __init__(self, kept: Path) -> None:
-        self._path = kept
-        self._known: dict[str, Floats] = {}
-        if kept.exists():
-            self._known = pickle.loads(kept.read_bytes())  # noqa: S301 - it wrote the file itself
+        self._known = KeptEncodings(kept, lambda _, encoded: encoded.vector, _BATCH)
 
     def of(self, texts: Sequence[str]) -> Floats:
-        self._add(texts)
+        self._known.add(texts)
         return np.stack([self._known[text] for text in texts])
-
-    def _add(self, texts: Iterable[str]) -> None:
-        missing = sorted(set(texts) - self._known.keys(), key=lambda text: (len(text), text))
-        if not missing:
-            return
-        print(f"encoding {len(missing)} texts", flush=True)
-        embedder = asyncio.run(LocalEmbedder.load())
-        for start in range(0, len(missing), _BATCH):
-            batch = missing[start : start + _BATCH]
-            vectors = [each.vector for each in embedder.encode(batch)]
-            self._known.update(zip(batch, vectors, strict=True))
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_bytes(pickle.dumps(self._known, protocol=5))
 
 
 def table_of(prompts: Sequence[str]) -> Doubles:

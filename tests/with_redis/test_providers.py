@@ -1,13 +1,11 @@
 """A whole data plane in front of a server of each provider's format: what callers get and what they pay."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.conftest import Start
 from tests.dataplane.providers.bedrock_wire import Bedrock
 from tests.dataplane.providers.wire import KEY, TEXT, Failure, Server, Wire, serving
-from tests.dataplane.providers.wires import WIRES, model_id
+from tests.dataplane.providers.wires import model_id
 from tests.dataplanes import ACME_KEY, Running, Setup, secret
 from tests.servers import Provider
 
@@ -29,18 +27,6 @@ def model_of(wire: Wire, url: str) -> dict[str, object]:
         "pricing": PRICING,
         **({"aws": {"region": "us-east-1"}} if wire.name == "Amazon Bedrock" else {}),
     }
-
-
-@pytest.fixture(scope="module", params=WIRES, ids=lambda wire: wire.name)
-def started(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serving(request.param) as server:
-        yield server
-
-
-@pytest.fixture
-def server(started: Server) -> Server:
-    started.reset()
-    return started
 
 
 @pytest.fixture

@@ -1,27 +1,14 @@
 """Servers that live as long as a file's tests, one for each provider, and who asks them."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.dataplane.providers.wire import Server, serving
-from tests.dataplane.providers.wires import WIRES
+from tests.dataplane.providers.wire import Server
 from tollway_api.snapshot import Protocol
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
 from tollway_dataplane.adapters.openai_upstream import open_upstream
 from tollway_dataplane.ports import Upstream
-
-
-@pytest.fixture(scope="module", params=WIRES, ids=lambda wire: wire.name)
-def started(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serving(request.param) as server:
-        yield server
-
-
-@pytest.fixture
-def server(started: Server) -> Server:
-    started.reset()
-    return started
 
 
 @pytest.fixture
