@@ -30,6 +30,10 @@ class Connection(HttpToolsProtocol):
         super().connection_made(_OneWrite(transport, self.loop))
         self._await_head()
 
+    def eof_received(self) -> None:
+        # The server's transport does so itself when this returns, and drops what it has not been given by then.
+        self.transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_has_come()
         super().connection_lost(exc)
