@@ -84,7 +84,7 @@ class Usage:
     used: int
     held: int
     resets_ms: int
-    refused: bool = False  # whether what is not used of it was less than somebody needed, in the last minute
+    refused: bool = False  # whether somebody needed more than is not used of it, in the last ten minutes
 
 
 @dataclass(frozen=True, slots=True)

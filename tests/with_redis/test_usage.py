@@ -79,8 +79,11 @@ async def test_a_limit_of_which_less_is_left_than_somebody_needs_is_said_to_refu
     await until(lambda: sorted(refusing()) == [ACME, BETA])
     keys = wire.ledger_keys(ACME)
     (sec, _), full_name = await redis.time(), wire.full_name(ACME, acme.limits[0])
-    await redis.zadd(keys.refused, {full_name: (sec - 61) * 1_000})
+    await redis.zadd(keys.refused, {full_name: (sec - 601) * 1_000})
     await until(lambda: refusing() == [BETA])
+    await redis.zadd(keys.refused, {full_name: (sec - 540) * 1_000})
+    await until(lambda: sorted(refusing()) == [ACME, BETA])
+    assert await redis.pttl(keys.refused) > 540_000, "the ledger knows it for as long"
 
 
 async def test_a_hold_that_the_ledger_would_give_back_is_not_shown(reader: UsageReader, redis: Redis) -> None:

@@ -14,7 +14,7 @@
 --                         "~<account>:<limit>" -> of that sum what is leased
 --       2 expiry    zset  "<id>" -> when its hold comes back by itself (ms)
 --       3 recalled  zset  "<account>" -> when somebody had no room in it for what is leased (ms), for seconds
---       4 refused   zset  "<account>:<limit>" -> when what is not used of it was less than somebody needs (ms), for a minute
+--       4 refused   zset  "<account>:<limit>" -> when somebody needed more than is not used of it (ms), for ten minutes
 --       5 finished  zset  "<id>" -> when it was settled or released (ms), for a while; the tenant's. Long pauses between
 --                         two of them are left out of these times: "=" -> how long all such were (ms)
 --       6 …  spent  hash  "<limit>|<bucket start ms>" -> amount used; one per account
@@ -40,7 +40,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- time: nothing is finished during an outage, and those who ask again after it have as long as without one.
 local REMEMBERED_MS, REMEMBERED, PAUSE_MS, DAY_MS = 300000, 100, 60000, 86400000
 local EXPIRED_AT_ONCE, FORGOTTEN_AT_ONCE = 256, 16
-local RECALLED_MS, REFUSED_MS = 5000, 60000
+local RECALLED_MS, REFUSED_MS = 5000, 600000
 
 local function numbers(words)
   local found = {}
