@@ -66,11 +66,22 @@ class Metering:
             yield chunk
 
     async def _hear_out(self, chunks: AsyncIterator[Chunk]) -> None:
-        """Counts what was under way, which is billed all the same; a short answer may even be over, and then the
-        provider says what it was.
+        """Counts what was under way, which is billed all the same. A timer is due before what came meanwhile is read,
+        where this process was busy: so the second time is for what came within the first.
         """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOPS_WITHIN_S if self.hang_up() else UNDER_WAY_S):
-                async for chunk in chunks:
-                    self.hold.written += self.tokenizer.count(written_in_chunk(chunk.event))
-                    self.hold.reported = usage_of(chunk.event) or self.hold.reported
+        hearing = asyncio.ensure_future(self._hear(chunks))
+        try:
+            if self.hang_up():
+                await asyncio.wait([hearing], timeout=STOPS_WITHIN_S)
+            await asyncio.wait([hearing], timeout=UNDER_WAY_S)
+        finally:
+            hearing.cancel()
+            await asyncio.wait([hearing])
+        if not hearing.cancelled():
+            hearing.result()
+
+    async def _hear(self, chunks: AsyncIterator[Chunk]) -> None:
+        """To the end: a short answer may be over, and then the provider says what it was."""
+        async for chunk in chunks:
+            self.hold.written += self.tokenizer.count(written_in_chunk(chunk.event))
+            self.hold.reported = usage_of(chunk.event) or self.hold.reported

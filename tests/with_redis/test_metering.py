@@ -1,6 +1,9 @@
 """What a provider writes is kept within its hold, on a real ledger."""
 
+import asyncio
 import math
+import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -10,9 +13,12 @@ from redis.asyncio import Redis
 
 from tests.budgets import FREE_OF_CHARGE, budgets_on, need
 from tests.tenants import limit, tenant
+from tollway_dataplane import metering
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
+from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.facts import JsonObject, Usage
+from tollway_dataplane.holds import Hold
 from tollway_dataplane.metering import Metering
 from tollway_dataplane.ports import Chunk, HangUp
 
@@ -42,11 +48,29 @@ def streamed(*chunks: Chunk) -> AbstractAsyncContextManager[AsyncIterator[Chunk]
     return stream()
 
 
+async def without_more(redis: Redis) -> tuple[Budgets, Hold]:
+    """A hold that cannot grow, since others hold the rest."""
+    ledger = RedisLedger(redis, 5.0)
+    budgets = budgets_on(ledger)
+    hold = await budgets.hold("r", ACME, FREE_OF_CHARGE, need(10, 500, counted=8))
+    denied = await ledger.hold(ACME, "others", [1_000])
+    assert denied is not None
+    await ledger.hold(ACME, "others", [denied.left])
+    return budgets, hold
+
+
+def told() -> HangUp:
+    """Of a provider that hears it."""
+    hang_up = HangUp()
+    hang_up.heard_by(lambda: True)
+    return hang_up
+
+
 async def test_a_hold_covers_as_many_tokens_as_there_may_really_be(redis: Redis) -> None:
     budgets = budgets_on(RedisLedger(redis, 5.0))
     hold = await budgets.hold("r", ACME, FREE_OF_CHARGE, need(10, 500))
-    metering, covered = Metering(budgets, hold, TOKENIZER, 1, HangUp()), 0
-    async with metering.within(streamed(*(chunk(" lamp") for _ in range(90)))) as chunks:
+    covered, stream = 0, streamed(*(chunk(" lamp") for _ in range(90)))
+    async with Metering(budgets, hold, TOKENIZER, 1, HangUp()).within(stream) as chunks:
         async for _ in chunks:
             covered += hold.held.completion_tokens >= math.ceil(hold.written * 1.5)
     assert (hold.written, covered) == (90, 90)
@@ -56,21 +80,45 @@ async def test_a_hold_covers_as_many_tokens_as_there_may_really_be(redis: Redis)
 @pytest.mark.parametrize("says", [True, False])
 async def test_of_an_answer_that_was_ended_the_providers_own_count_is_taken(redis: Redis, says: bool) -> None:
     """Which comes while it is heard out."""
-    ledger = RedisLedger(redis, 5.0)
-    budgets = budgets_on(ledger)
-    hold = await budgets.hold("r", ACME, FREE_OF_CHARGE, need(10, 500, counted=8))
-    denied = await ledger.hold(ACME, "others", [1_000])
-    assert denied is not None
-    await ledger.hold(ACME, "others", [denied.left])
-    hang_up = HangUp()
-    hang_up.heard_by(lambda: True)
-    metering = Metering(budgets, hold, TOKENIZER, 1, hang_up)
+    budgets, hold = await without_more(redis)
     count: JsonObject = {"prompt_tokens": 7, "completion_tokens": 64}
     last = chunk("", "stop", **({"usage": count} if says else {}))
-    async with metering.within(streamed(*(chunk(" lamp") for _ in range(60)), last)) as chunks:
+    stream = streamed(*(chunk(" lamp") for _ in range(60)), last)
+    async with Metering(budgets, hold, TOKENIZER, 1, told()).within(stream) as chunks:
         passed_on = [each async for each in chunks]
     assert "limit 'one' is used up" in hold.cut
     assert hold.seen == (Usage(7, 64) if says else Usage(8, 60, estimated=True))
-    (told,) = (each.event["usage"] for each in passed_on if each.event.get("usage"))
-    assert isinstance(told, dict)
-    assert told["completion_tokens"] == hold.seen.completion_tokens
+    (usage,) = (each.event["usage"] for each in passed_on if each.event.get("usage"))
+    assert isinstance(usage, dict)
+    assert usage["completion_tokens"] == hold.seen.completion_tokens
+
+
+async def test_what_came_while_this_process_was_busy_is_heard_although_the_time_for_it_is_over(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metering, "STOPS_WITHIN_S", 0.05)
+    budgets, hold = await without_more(redis)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        reader, writer = await asyncio.open_connection(sock=ours)
+
+        def be_busy() -> None:
+            time.sleep(0.1)
+            theirs.send(b" lamp\n")
+
+        @asynccontextmanager
+        async def stream() -> AsyncIterator[AsyncIterator[Chunk]]:
+            async def each() -> AsyncIterator[Chunk]:
+                for _ in range(60):
+                    yield chunk(" lamp")
+                asyncio.get_running_loop().call_soon(be_busy)
+                while line := await reader.readline():
+                    yield chunk(line.decode().rstrip())
+
+            yield each()
+
+        async with Metering(budgets, hold, TOKENIZER, 1, told()).within(stream()) as chunks:
+            passed_on = [each async for each in chunks]
+        writer.close()
+    assert len(passed_on) < 60, "it was ended before"
+    assert hold.written == 61
