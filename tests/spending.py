@@ -22,6 +22,7 @@ from contextlib import (
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final, cast
 
 import aiohttp
@@ -48,6 +49,7 @@ PRICES: Final = {MODEL: (150, 600), STAND_IN: (100, 400)}
 PROVIDER: Final = "provider"
 OURS_S: Final = 60.0  # that a slow machine may take to answer what only we ask
 STARTS_S: Final = 600.0  # and to start what we wait for
+AT_THE_DOOR: Final = 300  # callers at a time who connect
 PAUSE_S: Final = (0.5, 2.5)  # between two questions of one caller
 # Of a provider's calls, so many fail, stall, break off, or lie about what was used.
 PROVIDER_FAULTS: Final = {
@@ -441,13 +443,33 @@ def _servers(town: Town, folder: Path, begin: ProcessOf, *, faults: bool) -> Ite
         yield
 
 
+def _few_at_the_door() -> aiohttp.TraceConfig:
+    """Who has a connection sends its request before many others have one: data planes let go of those who say nothing
+    for half a minute, which is how long a slow machine may take to connect thousands.
+    """
+    door, trace = asyncio.Semaphore(AT_THE_DOOR), aiohttp.TraceConfig()
+
+    async def enter(_: aiohttp.ClientSession, request: SimpleNamespace, __: object) -> None:
+        await door.acquire()
+        request.at_the_door = True
+
+    async def leave(_: aiohttp.ClientSession, request: SimpleNamespace, __: object) -> None:
+        if vars(request).pop("at_the_door", False):
+            door.release()
+
+    trace.on_connection_create_start.append(enter)
+    trace.on_request_headers_sent.append(leave)
+    trace.on_request_exception.append(leave)
+    return trace
+
+
 async def _spend(town: Town, *, faults_every_s: float | None, patience_s: float) -> Outcome:
     shape = town.shape
     async with AsyncExitStack() as stack:
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=300)
         town.http = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=connector, timeout=timeout)
+            aiohttp.ClientSession(connector=connector, timeout=timeout, trace_configs=[_few_at_the_door()])
         )
         await town._answers(f"{town.provider}/healthz", None)
         await town.ready(town.pods)
