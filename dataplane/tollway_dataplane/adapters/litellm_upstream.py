@@ -1,5 +1,5 @@
 """Calls every provider that is not OpenAI-compatible through LiteLLM, as a library: this is the one file that
-imports it. The import takes seconds and 165 MB, so it happens once, in a thread, when a snapshot first needs it. Its
+imports it. The import takes seconds and 220 MB, so it happens once, in a thread, when a snapshot first needs it. Its
 connections live in its globals, as long as the process.
 """
 
@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,7 +35,9 @@ class LiteLLMUpstream:
         self._loading = asyncio.Lock()
 
     async def load(self) -> None:
-        """Imports LiteLLM without letting it fetch its price table from the network."""
+        """Imports LiteLLM, with what its first calls would import on the event loop, and without letting it fetch its
+        price table from the network.
+        """
         async with self._loading:
             if self._litellm is None:
                 self._litellm = await asyncio.to_thread(_import_litellm)
@@ -217,10 +219,29 @@ def _is_slip(exc: BaseException | None) -> bool:
     return isinstance(exc, _SLIPS) or type(exc) is Exception
 
 
+# What LiteLLM imports where it is first used: together a second of a processor, for which nobody would be answered.
+# What is left to each provider's first call takes milliseconds.
+_IMPORTED_LATE: Final = (
+    "anyio._backends._asyncio",
+    "boto3.exceptions",
+    "httpcore",
+    "litellm.litellm_core_utils.default_encoding",
+    "litellm.llms.azure.chat.gpt_transformation",
+    "litellm.llms.fal_ai.chat.transformation",
+    "litellm.llms.vertex_ai.context_caching.vertex_ai_context_caching",
+    "litellm.proxy.openai_files_endpoints.common_utils",
+    "litellm.types.litellm_core_utils.streaming_chunk_builder_utils",
+    "openai.resources.beta.assistants",
+)
+
+
 def _import_litellm() -> Any:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     litellm: Any = importlib.import_module("litellm")
     importlib.import_module("litellm.exceptions")
+    for name in _IMPORTED_LATE:
+        with suppress(ImportError):  # another version may have it elsewhere, and finds it itself
+            importlib.import_module(name)
     _silence()
     litellm.telemetry = False
     litellm.disable_aiohttp_transport = True  # httpx closes with the process; its sessions complain

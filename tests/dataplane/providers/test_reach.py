@@ -1,4 +1,6 @@
-"""Whom LiteLLM speaks to: nobody but the endpoint it is given, whichever provider that is."""
+"""What LiteLLM does beside calling a provider: it speaks to nobody but the endpoint it is given, whichever provider
+that is, and imports next to nothing where everybody would wait for it.
+"""
 
 import subprocess
 import sys
@@ -41,13 +43,56 @@ async def main():
 asyncio.run(main())
 """
 
+IMPORTS = """
+import asyncio, sys, threading
+from tests.dataplane.providers.wires import WIRES, streamed
+from tests.dataplane.providers.wire import REQUEST, serving
+from tollway_api.snapshot import Protocol
+from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
+
+on_loop = []
+def hear(event, arguments):
+    if event == "import" and threading.current_thread() is threading.main_thread():
+        on_loop.append(arguments[0])
+sys.addaudithook(hear)
+
+async def main():
+    upstream = LiteLLMUpstream()
+    await upstream.load()
+    print("loading", [name for name in on_loop if name.startswith("litellm")])
+    for wire in WIRES:
+        if wire.model.protocol is not Protocol.LITELLM:
+            continue
+        with serving(wire) as server:
+            on_loop.clear()
+            await upstream.complete(server.call(REQUEST))
+            await streamed(upstream, server.call(REQUEST))
+            first = [name for name in on_loop if name in sys.modules]
+            others = sorted({name.partition(".")[0] for name in first} - {"litellm"})
+            print(wire.name, "others", others, "many" if len(first) > 30 else "few")
+
+asyncio.run(main())
+"""
+
+
+def lines_of(program: str) -> list[str]:
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - our own program
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
 
 def test_only_the_endpoint_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """LiteLLM likes to fetch its price table, and to ask an Ollama on this machine."""
     monkeypatch.delenv("LITELLM_LOCAL_MODEL_COST_MAP", raising=False)
-    command = [sys.executable, "-W", "ignore", "-c", ASKS_ALL]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - our own program
-    assert ended.returncode == 0, ended.stderr
-    said = ended.stdout.splitlines()
+    said = lines_of(ASKS_ALL)
     assert len(said) == 6
     assert [line for line in said if not line.endswith("asked 3 strangers []")] == []
+
+
+def test_a_first_call_imports_next_to_nothing_on_the_event_loop() -> None:
+    """It is imported in a thread, before a snapshot is run that has use for it, with what its calls import late."""
+    loading, *calls = lines_of(IMPORTS)
+    assert loading == "loading []"
+    assert len(calls) == 6
+    assert [line for line in calls if not line.endswith("others [] few")] == []
