@@ -12,7 +12,7 @@ import orjson
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Protocol
 from tollway_dataplane.budgets import Budgets
-from tollway_dataplane.core.attempts import Attempt, Times, bound_name
+from tollway_dataplane.core.attempts import Attempt, Times
 from tollway_dataplane.core.completions import (
     finish_reasons_in,
     finished_choices,
@@ -22,6 +22,7 @@ from tollway_dataplane.core.completions import (
 )
 from tollway_dataplane.core.facts import OUTPUT_LIMITS, ChatRequest, JsonObject, JsonValue, Usage
 from tollway_dataplane.core.gathering import Gathering
+from tollway_dataplane.core.parameters import bound_name
 from tollway_dataplane.core.shortcomings import begins, shortcoming, unbegun
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.holds import Hold

@@ -17,13 +17,13 @@ from tollway_api.snapshot import Accuracy, Index, Policy, Tenant
 from tollway_dataplane.choosing import Choosing
 from tollway_dataplane.comparing import MOST_CHARACTERS
 from tollway_dataplane.core.answer_judging import question, serves_as_well
-from tollway_dataplane.core.attempts import bound_name, is_seen
 from tollway_dataplane.core.completions import text_of
 from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.facts import ChatRequest, JsonObject
 from tollway_dataplane.core.identity import normalise
 from tollway_dataplane.core.judge import Judge
 from tollway_dataplane.core.naming import named_model
+from tollway_dataplane.core.parameters import bound_name, is_seen
 from tollway_dataplane.core.verdicts import says_yes
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import EmbedderFault, Refusal, RefusalCode

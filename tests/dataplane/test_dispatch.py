@@ -1,7 +1,7 @@
 """The only loop in the story of a request is bounded by the plan, whatever providers do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import cast
@@ -13,14 +13,18 @@ from hypothesis import strategies as st
 from tests.dataplanes import Setup, compiled, lone_health
 from tollway_api.meta import ModelName, TenantName
 from tollway_api.routing_policy import FallbackTrigger
-from tollway_api.snapshot import Protocol, Snapshot
+from tollway_api.snapshot import Limit, Model, Protocol, Rolling, Snapshot, Tenant
+from tollway_api.tenant_budget import Unit
 from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.budgets import Accounting, Budgets
+from tollway_dataplane.core.budgeting import Denied, Standing
 from tollway_dataplane.core.facts import ChatRequest, Usage
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import Refusal, UpstreamFault
+from tollway_dataplane.exceeding import Exceeded
 from tollway_dataplane.health import Health
+from tollway_dataplane.holds import Hold, Need
 from tollway_dataplane.jobs import Answered, Job
 from tollway_dataplane.leases import Leases
 from tollway_dataplane.ports import Chunk, Completion, Ledger, UpstreamCall
@@ -70,12 +74,33 @@ def uncounted() -> Budgets:
     return Budgets(cast("Ledger", nobody), cast("Leases", nobody), Balances(), cast("Accounting", nobody))
 
 
+class Spent(Budgets):
+    """Has room for the first so many attempts, and for none after them."""
+
+    def __init__(self, room: int) -> None:
+        nobody = object()
+        super().__init__(
+            cast("Ledger", nobody), cast("Leases", nobody), Balances(), cast("Accounting", nobody)
+        )
+        self.room = room
+        self.asked = 0
+
+    async def hold(
+        self, hold_id: str, tenant: Tenant, model: Model, need: Need, waived: Collection[str] = ()
+    ) -> Hold:
+        self.asked += 1
+        if self.asked > self.room:
+            limit = Limit("requests", Unit.REQUESTS, 1, Rolling(3_600_000))
+            raise Exceeded(Denied([Standing(limit, 1, 0)], 0, asked=1, retry_after_s=60))
+        return await super().hold(hold_id, tenant, model, need, waived)
+
+
 async def call(
-    snapshot: Snapshot, upstream: Scripted, health: Health | None = None
+    snapshot: Snapshot, upstream: Scripted, health: Health | None = None, budgets: Budgets | None = None
 ) -> tuple[Answered | Refusal, Record]:
     """What becomes of one request."""
     dispatch = Dispatch(
-        {Protocol.OPENAI: upstream}, uncounted(), TiktokenTokenizers(), health or lone_health()
+        {Protocol.OPENAI: upstream}, budgets or uncounted(), TiktokenTokenizers(), health or lone_health()
     )
     messages = [{"role": "user", "content": f"{n} " + "some words " * 20} for n in range(6)]
     request, record = ChatRequest("r", "auto", messages), Record("r", "chat")
@@ -115,6 +140,23 @@ def test_no_sequence_of_failures_makes_more_attempts_than_allowed(
     assert answered == (len(upstream.asked) > len(faults))
     assert [note.outcome == "ok" for note in made] == [False] * (len(made) - answered) + [True] * answered
     assert sum(timeout for *_, timeout in upstream.asked[:1]) <= 1.0
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    *(st.integers(1, 5), st.integers(1, 4), st.integers(1, 3)),
+    st.lists(st.sampled_from(FAULTS[:7]), min_size=10, max_size=10),
+)
+def test_whom_the_budget_has_no_room_for_is_not_tried_again(
+    most: int, models: int, room: int, faults: list[UpstreamFault]
+) -> None:
+    """Also where another try would help, and though there is time for many."""
+    budgets, upstream = Spent(room), Scripted(faults)
+    result, record = asyncio.run(call(snapshot_of(most, models, 0), upstream, budgets=budgets))
+    assert isinstance(result, Refusal)
+    assert result.status == 503
+    assert len(upstream.asked) == len([note for note in record.attempts if note.made]) <= room
+    assert budgets.asked <= room + models
 
 
 @pytest.mark.parametrize("fault", [FAULTS[3], FAULTS[5], FAULTS[6]])

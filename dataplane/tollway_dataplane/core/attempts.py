@@ -11,6 +11,7 @@ from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Model, Policy
 from tollway_dataplane.core.context import reduce_context
 from tollway_dataplane.core.facts import ChatRequest, JsonObject
+from tollway_dataplane.core.parameters import is_seen, sent_parameters
 from tollway_dataplane.errors import UpstreamFault
 
 # When a provider finds a prompt too long that fits by our count, that is off by an unknown factor.
@@ -132,34 +133,10 @@ def _fitted(attempt: Attempt, failed: Attempt, request: ChatRequest, tokens_of: 
         return attempt
     sizes = [tokens_of(model, [message], {}) for message in failed.messages]
     answer = min(model.max_output_tokens, request.output_limit or model.context_window // 4)
-    room = model.context_window - answer - tokens_of(model, [], request.parameters)
+    room = model.context_window - answer - tokens_of(model, [], sent_parameters(request.parameters, model))
     if (size := sum(sizes)) <= room:
         room = int(size * _SHRINK)
     return replace(attempt, messages=reduce_context(failed.messages, sizes, room))
-
-
-# OpenAI's own, which refuse the older name of the bound on an answer; many other servers know only that one.
-_OPENAIS_REASONING: Final = ("o1", "o3", "o4", "gpt-5")
-_UNSEEN: Final = (*_OPENAIS_REASONING, "gemini-2.5", "gemini-3")
-
-
-def bound_name(upstream_id: str) -> str:
-    """What a model calls the bound on its answer."""
-    return "max_completion_tokens" if _bare(upstream_id).startswith(_OPENAIS_REASONING) else "max_tokens"
-
-
-def is_seen(upstream_id: str, parameters: JsonObject) -> bool:
-    """Whether all that an answer costs is seen as it comes, so that it can be ended where the budget does. Otherwise a
-    part is thought in secret, or spoken.
-    """
-    thinks = any(
-        parameters.get(name) is not None for name in ("reasoning_effort", "reasoning", "thinking", "audio")
-    )
-    return not thinks and not _bare(upstream_id).startswith(_UNSEEN)
-
-
-def _bare(upstream_id: str) -> str:
-    return upstream_id.rpartition("/")[2]
 
 
 def trigger_of(status: int, code: str, message: str) -> FallbackTrigger | None:

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from tollway_api.snapshot import Model
-from tollway_dataplane.core.attempts import bound_name
 from tollway_dataplane.core.facts import OUTPUT_LIMITS, JsonObject, JsonValue
 
+# OpenAI's own, which refuse the older name of the bound on an answer; many other servers know only that one.
+_OPENAIS_REASONING: Final = ("o1", "o3", "o4", "gpt-5")
+_UNSEEN: Final = (*_OPENAIS_REASONING, "gemini-2.5", "gemini-3")
 # Of OpenAI's models that think (its guides "Reasoning models" and "Using GPT-5", parameter compatibility): values that
 # are as good as none, of what they refuse always, and while they think.
 _NEVER: Final[JsonObject] = {"presence_penalty": 0, "frequency_penalty": 0, "logit_bias": {}}
@@ -23,6 +25,25 @@ _MOST_NAMES: Final = 16
 def sent_parameters(parameters: JsonObject, model: Model) -> JsonObject:
     """With what the policy adds, which is instead of a caller's own."""
     return {**parameters, **model.extra_body} if model.extra_body else parameters
+
+
+def bound_name(upstream_id: str) -> str:
+    """What a model calls the bound on its answer."""
+    return "max_completion_tokens" if _bare(upstream_id).startswith(_OPENAIS_REASONING) else "max_tokens"
+
+
+def is_seen(upstream_id: str, parameters: JsonObject) -> bool:
+    """Whether all that an answer costs is seen as it comes, so that it can be ended where the budget does. Otherwise a
+    part is thought in secret, or spoken.
+    """
+    thinks = any(
+        parameters.get(name) is not None for name in ("reasoning_effort", "reasoning", "thinking", "audio")
+    )
+    return not thinks and not _bare(upstream_id).startswith(_UNSEEN)
+
+
+def _bare(upstream_id: str) -> str:
+    return upstream_id.rpartition("/")[2]
 
 
 def unknown_to_thinkers(upstream_id: str, parameters: JsonObject) -> frozenset[str]:

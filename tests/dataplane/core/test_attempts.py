@@ -12,7 +12,6 @@ from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Model, Policy
 from tollway_dataplane.core.attempts import (
     FIRST_TOKEN_S,
-    is_seen,
     is_short,
     pause_s,
     plan,
@@ -172,13 +171,19 @@ def test_an_overflow_of_one_message_is_not_tried_again_where_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("window", "asked", "kept"),
-    [(1_000_000, {}, 10), (2_000, {}, 9), (2_000, {"max_tokens": 1_000}, 5), (2_000, {"tools": "x"}, 8)],
+    ("window", "asked", "added", "kept"),
+    [
+        (1_000_000, {}, {}, 10),
+        (2_000, {}, {}, 9),
+        (2_000, {"max_tokens": 1_000}, {}, 5),
+        (2_000, {"tools": "x"}, {}, 8),
+        (2_000, {}, {"guide": "x"}, 8),
+    ],
 )
-def test_the_next_model_gets_what_fits_its_window_beside_the_answer(
-    window: int, asked: JsonObject, kept: int
+def test_the_next_model_gets_what_fits_its_window_beside_the_answer_and_what_the_policy_adds(
+    window: int, asked: JsonObject, added: JsonObject, kept: int
 ) -> None:
-    model = {"contextWindow": window, "maxOutputTokens": 1_500}
+    model = {"contextWindow": window, "maxOutputTokens": 1_500, "extraBody": added}
     setup = Setup("http://a/v1", "http://b/v1", cheap_model={"contextWindow": 4_000}, rich_model=model)
     first, *rest = plan(compiled(setup.objects()).policies[0], CHEAP, messages(*["some words " * 56] * 10))
     assert estimate(first.messages[0]) == 163
@@ -199,22 +204,3 @@ def test_a_replayed_stream_puts_together_to_what_was_remembered(text: str) -> No
     assert assembly.whole
     assert assembly.completion() == completion
     assert text_of(assembly.completion()) == text
-
-
-@pytest.mark.parametrize(
-    ("upstream_id", "parameters", "seen"),
-    [
-        ("gpt-4o-mini", {}, True),
-        ("gpt-4o-audio-preview", {"audio": {"voice": "alloy"}}, False),
-        ("openai/gpt-5-mini", {}, False),
-        ("o3", {}, False),
-        ("gemini/gemini-2.5-pro", {}, False),
-        ("anthropic/claude-haiku-4-5", {}, True),
-        ("anthropic/claude-haiku-4-5", {"thinking": {"type": "enabled"}}, False),
-        ("my-own", {"reasoning_effort": "low"}, False),
-    ],
-)
-def test_what_is_thought_in_secret_is_not_seen_as_it_comes(
-    upstream_id: str, parameters: JsonObject, *, seen: bool
-) -> None:
-    assert is_seen(upstream_id, parameters) is seen

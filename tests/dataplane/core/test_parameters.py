@@ -1,9 +1,9 @@
-"""Which parameters OpenAI's thinking models refuse, and what of them is told."""
+"""Which parameters OpenAI's thinking models refuse, what of them is told, and what of an answer is seen."""
 
 import pytest
 
 from tollway_dataplane.core.facts import JsonObject
-from tollway_dataplane.core.parameters import tellable, unknown_to_thinkers, with_bound_named
+from tollway_dataplane.core.parameters import is_seen, tellable, unknown_to_thinkers, with_bound_named
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,22 @@ def test_the_bound_on_an_answer_has_the_name_that_the_model_takes(
 def test_what_is_no_name_is_not_told_and_never_too_much() -> None:
     assert tellable({"top_k", "a b", "x\r\nset-cookie", "é", "", "a" * 65, "b.c-d"}) == ["b.c-d", "top_k"]
     assert len(tellable({f"a{number}" for number in range(100)})) == 16
+
+
+@pytest.mark.parametrize(
+    ("upstream_id", "parameters", "seen"),
+    [
+        ("gpt-4o-mini", {}, True),
+        ("gpt-4o-audio-preview", {"audio": {"voice": "alloy"}}, False),
+        ("openai/gpt-5-mini", {}, False),
+        ("o3", {}, False),
+        ("gemini/gemini-2.5-pro", {}, False),
+        ("anthropic/claude-haiku-4-5", {}, True),
+        ("anthropic/claude-haiku-4-5", {"thinking": {"type": "enabled"}}, False),
+        ("my-own", {"reasoning_effort": "low"}, False),
+    ],
+)
+def test_what_is_thought_in_secret_is_not_seen_as_it_comes(
+    upstream_id: str, parameters: JsonObject, *, seen: bool
+) -> None:
+    assert is_seen(upstream_id, parameters) is seen
