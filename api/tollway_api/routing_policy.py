@@ -396,7 +396,11 @@ class CircuitBreaker(Spec):
     )
     window: Duration = Field(default="30s", description="How far back a data plane looks.")
     min_requests: Integer = Field(
-        default=10, ge=1, le=1_000_000, description="Fewer requests in the window say nothing."
+        default=10,
+        ge=1,
+        le=1_000_000,
+        description="Fewer requests in the window say nothing. It also opens when as many have failed one after "
+        "another, for a second or longer, whatever else is in the window.",
     )
     open_for: Duration = Field(
         default="30s",

@@ -175,6 +175,35 @@ async def test_a_cooldown_is_everybodys(board: Board) -> None:
     assert second.unwell() == {"default/chat": {CHEAP: ModelState.COOLING_DOWN}}
 
 
+@pytest.mark.parametrize(("max_cooldown", "refused"), [("5m", 0.03), ("0s", 0.31)])
+async def test_a_limit_fills_up_while_it_is_left_alone_so_that_nothing_of_it_is_wasted(
+    board: Board, clock: Clock, max_cooldown: str, refused: float
+) -> None:
+    """A bucket that holds a second's, of 70 % of what is asked; with Retry-After, or as if there were none."""
+    snapshot = snapshot_of(maxCooldown=max_cooldown)
+    planes = [plane(board, snapshot) for _ in range(2)]
+    limit, rate, seconds = 14.0, 20, 300
+    left, asked, answered = limit, 0, 0
+    for number in range(rate * seconds):
+        clock.now += 1 / rate
+        left = min(limit, left + limit / rate)
+        if number % rate == 0:
+            for each in planes:
+                await each.exchange()
+        permit = planes[number % 2].admit(*of(snapshot))
+        if permit is None:
+            continue
+        asked += 1
+        if left >= 1:
+            left, answered = left - 1, answered + 1
+            permit.answered()
+        else:
+            permit.failed(UpstreamFault(FallbackTrigger.RATE_LIMIT, 429, "", retry_after_s=1.0))
+        permit.release()
+    assert answered >= 0.95 * limit * seconds
+    assert asked - answered <= refused * rate * seconds
+
+
 async def test_what_was_said_once_is_not_heard_again(board: Board, clock: Clock) -> None:
     snapshot = snapshot_of()
     first, second = plane(board, snapshot), plane(board, snapshot)

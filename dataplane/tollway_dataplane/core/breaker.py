@@ -23,6 +23,9 @@ UNWELL: Final = frozenset(
     }
 )
 _SLICES: Final = 10
+# When nothing but failures came for so long, and as many as say something, it is away, however well it was before: a
+# window that is full of answers would take half of its length to tell. Shorter is a connection that broke.
+_AWAY_S: Final = 1.0
 # Each time that it opens without having recovered it stays open for twice as long, up to this many times as long, and
 # for up to this share of it longer, by a draw.
 _MOST_LONGER: Final = 4
@@ -78,6 +81,8 @@ class Breaker:
         self._most_cooldown_s = most_cooldown_s
         self._open_for_s = settings.open_for_ms / 1_000
         self._window = Window(settings.window_ms / 1_000)
+        self._in_a_row = 0  # failures since the last answer
+        self._failing_since = 0.0
         self._open_until: float | None = None  # None: it is closed
         self._opened = 0
         self._recovering_since: float | None = None
@@ -136,6 +141,7 @@ class Breaker:
     def answered(self, now: float, *, is_probe: bool) -> Verdict | None:
         """What is news of it, if that is."""
         self._window.count(now, failed=False)
+        self._in_a_row = 0
         self._probing -= is_probe
         if not is_probe or self._open_until is None:
             return None
@@ -148,6 +154,9 @@ class Breaker:
 
     def failed(self, now: float, draw: float, *, is_probe: bool) -> Verdict | None:
         self._window.count(now, failed=True)
+        if not self._in_a_row:
+            self._failing_since = now
+        self._in_a_row += 1
         self._probing -= is_probe
         is_closed = self._open_until is None
         # What was let through by force while it is open says nothing new.
@@ -200,6 +209,7 @@ class Breaker:
 
     def _close(self, now: float) -> None:
         self._open_until, self._probed, self._recovering_since = None, 0, now
+        self._in_a_row = 0
         self._window.clear()
 
     def _share(self, now: float) -> float:
@@ -210,8 +220,10 @@ class Breaker:
         return min(1.0, max(_LEAST_SHARE, grown))
 
     def _is_tripped(self, now: float) -> bool:
-        requests, failures = self._window.sums(now)
         least = max(1, self._settings.min_requests)
+        if self._in_a_row >= least and now - self._failing_since >= _AWAY_S:
+            return True
+        requests, failures = self._window.sums(now)
         return requests >= least and failures >= self._settings.failure_share * requests and failures > 0
 
 

@@ -1,5 +1,7 @@
 """When a model is asked: the circuit breaker, and the time for which a provider wants to be left alone."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +63,7 @@ def test_what_is_older_than_the_window_is_forgotten() -> None:
     found = breaker()
     for _ in range(9):
         found.failed(T0, 0.0, is_probe=False)
+    found.answered(T0, is_probe=False)
     assert found.failed(T0 + 40, 0.0, is_probe=False) is None
 
 
@@ -73,6 +76,48 @@ def test_a_third_of_failures_at_peak_opens_nothing() -> None:
         else:
             found.answered(now, is_probe=False)
     assert found.state(T0 + 30) is ModelState.HEALTHY
+
+
+def busy(a_second: int, seconds: int = 60) -> Breaker:
+    """Well until now."""
+    found = breaker()
+    for number in range(a_second * seconds):
+        found.answered(T0 - seconds + number / a_second, is_probe=False)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("a_second", "paid"), [(1, 10), (5, 10), (10, 11), (100, 101), (1_000, 1_001)], ids=str
+)
+def test_an_outage_opens_it_within_a_second_or_ten_requests_however_well_it_was(
+    a_second: int, paid: int
+) -> None:
+    found, asked = busy(a_second), 0
+    while found.admits(T0 + asked / a_second, 0.0):
+        found.failed(T0 + asked / a_second, 0.0, is_probe=False)
+        asked += 1
+    assert asked == paid
+
+
+def test_a_connection_that_breaks_with_many_requests_on_it_opens_nothing() -> None:
+    found = busy(100)
+    for number in range(50):
+        assert found.failed(T0 + number / 100, 0.0, is_probe=False) is None
+    found.answered(T0 + 0.9, is_probe=False)
+    for number in range(50):
+        assert found.failed(T0 + 1 + number / 100, 0.0, is_probe=False) is None
+
+
+def test_failures_that_come_by_chance_are_hardly_ever_taken_for_an_outage() -> None:
+    """Three of ten of some hours' requests at peak."""
+    draw = random.Random(47).random  # noqa: S311 - a test that can be repeated
+    found = busy(20)
+    for number in range(200_000):
+        now = T0 + number / 20
+        if draw() < 0.3:
+            assert found.failed(now, 0.0, is_probe=False) is None
+        else:
+            found.answered(now, is_probe=False)
 
 
 def test_only_a_few_probe_whether_it_is_well_again() -> None:
