@@ -146,7 +146,7 @@ async def open_dataplane(
         for work in (cache.claims.keep(), operating.run(), health.run(), memory, lag):
             await stack.enter_async_context(running(work))
         draining = asyncio.Event()
-        embeddings = EmbeddingService(live, upstreams, budgets, tokenizers)
+        embeddings = EmbeddingService(live, upstreams, budgets, tokenizers, health)
         routes = [
             *(chat_completions_route(edge, service), chat_route(edge, service)),
             *(embeddings_route(edge, embeddings), feedback_route(edge, live, auditor)),

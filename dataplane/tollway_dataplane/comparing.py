@@ -65,9 +65,8 @@ class Comparing:
         if len(prompt) > MOST_CHARACTERS or not may_compare(turns):
             return Lookup(CacheReason.PROMPT_TOO_LONG, place=place)
         try:
-            async with asyncio.timeout(self._embed_deadline_s):
-                embedding = place.index.version.embedding
-                encoded, vector = await self._embedders.encode(prompt, embedding, question.payer)
+            embedding, within_s = place.index.version.embedding, self._embed_deadline_s
+            encoded, vector = await self._embedders.encode(prompt, embedding, question.payer, within_s)
         except EmbeddingUnpaid:
             return Lookup(CacheReason.EMBEDDING_UNPAID, place=place)
         except (EmbedderFault, TimeoutError):

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -20,6 +21,7 @@ from tollway_dataplane.errors import CacheFault
 
 NUMBERS = itertools.count()
 SOON = {"circuitBreaker": {"minRequests": 3, "openFor": "1s", "halfOpenProbes": 1}}
+VECTORS = {"model": "openai/text-embedding-3-small"}
 LATER = {"circuitBreaker": {"minRequests": 3, "openFor": "60s"}}
 
 
@@ -54,6 +56,22 @@ async def test_an_outage_costs_nobody_anything_once_the_breaker_is_open(
     attempts = (await gateway.metrics())["ai_upstream_requests_total"]
     assert attempts[(("model", "rich"), ("outcome", "ok"))] == 10
     assert (("model", "cheap"), ("outcome", "Open")) not in attempts
+
+
+async def test_an_outage_is_found_at_once_after_a_good_hour(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    gateway = await start(setup)
+    for _ in range(10):
+        replies = await asyncio.gather(*(gateway.ask(prompt()) for _ in range(20)))
+        assert {reply.headers["x-tollway-model"] for reply in replies} == {"cheap"}
+    cheap.fail("server-error")
+    reply = await gateway.ask(prompt())
+    while reply.headers["x-tollway-failed-attempts"] == "cheap:ServerError":
+        await asyncio.sleep(0.1)
+        reply = await gateway.ask(prompt())
+    assert reply.headers["x-tollway-failed-attempts"] == "cheap:Open"
+    assert cheap.total - 200 <= 12, "by their share of the window it would take two hundred"
 
 
 async def test_streams_that_break_off_open_the_breaker_as_well(
@@ -157,6 +175,36 @@ async def test_a_model_is_asked_at_another_endpoint_before_another_model(
         assert {reply.status for reply in replies} == {200}
         assert {reply.headers["x-tollway-model"] for reply in replies} == {"cheap"}
         assert (cheap.total, replica.total, rich.total) == (3, 12, 0)
+
+
+async def test_embeddings_wait_for_no_provider_that_is_away(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    gateway = await start(setup.but(cheap_model=VECTORS, policy={"fallback": LATER}))
+    body = json.dumps({"model": "cheap", "input": "one"}).encode()
+    assert (await gateway.post("/v1/embeddings", body)).status == 200
+    cheap.fail("server-error")
+    replies = await asyncio.gather(*(gateway.post("/v1/embeddings", body) for _ in range(10)))
+    assert {reply.status for reply in replies} == {503}
+    before = cheap.total
+    replies = await asyncio.gather(*(gateway.post("/v1/embeddings", body) for _ in range(10)))
+    assert cheap.total - before <= 4, "one in a second is let through, since there is nobody else"
+    refused = [each for each in replies if "cheap: Open" in each.error["message"]]
+    assert len(refused) >= 6
+    assert all(50 < int(reply.headers["retry-after"]) <= 75 for reply in refused)
+
+
+async def test_embeddings_are_asked_for_at_every_endpoint_that_is_well(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    with provider("replica") as replica:
+        model = {**VECTORS, "endpoints": [replica.endpoint]}
+        gateway = await start(setup.but(cheap_model=model, policy={"fallback": LATER}))
+        cheap.fail("server-error")
+        body = json.dumps({"model": "cheap", "input": "one"}).encode()
+        replies = [await gateway.post("/v1/embeddings", body) for _ in range(30)]
+        assert cheap.total == [reply.status for reply in replies].count(503) == 3
+        assert replica.total == 27
 
 
 @pytest.fixture

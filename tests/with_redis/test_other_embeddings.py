@@ -1,5 +1,6 @@
 """Indexes that find candidates by another embedding than the judge reads."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from redis.asyncio import Redis
 
 from tests.conftest import Start
 from tests.dataplanes import Setup
-from tests.servers import Provider
+from tests.servers import Provider, provider
 from tollway_api import messages
 from tollway_cli.embedded_redis import EmbeddedRedis
 
@@ -89,3 +90,15 @@ async def test_an_endpoint_that_is_wrong_or_away_costs_semantic_hits_and_nothing
     assert (await gateway.ask(PASSWORD)).source == "exact"
     reply = await gateway.ask(PARAPHRASE)
     assert (reply.status, reply.headers["x-tollway-cache-reason"]) == (200, "EmbedderUnavailable")
+
+
+async def test_an_endpoint_that_fails_for_everybody_is_left_alone(start: Start, setup: Setup) -> None:
+    with provider("vectors") as vectors:
+        gateway = await start(setup.but(index=elsewhere(vectors, 256)))
+        vectors.fail("server-error")
+        for kind in ("lake", "river"):
+            asking = (gateway.ask(f"Where is {kind} number {number}?") for number in range(10))
+            replies = await asyncio.gather(*asking)
+            reasons = {reply.headers["x-tollway-cache-reason"] for reply in replies}
+            assert reasons == {"EmbedderUnavailable"}
+            assert vectors.total == 10
