@@ -3,9 +3,11 @@ docs/fallback.md, which `TOLLWAY_REWRITE_GOLDEN=1` writes anew.
 """
 
 import asyncio
+import itertools
 import json
 import os
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -24,6 +26,10 @@ from tollway_cli.embedded_redis import EmbeddedRedis
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "fallback.md"
 BEGIN, END = "<!-- what the tests saw -->\n", "<!-- until here -->\n"
 ALL_AT_ONCE: Final = 12
+# Who waits for nothing to come keeps no processor from the others, and is not one of these.
+HANGING: Final = {
+    *("slow", "headers and then nothing", "a beginning and then nothing", "half an answer and then nothing"),
+}
 # What is told in docs/fallback.md, by the name of an act, or of an endpoint.
 FAULTS: Final = {
     "429": "429",
@@ -65,16 +71,23 @@ FAULTS: Final = {
     "usage absurd": "usage of 10¹⁸ tokens",
     "usage in words": "usage in words",
 }
-OF_EACH_TRIGGER: Final = {
-    "RateLimit": "429",
-    "Timeout": "headers and then nothing",
-    "ServerError": "500",
-    "Connection": "reset",
-    "ContextOverflow": "400 context_length_exceeded",
-    "ContentFilter": "400 content_filter",
-    "EmptyAnswer": "blank",
-    "InvalidJSON": "no JSON",
+# One of each trigger at least, to be paired.
+TRIGGERS: Final = {
+    "429": "RateLimit",
+    "headers and then nothing": "Timeout",
+    "500": "ServerError",
+    "reset": "Connection",
+    "unlistened": "Connection",
+    "unknown": "Connection",
+    "untrusted": "Connection",
+    "400 context_length_exceeded": "ContextOverflow",
+    "400 content_filter": "ContentFilter",
+    "blank": "EmptyAnswer",
+    "no JSON": "InvalidJSON",
 }
+USUAL: Final = "usual"
+# Where nobody answers.
+ENDPOINTS: Final = ("unlistened", "unknown", "untrusted")
 
 
 @pytest.fixture
@@ -132,7 +145,7 @@ class Seen:
 def endpoints(provider: FaultyProvider) -> dict[str, str]:
     """Also those where nobody answers."""
     return {
-        "usual": provider.endpoint,
+        USUAL: provider.endpoint,
         "unlistened": f"http://127.0.0.1:{free_port()}/v1",
         "unknown": "http://nowhere.invalid/v1",
         "untrusted": f"https://127.0.0.1:{provider.port}/v1",
@@ -140,29 +153,33 @@ def endpoints(provider: FaultyProvider) -> dict[str, str]:
 
 
 def policies(provider: FaultyProvider) -> Iterator[RawObject]:
-    """For each of the endpoints those that allow 0, 1 and 2 fallbacks, chosen by the name of the model asked for. Those
-    who have failed are asked all the same.
+    """For each two endpoints, of the first and the second model, those that allow 0, 1 and 2 fallbacks, chosen by the
+    name of the model asked for. Those who have failed are asked all the same.
     """
-    for kind, endpoint in endpoints(provider).items():
+    known = endpoints(provider)
+    for kinds in itertools.product(known, known):
         for most in (0, 1, 2):
             models = [
-                {"name": name, "model": f"openai/{upstream_id}", "timeout": "5s"}
-                | {"endpoint": endpoint if place < most or not place else provider.endpoint}
-                for place, (name, upstream_id) in enumerate(MODELS.items())
+                {"name": name, "model": f"openai/{upstream_id}", "timeout": "5s", "endpoint": known[kind]}
+                for kind, (name, upstream_id) in zip((*kinds, USUAL), MODELS.items(), strict=True)
             ]
             fallback = {
                 "order": list(MODELS),
                 "maxFallbacks": most,
-                "triggers": list(OF_EACH_TRIGGER),
+                "triggers": sorted(set(TRIGGERS.values())),
                 "circuitBreaker": {"minRequests": 1_000_000},
             }
             spec = {
-                "match": {"models": [f"{kind}-{most}"]},
+                "match": {"models": [named(kinds, most)]},
                 "models": models,
                 "route": {"simpleModel": "first", "complexModel": "first"},
                 "fallback": fallback,
             }
-            yield manifest("RoutingPolicy", f"{kind}-{most}", spec)
+            yield manifest("RoutingPolicy", named(kinds, most), spec)
+
+
+def named(kinds: Sequence[str], most: int) -> str:
+    return f"{'-'.join(kinds)}-{most}"
 
 
 @pytest.fixture
@@ -172,30 +189,43 @@ async def gateway(start: Start, provider: FaultyProvider) -> Running:
     return await start(setup.but(others=tuple(policies(provider))), ledger_deadline_s=30.0)
 
 
-async def ask(
-    gateway: Running, provider: FaultyProvider, script: str, most: int, *, stream: bool, kind: str = "usual"
-) -> Seen:
-    prompt = f"{script} #{kind} {most} {stream}"
+@dataclass(frozen=True)
+class Asking:
+    """A request whose first models fail in these ways, each an act of the provider's or an endpoint."""
+
+    faults: Sequence[str]
+    most: int
+    streaming: bool
+
+    @property
+    def waits(self) -> bool:
+        return not HANGING.isdisjoint(self.faults)
+
+
+async def ask(gateway: Running, provider: FaultyProvider, asking: Asking) -> Seen:
+    faults, stream = asking.faults, asking.streaming
+    kinds = [each if each in ENDPOINTS else USUAL for each in (*faults, "ok")][:2]
+    acts = ["ok" if each in ENDPOINTS else each for each in (*faults, "ok", "ok")][: len(MODELS)]
+    prompt = f"{'/'.join(acts)} #{' '.join(kinds)} {asking.most} {stream}"
     demand = {"response_format": {"type": "json_object"}}
-    reply = await gateway.ask(prompt, model=f"{kind}-{most}", stream=stream, more=demand)
+    reply = await gateway.ask(prompt, model=named(kinds, asking.most), stream=stream, more=demand)
     asked = sum(provider.asked[prompt, name] for name in MODELS)
     failed = reply.headers.get("x-tollway-failed-attempts", "").count(":")
     attempts = failed + (reply.status == 200)
-    if kind == "usual":
-        assert asked == attempts, (script, reply)
-    assert attempts <= 1 + most
+    assert asked == attempts - sum(each in ENDPOINTS for each in faults[:attempts]), (asking, reply)
+    assert attempts <= 1 + asking.most
     return Seen(reply, stream, attempts)
 
 
-async def all_of(gateway: Running, asking: Sequence[Coroutine[None, None, Seen]]) -> list[Seen]:
-    """A few at a time, in order; with what the log says, which is late."""
+async def all_of(gateway: Running, provider: FaultyProvider, several: Sequence[Asking]) -> list[Seen]:
+    """A few at a time; with what the log says, which is late."""
     few = asyncio.Semaphore(ALL_AT_ONCE)
 
-    async def one(each: Coroutine[None, None, Seen]) -> Seen:
-        async with few:
-            return await each
+    async def one(asking: Asking) -> Seen:
+        async with nullcontext() if asking.waits else few:
+            return await ask(gateway, provider, asking)
 
-    found = await asyncio.gather(*map(one, asking))
+    found = await asyncio.gather(*map(one, several))
     wanted = [each.reply.headers["x-tollway-request-id"] for each in found]
     lines: dict[object, dict[str, object]] = {}
     async with asyncio.timeout(30):
@@ -218,16 +248,10 @@ def told(whole: object, stream: object) -> str:
     return str(whole) if whole == stream else f"{whole}; stream: {stream}"
 
 
-def asked_of(gateway: Running, provider: FaultyProvider, fault: str) -> list[Coroutine[None, None, Seen]]:
+def asked_of(fault: str) -> list[Asking]:
     """With 0, 1 and 2 fallbacks, each as a whole and as a stream."""
-    kind = fault if fault in endpoints(provider) else "usual"
-    act = "ok" if kind != "usual" else fault
-    scripts = [f"{act}/ok/ok", f"{act}/ok/ok", f"{act}/{act}/ok"]
-    return [
-        ask(gateway, provider, script, most, stream=stream, kind=kind)
-        for most, script in enumerate(scripts)
-        for stream in (False, True)
-    ]
+    faults = enumerate([[fault], [fault], [fault, fault]])
+    return [Asking(each, most, stream) for most, each in faults for stream in (False, True)]
 
 
 def row(fault: str, found: Sequence[Seen]) -> str:
@@ -246,8 +270,7 @@ def row(fault: str, found: Sequence[Seen]) -> str:
 async def test_what_a_caller_sees_of_every_fault_is_what_is_documented(
     gateway: Running, provider: FaultyProvider, ledger_redis: EmbeddedRedis
 ) -> None:
-    asking = [each for fault in FAULTS for each in asked_of(gateway, provider, fault)]
-    found = await all_of(gateway, asking)
+    found = await all_of(gateway, provider, [each for fault in FAULTS for each in asked_of(fault)])
     lines = [
         "| fault | trigger | no fallback | one | two, the second fails alike | attempts | settled without a fallback |",
         "|---|---|---|---|---|---|---|",
@@ -269,21 +292,21 @@ async def test_two_faults_after_one_another_are_two_fallbacks_and_never_more(
 ) -> None:
     """And with one fallback the second fault decides what the caller is told."""
     # What a stream says has left before all of it is known, so that it is passed on whatever it is.
-    acts = {
-        trigger: act for trigger, act in OF_EACH_TRIGGER.items() if not (stream and trigger == "InvalidJSON")
+    faults = {
+        fault: trigger for fault, trigger in TRIGGERS.items() if not (stream and trigger == "InvalidJSON")
     }
-    pairs = [(first, second) for first in acts for second in acts]
-    alone = await all_of(
-        gateway, [ask(gateway, provider, f"{acts[each]}/ok/ok", 0, stream=stream) for each in acts]
-    )
-    told_alone = dict(zip(acts, (each.said for each in alone), strict=True))
-    scripts = [f"{acts[first]}/{acts[second]}/ok" for first, second in pairs]
-    once = await all_of(gateway, [ask(gateway, provider, each, 1, stream=stream) for each in scripts])
-    twice = await all_of(gateway, [ask(gateway, provider, each, 2, stream=stream) for each in scripts])
-    for (first, second), less, more in zip(pairs, once, twice, strict=True):
-        assert (less.said, less.attempts) == (told_alone[second], 2), (first, second, less.reply)
-        assert (more.said, more.attempts) == ("an answer", 3), (first, second, more.reply)
-        assert list(more.failed) == [first, second]
+    pairs = list(itertools.product(faults, faults))
+    alone, once, twice = [
+        [Asking([each], 0, stream) for each in faults],
+        *([Asking(pair, most, stream) for pair in pairs] for most in (1, 2)),
+    ]
+    found = iter(await all_of(gateway, provider, [*alone, *once, *twice]))
+    told_alone = {each: next(found).said for each in faults}
+    for (_, second), less in zip(pairs, found, strict=False):
+        assert (less.said, less.attempts) == (told_alone[second], 2), less
+    for (first, second), more in zip(pairs, found, strict=True):
+        assert (more.said, more.attempts) == ("an answer", 3), more
+        assert list(more.failed) == [faults[first], faults[second]]
 
 
 async def test_wherever_a_stream_is_cut_its_caller_has_a_whole_answer_or_is_told(
@@ -292,8 +315,8 @@ async def test_wherever_a_stream_is_cut_its_caller_has_a_whole_answer_or_is_told
     """At every byte of what a provider sends, its headers and the frames of HTTP included."""
     length, said = len(recorded()), recorded().index(b'"content": "{')
     ending = recorded().index(b'"stop"')
-    asking = [ask(gateway, provider, f"bytes {offset}/ok/ok", 1, stream=True) for offset in range(length + 1)]
-    for offset, seen in enumerate(await all_of(gateway, asking)):
+    several = [Asking([f"bytes {offset}"], 1, True) for offset in range(length + 1)]
+    for offset, seen in enumerate(await all_of(gateway, provider, several)):
         assert seen.reply.status == 200, offset
         assert seen.said in {"an answer", "200, and then an error event"}, (offset, seen)
         assert ANSWER.startswith(seen.text), "never text of two models"
