@@ -63,8 +63,8 @@ class Provider:
     def endpoint(self) -> str:
         return f"{self.url}/v1"
 
-    def fail(self, *kinds: str, times: int | None = None, **more: object) -> None:
-        faults = [{"kind": kind, "times": times} for kind in kinds]
+    def fail(self, *kinds: str, times: int | None = None, share: float = 1.0, **more: object) -> None:
+        faults = [{"kind": kind, "times": times, "probability": share} for kind in kinds]
         self.http.put(f"{self.url}/control/faults", json={"faults": faults, **more}).raise_for_status()
 
     def seen(self) -> dict[str, object]:

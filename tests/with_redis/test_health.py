@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -83,6 +84,24 @@ async def test_streams_that_break_off_open_the_breaker_as_well(
     assert all(b"broke the stream off" in body for body in bodies)
     reply = await gateway.ask(prompt(), stream=True)
     assert reply.headers["x-tollway-failed-attempts"] == "cheap:Open"
+
+
+@pytest.mark.parametrize("believed", ["5m", "0s"])
+async def test_where_a_third_are_limited_at_peak_everybody_has_an_answer(
+    start: Start, setup: Setup, cheap: Provider, rich: Provider, believed: str
+) -> None:
+    """Of whoever refuses requests by chance no `Retry-After` need be believed, and then all that it answers is used."""
+    gateway = await start(setup.but(policy={"fallback": {"maxCooldown": believed}}))
+    cheap.fail("rate-limit", share=0.3)
+    replies = []
+    for _ in range(10):
+        replies += await asyncio.gather(*(gateway.ask(prompt()) for _ in range(10)))
+    assert {reply.status for reply in replies} == {200}
+    models = Counter(reply.headers["x-tollway-model"] for reply in replies)
+    assert rich.total == models["rich"]
+    assert cheap.total <= 100, "nobody asks twice"
+    if believed == "0s":
+        assert models["cheap"] > 50
 
 
 async def test_a_provider_that_is_back_is_asked_again(start: Start, setup: Setup, cheap: Provider) -> None:
