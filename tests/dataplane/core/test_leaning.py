@@ -28,6 +28,7 @@ from tollway_dataplane.core.leaning import leans_back
         "What would that be for Ohio?",
         "Which one is higher?",
         "Now do Bergen",
+        "And cheap flights to northern Norway",
     ],
 )
 def test_a_follow_up_leans_on_what_was_asked(message: str) -> None:
@@ -51,6 +52,7 @@ def test_a_follow_up_leans_on_what_was_asked(message: str) -> None:
         "Name three rivers in Norway",
         "Is a tomato a fruit?",
         "is it " * 50,
+        "Cheap family hotels near Bergen harbour",  # a word more than a fragment has
     ],
 )
 def test_a_question_that_stands_alone_does_not(message: str) -> None:
