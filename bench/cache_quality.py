@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from bench.cache_curves import Curve, Panel, drawing
 from bench.cache_streams import best_of, replay, sweep
-from tollway_dataplane.core.conversation import Chat, difference
+from tollway_dataplane.core.chat_pairs import Chat
+from tollway_dataplane.core.conversation import difference
 from tollway_dataplane.core.identity import turns_of
 from tollway_dataplane.core.judge import Judge, shipped
 from tollway_dataplane.core.reading import read

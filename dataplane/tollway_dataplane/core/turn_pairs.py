@@ -49,7 +49,7 @@ _NAY: Final = frozenset({"no", "nope", "nah", "not", "never", "i don't"})
 def edited(ours: Reading, theirs: Reading) -> str:
     """What was exchanged, "" when nothing was, or the two are worded too differently to tell."""
     if ours.low == theirs.low:
-        return _spelled_otherwise(ours, theirs)
+        return _other_signs(ours, theirs)
     are_same_words = sorted(ours.low) == sorted(theirs.low)
     coded = coded_otherwise(ours, theirs) if are_same_words else ""
     if found := coded or _same_otherwise_meant(ours, theirs):
@@ -101,7 +101,8 @@ def turned(ours: Reading, theirs: Reading) -> str:
     return found.explanation if found and is_turned else ""
 
 
-def _spelled_otherwise(ours: Reading, theirs: Reading) -> str:
+def _other_signs(ours: Reading, theirs: Reading) -> str:
+    """Of turns of the very same words: stricter than `spelled_otherwise`, which lets prompts differ in capitals."""
     mine, yours = (" ".join(spelling_of(each)) for each in (ours, theirs))
     return f"{mine or 'none'} ≠ {yours or 'none'}" if mine != yours else ""
 

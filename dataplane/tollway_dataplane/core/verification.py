@@ -9,7 +9,8 @@ from collections.abc import Collection
 from typing import Protocol
 
 from tollway_api.semantic_cache_index import CriticalCheck
-from tollway_dataplane.core.conversation import Chat, difference
+from tollway_dataplane.core.chat_pairs import Chat
+from tollway_dataplane.core.conversation import difference
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.judge import Judge, Verdict, View
 

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from tests.dataplane.core.test_critical_facts import TRAPS
-from tollway_dataplane.core.conversation import Chat, difference, matters, may_compare, sought_by
+from tollway_dataplane.core.chat_pairs import Chat
+from tollway_dataplane.core.conversation import difference, matters, may_compare, sought_by
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.reading import read
 
