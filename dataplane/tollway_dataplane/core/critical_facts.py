@@ -37,7 +37,8 @@ def conflict(
     return None
 
 
-def _quoted(ours: Reading, theirs: Reading) -> Conflict | None:
+def quoted_apart(ours: Reading, theirs: Reading) -> Conflict | None:
+    """What one of them quotes and the other does not say, or says only as little words: `what does "it" stand for`."""
     mine, yours = (
         frozenset(quoted for quoted in one.quoted if quoted in other.quoted or not _says(other, quoted))
         for one, other in ((ours, theirs), (theirs, ours))
@@ -317,7 +318,7 @@ def _negation(ours: Reading, theirs: Reading) -> Conflict | None:
 
 
 _CHECKS: Final[tuple[tuple[CriticalCheck, Callable[[Reading, Reading], Conflict | None]], ...]] = (
-    (CriticalCheck.KEYWORDS, _quoted),
+    (CriticalCheck.KEYWORDS, quoted_apart),
     (CriticalCheck.NUMBERS, _numbers),
     (CriticalCheck.NUMBERS, _calendar),
     (CriticalCheck.KEYWORDS, _codes),
@@ -333,7 +334,7 @@ _CHECKS: Final[tuple[tuple[CriticalCheck, Callable[[Reading, Reading], Conflict 
     (CriticalCheck.KEYWORDS, _names),
 )
 # Those that find nothing where neither prompt has anything but plain words.
-_OF_FIGURES: Final = frozenset({_quoted, _numbers, _calendar, _codes, _capitals, _measures})
+_OF_FIGURES: Final = frozenset({quoted_apart, _numbers, _calendar, _codes, _capitals, _measures})
 _CHECKS_OF_WORDS: Final = tuple((kind, check) for kind, check in _CHECKS if check not in _OF_FIGURES)
 
 

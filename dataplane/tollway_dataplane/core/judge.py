@@ -21,7 +21,7 @@ from tollway_api.semantic_cache_index import CriticalCheck, EmbeddingProvider
 from tollway_api.snapshot import Embedding
 from tollway_dataplane.core.arrangement import exchanged, left_over, modes, persons_differ
 from tollway_dataplane.core.competence import may_judge
-from tollway_dataplane.core.critical_facts import conflict
+from tollway_dataplane.core.critical_facts import conflict, quoted_apart
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.framing import framed_otherwise
@@ -149,6 +149,8 @@ def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHE
     if CriticalCheck.KEYWORDS in checks and (found := _written_otherwise(ours.reading, theirs.reading)):
         return found
     if _are_the_same(ours.reading, theirs.reading):
+        if CriticalCheck.KEYWORDS in checks and (quoted := quoted_apart(ours.reading, theirs.reading)):
+            return Verdict(quoted.reason, quoted.explanation, 0.0)
         return Verdict(CacheReason.SEMANTIC, "the same words", 1.0)
     if not ours.may_be_judged or not theirs.may_be_judged:
         return Verdict(CacheReason.NOT_JUDGED, "not English prose of moderate length", 0.0)

@@ -31,10 +31,11 @@ _NO_LETTER: Final = re.compile(r"[^\w\s]|_")
 # Amounts of money, temperatures: the judge reads them.
 _QUANTITY_SIGNS: Final = frozenset("$€£¥₹°")
 
-# `-C` is not `-c`, `\d` not `\D`, "5 MW" not "5 mW", `.bashrc` not `bashrc`, and `--` not `-`.
+# `-C` is not `-c`, `\d` not `\D`, "5 MW" not "5 mW", `.bashrc` not `bashrc`, and `--` not `-`. The judge reads "4 May".
 _SPELLED: Final = re.compile(
     r"(?<![\w-])--?[^\W_][\w-]*|[\\%+/@#$][^\W\d_]+|(?<![\w.])\.\w[\w.-]*|--"
-    r"|(?<=\d)\s?(?!(?:AM|PM|USD|EUR|GBP|JPY|INR)\b)(?=[^\W\d_]*[A-Z])[^\W\d_]{1,3}\b"
+    r"|(?<=\d)\s?(?!(?:AM|PM|USD|EUR|GBP|JPY|INR|Jan|Feb|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b)"
+    r"(?=[^\W\d_]*[A-Z])[^\W\d_]{1,3}\b"
 )
 
 # What it finds has one of these; most prompts have none, and this is asked in a tenth of the time.

@@ -21,6 +21,8 @@ from tollway_dataplane.core.judge import Judge, shipped, shown_probability
         ("Who won the final?", "Who won the semi-final?"),
         ("Write a poem about autumn rain", "Write a story about autumn rain"),
         ("What should I feed a puppy?", "What should I feed an old dog?"),
+        ('What does "it" stand for?', "What does it stand for?"),
+        ("What is on 4 May?", "What is on 5th May?"),
     ],
 )
 def test_a_near_question_is_refused(view: ViewOf, one: str, other: str) -> None:
@@ -36,6 +38,8 @@ def test_a_near_question_is_refused(view: ViewOf, one: str, other: str) -> None:
         ("What is the capital of Norway?", "Norway's capital is what?"),
         ("How do I cancel my gym membership?", "In the app, how do I cancel my gym membership?"),
         ("Where is the nearest shop?", "Where is the closest shop?"),
+        ('Who wrote "Dune"?', "Who wrote Dune?"),
+        ("Is the shop open on 4 May?", "Is the shop open on May 4th?"),
     ],
 )
 def test_the_same_question_is_served(view: ViewOf, one: str, other: str) -> None:

@@ -22,6 +22,8 @@ from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
         ("Where is my parents’ house?", "Where is my parents' house?"),
         ('What does the "ls" command do?', "What does the ls command do?"),
         ("  What is a fjord?", "What is a fjord?"),
+        ("Is it open on 4 May?", "Is it open on May 4th?"),
+        ("Is it open on 24 Dec?", "Is it open on 24 december?"),
     ],
 )
 def test_what_only_builds_a_sentence_is_no_difference(one: str, other: str) -> None:
