@@ -221,11 +221,15 @@ class Relatives(dict[str, dict[str, Relation]]):
         for lemma in dict.fromkeys(lemmas):
             for tie in lexicon.ties(lemma):
                 self._by_tie.setdefault(tie, []).append(lemma)
+        self._ties = frozenset(self._by_tie)
 
     def __missing__(self, word: str) -> dict[str, Relation]:
-        common = self._by_tie.keys() & self._lexicon.ties(word)
-        others = {lemma for tie in common for lemma in self._by_tie[tie]}
-        found = {lemma: self._lexicon.relation(word, lemma) for lemma in others}
+        relation, by_tie = self._lexicon.relation, self._by_tie
+        found: dict[str, Relation] = {}
+        for tie in self._lexicon.ties(word) & self._ties:
+            for lemma in by_tie[tie]:
+                if lemma not in found:
+                    found[lemma] = relation(word, lemma)
         if len(self) >= MOST_KEPT_BESIDE:
             self.clear()
         self[word] = found

@@ -52,6 +52,9 @@ class Alignment:
 
     products: Table  # of the vectors of all words, ours before theirs; whole numbers
     similarity: Table  # (ours, theirs)
+    best: tuple[
+        list[float], list[float]
+    ]  # of each word its most similar; nothing where either prompt has no words
     same: tuple[list[int], list[int]]  # of each word its first like in the other prompt, -1 where it has none
     left: tuple[list[int], list[int]]  # those that the other prompt has not, nor as a form
     relations: list[list[Relation]]  # between these, (ours, theirs)
@@ -69,7 +72,7 @@ def align(ours: Reading, theirs: Reading, our_vectors: WordVectors, their_vector
     others = [theirs.lemmas[theirs.content[j]] for j in left_theirs]
     rows = [relations_of[ours.lemmas[ours.content[i]]] for i in left_ours]
     relations = [[row.get(other, _UNRELATED) for other in others] for row in rows]
-    return Alignment(products, similarity, same, (left_ours, left_theirs), relations)
+    return Alignment(products, similarity, _best(similarity), same, (left_ours, left_theirs), relations)
 
 
 def _same(of: Reading, against: Reading, slipped: dict[int, list[str]]) -> list[int]:
@@ -113,11 +116,10 @@ def features(
 
 def _closeness(alignment: Alignment) -> list[float]:
     """How well each content word is matched by the best of the other prompt, a same word counting in full."""
-    similarity = alignment.similarity
-    if not similarity or not similarity[0]:
+    if not all(alignment.best):
         return [0.0] * 5 + [9.0] * 3
     ordered: list[list[float]] = []
-    for best, left in zip(_best(similarity), alignment.left, strict=True):
+    for best, left in zip(alignment.best, alignment.left, strict=True):
         side = [max(each, 0.5 + 0.5 * each) for each in best]
         for i in left:
             side[i] = best[i]
@@ -225,12 +227,12 @@ def _vectors_left(alignment: Alignment) -> list[float]:
 
 def _least_and_most(table: Table, rows: list[int], columns: list[int]) -> tuple[float, float]:
     """Of the best matches of some words in either direction."""
-    mine, yours = _best([[table[i][j] for j in columns] for i in rows])
+    mine, yours = _best([list(map(table[i].__getitem__, columns)) for i in rows])
     return min(*mine, *yours), max(mine)
 
 
 def _total(products: Table, rows: list[int], columns: list[int]) -> float:
-    return sum(products[i][j] for i in rows for j in columns)
+    return sum(sum(map(products[i].__getitem__, columns)) for i in rows)
 
 
 def _shape(ours: Reading, theirs: Reading, alignment: Alignment) -> list[float]:

@@ -36,11 +36,14 @@ _QUESTIONS: Final = (
     ("choice", re.compile(r"\b(which|what)\b")),
     ("whether", re.compile(r"^\W*(is|are|am|was|were|do|does|did|can|could|will|would|should|has|have|may)\b")),
 )  # fmt: skip
-# None is found without one of these, which is known in a tenth of the time.
+# None is found without one of these words.
 _SIGNS: Final = {
-    "number": ("how", "what"), "duration": ("how",), "time": ("when", "what", "which", "deadline"), "place": ("where",),
-    "person": ("who",), "cause": ("why", "how come", "what cause"), "manner": ("how", "what", "steps to"),
-    "choice": ("which", "what"), "whether": ("",),
+    kind: frozenset(words.split())
+    for kind, words in {
+        "number": "how what", "duration": "how", "time": "when what which deadline", "place": "where whereabouts",
+        "person": "who whom whose", "cause": "why how what", "manner": "how what steps", "choice": "which what",
+        "whether": "is are am was were do does did can could will would should has have may",
+    }.items()
 }  # fmt: skip
 # What a particle makes of the verb shortly before it: "switch off", "turn the volume up", "leave out".
 _PARTICLES: Final[dict[str, tuple[str, int, frozenset[str]]]] = {
@@ -93,9 +96,13 @@ class Reading:
     text: str
     shown: tuple[str, ...]  # words as written
     low: tuple[str, ...]
-    spans: tuple[tuple[int, int], ...]
     lemmas: tuple[str, ...]
     content: tuple[int, ...]  # places of the words that carry what is asked
+
+    @lasting
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """Where each word stands in the text."""
+        return tuple(match.span() for match in _WORD.finditer(self.text))
 
     @lasting
     def plain(self) -> str:
@@ -149,7 +156,7 @@ class Reading:
         capitals or in title case say nothing.
         """
         known = frozenset(self.lemmas[i] for i in self.content if english().is_name(self.lemmas[i]))
-        if not any(self.shown[i][0].isupper() for i in self.content):
+        if not any(self.shown[i][0].isupper() for i in self.content if i):
             return known
         inner = [i for i in self.content if self.shown[i][0].isalpha() and not self._begins_sentence(i)]
         capital = [i for i in inner if self.shown[i][0].isupper()]
@@ -211,9 +218,9 @@ class Reading:
     @lasting
     def question(self) -> str:
         """What kind of answer is wanted; "" for an order or a statement."""
-        plain = self.plain
+        plain, words = self.plain, self.plain_set
         for kind, pattern in _QUESTIONS:
-            if any(sign in plain for sign in _SIGNS[kind]) and pattern.search(plain):
+            if not _SIGNS[kind].isdisjoint(words) and pattern.search(plain):
                 return kind
         return ""
 
@@ -252,11 +259,7 @@ class Reading:
 
 
 def read(text: str) -> Reading:
-    shown: list[str] = []
-    spans: list[tuple[int, int]] = []
-    for match in _WORD.finditer(text):
-        shown.append(match.group())
-        spans.append(match.span())
+    shown = tuple(_WORD.findall(text))
     low = tuple(map(str.casefold, shown))
     if "’" in text:
         low = tuple(word.replace("’", "'") for word in low)
@@ -269,7 +272,7 @@ def read(text: str) -> Reading:
     )
     if not content:
         content = tuple(range(len(low)))
-    return Reading(text, tuple(shown), low, tuple(spans), lemmas, content)
+    return Reading(text, shown, low, lemmas, content)
 
 
 @lru_cache(maxsize=2_048)
