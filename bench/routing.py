@@ -19,14 +19,14 @@ import numpy.typing as npt
 
 from bench.svg import curve, sheet
 from tollway_api.catalog import bundled
-from tollway_api.checks import worth_their_price
+from tollway_api.model_order import worth_their_price
 from tollway_api.route import Complexity
 from tollway_api.routing_policy import Model, Pricing
+from tollway_cli.router_scores import apgr, calibration_error, cpt, recovered
 from tollway_dataplane.core.complexity import Heuristic, Prompt
 from tollway_dataplane.core.router import Router, shipped
 from tools.judge_training import folds
 from tools.router_data import Doubles, Pair, Questions, Vectors, arena, mmlu, mt_bench, nine_models, table_of
-from tools.router_scores import apgr, calibration_error, cpt, recovered
 from tools.router_training import Labelled, cross_validate, fit
 from tools.train_router import FOLDS, KEPT, labelled
 
@@ -172,7 +172,7 @@ def dials(say: Say, subject: Subject) -> None:
     """What the dial promises, by what the router was calibrated on, and what it gives here."""
     router, name = shipped(), subject.questions.name
     for least in DIALS:
-        simple = subject.probability >= router.threshold_for_quality(least)
+        simple = subject.probability >= router.dial.for_quality(least)
         kept = [_quality(each, simple) / each.complex.mean() for each in subject.questions.pairs]
         say(f"| {name} | {least:.0%} | {simple.mean():.0%} | {np.mean(kept):.1%} | {min(kept):.1%} |")
 

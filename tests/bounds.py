@@ -56,6 +56,9 @@ PATTERNS = {
     r"^[a-z0-9-]{1,64}$": _NAME,
     r"^[a-z0-9-]{1,32}$": _NAME,
     r"^[A-Za-z0-9.-]{1,32}$": _NAME,
+    r"^w[0-9]{1,3}\.[0-9a-f]{12}\.[A-Za-z0-9_-]+$": Shape(
+        lambda length: "w1.0123456789ab.".ljust(max(17, length), "A"), "w1"
+    ),
     r"^[ -~]*$": Shape(lambda length: "a" * length, "a\n"),
 }
 # Fields that a rule ties to others: what must stand beside them.
@@ -66,6 +69,7 @@ BESIDE: dict[tuple[str, Any], JsonObject] = {
     ("route.quality", None): {"complexity": {"classifier": "Embedding"}},
     ("route.simpleShare", None): {"complexity": {"classifier": "Embedding"}},
     ("complexity.examples", None): {"classifier": "Embedding"},
+    ("complexity.weights", None): {"classifier": "Embedding"},
     ("accuracy.judge.model", None): {"type": "Model"},
     ("accuracy.judge.type", "Model"): {"model": "a"},
     ("onExceeded.action", "Degrade"): {"model": "a"},

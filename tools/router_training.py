@@ -19,7 +19,6 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 AXES: Final = 32
 RECIPE: Final = Recipe(members=3, epochs=40, batch=512, decay=1e-2)
-POINTS: Final = 100  # of the curve
 
 
 @dataclass(frozen=True)
@@ -82,15 +81,6 @@ def calibrated(advantage: Doubles, is_enough: Doubles, weight: Doubles) -> tuple
     both = np.concatenate([advantage, advantage])
     label = np.concatenate([np.ones(len(advantage)), np.zeros(len(advantage))]).astype(np.int8)
     return calibrate(both, label, np.concatenate([weight * is_enough, weight * (1 - is_enough)]))
-
-
-def curve_of(probability: Doubles, simple: Doubles, hard: Doubles, weight: Doubles) -> tuple[Point, ...]:
-    """At every hundredth of the prompts, those first that the simple model answers best."""
-    order = np.argsort(-probability, kind="stable")
-    share = np.cumsum(weight[order]) / weight.sum()
-    kept = 1 + np.cumsum((weight * (simple - hard))[order]) / (weight * hard).sum()
-    places = np.unique(np.searchsorted(share, np.linspace(0, 1, POINTS + 1)[1:]).clip(max=len(order) - 1))
-    return tuple(Point(*map(float, (probability[order[i]], share[i], kept[i]))) for i in places)
 
 
 def pack(model: Learned, slope: float, shift: float, curve: tuple[Point, ...]) -> str:

@@ -12,16 +12,17 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tollway_cli.router_scores import curve_of
 from tollway_dataplane.core.router import Router
 from tools.generated import ROOT
 from tools.router_data import Pair, Questions, Vectors, mmlu, nine_models, stem, table_of
+from tools.router_fingerprint import fingerprint
 from tools.router_training import (
     Doubles,
     Labelled,
     Learned,
     calibrated,
     cross_validate,
-    curve_of,
     fit,
     pack,
 )
@@ -118,9 +119,10 @@ def main() -> None:
     text = pack(fit(rows, np.arange(len(rows.simple)), options.seed), slope, shift, curve)
     router = Router.parse(text)
     TARGET.write_text(text, encoding="utf-8")
+    print(f"FITTED_OVER of api/tollway_api/own_weights.py: {fingerprint()}")
     print(f"wrote {TARGET.relative_to(ROOT)}: {len(text) // 1_000} kB, slope {slope:.3f}, shift {shift:.3f}")
     for quality in (0.9, 0.95, 0.98):
-        threshold = router.threshold_for_quality(quality)
+        threshold = router.dial.for_quality(quality)
         share = max(each.simple_share for each in curve if each.threshold >= threshold)
         print(
             f"{quality:.0%} of the quality from {threshold:.4f}: {share:.0%} of prompts to the simple model"

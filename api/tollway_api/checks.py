@@ -6,7 +6,7 @@ Called by the compiler, after every object has passed its own schema.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
@@ -14,14 +14,15 @@ from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from tollway_api import semantic_cache_index, wire
+from tollway_api import own_weights, semantic_cache_index, wire
 from tollway_api.catalog import ModelCatalog
 from tollway_api.inventory import Inventory, Secrets
 from tollway_api.meta import Identity, Resource, SecretKeyRef
+from tollway_api.model_order import cost_of, pico_usd, price_of
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import Model, RoutingPolicySpec
 from tollway_api.semantic_cache_index import Embedding, EmbeddingProvider, SemanticCacheIndexSpec
-from tollway_api.snapshot import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Price
+from tollway_api.snapshot import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from tollway_api.tenant_budget import AUTO, BudgetScope, TenantBudgetSpec, Unit
 
 IndexResource = Resource[SemanticCacheIndexSpec]
@@ -60,54 +61,12 @@ class World:
     is_of_files: bool = False  # where no namespace is the operator's own
 
 
-def price_of(model: Model, catalog: ModelCatalog) -> Price | None:
-    """What a model costs: the user's word before the catalogue's; None when nobody says."""
-    if (given := model.pricing) is not None:
-        return Price(
-            pico_usd(given.input),
-            pico_usd(given.output),
-            cached_input=pico_usd(given.cached_input or given.input),
-            cache_write=pico_usd(given.cache_write or given.input),
-            reasoning=pico_usd(given.reasoning or given.output),
-        )
-    entry = catalog.find(model.model)
-    return entry.price if entry is not None else None
-
-
-def worth_their_price(models: Sequence[Model], catalog: ModelCatalog) -> list[str]:
-    """Names, the cheapest first; without those that are tried out on a share, and those that cost more than one that is
-    said to be as good. Price alone says nothing of quality, so of models without a stated one nothing is known but that
-    somebody listed them.
-    """
-    found: list[str] = []
-    best: Decimal | None = None
-    proven = [each for each in models if each.canary is None]
-    for model in sorted(proven, key=lambda each: _cost_of(each, catalog)):
-        stated = None if model.quality is None else Decimal(model.quality)
-        if stated is not None and best is not None and stated <= best:
-            continue
-        best = stated if best is None else max(best, stated or best)
-        found.append(model.name)
-    return found
-
-
-def _cost_of(model: Model, catalog: ModelCatalog) -> tuple[int, Decimal]:
-    """Of two that cost the same the better one comes first."""
-    price = price_of(model, catalog)
-    return price.blended if price else 0, -Decimal(model.quality or 0)
-
-
 def embedding_price(embedding: Embedding, catalog: ModelCatalog) -> int:
     """Pico-USD per token. Whose price nobody says is somebody's own, such as a server in the cluster, and free."""
     if embedding.pricing is not None:
         return pico_usd(embedding.pricing.input)
     entry = catalog.find(embedding.model)
     return entry.price.input if entry is not None and entry.price is not None else 0
-
-
-def pico_usd(per_million: str) -> int:
-    """Per token: USD per million tokens are micro-USD, which is 10^6 pico-USD, per token."""
-    return int(Decimal(per_million) * 10**6)
 
 
 def may_govern(policy: PolicyResource, budget: BudgetResource, installation_namespace: str) -> bool:
@@ -271,13 +230,26 @@ def named_models_are_worth_their_price(policy: PolicyResource, world: World) -> 
     if simple is None or hard is None or simple is hard:
         return
     named = [("spec.route.simpleModel", simple), ("spec.route.complexModel", hard)]
-    (_, cheap), (field, dear) = sorted(named, key=lambda each: _cost_of(each[1], world.catalog))
+    (_, cheap), (field, dear) = sorted(named, key=lambda each: cost_of(each[1], world.catalog))
     if cheap.quality and dear.quality and Decimal(dear.quality) <= Decimal(cheap.quality):
         message = (
             f"{dear.name!r} costs no less than {cheap.name!r} and is said to be no better ({dear.quality} to "
             f"{cheap.quality}); name another model, or correct models[].quality"
         )
         yield Problem(policy.identity, field, ProblemReason.INVALID, message)
+
+
+def weights_are_of_this_version(policy: PolicyResource, _: World) -> Iterator[Problem]:
+    """Weights of another version are no error: a newer one must not turn away the traffic of who has fitted some."""
+    weights, field = policy.spec.route.complexity.weights, "spec.route.complexity.weights"
+    if weights is None:
+        return
+    try:
+        own_weights.read(weights)
+    except own_weights.OtherWeightsError as other:
+        yield Problem(policy.identity, field, ProblemReason.INVALID, str(other), Severity.WARNING)
+    except own_weights.DamagedWeightsError as damaged:
+        yield Problem(policy.identity, field, ProblemReason.INVALID, str(damaged))
 
 
 def models_are_known(policy: PolicyResource, world: World) -> Iterator[Problem]:
@@ -469,6 +441,7 @@ POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]]
     canaries_stand_beside_models,
     aliases_are_names_of_their_own,
     named_models_are_worth_their_price,
+    weights_are_of_this_version,
     models_are_known,
     prices_are_known,
     endpoints_are_known,

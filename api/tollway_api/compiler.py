@@ -27,6 +27,7 @@ from tollway_api.meta import (
     scaled,
     share,
 )
+from tollway_api.model_order import price_of, steps, worth_their_price
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.route import Classifier, Examples, ExplicitModel, Sessions
 from tollway_api.routing_policy import Aws as AwsSpec
@@ -341,7 +342,7 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
         priority=spec.priority,
         cache=_cache_use(spec.cache, identity.namespace, world),
         models={model.name: model for model in models},
-        route=_route(spec, checks.worth_their_price(spec.models, world.catalog)),
+        route=_route(spec, world.catalog),
         fallback=Fallback(
             order=tuple(map(ModelName, spec.fallback.order or proven)),
             max_fallbacks=spec.fallback.max_fallbacks,
@@ -353,16 +354,19 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
     )
 
 
-def _route(spec: RoutingPolicySpec, by_price: Sequence[str]) -> Route:
-    """`by_price` are the names of the models to choose from, the cheapest first."""
+def _route(spec: RoutingPolicySpec, catalog: ModelCatalog) -> Route:
     asked = spec.route
     told, quality = asked.complexity, asked.quality
     if told.classifier is Classifier.EMBEDDING and asked.simple_share is None:
         quality = quality or DEFAULT_QUALITY
     examples = told.examples or Examples()
+    by_price = worth_their_price(spec.models, catalog)
+    simple, hard = asked.simple_model or by_price[0], asked.complex_model or by_price[-1]
+    # Who names both wants these, and who gives a share says it of one model.
+    has_steps = quality is not None and not (asked.simple_model and asked.complex_model)
     return Route(
-        simple=ModelName(asked.simple_model or by_price[0]),
-        complex=ModelName(asked.complex_model or by_price[-1]),
+        simple=ModelName(simple),
+        complex=ModelName(hard),
         allow_explicit_model=asked.explicit_model is ExplicitModel.ALLOW,
         word_threshold=told.word_threshold,
         keywords=tuple(sorted({word.casefold() for word in told.keywords})),
@@ -381,6 +385,8 @@ def _route(spec: RoutingPolicySpec, by_price: Sequence[str]) -> Route:
         simple_share=share(asked.simple_share) if asked.simple_share else None,
         simple_examples=tuple(examples.simple),
         complex_examples=tuple(examples.complex),
+        weights=told.weights or "",
+        steps=steps(spec.models, simple, hard, catalog) if has_steps else (),
     )
 
 
@@ -421,7 +427,7 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
     provider = world.catalog.provider_of(spec.model) or ""
     entry = world.catalog.find(spec.model)
     direct = provider in checks.OPENAI_COMPATIBLE
-    price = checks.price_of(spec, world.catalog)
+    price = price_of(spec, world.catalog)
     if price is None:
         raise AssertionError(f"prices_are_known let {spec.model} pass without a price")
     window = spec.context_window or (entry and entry.context_window) or DEFAULT_CONTEXT_WINDOW

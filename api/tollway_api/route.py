@@ -3,9 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from tollway_api.meta import ATOMIC, MAP_BY_NAME, SET, Integer, ModelNameText, Percent, Spec, rules
+from tollway_api import own_weights
+from tollway_api.meta import ATOMIC, MAP_BY_NAME, SET, Integer, ModelNameText, Percent, Spec, rules, text
 from tollway_api.tenant_budget import AUTO
 
 
@@ -43,6 +44,14 @@ class Examples(Spec):
     )
 
 
+_check_weights, _weights_schema = text(
+    r"w[0-9]{1,3}\.[0-9a-f]{12}\.[A-Za-z0-9_-]+",
+    "what tollway fit-router writes; paste its word whole",
+    maxLength=own_weights.LONGEST,
+)
+Weights = Annotated[str, AfterValidator(_check_weights), WithJsonSchema(_weights_schema)]
+
+_WEIGHTS = "weights are over embeddings, which Heuristic has none of; write classifier: Embedding"
 _EXAMPLES = "examples are compared by embeddings, which Heuristic has none of; write classifier: Embedding"
 
 
@@ -50,6 +59,7 @@ class Complexity(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules(
             ("self.classifier == 'Embedding' || !has(self.examples)", "examples", _EXAMPLES),
+            ("self.classifier == 'Embedding' || !has(self.weights)", "weights", _WEIGHTS),
         )
     )
 
@@ -67,11 +77,18 @@ class Complexity(Spec):
         json_schema_extra=SET,
     )
     examples: Examples | None = Field(default=None, description="Of this policy's own traffic. Absent: none.")
+    weights: Weights | None = Field(
+        default=None,
+        description="What `tollway fit-router` has learned from labels of this policy's own traffic, and how the dial "
+        "is to be read there. Absent: as the shipped model has it.",
+    )
 
     @model_validator(mode="after")
-    def _examples_are_embedded(self) -> Self:
-        if self.examples is not None and self.classifier is not Classifier.EMBEDDING:
-            raise ValueError(_EXAMPLES)
+    def _what_is_learned_is_embedded(self) -> Self:
+        if self.classifier is not Classifier.EMBEDDING:
+            for learned, message in ((self.examples, _EXAMPLES), (self.weights, _WEIGHTS)):
+                if learned is not None:
+                    raise ValueError(message)
         return self
 
 
@@ -128,7 +145,7 @@ class Route(Spec):
     complexity: Complexity = Field(default=Complexity(), description="When a prompt is complex.")
     quality: Percent | None = Field(
         default=None,
-        description="Least share of the complex model's quality to keep; as much is left to the simple model as that "
+        description="Least share of the complex model's quality to keep; as much is left to cheaper models as that "
         "allows. Default: 95%, with classifier Embedding, where simpleShare is absent.",
     )
     simple_share: Percent | None = Field(

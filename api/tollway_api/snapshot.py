@@ -188,6 +188,15 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One of more than two models that are chosen from; the complex one comes after the last."""
+
+    model: ModelName
+    shortfall: float  # how much it has of the simple model's, measured by the complex one
+    reach: float  # how doubtful its prompts may be, measured by the last step's
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     simple: ModelName
     complex: ModelName
@@ -204,6 +213,9 @@ class Route:
     simple_share: float | None = None
     simple_examples: tuple[str, ...] = field(default=(), repr=False)
     complex_examples: tuple[str, ...] = field(default=(), repr=False)
+    # Of the policy's own labels; "": none. An older data plane does not see them, and reads the shipped model's dial.
+    weights: str = field(default="", repr=False)
+    steps: tuple[Step, ...] = ()  # the simple model first; () where there are two models to choose from
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from tollway_api.snapshot import Policy, Snapshot
+from tollway_api.snapshot import Policy, Route, Snapshot
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.choosing import Choosing
-from tollway_dataplane.core.complexity import prompts_of
+from tollway_dataplane.core.complexity import embedding, prompts_of
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.fitting import Choice, able_model
 from tollway_dataplane.core.prompt_features import NAMES, features
 from tollway_dataplane.core.router import shipped
+from tollway_dataplane.core.routing import ladder
 
 # The encoder's first run takes longer than any other.
 _EMBED_S = 10.0
@@ -62,10 +63,23 @@ def route_table(found: Explained) -> Table:
     assessment = choice.assessment
     if assessment is not None and assessment.probability is not None:
         table.add_row("simple is good enough", f"probability {assessment.probability:.4f}")
-        table.add_row("threshold", f"{assessment.threshold:.4f}, of {_dial(found.policy)}")
+        for model, threshold in zip(ladder(route), embedding(route, shipped()).thresholds, strict=False):
+            table.add_row(Text(f"{model} from"), f"{threshold:.4f}, of {_dial(found.policy)}")
+        table.add_row(Text(f"{route.complex} below"), "")
+        table.add_row("by", Text(_weights(route, is_own=assessment.has_own_weights)))
     for name, value in found.features.items():
         table.add_row(Text(name.replace("_", " "), "dim"), Text(f"{value:.2f}", "dim"))
     return table
+
+
+def _weights(route: Route, *, is_own: bool) -> str:
+    if not route.weights:
+        return "the shipped model"
+    return (
+        "own weights"
+        if is_own
+        else "the shipped model: own weights are not of this version (tollway validate)"
+    )
 
 
 def _dial(policy: Policy) -> str:

@@ -26,13 +26,13 @@ from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.fitting import Choice
 from tollway_dataplane.core.router import Router
-from tollway_dataplane.core.routing import placed, routed, settled
+from tollway_dataplane.core.routing import is_complex, placed, routed, settled
 from tollway_dataplane.errors import EmbedderFault
 from tollway_dataplane.lookup import Lookup, Patience
 from tollway_dataplane.ports import Encoder, Vector
 
 # The encoder reads no further than its 256 tokens, and these have hardly ever more characters.
-_MOST_CHARACTERS: Final = 2_000
+MOST_CHARACTERS: Final = 2_000
 # Of the earlier turns of a chat; always the first ones, so that none is forgotten as it grows.
 MOST_EARLIER: Final = 32
 # Of each policy: some 300 bytes each.
@@ -120,7 +120,7 @@ class Choosing:
         was_slow = lookup is not None and lookup.reason is CacheReason.EMBEDDER_UNAVAILABLE
         patience = Patience(0.0 if was_slow else self._embed_deadline_s)
         (found,) = await self._assessed([last], known, patience)
-        if not (found.is_simple and route.sticky):
+        if is_complex(found, route) or not route.sticky:
             earlier = []
         return routed(found, await self._assessed(earlier[:MOST_EARLIER], known, patience), route)
 
@@ -155,7 +155,7 @@ class Choosing:
         return found
 
     async def _vector(self, text: str) -> Vector:
-        return (await self._encoder.embed(text[:_MOST_CHARACTERS])).vector
+        return (await self._encoder.embed(text[:MOST_CHARACTERS])).vector
 
 
 def _key(prompt: Prompt) -> bytes:

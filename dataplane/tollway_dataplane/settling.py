@@ -38,7 +38,10 @@ class Settling:
         record.usage, record.held_nano = usage, hold.held_nano
         record.cut, record.limit = hold.cut, hold.cut_by or record.limit
         self._note_cost(record, usage, attempt)
-        if record.route_reason is RouteReason.SIMPLE and attempt.model.name == job.model:
+        if (
+            record.route_reason in {RouteReason.SIMPLE, RouteReason.MIDDLE}
+            and attempt.model.name == job.model
+        ):
             dearer = cost(usage, job.policy.models[job.policy.route.complex].price)
             record.routed_nano = max(0, dearer - cost(usage, attempt.model.price))
         await self._budgets.settle(hold, usage, answered=True)

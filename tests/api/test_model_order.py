@@ -4,9 +4,9 @@ import pytest
 
 from tests.dataplanes import Setup, compiled
 from tollway_api.catalog import bundled
-from tollway_api.checks import worth_their_price
 from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import parse_inventory
+from tollway_api.model_order import steps, worth_their_price
 from tollway_api.problems import Problem, ProblemReason
 from tollway_api.routing_policy import Canary, Model, Pricing
 
@@ -118,3 +118,61 @@ def test_the_dial_has_one_position_where_there_is_a_probability(
 def test_what_needs_a_probability_is_refused_without_one(route: dict[str, object], message: str) -> None:
     problems = problems_of(SETUP.but(policy={"route": route}))
     assert any(message in each.message for each in problems)
+
+
+THREE = [model("a", "1", "0.5"), model("b", "2", "0.7"), model("c", "6", "0.8")]
+
+
+def test_between_two_models_another_mends_as_much_as_it_closes_of_their_gap() -> None:
+    first, second = steps(THREE, "a", "c", bundled())
+    assert (first.model, first.shortfall) == ("a", 1.0)
+    assert (second.model, second.reach) == ("b", 1.0)
+    assert second.shortfall == pytest.approx(1 / 3, abs=1e-6)
+    # From a to b two thirds cost 4 more, from b to c a third costs 16 more.
+    assert first.reach == pytest.approx((4 / (2 / 3)) / (16 / (1 / 3)))
+
+
+@pytest.mark.parametrize(
+    ("models", "simple", "hard"),
+    [
+        (THREE[:2], "a", "b"),
+        ([THREE[0], model("b", "2"), THREE[2]], "a", "c"),
+        ([model("a", "1"), *THREE[1:]], "a", "c"),
+        ([THREE[0], model("b", "4", "0.6"), THREE[2]], "a", "c"),
+        ([*THREE, model("d", "9", "0.6")], "a", "d"),
+        (THREE, "c", "a"),
+    ],
+    ids=["two", "unsaid between", "unsaid", "above the hull", "dominated", "upside down"],
+)
+def test_there_are_no_steps_where_nothing_between_is_worth_it_or_nothing_is_said(
+    models: list[Model], simple: str, hard: str
+) -> None:
+    assert steps(models, simple, hard, bundled()) == ()
+
+
+@pytest.mark.parametrize(
+    ("route", "count"),
+    [
+        ({}, 2),
+        ({"simpleModel": "a"}, 2),
+        ({"simpleModel": "a", "complexModel": "c"}, 0),
+        ({"simpleShare": "50%"}, 0),
+    ],
+    ids=["all", "one named", "both named", "a share"],
+)
+def test_models_between_are_chosen_from_by_quality_unless_both_ends_are_named(
+    route: dict[str, object], count: int
+) -> None:
+    models = [
+        {
+            "name": name,
+            "model": "openai/own",
+            "endpoint": "http://a/v1",
+            "pricing": {"input": price, "output": price},
+            "quality": quality,
+        }
+        for name, price, quality in (("a", "1", "0.5"), ("b", "2", "0.7"), ("c", "6", "0.8"))
+    ]
+    route = {"complexity": {"classifier": "Embedding"}, **route}
+    found = compiled(SETUP.but(policy={"route": route, "models": models}).objects()).policies[0].route
+    assert len(found.steps) == count

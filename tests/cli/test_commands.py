@@ -68,6 +68,27 @@ def test_route_says_which_model_and_why(tmp_path: Path) -> None:
     assert "there are: default/chat" in unknown.stderr
 
 
+def test_route_says_from_where_on_each_of_several_models_answers(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    models = "\n".join(
+        f"    - {{name: {name}, model: openai/own, endpoint: 'http://a/v1', quality: '{quality}',"
+        f" pricing: {{input: '{price}', output: '{price}'}}}}"
+        for name, price, quality in (("small", 1, "0.5"), ("middle", 2, "0.7"), ("large", 6, "0.8"))
+    )
+    head = "apiVersion: tollway.dev/v1alpha1\nkind: RoutingPolicy\nmetadata: {name: chat}\n"
+    dial = "route: {complexity: {classifier: Embedding}, quality: 95%}"
+    file.write_text(f"{head}spec:\n  {dial}\n  models:\n{models}\n", encoding="utf-8")
+    said = run("tollway_cli", "route", str(file), "--explain", "What is a fjord?")
+    assert (said.returncode, said.stderr) == (0, "")
+    for part in ("small from", "middle from", "large below", "the shipped model"):
+        assert part in said.stdout
+    weights = "{classifier: Embedding, weights: w1.0123456789ab.AAAA}"
+    other = file.read_text(encoding="utf-8").replace("{classifier: Embedding}", weights)
+    file.write_text(other, encoding="utf-8")
+    said = run("tollway_cli", "route", str(file), "--explain", "What is a fjord?")
+    assert "own weights are not of this version" in said.stdout
+
+
 def test_compare_says_what_speaks_against_a_chat() -> None:
     one, other = (
         json.dumps(

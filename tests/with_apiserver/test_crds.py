@@ -264,6 +264,14 @@ RULES = [
         id="examples by embedding",
     ),
     pytest.param(
+        "RoutingPolicy",
+        {**POLICY, "route": {"complexity": {"classifier": "Embedding", "weights": "w1.0123456789ab.AAAA"}}},
+        {**POLICY, "route": {"complexity": {"weights": "w1.0123456789ab.AAAA"}}},
+        "spec.route.complexity.weights: Invalid value: "
+        "weights are over embeddings, which Heuristic has none of; write classifier: Embedding",
+        id="weights by embedding",
+    ),
+    pytest.param(
         "SemanticCacheIndex",
         {"ttl": "1000ms"},
         {"ttl": "0h"},

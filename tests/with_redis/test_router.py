@@ -1,9 +1,14 @@
 """Which model answers where the router knows how likely the simple one is good enough."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.conftest import Start
 from tests.dataplanes import Running, Setup
+from tollway_api.own_weights import OwnWeights, write
+from tollway_api.snapshot import encode
+from tollway_dataplane.core.router import shipped
 
 EASY = "What is the capital of France?"
 HARD = (
@@ -61,3 +66,49 @@ async def test_a_chat_with_a_hard_turn_stays_with_the_complex_model(start: Start
         )
         messages.append({"role": "assistant", "content": "So it is."})
     assert found == [("cheap", "Simple"), ("rich", "Complex"), ("rich", "Session")]
+
+
+async def test_a_policys_own_weights_decide(start: Start, setup: Setup) -> None:
+    route = {"complexity": {"classifier": "Embedding", "weights": weights(shift=-20.0)}, "quality": "90%"}
+    gateway = await start(setup.but(policy={"route": route}))
+    reply = await gateway.ask(EASY)
+    assert reply.headers["x-tollway-model"] == "rich"
+    assert told(dict(reply.headers)) == ("Complex", {"probability": 0.0, "threshold": 0.5})
+
+
+async def test_weights_of_another_version_are_not_used_and_that_is_said(start: Start, setup: Setup) -> None:
+    usual = await start(setup.but(policy={"route": BY_SHARE}))
+    expected = (await usual.ask(EASY)).headers["x-tollway-route-reason"]
+    snapshot = usual.snapshot
+    (policy,) = snapshot.policies
+    other = replace(policy, route=replace(policy.route, weights="w1.0123456789ab.AAAA"))
+    await usual.dataplane.live.offer(encode(replace(snapshot, policies=(other,))))
+    reply = await usual.ask("What is the capital of Spain?")
+    assert reply.headers["x-tollway-model"] == "cheap"
+    assert reply.headers["x-tollway-route-reason"].endswith("; not by own weights")
+    assert not expected.endswith("; not by own weights")
+
+
+async def test_a_model_between_answers_what_is_too_doubtful_for_the_simple_one(
+    start: Start, setup: Setup
+) -> None:
+    cheap, rich = setup.models()
+    models = [
+        {**cheap, "quality": "0.5", "pricing": {"input": "1", "output": "1"}},
+        {**cheap, "name": "middle", "quality": "0.8", "pricing": {"input": "2", "output": "2"}},
+        {**rich, "quality": "0.9", "pricing": {"input": "20", "output": "20"}},
+    ]
+    # Of the likelier half of prompts nothing is lost, and of the others all: too much also for the one between.
+    half = shipped().dial.for_share(0.5)
+    complexity = {"classifier": "Embedding", "weights": weights(curve=((half, 0.5, 1.0), (0.1, 1.0, 0.5)))}
+    route = {"complexity": complexity, "quality": "95%"}
+    gateway = await start(setup.but(policy={"route": route, "models": models, "cache": None}))
+    found = [await gateway.ask(prompt) for prompt in (EASY, HARD)]
+    assert [(each.headers["x-tollway-model"], told(dict(each.headers))[0]) for each in found] == [
+        ("middle", "Middle"),
+        ("rich", "Complex"),
+    ]
+
+
+def weights(shift: float = 0.0, curve: tuple[tuple[float, float, float], ...] = ((0.5, 1.0, 1.0),)) -> str:
+    return write(OwnWeights(300, 1.0, shift, (0.0,) * 62, curve))

@@ -4,18 +4,19 @@ small learned model over the encoder's vector of the prompt and what can be seen
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from tollway_api.own_weights import read
 from tollway_api.snapshot import Route
 from tollway_dataplane.core.decision import RouteReason
 from tollway_dataplane.core.facts import ChatRequest, answer_format, has_tools, text_of_content
 from tollway_dataplane.core.identity import normalise
-from tollway_dataplane.core.router import Router
+from tollway_dataplane.core.router import Fitted, Predictor, Router
 
 Vector = npt.NDArray[np.float32]
 _WORD: Final = re.compile(r"\w+(?:['’-]\w+)*")
@@ -68,10 +69,16 @@ def _text_at(place: int, request: ChatRequest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    reason: RouteReason  # SIMPLE, or what makes it complex
+    reason: RouteReason  # SIMPLE, MIDDLE, or what makes it complex
     probability: float | None = None  # that the simple model's answer is good enough; None: nobody can say
-    threshold: float | None = None  # from which on it is to answer
+    threshold: float | None = (
+        None  # from which on the model that was chosen is to answer, or that before the complex one
+    )
     was_embedded: bool = True  # False where it had to be and was not, so that another classifier has spoken
+    step: int = 0  # of MIDDLE: which of the route's steps
+    has_own_weights: bool = (
+        True  # False where the policy's do not fit this version, so that the shipped model has spoken
+    )
 
     @property
     def is_simple(self) -> bool:
@@ -129,24 +136,28 @@ class Examples:
 class Embedding:
     """The learned model, with a policy's examples; another classifier while a prompt has no vector."""
 
-    router: Router
-    threshold: float
+    predictor: Predictor
+    thresholds: tuple[float, ...]  # falling: of each model but the complex one, the simple one first
     otherwise: Classifier
     examples: Examples | None = None
+    has_own_weights: bool = True
 
     def assess(self, prompt: Prompt) -> Assessment:
         if prompt.vector is None:
-            found = self.otherwise.assess(prompt)
-            return Assessment(found.reason, found.probability, found.threshold, was_embedded=False)
+            return replace(self.otherwise.assess(prompt), was_embedded=False)
         probability = self.probability(prompt, prompt.vector)
-        is_simple = probability >= self.threshold
-        reason = RouteReason.SIMPLE if is_simple else RouteReason.COMPLEX
-        return Assessment(reason, probability, self.threshold)
+        enough = (place for place, least in enumerate(self.thresholds) if probability >= least)
+        place = next(enough, len(self.thresholds))
+        reason = RouteReason.MIDDLE if place else RouteReason.SIMPLE
+        if place == len(self.thresholds):
+            reason = RouteReason.COMPLEX
+        threshold = self.thresholds[min(place, len(self.thresholds) - 1)]
+        return Assessment(reason, probability, threshold, step=place, has_own_weights=self.has_own_weights)
 
     def probability(self, prompt: Prompt, vector: Vector) -> float:
         less = _TOOLS * prompt.has_tools + _STRUCTURED * prompt.is_structured
         less += _EARLIER_TURN * min(_MOST_TURNS, prompt.turns)
-        found = self.router.probability(prompt.text, vector, less)
+        found = self.predictor.probability(prompt.text, vector, less)
         return found if self.examples is None else self.examples.beside(found, vector)
 
 
@@ -155,11 +166,21 @@ def heuristic(route: Route) -> Heuristic:
 
 
 def embedding(route: Route, router: Router, examples: Examples | None = None) -> Embedding:
-    """Raises ValueError for a route without a dial."""
+    """By the policy's own weights, where they are of this version. Raises ValueError for a route without a dial."""
+    predictor = predictor_of(route, router)
+    has_own_weights = not route.weights or predictor is not router
     if route.quality is not None:
-        threshold = router.threshold_for_quality(route.quality)
+        thresholds = predictor.dial.for_steps(route.steps, route.quality)
     elif route.simple_share is not None:
-        threshold = router.threshold_for_share(route.simple_share)
+        thresholds = (predictor.dial.for_share(route.simple_share),)
     else:
         raise ValueError("a route by probability needs a quality or a share of prompts")
-    return Embedding(router, threshold, heuristic(route), examples)
+    return Embedding(predictor, thresholds, heuristic(route), examples, has_own_weights)
+
+
+def predictor_of(route: Route, router: Router) -> Predictor:
+    """The shipped router as well where own weights are not of this version."""
+    try:
+        return Fitted.of(read(route.weights), router) if route.weights else router
+    except ValueError:
+        return router

@@ -102,6 +102,7 @@ class RouteReason(StrEnum):
     ALIAS = "Alias"  # what the caller named stands for it
     PREFERRED = "Preferred"  # the tenant's budget names it
     SIMPLE = "Simple"
+    MIDDLE = "Middle"  # that is too doubtful, and of a model between it and the complex one it is not
     COMPLEX = "Complex"  # the simple model's answer is not likely enough to be good enough
     MANY_WORDS = "ManyWords"
     KEYWORD = "Keyword"

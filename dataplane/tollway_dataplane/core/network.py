@@ -36,9 +36,14 @@ class Network:
             raise ValueError("the parts of the network do not fit each other")
         return found
 
+    def standardised(self, table: Doubles) -> Doubles:
+        """In standard deviations of what it was trained on."""
+        # What `np.clip` gives, without what that does around it.
+        found: Doubles = np.minimum(np.maximum((table - self.middle) / self.spread, -_FARTHEST), _FARTHEST)
+        return found
+
     def logits(self, table: Doubles) -> Doubles:
         """Of the rows of a table, or of one row."""
-        # What `np.clip` gives, without what that does around it.
-        x = np.minimum(np.maximum((table - self.middle) / self.spread, -_FARTHEST), _FARTHEST)
+        x = self.standardised(table)
         found: Doubles = np.tanh(x @ self.hidden + self.shift) @ self.out + x @ self.direct + self.bias
         return found

@@ -6,20 +6,24 @@ main axes of the encoder's vector of it: whether a simple model is right, and wh
 import base64
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from tollway_api.own_weights import OwnWeights
+from tollway_api.snapshot import Step
 from tollway_dataplane.core.network import Doubles, Network
 from tollway_dataplane.core.prompt_features import NAMES, features
 
 Floats = npt.NDArray[np.float32]
 # A probability that no prompt has.
 NOBODY: Final = 1.01
+_TOLERANCE: Final = 1e-9  # of a threshold that was counted from itself
 # The complex model was seen on questions with options alone. Elsewhere it is taken to be right this often, of all
 # prompts alike, so that only what is hard for the simple one counts.
 _USUALLY_RIGHT: Final = 0.85
@@ -42,13 +46,70 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Dial:
+    """What positions of it come to, on the prompts that the curve was measured on."""
+
+    curve: tuple[Point, ...]  # thresholds falling
+
+    def for_quality(self, least: float) -> float:
+        """The loosest threshold that keeps so much of the complex model's quality."""
+        kept = [point.threshold for point in self.curve if point.quality >= least]
+        return min(kept, default=NOBODY)
+
+    def for_share(self, share: float) -> float:
+        """The strictest threshold that leaves so much to the simple model."""
+        enough = [point.threshold for point in self.curve if point.simple_share >= share]
+        return max(enough, default=0.0)
+
+    def most_share(self, least: float) -> float:
+        """Of prompts that the simple model can be left with while so much quality is kept."""
+        return max((point.simple_share for point in self.curve if point.quality >= least), default=0.0)
+
+    def for_steps(self, steps: Sequence[Step], least: float) -> tuple[float, ...]:
+        """Of each step the loosest threshold, so that all together keep so much of the complex model's quality; of none
+        the simple model's alone.
+
+        What the simple model loses between two thresholds a step loses in proportion to its shortfall. `reach` ties
+        the thresholds to each other, so there is one number to find: how doubtful the last step's prompts may be.
+        """
+        if not steps:
+            return (self.for_quality(least),)
+        doubts = sorted(
+            {(1 - point.threshold) / step.reach for point in self.curve for step in steps}, reverse=True
+        )
+        every = (tuple(1 - step.reach * doubt for step in steps) for doubt in doubts if doubt <= 1)
+        keeping = (each for each in every if self._kept(steps, each) >= least)
+        return next(keeping, (NOBODY,) * len(steps))
+
+    def _kept(self, steps: Sequence[Step], thresholds: Sequence[float]) -> float:
+        kept, before = 1.0, 1.0
+        for step, threshold in zip(steps, thresholds, strict=True):
+            above = [point for point in self.curve if point.threshold >= threshold - _TOLERANCE]
+            until = above[-1].quality if above else 1.0
+            kept -= step.shortfall * (before - until)
+            before = until
+        return kept
+
+
+class Predictor(Protocol):
+    """How likely is the simple model's answer to a prompt good enough, and what thresholds of that come to?"""
+
+    @property
+    def dial(self) -> Dial: ...
+
+    def probability(self, text: str, vector: Floats, less: float = 0.0) -> float:
+        """`less` is taken off the log-odds."""
+        ...
+
+
+@dataclass(frozen=True)
 class Router:
     simple: Network  # log-odds that a simple model is right
     complex: Network
     axes: Floats  # (main axes, dimensions), of the encoder's vectors
     slope: float  # of the calibration
     shift: float
-    curve: tuple[Point, ...]  # thresholds falling
+    dial: Dial
 
     @classmethod
     def parse(cls, text: str | bytes) -> Self:
@@ -61,24 +122,46 @@ class Router:
         simple, hard = (Network.parse(content[name]) for name in ("simple", "complex"))
         if any(len(network.middle) != len(NAMES) + len(axes) for network in (simple, hard)):
             raise ValueError("the parts of the router do not fit each other")
-        curve = tuple(Point(*each) for each in content["curve"])
-        return cls(simple, hard, axes, float(content["slope"]), float(content["shift"]), curve)
+        dial = Dial(tuple(Point(*each) for each in content["curve"]))
+        return cls(simple, hard, axes, float(content["slope"]), float(content["shift"]), dial)
 
     def probability(self, text: str, vector: Floats, less: float = 0.0) -> float:
-        """`less` is taken off the log-odds."""
-        row = np.concatenate([features(text), self.axes @ vector])
-        advantage = float(advantages(self.simple, self.complex, row[np.newaxis])[0])
-        return float(_logistic(np.array(self.slope * advantage + self.shift - less)))
+        row = self.seen(text, vector)
+        return _likely(float(self.log_odds(row[np.newaxis])[0]) - less)
 
-    def threshold_for_quality(self, least: float) -> float:
-        """The loosest that keeps so much of the complex model's quality, on what the curve was measured on."""
-        kept = [point.threshold for point in self.curve if point.quality >= least]
-        return min(kept, default=NOBODY)
+    def seen(self, text: str, vector: Floats) -> Doubles:
+        """A row of what the networks look at."""
+        return np.concatenate([features(text), self.axes @ vector])
 
-    def threshold_for_share(self, share: float) -> float:
-        """The strictest that leaves so much to the simple model, on what the curve was measured on."""
-        enough = [point.threshold for point in self.curve if point.simple_share >= share]
-        return max(enough, default=0.0)
+    def log_odds(self, table: Doubles) -> Doubles:
+        """That the simple model's answer is good enough, of such rows."""
+        found: Doubles = self.slope * advantages(self.simple, self.complex, table) + self.shift
+        return found
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The shipped router, corrected by what was learned from a policy's own labels."""
+
+    base: Router
+    slope: float
+    shift: float
+    weights: Doubles  # of what the base sees, standardised as the network for the simple model has it
+    dial: Dial
+
+    @classmethod
+    def of(cls, own: OwnWeights, base: Router) -> Self:
+        """Raises ValueError for weights of something else than what the base sees."""
+        if len(own.weights) != len(base.simple.middle):
+            raise ValueError("the weights do not fit the router")
+        dial = Dial(tuple(Point(*each) for each in own.curve))
+        return cls(base, own.slope, own.shift, np.array(own.weights), dial)
+
+    def probability(self, text: str, vector: Floats, less: float = 0.0) -> float:
+        row = self.base.seen(text, vector)
+        learned = float(self.base.simple.standardised(row) @ self.weights)
+        shipped_log_odds = float(self.base.log_odds(row[np.newaxis])[0])
+        return _likely(self.slope * shipped_log_odds + self.shift + learned - less)
 
 
 def advantages(simple: Network, hard: Network, table: Doubles) -> Doubles:
@@ -88,6 +171,10 @@ def advantages(simple: Network, hard: Network, table: Doubles) -> Doubles:
     easy = _logistic(simple.logits(table) - is_open * less)
     found: Doubles = easy - _TRUST * np.where(is_open, _USUALLY_RIGHT, _logistic(hard.logits(table)))
     return found
+
+
+def _likely(log_odds: float) -> float:
+    return float(_logistic(np.array(log_odds)))
 
 
 def _logistic(logits: Doubles) -> Doubles:

@@ -29,13 +29,36 @@ def settled(request: ChatRequest, named: ModelName | None, tenant: Tenant, polic
 
 def routed(last: Assessment, earlier: Iterable[Assessment], route: Route) -> Choice:
     """By the user's last turn. Of a chat as the policy has it, by its most complex turn, which can only grow: so a chat
-    changes its model once at most, whichever pod answers. `earlier` is asked for no more than it takes.
+    never goes back to a simpler model, whichever pod answers. `earlier` is asked for no more than it takes.
     """
-    if not last.is_simple:
-        return Choice(route.complex, last.reason, last)
-    if route.sticky and not all(each.is_simple for each in earlier):
-        return Choice(route.complex, RouteReason.SESSION, last)
-    return Choice(route.simple, last.reason, last)
+    place = found = place_of(last, route)
+    if route.sticky and not is_complex(last, route):
+        for each in earlier:
+            place = max(place, place_of(each, route))
+            if is_complex(each, route):
+                break
+    return Choice(ladder(route)[place], last.reason if place == found else RouteReason.SESSION, last)
+
+
+def ladder(route: Route) -> tuple[ModelName, ...]:
+    """The models that are chosen from, the simple one first and the complex one last."""
+    return (
+        (*(step.model for step in route.steps), route.complex)
+        if route.steps
+        else (route.simple, route.complex)
+    )
+
+
+def place_of(found: Assessment, route: Route) -> int:
+    """On the ladder."""
+    if found.reason is RouteReason.MIDDLE:
+        return found.step
+    return 0 if found.is_simple else len(ladder(route)) - 1
+
+
+def is_complex(found: Assessment, route: Route) -> bool:
+    """So that nothing else can make it more so."""
+    return place_of(found, route) == len(ladder(route)) - 1
 
 
 def placed(choice: Choice, request: ChatRequest, tenant: Tenant, policy: Policy) -> Choice:

@@ -56,4 +56,5 @@ def _reason(record: Record) -> str | None:
         return f"{reason}; not embedded"
     if found.probability is None:
         return reason
-    return f"{reason}; probability={found.probability:.4f}; threshold={found.threshold:.4f}"
+    told = f"{reason}; probability={found.probability:.4f}; threshold={found.threshold:.4f}"
+    return told if found.has_own_weights else f"{told}; not by own weights"

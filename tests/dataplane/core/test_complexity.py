@@ -1,11 +1,13 @@
 """Whether a prompt is simple, by either classifier."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.dataplanes import Setup, compiled
+from tollway_api.own_weights import OwnWeights, write
 from tollway_api.snapshot import Route
 from tollway_dataplane.core.complexity import Examples, Prompt, embedding, heuristic, prompts_of
 from tollway_dataplane.core.decision import RouteReason
@@ -49,7 +51,46 @@ def test_from_the_threshold_on_the_simple_model_answers() -> None:
     assert [each.reason for each in found] == [RouteReason.SIMPLE, RouteReason.COMPLEX]
     for each in found:
         assert each.probability is not None
-        assert each.is_simple == (each.probability >= classifier.threshold)
+        assert each.is_simple == (each.probability >= classifier.thresholds[0])
+
+
+def test_own_weights_decide_and_their_dial_is_read() -> None:
+    own = OwnWeights(300, 1.0, 0.0, (0.0,) * 62, ((0.75, 0.5, 1.0), (0.25, 1.0, 0.9)))
+    usual = embedding(BY_SHARE, shipped())
+    fitted = embedding(replace(BY_SHARE, weights=write(own)), shipped())
+    assert fitted.thresholds == pytest.approx((0.75,), abs=1e-4)
+    found = fitted.assess(Prompt("Hi", AXIS[0]))
+    assert found.has_own_weights
+    assert found.probability == pytest.approx(usual.assess(Prompt("Hi", AXIS[0])).probability)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    ["w1.0123456789ab.AAAA", write(OwnWeights(1, 1.0, 0.0, (0.0,), ()))],
+    ids=["another version", "too few"],
+)
+def test_where_own_weights_do_not_fit_the_shipped_model_decides_and_that_is_said(weights: str) -> None:
+    usual, found = (
+        embedding(each, shipped()).assess(Prompt("Hi", AXIS[0]))
+        for each in (BY_SHARE, replace(BY_SHARE, weights=weights))
+    )
+    assert found == replace(usual, has_own_weights=False)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "expected"),
+    [
+        ((0.0, 0.0), (RouteReason.SIMPLE, 0, 0.0)),
+        ((1.01, 0.0), (RouteReason.MIDDLE, 1, 0.0)),
+        ((1.01, 1.01), (RouteReason.COMPLEX, 2, 1.01)),
+    ],
+)
+def test_the_first_of_several_models_that_is_likely_enough_answers(
+    thresholds: tuple[float, ...], expected: tuple[RouteReason, int, float]
+) -> None:
+    classifier = replace(embedding(BY_SHARE, shipped()), thresholds=thresholds)
+    found = classifier.assess(Prompt("Hi", AXIS[0]))
+    assert (found.reason, found.step, found.threshold) == expected
 
 
 def test_a_prompt_without_a_vector_is_told_by_words_and_says_so() -> None:

@@ -1,14 +1,18 @@
 """The router's learned part: from its file, what it says, and what its dial comes to."""
 
 import json
-from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tollway_dataplane.core.router import NOBODY, Point, Router, shipped
+from tollway_api.meta import ModelName
+from tollway_api.own_weights import FITTED_OVER, OwnWeights
+from tollway_api.snapshot import Step
+from tollway_dataplane.core.prompt_features import NAMES
+from tollway_dataplane.core.router import NOBODY, Dial, Fitted, Point, Router, shipped
+from tools.router_fingerprint import fingerprint
 
 DIMENSIONS = 384
 CURVE = (Point(0.9, 0.2, 1.01), Point(0.8, 0.5, 0.97), Point(0.7, 0.7, 0.98), Point(0.5, 1.0, 0.9))
@@ -44,12 +48,12 @@ def test_what_is_taken_off_makes_it_less_likely() -> None:
     ("least", "threshold"), [(0.9, 0.5), (0.95, 0.7), (0.975, 0.7), (0.99, 0.9), (1.5, NOBODY)]
 )
 def test_a_quality_is_kept_from_the_loosest_threshold_that_kept_it(least: float, threshold: float) -> None:
-    assert replace(shipped(), curve=CURVE).threshold_for_quality(least) == threshold
+    assert Dial(CURVE).for_quality(least) == threshold
 
 
 @pytest.mark.parametrize(("share", "threshold"), [(0.0, 0.9), (0.3, 0.8), (0.7, 0.7), (1.0, 0.5), (1.1, 0.0)])
 def test_a_share_is_left_from_the_strictest_threshold_that_left_it(share: float, threshold: float) -> None:
-    assert replace(shipped(), curve=CURVE).threshold_for_share(share) == threshold
+    assert Dial(CURVE).for_share(share) == threshold
 
 
 def test_a_file_of_other_features_or_of_parts_that_do_not_fit_is_refused() -> None:
@@ -59,3 +63,72 @@ def test_a_file_of_other_features_or_of_parts_that_do_not_fit_is_refused() -> No
     fitting = {**few, "hidden": [[0.0] * len(few["out"])], "middle": [0.0], "spread": [1.0], "direct": [0.0]}
     with pytest.raises(ValueError, match="do not fit"):
         Router.parse(json.dumps({**content(), "simple": fitting}))
+
+
+def test_weights_are_fitted_over_what_the_constant_says() -> None:
+    assert fingerprint() == FITTED_OVER
+
+
+def own(slope: float = 1.0, shift: float = 0.0, weights: tuple[float, ...] = (0.0,) * 62) -> OwnWeights:
+    return OwnWeights(300, slope, shift, weights, CURVE)
+
+
+def test_own_weights_correct_what_the_shipped_router_says() -> None:
+    router, text = shipped(), "What is a fjord?"
+    usual = router.probability(text, NOWHERE, 0.3)
+    assert Fitted.of(own(), router).probability(text, NOWHERE, 0.3) == pytest.approx(usual)
+    assert Fitted.of(own(shift=1.0), router).probability(text, NOWHERE, 0.3) > usual
+    asks = tuple(float(name == "what") for name in NAMES) + (0.0,) * 32
+    for weight in (1.0, -1.0):
+        found = Fitted.of(own(weights=tuple(weight * each for each in asks)), router)
+        assert (found.probability(text, NOWHERE, 0.3) > usual) == (weight > 0)
+    assert Fitted.of(own(), router).dial == Dial(CURVE)
+
+
+def test_weights_of_something_else_than_what_is_seen_are_refused() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        Fitted.of(own(weights=(0.0,)), shipped())
+
+
+def step(name: str, shortfall: float, reach: float) -> Step:
+    return Step(ModelName(name), shortfall, reach)
+
+
+# Of a quarter of the prompts each the simple model loses more.
+FALLING = Dial((Point(0.9, 0.25, 0.99), Point(0.7, 0.5, 0.96), Point(0.5, 0.75, 0.91), Point(0.3, 1.0, 0.84)))
+
+
+@pytest.mark.parametrize(
+    ("least", "thresholds"),
+    [
+        (0.994, (0.95, 0.9)),  # half of 0.01, of the first quarter
+        (0.97, (0.85, 0.7)),  # 0.01 of the simple model and half of the 0.03 that follow
+        (0.93, (0.7, 0.4)),  # 0.04 and half of 0.05
+        (0.5, (0.5, 0.0)),  # what everything keeps leaves nothing to the complex model
+    ],
+)
+def test_several_models_keep_the_quality_together(least: float, thresholds: tuple[float, ...]) -> None:
+    steps = (step("a", 1.0, 0.5), step("b", 0.5, 1.0))
+    assert FALLING.for_steps(steps, least) == pytest.approx(thresholds)
+
+
+def test_what_no_threshold_keeps_is_left_to_the_complex_model() -> None:
+    steps = (step("a", 1.0, 0.5), step("b", 0.5, 1.0))
+    assert FALLING.for_steps(steps, 1.1) == (NOBODY, NOBODY)
+
+
+@pytest.mark.parametrize("least", [0.8, 0.9, 0.95, 0.98, 0.999])
+def test_one_step_is_what_two_models_are_and_a_useless_one_changes_nothing(least: float) -> None:
+    dial = shipped().dial
+    usual = dial.for_quality(least)
+    assert dial.for_steps((), least) == (usual,)
+    assert dial.for_steps((step("a", 1.0, 1.0),), least) == pytest.approx((usual,))
+    first, last = dial.for_steps((step("a", 1.0, 0.5), step("b", 0.5, 1.0)), least)
+    assert first >= usual >= last
+
+
+def test_thresholds_fall_however_many_models_there_are() -> None:
+    steps = (step("a", 1.0, 0.05), step("b", 0.6, 0.3), step("c", 0.2, 1.0))
+    for least in (0.8, 0.9, 0.95, 0.99):
+        found = shipped().dial.for_steps(steps, least)
+        assert list(found) == sorted(found, reverse=True)

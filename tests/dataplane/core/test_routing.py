@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.dataplanes import Setup, compiled
-from tollway_api.meta import TenantName
-from tollway_api.snapshot import Route
+from tollway_api.meta import ModelName, TenantName
+from tollway_api.snapshot import Route, Step
 from tollway_dataplane.core.cacheability import bypass_reason
 from tollway_dataplane.core.complexity import Assessment, heuristic, prompts_of
 from tollway_dataplane.core.decision import CacheReason, RouteReason
@@ -240,3 +240,42 @@ def test_a_chat_that_outgrows_the_simple_model_moves_on_and_a_named_one_is_asked
     assert chosen(grown, setup) == ("rich", RouteReason.CONTEXT_WINDOW)
     named = ChatRequest("r", "cheap", grown.messages)
     assert chosen(named, setup) == ("cheap", RouteReason.EXPLICIT)
+
+
+SEVERAL = replace(
+    compiled(SETUP.objects()).policies[0].route,
+    steps=(Step(ModelName("cheap"), 1.0, 0.1), Step(ModelName("middle"), 0.5, 1.0)),
+)
+LEVELS = {
+    "cheap": Assessment(RouteReason.SIMPLE, 0.9, 0.8),
+    "middle": Assessment(RouteReason.MIDDLE, 0.6, 0.5, step=1),
+    "rich": Assessment(RouteReason.COMPLEX, 0.1, 0.5, step=2),
+}
+
+
+@pytest.mark.parametrize(
+    ("turns", "sticky", "per_turn"),
+    [
+        ("cheap", ("cheap", RouteReason.SIMPLE), ("cheap", RouteReason.SIMPLE)),
+        ("middle", ("middle", RouteReason.MIDDLE), ("middle", RouteReason.MIDDLE)),
+        ("cheap middle", ("middle", RouteReason.MIDDLE), ("middle", RouteReason.MIDDLE)),
+        ("middle cheap", ("middle", RouteReason.SESSION), ("cheap", RouteReason.SIMPLE)),
+        ("cheap rich middle cheap", ("rich", RouteReason.SESSION), ("cheap", RouteReason.SIMPLE)),
+        ("rich middle", ("rich", RouteReason.SESSION), ("middle", RouteReason.MIDDLE)),
+        ("middle rich", ("rich", RouteReason.COMPLEX), ("rich", RouteReason.COMPLEX)),
+    ],
+)
+def test_of_several_models_a_chat_only_goes_up(
+    turns: str, sticky: tuple[str, RouteReason], per_turn: tuple[str, RouteReason]
+) -> None:
+    *earlier, last = (LEVELS[each] for each in turns.split())
+    for route, expected in ((SEVERAL, sticky), (replace(SEVERAL, sticky=False), per_turn)):
+        found = routed(last, earlier, route)
+        assert (found.model, found.reason) == expected
+
+
+def test_words_tell_the_simple_model_and_the_complex_one_alone() -> None:
+    hard, easy = Assessment(RouteReason.KEYWORD), Assessment(RouteReason.SIMPLE)
+    assert routed(hard, [], SEVERAL).model == "rich"
+    assert routed(easy, [], SEVERAL).model == "cheap"
+    assert routed(easy, [hard], SEVERAL).model == "rich"

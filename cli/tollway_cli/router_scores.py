@@ -2,9 +2,14 @@
 prompts with the same score each order is as likely.
 """
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
+from tollway_dataplane.core.router import Point
+
+POINTS: Final = 100  # of a curve
 Doubles = npt.NDArray[np.float64]
 
 
@@ -34,3 +39,14 @@ def calibration_error(probability: Doubles, is_enough: Doubles, bins: int = 10) 
     order = np.array_split(np.argsort(probability, kind="stable"), bins)
     gaps = [abs(float(probability[each].mean() - is_enough[each].mean())) * len(each) for each in order]
     return sum(gaps) / len(probability)
+
+
+def curve_of(
+    probability: Doubles, simple: Doubles, hard: Doubles, weight: Doubles, points: int = POINTS
+) -> tuple[Point, ...]:
+    """At every so many parts of the prompts, those first that the simple model answers best."""
+    order = np.argsort(-probability, kind="stable")
+    share = np.cumsum(weight[order]) / weight.sum()
+    kept = 1 + np.cumsum((weight * (simple - hard))[order]) / (weight * hard).sum()
+    places = np.unique(np.searchsorted(share, np.linspace(0, 1, points + 1)[1:]).clip(max=len(order) - 1))
+    return tuple(Point(*map(float, (probability[order[i]], share[i], kept[i]))) for i in places)
