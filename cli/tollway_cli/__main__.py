@@ -29,6 +29,8 @@ from tollway_cli.budget import (
 from tollway_cli.compare import Match, comparison_table
 from tollway_cli.compare import compare as compare_prompts
 from tollway_cli.embedded_redis import EmbeddedRedisError
+from tollway_cli.fit_router import as_patch, fitted, report
+from tollway_cli.labels import LabelError
 from tollway_cli.route import explain as explain_route
 from tollway_cli.route import route_table
 from tollway_cli.serve import ServeError, ServeOptions, serve_standalone
@@ -261,6 +263,54 @@ def route(
     except (TollwayError, LookupError) as error:
         _fail(str(error))
     _console().print(route_table(found))
+
+
+@app.command("fit-router")
+def fit_router(
+    labels: Annotated[Path, typer.Argument(help="JSON Lines, as above.")],
+    patch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to write the weights as a merge patch. Default: they are printed."
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Of what is held back and resampled. The same seed, the same weights.")
+    ] = 0,
+) -> None:
+    """Fit the router to labels of your own traffic, and say what that is worth.
+
+    Each line of LABELS is a prompt and how a simple and a complex model of yours have answered it, by people or by a
+    model that you trust: {"prompt": "…", "simpleIsGoodEnough": true}, or with scores from 0 to 1
+    {"prompt": "…", "simple": 0.7, "complex": 0.9}. At least 50, as they come in your traffic; some 300 tell something.
+    Nothing leaves this machine.
+
+    What is learned corrects the shipped model, and as little as the labels demand. All figures are of prompts that
+    were not learned from (five folds, prompts of one template in the same). The dial's curve travels with the weights:
+    with them quality: "95%" speaks of your prompts.
+
+    Put the weights into route.complexity.weights of the policy, or
+    kubectl patch routingpolicy NAME --type merge --patch-file FILE.
+
+    Exit status: 0 with weights; 1 where they are no better than prompt length, and none are written; 2 when the labels
+    cannot be used.
+    """
+    console = _console()
+    try:
+        found = uvloop.run(fitted(labels, seed, console))
+    except (TollwayError, LabelError) as error:
+        _fail(str(error))
+    report(found, seed, console)
+    if not found.is_better:
+        raise typer.Exit(1)
+    if patch is None:
+        typer.echo(as_patch(found), nl=False)
+        return
+    try:
+        patch.write_text(as_patch(found), encoding="utf-8")
+    except OSError as error:
+        _fail(f"--patch {patch}: {error.strerror}")
+    typer.echo(f"wrote {patch}")
 
 
 @app.command()

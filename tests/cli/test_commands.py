@@ -21,7 +21,7 @@ spec:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["serve"], ["validate"], ["compare"], ["route"], ["simulate"], ["budget", "show"]],
+    [[], ["serve"], ["validate"], ["compare"], ["route"], ["fit-router"], ["simulate"], ["budget", "show"]],
     ids="-".join,
 )
 def test_every_command_explains_itself(arguments: list[str]) -> None:
