@@ -28,7 +28,7 @@ demo: $(VENV)/ready ## start everything and walk through it; serves until Ctrl-C
 
 # Tests mostly wait, so several run at once: files of those without an API server, and single ones of those with one.
 test: $(VENV)/ready ## run every test (TESTS=…: some)
-	-@$(BIN)/python tools/cluster_tools.py apiserver
+	-@$(BIN)/python tools/cluster_tools.py apiserver helm
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
@@ -88,7 +88,7 @@ bench: $(VENV)/ready ## side by side with a bare pass-through (bench/README.md)
 	$(BIN)/python -m bench.live
 
 bench-operator: $(VENV)/ready ## from an edit to the last of 100 pods, and 10,000 objects (bench/README.md)
-	-@$(BIN)/python tools/cluster_tools.py apiserver
+	-@$(BIN)/python tools/cluster_tools.py apiserver helm
 	$(BIN)/python -m bench.convergence
 
 clean: ## remove the virtual environment and every cache of the checkout

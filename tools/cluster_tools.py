@@ -1,5 +1,5 @@
 """Builds the binaries of the test clusters from pinned Go modules, once, into the cache folder. `apiserver` is enough
-for tests/with_apiserver; `node` is what a true node needs besides, for tests/with_cluster.
+for tests/with_apiserver, and `helm` for the charts; `node` is what a true node needs besides, for tests/with_cluster.
 
 The folder's name is the digest of the module's locks and of the recipe, so that a change of either builds anew.
 """
@@ -21,6 +21,13 @@ KUBERNETES = "v1.36.3"
 _VERSION = {"gitVersion": KUBERNETES, "gitMajor": "1", "gitMinor": "36", "gitTreeState": "clean"}
 _KUBERNETES_FLAGS = " ".join(
     f"-X k8s.io/component-base/version.{name}={value}" for name, value in _VERSION.items()
+)
+HELM = "v3.22.0"
+# What it is built against, which it takes for the cluster's version where it renders without one.
+_HELM_FLAGS = f"-X helm.sh/helm/v3/internal/version.version={HELM} " + " ".join(
+    f"-X helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={number}"
+    for package in ("lint/rules", "chartutil")
+    for part, number in (("Major", 1), ("Minor", 37))
 )
 
 
@@ -51,6 +58,7 @@ SETS = {
         _kubernetes("kube-apiserver"),
         _kubernetes("kube-controller-manager"),
     ),
+    "helm": (Binary("helm", "helm", "helm.sh/helm/v3/cmd/helm", _HELM_FLAGS),),
     "node": (
         _kubernetes("kube-scheduler"),
         _kubernetes("kube-proxy"),
@@ -156,10 +164,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("set", nargs="?", choices=["all", *SETS], default="all", help="what to build")
-    wanted = parser.parse_args().set
+    parser.add_argument("sets", nargs="*", metavar="SET", help=f"{', '.join(SETS)}; all where none is named")
+    wanted = parser.parse_args().sets
+    if unknown := set(wanted) - set(SETS):
+        parser.error(f"no set is named {', '.join(sorted(unknown))}")
     try:
-        build(*(SETS if wanted == "all" else [wanted]))
+        build(*(wanted or SETS))
     except BuildError as error:
         print(f"cluster tools: {error}", file=sys.stderr)
         return 1

@@ -31,7 +31,7 @@ _PROGRAMS = {
 def up(node: Layout) -> None:
     """Raises BuildError, which says what is missing."""
     _check_machine()
-    build("apiserver", "node")
+    build("apiserver", "helm", "node")
     print("==> images", flush=True)
     archives = build_images()
     if node.running() is None:
