@@ -64,9 +64,9 @@ format: $(VENV)/ready ## rewrite the code in the house format
 generate: $(VENV)/ready crds ## rewrite generated files and the golden halves
 	$(BIN)/python -m tools.generate_model_catalog
 	$(BIN)/python -m tools.generate_reference
-	TOLLWAY_REWRITE_GOLDEN=1 $(BIN)/pytest tests/api
+	TOLLWAY_REWRITE_GOLDEN=1 $(BIN)/pytest tests/api tests/deploy
 
-crds: $(VENV)/ready ## rewrite deploy/crds/ from the typed models
+crds: $(VENV)/ready ## rewrite deploy/crds/ and the chart's from the typed models
 	$(BIN)/python -m tools.generate_crds
 
 cluster-tools: $(VENV)/ready ## build Kubernetes' own binaries for the tests, once (ten minutes)

@@ -1,0 +1,51 @@
+"""What the charts of deploy/helm render, by the real Helm."""
+
+import functools
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.cluster_tools import find
+
+CHARTS = Path(__file__).parents[1] / "deploy" / "helm"
+CHART = CHARTS / "tollway"
+NAMESPACE = "tollway-system"
+PRODUCTION = ("--set", "redis.existingSecret=tollway-redis")
+TRIAL = ("--values", str(CHART / "values-trial.yaml"))
+
+
+def helm(*arguments: str, given: str = "", environ: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Its exit status, and what it prints. Raises BuildError where it has not been built."""
+    done = subprocess.run(  # noqa: S603 - what we built
+        [str(find("helm")["helm"]), *arguments],
+        input=given, capture_output=True, text=True, check=False, timeout=300, env=environ,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+@functools.cache
+def rendered(*options: str, chart: Path = CHART) -> str:
+    """As it is installed in our namespace."""
+    status, text, error = helm("template", "tollway", str(chart), "--namespace", NAMESPACE, *options)
+    assert status == 0, error
+    return text
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def roles(options: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """The accounts, and what they may do."""
+    kinds = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+    return [each for each in objects(rendered(*PRODUCTION, *options)) if each["kind"] in kinds]
+
+
+def watching(*namespaces: str) -> list[dict[str, Any]]:
+    """Of these what the operator may do where objects are, in these namespaces or in all."""
+    options = ("--set", f"operator.watchNamespaces={{{','.join(namespaces)}}}") if namespaces else ()
+    template = ("--show-only", "templates/watching.yaml")
+    return objects(rendered(*PRODUCTION, *options, *template))
