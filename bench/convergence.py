@@ -113,7 +113,7 @@ def fresh_installation(title: str) -> Iterator[Installation]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         print(f"{title}: starting an API server …", flush=True)
-        server = stack.enter_context(api_server(folder / "apiserver", find("apiserver")))
+        server = stack.enter_context(api_server(folder / "apiserver", find("apiserver", "helm")))
         cache, ledger = stack.enter_context(redis_servers(folder))
         admin = stack.enter_context(server.client())
         apply_definitions(admin)

@@ -2,7 +2,6 @@
 
 import functools
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +37,13 @@ def objects(text: str) -> list[dict[str, Any]]:
     return [each for each in yaml.safe_load_all(text) if each]
 
 
-def roles(options: Iterable[str] = ()) -> list[dict[str, Any]]:
-    """The accounts, and what they may do."""
-    kinds = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
-    return [each for each in objects(rendered(*PRODUCTION, *options)) if each["kind"] in kinds]
+def roles() -> list[dict[str, Any]]:
+    """The accounts, and what they may do where Tollway is; and what the operator may in every namespace."""
+    template = ("--show-only", "templates/rbac.yaml")
+    return [*objects(rendered(*PRODUCTION, *template)), *watching()]
 
 
 def watching(*namespaces: str) -> list[dict[str, Any]]:
-    """Of these what the operator may do where objects are, in these namespaces or in all."""
+    """What the operator may do where objects are, in these namespaces or in all."""
     options = ("--set", f"operator.watchNamespaces={{{','.join(namespaces)}}}") if namespaces else ()
-    template = ("--show-only", "templates/watching.yaml")
-    return objects(rendered(*PRODUCTION, *options, *template))
+    return objects(rendered(*PRODUCTION, *options, "--show-only", "templates/watching.yaml"))

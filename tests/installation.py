@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 import lightkube
 import prometheus_client
-import yaml
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.decoders import decode_object
 from lightkube.resources.core_v1 import Secret
@@ -26,7 +25,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from tests import loopback
+from tests import charts, loopback
 from tests.apiserver import ApiServer, server_side_apply
 from tests.conditions import condition_in, until_reason
 from tests.kubectl import Kubectl
@@ -48,9 +47,7 @@ from tollway_dataplane.live import Live
 from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.settings import read_tokens
 
-NAMESPACE = "tollway-system"
-MANIFESTS = Path(__file__).parents[1] / "deploy" / "manifests"
-WATCHING = "rbac-namespace.yaml"
+NAMESPACE = charts.NAMESPACE
 SNAPSHOT = f"/api/v1/namespaces/{NAMESPACE}/secrets/tollway-snapshot"
 MERGE = {"content-type": "application/merge-patch+json"}
 LABELS = {"app.kubernetes.io/name": "tollway", "app.kubernetes.io/component": "dataplane"}
@@ -301,8 +298,11 @@ class Installation:
 
     def take(self, role: str, rules: Callable[[Mapping[str, Any]], bool]) -> None:
         """Such rules of a role of the operator's, "clusterrole" or "role", until `prepare` gives them back."""
-        within = f"namespaces/{NAMESPACE}/" if role == "role" else ""
-        url = f"/apis/rbac.authorization.k8s.io/v1/{within}{role}s/tollway-operator"
+        where = {
+            "clusterrole": f"clusterroles/tollway-operator-{NAMESPACE}",
+            "role": f"namespaces/{NAMESPACE}/roles/tollway-operator",
+        }
+        url = f"/apis/rbac.authorization.k8s.io/v1/{where[role]}"
         standing = self.admin.get(url).raise_for_status().json()["rules"]
         left = [rule for rule in standing if not rules(rule)]
         assert left != standing
@@ -320,21 +320,21 @@ class Installation:
     @contextlib.contextmanager
     def listed_namespaces(self, *namespaces: str) -> Iterator[None]:
         """The operator may see these alone, and those that it is let watch after."""
-        _withdraw_file(self.admin, "rbac-cluster.yaml")
-        _apply_file(self.admin, "rbac-listed.yaml")
         for namespace in namespaces:
             self.let_watch(namespace)
         try:
             yield
         finally:
-            while self._watched:
-                _withdraw_file(self.admin, WATCHING, self._watched.pop())
-            _withdraw_file(self.admin, "rbac-listed.yaml")
+            for url, _ in _placed(charts.watching(*sorted(self._watched))):
+                # Also of a namespace that is gone.
+                reply = self.admin.delete(url)
+                assert reply.is_success or reply.status_code == httpx.codes.NOT_FOUND, reply.text
+            self._watched.clear()
             self.prepare()
 
     def let_watch(self, namespace: str) -> None:
         self._watched.add(namespace)
-        _apply_file(self.admin, WATCHING, namespace)
+        _apply_all(self.admin, charts.watching(namespace))
 
     def clear(self) -> None:
         """Back to nothing, for the next test."""
@@ -368,8 +368,7 @@ class Operator:
 def prepare(admin: httpx.Client) -> None:
     """Tollway's namespace and roles."""
     admin.post("/api/v1/namespaces", json={"metadata": {"name": NAMESPACE}})
-    for file in ("rbac.yaml", "rbac-cluster.yaml"):
-        _apply_file(admin, file)
+    _apply_all(admin, charts.roles())
     accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"
     wait_for(lambda: admin.get(accounts).is_success, "the namespace is usable")
 
@@ -379,24 +378,15 @@ def _url(kind: str, name: str, namespace: str) -> str:
     return f"{group}/namespaces/{namespace}/{PLURALS.get(kind, f'{kind.lower()}s')}/{name}"
 
 
-def _apply_file(admin: httpx.Client, file: str, namespace: str = "") -> None:
-    for url, each in _manifests(file, namespace):
+def _apply_all(admin: httpx.Client, rendered: list[dict[str, Any]]) -> None:
+    for url, each in _placed(rendered):
         _apply_as_kubectl(admin, url, each)
 
 
-def _withdraw_file(admin: httpx.Client, file: str, namespace: str = "") -> None:
-    """Also of a namespace that is gone."""
-    for url, _ in _manifests(file, namespace):
-        reply = admin.delete(url)
-        assert reply.is_success or reply.status_code == httpx.codes.NOT_FOUND, reply.text
-
-
-def _manifests(file: str, namespace: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What a file of ours says, and where that is. `namespace` is of what names none, and is in one."""
-    for each in yaml.safe_load_all((MANIFESTS / file).read_text("utf-8")):
+def _placed(rendered: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Objects, and where each is."""
+    for each in rendered:
         kind, metadata = each["kind"], each["metadata"]
-        if namespace:
-            metadata.setdefault("namespace", namespace)
         base = "/api/v1" if each["apiVersion"] == "v1" else f"/apis/{each['apiVersion']}"
         within = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
         yield f"{base}{within}/{kind.lower()}s/{metadata['name']}", each

@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """Skipped, loudly, where its binaries cannot be built; in CI that is a failure."""
     try:
-        binaries = find("apiserver")
+        binaries = find("apiserver", "helm")
     except BuildError as error:
         if os.environ.get("TOLLWAY_REQUIRE_CLUSTER_TOOLS"):
             raise

@@ -531,7 +531,7 @@ def test_a_listed_namespace_that_is_deleted_is_let_go_although_the_role_in_it_go
     settings = {"watch_namespaces": ",".join(listed), "watch_stale_s": "10"}
 
     def delete() -> None:
-        installation.kubectl("delete", "rolebinding", "-n", "team-b", "tollway-operator-watch")
+        installation.kubectl("delete", "rolebinding", "-n", "team-b", f"tollway-operator-{NAMESPACE}")
         installation.kubectl("delete", "namespace", "team-b", "--wait=false")
 
     installation.kubectl("create", "namespace", "team-b")

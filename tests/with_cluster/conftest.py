@@ -1,4 +1,4 @@
-"""Tollway as people install it, once for the folder: the manifests of deploy/, with real pods, beside a simulated
+"""Tollway as people install it, once for the folder: the charts of deploy/helm, with real pods, beside a simulated
 provider and a pod that calls. The cluster is that of TOLLWAY_E2E_KUBECONFIG, which must have the images.
 """
 

