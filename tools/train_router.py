@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tollway_api.wire import fingerprint
 from tollway_dataplane.core.router import Router
 from tools.generated import ROOT
 from tools.router_data import Pair, Questions, Vectors, mmlu, nine_models, stem, table_of
@@ -118,6 +119,7 @@ def main() -> None:
     text = pack(fit(rows, np.arange(len(rows.simple)), options.seed), slope, shift, curve)
     router = Router.parse(text)
     TARGET.write_text(text, encoding="utf-8")
+    print(f'In api/tollway_api/wire.py write ROUTER_WEIGHTS: Final = "{fingerprint((text,))}"')
     print(f"wrote {TARGET.relative_to(ROOT)}: {len(text) // 1_000} kB, slope {slope:.3f}, shift {shift:.3f}")
     for quality in (0.9, 0.95, 0.98):
         threshold = router.threshold_for_quality(quality)

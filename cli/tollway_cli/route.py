@@ -70,4 +70,6 @@ def route_table(found: Explained) -> Table:
 
 def _dial(policy: Policy) -> str:
     quality, share = policy.route.quality, policy.route.simple_share
+    if policy.route.min_quality is not None:
+        return f"simple share {share:.4g}, before labels show that it may be more"
     return f"quality {quality:.4g}" if quality is not None else f"simple share {share:.4g}"

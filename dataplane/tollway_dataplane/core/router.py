@@ -77,8 +77,10 @@ class Router:
 
     def threshold_for_share(self, share: float) -> float:
         """The strictest that leaves so much to the simple model, on what the curve was measured on."""
+        if share <= 0:
+            return NOBODY
         enough = [point.threshold for point in self.curve if point.simple_share >= share]
-        return max(enough, default=0.0)
+        return max(enough, default=0.0) if share < 1 else 0.0
 
 
 def advantages(simple: Network, hard: Network, table: Doubles) -> Doubles:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tollway_api import wire
 from tollway_dataplane.core.router import NOBODY, Point, Router, shipped
 
 DIMENSIONS = 384
@@ -47,7 +48,9 @@ def test_a_quality_is_kept_from_the_loosest_threshold_that_kept_it(least: float,
     assert replace(shipped(), curve=CURVE).threshold_for_quality(least) == threshold
 
 
-@pytest.mark.parametrize(("share", "threshold"), [(0.0, 0.9), (0.3, 0.8), (0.7, 0.7), (1.0, 0.5), (1.1, 0.0)])
+@pytest.mark.parametrize(
+    ("share", "threshold"), [(0.0, NOBODY), (0.3, 0.8), (0.7, 0.7), (0.9, 0.5), (1.0, 0.0)]
+)
 def test_a_share_is_left_from_the_strictest_threshold_that_left_it(share: float, threshold: float) -> None:
     assert replace(shipped(), curve=CURVE).threshold_for_share(share) == threshold
 
@@ -59,3 +62,9 @@ def test_a_file_of_other_features_or_of_parts_that_do_not_fit_is_refused() -> No
     fitting = {**few, "hidden": [[0.0] * len(few["out"])], "middle": [0.0], "spread": [1.0], "direct": [0.0]}
     with pytest.raises(ValueError, match="do not fit"):
         Router.parse(json.dumps({**content(), "simple": fitting}))
+
+
+def test_the_weights_are_those_by_which_labels_are_told_apart() -> None:
+    """Or the labels of answers to what was easy by the weights before would count for these."""
+    text = (files("tollway_dataplane.core") / "router.json").read_text(encoding="utf-8")
+    assert wire.fingerprint((text,)) == wire.ROUTER_WEIGHTS, "as tools/train_router.py says"
