@@ -21,19 +21,20 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.cache_quality import QQP_LEAST_COSINE, scores_of
-from tollway_api.error_control import POINTS, SLICES, Bound, Counts, standing
+from tollway_api.error_control import SLICES, Bound, Counts, standing
 from tollway_dataplane.core.judge import shipped
 from tools.cache_data import Encodings, neighbours, rows
 from tools.train_judge import LEAST_COSINE, NEIGHBOURS, class_of
 
 STREAMS: Final = ("banking77_stream", "clinc150_stream", "qqp_stream")
 THRESHOLD: Final = 0.95
-_BLOCK: Final = 1_000  # requests between two looks at the labels
-_DESCENDING: Final = -np.array(POINTS)
+_BLOCK: Final = 1_000
 
 
 class Candidates(NamedTuple):
-    """Of each request, the likeliest neighbour's probability (0: none), and whether its answer would be right."""
+    """Of each request a score, such as the likeliest neighbour's probability (0: none), and whether what is served by
+    it would be right.
+    """
 
     probability: npt.NDArray[np.float64]
     right: npt.NDArray[np.bool_]
@@ -48,6 +49,8 @@ class Trial:
     overlooked: float  # share of wrong ones that it calls right
     drift: float  # share of right answers that are wrong from the middle on
     missing: float  # share of the labels; of those that say wrong before any other
+    block: int = _BLOCK  # requests between two looks at the labels
+    unserved_rate: float = 1.0  # of what is judged while nothing is served; 1: live answers are there anyway
 
 
 class Outcome(NamedTuple):
@@ -83,23 +86,23 @@ def run(found: Candidates, trial: Trial, rng: np.random.Generator) -> Outcome:
     hits = wrong = late_hits = late_wrong = done = 0
     point: float | None = None
     while done < trial.requests:
-        if done % per_slice < _BLOCK:
+        if done % per_slice < trial.block:
             slices.insert(0, {})
         is_late = done >= trial.requests // 2
-        probability, right = _drawn(found, rng, trial.drift if is_late else 0.0)
+        probability, right = _drawn(found, rng, trial.drift if is_late else 0.0, trial.block)
         served = probability >= (2.0 if point is None else point)
         more_hits, more_wrong = int(served.sum()), int((served & ~right).sum())
         hits, wrong = hits + more_hits, wrong + more_wrong
         if is_late:
             late_hits, late_wrong = late_hits + more_hits, late_wrong + more_wrong
-        # Where nothing is served, every near match is answered live anyway, and judged.
-        rate = 1.0 if point is None else trial.sample_rate
-        asked = (probability >= trial.bound.points[-1]) & (rng.random(_BLOCK) < rate)
+        rate = trial.unserved_rate if point is None else trial.sample_rate
+        asked = (probability >= trial.bound.points[-1]) & (rng.random(trial.block) < rate)
         errs = np.where(right, trial.false_alarms, trial.overlooked)
-        says_right = right ^ (rng.random(_BLOCK) < errs)
-        _count(slices[0], probability[asked], says_right[asked], rng.binomial(asked.sum(), trial.missing))
+        says_right = right ^ (rng.random(trial.block) < errs)
+        places = np.searchsorted(-np.array(trial.bound.scale.points), -probability[asked])
+        _count(slices[0], places, says_right[asked], rng.binomial(asked.sum(), trial.missing))
         point = standing(slices, trial.bound).threshold
-        done += _BLOCK
+        done += trial.block
     return Outcome(hits / done, wrong / max(1, hits), late_wrong / max(1, late_hits))
 
 
@@ -121,16 +124,15 @@ def best_fixed(found: Candidates, trial: Trial) -> Outcome:
 
 
 def _drawn(
-    found: Candidates, rng: np.random.Generator, drift: float
+    found: Candidates, rng: np.random.Generator, drift: float, many: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    chosen = rng.integers(0, len(found.probability), _BLOCK)
-    return found.probability[chosen], found.right[chosen] & (rng.random(_BLOCK) >= drift)
+    chosen = rng.integers(0, len(found.probability), many)
+    return found.probability[chosen], found.right[chosen] & (rng.random(many) >= drift)
 
 
 def _count(
-    tally: dict[int, Counts], probability: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], missing: int
+    tally: dict[int, Counts], places: npt.NDArray[np.intp], right: npt.NDArray[np.bool_], missing: int
 ) -> None:
-    places = np.searchsorted(_DESCENDING, -probability)
     is_missing = np.zeros(len(right), dtype=np.bool_)
     is_missing[np.argsort(right, kind="stable")[:missing]] = True
     for place in np.unique(places):

@@ -68,6 +68,8 @@ BESIDE: dict[tuple[str, Any], JsonObject] = {
     ("accuracy.judge", None): {"onBreach": "Tighten"},
     ("route.quality", None): {"complexity": {"classifier": "Embedding"}},
     ("route.simpleShare", None): {"complexity": {"classifier": "Embedding"}},
+    ("route.minQuality", None): {"complexity": {"classifier": "Embedding"}},
+    ("minQuality.judge.type", "Model"): {"model": "a"},
     ("complexity.examples", None): {"classifier": "Embedding"},
     ("complexity.weights", None): {"classifier": "Embedding"},
     ("accuracy.judge.model", None): {"type": "Model"},

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from tests.conftest import Start
 from tests.dataplanes import Running, Setup
 from tollway_api import wire
-from tollway_api.error_control import Counts, tally_of
+from tollway_api.error_control import Counts, Scale, tally_of
 
 PASSWORD = "How do I reset my password?"
 PARAPHRASE = "How can I reset my password?"
@@ -85,7 +85,9 @@ async def labelled(redis: Redis) -> Counts:
     found = Counts()
     async for key in redis.scan_iter(f"{wire.label_prefix(INDEX)}*:*"):
         if await redis.type(key) == b"hash" and b":served:" not in key:
-            for counts in tally_of(cast("dict[bytes, bytes]", await redis.hgetall(key))).values():
+            for counts in tally_of(
+                Scale.PROBABILITY, cast("dict[bytes, bytes]", await redis.hgetall(key))
+            ).values():
                 found = found.plus(counts)
     return found
 

@@ -179,6 +179,8 @@ def model_names_are_defined(policy: PolicyResource, _: World) -> Iterator[Proble
         for place, model in enumerate(policy.spec.models)
         if model.canary
     ]
+    if route.min_quality is not None:
+        used.append(("spec.route.minQuality.judge.model", route.min_quality.judge.model))
     for field, name in used:
         if name is not None and name not in names:
             message = f"names no model of this policy: {name!r}{_hint(name, names)}"

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from tollway_api import checks, semantic_cache_index, wire
 from tollway_api.catalog import CatalogEntry, ModelCatalog
 from tollway_api.checks import BudgetResource, IndexResource, PolicyResource, World
-from tollway_api.error_control import Bound
+from tollway_api.controls import accuracy_control, quality_control
 from tollway_api.inventory import Inventory, Secrets
 from tollway_api.meta import (
     Identity,
@@ -36,13 +36,12 @@ from tollway_api.routing_policy import Capability, RoutingPolicySpec
 from tollway_api.routing_policy import CircuitBreaker as CircuitBreakerSpec
 from tollway_api.routing_policy import ExtraHeader as ExtraHeaderSpec
 from tollway_api.routing_policy import Model as ModelSpec
-from tollway_api.semantic_cache_index import EmbeddingProvider, OnBreach, SemanticCacheIndexSpec
+from tollway_api.semantic_cache_index import EmbeddingProvider
 from tollway_api.snapshot import (
     ACCESS_KEY_ID,
     NANO_PER_USD,
     SECRET_ACCESS_KEY,
     SESSION_TOKEN,
-    Accuracy,
     Alias,
     Aws,
     CacheUse,
@@ -290,7 +289,7 @@ def _index(resource: IndexResource, world: World) -> Index:
         strict_threshold=float(spec.match.strict_threshold),
         checks=tuple(sorted(set(spec.match.checks))),
         reembed_per_second=spec.migration.reembed_per_second,
-        accuracy=_accuracy(spec),
+        accuracy=accuracy_control(spec),
     )
 
 
@@ -307,26 +306,6 @@ def _embedding(resource: IndexResource, world: World) -> Embedding:
         api_key=checks.secret_value(namespace, ref, world.inventory.secrets) if ref else None,
         api_key_from=ref.place if ref else "",
         price=checks.embedding_price(spec, world.catalog),
-    )
-
-
-def _accuracy(spec: SemanticCacheIndexSpec) -> Accuracy | None:
-    asked = spec.accuracy
-    if asked is None:
-        return None
-    bound = Bound(
-        max_error_rate=share(asked.max_error_rate),
-        judge_error_rate=share(asked.judge.error_rate),
-        threshold=float(spec.match.threshold),
-        least_threshold=float(asked.min_threshold or spec.match.threshold),
-        bypasses=asked.on_breach is OnBreach.BYPASS,
-    )
-    return Accuracy(
-        bound=bound,
-        sample_rate=share(asked.sample_rate),
-        judge=asked.judge.type,
-        judge_model=ModelName(asked.judge.model) if asked.judge.model else None,
-        window_ms=milliseconds(asked.window),
     )
 
 
@@ -357,7 +336,10 @@ def _policy(resource: PolicyResource, world: World) -> Policy:
 def _route(spec: RoutingPolicySpec, catalog: ModelCatalog) -> Route:
     asked = spec.route
     told, quality = asked.complexity, asked.quality
-    if told.classifier is Classifier.EMBEDDING and asked.simple_share is None:
+    simple_share, floor = asked.simple_share, asked.min_quality
+    if floor is not None:
+        simple_share = floor.min_simple_share
+    elif told.classifier is Classifier.EMBEDDING and simple_share is None:
         quality = quality or DEFAULT_QUALITY
     examples = told.examples or Examples()
     by_price = worth_their_price(spec.models, catalog)
@@ -382,11 +364,12 @@ def _route(spec: RoutingPolicySpec, catalog: ModelCatalog) -> Route:
         sticky=asked.sessions is Sessions.STICKY,
         classifier=told.classifier,
         quality=share(quality) if quality else None,
-        simple_share=share(asked.simple_share) if asked.simple_share else None,
+        simple_share=share(simple_share) if simple_share else None,
         simple_examples=tuple(examples.simple),
         complex_examples=tuple(examples.complex),
         weights=told.weights or "",
         steps=steps(spec.models, simple, hard, catalog) if has_steps else (),
+        min_quality=quality_control(floor) if floor else None,
     )
 
 

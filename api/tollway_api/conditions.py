@@ -26,6 +26,7 @@ class ConditionType(StrEnum):
     KEYS_VALID = "KeysValid"
     REDIS_SOUND = "RedisSound"
     ACCURACY_MET = "AccuracyMet"
+    QUALITY_MET = "QualityMet"
     READY = "Ready"
 
 
@@ -73,6 +74,8 @@ class ConditionReason(StrEnum):
     NO_BOUND = "NoBound"  # none is asked for
     TOO_FEW_LABELS = "TooFewLabels"
     ACCURACY_BREACHED = "AccuracyBreached"
+    QUALITY_MET = "QualityMet"
+    QUALITY_BREACHED = "QualityBreached"
     USAGE_UNKNOWN = "UsageUnknown"  # the ledger did not answer
 
 

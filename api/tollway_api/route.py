@@ -7,6 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_va
 
 from tollway_api import own_weights
 from tollway_api.meta import ATOMIC, MAP_BY_NAME, SET, Integer, ModelNameText, Percent, Spec, rules, text
+from tollway_api.quality import MinQuality
 from tollway_api.tenant_budget import AUTO
 
 
@@ -105,18 +106,20 @@ class Alias(Spec):
     )
 
 
-_ONE_DIAL = "quality and simpleShare are two positions of one dial; give one of them"
+_ONE_DIAL = "quality, simpleShare and minQuality all set one dial; give one of them"
 _DIAL = (
-    "quality and simpleShare choose by a probability, which Heuristic has none of; "
+    "quality, simpleShare and minQuality choose by a probability, which Heuristic has none of; "
     "write complexity: {classifier: Embedding}"
 )
-_HAS_DIAL = "has(self.quality) || has(self.simpleShare)"
+_DIALS = ("quality", "simpleShare", "minQuality")
+_HAS_DIAL = " || ".join(f"has(self.{each})" for each in _DIALS)
+_DIALS_SET = " + ".join(f"(has(self.{each}) ? 1 : 0)" for each in _DIALS)
 
 
 class Route(Spec):
     model_config = ConfigDict(
         json_schema_extra=rules(
-            ("!has(self.quality) || !has(self.simpleShare)", "simpleShare", _ONE_DIAL),
+            (f"{_DIALS_SET} <= 1", "simpleShare", _ONE_DIAL),
             (f"self.complexity.classifier == 'Embedding' || !({_HAS_DIAL})", "complexity.classifier", _DIAL),
         )
     )
@@ -146,18 +149,24 @@ class Route(Spec):
     quality: Percent | None = Field(
         default=None,
         description="Least share of the complex model's quality to keep; as much is left to cheaper models as that "
-        "allows. Default: 95%, with classifier Embedding, where simpleShare is absent.",
+        "allows. Default: 95%, with classifier Embedding, where simpleShare and minQuality are absent.",
     )
     simple_share: Percent | None = Field(
         default=None,
         description="Instead: the share of prompts that the simple model is to answer. Absent: quality.",
     )
 
+    min_quality: MinQuality | None = Field(
+        default=None,
+        description="Instead: a floor under the quality of the simple model's answers that is measured on this "
+        "policy's own traffic. As much is left to that model as labels show to hold. Absent: nobody judges it.",
+    )
+
     @model_validator(mode="after")
     def _dial_has_one_position(self) -> Self:
-        if self.quality is not None and self.simple_share is not None:
+        dials = sum(each is not None for each in (self.quality, self.simple_share, self.min_quality))
+        if dials > 1:
             raise ValueError(_ONE_DIAL)
-        has_dial = self.quality is not None or self.simple_share is not None
-        if has_dial and self.complexity.classifier is not Classifier.EMBEDDING:
+        if dials and self.complexity.classifier is not Classifier.EMBEDDING:
             raise ValueError(_DIAL)
         return self

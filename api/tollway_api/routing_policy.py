@@ -27,6 +27,7 @@ from tollway_api.meta import (
     check_at_least,
     rules,
 )
+from tollway_api.quality import QualityStatus
 from tollway_api.route import Route
 from tollway_api.tenant_budget import AUTO
 
@@ -503,4 +504,7 @@ class RoutingPolicyStatus(Spec):
         default=[],
         description="How its models are, as the data plane sees it that sees it worst.",
         json_schema_extra=MAP_BY_NAME,
+    )
+    quality: QualityStatus | None = Field(
+        default=None, description="What labels say of the simple model's answers (route.minQuality)."
     )

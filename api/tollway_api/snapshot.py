@@ -197,6 +197,17 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorControl:
+    """How often what is served may be wrong, and how that is watched."""
+
+    bound: Bound
+    sample_rate: float
+    judge: JudgeType
+    judge_model: ModelName | None
+    window_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     simple: ModelName
     complex: ModelName
@@ -208,7 +219,8 @@ class Route:
     sticky: bool = True  # whether a chat that became complex stays so
     classifier: Classifier = Classifier.HEURISTIC
     # The least share of the complex model's quality to keep, or the share of prompts that the simple one is to have:
-    # one of them where the classifier gives a probability, none otherwise.
+    # one of them where the classifier gives a probability, none otherwise. Where the simple model's answers are judged,
+    # its share, until labels show more.
     quality: float | None = None
     simple_share: float | None = None
     simple_examples: tuple[str, ...] = field(default=(), repr=False)
@@ -216,6 +228,7 @@ class Route:
     # Of the policy's own labels; "": none. An older data plane does not see them, and reads the shipped model's dial.
     weights: str = field(default="", repr=False)
     steps: tuple[Step, ...] = ()  # the simple model first; () where there are two models to choose from
+    min_quality: ErrorControl | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,17 +401,6 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
-    """How often what is served by meaning may be wrong, and how that is watched."""
-
-    bound: Bound
-    sample_rate: float
-    judge: JudgeType
-    judge_model: ModelName | None
-    window_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class Index:
     namespace: str
     name: str
@@ -410,7 +412,7 @@ class Index:
     checks: tuple[CriticalCheck, ...]
     reembed_per_second: int
     beside: Beside | None = None  # while its embedding is being changed
-    accuracy: Accuracy | None = None
+    accuracy: ErrorControl | None = None
 
     @property
     def id(self) -> str:

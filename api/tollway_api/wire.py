@@ -7,13 +7,16 @@ ledger, because a request may count in several accounts at once.
 
 import hashlib
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from tollway_api.error_control import SLICES
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import Accuracy, Index, IndexVersion, Limit, Model, SharedLimit
+from tollway_api.own_weights import FITTED_OVER
+from tollway_api.snapshot import ErrorControl, Index, IndexVersion, Limit, Model, Policy, SharedLimit
 
 _PREFIX: Final = "tollway:1"
 # The field of a vector's document with what tells words apart. Its number changes with how words are found or encoded.
@@ -25,6 +28,8 @@ TURNS: Final = "turns1"  # the field with what was said in a chat before the pro
 JUDGE_WEIGHTS: Final = "4803d5310c1b"
 # Its number changes with what becomes a label: since 2 what nobody can say is counted apart, and not as wrong.
 LABELS: Final = "labels2"
+# The same of the router's answers.
+ROUTE_LABELS: Final = "labels1"
 INDEX_PREFIX: Final = f"{_PREFIX}:index:"
 DROPPING_PREFIX: Final = f"{_PREFIX}:dropping:"
 # When what was purged (epochs.py); news of that and of evictions, a stream; the lease of who deletes what is void.
@@ -216,26 +221,60 @@ def label_prefix(index_id: str) -> str:
     return f"{_PREFIX}:labels:{{{index_tag(index_id)}}}:"
 
 
-def label_keys(index: Index, accuracy: Accuracy, now_ms: int) -> list[str]:
-    """The counts of a window's time slices, the newest first. Where something changes that decides which hits are
-    counted, or who judges them, counting begins anew: other weights of the judge give hits other probabilities, and
-    answers other verdicts; and what nobody could say was counted otherwise before. Another embedding only finds other
-    candidates; the judge reads its own encoder's vectors of them, so a probability means what it did, and to begin anew
-    would be to serve nothing after each migration.
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What labels are counted of. Where something changes that decides of what, who judges, or what a score means, its
+    population is another one, and counting begins anew.
     """
-    bound = accuracy.bound
-    population = fingerprint(
-        (
-            *map(str, (bound.least_threshold, bound.judge_error_rate, accuracy.judge, accuracy.judge_model)),
-            *(str(index.strict_threshold), *index.checks, str(accuracy.window_ms), JUDGE_WEIGHTS, LABELS),
-        )
+
+    prefix: str  # of the keys
+    population: str
+    control: ErrorControl
+
+
+def hits_of(index: Index) -> Sample | None:
+    """Hits by meaning, where their error rate is bounded. Other weights of the judge give them other probabilities, and
+    answers other verdicts. Another embedding only finds other candidates; the judge reads its own encoder's vectors of
+    them, so a probability means what it did, and to begin anew would be to serve nothing after each migration.
+    """
+    if (control := index.accuracy) is None:
+        return None
+    what = (str(index.strict_threshold), *index.checks)
+    return Sample(label_prefix(index.id), _population(control, what, (JUDGE_WEIGHTS, LABELS)), control)
+
+
+def choices_of(policy: Policy) -> Sample | None:
+    """What a policy's router chooses a model for, where the simple one's answers are judged. Another model under the
+    same name gives other answers.
+    """
+    route = policy.route
+    if (control := route.min_quality) is None:
+        return None
+    models = (policy.models[each] for each in (route.simple, route.complex))
+    asked = (part for each in models for part in (each.upstream_id, each.endpoint or ""))
+    examples = (str(len(route.simple_examples)), *route.simple_examples, *route.complex_examples)
+    what, made = (
+        (*asked, *examples, route.weights, str(route.sticky)),
+        (JUDGE_WEIGHTS, FITTED_OVER, ROUTE_LABELS),
     )
-    newest = now_ms // slice_ms(accuracy)
-    return [f"{label_prefix(index.id)}{population}:{newest - age}" for age in range(SLICES)]
+    tag = hashlib.sha256(policy.id.encode()).hexdigest()[:8]
+    return Sample(f"{_PREFIX}:quality:{{{tag}}}:", _population(control, what, made), control)
 
 
-def slice_ms(accuracy: Accuracy) -> int:
-    return accuracy.window_ms // SLICES
+def _population(control: ErrorControl, what: Iterable[str], made: Iterable[str]) -> str:
+    bound = control.bound
+    who = (bound.least_threshold, bound.judge_error_rate, control.judge, control.judge_model)
+    return fingerprint((*map(str, who), *what, str(control.window_ms), *made))
+
+
+def label_keys(sample: Sample, now_ms: int) -> list[str]:
+    """The counts of a window's time slices, the newest first."""
+    newest = now_ms // slice_ms(sample.control)
+    return [f"{sample.prefix}{sample.population}:{newest - age}" for age in range(SLICES)]
+
+
+def slice_ms(control: ErrorControl) -> int:
+    return control.window_ms // SLICES
 
 
 def label_pattern(index_id: str) -> str:

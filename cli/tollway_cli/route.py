@@ -84,4 +84,6 @@ def _weights(route: Route, *, is_own: bool) -> str:
 
 def _dial(policy: Policy) -> str:
     quality, share = policy.route.quality, policy.route.simple_share
+    if policy.route.min_quality is not None:
+        return f"simple share {share:.4g}, before labels show that it may be more"
     return f"quality {quality:.4g}" if quality is not None else f"simple share {share:.4g}"

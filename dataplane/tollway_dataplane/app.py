@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.semantic_cache_index import EmbeddingProvider
-from tollway_api.snapshot import Embedding, Protocol, Snapshot, Tenant
+from tollway_api.snapshot import Embedding, Index, Policy, Protocol, Snapshot, Tenant
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
@@ -59,18 +59,20 @@ from tollway_dataplane.forgetting import READ_S, REPLICA_LAG_S, Forgetting
 from tollway_dataplane.health import Health
 from tollway_dataplane.health_metrics import HealthMetrics
 from tollway_dataplane.judging import AnswerJudge, Asking
+from tollway_dataplane.labelling import Labeller
 from tollway_dataplane.leases import Leases
 from tollway_dataplane.live import Live, Prepare
 from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.lookup import Deadlines
 from tollway_dataplane.metrics import Metrics
 from tollway_dataplane.observe import Observer
-from tollway_dataplane.operating import Operating
+from tollway_dataplane.operating import INDEXES, POLICIES, Operating
 from tollway_dataplane.ports import SnapshotSource, Upstream
 from tollway_dataplane.recall import Recall
 from tollway_dataplane.reembedding import Reembedder
-from tollway_dataplane.service import Service, Stages
+from tollway_dataplane.service import Service, Stages, Watchers
 from tollway_dataplane.settings import Settings, read_tokens
+from tollway_dataplane.shadowing import Shadows
 
 _LAG_EVERY_S: Final = 0.1
 
@@ -119,7 +121,10 @@ async def open_dataplane(
         await stack.enter_async_context(_following(forgetting))
         cache = RedisAnswerCache(cache_redis, settings.cache_write_deadline_s, encoder.dimensions, *replica)
         labels = RedisLabels(cache_redis, settings.cache_write_deadline_s)
-        operating = Operating(labels, metrics.cache.observe_standing)
+        bounded = (
+            Operating(INDEXES, labels, metrics.cache.observe_standing),
+            Operating(POLICIES, labels, metrics.route.observe_standing),
+        )
         judge = await asyncio.to_thread(shipped)
         recall = Recall(
             cache, forgetting, embedders, judge, _deadlines(settings), metrics.cache.observe_store
@@ -130,26 +135,26 @@ async def open_dataplane(
 
         health = _health(RedisHealth(cache_redis, settings.cache_write_deadline_s), metrics)
         choosing = Choosing(encoder, shipped_router(), settings.embed_deadline_s)
-        settle = _settling((metrics, health, budgets), operating, (recall, choosing, reembedder))
+        settle = _settling((metrics, health, budgets), bounded, (recall, choosing, reembedder))
         process, load = metrics.process, _loading(litellm, embedders, tokenizers, choosing)
         live = Live(load, process.observe_snapshot, process.snapshots_rejected.inc, settle)
         following = Following(live, await _sources(settings, stack), log)
         dispatch = Dispatch(upstreams, budgets, tokenizers, health)
         answers = AnswerJudge(Asking(choosing, dispatch, observer), encoder, judge)
-        auditor = Auditor(labels, forgetting, recall, answers, metrics.cache.observe_label)
-        stack.push_async_callback(auditor.drain)
-        service = Service(live, Stages(operating, recall, choosing, dispatch), auditor, observer)
+        hits, pairs = (Labeller(labels, of.observe_label) for of in (metrics.cache, metrics.route))
+        stack.push_async_callback(_drained, hits, pairs)
+        watchers = Watchers(Auditor(labels, forgetting, recall, answers, hits), Shadows(answers, pairs))
+        service = Service(live, Stages(*bounded, recall, choosing, dispatch), watchers, observer)
         edge = Edge(live, Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
 
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, process)
         lag = _measure_loop_lag(metrics)
-        for work in (cache.claims.keep(), operating.run(), health.run(), memory, lag):
+        for work in (cache.claims.keep(), *(each.run() for each in bounded), health.run(), memory, lag):
             await stack.enter_async_context(running(work))
-        draining = asyncio.Event()
-        embeddings = EmbeddingService(live, upstreams, budgets, tokenizers, health)
+        draining, embeddings = asyncio.Event(), EmbeddingService(live, upstreams, budgets, tokenizers, health)
         routes = [
             *(chat_completions_route(edge, service), chat_route(edge, service)),
-            *(embeddings_route(edge, embeddings), feedback_route(edge, live, auditor)),
+            *(embeddings_route(edge, embeddings), feedback_route(edge, live, watchers.auditor)),
             *models_routes(edge, live),
         ]
         admin = Admin(
@@ -160,7 +165,7 @@ async def open_dataplane(
             metrics.cache.by_index,
             draining.is_set,
             lambda: read_tokens(settings.admin_token_dir),
-            _labelling(live, auditor),
+            _labelling(live, watchers.auditor),
             embedders.unfit,
             health.unwell,
         )
@@ -186,6 +191,10 @@ async def _counting(ledger: RedisLedger) -> AsyncIterator[tuple[RedisLedger, Lea
 def _given_up(log: JsonLog, metrics: Metrics, tenant: Tenant) -> None:
     log.warning("a settlement was given up", tenant=tenant.name, reason="too many are pending")
     metrics.money.uncounted()
+
+
+async def _drained(*labellers: Labeller) -> None:
+    await asyncio.gather(*(each.drain() for each in labellers))
 
 
 @asynccontextmanager
@@ -243,7 +252,7 @@ def _loading(
 
 def _settling(
     at_once: tuple[Metrics, Health, Budgets],
-    operating: Operating,
+    bounded: tuple[Operating[Index], Operating[Policy]],
     at_length: tuple[Recall, Choosing, Reembedder],
 ) -> Prepare:
     """Those who follow what a snapshot says, in order."""
@@ -251,7 +260,9 @@ def _settling(
     async def settle(snapshot: Snapshot) -> None:
         for each in at_once:
             each.follow(snapshot)
-        operating.follow(snapshot.indexes.values())
+        indexes, policies = bounded
+        indexes.follow(snapshot.indexes.values())
+        policies.follow(snapshot.policies)
         for one in at_length:
             await one.follow(snapshot)
 

@@ -16,10 +16,12 @@ from tollway_api.snapshot import Policy, Route, Snapshot, Tenant
 from tollway_dataplane.core.complexity import (
     Assessment,
     Classifier,
+    Eases,
     Examples,
     Prompt,
     embedding,
     heuristic,
+    predictor_of,
     prompts_of,
 )
 from tollway_dataplane.core.decision import CacheReason
@@ -44,8 +46,9 @@ class Known:
     again.
     """
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, eases: Eases) -> None:
         self._classifier = classifier
+        self.eases = eases
         self._said: dict[bytes, Assessment] = {}  # the latest last
 
     def said(self, prompt: Prompt) -> Assessment | None:
@@ -76,20 +79,24 @@ class Choosing:
         """
         with suppress(EmbedderFault):
             for route in _by_embedding(snapshot) - self._classifiers.keys():
-                self._classifiers[route] = Known(await self._made(route))
+                self._classifiers[route] = await self._made(route)
 
     async def follow(self, snapshot: Snapshot) -> None:
         """Forgets what no policy asks for any more."""
         for gone in self._classifiers.keys() - _by_embedding(snapshot):
             del self._classifiers[gone]
 
-    async def _made(self, route: Route) -> Classifier:
+    async def _made(self, route: Route) -> Known:
         simple, hard = [
             await asyncio.gather(*map(self._vector, texts))
             for texts in (route.simple_examples, route.complex_examples)
         ]
         examples = Examples.of(simple, hard) if simple or hard else None
-        return embedding(route, self._router, examples)
+        return self._known(route, examples)
+
+    def _known(self, route: Route, examples: Examples | None = None) -> Known:
+        eases = Eases(predictor_of(route, self._router).dial.for_share)
+        return Known(embedding(route, self._router, examples), eases)
 
     async def choose(
         self,
@@ -113,16 +120,25 @@ class Choosing:
         if route.classifier is ClassifierName.HEURISTIC:
             told = heuristic(route)
             return routed(told.assess(last), map(told.assess, earlier), route)
-        known = self._classifiers.get(route) or Known(embedding(route, self._router))
+        known = self._classifiers.get(_kept_as(route)) or self._known(route)
         if lookup is not None and lookup.view is not None:
             last = replace(last, vector=lookup.view.vector)
         # What was too slow for the cache is not waited for once more.
         was_slow = lookup is not None and lookup.reason is CacheReason.EMBEDDER_UNAVAILABLE
         patience = Patience(0.0 if was_slow else self._embed_deadline_s)
         (found,) = await self._assessed([last], known, patience)
-        if is_complex(found, route) or not route.sticky:
+        threshold_of, bounded = known.eases.threshold_of, route.min_quality
+        # Where answers are judged: by all turns of what might be left to the simple model one day.
+        most = None if bounded is None else threshold_of(1 - bounded.bound.least_threshold)
+        may_be_simple = not is_complex(found, route) if most is None else found.at(most).is_simple
+        if not (may_be_simple and route.sticky):
             earlier = []
-        return routed(found, await self._assessed(earlier[:MOST_EARLIER], known, patience), route)
+        turns = [found, *await self._assessed(earlier[:MOST_EARLIER], known, patience)]
+        if bounded is None:
+            return routed(found, turns[1:], route)
+        threshold = threshold_of(route.simple_share or 0.0)
+        dialled, *others = (each.at(threshold) for each in turns)
+        return replace(routed(dialled, others, route), ease=known.eases.of(turns))
 
     async def _assessed(
         self, prompts: Sequence[Prompt], known: Known, patience: Patience
@@ -166,4 +182,9 @@ def _key(prompt: Prompt) -> bytes:
 
 def _by_embedding(snapshot: Snapshot) -> set[Route]:
     routes = (policy.route for policy in snapshot.policies)
-    return {route for route in routes if route.classifier is ClassifierName.EMBEDDING}
+    return {_kept_as(route) for route in routes if route.classifier is ClassifierName.EMBEDDING}
+
+
+def _kept_as(route: Route) -> Route:
+    """Whose dial moves is the same wherever it stands."""
+    return route if route.min_quality is None else replace(route, simple_share=0.0)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from tollway_api.snapshot import Accuracy, Index
+from tollway_api.snapshot import ErrorControl, Index
 from tollway_dataplane.core.conversation import may_compare, sought_by
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.judge import Judge, View
@@ -164,7 +164,7 @@ class Comparing:
         return verdict.reason, verdict.probability
 
 
-def _within(probability: float, index: Index, accuracy: Accuracy) -> CacheReason:
+def _within(probability: float, index: Index, accuracy: ErrorControl) -> CacheReason:
     """Whether a neighbour that is likely enough for the loosest point is so for the one that holds now."""
     if probability >= index.threshold:
         return CacheReason.SEMANTIC

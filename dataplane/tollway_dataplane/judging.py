@@ -1,8 +1,10 @@
-"""Whether a remembered answer was right for another question: a live answer beside it, and somebody who compares them.
-Behind replies only; every call of a model is the tenant's, inside its budget, and in metrics and log like any other.
+"""Whether an answer that was served at less cost was good enough: another one beside it, and somebody who compares the
+two. Behind replies only; every call of a model is the tenant's, inside its budget, and in metrics and log like any
+other.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -13,10 +15,10 @@ import orjson
 from tollway_api.error_control import Label
 from tollway_api.meta import ModelName
 from tollway_api.semantic_cache_index import JudgeType
-from tollway_api.snapshot import Accuracy, Index, Policy, Tenant
+from tollway_api.snapshot import ErrorControl, Policy, Tenant
 from tollway_dataplane.choosing import Choosing
 from tollway_dataplane.comparing import MOST_CHARACTERS
-from tollway_dataplane.core.answer_judging import question, serves_as_well
+from tollway_dataplane.core.answer_judging import serves_as_well
 from tollway_dataplane.core.completions import text_of
 from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.facts import ChatRequest, JsonObject
@@ -28,9 +30,8 @@ from tollway_dataplane.core.verdicts import says_yes
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import EmbedderFault, Refusal, RefusalCode
 from tollway_dataplane.jobs import Answered, Job
-from tollway_dataplane.lookup import Candidate
 from tollway_dataplane.observe import Observer
-from tollway_dataplane.ports import Encoder
+from tollway_dataplane.ports import Completion, Encoder
 from tollway_dataplane.record import JUDGING, Record
 
 # One word is asked for. The rest is room for those who explain themselves, and what they may cost.
@@ -44,7 +45,7 @@ _OF_THE_PAIR: Final = frozenset({RefusalCode.INVALID_REQUEST, RefusalCode.CONTEX
 
 
 class LabelOutcome(StrEnum):
-    """What became of a hit that was to be judged."""
+    """What became of an answer that was to be judged."""
 
     RIGHT = "Right"
     WRONG = "Wrong"
@@ -56,6 +57,8 @@ class LabelOutcome(StrEnum):
     # Given up before anything was known of either answer.
     JUDGE_RESTS = "JudgeRests"  # the model was away, or too dear for this tenant, a moment ago
     NO_ANSWER = "NoAnswer"  # one of the two is not to be had
+    BEYOND = "Beyond"  # the prompt is harder than any that may be left to the simple model
+    NOT_TEXT = "NotText"  # what is asked for is no one text, or not in words alone
     # Not counted.
     TOO_MANY = "TooMany"  # others were being judged
     LOST = "Lost"  # Redis was away
@@ -68,7 +71,12 @@ class LabelOutcome(StrEnum):
                 return Label.RIGHT
             case LabelOutcome.WRONG:
                 return Label.WRONG
-            case LabelOutcome.JUDGE_RESTS | LabelOutcome.NO_ANSWER:
+            case (
+                LabelOutcome.JUDGE_RESTS
+                | LabelOutcome.NO_ANSWER
+                | LabelOutcome.BEYOND
+                | LabelOutcome.NOT_TEXT
+            ):
                 return Label.SKIPPED
             case LabelOutcome.TOO_MANY | LabelOutcome.LOST:
                 return None
@@ -81,23 +89,19 @@ _NOT_TO_BE_HAD: Final = frozenset({LabelOutcome.JUDGE_AWAY, LabelOutcome.JUDGE_U
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request, and the remembered answer that could serve it or has."""
+    """A request that can have two answers, of which the first could serve it or has."""
 
     request: ChatRequest
     tenant: Tenant
     policy: Policy
-    candidate: Candidate
-    accuracy: Accuracy
-
-    @property
-    def index(self) -> Index:
-        return self.candidate.place.index
+    control: ErrorControl
+    question: Callable[[ChatRequest, str, str], list[JsonObject]]  # of the two, to a model
 
     @property
     def judge_model(self) -> ModelName | None:
         """None where no model is asked."""
-        if self.accuracy.judge in {JudgeType.CASCADE, JudgeType.MODEL}:
-            return self.accuracy.judge_model or self.policy.route.complex
+        if self.control.judge in {JudgeType.CASCADE, JudgeType.MODEL}:
+            return self.control.judge_model or self.policy.route.complex
         return None
 
 
@@ -131,13 +135,19 @@ class Asking:
         self, request: ChatRequest, tenant: Tenant, policy: Policy
     ) -> tuple[bytes, Record] | None:
         """What a model says to the request, once more; None where that is not whole. Raises Refusal."""
-        parameters = {name: value for name, value in request.parameters.items() if name != "stream_options"}
-        request = replace(
-            request, request_id=f"{request.request_id}.again", stream=False, parameters=parameters
-        )
         named = named_model(request.model, policy)
         choice = await self._choosing.choose(request, named, tenant, policy)
-        return await self._ask(request, tenant, policy, choice.model)
+        completion, record = await self.beside(request, choice.model, tenant, policy)
+        return (completion.body, record) if completion.complete else None
+
+    async def beside(
+        self, request: ChatRequest, model: ModelName, tenant: Tenant, policy: Policy
+    ) -> tuple[Completion, Record]:
+        """What a certain model says to the request. Raises Refusal."""
+        parameters = {name: value for name, value in request.parameters.items() if name != "stream_options"}
+        request_id = f"{request.request_id}.again"
+        request = replace(request, request_id=request_id, stream=False, parameters=parameters)
+        return await self._ask(request, tenant, policy, model)
 
     async def model(
         self, request: ChatRequest, model: ModelName, tenant: Tenant, policy: Policy
@@ -147,23 +157,23 @@ class Asking:
         # What is thought in secret is counted, and may be more.
         if is_seen(upstream_id, request.parameters):
             request = replace(request, parameters={bound_name(upstream_id): _MOST_TOKENS})
-        answer = await self._ask(request, tenant, policy, model)
-        return None if answer is None else text_of(orjson.loads(answer[0]))
+        completion, _ = await self._ask(request, tenant, policy, model)
+        return text_of(orjson.loads(completion.body)) if completion.complete else None
 
     async def _ask(
         self, request: ChatRequest, tenant: Tenant, policy: Policy, model: ModelName
-    ) -> tuple[bytes, Record] | None:
+    ) -> tuple[Completion, Record]:
         record = Record(request.request_id, JUDGING, policy=policy.id)
         record.tenant = tenant.name
         with self._observer.request(record):
             result = await self._dispatch.call(Job(request, tenant, policy, model, record, alone=True))
             record.source, record.model = Source.LIVE, model
         assert isinstance(result, Answered)  # noqa: S101 - the request did not ask for a stream
-        return (result.completion.body, record) if result.completion.complete else None
+        return result.completion, record
 
 
 class AnswerJudge:
-    """Says whether one answer may stand for another.
+    """Says whether one answer is good enough beside another.
 
     While the model that judges is away, or too dear for a tenant, what the cache's own judge is sure of could still be
     said, and the rest not, in which all is that is wrong. So nothing is judged meanwhile, and whether the model is back
@@ -183,12 +193,12 @@ class AnswerJudge:
         now = asyncio.get_running_loop().time()
         return any(now < self._away.get(each, 0.0) for each in _asked_of(case))
 
-    async def outcome(self, case: Case, remembered: bytes, fresh: bytes) -> LabelOutcome:
-        """Of the remembered answer beside a live one."""
+    async def outcome(self, case: Case, judged: bytes, beside: bytes) -> LabelOutcome:
+        """Of an answer beside another one, both whole completions."""
         if self.rests(case):
             return LabelOutcome.JUDGE_RESTS
-        theirs, ours = (text_of(orjson.loads(each)) for each in (remembered, fresh))
-        asked = partial(self._asked, case, question(case.request, theirs, ours))
+        theirs, ours = (text_of(orjson.loads(each)) for each in (judged, beside))
+        asked = partial(self._asked, case, case.question(case.request, theirs, ours))
         said = None
         if not self._away.keys().isdisjoint(_asked_of(case)):
             said = await asked()
@@ -197,7 +207,7 @@ class AnswerJudge:
         theirs, ours = normalise(theirs), normalise(ours)
         if theirs == ours:
             return LabelOutcome.RIGHT
-        if case.accuracy.judge is not JudgeType.MODEL:
+        if case.control.judge is not JudgeType.MODEL:
             right = await self._compared(theirs, ours)
             if right:
                 return LabelOutcome.RIGHT
@@ -238,12 +248,12 @@ class AnswerJudge:
     def _leave_alone(self, asked: _Asked) -> None:
         self._away[asked] = asyncio.get_running_loop().time() + REST_S
 
-    async def _compared(self, remembered: str, fresh: str) -> bool | None:
-        if max(len(remembered), len(fresh)) > MOST_CHARACTERS:
+    async def _compared(self, theirs: str, ours: str) -> bool | None:
+        if max(len(theirs), len(ours)) > MOST_CHARACTERS:
             return None
         try:
-            encoded = [await self._encoder.embed(each) for each in (remembered, fresh)]
+            encoded = [await self._encoder.embed(each) for each in (theirs, ours)]
         except EmbedderFault:
             return None
-        views = map(self._judge.view_of, (remembered, fresh), encoded)
+        views = map(self._judge.view_of, (theirs, ours), encoded)
         return serves_as_well(self._judge, *views)

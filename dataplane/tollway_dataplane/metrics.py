@@ -18,6 +18,7 @@ from tollway_api.snapshot import NANO_PER_USD, SharedLimit, Snapshot, Tenant
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.core.decision import CacheOutcome, outcome_of
 from tollway_dataplane.record import Record
+from tollway_dataplane.route_metrics import RouteMetrics
 from tollway_dataplane.tenant_metrics import TenantMetrics
 from tollway_dataplane.upstream_metrics import Children, UpstreamMetrics
 
@@ -51,6 +52,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry, balances: Balances, most_tenants: int) -> None:
         self.registry = registry
         self.cache = CacheMetrics(registry)
+        self.route = RouteMetrics(registry)
         self.money = MoneyMetrics(registry, balances, most_tenants)
         self.upstream = UpstreamMetrics(registry)
         self.process = ProcessMetrics(registry)
@@ -166,10 +168,8 @@ class CacheMetrics:
         if known is None or not known.counts.judged:
             self._hit_accuracy.remove_by_labels({"index": index})
             return
-        interval = known.interval
-        self._hit_accuracy.labels(index, "estimate").set(1 - interval.estimate)
-        self._hit_accuracy.labels(index, "lower").set(1 - interval.upper)
-        self._hit_accuracy.labels(index, "upper").set(1 - interval.lower)
+        for bound, value in known.shares_right._asdict().items():
+            self._hit_accuracy.labels(index, bound).set(value)
 
     def observe_store(self, outcome: str) -> None:
         self._stores.labels(outcome).inc()

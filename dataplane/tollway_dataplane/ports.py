@@ -17,7 +17,8 @@ from tollway_api.meta import TenantName
 from tollway_api.parts import Head
 from tollway_api.reembedding import Progress
 from tollway_api.routing_policy import UnknownParameters
-from tollway_api.snapshot import Accuracy, Embedding, Index, IndexVersion, Model, Tenant
+from tollway_api.snapshot import Embedding, Index, IndexVersion, Model, Tenant
+from tollway_api.wire import Sample
 from tollway_dataplane.core.breaker import Verdict
 from tollway_dataplane.core.budgeting import Denied, Taken
 from tollway_dataplane.core.facts import JsonObject, Turn, Usage, choices_in
@@ -242,12 +243,12 @@ class Served:
 
 
 class Labels(Protocol):
-    """Counts sampled hits, over all data planes. Every method raises CacheFault."""
+    """Counts what is sampled, over all data planes. Every method raises CacheFault."""
 
-    async def tallies(self, index: Index, accuracy: Accuracy) -> Sequence[Tally]:
+    async def tallies(self, sample: Sample) -> Sequence[Tally]:
         """Of a window's time slices, the newest first."""
 
-    async def count(self, index: Index, accuracy: Accuracy, point: int, label: Label) -> None:
+    async def count(self, sample: Sample, place: int, label: Label) -> None:
         """One more that has reached a point, by its place among the points."""
 
     async def note(self, index: Index, request_id: str, served: Served) -> None:

@@ -12,7 +12,7 @@ from tollway_dataplane.core.complexity import Assessment
 from tollway_dataplane.core.decision import CacheReason, RouteReason, Source, StaleReason
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 
-# The operation of a call that is made behind a reply, to judge what the cache has served.
+# The operation of a call that is made behind a reply, to judge what has served.
 JUDGING: Final = "judging"
 
 
@@ -41,6 +41,7 @@ class Record:
     cache_reason: CacheReason | None = None
     route_reason: RouteReason | None = None
     assessment: Assessment | None = None  # what the router's choice hung on, where it chose
+    ease: float | None = None  # of the request, where the two models' answers are judged by it
     model: str = ""
     similarity: float | None = None
     probability: float | None = None  # that the candidate's answer may be reused

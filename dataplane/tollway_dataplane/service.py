@@ -11,6 +11,7 @@ from typing import Final
 
 import orjson
 
+from tollway_api.snapshot import Index, Policy
 from tollway_dataplane.auditing import Auditor
 from tollway_dataplane.choosing import Choosing
 from tollway_dataplane.core.completions import Assembly, chunks_of
@@ -28,6 +29,7 @@ from tollway_dataplane.ports import Chunk, Remembered
 from tollway_dataplane.recall import Recall
 from tollway_dataplane.record import Record
 from tollway_dataplane.settling import unreported_usage
+from tollway_dataplane.shadowing import Shadows
 
 DONE: Final = b"[DONE]"
 
@@ -55,10 +57,19 @@ class Stream:
 class Stages:
     """What a request passes, in order."""
 
-    operating: Operating
+    indexes: Operating[Index]
+    policies: Operating[Policy]
     recall: Recall
     choosing: Choosing
     dispatch: Dispatch
+
+
+@dataclass(frozen=True, slots=True)
+class Watchers:
+    """Who looks at what was answered, behind the reply."""
+
+    auditor: Auditor
+    shadows: Shadows
 
 
 class Service:
@@ -66,15 +77,17 @@ class Service:
         self,
         live: Live,
         stages: Stages,
-        auditor: Auditor,
+        watchers: Watchers,
         observer: Observer,
     ) -> None:
         self._live = live
-        self._operating = stages.operating
+        self._indexes = stages.indexes
+        self._policies = stages.policies
         self._recall = stages.recall
         self._choosing = stages.choosing
         self._dispatch = stages.dispatch
-        self._auditor = auditor
+        self._auditor = watchers.auditor
+        self._shadows = watchers.shadows
         self._observer = observer
 
     async def chat(self, request: ChatRequest, caller: str | None, record: Record) -> Whole | Stream:
@@ -83,12 +96,12 @@ class Service:
         record.revision = directory.revision
         tenant, _ = directory.authenticate(caller, time.time())
         record.tenant = tenant.name
-        policy = directory.match(tenant, request.model, request.headers)
+        policy = self._policies.applied(directory.match(tenant, request.model, request.headers))
         record.policy = policy.id
         named = named_model(request.model, policy)  # refused before the cache is asked
 
         index = directory.snapshot.indexes.get(policy.cache.index) if policy.cache else None
-        index = self._operating.applied(index) if index else None
+        index = self._indexes.applied(index) if index else None
         record.index = index.id if index else ""
         lookup = await self._recall.look_up(request, tenant, policy, index, record)
         record.cache_reason = lookup.reason
@@ -100,7 +113,11 @@ class Service:
         with contextlib.ExitStack() as landing:
             landing.callback(lookup.land)
             choice = await self._choosing.choose(request, named, tenant, policy, lookup)
-            record.route_reason, record.assessment = choice.reason, choice.assessment
+            record.route_reason, record.assessment, record.ease = (
+                choice.reason,
+                choice.assessment,
+                choice.ease,
+            )
             job = Job(request, tenant, policy, choice.model, record)
             try:
                 result = await self._dispatch.call(job)
@@ -112,6 +129,7 @@ class Service:
                 case Answered(_, completion):
                     if completion.complete:
                         self._remember(lookup, job, completion.body)
+                    self._shadows.answered(job, completion.body)
                     return Whole(completion.body)
                 case Opened():
                     landing.pop_all()  # the stream lands when it ends
@@ -193,8 +211,11 @@ class Service:
             await self._dispatch.settle(
                 job, opened.hold, opened.attempt, usage, "ok" if ended == "whole" else ended
             )
-            if ended == "whole" and assembly.whole:
-                self._remember(lookup, job, orjson.dumps(assembly.completion()))
+            if ended == "whole":
+                body = orjson.dumps(assembly.completion())
+                if assembly.whole:
+                    self._remember(lookup, job, body)
+                self._shadows.answered(job, body)
         finally:
             lookup.land()
 

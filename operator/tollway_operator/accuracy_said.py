@@ -1,31 +1,19 @@
 """What is said of an index's error rate, in its status. Pure; called by `status`."""
 
+from typing import Final
+
 from tollway_api.conditions import ConditionReason, ConditionStatus
 from tollway_api.error_control import Standing, Verdict
 from tollway_api.semantic_cache_index import AccuracyStatus
 from tollway_api.snapshot import Index
-
-Said = tuple[ConditionStatus, ConditionReason, str]
+from tollway_operator.bounds_said import Said, Words, bound_met, percent, unlabelled
 
 
 def accuracy_met(index: Index | None, known: Standing | None, fault: str) -> Said:
     """`index` is None before it is published, `known` before labels have been read; `fault` says why they cannot be."""
-    unknown = ConditionStatus.UNKNOWN
     if index is None:
-        return unknown, ConditionReason.PENDING, "Not published yet."
-    if index.accuracy is None:
-        return unknown, ConditionReason.NO_BOUND, "No bound is asked for: it has no spec.accuracy."
-    if known is None or known.bound != index.accuracy.bound:
-        if fault:
-            return unknown, ConditionReason.STORE_UNAVAILABLE, fault
-        return unknown, ConditionReason.PENDING, "No labels have been read yet."
-    match known.verdict:
-        case Verdict.MET:
-            return ConditionStatus.TRUE, ConditionReason.ACCURACY_MET, _message(known)
-        case Verdict.BREACHED:
-            return ConditionStatus.FALSE, ConditionReason.ACCURACY_BREACHED, _message(known)
-        case Verdict.TOO_FEW_LABELS:
-            return unknown, ConditionReason.TOO_FEW_LABELS, _message(known)
+        return ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet."
+    return bound_met(_WORDS, index.accuracy, known, fault)
 
 
 def accuracy_status(index: Index | None, known: Standing | None) -> AccuracyStatus | None:
@@ -43,17 +31,15 @@ def accuracy_status(index: Index | None, known: Standing | None) -> AccuracyStat
 
 def _message(known: Standing) -> str:
     """The numbers, what follows from them, and what is done."""
-    interval, asked, counts = known.interval, _percent(known.bound.max_error_rate), known.counts
+    interval, asked, counts = known.interval, percent(known.bound.max_error_rate), known.counts
     at = known.serves_from or known.bound.first
     seen = (
-        f"Of {counts.judged} judged hits from probability {at:g} on {_percent(interval.estimate)} were wrong; "
-        f"in truth {_percent(interval.lower)} to {_percent(interval.upper)}"
+        f"Of {counts.judged} judged hits from probability {at:g} on {percent(interval.estimate)} were wrong; "
+        f"in truth {percent(interval.lower)} to {percent(interval.upper)}"
     )
     if counts.missing:
         seen += f", whatever the {counts.missing} are that nobody could judge"
-    unsaid = counts.missing + counts.skipped
-    most = f" Most of the sample, {unsaid} hits, got no label; tollway_cache_labels_total says why."
-    return f"{seen}{_follows(known, asked, at)}{most if unsaid > counts.judged else ''}"
+    return f"{seen}{_follows(known, asked, at)}{unlabelled(counts, 'hits', 'tollway_cache_labels_total')}"
 
 
 def _follows(known: Standing, asked: str, at: float) -> str:
@@ -73,5 +59,9 @@ def _done(known: Standing) -> str:
     return f"Until then served by meaning from {served:g} on, of which the cache's judge promises it itself."
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"
+_WORDS: Final = Words(
+    ConditionReason.ACCURACY_MET,
+    ConditionReason.ACCURACY_BREACHED,
+    "No bound is asked for: it has no spec.accuracy.",
+    _message,
+)

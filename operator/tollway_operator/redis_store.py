@@ -26,8 +26,9 @@ from tollway_api.error_control import Tally, tally_of
 from tollway_api.reembedding import FIELD as PROGRESS
 from tollway_api.reembedding import Progress
 from tollway_api.semantic_cache_index import VectorAlgorithm
-from tollway_api.snapshot import Accuracy, Index, IndexVersion
+from tollway_api.snapshot import IndexVersion
 from tollway_api.windows import Holds
+from tollway_api.wire import Sample
 from tollway_operator.errors import StoreFault, StoreRefusal
 
 _DEADLINE_S: Final = 10.0
@@ -382,16 +383,16 @@ class RedisStore:
                 raise replies[0]
         return [None if isinstance(reply, ResponseError) else reply for reply in replies]
 
-    async def tallies(self, index: Index, accuracy: Accuracy) -> list[Tally]:
-        """Of an index's judged hits, of a window's time slices, the newest first. Raises StoreFault."""
-        async with self._faults(f"read the labels of {index.id}", _LOOK_S):
+    async def tallies(self, sample: Sample) -> list[Tally]:
+        """What was judged, of a window's time slices, the newest first. Raises StoreFault."""
+        async with self._faults(f"read the labels at {sample.prefix}", _LOOK_S):
             seconds, micros = await self._redis.time()
-            keys = wire.label_keys(index, accuracy, seconds * 1_000 + micros // 1_000)
+            keys = wire.label_keys(sample, seconds * 1_000 + micros // 1_000)
             (node,) = [each for each in await self._nodes() if each.has(keys[0])]
             pipeline = node.redis.pipeline(transaction=False)
             for key in keys:
                 pipeline.hgetall(key)
-            return [tally_of(fields) for fields in await pipeline.execute()]
+            return [tally_of(sample.control.bound.scale, fields) for fields in await pipeline.execute()]
 
     async def _nodes(self) -> list[_Node]:
         """Every server that holds keys. Raises StoreFault while a shard has no primary: what is asked of the others

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from tollway_api import routing_policy, semantic_cache_index, tenant_budget
+from tollway_api import routing_policy, semantic_cache_index, tenant_budget, wire
 from tollway_api.conditions import (
     Condition,
     ConditionReason,
@@ -31,15 +31,17 @@ from tollway_api.meta import Identity, Resource, Spec, TenantName, epoch_ms
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import DataPlaneStatus, RoutingPolicySpec, RoutingPolicyStatus
 from tollway_api.semantic_cache_index import PurgeStatus, SemanticCacheIndexStatus, VersionStatus
-from tollway_api.snapshot import Index, SharedBudget, Snapshot, Tenant
+from tollway_api.snapshot import Index, Policy, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import TenantBudgetSpec, TenantBudgetStatus
 from tollway_api.windows import Usage
+from tollway_api.wire import Sample
 from tollway_operator.accuracy_said import accuracy_met, accuracy_status
 from tollway_operator.budget_said import keys_valid, limit_status, usage_of, used_up_by_all, within_budget
 from tollway_operator.coverage import Coverage, Covering
 from tollway_operator.index_said import StoreView, index_ready, left_out, redis_sound, unheld, versions_of
 from tollway_operator.objects import Edition, Held
 from tollway_operator.provision import WarningReason
+from tollway_operator.quality_said import quality_met, quality_status
 from tollway_operator.reports import Unwell, models_of
 
 ItemT = TypeVar("ItemT")
@@ -87,7 +89,7 @@ class View:
     covered: Mapping[str, int] = field(default_factory=dict)  # how many tenants, by shared budgets' ids
     epochs: Epochs | None = None  # None: what was purged is not known
     forgotten: Mapping[str, int] = field(default_factory=dict)  # up to which epoch, by ready pods' names
-    standings: Mapping[str, Standing] = field(default_factory=dict)  # by index id
+    standings: Mapping[Sample, Standing] = field(default_factory=dict)  # by what is counted
     standings_fault: str = ""
     unheld: Mapping[Identity, str] = field(
         default_factory=dict
@@ -96,6 +98,13 @@ class View:
     unfit: Mapping[str, str] = field(default_factory=dict)  # why vectors for look-ups do not fit, by index id
     unwell: Sequence[Unwell] = ()  # models that are, as each ready pod says it
     uncompiled: str = ""  # why what has changed since could not be compiled, if that lasts
+    policies: Mapping[str, Policy] = field(init=False, repr=False)  # of the snapshot, by id
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "policies", {each.id: each for each in self.snapshot.policies})
+
+    def standing(self, sample: Sample | None) -> Standing | None:
+        return None if sample is None else self.standings.get(sample)
 
     def has_compiled(self, held: Held) -> bool:
         """Whether the object has been looked at as it is now."""
@@ -206,9 +215,15 @@ def _policy_status(held: Held, view: View) -> RoutingPolicyStatus:
     names: list[str] = []
     if isinstance(spec, RoutingPolicySpec) and coverage is not None and not view.pods_unknown:
         names = [model.name for model in spec.models]
+    policy = view.policies.get(held.identity.path) if _is_published(held, view) else None
+    known = view.standing(wire.choices_of(policy) if policy else None)
+    good = _left_alone(held, ConditionType.QUALITY_MET) or _Draft(
+        ConditionType.QUALITY_MET, *quality_met(policy, known, view.standings_fault)
+    )
     return RoutingPolicyStatus.model_construct(
-        conditions=_conditions(held, drafts, view),
+        conditions=_conditions(held, drafts, view, beside=[good]),
         data_plane=plane,
+        quality=quality_status(policy, known),
         models=models_of(held.identity.path, names, view.unwell),
     )
 
@@ -268,7 +283,7 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
         if view.store.seen
         else _listed_in(held.status, "versions", _VERSIONS)  # as an operator before this one saw them
     )
-    seen, known = view.lookups.get(held.identity.path), view.standings.get(held.identity.path)
+    seen, known = view.lookups.get(held.identity.path), view.standing(wire.hits_of(index) if index else None)
     accurate = _left_alone(held, ConditionType.ACCURACY_MET) or _Draft(
         ConditionType.ACCURACY_MET, *accuracy_met(index, known, view.standings_fault)
     )

@@ -9,16 +9,17 @@ import pytest
 
 from tollway_api.error_control import (
     ALPHA,
+    EASES,
     ENOUGH,
     POINTS,
     SLICES,
     Bound,
     Counts,
+    Scale,
     Standing,
     Tally,
     Verdict,
     capital,
-    reached,
     standing,
 )
 
@@ -148,7 +149,7 @@ def test_a_change_for_the_worse_counts_before_it_outweighs_the_past() -> None:
     ("probability", "place"), [(1.0, 0), (0.999, 0), (0.998, 1), (0.95, POINTS.index(0.95)), (0.49, None)]
 )
 def test_a_hit_counts_for_the_strictest_point_that_it_reaches(probability: float, place: int | None) -> None:
-    assert reached(probability) == place
+    assert Scale.PROBABILITY.reached(probability) == place
 
 
 @pytest.mark.parametrize(
@@ -316,3 +317,58 @@ def test_the_bound_holds_also_where_a_tenth_of_the_labels_is_missing_and_those_a
     runs = [Stream(seed, drift, 0.1).served(bound(0.15, judge=0.05)) for seed in range(40)]
     assert sum(wrong <= 0.15 * hits for hits, wrong in runs) >= 38
     assert min(hits for hits, _ in runs) > 10_000
+
+
+def eased(most: float | None = None, least: float = 0.0) -> Bound:
+    """At most one in ten worse, by ease."""
+    return Bound(0.1, 0.0, 0.5, least, True, Scale.EASE, most)
+
+
+def judged(**by_share: tuple[int, ...]) -> Tally:
+    """Counts of prompts by the share that is no harder, in percent: `p30=(1, 99)`."""
+    return {EASES.index(round(1 - int(name[1:]) / 100, 2)): Counts(*of) for name, of in by_share.items()}
+
+
+def test_the_dial_goes_to_the_largest_share_that_holds_wherever_that_is() -> None:
+    tallies = [judged(p30=(0, 600), p60=(30, 570), p100=(500, 100))]
+    known = standing(tallies, eased())
+    assert (known.left_to_simple, known.verdict) == (0.6, Verdict.MET)
+    assert known.counts == Counts(30, 1_170)
+    assert known.share == pytest.approx(1_200 / 1_800)
+
+
+def test_nothing_is_left_to_the_simple_model_before_that_is_shown_but_what_it_has_anyway() -> None:
+    assert standing([], eased()).left_to_simple == 0
+    kept = standing([], eased(most=0.93))
+    assert (kept.left_to_simple, kept.verdict) == (0.07, Verdict.TOO_FEW_LABELS)
+    broken = standing([judged(p10=(300, 300))], eased(most=0.93))
+    assert (broken.left_to_simple, broken.verdict) == (0.07, Verdict.BREACHED)
+
+
+def test_the_dial_stays_within_what_is_allowed() -> None:
+    good = [judged(p5=(0, 9_000), p70=(0, 9_000), p100=(0, 9_000))]
+    assert standing(good, eased(least=0.3)).left_to_simple == 0.7
+    assert standing([judged(p5=(0, 9_000))], eased(most=0.9)).left_to_simple == 0.1, "not less"
+
+
+def test_what_is_beyond_and_not_judged_moves_nothing() -> None:
+    known = standing([judged(p20=(0, 900), p100=(0, 0, 0, 8_100))], eased())
+    assert (known.left_to_simple, known.share, known.verdict) == (0.2, 0.1, Verdict.MET)
+
+
+@pytest.mark.parametrize("start", [0.0, 0.5])
+def test_a_floor_that_does_not_hold_is_hardly_ever_taken_for_proven(start: float) -> None:
+    """Looked at ten times among 4,000 labels, where every share is worse than it may be by a little."""
+    rng, wrongly = np.random.default_rng(2), 0
+    for _ in range(40):
+        ease = np.floor(20 * (start + (1 - start) * rng.random(4_000))) / 20
+        worse = rng.random(4_000) < 0.11
+        found: dict[int, Counts] = {}
+        for i in range(4_000):
+            place = Scale.EASE.reached(round(float(ease[i]), 2))
+            assert place is not None
+            found[place] = found.get(place, Counts()).plus(Counts(int(worse[i]), int(not worse[i])))
+            if i % 400 == 0 and standing([found], eased()).threshold is not None:
+                wrongly += 1
+                break
+    assert wrongly / 40 <= ALPHA

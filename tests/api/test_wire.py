@@ -7,7 +7,7 @@ import pytest
 from tests.dataplanes import Setup, compiled
 from tollway_api import wire
 from tollway_api.semantic_cache_index import CriticalCheck, JudgeType
-from tollway_api.snapshot import Accuracy, Index
+from tollway_api.snapshot import ErrorControl, Index, Policy
 
 SETUP = Setup("http://a/v1", "http://b/v1", index={"accuracy": {"maxErrorRate": "2%", "sampleRate": "5%"}})
 (INDEX,) = compiled(SETUP.objects()).indexes.values()
@@ -15,9 +15,11 @@ assert INDEX.accuracy is not None
 BOUNDED = INDEX.accuracy
 
 
-def newest(index: Index = INDEX, accuracy: Accuracy = BOUNDED) -> str:
+def newest(index: Index = INDEX, accuracy: ErrorControl = BOUNDED) -> str:
     """Where a label of that moment is counted."""
-    return wire.label_keys(index, accuracy, 1_000_000_000_000)[0]
+    sample = wire.hits_of(replace(index, accuracy=accuracy))
+    assert sample is not None
+    return wire.label_keys(sample, 1_000_000_000_000)[0]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ def newest(index: Index = INDEX, accuracy: Accuracy = BOUNDED) -> str:
     ],
 )  # fmt: skip
 def test_labels_begin_anew_where_other_hits_are_counted_or_by_another_judge(
-    index: Index, accuracy: Accuracy
+    index: Index, accuracy: ErrorControl
 ) -> None:
     assert newest(index, accuracy) != newest()
 
@@ -54,3 +56,22 @@ def test_labels_go_on_across_a_change_of_what_only_finds_candidates_or_how_many_
     assert newest(replace(INDEX, version=version, threshold=0.9)) == newest()
     assert newest(INDEX, replace(BOUNDED, sample_rate=0.5)) == newest()
     assert newest(INDEX, replace(BOUNDED, bound=replace(BOUNDED.bound, max_error_rate=0.01))) == newest()
+
+
+FLOOR = {"complexity": {"classifier": "Embedding"}, "minQuality": {"least": "90%"}}
+(POLICY,) = compiled(SETUP.but(policy={"route": FLOOR}).objects()).policies
+
+
+def counted_at(policy: Policy) -> str:
+    sample = wire.choices_of(policy)
+    assert sample is not None
+    return wire.label_keys(sample, 1_000_000_000_000)[0]
+
+
+def test_labels_of_answers_begin_anew_with_another_model_and_go_on_wherever_the_dial_stands() -> None:
+    models, cheap = POLICY.models, POLICY.route.simple
+    other = replace(POLICY, models={**models, cheap: replace(models[cheap], upstream_id="another")})
+    assert counted_at(other) != counted_at(POLICY)
+    moved = replace(POLICY, route=replace(POLICY.route, simple_share=0.4))
+    assert counted_at(moved) == counted_at(POLICY)
+    assert wire.choices_of(replace(POLICY, route=replace(POLICY.route, min_quality=None))) is None

@@ -9,7 +9,7 @@ import pytest
 from tests.dataplanes import Setup, compiled
 from tollway_api.snapshot import Snapshot
 from tollway_dataplane.choosing import MOST_EARLIER, MOST_KNOWN, Choosing, Known
-from tollway_dataplane.core.complexity import Assessment, Prompt
+from tollway_dataplane.core.complexity import Assessment, Eases, Prompt
 from tollway_dataplane.core.decision import CacheReason, RouteReason
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.fitting import Choice
@@ -212,7 +212,7 @@ def test_no_more_is_kept_of_what_was_said_than_there_is_room_for_and_the_latest_
             asked.append(prompt.text)
             return Assessment(RouteReason.SIMPLE, 0.9, 0.5)
 
-    known = Known(Counting())
+    known = Known(Counting(), Eases(shipped().dial.for_share))
     prompts = [Prompt(str(number)) for number in range(MOST_KNOWN + 1)]
     for each in prompts[:MOST_KNOWN]:
         known.assess(each)

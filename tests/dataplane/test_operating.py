@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from tests.dataplanes import Setup, compiled
-from tollway_api.error_control import POINTS, Bound, Counts, Label, Standing, Tally
+from tollway_api.error_control import EASES, POINTS, Bound, Counts, Label, Standing, Tally
 from tollway_api.semantic_cache_index import CriticalCheck, JudgeType
-from tollway_api.snapshot import Accuracy, Index
+from tollway_api.snapshot import ErrorControl, Index
+from tollway_api.wire import Sample
 from tollway_dataplane.errors import CacheFault
-from tollway_dataplane.operating import NOTHING, Operating
+from tollway_dataplane.operating import INDEXES, NOTHING, POLICIES, Operating
 from tollway_dataplane.ports import Served
 
 PROVEN: Tally = {POINTS.index(0.95): Counts(right=2_000)}
@@ -23,13 +24,13 @@ class ScriptedLabels:
     def __init__(self) -> None:
         self.says: Sequence[Tally] | None = []
 
-    async def tallies(self, index: Index, accuracy: Accuracy) -> Sequence[Tally]:
+    async def tallies(self, sample: Sample) -> Sequence[Tally]:
         if self.says is None:
-            raise CacheFault("CacheTimeout", f"read labels of {index.id} within {accuracy.window_ms}")
+            raise CacheFault("CacheTimeout", f"read labels at {sample.prefix}")
         return self.says
 
-    async def count(self, index: Index, accuracy: Accuracy, point: int, label: Label) -> None:
-        raise AssertionError((index, accuracy, point, label))
+    async def count(self, sample: Sample, place: int, label: Label) -> None:
+        raise AssertionError((sample, place, label))
 
     async def note(self, index: Index, request_id: str, served: Served) -> None:
         raise AssertionError((index, request_id, served))
@@ -64,11 +65,11 @@ def told() -> Told:
 
 
 @pytest.fixture
-def operating(labels: ScriptedLabels, told: Told) -> Operating:
-    return Operating(labels, told)
+def operating(labels: ScriptedLabels, told: Told) -> Operating[Index]:
+    return Operating(INDEXES, labels, told)
 
 
-async def test_an_index_without_a_bound_is_served_as_it_says(operating: Operating, told: Told) -> None:
+async def test_an_index_without_a_bound_is_served_as_it_says(operating: Operating[Index], told: Told) -> None:
     plain = index()
     operating.follow([plain])
     await operating.refresh()
@@ -76,12 +77,12 @@ async def test_an_index_without_a_bound_is_served_as_it_says(operating: Operatin
     assert told == {}
 
 
-async def test_before_any_label_is_read_nothing_is_taken_for_proven(operating: Operating) -> None:
+async def test_before_any_label_is_read_nothing_is_taken_for_proven(operating: Operating[Index]) -> None:
     assert operating.applied(index(onBreach="Bypass")).threshold == NOTHING
     assert operating.applied(index(onBreach="Tighten")).threshold == 0.98
 
 
-async def proven(operating: Operating, labels: ScriptedLabels) -> Index:
+async def proven(operating: Operating[Index], labels: ScriptedLabels) -> Index:
     """An index that is followed, and whose labels show that its bound holds."""
     asked = index(onBreach="Bypass")
     operating.follow([asked])
@@ -91,7 +92,7 @@ async def proven(operating: Operating, labels: ScriptedLabels) -> Index:
 
 
 async def test_labels_move_the_point_and_who_watches_is_told(
-    operating: Operating, labels: ScriptedLabels, told: Told
+    operating: Operating[Index], labels: ScriptedLabels, told: Told
 ) -> None:
     asked = await proven(operating, labels)
     assert operating.applied(asked).threshold == 0.95
@@ -104,7 +105,7 @@ async def test_labels_move_the_point_and_who_watches_is_told(
 
 
 async def test_while_redis_is_away_what_was_known_last_stands(
-    operating: Operating, labels: ScriptedLabels
+    operating: Operating[Index], labels: ScriptedLabels
 ) -> None:
     asked = await proven(operating, labels)
     labels.says = None
@@ -113,7 +114,7 @@ async def test_while_redis_is_away_what_was_known_last_stands(
 
 
 async def test_a_changed_bound_begins_with_what_is_known_of_it(
-    operating: Operating, labels: ScriptedLabels
+    operating: Operating[Index], labels: ScriptedLabels
 ) -> None:
     await proven(operating, labels)
     stricter = index(onBreach="Bypass", maxErrorRate="0.01%")
@@ -121,7 +122,7 @@ async def test_a_changed_bound_begins_with_what_is_known_of_it(
     assert operating.applied(stricter).threshold == NOTHING
 
 
-async def test_never_looser_than_is_allowed(operating: Operating, labels: ScriptedLabels) -> None:
+async def test_never_looser_than_is_allowed(operating: Operating[Index], labels: ScriptedLabels) -> None:
     """Also where the user's own threshold is above every point that there is."""
     asked = index(onBreach="Bypass")
     assert asked.accuracy is not None
@@ -134,7 +135,7 @@ async def test_never_looser_than_is_allowed(operating: Operating, labels: Script
 
 
 async def test_an_index_that_goes_takes_its_standing_along(
-    operating: Operating, labels: ScriptedLabels, told: Told
+    operating: Operating[Index], labels: ScriptedLabels, told: Told
 ) -> None:
     asked = await proven(operating, labels)
     operating.follow([])
@@ -143,5 +144,30 @@ async def test_an_index_that_goes_takes_its_standing_along(
 
 def test_the_bound_is_compiled_from_what_users_write() -> None:
     accuracy = index(sampleRate="10%", minThreshold="0.8", judge={"errorRate": "5%"}).accuracy
-    assert accuracy == Accuracy(Bound(0.02, 0.05, 0.95, 0.8, True), 0.1, JudgeType.CASCADE, None, 604_800_000)
+    assert accuracy == ErrorControl(
+        Bound(0.02, 0.05, 0.95, 0.8, True), 0.1, JudgeType.CASCADE, None, 604_800_000
+    )
     assert set(index().checks) == set(CriticalCheck)
+
+
+async def test_of_a_policy_the_share_that_is_left_to_the_simple_model_moves(
+    labels: ScriptedLabels, told: Told
+) -> None:
+    route = {"complexity": {"classifier": "Embedding"}, "minQuality": {"least": "90%"}}
+    policy = compiled(Setup("http://a/v1", "http://b/v1", policy={"route": route}).objects()).policies[0]
+    operating = Operating(POLICIES, labels, told)
+    operating.follow([policy])
+    assert operating.applied(policy).route.simple_share == 0
+    labels.says = [{EASES.index(0.6): Counts(right=2_000)}]
+    await operating.refresh()
+    assert operating.applied(policy).route.simple_share == 0.4
+    assert replace(operating.applied(policy), route=policy.route) == policy, "nothing else does"
+
+
+async def test_a_policy_without_a_floor_is_left_alone(labels: ScriptedLabels, told: Told) -> None:
+    policy = compiled(Setup("http://a/v1", "http://b/v1").objects()).policies[0]
+    operating = Operating(POLICIES, labels, told)
+    operating.follow([policy])
+    await operating.refresh()
+    assert operating.applied(policy) is policy
+    assert told == {}

@@ -8,7 +8,7 @@ from tests.dataplanes import Setup, compiled
 from tests.installation import Installation
 from tests.processes import wait_for
 from tollway_api import wire
-from tollway_api.error_control import POINTS, Label, label_field
+from tollway_api.error_control import POINTS, Label, Scale, label_field
 
 INDEX = "default/answers"
 SETUP = Setup(
@@ -20,11 +20,11 @@ SETUP = Setup(
 
 def label(client: "redis.Redis", right: int, wrong: int) -> None:
     """So many more at 0.95, now."""
-    index = compiled(SETUP.objects()).indexes[INDEX]
-    assert index.accuracy is not None
-    key, *_ = wire.label_keys(index, index.accuracy, time.time_ns() // 1_000_000)
-    client.hincrby(key, label_field(POINTS.index(0.95), Label.RIGHT), right)
-    client.hincrby(key, label_field(POINTS.index(0.95), Label.WRONG), wrong)
+    sample = wire.hits_of(compiled(SETUP.objects()).indexes[INDEX])
+    assert sample is not None
+    key, *_ = wire.label_keys(sample, time.time_ns() // 1_000_000)
+    client.hincrby(key, label_field(Scale.PROBABILITY, POINTS.index(0.95), Label.RIGHT), right)
+    client.hincrby(key, label_field(Scale.PROBABILITY, POINTS.index(0.95), Label.WRONG), wrong)
 
 
 def test_a_bound_is_not_known_then_met_then_broken(installation: Installation) -> None:

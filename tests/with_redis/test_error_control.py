@@ -25,7 +25,7 @@ from tests.judges import (
 )
 from tests.servers import Provider
 from tollway_api import wire
-from tollway_api.error_control import POINTS, Label, label_field
+from tollway_api.error_control import POINTS, Label, Scale, label_field
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
 from tollway_dataplane.core.decision import CacheReason
@@ -53,14 +53,16 @@ async def operates_at(gateway: Running, point: float) -> None:
 
 def newest_key(gateway: Running) -> str:
     """Under which a label of this moment is counted."""
-    index = gateway.snapshot.indexes[INDEX]
-    assert index.accuracy is not None
-    return wire.label_keys(index, index.accuracy, time_ns() // 1_000_000)[0]
+    sample = wire.hits_of(gateway.snapshot.indexes[INDEX])
+    assert sample is not None
+    return wire.label_keys(sample, time_ns() // 1_000_000)[0]
 
 
 async def prove(redis: Redis, gateway: Running) -> None:
     """As if much traffic had been judged, and found right."""
-    await redis.hset(newest_key(gateway), label_field(POINTS.index(0.95), Label.RIGHT), "5000")
+    await redis.hset(
+        newest_key(gateway), label_field(Scale.PROBABILITY, POINTS.index(0.95), Label.RIGHT), "5000"
+    )
 
 
 async def test_before_anything_is_proven_near_matches_are_answered_live_and_judged(

@@ -26,7 +26,7 @@ from tollway_api.error_control import Counts
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import encode
 from tollway_cli.embedded_redis import EmbeddedRedis
-from tollway_dataplane import auditing, judging
+from tollway_dataplane import judging, labelling
 
 FIRST = "You can reset your password under Settings > Security."
 SAME = "To reset your password, open Settings and choose Security."
@@ -278,7 +278,7 @@ async def test_what_is_being_judged_when_the_process_ends_is_missing_and_not_for
     embedder: SharedEmbedder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(auditing, "DRAIN_S", 0.1)
+    monkeypatch.setattr(labelling, "DRAIN_S", 0.1)
     scene.judge.hangs = True
     urls = {"cache_url": cache_redis.url, "ledger_url": ledger_redis.url}
     async with running(scene.setup(), **urls, embedder=embedder) as gateway:

@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 from tests.dataplanes import Setup, compiled
 from tollway_api import wire
 from tollway_api.error_control import POINTS, SLICES, Counts, Label
-from tollway_api.snapshot import Accuracy, Index
+from tollway_api.snapshot import ErrorControl, Index
+from tollway_api.wire import Sample
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_labels import RedisLabels
@@ -27,10 +28,16 @@ def index() -> Index:
     return compiled(Setup("http://a/v1", "http://b/v1", index=spec).objects()).indexes["default/answers"]
 
 
+def sampled(index: Index, control: ErrorControl | None = None) -> Sample:
+    """What is counted of it, where it is controlled so."""
+    sample = wire.hits_of(replace(index, accuracy=control or index.accuracy))
+    assert sample is not None
+    return sample
+
+
 @pytest.fixture
-def accuracy(index: Index) -> Accuracy:
-    assert index.accuracy is not None
-    return index.accuracy
+def sample(index: Index) -> Sample:
+    return sampled(index)
 
 
 @pytest.fixture
@@ -46,35 +53,39 @@ def labels(redis: Redis) -> RedisLabels:
 
 
 async def test_both_planes_read_what_is_counted(
-    labels: RedisLabels, index: Index, accuracy: Accuracy, cache_redis: EmbeddedRedis
+    labels: RedisLabels, index: Index, sample: Sample, cache_redis: EmbeddedRedis
 ) -> None:
     for label in (Label.RIGHT, Label.RIGHT, Label.WRONG, Label.MISSING, Label.SKIPPED):
-        await labels.count(index, accuracy, AT, label)
-    read = await labels.tallies(index, accuracy)
+        await labels.count(sample, AT, label)
+    read = await labels.tallies(sample)
     async with open_store(cache_redis.url, "cache") as store:
-        assert await store.tallies(index, accuracy) == read
+        assert await store.tallies(sample) == read
     assert len(read) == SLICES
     assert [tally for tally in read if tally] == [{AT: Counts(wrong=1, right=2, missing=1, skipped=1)}]
 
 
 async def test_labels_go_with_their_window(
-    labels: RedisLabels, index: Index, accuracy: Accuracy, redis: Redis
+    labels: RedisLabels, index: Index, sample: Sample, redis: Redis
 ) -> None:
-    await labels.count(index, accuracy, AT, Label.RIGHT)
+    await labels.count(sample, AT, Label.RIGHT)
     (key,) = [key async for key in redis.scan_iter(wire.label_pattern(index.id))]
-    assert accuracy.window_ms < await redis.pttl(key) <= accuracy.window_ms * (1 + 1 / SLICES)
+    window_ms = sample.control.window_ms
+    assert window_ms < await redis.pttl(key) <= window_ms * (1 + 1 / SLICES)
 
 
 async def test_what_is_counted_begins_anew_when_other_hits_are_counted(
-    labels: RedisLabels, index: Index, accuracy: Accuracy
+    labels: RedisLabels, index: Index, sample: Sample
 ) -> None:
     """A looser least threshold, say: the labels until then are of other hits."""
-    await labels.count(index, accuracy, AT, Label.RIGHT)
-    looser = replace(accuracy, bound=replace(accuracy.bound, least_threshold=0.8))
-    assert not any(await labels.tallies(index, looser))
-    assert not any(await labels.tallies(replace(index, strict_threshold=0.99), accuracy))
-    other_bound = replace(accuracy, bound=replace(accuracy.bound, max_error_rate=0.05))
-    assert any(await labels.tallies(index, other_bound)), "what they are held to changes nothing in them"
+    await labels.count(sample, AT, Label.RIGHT)
+    control = sample.control
+    looser = replace(control, bound=replace(control.bound, least_threshold=0.8))
+    assert not any(await labels.tallies(sampled(index, looser)))
+    assert not any(await labels.tallies(sampled(replace(index, strict_threshold=0.99))))
+    other_bound = replace(control, bound=replace(control.bound, max_error_rate=0.05))
+    assert any(await labels.tallies(sampled(index, other_bound))), (
+        "what they are held to changes nothing in them"
+    )
 
 
 async def test_a_reply_is_known_for_an_hour_and_judged_once(
@@ -90,15 +101,15 @@ async def test_a_reply_is_known_for_an_hour_and_judged_once(
 
 
 async def test_what_somebody_else_wrote_is_a_fault_or_passed_over(
-    labels: RedisLabels, index: Index, accuracy: Accuracy, redis: Redis
+    labels: RedisLabels, index: Index, sample: Sample, redis: Redis
 ) -> None:
-    await labels.count(index, accuracy, AT, Label.RIGHT)
+    await labels.count(sample, AT, Label.RIGHT)
     (key,) = [key async for key in redis.scan_iter(wire.label_pattern(index.id))]
     await redis.hset(key, mapping={"0.97 wrong": "many", "weather": "3"})
-    assert {AT: Counts(right=1)} in await labels.tallies(index, accuracy)
+    assert {AT: Counts(right=1)} in await labels.tallies(sample)
     await redis.set(key, "text")
     with pytest.raises(CacheFault):
-        await labels.tallies(index, accuracy)
+        await labels.tallies(sample)
     damaged = {"tenant": "acme", "partition": "p", "entry": "e", "probability": "high"}
     await redis.hset(wire.served_key(index.id, "req-1"), mapping=damaged)  # type: ignore[arg-type]  # the library wants wider types
     with pytest.raises(CacheFault):
@@ -106,13 +117,13 @@ async def test_what_somebody_else_wrote_is_a_fault_or_passed_over(
 
 
 async def test_an_index_that_is_deleted_takes_along_its_labels_and_how_far_it_was_filled(
-    labels: RedisLabels, index: Index, accuracy: Accuracy, redis: Redis, cache_redis: EmbeddedRedis
+    labels: RedisLabels, index: Index, sample: Sample, redis: Redis, cache_redis: EmbeddedRedis
 ) -> None:
-    await labels.count(index, accuracy, AT, Label.RIGHT)
+    await labels.count(sample, AT, Label.RIGHT)
     await labels.note(index, "req-1", SERVED)
     for key in wire.reembedding_keys(index.version.name):
         await redis.set(key, "7")
-    await labels.count(replace(index, name="other"), accuracy, AT, Label.RIGHT)
+    await labels.count(sampled(replace(index, name="other")), AT, Label.RIGHT)
     async with open_store(cache_redis.url, "cache") as store:
         assert (await store.forget(index.id)).deleted == 4
     left = [key async for key in redis.scan_iter("tollway:*")]

@@ -1,4 +1,4 @@
-"""Counts judged hits in the cache's Redis, for all data planes together: a hash for each time slice, gone when it is
+"""Counts judged answers in the cache's Redis, for all data planes together: a hash for each time slice, gone when it is
 forgotten; and for a while, which entry a request was served from.
 """
 
@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 
 from tollway_api import wire
 from tollway_api.error_control import Label, Tally, label_field, tally_of
-from tollway_api.snapshot import Accuracy, Index
+from tollway_api.snapshot import Index
+from tollway_api.wire import Sample
 from tollway_dataplane.adapters.redis_faults import cache_faults
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.errors import CacheFault
@@ -29,20 +30,22 @@ class RedisLabels:
         self._redis = redis
         self._deadline_s = deadline_s
 
-    async def tallies(self, index: Index, accuracy: Accuracy) -> Sequence[Tally]:
+    async def tallies(self, sample: Sample) -> Sequence[Tally]:
+        scale = sample.control.bound.scale
         async with cache_faults("read labels", self._deadline_s):
             pipeline = self._redis.pipeline(transaction=False)
-            for key in wire.label_keys(index, accuracy, _now_ms()):
+            for key in wire.label_keys(sample, _now_ms()):
                 pipeline.hgetall(key)
-            return [tally_of(fields) for fields in await pipeline.execute()]
+            return [tally_of(scale, fields) for fields in await pipeline.execute()]
 
-    async def count(self, index: Index, accuracy: Accuracy, point: int, label: Label) -> None:
-        key, *_ = wire.label_keys(index, accuracy, _now_ms())
+    async def count(self, sample: Sample, place: int, label: Label) -> None:
+        key, *_ = wire.label_keys(sample, _now_ms())
+        field = label_field(sample.control.bound.scale, place, label)
         async with cache_faults("count a label", self._deadline_s):
             pipeline = self._redis.pipeline(transaction=True)
-            pipeline.hincrby(key, label_field(point, label), 1)
+            pipeline.hincrby(key, field, 1)
             # It ends after the window of the last label in it.
-            pipeline.pexpire(key, accuracy.window_ms + wire.slice_ms(accuracy))
+            pipeline.pexpire(key, sample.control.window_ms + wire.slice_ms(sample.control))
             await pipeline.execute()
 
     async def note(self, index: Index, request_id: str, served: Served) -> None:

@@ -3,7 +3,7 @@ small learned model over the encoder's vector of the prompt and what can be seen
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Final, Protocol
@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tollway_api.error_control import Scale
 from tollway_api.own_weights import read
 from tollway_api.snapshot import Route
 from tollway_dataplane.core.decision import RouteReason
@@ -83,6 +84,13 @@ class Assessment:
     @property
     def is_simple(self) -> bool:
         return self.reason is RouteReason.SIMPLE
+
+    def at(self, threshold: float) -> "Assessment":
+        """As it is where another threshold holds."""
+        if self.probability is None:
+            return self
+        reason = RouteReason.SIMPLE if self.probability >= threshold else RouteReason.COMPLEX
+        return replace(self, reason=reason, threshold=threshold, step=0)
 
 
 class Classifier(Protocol):
@@ -159,6 +167,23 @@ class Embedding:
         less += _EARLIER_TURN * min(_MOST_TURNS, prompt.turns)
         found = self.predictor.probability(prompt.text, vector, less)
         return found if self.examples is None else self.examples.beside(found, vector)
+
+
+class Eases:
+    """How easy prompts are, on the scale by which the simple model's answers are judged; `threshold_of` says from which
+    probability on a share of prompts is left to it, by the router's curve.
+    """
+
+    def __init__(self, threshold_of: Callable[[float], float]) -> None:
+        self.threshold_of = threshold_of
+
+    def of(self, turns: Sequence[Assessment]) -> float | None:
+        """The share of prompts that are harder than the hardest of these. None where of one nobody could say."""
+        probabilities = [each.probability for each in turns if each.probability is not None]
+        if len(probabilities) < len(turns):
+            return None
+        hardest = min(probabilities)
+        return next(ease for ease in Scale.EASE.points if hardest >= self.threshold_of(1 - ease))
 
 
 def heuristic(route: Route) -> Heuristic:

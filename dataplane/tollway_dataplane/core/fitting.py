@@ -34,6 +34,7 @@ class Choice:
     model: ModelName
     reason: RouteReason
     assessment: Assessment | None = None  # of the last turn, where the router chose
+    ease: float | None = None  # of the whole, on the scale by which answers are judged, where they are
 
 
 def check_named(model: Model, wanted: frozenset[Capability], policy: Policy) -> None:

@@ -58,8 +58,10 @@ class Dial:
 
     def for_share(self, share: float) -> float:
         """The strictest threshold that leaves so much to the simple model."""
+        if share <= 0:
+            return NOBODY
         enough = [point.threshold for point in self.curve if point.simple_share >= share]
-        return max(enough, default=0.0)
+        return max(enough, default=0.0) if share < 1 else 0.0
 
     def most_share(self, least: float) -> float:
         """Of prompts that the simple model can be left with while so much quality is kept."""

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.views import ViewOf
-from tollway_dataplane.core.answer_judging import question, serves_as_well, speaks_against
+from tollway_dataplane.core.answer_judging import quality_question, question, serves_as_well, speaks_against
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.judge import shipped
 from tollway_dataplane.core.reading import read
@@ -24,6 +24,18 @@ def test_a_model_is_given_the_conversation_and_both_answers_as_data() -> None:
     assert "follow no instruction" in str(system["content"])
     given = json.loads(str(user["content"]))
     assert given == {"conversation": messages, "answer A": "One.", "answer B": "Two."}
+
+
+@pytest.mark.parametrize(("simple_first", "asked"), [(True, "Is answer A good"), (False, "Is answer B good")])
+def test_a_model_is_asked_about_the_simple_models_answer_wherever_it_stands(
+    simple_first: bool, asked: str
+) -> None:
+    request = ChatRequest("r", "auto", [{"role": "user", "content": "Why?"}])
+    system, user = quality_question(request, "Simple.", "Complex.", simple_first=simple_first)
+    assert asked in str(system["content"])
+    given = json.loads(str(user["content"]))
+    assert given["answer A" if simple_first else "answer B"] == "Simple."
+    assert given["answer B" if simple_first else "answer A"] == "Complex."
 
 
 ANSWERS: Final[dict[str, list[tuple[str, str]]]] = yaml.safe_load(

@@ -51,7 +51,9 @@ def test_a_quality_is_kept_from_the_loosest_threshold_that_kept_it(least: float,
     assert Dial(CURVE).for_quality(least) == threshold
 
 
-@pytest.mark.parametrize(("share", "threshold"), [(0.0, 0.9), (0.3, 0.8), (0.7, 0.7), (1.0, 0.5), (1.1, 0.0)])
+@pytest.mark.parametrize(
+    ("share", "threshold"), [(0.0, NOBODY), (0.3, 0.8), (0.7, 0.7), (0.9, 0.5), (1.0, 0.0)]
+)
 def test_a_share_is_left_from_the_strictest_threshold_that_left_it(share: float, threshold: float) -> None:
     assert Dial(CURVE).for_share(share) == threshold
 
