@@ -20,7 +20,7 @@ from tollway_api.meta import (
     share,
 )
 
-_LEAST_WINDOW: Final = "1m"
+_LEAST_WINDOW: Final = "1s"
 _PROVABLE: Final = "least must be below 100%: no number of labels proves that nothing is ever worse"
 _IN_ORDER: Final = "minSimpleShare must not be above maxSimpleShare"
 _MODEL_NAMED: Final = "type Model needs the name of the model; write model"

@@ -48,6 +48,10 @@ def limit(**fields: object) -> JsonObject:
     return {**BUDGET, "limits": [{"name": "a", "amount": "1", **fields}]}
 
 
+def floor(**fields: object) -> JsonObject:
+    return {**POLICY, "route": {**BY_EMBEDDING, "minQuality": {"least": "90%", **fields}}}
+
+
 def model(**fields: object) -> JsonObject:
     return {"models": [{"name": "a", "model": "gpt-4o", **fields}]}
 
@@ -244,16 +248,46 @@ RULES = [
         {**POLICY, "route": {**BY_EMBEDDING, "quality": "95%"}},
         {**POLICY, "route": {**BY_EMBEDDING, "quality": "95%", "simpleShare": "60%"}},
         "spec.route.simpleShare: Invalid value: "
-        "quality and simpleShare are two positions of one dial; give one of them",
+        "quality, simpleShare and minQuality all set one dial; give one of them",
         id="one dial",
     ),
     pytest.param(
         "RoutingPolicy",
         {**POLICY, "route": {**BY_EMBEDDING, "simpleShare": "60%"}},
         {**POLICY, "route": {"simpleShare": "60%"}},
-        "spec.route.complexity.classifier: Invalid value: quality and simpleShare choose by a probability, which "
-        "Heuristic has none of; write complexity: {classifier: Embedding}",
+        "spec.route.complexity.classifier: Invalid value: quality, simpleShare and minQuality choose by a probability, "
+        "which Heuristic has none of; write complexity: {classifier: Embedding}",
         id="a dial of a probability",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        floor(least="99.99%"),
+        floor(least="100%"),
+        "spec.route.minQuality.least: Invalid value: "
+        "least must be below 100%: no number of labels proves that nothing is ever worse",
+        id="a floor that can be shown",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        floor(minSimpleShare="9.5%", maxSimpleShare="50%"),
+        floor(minSimpleShare="50%", maxSimpleShare="9.5%"),
+        "spec.route.minQuality.minSimpleShare: Invalid value: minSimpleShare must not be above maxSimpleShare",
+        id="shares in order",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        floor(window="1s"),
+        floor(window="999ms"),
+        "spec.route.minQuality.window: Invalid value: window must be at least 1s",
+        id="a floor's window",
+    ),
+    pytest.param(
+        "RoutingPolicy",
+        floor(judge={"type": "Model", "model": "cheap"}),
+        floor(judge={"type": "Model"}),
+        "spec.route.minQuality.judge.model: Invalid value: "
+        "type Model needs the name of the model; write model",
+        id="the model that judges a floor",
     ),
     pytest.param(
         "RoutingPolicy",
