@@ -3,24 +3,27 @@ replies, and the metric of how full budgets are.
 """
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Calendar, Limit, Rolling, Tenant
-from tollway_api.windows import window_bounds
+from tollway_api.windows import WindowBounds, window_bounds
 from tollway_dataplane.core.allowances import Allowance
 
 
 class Balances:
-    def __init__(self) -> None:
-        self._latest: dict[TenantName, tuple[Sequence[Limit], Sequence[int]]] = {}  # the newest last
+    """`clock` gives seconds since the epoch."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._latest: dict[TenantName, tuple[Sequence[Limit], Sequence[int], int]] = {}  # the newest last
         self._ends_ms: dict[Calendar, int] = {}  # of the windows that are current
 
     def observe(self, tenant: Tenant, taken: Sequence[int]) -> None:
         """`taken`: what is used and what is held of each limit, one after the other."""
         self._latest.pop(tenant.name, None)
-        self._latest[tenant.name] = tenant.limits, taken
+        self._latest[tenant.name] = tenant.limits, taken, self._now_ms()
 
     def keep_only(self, tenants: Collection[TenantName]) -> None:
         """Forgets tenants that are gone."""
@@ -29,17 +32,25 @@ class Balances:
         self._ends_ms.clear()
 
     def __iter__(self) -> Iterator[tuple[TenantName, Limit, int]]:
-        """Tenant, limit, and what is used and held of it."""
-        for tenant, (limits, taken) in self._latest.copy().items():
+        """Tenant, limit, and what is used and held of it, as long as that can still count: a tenant that was told of
+        a full budget and has not asked since is not to be taken for one that has nothing left of the next day's.
+        """
+        now_ms = self._now_ms()
+        now = datetime.fromtimestamp(now_ms / 1_000, UTC)
+        windows: dict[Rolling | Calendar, WindowBounds] = {}  # thousands of tenants have a few
+        for tenant, (limits, taken, said_ms) in self._latest.copy().items():
             for limit, used, held in zip(limits, taken[::2], taken[1::2], strict=True):
-                yield tenant, limit, used + held
+                if (window := windows.get(limit.window)) is None:
+                    window = windows[limit.window] = window_bounds(limit, now)
+                if window.counts(said_ms, now_ms):
+                    yield tenant, limit, used + held
 
     def allowances(self, tenant: Tenant) -> tuple[Allowance, ...]:
         """Nothing where the ledger has not said anything of the tenant's limits as they are."""
-        limits, taken = self._latest.get(tenant.name, ((), ()))
+        limits, taken, _ = self._latest.get(tenant.name, ((), (), 0))
         if limits != tenant.limits:
             return ()
-        now_ms = int(time.time() * 1_000)
+        now_ms = self._now_ms()
         return tuple(
             Allowance(
                 limit, limit.amount - used - held, self._resets_in_s(limit, now_ms) if used + held else 0
@@ -56,3 +67,6 @@ class Balances:
             now = datetime.fromtimestamp(now_ms / 1_000, UTC)
             end_ms = self._ends_ms[limit.window] = window_bounds(limit, now).end_ms
         return -(-(end_ms - now_ms) // 1_000)
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1_000)

@@ -125,6 +125,12 @@ class CacheMetrics:
             ["index"],
             registry=registry,
         )
+        self._verdict = Gauge(
+            "tollway_cache_accuracy_verdict",
+            "1 for what is known of an index's error bound: Met, Breached, or TooFewLabels to say.",
+            ["index", "verdict"],
+            registry=registry,
+        )
         self._labels = Counter(
             "tollway_cache_labels_total",
             "Hits by meaning that were to be judged, by what came of it, or why nothing did.",
@@ -161,10 +167,12 @@ class CacheMetrics:
         self._labels.labels(index, outcome).inc()
 
     def observe_standing(self, index: str, known: Standing | None) -> None:
+        self._verdict.remove_by_labels({"index": index})
         if known is None:
             self._operating_point.remove_by_labels({"index": index})
         else:
             self._operating_point.labels(index).set(inf if known.serves_from is None else known.serves_from)
+            self._verdict.labels(index, known.verdict).set(1)
         if known is None or not known.counts.judged:
             self._hit_accuracy.remove_by_labels({"index": index})
             return
@@ -246,6 +254,9 @@ class Utilization(Collector):
 
 class ProcessMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.redis_up = Gauge(
+            "tollway_redis_up", "1 where Redis answers, 0 where it does not.", ["role"], registry=registry
+        )
         self.redis_memory = Gauge(
             "redis_memory_usage_bytes", "Memory that Redis uses.", ["role"], registry=registry
         )

@@ -94,6 +94,8 @@ async def test_what_is_proven_is_served_by_every_data_plane(
     accuracy = (await other.metrics())["ai_cache_hit_accuracy"]
     shown = {dict(labels)["bound"]: value for labels, value in accuracy.items()}
     assert 0.99 < shown["lower"] < shown["estimate"] == shown["upper"] == 1
+    verdict = (await other.metrics())["tollway_cache_accuracy_verdict"]
+    assert verdict == {(("index", INDEX), ("verdict", "Met")): 1}
 
 
 async def test_the_sampled_share_of_hits_is_judged_behind_the_reply(

@@ -1,4 +1,4 @@
-"""How full the two Redis are, read now and then for the metrics."""
+"""Whether the two Redis answer and how full they are, asked now and then for the metrics."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,7 +21,9 @@ async def watch_memory(clients: Mapping[str, Redis], metrics: ProcessMetrics) ->
                 async with asyncio.timeout(_DEADLINE_S):
                     memory = await redis.info("memory")
             except REDIS_ERRORS:
+                metrics.redis_up.labels(role).set(0)
                 continue
+            metrics.redis_up.labels(role).set(1)
             metrics.redis_memory.labels(role).set(memory["used_memory"])
             metrics.redis_max_memory.labels(role).set(memory["maxmemory"])
         await asyncio.sleep(_EVERY_S)
