@@ -28,7 +28,7 @@ demo: $(VENV)/ready ## start everything and walk through it; serves until Ctrl-C
 
 # Tests mostly wait, so several run at once: files of those without an API server, and single ones of those with one.
 test: $(VENV)/ready ## run every test (TESTS=…: some)
-	-@$(BIN)/python tools/cluster_tools.py apiserver helm
+	-@$(BIN)/python tools/cluster_tools.py apiserver helm prometheus
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
@@ -71,7 +71,7 @@ generate: $(VENV)/ready crds ## rewrite generated files and the golden halves
 crds: $(VENV)/ready ## rewrite deploy/crds/ and the chart's from the typed models
 	$(BIN)/python -m tools.generate_crds
 
-cluster-tools: $(VENV)/ready ## build Kubernetes' own binaries for the tests, once (ten minutes)
+cluster-tools: $(VENV)/ready ## build Kubernetes' and Prometheus' own binaries for the tests, once (a quarter of an hour)
 	$(BIN)/python tools/cluster_tools.py
 
 cluster: $(VENV)/ready ## bring up a true Kubernetes node with our images, and say how to use it; needs root

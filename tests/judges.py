@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from time import time_ns
 from typing import cast
 
 from redis.asyncio import Redis
@@ -108,3 +109,10 @@ async def primed(gateway: Running) -> None:
     await gateway.ask(PASSWORD)
     await gateway.stored()
     await until(is_trusted)
+
+
+def newest_key(gateway: Running) -> str:
+    """Under which a label of this moment is counted."""
+    sample = wire.hits_of(gateway.snapshot.indexes[INDEX])
+    assert sample is not None
+    return wire.label_keys(sample, time_ns() // 1_000_000)[0]

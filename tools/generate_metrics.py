@@ -54,7 +54,8 @@ _HEAD: Final = """\
 # Metrics
 
 Names are part of the product. Data planes serve `/metrics` on the admin port (8081), operators on 8082, to whoever can
-reach the port: there is no key, prompt or answer in it. All counts are of one process since its start.
+reach the port: there is no key, prompt or answer in it. [operations.md](operations.md) says how to have them scraped,
+and which alerts and dashboard are built on them. All counts are of one process since its start.
 
 Histograms are in seconds where their names say so, and are scraped as `…_bucket`, `…_sum` and `…_count`.
 """

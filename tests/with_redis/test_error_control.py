@@ -5,7 +5,6 @@ data plane; a wrong entry is gone everywhere.
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from time import time_ns
 
 import pytest
 from redis.asyncio import Redis
@@ -19,6 +18,7 @@ from tests.judges import (
     ScriptedJudge,
     counted,
     judged_as,
+    newest_key,
     patient,
     primed,
     until,
@@ -49,13 +49,6 @@ async def operates_at(gateway: Running, point: float) -> None:
         return points.get((("index", INDEX),)) == point
 
     await until(found)
-
-
-def newest_key(gateway: Running) -> str:
-    """Under which a label of this moment is counted."""
-    sample = wire.hits_of(gateway.snapshot.indexes[INDEX])
-    assert sample is not None
-    return wire.label_keys(sample, time_ns() // 1_000_000)[0]
 
 
 async def prove(redis: Redis, gateway: Running) -> None:
