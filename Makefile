@@ -57,6 +57,7 @@ check: $(VENV)/ready ## format, lint, types, import contracts, generated files
 	$(BIN)/python -m tools.generate_crds --check
 	$(BIN)/python -m tools.generate_reference --check
 	$(BIN)/python -m tools.generate_metrics --check
+	$(BIN)/python -m tools.generate_dashboard --check
 
 format: $(VENV)/ready ## rewrite the code in the house format
 	$(BIN)/ruff format $(CODE)
@@ -66,6 +67,7 @@ generate: $(VENV)/ready crds ## rewrite generated files and the golden halves
 	$(BIN)/python -m tools.generate_model_catalog
 	$(BIN)/python -m tools.generate_reference
 	$(BIN)/python -m tools.generate_metrics
+	$(BIN)/python -m tools.generate_dashboard
 	TOLLWAY_REWRITE_GOLDEN=1 $(BIN)/pytest tests/api tests/deploy
 
 crds: $(VENV)/ready ## rewrite deploy/crds/ and the chart's from the typed models

@@ -1,6 +1,6 @@
 """Builds the binaries of the test clusters from pinned Go modules, once, into the cache folder. `apiserver` is enough
-for tests/with_apiserver, `helm` for the charts, and `prometheus` for alerts and the dashboard; `node` is what a true node
-needs besides, for tests/with_cluster.
+for tests/with_apiserver, `helm` for the charts, and `prometheus` for alerts and the dashboard; `node` is what a true
+node needs besides, for tests/with_cluster.
 
 The folder's name is the digest of the module's locks and of the recipe, so that a change of either builds anew.
 """

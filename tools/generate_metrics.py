@@ -24,11 +24,11 @@ LABELS: Final = {
     "direction": "`prompt`, `completion`",
     "endpoint": "the base URLs that policies name, at most 17 for a model, without user or password",
     "from": "the models' names that policies give",
-    "index": "the SemanticCacheIndexes, as `namespace/name`",
+    "index": "the SemanticCacheIndexes that there have been since the start, as `namespace/name`",
     "kind": "of providers' faults: a status of three digits, or a trigger of fallbacks; of objects: our three kinds, "
     "Secrets and pods",
     "limit": "the limits' names that budgets give; of a shared budget as `namespace/budget/limit`",
-    "model": "the models' names that policies give, and `none`",
+    "model": "the models' names that policies have given since the start, and `none`",
     "operation": "of requests: `chat`, `prompt`, `embeddings`, `models`, `feedback`, `unknown`, and `judging` "
     "behind a reply; of index versions: what is done with them",
     "outcome": "a fixed list for each metric",
