@@ -2,8 +2,10 @@
 
 import pytest
 
+from tollway_dataplane.core.blanks import meant_blanks
 from tollway_dataplane.core.reading import read
 from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
+from tollway_dataplane.core.turn_pairs import edited
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,43 @@ def test_what_only_builds_a_sentence_is_no_difference(one: str, other: str) -> N
 def test_what_is_spoken_of_or_calculated_with_is_a_difference(one: str, other: str) -> None:
     assert spelled_otherwise(read(one), read(other)) != ""
     assert spelled_otherwise(read(other), read(one)) != ""
+
+
+_STRINGS = [("", " "), ("a ", "a"), (" a", "a"), (",", ", "), ("-", "- "), ("a b ", "a b")]
+_AROUND = [
+    "print(a, end={})",
+    "Why does s.split({}) fail?",
+    "What is len({})?",
+    "Replace {} in my file",
+    "echo {} | wc -c",
+]
+
+
+@pytest.mark.parametrize("marks", ["''", '""', "``", "“”", "\u2018\u2019"])
+@pytest.mark.parametrize("around", _AROUND)
+@pytest.mark.parametrize(("one", "other"), _STRINGS)
+def test_a_blank_in_a_string_is_a_difference(marks: str, around: str, one: str, other: str) -> None:
+    ours, theirs = (read(around.format(f"{marks[0]}{each}{marks[1]}")) for each in (one, other))
+    assert spelled_otherwise(ours, theirs) != ""
+    assert edited(ours, theirs) != ""  # as an earlier turn, too
+
+
+def test_blanks_beside_signs_are_meant_in_strings_of_code() -> None:
+    assert spelled_otherwise(read('f("a, b")'), read('f("a,b")')) != ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Don't the boss's dogs' kennels date from the '90s?",
+        "Are the Beatles' and the Stones' songs rock 'n' roll?",
+        'Is he 6\' 2" tall with a 5" phone?',
+        'He said, "hello, world" and left',
+        'What is ""love""?',
+    ],
+)
+def test_apostrophes_and_inches_are_no_strings(text: str) -> None:
+    assert meant_blanks(text) == []
 
 
 def test_of_words_that_stand_otherwise_the_first_is_named() -> None:
