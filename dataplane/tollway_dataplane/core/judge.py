@@ -30,6 +30,7 @@ from tollway_dataplane.core.lexicon import Relation, english
 from tollway_dataplane.core.likeness import alike, related
 from tollway_dataplane.core.network import Network
 from tollway_dataplane.core.pair_features import NAMES, features
+from tollway_dataplane.core.persons import parts_exchanged
 from tollway_dataplane.core.reading import Encoded, Reading, WordVectors, read, word_vectors
 from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
 
@@ -183,6 +184,8 @@ def _arranged_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
         return Verdict(CacheReason.RELATIONS_DIFFER, f"in another order: {pair[0]}, {pair[1]}", 0.0)
     if (pair := persons_differ(ours, theirs)) and alike(ours, theirs):
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"persons differ: {pair[0]} ≠ {pair[1]}", 0.0)
+    if alike(ours, theirs) and (difference := parts_exchanged(ours, theirs)):
+        return Verdict(CacheReason.RELATIONS_DIFFER, difference, 0.0)
     mine, yours = modes(ours), modes(theirs)
     if mine and yours and mine != yours and alike(ours, theirs):
         shown = " ".join(sorted(mine)), " ".join(sorted(yours))

@@ -1,0 +1,242 @@
+"""Who does it to whom, and whose it is, where two prompts speak of the same persons: "Can my boss read my emails?" is
+not "Can I read my boss's emails?". It is found beside each word, so clauses may come in any order, and what is only in
+one of the prompts says nothing. Pure and symmetric in what it decides; called by `judge` and `turn_pairs`.
+"""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from tollway_dataplane.core.lexicon import english
+from tollway_dataplane.core.once import once, once_of_two
+from tollway_dataplane.core.reading import Reading
+
+_THIRD: Final = "another"
+_ACTING: Final = {"i": "I", "we": "I", "you": "you", "he": _THIRD, "she": _THIRD, "they": _THIRD}
+_ACTED_ON: Final = {"me": "I", "us": "I", "you": "you", "him": _THIRD, "her": _THIRD, "them": _THIRD}
+_OWNING: Final = {
+    "my": "I",
+    "our": "I",
+    "your": "you",
+    "his": _THIRD,
+    "her": _THIRD,
+    "their": _THIRD,
+    "whose": "who",
+}
+_PRONOUNS: Final = frozenset({"I", "you", "who", _THIRD})
+_PERSONS: Final = frozenset({*_ACTING, *_ACTED_ON, *_OWNING})
+_BEING: Final = frozenset("am is are was were be been being".split())
+_GETTING: Final = frozenset("get gets got getting".split())  # "get paid", "get started": either way
+_ADVERBS: Final = frozenset(
+    "not never always still ever already just also really only even now please".split()
+)
+# Between who acts and what is done.
+_AUXILIARY: Final = (
+    _BEING
+    | _GETTING
+    | _ADVERBS
+    | frozenset(
+        "can could will would shall should may might must do does did have has had to cannot allowed able going "
+        "supposed".split()
+    )
+)
+_WANTING: Final = frozenset("want wanted need needed like wish try trying".split())  # before "to"
+_TO: Final = frozenset("to from on at for with about against after behind without".split())
+_OF_SOMEBODY: Final = frozenset("of by than like as and or".split())
+# No word of these is owned by anybody, nor done.
+_LITTLE: Final = (
+    _TO
+    | _OF_SOMEBODY
+    | frozenset(
+        "a an the but so if because when where why how what which who whom that this these those in then there here "
+        "into onto over under off out up down before after until while it its".split()
+    )
+)
+_BEFORE_ORDERS: Final = frozenset("please to and so or then just".split())
+# Who is asked to do something does not count: "can you" may be anybody, or the model.
+_ASKED: Final = re.compile(
+    r"^\W*(?:(?:hi|hello|hey|please|so|and|ok|okay)\W+)*(?:will|would|do) you\b"
+    r"|\b(?:can|could) you\b|\bdo you (?:know|mind)\b|\b(?:want|need|like) you to\b"
+)
+_OF_MANY: Final = re.compile(r"s' ")
+_YOU: Final = re.compile(r"\byou\b")
+_MUTUAL: Final = frozenset("talk speak chat".split())
+_LONGEST: Final = 4  # words that belong to somebody
+_BEFORE_OWNERS: Final = tuple([word] for word in (*_OWNING, "the"))
+_NEAR: Final = 2  # words between what is done and to whom
+
+
+class _Parts:
+    """Of each word who does it, to whom, and whose it is."""
+
+    def __init__(self) -> None:
+        self.acting: dict[str, set[str]] = {}  # pronouns
+        self.acted_on: dict[str, set[str]] = {}  # pronouns
+        self.owning: dict[str, set[str]] = {}  # pronouns and nouns
+        self.asked_for: set[str] = set()  # nobody says who is to do it: "book me a table"
+
+
+@once_of_two
+def parts_exchanged(ours: Reading, theirs: Reading) -> str:
+    """What another does, what is done to another, or is another's; "" when nothing is."""
+    mine, yours = _parts(ours), _parts(theirs)
+    if mine is None or yours is None:
+        return ""
+    for label, one, other in (
+        ("who is acted on", mine.acted_on, yours.acted_on),
+        ("whose it is", mine.owning, yours.owning),
+    ):
+        for word in one.keys() & other.keys():
+            # A noun may be the same person's.
+            if one[word].isdisjoint(other[word]) and _PRONOUNS.issuperset(one[word] | other[word]):
+                return f"{label} differs: {_shown(one[word])} ≠ {_shown(other[word])} ({word})"
+    return _turned(mine, yours, ours) or _turned(yours, mine, theirs)
+
+
+def _turned(mine: _Parts, yours: _Parts, ours: Reading) -> str:
+    """What somebody does in their prompt, and in ours is done to them, or to what is theirs by somebody named."""
+    for word in yours.acting.keys() & mine.acted_on.keys() - yours.acted_on.keys() - mine.acting.keys():
+        both = yours.acting[word] & mine.acted_on[word]
+        if both and word not in mine.asked_for:
+            return f"who acts differs: {_shown(both)} ({word})"
+    for thing in mine.owning.keys() & yours.owning.keys():
+        persons, nouns = mine.owning[thing] & _PRONOUNS, yours.owning[thing] - _PRONOUNS
+        if persons and nouns and persons.isdisjoint(yours.owning[thing]):
+            for word, acting in yours.acting.items():
+                if not persons.isdisjoint(acting) and any(_does(ours, noun, word) for noun in nouns):
+                    return f"who acts differs: {_shown(persons)} ≠ {_shown(nouns)} ({word})"
+    return ""
+
+
+def _does(reading: Reading, noun: str, word: str) -> bool:
+    """Whether what is called by this noun does something: "my boss can read"."""
+    lemmas, low = reading.lemmas, reading.low
+    for i in range(len(low)):
+        if lemmas[i] == noun:
+            j = i + 1
+            while j < len(low) and (low[j] in _AUXILIARY or low[j].endswith(("ly", "n't"))):
+                j += 1
+            if j < len(low) and lemmas[j] == word:
+                return True
+    return False
+
+
+def _shown(persons: Collection[str]) -> str:
+    return ", ".join(sorted(persons))
+
+
+@once
+def _parts(reading: Reading) -> _Parts | None:
+    """None where nobody is spoken of."""
+    if reading.plain_set.isdisjoint(_PERSONS):
+        return None
+    return _Finder(reading).found
+
+
+class _Finder:
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        parted = [
+            (low, "", "") if "'" not in low or low.endswith("n't") else low.partition("'")
+            for low in reading.low
+        ]
+        self._low = [low for low, _, _ in parted]
+        self._endings = [ending for _, _, ending in parted]
+        if _OF_MANY.search(reading.plain):  # "my friends' cars"
+            for i, (_, end) in enumerate(reading.spans):
+                if self._low[i].endswith("s") and reading.plain[end : end + 2] == "' ":
+                    self._endings[i] = "s"
+        self.found = _Parts()
+        asked = _places_asked(reading)
+        for i, word in enumerate(self._low):
+            if word in _OWNING and (word != "her" or self._is_named(i + 1)):
+                self._own(i + 1, _OWNING[word])
+            elif word in _ACTING and (word != "you" or self._is_acting(i)):
+                if i not in asked:
+                    self._act(i, _ACTING[word])
+            elif word in _ACTED_ON:
+                self._act_on(i, asked)
+            elif self._endings[i] == "s" and self._is_named(i):
+                self._own(i + 1, self._lemma(i))
+            elif word == "of":
+                self._own_before(i)
+
+    def _lemma(self, i: int) -> str:
+        return english().lemma(self._low[i]) if self._endings[i] else self._reading.lemmas[i]
+
+    def _is_named(self, i: int) -> bool:
+        """Whether it carries something."""
+        if not 0 <= i < len(self._low):
+            return False
+        low = self._low[i]
+        return not (low in _LITTLE or low in _AUXILIARY or low in _PERSONS or low.endswith("n't"))
+
+    def _is_acting(self, i: int) -> bool:
+        """ "You" where it is not whom something is done to."""
+        before = self._low[i - 1] if i else "when"
+        return not self._is_named(i - 1) and before not in _TO and before not in _OF_SOMEBODY
+
+    def _own(self, first: int, owner: str) -> None:
+        """The words that belong to somebody, up to one that has something itself: "my boss's emails"."""
+        for i in range(first, first + _LONGEST):
+            if not self._is_named(i):
+                return
+            self.found.owning.setdefault(self._lemma(i), set()).add(owner)
+            if self._endings[i] == "s":
+                return
+
+    def _own_before(self, i: int) -> None:
+        """The emails of my boss."""
+        if not self._is_named(i - 1) or self._low[i + 1 : i + 2] not in _BEFORE_OWNERS:
+            return
+        for j in range(i + 2, i + 2 + _LONGEST):
+            if not self._is_named(j):
+                return
+            self.found.owning.setdefault(self._lemma(i - 1), set()).add(self._lemma(j))
+
+    def _act(self, i: int, who: str) -> None:
+        """What somebody does, or what is done to them: "I was paid"."""
+        low = self._low
+        auxiliary = "am" if self._endings[i] in {"m", "re", "s"} else low[i - 1] if i else ""
+        j = i + 1
+        while j < len(low):
+            is_wanting = low[j] in _WANTING and low[j + 1 : j + 2] == ["to"]
+            is_adverb = low[j] in _ADVERBS or low[j].endswith(("ly", "n't"))
+            if not (is_wanting or is_adverb or low[j] in _AUXILIARY):
+                break
+            if not is_adverb:
+                auxiliary = low[j]
+            j += 1
+        if not self._is_named(j) or auxiliary in _GETTING:
+            return
+        lemma = self._reading.lemmas[j]
+        is_state = auxiliary in _BEING and not low[j].endswith("ing")  # "I am old", "I was paid"
+        if not is_state or not english().is_verb(lemma):
+            self.found.acting.setdefault(lemma, set()).add(who)
+        elif low[j] != lemma:
+            self.found.acted_on.setdefault(lemma, set()).add(who)
+
+    def _act_on(self, i: int, asked: Collection[int]) -> None:
+        j = i - 1
+        while j >= max(0, i - _NEAR) and self._low[j] in _TO:
+            j -= 1
+        if not self._is_named(j) or (lemma := self._reading.lemmas[j]) in _MUTUAL:
+            return
+        self.found.acted_on.setdefault(lemma, set()).add(_ACTED_ON[self._low[i]])
+        if j == 0 or j - 1 in asked or self._low[j - 1] in _BEFORE_ORDERS or self._begins(j):
+            self.found.asked_for.add(lemma)
+
+    def _begins(self, j: int) -> bool:
+        """Whether there is a mark before it."""
+        spans = self._reading.spans
+        return bool(self._reading.text[spans[j - 1][1] : spans[j][0]].strip())
+
+
+def _places_asked(reading: Reading) -> Collection[int]:
+    if "you" not in reading.plain_set:
+        return ()
+    spans = [match.span() for match in _ASKED.finditer(reading.plain)]
+    asked = {
+        you.end() for you in _YOU.finditer(reading.plain) if any(one < you.end() <= end for one, end in spans)
+    }
+    return [i for i, (_, end) in enumerate(reading.spans) if end in asked]
