@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from tollway_dataplane.core.extents import extents_differ
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.likeness import alike
 from tollway_dataplane.core.once import once, once_of_two
@@ -52,15 +53,6 @@ _TIMES: Final = {
     for word in words.split()
 }  # fmt: skip
 _QUANTIFIERS: Final = re.compile(r"\b(a few|few|a little|little|either|neither|both)\b")
-# Of how many of its kind something is said.
-_EXTENTS: Final = {
-    word: extent
-    for extent, words in {
-        "all": "all every each everyone everybody everything", "most": "most", "many": "many", "some": "some several",
-        "one": "one",
-    }.items()
-    for word in words.split()
-}  # fmt: skip
 # Before a word: of each of its kind, or of one. How often something happens is said either way: "each day", "a day".
 _BEFORE_ONE: Final = {"every": "all", "each": "all", "a": "one", "an": "one", "one": "one"}
 _EACH: Final = frozenset({"every", "each"})
@@ -81,10 +73,10 @@ def framed_otherwise(ours: Reading, theirs: Reading) -> str:
         return difference
     if (difference := asked_otherwise(ours, theirs)) and alike(ours, theirs):
         return difference
-    if (difference := _disjoint(_HOW_MANY, ours, theirs) or _each_or_one(ours, theirs)) and alike(
-        ours, theirs
-    ):
+    if (difference := _each_or_one(ours, theirs)) and alike(ours, theirs):
         return difference
+    if found := extents_differ(ours, theirs):
+        return _shown("quantifiers differ", *found)
     if wanted := wanted_otherwise(ours, theirs):
         return _shown(*wanted)
     mine, yours = _bounds(ours), _bounds(theirs)
@@ -135,11 +127,6 @@ def _tenses(reading: Reading) -> set[str]:
 @once
 def _times(reading: Reading) -> set[str]:
     return {_TIMES[low] for low in _TIMES.keys() & reading.low}
-
-
-@once
-def _extents(reading: Reading) -> set[str]:
-    return {_EXTENTS[low] for low in _EXTENTS.keys() & reading.low}
 
 
 def _each_or_one(ours: Reading, theirs: Reading) -> str:
@@ -207,7 +194,6 @@ def _unheard_of(reading: Reading) -> list[int]:
 
 
 _QUESTIONS: Final[Frames] = (("what is asked for differs", _lead), ("tenses differ", _tenses))
-_HOW_MANY: Final[Frames] = (("quantifiers differ", _extents),)
 _FRAMES: Final[Frames] = (
     ("times differ", _times),
     ("quantifiers differ", _quantifiers),

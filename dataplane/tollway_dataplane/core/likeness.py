@@ -11,7 +11,7 @@ from tollway_dataplane.core.once import once, once_both_ways, once_of_two
 from tollway_dataplane.core.reading import Reading
 
 # Of both prompts together: with more words apart than this, they say things in words of their own.
-_FEW: Final = 2
+MOST_APART: Final = 2
 # A member of an enumeration that is asked of it each time takes as long as what is done with it.
 _SYNONYM: Final = Relation.SYNONYM
 _UNRELATED: Final = Relation.UNRELATED
@@ -23,7 +23,7 @@ def alike(ours: Reading, theirs: Reading) -> bool:
     """Whether hardly a content word of either is without its like. Then the little words are all that may tell the two
     apart; in prompts worded in another way they come and go with the wording.
     """
-    return len(without_like(ours, theirs)) + len(without_like(theirs, ours)) <= _FEW
+    return len(without_like(ours, theirs)) + len(without_like(theirs, ours)) <= MOST_APART
 
 
 @once_both_ways

@@ -100,7 +100,11 @@ def test_the_same_parts_in_other_words_are_let_pass(one: str, other: str) -> Non
         ),
         ("Can you see my screen?", "Can I see your screen?", "whose it is differs: I ≠ you (screen)"),
         ("Will you refund me?", "Will I refund you?", "who is acted on differs: I ≠ you (refund)"),
-        ("Have you ever caught a thief?", "Have you ever been caught, thief?", "who acts differs: you (catch)"),
+        (
+            "Have you ever caught a thief?",
+            "Have you ever been caught, thief?",
+            "who acts differs: you (catch)",
+        ),
     ],
 )
 def test_it_is_said_what_differs(view: ViewOf, one: str, other: str, said: str) -> None:
