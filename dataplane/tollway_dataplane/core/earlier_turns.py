@@ -12,6 +12,7 @@ from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core import circumstances, digressions, self_contained
 from tollway_dataplane.core.chat_pairs import Block, Pair, key_of, named_anew, reading_of
 from tollway_dataplane.core.facts import Turn
+from tollway_dataplane.core.framing import quantified_otherwise
 from tollway_dataplane.core.judge import ALL_CHECKS, facts_against
 from tollway_dataplane.core.likeness import alike, without_like
 from tollway_dataplane.core.pleasantries import is_pleasantry
@@ -19,7 +20,7 @@ from tollway_dataplane.core.reading import Reading, read_again
 from tollway_dataplane.core.said import Said, exchanged_facts, sentences_in, words_of
 from tollway_dataplane.core.spelling import linked_otherwise
 from tollway_dataplane.core.statements import clauses, is_news, weighs_by_itself
-from tollway_dataplane.core.turn_pairs import contradict, edited, turned
+from tollway_dataplane.core.turn_pairs import contradict, edited, parted_otherwise, turned
 
 _LEAST_SHARED: Final = 0.6  # of what the users of one chat say more or otherwise, in any words of the other
 _MOST_NUMBERS: Final = 100
@@ -80,15 +81,19 @@ def _counterparts(blocks: Sequence[Block]) -> Iterator[tuple[Turn, Turn]]:
 
 def _refused(one: Turn, other: Turn, said: tuple[Said, Said]) -> str:
     """What refuses two turns as it would two prompts. An assistant says the same in many ways: there only what is
-    turned over counts.
+    turned over counts, who acts, and of how many it is said.
     """
     ours, theirs = _told_in(one), _told_in(other)
-    if not ours.low or not theirs.low or not alike(ours, theirs):
+    if not ours.low or not theirs.low:
+        return ""
+    if found := quantified_otherwise(ours, theirs):
+        return found
+    if not alike(ours, theirs):
         return ""
     if one.role != "user":
-        return turned(ours, theirs)
-    if found := facts_against(ours, theirs, _may_differ_in(ours, theirs, said)):
-        return found.explanation
+        return turned(ours, theirs) or parted_otherwise(ours, theirs)
+    if against := facts_against(ours, theirs, _may_differ_in(ours, theirs, said)):
+        return against.explanation
     same_words = not without_like(ours, theirs) and not without_like(theirs, ours)
     return linked_otherwise(ours, theirs) if same_words else ""
 

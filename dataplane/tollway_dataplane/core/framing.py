@@ -75,8 +75,8 @@ def framed_otherwise(ours: Reading, theirs: Reading) -> str:
         return difference
     if (difference := _each_or_one(ours, theirs)) and alike(ours, theirs):
         return difference
-    if found := extents_differ(ours, theirs):
-        return _shown("quantifiers differ", *found)
+    if difference := quantified_otherwise(ours, theirs):
+        return difference
     if wanted := wanted_otherwise(ours, theirs):
         return _shown(*wanted)
     mine, yours = _bounds(ours), _bounds(theirs)
@@ -84,6 +84,12 @@ def framed_otherwise(ours: Reading, theirs: Reading) -> str:
         return _shown("bounds differ", mine, yours)
     mine, yours = _strangers(ours, theirs), _strangers(theirs, ours)
     return _shown("names differ", mine, yours) if mine and yours else ""
+
+
+def quantified_otherwise(ours: Reading, theirs: Reading) -> str:
+    """Said of more or fewer, or more or less often."""
+    found = extents_differ(ours, theirs)
+    return _shown("quantifiers differ", *found) if found else ""
 
 
 @once_of_two

@@ -16,6 +16,7 @@ from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.everyday_words import OPPOSED
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.likeness import is_misspelling
+from tollway_dataplane.core.persons import parts_exchanged
 from tollway_dataplane.core.quoting import meant_marks
 from tollway_dataplane.core.reading import Reading
 from tollway_dataplane.core.said import Said, share_found, words_of
@@ -99,6 +100,13 @@ def turned(ours: Reading, theirs: Reading) -> str:
     found = conflict(ours, theirs, {CriticalCheck.NEGATION})
     is_turned = found and found.reason in {CacheReason.OPPOSITES, CacheReason.NEGATION_DIFFERS}
     return found.explanation if found and is_turned else ""
+
+
+def parted_otherwise(ours: Reading, theirs: Reading) -> str:
+    """Who acts in one of them, and is acted on in the other, of two texts that are alike."""
+    if pair := exchanged(ours, theirs):
+        return f"in another order: {', '.join(pair)}"
+    return parts_exchanged(ours, theirs)
 
 
 def _other_signs(ours: Reading, theirs: Reading) -> str:

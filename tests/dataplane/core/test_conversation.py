@@ -51,6 +51,43 @@ def test_what_is_a_trap_alone_is_one_in_an_earlier_turn(one: str, other: str, qu
     assert difference(theirs, ours) != ""
 
 
+# Short turns in which two have changed parts; nothing else differs.
+EXCHANGED = [
+    (verb.format(one, other), verb.format(other, one))
+    for one, other in (
+        ("Germany", "Brazil"),
+        ("Anna", "Ben"),
+        ("the buyer", "the seller"),
+        ("our supplier", "the bank"),
+    )
+    for verb in (
+        "{} beat {}.",
+        "{} pays {}.",
+        "{} will pay {} back.",
+        "{} owes {} a refund.",
+        "Yes, {} hired {}.",
+    )
+]
+PARTED = [
+    ("Your boss may read my emails.", "I may read your boss's emails."),
+    ("You owe me a refund.", "I owe you a refund."),
+    ("Most of the rooms are free.", "A few of the rooms are free."),
+    ("It usually arrives late.", "It hardly ever arrives late."),
+]
+
+
+@pytest.mark.parametrize(
+    "chats", ["how did it end? | {} | when is it due?", "{} | Noted. | what does it cost?"]
+)
+@pytest.mark.parametrize(("one", "other"), EXCHANGED + PARTED)
+def test_who_acts_and_of_how_many_is_not_exchanged_in_what_either_said(
+    chats: str, one: str, other: str
+) -> None:
+    ours, theirs = (chat(chats.format(said)) for said in (one, other))
+    assert difference(ours, theirs) != ""
+    assert difference(theirs, ours) != ""
+
+
 # The pair alone would be refused; here it is what a user said before.
 TURNED = [
     ("My parcel has arrived broken", "My parcel has not arrived"),
