@@ -24,16 +24,24 @@ _HARMLESS: Final = re.compile(
     r"|\bdiffer\w* (?:only )?(?:in )?(?:length|order|phrasing|style|wording|words)\b"
     r"|\b(?:length|order|phrasing|style|wording) differs?\b"
 )
-# How a reply goes on that says yes and means it; after anything else it may be yes with a reservation.
-_CONTINUES: Final = re.compile(
-    r"[\W_]*(?:$|(?:as|because|since)\b|(?:only )?(?:the )?(?:length|order|phrasing|style|wording)\b"
-    r"|there(?:'s| is) no\b"
-    r"|(?:they|both|these|it|the answers|the two(?: answers)?|answers? a and (?:answer )?b|a and b)\b"
-    r"|(?:completely|definitely|exactly|absolutely|fully|certainly|equivalent|identical|the same|same)\b)"
+# What a reply that says yes may go on with; after anything else it may be yes with a reservation ("it says Berlin").
+_DO: Final = r"(?:does|do|is|are|would|will|can|could)"
+_ANSWERS: Final = (
+    r"(?:they|both|these|the(?: two)? answers|answers? a and (?:answer )?b|a and b|(?:the )?two answers)"
 )
+_ONE: Final = r"(?:it|that|this|(?:the )?(?:answer )?[ab]|(?:the )?(?:second|other|first) (?:one|answer))"
+_AGREES: Final = re.compile(
+    rf"(?:(?:as|because|since)\s+)?(?:{_ANSWERS}\b.*|{_ONE}\s+{_DO}"
+    rf"|{_ONE}\s+(?:{_DO}\s+)?(?:answer|serve|work|do)s?(?: the (?:question|user|prompt))?"
+    r"(?: (?:just )?(?:as|equally) well)?"
+    r"|completely|definitely|exactly|absolutely|fully|certainly|indeed)"
+)
+_SENTENCES: Final = re.compile(r"[.;:!\n]+")
 _RESERVES: Final = re.compile(
-    r"\b(?:almost|apart from|aside from|besides|barely|close to|for the most part|largely|in part|mislead\w*"
-    r"|more or less|nearly|roughly|save for|says? \d|similar|up to|with the exception)\b"
+    r"\b(?:adds?|almost|another|apart from|aside from|as long as|besides|barely|close to|extent|extra|fewer"
+    r"|for the most part|guess|if|in part|instead|largely|leav(?:es?|ing)|left|less|likely|mislead\w*|more|nearly|most"
+    r"|older?|other|outdated|probably|provided|rather|roughly|save for|seems?|similar|skips?|some|think|up to"
+    r"|when|whereas|while|with the exception|without)\b"
 )
 _APART: Final = re.compile(
     r"\b(?:cannot|conflict\w*|contradict\w*|differ\w*|incorrect|lacks?|missing|never|no|not|\w+n't|omits?|wrong)\b"
@@ -50,7 +58,20 @@ def says_yes(reply: str) -> bool | None:
     if _HEDGES.search(rest):
         return None
     if found[1].lower() == "yes":
-        is_plain = _CONTINUES.match(rest) and not _RESERVES.search(rest)
-        return True if is_plain and not _APART.search(_HARMLESS.sub("", rest)) else None
+        return True if all(map(_agrees, _SENTENCES.split(rest))) else None
     takes_back = re.search(r"\byes\b", rest) or (_ALIKE.search(rest) and not _APART.search(rest))
     return None if takes_back else False
+
+
+def _agrees(sentence: str) -> bool:
+    """Whether who says yes before it means it."""
+    words = sentence.strip(" \t,*_`'\"()-\u2013\u2014")
+    beside = _HARMLESS.sub("", words)
+    if _RESERVES.search(beside) or _APART.search(beside):
+        return False
+    return (
+        not words
+        or beside != words
+        or _ALIKE.search(words) is not None
+        or _AGREES.fullmatch(words) is not None
+    )
