@@ -39,6 +39,8 @@ _MOST_TOKENS: Final = 512
 # A judge model that was away is asked again so much later, each time; and is then left alone for a while.
 PAUSES_S: Final = (1.0, 5.0)
 REST_S: Final = 10.0
+# For all it is asked about two answers. One that hangs keeps a place of those who are judged no longer.
+DEADLINE_S: Final = 30.0
 _UNPAID: Final = frozenset({RefusalCode.BUDGET_EXCEEDED, RefusalCode.BUDGET_UNAVAILABLE})
 # Refusals of what was asked and not of who asks: another pair of answers may be judged.
 _OF_THE_PAIR: Final = frozenset({RefusalCode.INVALID_REQUEST, RefusalCode.CONTEXT_LENGTH_EXCEEDED})
@@ -198,7 +200,8 @@ class AnswerJudge:
         if self.rests(case):
             return LabelOutcome.JUDGE_RESTS
         theirs, ours = (text_of(orjson.loads(each)) for each in (judged, beside))
-        asked = partial(self._asked, case, case.question(case.request, theirs, ours))
+        until = asyncio.get_running_loop().time() + DEADLINE_S
+        asked = partial(self._asked, case, case.question(case.request, theirs, ours), until)
         said = None
         if not self._away.keys().isdisjoint(_asked_of(case)):
             said = await asked()
@@ -215,13 +218,15 @@ class AnswerJudge:
                 return LabelOutcome.NOT_COMPARABLE if right is None else LabelOutcome.WRONG
         said = said or await asked()
         for retry, pause_s in enumerate(PAUSES_S, 1):
-            if said is LabelOutcome.JUDGE_AWAY:
+            if said is LabelOutcome.JUDGE_AWAY and asyncio.get_running_loop().time() + pause_s < until:
                 await asyncio.sleep(pause_s)
                 said = await asked(retry)
         return said
 
-    async def _asked(self, case: Case, messages: list[JsonObject], retry: int = 0) -> LabelOutcome:
-        """What a model of the policy says."""
+    async def _asked(
+        self, case: Case, messages: list[JsonObject], until: float, retry: int = 0
+    ) -> LabelOutcome:
+        """What a model of the policy says, by a time of the loop."""
         model, asked_of = case.judge_model, _asked_of(case)
         assert model is not None  # noqa: S101 - only who has one comes here
         for each in self._away.keys() & asked_of:
@@ -229,7 +234,11 @@ class AnswerJudge:
         # A name of its own for each time, since money is held under it.
         request = ChatRequest(f"{case.request.request_id}.judge{retry or ''}", model, messages)
         try:
-            reply = await self.asking.model(request, model, case.tenant, case.policy)
+            async with asyncio.timeout_at(until):
+                reply = await self.asking.model(request, model, case.tenant, case.policy)
+        except TimeoutError:
+            self._leave_alone(_of_model(case))
+            return LabelOutcome.JUDGE_AWAY
         except Refusal as refusal:
             if refusal.code in _UNPAID:
                 self._leave_alone(_of_tenant(case))

@@ -195,6 +195,22 @@ async def test_a_model_that_is_away_for_a_moment_still_judges(
     assert not await is_remembered(gateway)
 
 
+async def test_a_model_that_hangs_keeps_no_place_of_those_who_are_judged(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "DEADLINE_S", 0.3)
+    monkeypatch.setattr(judging, "REST_S", 0.0)
+    monkeypatch.setattr(labelling, "_MOST_JUDGED_AT_ONCE", 1)
+    scene.judge.hangs = True
+    gateway = await scene.hit(REWORDED)
+    await judged_as(gateway, "JudgeAway")
+    assert len(scene.judge.verdicts) == 1, "there is no time for another attempt"
+    assert await scene.labels() == Counts(missing=1)
+    scene.judge.hangs, scene.judge.verdict = False, "yes"
+    await another(gateway)
+    await judged_as(gateway, "Right")
+
+
 async def test_while_its_model_is_away_not_even_what_the_own_judge_is_sure_of_is_a_label(
     scene: Scene,
 ) -> None:
