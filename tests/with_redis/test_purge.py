@@ -115,7 +115,10 @@ async def test_a_purged_tenant_costs_nobody_else_an_answer(start: Start, setup: 
 async def test_every_data_plane_forgets_at_once_and_says_so(
     start: Start, setup: Setup, token: Path, cheap: Provider
 ) -> None:
-    one, other = await start(setup, admin_token_dir=token), await start(setup, admin_token_dir=token)
+    patient = {"cache_read_deadline_s": 10.0, "cache_write_deadline_s": 10.0, "embed_deadline_s": 10.0}
+    one, other = [await start(setup, admin_token_dir=token, **patient) for _ in range(2)]
+    # While the second was starting, the first may not have heard of purges.
+    await until(lambda: one.dataplane.forgetting.is_trusted and other.dataplane.forgetting.is_trusted)
     await one.ask(PASSWORD)
     await one.stored()
     assert (await other.ask(PASSWORD)).source == "exact"
