@@ -13,11 +13,11 @@ from tollway_dataplane.core.reading import Reading
 # Patterns of words; the first that fits counts.
 _PHRASES: Final = (
     # what only looks like one
-    ("", r"(?:how|too|so|as) (?:many|much|often|few|frequently)|the few|few more|more than one|one's"),
-    ("", r"(?:first|after|above|best|at) (?:of )?all|all[ -]?(?:right|time)|all over"),
-    ("", r"(?:can|do|does|could|should|would) one"),
-    ("", r"at most|the most|(?:many|lots of|no|any) thanks|thanks a lot|ever since|any ?more|any longer"),
-    ("", r"(?:every|each) (?:few |other )?(?:day|week|month|year)s?"),
+    ("none", r"(?:how|too|so|as) (?:many|much|often|few|frequently)|the few|few more|more than one|one's"),
+    ("none", r"(?:first|after|above|best|at) (?:of )?all|all (?:right|time)|all over"),
+    ("none", r"(?:can|do|does|could|should|would) one"),
+    ("none", r"at most|the most|(?:many|lots of|no|any) thanks|thanks a lot|ever since|any more|anymore|any longer"),
+    ("none", r"(?:every|each) (?:few |other )?(?:day|week|month|year)s?"),
     # how often
     ("usually", r"(?:almost|nearly) always|most of the time|most times|usually|generally|normally|typically|mostly"),
     ("always", r"always|all the time|(?:every|each) (?:single )?time|constantly|invariably"),
@@ -30,7 +30,7 @@ _PHRASES: Final = (
     ("most", r"(?:almost|nearly) (?:all|every|everyone|everybody|everything)|(?:a|the) (?:\w+ )?majority of|most"),
     ("many", r"quite a few|a (?:lot|large number|great number) of|lots of|plenty of|numerous|many"),
     ("half", r"half (?=of\b|the\b|my\b|our\b|your\b|his\b|her\b|their\b|these\b|those\b|all\b)"),
-    ("few", r"(?:hardly|scarcely|barely) any|almost (?:no|none)|(?:only a|very|just a) few|(?<!a )few"),
+    ("few", r"(?:hardly|scarcely|barely) any|almost (?:no|none)|(?:only a|very|just a) few|few"),
     ("some", r"a few|a couple of|several|some"),
     ("single", r"(?:a|one) single(?! (?:day|week|month|year))|(?:just|only|exactly) one"),
     ("single", r"one of (?=the\b|my\b|our\b|your\b|these\b|those\b)"),
@@ -41,13 +41,17 @@ _PHRASES: Final = (
     ("either", r"either of"),
 )  # fmt: skip
 _PATTERN: Final = re.compile(
-    "|".join(rf"(?P<{extent or 'none'}_{i}>\b(?:{words})\b)" for i, (extent, words) in enumerate(_PHRASES))
+    "(?:" + "|".join(rf"(?P<{extent}_{i}>{words})" for i, (extent, words) in enumerate(_PHRASES)) + r")\b"
 )
-# It finds nothing without one of these.
+# It finds something where one of these stands, or behind one of those.
 _SIGNS: Final = frozenset(
     "always usually generally normally typically mostly constantly invariably ever never rarely seldom often "
     "frequently times time sometimes occasionally now while all most every each everyone everybody everything "
     "majority few lot number lots plenty numerous many half any couple several some single one both either".split()
+)
+_FIRST: Final = _SIGNS | frozenset(
+    "how too so as the first after above best at no thanks one's can do does could should would almost nearly hardly "
+    "scarcely barely quite a from only very just exactly".split()
 )
 _OFTEN: Final = frozenset("usually always rarely often sometimes never ever".split())
 # One is as good as the other; the first two in questions alone.
@@ -105,5 +109,12 @@ def _weighs(extents: set[str], ours: Reading, theirs: Reading) -> bool:
 def _extents(reading: Reading) -> frozenset[str]:
     if reading.plain_set.isdisjoint(_SIGNS):
         return frozenset()
-    found = (str(match.lastgroup).partition("_")[0] for match in _PATTERN.finditer(reading.plain))
+    text = " ".join(reading.low)
+    found = set()
+    at = end = 0
+    for low in reading.low:
+        if at >= end and low in _FIRST and (match := _PATTERN.match(text, at)):
+            found.add(str(match.lastgroup).partition("_")[0])
+            end = match.end()
+        at += len(low) + 1
     return frozenset(found) - {"none"}

@@ -184,7 +184,7 @@ def _arranged_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
         return Verdict(CacheReason.RELATIONS_DIFFER, f"in another order: {pair[0]}, {pair[1]}", 0.0)
     if (pair := persons_differ(ours, theirs)) and alike(ours, theirs):
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"persons differ: {pair[0]} ≠ {pair[1]}", 0.0)
-    if alike(ours, theirs) and (difference := parts_exchanged(ours, theirs)):
+    if difference := parts_exchanged(ours, theirs):
         return Verdict(CacheReason.RELATIONS_DIFFER, difference, 0.0)
     mine, yours = modes(ours), modes(theirs)
     if mine and yours and mine != yours and alike(ours, theirs):

@@ -4,10 +4,11 @@ one of the prompts says nothing. Pure and symmetric in what it decides; called b
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from tollway_dataplane.core.lexicon import english
+from tollway_dataplane.core.likeness import alike
 from tollway_dataplane.core.once import once, once_of_two
 from tollway_dataplane.core.reading import Reading
 
@@ -52,17 +53,18 @@ _LITTLE: Final = (
         "into onto over under off out up down before after until while it its".split()
     )
 )
+_NO_NAME: Final = _LITTLE | _AUXILIARY | _PERSONS
+_LOOKED_AT: Final = _PERSONS | {"of"}
 _BEFORE_ORDERS: Final = frozenset("please to and so or then just".split())
 # Who is asked to do something does not count: "can you" may be anybody, or the model.
 _ASKED: Final = re.compile(
     r"^\W*(?:(?:hi|hello|hey|please|so|and|ok|okay)\W+)*(?:will|would|do) you\b"
     r"|\b(?:can|could) you\b|\bdo you (?:know|mind)\b|\b(?:want|need|like) you to\b"
 )
-_OF_MANY: Final = re.compile(r"s' ")
 _YOU: Final = re.compile(r"\byou\b")
 _MUTUAL: Final = frozenset("talk speak chat".split())
 _LONGEST: Final = 4  # words that belong to somebody
-_BEFORE_OWNERS: Final = tuple([word] for word in (*_OWNING, "the"))
+_BEFORE_OWNERS: Final = frozenset({*_OWNING, "the"})
 _NEAR: Final = 2  # words between what is done and to whom
 
 
@@ -78,10 +80,10 @@ class _Parts:
 
 @once_of_two
 def parts_exchanged(ours: Reading, theirs: Reading) -> str:
-    """What another does, what is done to another, or is another's; "" when nothing is."""
-    mine, yours = _parts(ours), _parts(theirs)
-    if mine is None or yours is None:
+    """What another does, what is done to another, or is another's, of prompts that are alike; "" when nothing is."""
+    if any(each.plain_set.isdisjoint(_PERSONS) for each in (ours, theirs)) or not alike(ours, theirs):
         return ""
+    mine, yours = _parts(ours), _parts(theirs)
     for label, one, other in (
         ("who is acted on", mine.acted_on, yours.acted_on),
         ("whose it is", mine.owning, yours.owning),
@@ -126,50 +128,57 @@ def _shown(persons: Collection[str]) -> str:
 
 
 @once
-def _parts(reading: Reading) -> _Parts | None:
-    """None where nobody is spoken of."""
-    if reading.plain_set.isdisjoint(_PERSONS):
-        return None
+def _parts(reading: Reading) -> _Parts:
     return _Finder(reading).found
 
 
 class _Finder:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        parted = [
-            (low, "", "") if "'" not in low or low.endswith("n't") else low.partition("'")
-            for low in reading.low
-        ]
-        self._low = [low for low, _, _ in parted]
-        self._endings = [ending for _, _, ending in parted]
-        if _OF_MANY.search(reading.plain):  # "my friends' cars"
-            for i, (_, end) in enumerate(reading.spans):
-                if self._low[i].endswith("s") and reading.plain[end : end + 2] == "' ":
-                    self._endings[i] = "s"
         self.found = _Parts()
+        self._low: Sequence[str] = reading.low
+        self._endings: Mapping[int, str] = {}
+        if "'" in reading.plain:
+            self._part()
         asked = _places_asked(reading)
         for i, word in enumerate(self._low):
-            if word in _OWNING and (word != "her" or self._is_named(i + 1)):
-                self._own(i + 1, _OWNING[word])
-            elif word in _ACTING and (word != "you" or self._is_acting(i)):
-                if i not in asked:
-                    self._act(i, _ACTING[word])
-            elif word in _ACTED_ON:
-                self._act_on(i, asked)
-            elif self._endings[i] == "s" and self._is_named(i):
-                self._own(i + 1, self._lemma(i))
-            elif word == "of":
-                self._own_before(i)
+            if word in _LOOKED_AT or i in self._endings:
+                self._look_at(i, word, asked)
+
+    def _part(self) -> None:
+        """Takes what is behind an apostrophe off its word: "boss's", "I'm"; and sees it in "my friends' cars"."""
+        low, endings = list(self._reading.low), {}
+        for i, word in enumerate(low):
+            if "'" in word and not word.endswith("n't"):
+                low[i], _, endings[i] = word.partition("'")
+        if "s' " in self._reading.plain:
+            for i, (_, end) in enumerate(self._reading.spans):
+                if low[i].endswith("s") and self._reading.plain[end : end + 2] == "' ":
+                    endings[i] = "s"
+        self._low, self._endings = low, endings
+
+    def _look_at(self, i: int, word: str, asked: Collection[int]) -> None:
+        if word in _OWNING and (word != "her" or self._is_named(i + 1)):
+            self._own(i + 1, _OWNING[word])
+        elif word in _ACTING and (word != "you" or self._is_acting(i)):
+            if i not in asked:
+                self._act(i, _ACTING[word])
+        elif word in _ACTED_ON:
+            self._act_on(i, asked)
+        elif word == "of":
+            self._own_before(i)
+        elif self._endings.get(i) == "s" and self._is_named(i):
+            self._own(i + 1, self._lemma(i))
 
     def _lemma(self, i: int) -> str:
-        return english().lemma(self._low[i]) if self._endings[i] else self._reading.lemmas[i]
+        return english().lemma(self._low[i]) if i in self._endings else self._reading.lemmas[i]
 
     def _is_named(self, i: int) -> bool:
         """Whether it carries something."""
         if not 0 <= i < len(self._low):
             return False
         low = self._low[i]
-        return not (low in _LITTLE or low in _AUXILIARY or low in _PERSONS or low.endswith("n't"))
+        return low not in _NO_NAME and not low.endswith("n't")
 
     def _is_acting(self, i: int) -> bool:
         """ "You" where it is not whom something is done to."""
@@ -182,12 +191,12 @@ class _Finder:
             if not self._is_named(i):
                 return
             self.found.owning.setdefault(self._lemma(i), set()).add(owner)
-            if self._endings[i] == "s":
+            if self._endings.get(i) == "s":
                 return
 
     def _own_before(self, i: int) -> None:
         """The emails of my boss."""
-        if not self._is_named(i - 1) or self._low[i + 1 : i + 2] not in _BEFORE_OWNERS:
+        if _BEFORE_OWNERS.isdisjoint(self._low[i + 1 : i + 2]) or not self._is_named(i - 1):
             return
         for j in range(i + 2, i + 2 + _LONGEST):
             if not self._is_named(j):
@@ -197,10 +206,10 @@ class _Finder:
     def _act(self, i: int, who: str) -> None:
         """What somebody does, or what is done to them: "I was paid"."""
         low = self._low
-        auxiliary = "am" if self._endings[i] in {"m", "re", "s"} else low[i - 1] if i else ""
+        auxiliary = "am" if self._endings.get(i) in {"m", "re", "s"} else low[i - 1] if i else ""
         j = i + 1
         while j < len(low):
-            is_wanting = low[j] in _WANTING and low[j + 1 : j + 2] == ["to"]
+            is_wanting = low[j] in _WANTING and "to" in low[j + 1 : j + 2]
             is_adverb = low[j] in _ADVERBS or low[j].endswith(("ly", "n't"))
             if not (is_wanting or is_adverb or low[j] in _AUXILIARY):
                 break
