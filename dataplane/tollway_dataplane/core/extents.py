@@ -15,7 +15,7 @@ _PHRASES: Final = (
     # what only looks like one
     ("none", r"(?:how|too|so|as) (?:many|much|often|few|frequently)|the few|few more|more than one|one's"),
     ("none", r"(?:first|after|above|best|at) (?:of )?all|all (?:right|time)|all over"),
-    ("none", r"(?:can|do|does|could|should|would) one"),
+    ("none", r"(?:can|do|does|could|should|would) one(?! of)"),
     ("none", r"at most|the most|(?:many|lots of|no|any) thanks|thanks a lot|ever since|any more|anymore|any longer"),
     ("none", r"(?:every|each) (?:few |other )?(?:day|week|month|year)s?"),
     # how often
