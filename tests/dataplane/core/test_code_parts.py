@@ -79,6 +79,8 @@ def test_prose_with_a_sign_in_it_is_prose(one: str, other: str) -> None:
         ("Is `x` here (see a[1])?", ("x", "a [ 1 ]")),
         ("Is that so (a/b)?", ("a / b",)),
         ("- p = q", ("p = q",)),
+        ("Is P + Q more?", ("p + q",)),
+        ("Is !p or not q true?", ("! p or not q",)),
         ("x(", ("x (",)),
     ],
 )

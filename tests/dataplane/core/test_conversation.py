@@ -238,6 +238,23 @@ def test_chats_that_differ_in_what_does_not_matter_share_an_answer(one: str, oth
             f"add up {' '.join(map(str, range(111)))} | Done. | what is the mean?",
             "too many numbers to compare",
         ),
+        # at the same place, counted from the end of where they are not the same
+        (
+            "I'd like to insure my cat | Sure. | what does it cost?",
+            "do you sell in Norway? | Yes. | I'd like to insure my dog | Sure. | what does it cost?",
+            "earlier turns differ: cat ≠ dog",
+        ),
+        (
+            "It will be with milk. | Fine. | what does it cost?",
+            "Or milk. | Fine. | what does it cost?",
+            "earlier turns differ: milk",
+        ),
+        # forms of one word for the dictionary, and opposites
+        (
+            "my father flies with us | Fine. | what does it cost?",
+            "my mother flies with us | Fine. | what does it cost?",
+            "earlier turns differ: opposites: father ≠ mother",
+        ),
         ("hello | Hi! | what does it cost?", "what does it cost?", ""),
         (
             "I'd like the blue one | Okay. | what does it cost?",

@@ -55,6 +55,7 @@ def test_another_language_is_found_in_a_short_text(text: str) -> None:
         "Vincent van Gogh paintings",
         "How do I understand β and ∝?",
         "translate bonjour",
+        "DES encryption explained",
         "cancel order",
         "£100, good",
     ],
