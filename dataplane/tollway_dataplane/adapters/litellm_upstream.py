@@ -13,11 +13,13 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Final
 
 import orjson
 
 from tollway_api.routing_policy import FallbackTrigger
+from tollway_dataplane.adapters.answer_bounds import MOST_BYTES, too_large
 from tollway_dataplane.adapters.litellm_arguments import arguments_of
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, is_whole, usage_of, written_in
@@ -124,6 +126,8 @@ class LiteLLMUpstream:
     def _translated(self, exc: Exception, asking: "_Asking") -> UpstreamFault:
         """All of LiteLLM's own carry the status they stand for."""
         errors = self._litellm.exceptions
+        if _lies_under(exc, _TOO_LARGE):
+            return too_large()
         if isinstance(exc, TimeoutError | errors.Timeout):
             return UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True)
         if isinstance(exc, errors.ContentPolicyViolationError):
@@ -181,6 +185,7 @@ _STRUCTURED: Final = (
 # By name, since they are of a library that is LiteLLM's business.
 _UNCONNECTED: Final = frozenset({"ConnectError", "ConnectTimeout"})
 _BROKEN_OFF: Final = frozenset({"RemoteProtocolError", "ReadError", "WriteError", "CloseError"})
+_TOO_LARGE: Final = frozenset({"AnswerTooLargeError"})  # our own, in the file that needs their library
 
 
 def _lies_under(exc: BaseException, names: frozenset[str]) -> bool:
@@ -252,10 +257,27 @@ def _import_litellm() -> Any:
     litellm.drop_params = True
     handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
     handler.single_connection_post_request = _not_again
+    _bound_clients_of(handler, "create_client")
+    openais = importlib.import_module("litellm.llms.openai.common_utils").BaseOpenAILLM
+    _bound_clients_of(openais, "_get_async_http_client")
     importlib.import_module(
         "litellm.llms.ollama.common_utils"
     ).OllamaModelInfo.get_runtime_model_info = _unasked_info
     return litellm
+
+
+def _bound_clients_of(owner: Any, name: str) -> None:
+    """Whatever client LiteLLM makes by this, of which it keeps some in its caches, reads no answer without an end."""
+    bound = importlib.import_module("tollway_dataplane.adapters.bounded_httpx").bound
+    made = getattr(owner, name)
+
+    @wraps(made)
+    def bounded(*args: Any, **kwargs: Any) -> Any:
+        client = made(*args, **kwargs)
+        bound(client, MOST_BYTES)
+        return client
+
+    setattr(owner, name, staticmethod(bounded) if isinstance(vars(owner)[name], staticmethod) else bounded)
 
 
 def _silence() -> None:

@@ -14,6 +14,7 @@ import orjson
 from aiohttp.http_exceptions import HttpProcessingError
 
 from tollway_api.routing_policy import FallbackTrigger, UnknownParameters
+from tollway_dataplane.adapters.answer_bounds import MOST_BYTES, too_large
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of, written_in
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject
@@ -24,8 +25,6 @@ from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 
 # Of an error page, this much is read.
 _MOST_ERROR_BYTES: Final = 64 * 1024
-# Of an answer. The largest there are, 2,048 vectors written out in decimals, take 80 MB.
-_MOST_BYTES: Final = 128 * 1024 * 1024
 # What a call may raise; aiohttp's own timeout is a TimeoutError, and so an OSError. The last is for what is no HTTP,
 # and for a line of a stream that never ends.
 _HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, HttpProcessingError)
@@ -35,7 +34,7 @@ _CONNECT_TIMEOUT_S: Final = 10.0
 
 @asynccontextmanager
 async def open_upstream(
-    max_connections: int = 1_000, most_bytes: int = _MOST_BYTES
+    max_connections: int = 1_000, most_bytes: int = MOST_BYTES
 ) -> AsyncIterator["OpenAIUpstream"]:
     """The upstream with its connection pool, which lives as long as the process. An answer of more bytes is none."""
     connector = aiohttp.TCPConnector(limit=max_connections, ttl_dns_cache=30)
@@ -49,7 +48,7 @@ async def open_upstream(
 
 
 class OpenAIUpstream:
-    def __init__(self, session: aiohttp.ClientSession, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, session: aiohttp.ClientSession, most_bytes: int = MOST_BYTES) -> None:
         self._session = session
         self._most_bytes = most_bytes
 
@@ -138,19 +137,14 @@ async def _check(response: aiohttp.ClientResponse) -> None:
 async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
     """The whole body."""
     if (response.content_length or 0) > most_bytes:
-        raise _too_large()
+        raise too_large()
     parts, length = [], 0
     async for part in response.content.iter_any():
         parts.append(part)
         length += len(part)
         if length > most_bytes:
-            raise _too_large()
+            raise too_large()
     return b"".join(parts)
-
-
-def _too_large() -> UpstreamFault:
-    message = "the provider's answer has no end"
-    return UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, message, may_have_run=True)
 
 
 async def _chunks(
@@ -173,7 +167,7 @@ async def _chunks(
                 return
             length += len(data)
             if length > most_bytes:
-                raise _too_large()
+                raise too_large()
             event = _parsed(data)
             finished |= finished_choices(event)
             if "error" in event:

@@ -2,10 +2,13 @@
 speaks one of them on loopback and keeps what it was sent. The formats are in the files beside this one.
 """
 
+import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from typing import Any, Final, Protocol
 
 import orjson
@@ -26,6 +29,7 @@ Json = dict[str, Any]  # what is in it is tested where it arrives
 TEXT: Final = ("A light", "house guides ", "ships.")
 ARGUMENTS: Final[Json] = {"word": "delta"}
 KEY: Final = "key-of-a-test"
+MIB: Final = 1024 * 1024
 # LiteLLM loads what it needs for a provider when that is asked first.
 WITHIN_S: Final = 60.0
 
@@ -123,6 +127,9 @@ class Server:
     failure: Failure | None = None
     cut_after: int | None = None  # events of a stream; of a whole answer half is sent
     breaks_off: bool = False  # in the middle of a stream
+    is_endless: bool = False  # goes on and on: a body with spaces, a stream with comments
+    sent_bytes: int = 0  # of that
+    left: threading.Event = field(default_factory=threading.Event)  # by whoever heard that
     seen: list[Seen] = field(default_factory=list)
 
     async def answer(self, request: Request) -> Response:
@@ -135,6 +142,8 @@ class Server:
         if self._is_to_stream(self.seen[-1]):
             return StreamingResponse(self._events(), media_type=self.wire.stream_type)
         whole = orjson.dumps(self.wire.whole(self.wire.telling(self.said)))
+        if self.is_endless:
+            return StreamingResponse(self._on_and_on([whole, b" " * MIB]), media_type="application/json")
         if self.cut_after is not None:
             return _Cut(whole, media_type="application/json")
         return Response(whole, media_type="application/json")
@@ -146,6 +155,9 @@ class Server:
 
     async def _events(self) -> AsyncIterator[bytes]:
         events = self.wire.stream(self.wire.telling(self.said))
+        if self.is_endless:
+            async for comment in self._on_and_on([b":" + b" " * MIB + b"\n\n"]):
+                yield comment
         if self.breaks_off:
             events = [*events[: len(events) // 2], self.wire.broken_off]
         for event in events[: self.cut_after]:
@@ -153,8 +165,19 @@ class Server:
         if self.cut_after is not None:
             raise ConnectionAbortedError("as the test wants it")
 
+    async def _on_and_on(self, pieces: Sequence[bytes]) -> AsyncIterator[bytes]:
+        try:
+            for piece in cycle(pieces):
+                yield piece
+                self.sent_bytes += len(piece)
+                await asyncio.sleep(0)  # in which it may see that its caller is gone
+        finally:
+            self.left.set()
+
     def reset(self) -> None:
         self.said, self.failure, self.cut_after, self.breaks_off = Said(), None, None, False
+        self.is_endless, self.sent_bytes = False, 0
+        self.left.clear()
         self.seen.clear()
 
     def call(self, fields: Json | None = None, **of_model: object) -> UpstreamCall:
