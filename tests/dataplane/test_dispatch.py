@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.dataplanes import Setup, compiled, lone_health
+from tests.dataplanes import NoNews, Setup, compiled, lone_health
 from tollway_api.meta import ModelName, TenantName
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Limit, Model, Protocol, Rolling, Snapshot, Tenant
@@ -170,10 +170,16 @@ async def test_a_model_is_asked_elsewhere_before_another_is(fault: UpstreamFault
 
 @pytest.mark.parametrize(("wait_s", "answers"), [(0.05, True), (0.5, False)])
 async def test_who_was_passed_over_and_is_well_again_soon_is_waited_for(
-    wait_s: float, *, answers: bool
+    wait_s: float, monkeypatch: pytest.MonkeyPatch, *, answers: bool
 ) -> None:
-    """Within a quarter of the time that is left, where nobody else is."""
-    snapshot, health = snapshot_of(most=2, models=2, endpoints=0), lone_health()
+    """Within a quarter of the time that is left, where nobody else is. Time passes by waiting alone."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("tollway_dataplane.walking.asyncio.sleep", sleep)
+    snapshot, health = snapshot_of(most=2, models=2, endpoints=0), Health(NoNews(), lambda: sum(slept), float)
     health.follow(snapshot)
     policy = snapshot.policies[0]
     permit = health.admit(policy, policy.models[ModelName("b")])

@@ -61,6 +61,7 @@ async def test_who_stood_in_for_a_model_that_was_asked_for_is_not_remembered_as_
     assert stood_in.headers["x-tollway-model"] == "cheap"
     again = await gateway.ask(PROMPT, model="rich")
     assert (again.source, again.headers["x-tollway-model"]) == ("live", "rich")
+    await gateway.stored()
     assert (await gateway.ask(PROMPT, model="rich")).source == "exact"
 
 

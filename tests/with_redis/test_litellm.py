@@ -52,6 +52,7 @@ async def test_a_stream_comes_through_litellm_and_is_remembered(claude: Running)
         tokens = chunk.usage.completion_tokens if chunk.usage else tokens
     assert text == answer_for("cheap", MODEL, PROMPT)
     assert tokens
+    await claude.stored()
     assert (await claude.ask(PROMPT)).source == "exact"
 
 

@@ -282,7 +282,7 @@ def test_nothing_of_a_request_is_logged(loud: list[str]) -> None:
     """In a process of its own, since a logger keeps the standard error that it was made with."""
     environ = {**os.environ, "LITELLM_LOG": "DEBUG"} if loud else None
     command = [sys.executable, "-W", "ignore", "-c", SAYS_NOTHING, *loud]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environ)  # noqa: S603 - our own program
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environ)  # noqa: S603 - our own program
     assert "done" in ended.stdout, ended.stderr
     assert "secret" not in ended.stdout + ended.stderr
 
