@@ -3,15 +3,22 @@
 import asyncio
 import itertools
 import json
+import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import formatdate
 
 import pytest
 from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from tests.conftest import Start
 from tests.dataplanes import Running, Setup
-from tests.servers import Provider, provider
+from tests.servers import Provider, provider, served
 from tollway_api import wire
 from tollway_api.routing_policy import ModelState
 from tollway_cli.embedded_redis import EmbeddedRedis
@@ -262,3 +269,34 @@ async def test_what_another_version_wrote_there_is_not_understood_and_harms_nobo
         with pytest.raises(CacheFault):
             await redis_health.exchange({})
         await redis.delete(wire.HEALTH_KEY)
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        lambda _: {"retry-after": "60"},
+        lambda now: {"retry-after": formatdate(now + 60, usegmt=True)},
+        lambda _: {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m0s"},
+        lambda now: {
+            "anthropic-ratelimit-tokens-remaining": "0",
+            "anthropic-ratelimit-tokens-reset": datetime.fromtimestamp(now + 60, UTC).isoformat(),
+        },
+    ],
+    ids=["seconds", "a date", "OpenAI's reset", "Anthropic's reset"],
+)
+async def test_a_provider_is_left_alone_for_as_long_as_it_says_in_whichever_way(
+    start: Start, setup: Setup, rich: Provider, says: Callable[[float], Mapping[str, str]]
+) -> None:
+    async def limited(_: Request) -> Response:
+        return Response("{}", 429, says(time.time()), "application/json")
+
+    with served(Starlette(routes=[Route("/v1/chat/completions", limited, methods=["POST"])])) as url:
+        gateway = await start(setup.but(cheap=f"{url}/v1"))
+        replies = [await gateway.ask(prompt()) for _ in range(2)]
+        assert [each.headers["x-tollway-failed-attempts"] for each in replies] == [
+            "cheap:RateLimit",
+            "cheap:CoolingDown",
+        ]
+        (left,) = (await gateway.metrics())["tollway_model_cooldown_seconds"].values()
+        assert 10 < left <= 61
+    assert rich.total == 2

@@ -1,11 +1,12 @@
 """The LiteLLM path for real: the library, against a server that speaks Anthropic's protocol."""
 
+import asyncio
 import json
 
 import pytest
 
 from tests.conftest import Start
-from tests.dataplanes import BETA_KEY, Running, Setup, secret
+from tests.dataplanes import BETA_KEY, Running, Setup, secret, until
 from tests.servers import Provider, provider
 from tollway_cli.simulator.answers import answer_for
 
@@ -217,3 +218,27 @@ async def test_a_providers_own_fields_reach_it(claude: Running, cheap: Provider)
     assert isinstance(last, list)
     body = last[-1]["body"]
     assert (body["top_k"], body["thinking"]) == (3, thinking)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_caller_who_leaves_cancels_it_at_the_provider_and_pays_for_what_may_have_been_written(
+    start: Start, setup: Setup, *, stream: bool
+) -> None:
+    """Long before the answer would have ended by itself."""
+    with provider("slow", tokens_per_second=0.5) as slow:
+        model = {"model": f"anthropic/{MODEL}", "endpoint": slow.url, "credentialsRef": {"name": "provider"}}
+        acme = {"limits": [{"name": "tokens", "unit": "Tokens", "amount": "100000"}]}
+        key = secret("provider", "sk-ant-test")
+        gateway = await start(setup.but(cheap_model=model, others=(key,), acme=acme))
+        asking = asyncio.create_task(gateway.ask(PROMPT, stream=stream))
+        await until(lambda: slow.seen()["in_flight"] == 1)
+        asking.cancel()
+        await until(lambda: slow.seen()["in_flight"] == 0)
+        assert slow.seen()["by_outcome"] == {"disconnected": 1}
+        await until(lambda: len(gateway.log_lines()) == 1)
+        line = gateway.log_lines()[0]
+        assert line["usage_estimated"] is True
+        used = (await gateway.metrics())["ai_budget_utilization_ratio"][
+            (("limit", "tokens"), ("tenant", "acme"))
+        ]
+        assert 0 < used < 0.01, "what was held came back, what may have been used stays"
