@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -255,6 +256,8 @@ def _import_litellm() -> Any:
     litellm.disable_hf_tokenizer_download = True
     # What LiteLLM knows a provider not to have is left out, so that a request may fall back to any provider.
     litellm.drop_params = True
+    # It would break off a stream of a hundred equal chunks, although the provider goes on and is paid.
+    litellm.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize
     handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
     handler.single_connection_post_request = _not_again
     _bound_clients_of(handler, "create_client")
