@@ -38,7 +38,8 @@ from tollway_cli.simulate import simulate as simulate_provider
 from tollway_cli.simulator.app import SimulatorSettings
 from tollway_cli.simulator.faults import FaultKind, parse_fault
 from tollway_cli.simulator.latency import ACCEPTED, parse_latency
-from tollway_cli.validate import as_json, findings_table, summary
+from tollway_cli.validate import findings_table, summary
+from tollway_cli.validation_reports import as_github, as_json, as_junit
 from tollway_dataplane.errors import TollwayError
 from tollway_dataplane.server import ListenError
 from tollway_dataplane.settings import Address
@@ -71,6 +72,13 @@ AddressOption = Annotated[
 class Output(StrEnum):
     TABLE = "table"
     JSON = "json"
+
+
+class Report(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    JUNIT = "junit"
+    GITHUB = "github"
 
 
 def _print_version(wanted: bool) -> None:
@@ -152,21 +160,36 @@ def serve(
 @app.command()
 def validate(
     paths: Annotated[list[Path], typer.Argument(help="YAML files, or folders with all below them.")],
-    output: Annotated[Output, typer.Option(help="A table for people, or JSON for programs.")] = Output.TABLE,
+    output: Annotated[
+        Report, typer.Option(help="A table for people; JSON, JUnit XML or GitHub's annotations for programs.")
+    ] = Report.TABLE,
+    secrets_elsewhere: Annotated[
+        bool,
+        typer.Option(
+            "--secrets-elsewhere", help="Take every Secret that is in no file to be in the cluster."
+        ),
+    ] = False,
     installation_namespace: Namespace = "tollway-system",
 ) -> None:
     """Check manifests as the operator would, without serving.
 
     Exit status: 0 when every object is accepted, 1 when one has an error, 2 when a file cannot be read.
     """
-    gathered = gather(paths, os.environ, installation_namespace)
-    if output is Output.JSON:
-        typer.echo(as_json(gathered))
-    else:
-        console = _console()
-        if gathered.findings:
-            console.print(findings_table(gathered.findings))
-        console.print(summary(gathered), highlight=False)
+    gathered = gather(paths, os.environ, installation_namespace, secrets_elsewhere=secrets_elsewhere)
+    match output:
+        case Report.JSON:
+            typer.echo(as_json(gathered))
+        case Report.JUNIT:
+            typer.echo(as_junit(gathered))
+        case Report.GITHUB:
+            if gathered.findings:
+                typer.echo(as_github(gathered))
+            typer.echo(summary(gathered))
+        case Report.TABLE:
+            console = _console()
+            if gathered.findings:
+                console.print(findings_table(gathered.findings))
+            console.print(summary(gathered), highlight=False)
     raise typer.Exit(2 if gathered.broken else int(bool(gathered.errors)))
 
 

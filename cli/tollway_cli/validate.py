@@ -1,6 +1,5 @@
 """`tollway validate`: the checks of a cluster's operator, without a cluster."""
 
-import json
 from collections.abc import Mapping, Sequence
 
 from rich.table import Table
@@ -40,36 +39,3 @@ def summary(gathered: Gathered) -> str:
         f"{len(found.indexes)} cache indexes accepted"
     )
     return f"{right}; {len(gathered.errors)} errors, {warnings} warnings; revision {gathered.revision}"
-
-
-def as_json(gathered: Gathered) -> str:
-    """The same for programs. The names of these fields are stable."""
-    found = gathered.snapshot
-    report = {
-        "revision": gathered.revision,
-        "accepted": {
-            "policies": len(found.policies),
-            "tenants": len(found.tenants),
-            "sharedBudgets": len(found.shared),
-            "indexes": len(found.indexes),
-        },
-        "errors": len(gathered.errors),
-        "warnings": len(gathered.findings) - len(gathered.errors),
-        "problems": [_problem(finding) for finding in gathered.findings],
-    }
-    return json.dumps(report, indent=2, ensure_ascii=False)
-
-
-def _problem(finding: Finding) -> dict[str, object]:
-    problem, location = finding.problem, finding.location
-    return {
-        "severity": problem.severity,
-        "reason": problem.reason,
-        "kind": problem.identity.kind,
-        "namespace": problem.identity.namespace,
-        "name": problem.identity.name,
-        "field": problem.field,
-        "file": str(location.file) if location else None,
-        "line": (location.line or None) if location else None,
-        "message": problem.message,
-    }

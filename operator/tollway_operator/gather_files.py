@@ -7,11 +7,12 @@ from pathlib import Path
 from tollway_api import snapshot, wire
 from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
-from tollway_api.inventory import Inventory, parse_inventory
-from tollway_api.meta import TenantName
+from tollway_api.inventory import Inventory, SecretKey, parse_inventory
+from tollway_api.meta import Identity, TenantName
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.snapshot import Snapshot
 from tollway_operator.manifests import Location, Manifests, read_manifests
+from tollway_operator.references import secrets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Gathered:
     encoded: bytes = field(repr=False)
     findings: tuple[Finding, ...]
     broken: bool
+    # Those of our kinds, and where each stands.
+    objects: Mapping[Identity, Location] = field(default_factory=dict)
     # For each tenant whose key is a reference to the environment: that reference, as a shell would read it.
     key_references: Mapping[TenantName, str] = field(default_factory=dict)
     # For each tenant whose key stands in a file: the key.
@@ -54,10 +57,14 @@ def gather(
     environ: Mapping[str, str],
     installation_namespace: str,
     default_namespace: str = "default",
+    *,
+    secrets_elsewhere: bool = False,
 ) -> Gathered:
-    """Reads and compiles; changes nothing."""
+    """Reads and compiles; changes nothing. `secrets_elsewhere`: a Secret that is in no file is taken to be there."""
     manifests = read_manifests(paths, environ, default_namespace)
     inventory, parse_problems = parse_inventory(manifests.objects, default_namespace)
+    if secrets_elsewhere:
+        inventory = replace(inventory, secrets={**_elsewhere(inventory), **inventory.secrets})
     compilation = compile_snapshot(inventory, bundled(), installation_namespace, is_of_files=True)
     unreadable = [problem for _, problem in manifests.unreadable]
     problems = [*unreadable, *manifests.problems, *parse_problems]
@@ -69,9 +76,31 @@ def gather(
         encoded=snapshot.encode(compilation.snapshot),
         findings=tuple(Finding(problem, manifests.locate(problem)) for problem in problems),
         broken=bool(unreadable),
+        objects=manifests.ours,
         key_references=dict(_key_references(inventory, manifests)),
         literal_keys=dict(_literal_keys(inventory, manifests)),
     )
+
+
+class _Elsewhere(Mapping[str, str]):
+    """A Secret that is not to be seen: whatever is asked for is there, and like nothing else."""
+
+    def __init__(self, secret: SecretKey) -> None:
+        self._secret = secret
+
+    def __getitem__(self, key: str) -> str:
+        return "/".join((*self._secret, key))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _elsewhere(inventory: Inventory) -> dict[SecretKey, _Elsewhere]:
+    resources = (*inventory.indexes, *inventory.budgets, *inventory.policies)
+    return {named: _Elsewhere(named) for resource in resources for named in secrets_of(resource)}
 
 
 def _of_files(problem: Problem) -> Problem:

@@ -58,6 +58,15 @@ class Manifests:
     def objects(self) -> list[RawObject]:
         return [document.raw for document in self.documents]
 
+    @property
+    def ours(self) -> dict[Identity, Location]:
+        """Those of our kinds, and where each stands."""
+        return {
+            each.identity: Location(each.file, each.lines[""])
+            for each in self.documents
+            if each.identity.kind in SPEC_OF_KIND
+        }
+
     def locate(self, problem: Problem) -> Location | None:
         """Where a problem's field, or the nearest one around it that is written down, stands."""
         for location, unreadable in self.unreadable:
