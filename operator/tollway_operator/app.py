@@ -15,6 +15,7 @@ from tollway_operator.accuracy import AccuracyReader
 from tollway_operator.admin import serving
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.alerts import AlertWebhook
+from tollway_operator.asked_purges import AskedPurges
 from tollway_operator.deletion import Deletion
 from tollway_operator.errors import StoreFault
 from tollway_operator.events import Events
@@ -30,7 +31,7 @@ from tollway_operator.pods import Pods
 from tollway_operator.publish import Publisher
 from tollway_operator.purges import EVERY_S, PurgeReader
 from tollway_operator.reconcile import Parts, Reconciler
-from tollway_operator.redis_store import open_store
+from tollway_operator.redis_store import RedisStore, open_store
 from tollway_operator.secrets import Secrets
 from tollway_operator.settings import Settings
 from tollway_operator.signals import Signal
@@ -84,7 +85,7 @@ async def run_operator(settings: Settings) -> None:
             notifier=notifier,
             deletion=Deletion(kube, cache, leadership, metrics, settings.release_after_s, events),
             usage=UsageReader(ledger, settings.usage_refresh_s, news),
-            purges=PurgeReader(cache, EVERY_S, notifier.purged),
+            purges=_purges(cache, notifier, objects, leadership),
             accuracy=AccuracyReader(cache, settings.usage_refresh_s, news),
             metrics=metrics,
         )
@@ -124,6 +125,11 @@ async def run_operator(settings: Settings) -> None:
             await until_first_ends([asyncio.ensure_future(each) for each in loops])
         finally:
             await leadership.release()
+
+
+def _purges(cache: RedisStore, notifier: Notifier, objects: Objects, leadership: Leadership) -> PurgeReader:
+    asked = AskedPurges(objects, lambda: leadership.leads, notifier.purge)
+    return PurgeReader(cache, EVERY_S, notifier.purged, asked.settle)
 
 
 async def _tell_alerts(

@@ -16,7 +16,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from tollway_api import messages
-from tollway_api.messages import Notify, PodState
+from tollway_api.messages import Notify, PodState, Purge
 from tollway_api.parts import Head
 from tollway_operator.metrics import Metrics
 from tollway_operator.pods import Pods
@@ -84,6 +84,26 @@ class Notifier:
                 self.reports[uid] = replace(report, next_at=0.0, pause_s=FIRST_PAUSE_S)
         self._on_change()
         self._wake.set()
+
+    async def purge(self, index_id: str) -> str:
+        """Asks one ready pod for it, since that is enough. Why it was not done, or ""."""
+        ready = [pod for pod in self._pods.running if pod.ready and pod.address]
+        if not ready:
+            return "no data-plane pod is ready"
+        pod = random.choice(ready)  # noqa: S311 - not a secret; another one's turn is next
+        url = f"http://{_bracketed(pod.address)}:{self._port}{messages.PURGE_PATH}"
+        body = messages.PURGE.dump_json(Purge(index_id), exclude_defaults=True)
+        for token in tuple(self._tokens):
+            headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+            try:
+                async with self._session.post(
+                    url, data=body, headers=headers, timeout=aiohttp.ClientTimeout(_DEADLINE_S)
+                ) as response:
+                    if response.status != 401:
+                        return "" if response.status == 200 else f"{pod.name} answered {response.status}"
+            except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+                return f"{pod.name} did not answer ({type(exc).__name__})"
+        return f"{pod.name} knows none of the admin tokens"
 
     def look(self) -> None:
         """The pods have changed."""

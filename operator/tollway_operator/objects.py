@@ -8,11 +8,13 @@ from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
 from tollway_api.inventory import identify, labels_of, parse_resource
-from tollway_api.meta import Identity, Resource, Spec
+from tollway_api.meta import Identity, Resource, Spec, epoch_ms
 from tollway_api.problems import Problem
 
 # Set on a SemanticCacheIndex to let it go although what it remembers could not be deleted.
 ABANDON_ANNOTATION: Final = "tollway.dev/abandon"
+# Set on one to have it forget what it remembered before a time, in RFC 3339.
+PURGE_ANNOTATION: Final = "tollway.dev/purge-before"
 EVERYWHERE: Final = "*"  # in place of a namespace's name, as the API's clients have it
 
 
@@ -44,6 +46,7 @@ class Held:
     finalizers: tuple[str, ...]
     deleted_at: str  # RFC 3339; "" while it is wanted
     abandoned: bool
+    counts_since: int  # milliseconds: what it remembered before is to be forgotten; 0 where nothing is
     looked_at: float = 0.0  # when its status was last compared with what is known, on the monotonic clock
 
     @property
@@ -71,6 +74,7 @@ class Objects:
         """Takes an object as the API gives it."""
         identity = identify(body)
         metadata = body["metadata"]
+        annotations = metadata.get("annotations") or {}
         before = self._held.get(identity)
         version = str(metadata["resourceVersion"])
         if (
@@ -94,7 +98,8 @@ class Objects:
             packed_status=zlib.compress(canonical(body.get("status") or {}), 1),
             finalizers=tuple(metadata.get("finalizers") or ()),
             deleted_at=str(metadata.get("deletionTimestamp") or ""),
-            abandoned=ABANDON_ANNOTATION in (metadata.get("annotations") or {}),
+            abandoned=ABANDON_ANNOTATION in annotations,
+            counts_since=_time_in(annotations) if identity.kind == "SemanticCacheIndex" else 0,
         )
         self._held[identity] = held
         news = (
@@ -145,6 +150,13 @@ class Objects:
             if each.identity.kind == kind
             and (EVERYWHERE in namespaces or each.identity.namespace in namespaces)
         }
+
+
+def _time_in(annotations: Mapping[str, str]) -> int:
+    try:
+        return epoch_ms(annotations.get(PURGE_ANNOTATION, ""))
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _is_relabelled(before: Held, body: Mapping[str, Any]) -> bool:

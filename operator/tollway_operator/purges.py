@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from tollway_api.epochs import Epochs
@@ -16,13 +16,20 @@ EVERY_S: Final = 2.0
 
 class PurgeReader:
     """`epochs` is None before they were read. A Redis that is away unsays nothing. `on_change` is told the epoch of the
-    latest purge.
+    latest purge, and `settle` everything that Redis says, each time.
     """
 
-    def __init__(self, cache: RedisStore, every_s: float, on_change: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        cache: RedisStore,
+        every_s: float,
+        on_change: Callable[[int], None],
+        settle: Callable[[Epochs], Awaitable[None]],
+    ) -> None:
         self._cache = cache
         self._every_s = every_s
         self._on_change = on_change
+        self._settle = settle
         self.epochs: Epochs | None = None
 
     async def run(self) -> None:
@@ -39,4 +46,5 @@ class PurgeReader:
                 if found != self.epochs:
                     self.epochs = found
                     self._on_change(found.version)
+                await self._settle(found)
             await asyncio.sleep(self._every_s)

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -16,7 +17,9 @@ from tests.installation import NAMESPACE, Installation
 from tests.processes import Process, forked, wait_for
 from tests.servers import Provider
 from tollway_api import messages, parts
+from tollway_api.conditions import moment
 from tollway_api.messages import Notify
+from tollway_operator.objects import PURGE_ANNOTATION
 
 AUTH = {"authorization": f"Bearer {ACME_KEY}"}
 
@@ -172,6 +175,41 @@ def test_a_purge_at_one_pod_is_confirmed_by_every_one_in_the_status(
             two.process.process.send_signal(signal.SIGCONT)
             wait_for(lambda: last_purge().get("forgotten") == 2, "now it does")
             assert last_purge()["tenant"] == ""
+
+
+def test_a_purge_may_be_asked_for_on_the_index_and_is_done_once(
+    installation: Installation, setup: Setup
+) -> None:
+    def last_purge() -> dict[str, object]:
+        status: dict[str, object] = installation.get("SemanticCacheIndex", "answers")["status"]
+        said = status.get("lastPurge", {})
+        assert isinstance(said, dict)
+        return said
+
+    with installation.operator() as operator:
+        installation.apply(*setup.objects())
+        installation.until("RoutingPolicy", "chat", "Programmed", "NoDataPlane")
+        with dataplane(installation, "dp-1", "127.0.2.1") as one:
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            one.ask("What is a fjord?")
+            assert one.ask("What is a fjord?").headers["x-tollway-source"] == "exact"
+            index = installation.get("SemanticCacheIndex", "answers")
+            # One that makes no sense asks for nothing.
+            installation.kubectl("annotate", "sci", "answers", f"{PURGE_ANNOTATION}=soon")
+            now = moment(int(time.time() * 1_000))
+            installation.kubectl("annotate", "--overwrite", "sci", "answers", f"{PURGE_ANNOTATION}={now}")
+            wait_for(lambda: last_purge().get("forgotten") == 1, "it is done")
+            assert one.ask("What is a fjord?").headers["x-tollway-source"] == "live"
+            at = last_purge()["at"]
+            assert str(at) >= now
+            wait_for(lambda: operator.logged('"message": "purged"'), "the operator says so")
+            assert one.ask("What is a fjord?").headers["x-tollway-source"] == "exact"
+        before = installation.get("SemanticCacheIndex", "answers")["metadata"]["generation"]
+        with dataplane(installation, "dp-2", "127.0.2.2") as two:
+            installation.until("RoutingPolicy", "chat", "Ready", "Ready")
+            assert two.ask("What is a fjord?").headers["x-tollway-source"] == "exact"
+            assert (last_purge()["at"], before) == (at, index["metadata"]["generation"])
+            assert operator.process.output.count('"message": "purged"') == 1
 
 
 def test_a_pod_is_ready_with_its_first_valid_snapshot_and_not_before(

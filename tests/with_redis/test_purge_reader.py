@@ -19,18 +19,27 @@ from tollway_operator.redis_store import open_store
 
 async def test_a_purge_is_told_and_a_redis_that_is_away_unsays_nothing(fault_redis: EmbeddedRedis) -> None:
     told: list[int] = []
+    seen: list[Epochs] = []
+
+    async def settle(found: Epochs) -> None:
+        seen.append(found)
+
     client = connect(fault_redis.url, 2.0)
     async with open_store(fault_redis.url, "cache") as store:
-        reader = PurgeReader(store, 0.02, told.append)
+        reader = PurgeReader(store, 0.02, told.append, settle)
         async with running(reader.run()):
             await until(lambda: reader.epochs == Epochs())
             epoch = await RedisForgetter(client, 2.0).purge(Scope("default/answers"))
             await until(lambda: bool(told) and told[-1] == epoch)
             assert reader.epochs is not None
             assert reader.epochs.latest_of("default/answers") == (Scope("default/answers"), epoch)
+            await until(lambda: seen[-1] == reader.epochs)
             await client.aclose()
             fault_redis.kill()
             await asyncio.sleep(0.2)
+            count = len(seen)
+            await asyncio.sleep(0.1)
+            assert len(seen) == count, "of what nobody knows nothing is settled"
             assert reader.epochs.version == epoch
             assert told[-1] == epoch
 
