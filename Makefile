@@ -28,7 +28,7 @@ demo: $(VENV)/ready ## start everything and walk through it; serves until Ctrl-C
 
 # Tests mostly wait, so several run at once: files of those without an API server, and single ones of those with one.
 test: $(VENV)/ready ## run every test (TESTS=…: some)
-	-@$(BIN)/python tools/cluster_tools.py apiserver helm prometheus
+	-@$(BIN)/python tools/cluster_tools.py apiserver helm prometheus argocd
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
@@ -55,6 +55,7 @@ check: $(VENV)/ready ## format, lint, types, import contracts, generated files
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.generate_model_catalog --check
 	$(BIN)/python -m tools.generate_crds --check
+	$(BIN)/python -m tools.generate_argocd --check
 	$(BIN)/python -m tools.generate_reference --check
 	$(BIN)/python -m tools.generate_metrics --check
 	$(BIN)/python -m tools.generate_dashboard --check
@@ -70,8 +71,9 @@ generate: $(VENV)/ready crds ## rewrite generated files and the golden halves
 	$(BIN)/python -m tools.generate_dashboard
 	TOLLWAY_REWRITE_GOLDEN=1 $(BIN)/pytest tests/api tests/deploy
 
-crds: $(VENV)/ready ## rewrite deploy/crds/ and the chart's from the typed models
+crds: $(VENV)/ready ## rewrite deploy/crds/, the chart's, and what Argo CD is told of our kinds
 	$(BIN)/python -m tools.generate_crds
+	$(BIN)/python -m tools.generate_argocd
 
 cluster-tools: $(VENV)/ready ## build Kubernetes' and Prometheus' own binaries for the tests, once (a quarter of an hour)
 	$(BIN)/python tools/cluster_tools.py

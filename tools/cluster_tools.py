@@ -1,6 +1,6 @@
 """Builds the binaries of the test clusters from pinned Go modules, once, into the cache folder. `apiserver` is enough
-for tests/with_apiserver, `helm` for the charts, and `prometheus` for alerts and the dashboard; `node` is what a true
-node needs besides, for tests/with_cluster.
+for tests/with_apiserver, `helm` for the charts, `prometheus` for alerts and the dashboard, and `argocd` for what Argo
+CD makes of it all; `node` is what a true node needs besides, for tests/with_cluster.
 
 The folder's name is the digest of the module's locks and of the recipe, so that a change of either builds anew.
 """
@@ -66,6 +66,7 @@ SETS = {
         _kubernetes("kube-controller-manager"),
     ),
     "helm": (Binary("helm", "helm", "helm.sh/helm/v3/cmd/helm", _HELM_FLAGS),),
+    "argocd": (Binary("argocd", "argocd", "tollway.dev/tools/cluster/argocd"),),
     "node": (
         _kubernetes("kube-scheduler"),
         _kubernetes("kube-proxy"),
@@ -94,8 +95,8 @@ def cache_folder() -> Path:
 def folder_of(binary: Binary) -> Path:
     """Where a binary is, or will be."""
     digest = hashlib.sha256(repr(binary).encode())
-    for name in ("go.mod", "go.sum"):
-        digest.update((MODULES / binary.module / name).read_bytes())
+    for path in sorted((MODULES / binary.module).glob("*.*")):  # what it pins, and what of it is ours
+        digest.update(path.read_bytes())
     return cache_folder() / f"{binary.module}-{digest.hexdigest()[:12]}"
 
 
