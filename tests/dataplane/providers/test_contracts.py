@@ -71,9 +71,10 @@ async def test_a_stream_comes_piece_by_piece(upstream: Upstream, server: Server)
 async def test_a_stream_may_repeat_itself(upstream: Upstream, server: Server) -> None:
     """As a table or a poem does; whether a model is stuck is for who reads it to say."""
     server.said = Said(text=("again, ",) * 150)
-    chunks = await streamed(upstream, server.call())
-    deltas = [choice["delta"].get("content") for chunk in chunks for choice in chunk.event["choices"]]  # type: ignore[index,union-attr,call-overload]  # OpenAI's
-    assert "".join(each for each in deltas if each) == "again, " * 150
+    assembly = Assembly()
+    for chunk in await streamed(upstream, server.call()):
+        assembly.add(chunk.event)
+    assert "".join(assembly.written) == "again, " * 150
 
 
 async def test_what_it_counts_is_what_is_paid(upstream: Upstream, server: Server) -> None:
