@@ -28,7 +28,9 @@ DOORS = {
     "kopf": {"tollway_operator/handlers.py", "tollway_operator/__main__.py"},
     "lightkube": {"tollway_operator/kube.py", "adapters/snapshot_secrets.py"},
     "cachetools": {"adapters/near_cache.py"},
-    "prometheus_client": {"metrics.py", "app.py", "edge/admin.py", "tollway_operator/admin.py"},
+    "prometheus_client": {
+        "metrics.py", "app.py", "edge/admin.py", "edge/probes.py", "tollway_operator/admin.py",
+    },
     "redis": {
         "adapters/redis_client.py", "adapters/redis_cache.py", "adapters/redis_ledger.py",
         "adapters/redis_memory.py", "adapters/redis_batch.py", "adapters/redis_faults.py",

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Coroutine
+from dataclasses import replace
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,7 @@ import typer
 import uvloop
 from rich.console import Console
 
+from tollway_api.environment import SettingsError, settings_from
 from tollway_api.wire import check_redis_url
 from tollway_cli.budget import as_json as uses_as_json
 from tollway_cli.budget import (
@@ -40,9 +42,10 @@ from tollway_cli.simulator.faults import FaultKind, parse_fault
 from tollway_cli.simulator.latency import ACCEPTED, parse_latency
 from tollway_cli.validate import findings_table, summary
 from tollway_cli.validation_reports import as_github, as_json, as_junit
+from tollway_dataplane.embed_server import run as run_embed_server
 from tollway_dataplane.errors import TollwayError
 from tollway_dataplane.server import ListenError
-from tollway_dataplane.settings import Address
+from tollway_dataplane.settings import Address, EmbedServerSettings
 from tollway_operator.errors import OperatorError
 from tollway_operator.gather_files import gather
 
@@ -334,6 +337,52 @@ def fit_router(
     except OSError as error:
         _fail(f"--patch {patch}: {error.strerror}")
     typer.echo(f"wrote {patch}")
+
+
+@app.command("embed-server")
+def embed_server(
+    listen: AddressOption = "127.0.0.1:8090",
+    admin_listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Probes and metrics; keep it private.")
+    ] = "127.0.0.1:8091",
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads that share the work on a batch; about as many as CPUs.")
+    ] = 1,
+    most_waiting_texts: Annotated[
+        int,
+        typer.Option(min=1, help="Texts that may wait, over all requests; what would be more gets a 429."),
+    ] = 2_048,
+    deadline: Annotated[
+        float, typer.Option(min=0.01, help="Seconds in which a request's texts must be embedded.")
+    ] = 30.0,
+    drain: Annotated[
+        float, typer.Option(min=0, max=86_400, help="Seconds that requests under way may take at the end.")
+    ] = 30.0,
+) -> None:
+    """Serve vectors of the cache's own model (all-MiniLM-L6-v2) in OpenAI's shape.
+
+    POST /v1/embeddings takes a text or a list of texts, encoding_format float or base64, and makes one batch of what
+    many callers ask at a time. Texts of more than 256 tokens are read up to there. A SemanticCacheIndex uses it, as
+    any other such service, by embedding: {provider: OpenAICompatible, model: all-MiniLM-L6-v2, dimensions: 384,
+    endpoint: http://HOST:PORT/v1}; docs/embedding-service.md says when that is worth it.
+
+    Who may call is told by the environment: TOLLWAY_API_KEYS has the keys, with commas between them, or sha256:HEX of
+    each; without, anybody may. In a cluster the chart runs the same: embedding.enabled=true.
+    """
+    try:
+        told = settings_from(os.environ, EmbedServerSettings)
+    except SettingsError as error:
+        _fail(str(error))
+    settings = replace(
+        told,
+        listen=_address("--listen", listen),
+        admin_listen=_address("--admin-listen", admin_listen),
+        threads=threads,
+        most_waiting_texts=most_waiting_texts,
+        deadline_s=deadline,
+        drain_s=drain,
+    )
+    _run(run_embed_server(settings))
 
 
 @app.command()

@@ -44,12 +44,13 @@ from tollway_dataplane.core.judge import shipped
 from tollway_dataplane.core.router import shipped as shipped_router
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.edge.admin import Admin, Labelling, create_admin_app
+from tollway_dataplane.edge.authentication import admit_tenant
 from tollway_dataplane.edge.chat import chat_route
 from tollway_dataplane.edge.chat_completions import chat_completions_route
 from tollway_dataplane.edge.embeddings import embeddings_route
 from tollway_dataplane.edge.endpoint import Bounds, Edge, create_public_app
 from tollway_dataplane.edge.feedback import feedback_route
-from tollway_dataplane.edge.models import models_routes
+from tollway_dataplane.edge.models import models_routes, names_of
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.embedding_bills import EmbeddingBills
 from tollway_dataplane.embedding_service import EmbeddingService
@@ -65,7 +66,7 @@ from tollway_dataplane.live import Live, Prepare
 from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.lookup import Deadlines
 from tollway_dataplane.metrics import Metrics
-from tollway_dataplane.observe import Observer
+from tollway_dataplane.observe import Observer, described
 from tollway_dataplane.operating import INDEXES, POLICIES, Operating
 from tollway_dataplane.ports import SnapshotSource, Upstream
 from tollway_dataplane.recall import Recall
@@ -75,6 +76,9 @@ from tollway_dataplane.settings import Settings, read_tokens
 from tollway_dataplane.shadowing import Shadows
 
 _LAG_EVERY_S: Final = 0.1
+_PATHS: Final = (
+    "POST /v1/chat/completions, POST /v1/embeddings, GET /v1/models, POST /chat, POST /v1/feedback"
+)
 
 
 @dataclass(slots=True)
@@ -100,7 +104,7 @@ async def open_dataplane(
     async with AsyncExitStack() as stack:
         balances = Balances()
         metrics = Metrics(CollectorRegistry(), balances, settings.metrics_tenants)
-        observer = Observer(metrics, log)
+        observer = Observer(metrics, log, described)
         cache_redis, ledger_redis, *replica = await stack.enter_async_context(connected(_servers(settings)))
         litellm = LiteLLMUpstream()
         upstreams: dict[Protocol, Upstream] = {
@@ -145,7 +149,7 @@ async def open_dataplane(
         stack.push_async_callback(_drained, hits, pairs)
         watchers = Watchers(Auditor(labels, forgetting, recall, answers, hits), Shadows(answers, pairs))
         service = Service(live, Stages(*bounded, recall, choosing, dispatch), watchers, observer)
-        edge = Edge(live, Bounds(settings.most_body_bytes, settings.body_deadline_s), observer, log)
+        edge = Edge(partial(admit_tenant, live), _bounds(settings), observer, log)
 
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, process)
         lag = _measure_loop_lag(metrics)
@@ -155,7 +159,7 @@ async def open_dataplane(
         routes = [
             *(chat_completions_route(edge, service), chat_route(edge, service)),
             *(embeddings_route(edge, embeddings), feedback_route(edge, live, watchers.auditor)),
-            *models_routes(edge, live),
+            *models_routes(edge, partial(names_of, live)),
         ]
         admin = Admin(
             live,
@@ -169,7 +173,7 @@ async def open_dataplane(
             embedders.unfit,
             health.unwell,
         )
-        public = create_public_app(edge, routes)
+        public = create_public_app(edge, routes, _PATHS)
         yield DataPlane(live, following, forgetting, metrics, public, create_admin_app(admin), draining)
 
 
@@ -210,6 +214,10 @@ def _health(news: RedisHealth, metrics: Metrics) -> Health:
     health = Health(news, asyncio.get_running_loop().time, random.random)
     metrics.registry.register(HealthMetrics(health.standings))
     return health
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(settings.most_body_bytes, settings.body_deadline_s)
 
 
 def _deadlines(settings: Settings) -> Deadlines:

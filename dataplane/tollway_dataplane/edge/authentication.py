@@ -2,9 +2,13 @@
 means is decided by `core.matching`.
 """
 
+import time
+
 from tollway_api.wire import key_digest
 from tollway_dataplane.edge.incoming import Incoming
 from tollway_dataplane.errors import Refusal, RefusalCode
+from tollway_dataplane.live import Live
+from tollway_dataplane.record import Record
 
 _MOST_KEY_CHARACTERS = 512
 
@@ -23,3 +27,9 @@ def key_digest_of(request: Incoming) -> str | None:
         message = 'the Authorization header must read "Bearer <your key>"'
         raise Refusal(401, RefusalCode.INVALID_API_KEY, message)
     return key_digest(key)
+
+
+def admit_tenant(live: Live, caller: str | None, record: Record) -> None:
+    """Notes whose key it is. Raises Refusal."""
+    tenant, record.key = live.current().authenticate(caller, time.time())
+    record.tenant = tenant.name

@@ -5,7 +5,6 @@ plain ASGI application, because a framework's layers cost more than most answers
 import asyncio
 import itertools
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,7 +20,6 @@ from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_json
 from tollway_dataplane.errors import CallerGone, Refusal
-from tollway_dataplane.live import Live
 from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.observe import CLIENT_CLOSED_REQUEST, Observer
 from tollway_dataplane.record import Record
@@ -31,6 +29,8 @@ _PROCESS: Final = f"req-{secrets.token_hex(8)}"
 _NUMBERS: Final = itertools.count()
 
 Handler = Callable[[Incoming, Record], Awaitable[ASGIApp]]
+# Notes whose key it is, by its digest, or None where there is none. Raises Refusal where it is nobody's we know.
+Admit = Callable[[str | None, Record], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Bounds:
 class Edge:
     """Turns handlers into routes."""
 
-    def __init__(self, live: Live, bounds: Bounds, observer: Observer, log: JsonLog) -> None:
-        self._live = live
+    def __init__(self, admit: Admit, bounds: Bounds, observer: Observer, log: JsonLog) -> None:
+        self._admit = admit
         self._bounds = bounds
         self._observer = observer
         self._log = log
@@ -64,8 +64,7 @@ class Edge:
     def caller(self, request: Incoming, record: Record) -> str | None:
         """The key's digest of somebody we know: nobody else's body is worth reading. Raises Refusal."""
         caller = key_digest_of(request)
-        tenant, record.key = self._live.current().authenticate(caller, time.time())
-        record.tenant = tenant.name
+        self._admit(caller, record)
         return caller
 
     async def json_body(self, request: Incoming) -> JsonObject:
@@ -106,9 +105,11 @@ class _Endpoint:
             return error_response(internal_error(), headers_of(record))
 
 
-def create_public_app(edge: Edge, routes: Sequence[Route]) -> ASGIApp:
+def create_public_app(edge: Edge, routes: Sequence[Route], paths: str) -> ASGIApp:
+    """`paths` names them to who asks for another."""
+
     async def nowhere(request: Incoming, _: Record) -> ASGIApp:
-        raise unknown_path(request.path)
+        raise unknown_path(request.path, paths)
 
     router = Router(routes=routes, default=edge.endpoint("unknown", nowhere), redirect_slashes=False)
     # Trying each route's pattern in turn takes longer than the near cache does.

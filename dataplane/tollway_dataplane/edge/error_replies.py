@@ -18,9 +18,6 @@ _TYPE_OF_STATUS: Final[Mapping[int, str]] = {
 }
 
 
-PATHS: Final = "POST /v1/chat/completions, POST /v1/embeddings, GET /v1/models, POST /chat, POST /v1/feedback"
-
-
 def error_body(refusal: Refusal) -> bytes:
     default = "invalid_request_error" if refusal.status < 500 else "api_error"
     error = {
@@ -60,5 +57,5 @@ def wrong_method(allowed: str) -> Refusal:
     return Refusal(405, RefusalCode.METHOD_NOT_ALLOWED, message, headers={"allow": allowed})
 
 
-def unknown_path(path: str) -> Refusal:
-    return Refusal(404, RefusalCode.NOT_FOUND, f"no such path: {path[:128]}; there are: {PATHS}")
+def unknown_path(path: str, paths: str) -> Refusal:
+    return Refusal(404, RefusalCode.NOT_FOUND, f"no such path: {path[:128]}; there are: {paths}")

@@ -1,6 +1,7 @@
 """`GET /v1/models`: what a caller may ask for."""
 
 import time
+from collections.abc import Callable, Sequence
 
 import orjson
 from starlette.routing import Route
@@ -16,18 +17,23 @@ from tollway_dataplane.errors import Refusal, RefusalCode
 from tollway_dataplane.live import Live
 from tollway_dataplane.record import Record
 
+# Of who asks. Raises Refusal.
+Names = Callable[[Incoming, Record], Sequence[str]]
 
-def models_routes(edge: Edge, live: Live) -> list[Route]:
-    def names(request: Incoming, record: Record) -> list[str]:
-        directory = live.current()
-        tenant, record.key = directory.authenticate(key_digest_of(request), time.time())
-        record.revision, record.tenant = directory.revision, tenant.name
-        policies = directory.policies_for(tenant)
-        own = {name for policy in policies if policy.route.allow_explicit_model for name in policy.models}
-        aliases = {name for policy in policies for name in policy.match.models}
-        aliases |= {alias.name for policy in policies for alias in policy.route.aliases}
-        return [AUTO, *sorted(own | aliases)] if policies else []
 
+def names_of(live: Live, request: Incoming, record: Record) -> Sequence[str]:
+    """By the policies that hold for a tenant."""
+    directory = live.current()
+    tenant, record.key = directory.authenticate(key_digest_of(request), time.time())
+    record.revision, record.tenant = directory.revision, tenant.name
+    policies = directory.policies_for(tenant)
+    own = {name for policy in policies if policy.route.allow_explicit_model for name in policy.models}
+    aliases = {name for policy in policies for name in policy.match.models}
+    aliases |= {alias.name for policy in policies for alias in policy.route.aliases}
+    return [AUTO, *sorted(own | aliases)] if policies else []
+
+
+def models_routes(edge: Edge, names: Names) -> list[Route]:
     async def handle_list(request: Incoming, record: Record) -> ASGIApp:
         data = [_model(name) for name in names(request, record)]
         return _json({"object": "list", "data": data}, record)

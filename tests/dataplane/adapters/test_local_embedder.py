@@ -1,6 +1,7 @@
 """The real model: meaning, batches, and an event loop that goes on."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,13 @@ import numpy as np
 import pytest
 
 from tests.dataplanes import SharedEmbedder
-from tollway_dataplane.adapters.local_embedder import MOST_PENDING, LocalEmbedder, mean_pool
+from tollway_dataplane.adapters.local_embedder import (
+    MOST_BATCH,
+    MOST_PENDING,
+    LocalEmbedder,
+    _next_batch,
+    mean_pool,
+)
 from tollway_dataplane.core.reading import Encoded
 from tollway_dataplane.errors import EmbedderFault
 
@@ -74,6 +81,34 @@ async def test_a_caller_who_gives_up_breaks_nobody_elses_batch(embedder: SharedE
         task.cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(result) for result in results[1::2]] == [Encoded] * 10
+
+
+async def test_what_nobody_waits_for_any_more_is_not_computed(embedder: SharedEmbedder) -> None:
+    batches: list[int] = []
+    embedder.observe_batch = batches.append
+    tasks = [asyncio.create_task(embedder.embed(f"text {n} that is left")) for n in range(200)]
+    await asyncio.sleep(0)
+    for task in tasks[1:]:
+        task.cancel()
+    await tasks[0]
+    await embedder.embed("and after it, of one who stays")
+    assert sum(batches) <= 1 + MOST_BATCH
+    assert batches[-1] == 1
+
+
+def test_the_oldest_is_never_left_behind_by_those_that_are_shorter() -> None:
+    texts = ["long " * 100, *(f"short {n}" for n in range(100)), "long " * 90]
+    batch = _next_batch(texts)
+    assert len(batch) == MOST_BATCH
+    assert texts[0] in batch
+    assert texts[-1] in batch
+
+
+async def test_more_threads_give_the_same_vectors(embedder: SharedEmbedder) -> None:
+    async with contextlib.aclosing(await LocalEmbedder.load(threads=2)) as threaded:
+        texts = [f"a prompt about the number {n} " + "and more " * (n % 7) for n in range(MOST_BATCH)]
+        for one, other in zip(embedder.encode(texts), threaded.encode(texts), strict=True):
+            assert np.array_equal(one.vector, other.vector)
 
 
 async def test_too_many_waiting_prompts_are_refused_at_once(embedder: SharedEmbedder) -> None:
