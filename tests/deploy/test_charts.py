@@ -5,6 +5,7 @@ hold only what differs from it; `make generate` rewrites them. What they refuse,
 import difflib
 import os
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 from tests.charts import CHART, CHARTS, NAMESPACE, PRODUCTION, TRIAL, helm, objects, rendered, roles
 from tollway_api import parts, wire
+from tollway_dataplane.settings import EmbedServerSettings
 from tollway_dataplane.settings import Settings as DataPlane
 from tollway_operator.settings import Settings as Operator
 from tools.cluster_tools import BuildError, find
@@ -99,6 +101,11 @@ def test_helm_has_nothing_to_complain_of(chart: str, options: tuple[str, ...]) -
         ((*PRODUCTION, "--set", "operator.watchNamespaces={Team}"), "at '/operator/watchNamespaces/0'"),
         ((*PRODUCTION, "--set", "dataplane.autoscaling.minReplicas=20"), "is 20, which is above maxReplicas"),
         (
+            (*PRODUCTION, "--set", "embedding.autoscaling.minReplicas=20"),
+            "embedding.autoscaling.minReplicas is",
+        ),
+        ((*PRODUCTION, "--set", "embedding.enable=true"), "additional properties 'enable' not allowed"),
+        (
             (*PRODUCTION, "--set", "dataplane.extraEnv[0].name=TOLLWAY_DRAIN_S"),
             "at '/dataplane/extraEnv/0/name'",
         ),
@@ -132,15 +139,38 @@ def test_what_the_chart_sets_itself_is_not_set_beside_it() -> None:
     schema = yaml.safe_load((CHART / "values.schema.json").read_text(encoding="utf-8"))
     reserved = set(schema["definitions"]["env"]["items"]["properties"]["name"]["not"]["enum"])
     everything = ("--values", str(GOLDEN / "in-flight.values.yaml"), "--set", "operator.watchNamespaces={x}")
-    for name in ("operator", "dataplane"):
-        deployment = one(rendered(*everything), "Deployment", f"tollway-{name}")
+    embedding = ("--set", "embedding.enabled=true,embedding.apiKeysSecret=keys")
+    planes = {"operator": Operator, "dataplane": DataPlane, "embedding": EmbedServerSettings}
+    for name, settings in planes.items():
+        deployment = one(rendered(*everything, *embedding), "Deployment", f"tollway-{name}")
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         names = {each["name"] for each in container["env"]}
         assert names <= reserved
-        known = {
-            f"TOLLWAY_{each.upper()}" for each in (Operator if name == "operator" else DataPlane).__slots__
-        }
+        known = {f"TOLLWAY_{each.name.upper()}" for each in fields(settings)}
         assert {each for each in names if each.startswith("TOLLWAY_")} <= known
+
+
+def test_the_embedding_service_is_there_where_it_is_wanted_and_connects_to_nobody() -> None:
+    assert "tollway-embedding" not in rendered(*PRODUCTION)
+    wanted = rendered(*PRODUCTION, "--set", "embedding.enabled=true")
+    kinds = [each["kind"] for each in objects(wanted) if each["metadata"]["name"] == "tollway-embedding"]
+    everything = ["Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget", "Service"]
+    assert sorted(kinds) == everything
+    assert "replicas" not in one(wanted, "Deployment", "tollway-embedding")["spec"]
+    policy = one(wanted, "NetworkPolicy", "tollway-embedding")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert "egress" not in policy
+    fixed = rendered(
+        *PRODUCTION,
+        "--set",
+        "embedding.enabled=true,embedding.autoscaling.enabled=false,embedding.replicas=1",
+    )
+    assert one(fixed, "Deployment", "tollway-embedding")["spec"]["replicas"] == 1
+    assert {each["kind"] for each in objects(fixed) if each["metadata"]["name"] == "tollway-embedding"} == {
+        "Deployment",
+        "NetworkPolicy",
+        "Service",
+    }
 
 
 def test_roles_and_mounts_name_every_secret_of_a_snapshot() -> None:

@@ -115,9 +115,11 @@ priorityClassName: {{ . }}
 {{- if and $redis.existingSecret $redis.trial.enabled }}
 {{- fail "\n\nredis.trial.enabled brings its own Redis, and redis.existingSecret names others; unset one of them.\n" }}
 {{- end }}
-{{- with .Values.dataplane.autoscaling }}
+{{- range $name := list "dataplane" "embedding" }}
+{{- with (index $.Values $name).autoscaling }}
 {{- if gt (int .minReplicas) (int .maxReplicas) }}
-{{- fail (printf "\n\ndataplane.autoscaling.minReplicas is %v, which is above maxReplicas, %v.\n" .minReplicas .maxReplicas) }}
+{{- fail (printf "\n\n%s.autoscaling.minReplicas is %v, which is above maxReplicas, %v.\n" $name .minReplicas .maxReplicas) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
