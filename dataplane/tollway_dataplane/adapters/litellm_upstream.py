@@ -176,6 +176,7 @@ _NONSENSE_WORDS: Final = (
     "Got unexpected response",
 )
 _NO_SENTENCE: Final = "an error without an explanation"
+_MOST_SENTENCE: Final = 64 * 1024  # characters; what is longer explains nothing
 # The fields of a request that are more than a number or a text.
 _STRUCTURED: Final = (
     "messages input tools tool_choice functions function_call response_format stop logit_bias modalities audio "
@@ -339,8 +340,8 @@ def _said_in(body: object) -> str:
 
 def _plain(said: str) -> str:
     """Its first line, unless that is LiteLLM's own."""
-    said = said.partition("\n")[0][:500]
-    return "" if "litellm" in said.lower() else said
+    said = said.partition("\n")[0]
+    return "" if len(said) > _MOST_SENTENCE or "litellm" in said.lower() else said
 
 
 # Google says it in the body alone (google.rpc.RetryInfo).

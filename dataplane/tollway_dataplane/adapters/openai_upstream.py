@@ -224,7 +224,7 @@ def _fault(status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) ->
     # Success with an error inside is the provider's confusion, not the request's.
     known = status if status >= 400 else 502
     trigger, has_run = trigger_of(known, code, message), status < 400
-    return UpstreamFault(trigger, status, message[:500], wait, may_have_run=has_run)
+    return UpstreamFault(trigger, status, message, wait, may_have_run=has_run)
 
 
 def _translated(exc: BaseException) -> UpstreamFault:

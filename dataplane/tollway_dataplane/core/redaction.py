@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 REMOVED: Final = "[removed]"
+MOST_SAID: Final = 500  # characters of it
 _SECRETS: Final = re.compile(
     r"""
     \b(?:sk|pk|rk|gsk|xai|hf|ak|pplx|nvapi|ghp|fw|r8|tgp)[-_][\w*.…-]{3,}       # keys by their prefix, masked ones too
@@ -21,7 +22,9 @@ _SECRETS: Final = re.compile(
 
 
 def without_secrets(sentence: str, ours: Iterable[str] = ()) -> str:
-    """The sentence with our own keys out of it, and everything that looks like a key or an account's id."""
-    for each in ours:
+    """The sentence with our own keys out of it, and everything that looks like a key or an account's id; and only then
+    cut, since of a key that was cut nobody could tell that it is one.
+    """
+    for each in sorted(ours, key=len, reverse=True):  # one may be the beginning of another
         sentence = sentence.replace(each, REMOVED)
-    return _SECRETS.sub(REMOVED, sentence)
+    return _SECRETS.sub(REMOVED, sentence)[:MOST_SAID]

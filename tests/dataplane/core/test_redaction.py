@@ -2,7 +2,7 @@
 
 import pytest
 
-from tollway_dataplane.core.redaction import REMOVED, without_secrets
+from tollway_dataplane.core.redaction import MOST_SAID, REMOVED, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,14 @@ def test_what_helps_a_caller_stays(sentence: str) -> None:
 
 def test_our_own_key_is_taken_out_whatever_it_looks_like() -> None:
     assert without_secrets("no such key: plain words", ["plain words"]) == f"no such key: {REMOVED}"
+
+
+def test_of_a_key_at_the_end_of_a_long_sentence_no_part_is_left() -> None:
+    for length in range(MOST_SAID + 5):
+        told = without_secrets(f"{'.' * length} plain words", ["plain words"])
+        assert len(told) <= MOST_SAID
+        assert "pl" not in told
+
+
+def test_a_key_that_begins_with_another_is_taken_out_whole() -> None:
+    assert without_secrets("no: plain-words", ["plain", "plain-words"]) == f"no: {REMOVED}"
