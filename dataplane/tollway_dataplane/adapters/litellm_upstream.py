@@ -25,6 +25,7 @@ from tollway_dataplane.adapters.litellm_arguments import arguments_of
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, is_whole, usage_of, written_in
 from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.core.reply_shapes import is_chunk, is_completion
 from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
@@ -54,8 +55,10 @@ class LiteLLMUpstream:
         arguments = arguments_of(self._litellm, call) | {"logger_fn": asking.note}
         async with self._faults(call, asking), asyncio.timeout(call.timeout_s):
             response = await function(**arguments)
-        completion: JsonObject = response.model_dump(mode="json", exclude_none=True)
-        body = orjson.dumps(completion)
+            completion: JsonObject = response.model_dump(mode="json", exclude_none=True)
+            if call.operation is Operation.CHAT and not is_completion(completion):
+                raise _nonsense()
+            body = orjson.dumps(completion)
         return Completion(
             body, usage_of(completion), is_whole(completion), written_in(completion), completion
         )
@@ -92,6 +95,8 @@ class LiteLLMUpstream:
                         FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True
                     )
                 event: JsonObject = part.model_dump(mode="json", exclude_none=True)
+                if not is_chunk(event):
+                    raise _nonsense()
                 yield Chunk(orjson.dumps(event), event)
 
     @asynccontextmanager
@@ -143,8 +148,7 @@ class LiteLLMUpstream:
                 FallbackTrigger.CONNECTION, None, "the connection broke", may_have_run=asking.begun
             )
         if isinstance(exc, _SLIPS) or any(words in str(exc) for words in _NONSENSE_WORDS):
-            message = "the provider's answer was not understood"
-            return UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, message, may_have_run=True)
+            return _nonsense()
         status = int(getattr(exc, "status_code", None) or 500)
         reply = _reply_under(exc)
         # Some that LiteLLM calls 500 said more: that they are busy (503, and Anthropic's 529), for one.
@@ -188,6 +192,11 @@ _STRUCTURED: Final = (
 _UNCONNECTED: Final = frozenset({"ConnectError", "ConnectTimeout"})
 _BROKEN_OFF: Final = frozenset({"RemoteProtocolError", "ReadError", "WriteError", "CloseError"})
 _TOO_LARGE: Final = frozenset({"AnswerTooLargeError"})  # our own, in the file that needs their library
+
+
+def _nonsense() -> UpstreamFault:
+    message = "the provider's answer was not understood"
+    return UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, message, may_have_run=True)
 
 
 def _lies_under(exc: BaseException, names: frozenset[str]) -> bool:

@@ -19,6 +19,7 @@ from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of, written_in
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject
 from tollway_dataplane.core.parameters import unknown_to_thinkers, with_bound_named
+from tollway_dataplane.core.reply_shapes import is_chunk, is_completion
 from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
@@ -61,7 +62,7 @@ class OpenAIUpstream:
         except _HTTP_ERRORS as exc:
             raise _translated(exc) from exc
         completion = _parsed(body)
-        if completion.get("error") or (call.operation is Operation.CHAT and not completion.get("choices")):
+        if completion.get("error") or (call.operation is Operation.CHAT and not is_completion(completion)):
             raise _fault(200, body)
         return Completion(
             body, usage_of(completion), is_whole(completion), written_in(completion), completion
@@ -169,9 +170,9 @@ async def _chunks(
             if length > most_bytes:
                 raise too_large()
             event = _parsed(data)
-            finished |= finished_choices(event)
-            if "error" in event:
+            if event.get("error") or not is_chunk(event):
                 raise _fault(response.status, data)
+            finished |= finished_choices(event)
             yield Chunk(data, event)
     except _HTTP_ERRORS as exc:
         raise _translated(exc) from exc

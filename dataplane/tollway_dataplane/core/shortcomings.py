@@ -30,8 +30,7 @@ def shortcoming(completion: JsonObject, demanded: JsonObject) -> FallbackTrigger
     choices = choices_of(completion)
     if any(choice.get("finish_reason") == _FILTERED for choice in choices):
         return FallbackTrigger.CONTENT_FILTER
-    ended = [choice.get("message") for choice in choices if choice.get("finish_reason") in _BY_ITSELF]
-    messages = [message for message in ended if isinstance(message, Mapping)]
+    messages = [_message(choice) for choice in choices if choice.get("finish_reason") in _BY_ITSELF]
     if choices and len(messages) == len(choices) and not any(map(_answers, messages)):
         return FallbackTrigger.EMPTY_ANSWER
     if answer_format(demanded) in _JSON and not all(map(_is_json_or_none_is_meant, messages)):
@@ -40,10 +39,10 @@ def shortcoming(completion: JsonObject, demanded: JsonObject) -> FallbackTrigger
 
 
 def begins(chunk: JsonObject) -> bool:
-    """Whether a chunk of a stream says something, if only what is thought."""
+    """Whether a chunk of a stream says something, if only what is thought. Blanks are nothing yet."""
     deltas = (choice.get("delta") for choice in choices_of(chunk))
     return any(
-        value
+        _is_said(value)
         for delta in deltas
         if isinstance(delta, Mapping)
         for name, value in delta.items()
@@ -58,9 +57,18 @@ def unbegun(finish_reasons: set[str]) -> FallbackTrigger | None:
     return FallbackTrigger.EMPTY_ANSWER if finish_reasons <= {"stop"} else None
 
 
+def _message(choice: JsonObject) -> JsonObject:
+    """None is an empty one."""
+    message = choice.get("message")
+    return message if isinstance(message, Mapping) else {}
+
+
 def _answers(message: JsonObject) -> bool:
-    values = (value for name, value in message.items() if name not in _BESIDE)
-    return any(value.strip() if isinstance(value, str) else value for value in values)
+    return any(_is_said(value) for name, value in message.items() if name not in _BESIDE)
+
+
+def _is_said(value: JsonValue) -> bool:
+    return bool(value.strip() if isinstance(value, str) else value)
 
 
 def _is_json_or_none_is_meant(message: JsonObject) -> bool:

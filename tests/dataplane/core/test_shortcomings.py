@@ -43,6 +43,9 @@ def answer(*contents: str | None, reason: str = "stop", **more: JsonValue) -> Js
         (answer(None, refusal="No."), SCHEMA, None),
         (answer("Yes."), {"response_format": {"type": "text"}}, None),
         ({"choices": []}, {}, None),
+        ({"choices": [{"message": None, "finish_reason": "stop"}]}, {}, FallbackTrigger.EMPTY_ANSWER),
+        ({"choices": [{"finish_reason": "stop"}]}, {}, FallbackTrigger.EMPTY_ANSWER),
+        (answer(None, audio={"id": "a", "data": "UklGRg=="}), {}, None),
     ],
 )
 def test_what_is_wrong_with_an_answer(
@@ -56,6 +59,7 @@ def test_what_is_wrong_with_an_answer(
     [
         ({"role": "assistant", "content": ""}, False),
         ({"role": "assistant", "content": None, "refusal": None}, False),
+        ({"content": " \n"}, False),
         ({"content": "A"}, True),
         ({"reasoning_content": "Let"}, True),
         ({"tool_calls": CALLS}, True),

@@ -1,0 +1,147 @@
+"""Which replies are of OpenAI's shape, and that nothing trips over those that are."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tollway_dataplane.core.completions import (
+    Assembly,
+    chunks_of,
+    finish_reasons_in,
+    finished_choices,
+    is_whole,
+    text_of,
+    usage_of,
+    written_in,
+    written_in_chunk,
+)
+from tollway_dataplane.core.facts import JsonObject, JsonValue
+from tollway_dataplane.core.gathering import Gathering
+from tollway_dataplane.core.reply_shapes import is_chunk, is_completion
+from tollway_dataplane.core.shortcomings import begins, shortcoming, unbegun
+
+CALL: JsonValue = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+MESSAGE: JsonObject = {
+    "role": "assistant",
+    "content": "Fine.",
+    "refusal": None,
+    "reasoning_content": "Let me see.",
+    "tool_calls": [CALL],
+    "function_call": None,
+}
+USAGE: JsonValue = {
+    "prompt_tokens": 12,
+    "completion_tokens": 6,
+    "total_tokens": 18,
+    "prompt_tokens_details": {"cached_tokens": 3, "cache_creation_token_details": {}},
+    "completion_tokens_details": {"reasoning_tokens": 2},
+}
+
+
+def reply(name: str, message: JsonValue = MESSAGE, **more: JsonValue) -> JsonObject:
+    choice: JsonObject = {"index": 0, name: message, "finish_reason": "stop", "logprobs": None, **more}
+    head: JsonObject = {"id": "x", "created": 1, "model": "gpt-4o", "service_tier": "default"}
+    return {**head, "choices": [choice], "usage": USAGE}
+
+
+@pytest.mark.parametrize(
+    ("choices", "fits"),
+    [
+        ([{"index": 0, "message": MESSAGE, "finish_reason": "stop"}], True),
+        ([{"message": {"content": None}}], True),
+        ([{"message": {"content": [{"type": "text", "text": "Fine."}]}}], True),
+        ([{"message": {"tool_calls": []}, "finish_reason": None}], True),
+        ([{"finish_reason": "content_filter"}], True),
+        ([], False),
+        (None, False),
+        ({"0": 1}, False),
+        (["a"], False),
+        ([{"message": "Fine."}], False),
+        ([{"message": {"content": 5}}], False),
+        ([{"message": {"tool_calls": "f"}}], False),
+        ([{"message": MESSAGE, "finish_reason": {}}], False),
+        ([{"message": MESSAGE, "finish_reason": []}], False),
+        ([{"message": MESSAGE, "index": "first"}], False),
+    ],
+)
+def test_what_a_whole_answer_looks_like(choices: JsonValue, *, fits: bool) -> None:
+    assert is_completion({"choices": choices}) is fits
+
+
+@pytest.mark.parametrize(
+    ("event", "fits"),
+    [
+        ({"choices": [{"index": 0, "delta": {"content": "F"}, "finish_reason": None}]}, True),
+        ({"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]}, True),
+        ({"choices": [], "usage": USAGE}, True),
+        ({"type": "ping"}, True),
+        ({"choices": {}}, False),
+        ({"choices": [{"delta": [1]}]}, False),
+        ({"choices": [{"delta": {}, "finish_reason": {"type": "stop"}}]}, False),
+        ({"choices": [{"delta": {"content": 5}}]}, False),
+    ],
+)
+def test_what_a_piece_of_a_stream_looks_like(event: JsonObject, *, fits: bool) -> None:
+    assert is_chunk(event) is fits
+
+
+def nested(depth: int) -> JsonValue:
+    found: JsonValue = "x"
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+def test_what_could_not_be_written_again_is_none() -> None:
+    assert is_completion({**reply("message"), "model": nested(90)})
+    assert not is_completion({**reply("message"), "model": nested(300)})
+    assert not is_chunk({"x_note": nested(300)})
+
+
+odd: st.SearchStrategy[JsonValue] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+def places(value: JsonValue, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(place for name, each in inner for place in places(each, (*at, name)))]
+
+
+def replaced(value: JsonValue, place: tuple[str | int, ...], by: JsonValue) -> JsonValue:
+    if not place:
+        return by
+    first, *rest = place
+    if isinstance(value, dict):
+        return {**value, first: replaced(value[first], tuple(rest), by)}
+    assert isinstance(value, list)
+    return [replaced(each, tuple(rest), by) if at == first else each for at, each in enumerate(value)]
+
+
+@given(st.sampled_from(places(reply("message"))), odd)
+def test_nothing_trips_over_a_whole_answer(place: tuple[str | int, ...], value: JsonValue) -> None:
+    found = replaced(reply("message"), place, value)
+    if not isinstance(found, dict) or not is_completion(found):
+        return
+    shortcoming(found, {"response_format": {"type": "json_object"}})
+    usage_of(found), is_whole(found), text_of(found), written_in(found)
+    assert all(map(orjson.dumps, chunks_of(found, include_usage=True)))
+
+
+@given(st.lists(st.tuples(st.sampled_from(places(reply("delta"))), odd), min_size=1, max_size=3))
+def test_nothing_trips_over_a_stream(changes: list[tuple[tuple[str | int, ...], JsonValue]]) -> None:
+    events = [replaced(reply("delta"), place, value) for place, value in changes]
+    gathering, assembly = Gathering(), Assembly()
+    for event in events:
+        if isinstance(event, dict) and is_chunk(event):
+            begins(event), finished_choices(event), unbegun(finish_reasons_in(event)), written_in_chunk(event)
+            gathering.add(event)
+            assembly.add(event)
+    whole = gathering.completion()
+    shortcoming(whole, {})
+    usage_of(whole), is_whole(whole), written_in(whole)
+    assert orjson.dumps(whole)
+    assert orjson.dumps(assembly.completion())
