@@ -15,6 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from tollway_api.routing_policy import FallbackTrigger, UnknownParameters
 from tollway_dataplane.adapters.answer_bounds import MOST_BYTES, too_large
+from tollway_dataplane.adapters.event_streams import DONE, event_data
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of, written_in
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject
@@ -29,7 +30,6 @@ _MOST_ERROR_BYTES: Final = 64 * 1024
 # What a call may raise; aiohttp's own timeout is a TimeoutError, and so an OSError. The last is for what is no HTTP,
 # and for a line of a stream that never ends.
 _HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, HttpProcessingError)
-_DONE: Final = b"[DONE]"
 _CONNECT_TIMEOUT_S: Final = 10.0
 
 
@@ -180,28 +180,25 @@ async def _chunks(
 
 async def _event_data(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     """The data of each server-sent event up to `[DONE]`. Raises _BrokenOff when the stream ends before it."""
-    async for line in _lines(stream):
-        if line.startswith(b"data:"):
-            data = line[5:].strip()
-            if data == _DONE:
-                return
-            yield data
+    async for data in event_data(_parts(stream)):
+        if data == DONE:
+            return
+        yield data
     raise _BrokenOff(FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True)
 
 
-async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """All whole lines that came, also those that nobody has read yet when the connection ends, and which aiohttp
-    forgets then: the provider has written them, and bills them.
+async def _parts(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """All that came, also what nobody has read yet when the connection ends, and which aiohttp forgets then: the
+    provider has written it, and bills it.
     """
     try:
-        async for line in stream:
-            yield line
+        async for part in stream.iter_any():
+            yield part
     except aiohttp.ClientError:
         stream.set_exception(None)  # type: ignore[arg-type]  # there is no other word for it
         stream.feed_eof()
-        async for line in stream:
-            if line.endswith(b"\n"):
-                yield line
+        async for part in stream.iter_any():
+            yield part
         raise
 
 

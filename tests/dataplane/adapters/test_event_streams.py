@@ -1,0 +1,44 @@
+"""Server-sent events as servers may send them, in whatever pieces they come."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from tollway_dataplane.adapters.event_streams import MOST_BYTES, event_data
+
+
+async def heard(parts: Sequence[bytes]) -> list[bytes]:
+    async def given() -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    return [data async for data in event_data(given())]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1_000])
+@pytest.mark.parametrize(
+    ("lines", "data"),
+    [
+        (["data: {}", "", "data:[DONE]", ""], ["{}", "[DONE]"]),
+        (["\ufeffdata: {}", ""], ["{}"]),
+        ([": a sign of life", "", "id: 3", "retry: 5", "event: x", "data: {}", ""], ["{}"]),
+        (['data: {"a":', "data: 1}", "", "data: {}", ""], ['{"a":\n1}', "{}"]),
+        (["data:", "", "data: {}", ""], ["{}"]),
+        (["data: {}", 'data: {"a": 1}', ""], ["{}", '{"a": 1}']),
+        (["data: {", "", "data: {}", ""], ["{", "{}"]),
+        (['data: {"a": 1', ""], ['{"a": 1']),
+        (["data: {}"], []),
+    ],
+    ids=["plain", "mark", "others", "lines", "empty", "no blank line", "malformed", "cut", "unfinished"],
+)
+async def test_what_is_read(lines: list[str], data: list[str], size: int, end: bytes) -> None:
+    stream = end.join(line.encode() for line in lines) + (b"" if len(lines) == 1 else end)
+    parts = [stream[place : place + size] for place in range(0, len(stream), size)]
+    assert await heard(parts) == [each.encode() for each in data]
+
+
+@pytest.mark.parametrize("part", [b"data: " + b" " * 1_000, b"data: {\n" * 100], ids=["line", "event"])
+async def test_what_never_ends_is_given_up(part: bytes) -> None:
+    with pytest.raises(ValueError, match="without an end"):
+        await heard([part] * (MOST_BYTES // 500))
