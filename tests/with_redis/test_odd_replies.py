@@ -18,7 +18,7 @@ from tests.servers import Provider
 
 KEY: Final = "correct-horse-battery-staple"
 PATIENT: Final = {"circuitBreaker": {"minRequests": 1_000_000}}
-ODD: Final = (None, 7, "odd", ["odd"], {}, {"odd": [[{}]]})
+ODD: Final = (7, "odd", ["odd"], {"odd": [[{}]]})
 MESSAGE: Final = {"role": "assistant", "content": "Fine.", "tool_calls": None}
 CHOICE: Final = {"index": 0, "finish_reason": "stop"}
 REPLY: Final = {"id": "x", "object": "chat.completion", "created": 1, "model": "gpt-4o"}
@@ -137,3 +137,13 @@ async def test_no_part_of_our_key_is_told_wherever_a_provider_repeats_it(
         assert "." * before in reply.error["message"], "what it says is told"
         assert b"cor" not in reply.body
     assert KEY[:4] not in gateway.log.getvalue().decode()
+
+
+@pytest.mark.parametrize("body", [json.dumps(with_odd("message", "finish_reason", {})).encode(), b"[1]"])
+async def test_what_litellm_cannot_read_is_no_broken_connection(
+    start: Start, setup: Setup, scripted: Scripted, body: bytes
+) -> None:
+    gateway = await with_key(start, setup, scripted, "mistral/mistral-small-latest")
+    scripted.says(body)
+    told = await gateway.ask("What is a fjord?")
+    assert (told.status, told.headers["x-tollway-failed-attempts"]) == (200, "cheap:ServerError")

@@ -142,12 +142,14 @@ class LiteLLMUpstream:
             return UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long")
         if _lies_under(exc, _UNCONNECTED):
             return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect", unsent=True)
-        # An APIConnectionError is also what it calls an answer that it could not read.
-        if isinstance(exc, errors.APIConnectionError) or _lies_under(exc, _BROKEN_OFF):
+        is_connection = isinstance(exc, errors.APIConnectionError)
+        # It is also what LiteLLM calls an answer that it could not read.
+        is_unread = is_connection and any(map(_is_slip, _led_to(exc)))
+        if _lies_under(exc, _BROKEN_OFF) or (is_connection and not is_unread):
             return UpstreamFault(
                 FallbackTrigger.CONNECTION, None, "the connection broke", may_have_run=asking.begun
             )
-        if isinstance(exc, _SLIPS) or any(words in str(exc) for words in _NONSENSE_WORDS):
+        if is_unread or isinstance(exc, _SLIPS) or any(words in str(exc) for words in _NONSENSE_WORDS):
             return _nonsense()
         status = int(getattr(exc, "status_code", None) or 500)
         reply = _reply_under(exc)
@@ -170,7 +172,7 @@ class _Asking:
 
 
 # What code raises that trusted its input.
-_SLIPS: Final = (TypeError, ValueError, LookupError, AttributeError)
+_SLIPS: Final = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
 # What LiteLLM says when it misses something of ours.
 _SETUP_WORDS: Final = ("api key", "api_key", "api_base", "base url", "credentials", "environment variable")
 # What it says, with a 4xx, when it could not read the provider's answer.
