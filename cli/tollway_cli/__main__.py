@@ -271,8 +271,11 @@ def compare(
 
 @app.command()
 def route(
-    paths: Annotated[list[Path], typer.Argument(help="YAML files, or folders with all below them.")],
     explain: Annotated[str, typer.Option(metavar="PROMPT", help="The prompt to choose a model for.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="YAML files, or folders with all below them. Default: ."),
+    ] = None,
     policy: Annotated[
         str | None, typer.Option(metavar="NAMESPACE/NAME", help="Which. Default: the only one.")
     ] = None,
@@ -283,7 +286,7 @@ def route(
     As of a request whose caller asks for auto, whose tenant prefers no model, and on which none is tried out; no model
     is asked. Exit status: 2 when there is no such policy, or it has an error.
     """
-    gathered = gather(paths, os.environ, installation_namespace)
+    gathered = gather(paths or [Path()], os.environ, installation_namespace)
     try:
         found = uvloop.run(explain_route(gathered.snapshot, policy, explain))
     except (TollwayError, LookupError) as error:

@@ -133,9 +133,11 @@ def verdict(found: Fit) -> str:
             f"which here leaves {share:.0%} to the simple model and keeps {USUAL_DIAL:.0%} of the quality."
         )
     own, base = found.areas["own weights"].value, found.areas["shipped model"].value
-    said = f"Better than prompt length: {own:.3f}, and the shipped model {base:.3f}."
+    said = f"Better than prompt length: {own:.3f}; the shipped model has {base:.3f}."
     if not found.is_corrected:
         said += " These labels say what its probabilities mean here, and no more."
+    elif base > own:
+        said += " So it is the better one here: label more prompts, or leave `weights` out."
     if not found.is_shown:
         said += "\nWarning: with so few labels that may be chance; more of them will tell."
     return said

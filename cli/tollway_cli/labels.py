@@ -82,6 +82,8 @@ def _label(place: str, line: str) -> Label:
     prompt = content["prompt"]
     if not isinstance(prompt, str) or not normalise(prompt):
         raise LabelError(f"{place}: prompt must be text, and not blank")
+    if not prompt.isascii() and any("\ud800" <= each <= "\udfff" for each in prompt):
+        raise LabelError(f"{place}: prompt has half of a character (a lone surrogate, such as \\ud800)")
     if "simpleIsGoodEnough" in content:
         verdict = content["simpleIsGoodEnough"]
         if not isinstance(verdict, bool):

@@ -46,8 +46,10 @@ async def explain(snapshot: Snapshot, policy_id: str | None, prompt: str) -> Exp
 
 def _policy(snapshot: Snapshot, policy_id: str | None) -> Policy:
     found = [each for each in snapshot.policies if policy_id in {None, each.id}]
+    if not snapshot.policies:
+        raise LookupError("there is no RoutingPolicy without an error here; name its file or folder")
     if len(found) != 1:
-        known = ", ".join(sorted(each.id for each in snapshot.policies)) or "none"
+        known = ", ".join(sorted(each.id for each in snapshot.policies))
         raise LookupError(f"name one of the policies with --policy; there are: {known}")
     return found[0]
 

@@ -68,6 +68,19 @@ def test_route_says_which_model_and_why(tmp_path: Path) -> None:
     assert "there are: default/chat" in unknown.stderr
 
 
+@pytest.mark.parametrize("policy", [True, False])
+def test_route_looks_for_the_policy_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, policy: bool
+) -> None:
+    if policy:
+        head = "apiVersion: tollway.dev/v1alpha1\nkind: RoutingPolicy\nmetadata: {name: chat}\n"
+        (tmp_path / "policy.yaml").write_text(f"{head}spec: {{models: [{{name: own, model: gpt-4o}}]}}\n")
+    monkeypatch.chdir(tmp_path)
+    said = run("tollway_cli", "route", "--explain", "What is a fjord?")
+    assert said.returncode == (0 if policy else 2)
+    assert ("default/chat" in said.stdout) if policy else ("there is no RoutingPolicy" in said.stderr)
+
+
 def test_route_says_from_where_on_each_of_several_models_answers(tmp_path: Path) -> None:
     file = tmp_path / "policy.yaml"
     models = "\n".join(

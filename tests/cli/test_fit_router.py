@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.processes import run
 from tollway_api.own_weights import read
 from tollway_cli.fit_router import plot, verdict
 from tollway_cli.labels import Label, LabelError, read_labels
-from tollway_cli.router_fit import Fit, Rows, fit, resamples
+from tollway_cli.router_fit import Fit, Interval, Rows, fit, resamples
 from tollway_dataplane.core.router import Dial, Point
 
 SEEN = 62
@@ -50,6 +51,7 @@ def test_verdicts_and_scores_are_labels_and_may_stand_in_one_file(tmp_path: Path
         ('{"prompt": "a"}', "2: has prompt; write"),
         ('{"prompt": "a", "simpleIsGoodEnough": true, "simple": 1, "complex": 1}', "2: has complex, prompt, simple"),
         ('{"prompt": " ", "simpleIsGoodEnough": true}', "2: prompt must be text"),
+        ('{"prompt": "\\ud800", "simpleIsGoodEnough": true}', "2: prompt has half of a character"),
         ('{"prompt": "a", "simpleIsGoodEnough": 1}', "2: simpleIsGoodEnough must be true or false, and is 1"),
         ('{"prompt": "a", "simple": 1.1, "complex": 1}', "2: simple must be a number from 0 to 1, and is 1.1"),
         ('{"prompt": "a", "simple": 1, "complex": true}', "2: complex must be a number from 0 to 1, and is true"),
@@ -123,6 +125,13 @@ def test_what_decides_here_is_learned_and_beats_length_and_the_shipped_model() -
     assert max(shipped, length) < 0.6
     assert own - length == pytest.approx(found.over_length.value)
     assert "Better than prompt length" in verdict(found)
+
+
+def test_where_the_shipped_model_is_the_better_one_that_is_said() -> None:
+    found = fit(rows(300, decides=7), seed=0)
+    assert "it is the better one" not in verdict(found)
+    areas = {**found.areas, "shipped model": Interval(0.99, 0.98, 1.0)}
+    assert "the shipped model has 0.990. So it is the better one here" in verdict(replace(found, areas=areas))
 
 
 def test_the_dial_keeps_what_it_says_on_other_labels_of_the_same_kind() -> None:
