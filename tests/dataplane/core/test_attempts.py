@@ -88,6 +88,12 @@ def test_a_stream_has_less_time_to_begin_unless_it_thinks_in_secret(
     assert limits.is_last == (others == 0)
 
 
+def test_who_may_be_asked_elsewhere_leaves_time_for_that() -> None:
+    model = compiled(Setup("http://a/v1", "http://b/v1").objects()).policies[0].models[CHEAP]
+    found = [times(model, {}, 60.0, others, elsewhere=True) for others in (0, 1)]
+    assert [(each.whole, each.is_last) for each in found] == [(30.0, True), (20.0, False)]
+
+
 def fault(
     trigger: FallbackTrigger, status: int | None = None, wait: float | None = None, **more: bool
 ) -> UpstreamFault:
