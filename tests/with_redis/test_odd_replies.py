@@ -18,7 +18,7 @@ from tests.servers import Provider
 
 KEY: Final = "correct-horse-battery-staple"
 PATIENT: Final = {"circuitBreaker": {"minRequests": 1_000_000}}
-ODD: Final = (7, "odd", ["odd"], {"odd": [[{}]]})
+ODD: Final[tuple[object, ...]] = (7, "odd", ["odd"], {"odd": [[{}]]})
 MESSAGE: Final = {"role": "assistant", "content": "Fine.", "tool_calls": None}
 CHOICE: Final = {"index": 0, "finish_reason": "stop"}
 REPLY: Final = {"id": "x", "object": "chat.completion", "created": 1, "model": "gpt-4o"}

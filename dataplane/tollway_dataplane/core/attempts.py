@@ -115,10 +115,11 @@ TokensOf = Callable[[Model, Sequence[JsonObject], JsonObject], int]
 def reduced_attempts(
     failed: Attempt, rest: Sequence[Attempt], request: ChatRequest, tokens_of: TokensOf
 ) -> list[Attempt]:
-    """What remains to be tried after a context overflow: models with a larger window as they are, and on others, or
-    where there is no other on the same one, a chat that is cut down. Counting a long one takes a tenth of a second.
+    """What remains to be tried after a context overflow: models with a larger window as they are, and on others, and
+    at last on the same one, a chat that is cut down. Counting a long one takes a tenth of a second.
     """
-    candidates = [_fitted(attempt, failed, request, tokens_of) for attempt in list(rest) or [failed]]
+    others = [attempt for attempt in rest if attempt.model.name != failed.model.name]
+    candidates = [_fitted(attempt, failed, request, tokens_of) for attempt in (*others, failed)]
     # What could not be cut down would fail again where it has failed.
     return [
         each

@@ -193,8 +193,10 @@ def test_the_next_model_gets_what_fits_its_window_beside_the_answer_and_what_the
     setup = Setup("http://a/v1", "http://b/v1", cheap_model={"contextWindow": 4_000}, rich_model=model)
     first, *rest = plan(compiled(setup.objects()).policies[0], CHEAP, messages(*["some words " * 56] * 10))
     assert estimate(first.messages[0]) == 163
-    (fitted,) = reduced_attempts(first, rest, ChatRequest("r", "auto", first.messages, asked), tokens_of)
+    fitted, same = reduced_attempts(first, rest, ChatRequest("r", "auto", first.messages, asked), tokens_of)
     assert (fitted.model.name, len(fitted.messages)) == ("rich", kept)
+    assert same.model.name == "cheap", "where no other is well, it has the chat that is cut down"
+    assert len(same.messages) < 10
 
 
 @given(st.text(min_size=1))
