@@ -2,7 +2,7 @@
 
 import json
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,8 +10,9 @@ import pytest
 from tollway_api.meta import ModelName
 from tollway_api.own_weights import FITTED_OVER, OwnWeights
 from tollway_api.snapshot import Step
+from tollway_dataplane.core.network import Doubles, Network
 from tollway_dataplane.core.prompt_features import NAMES
-from tollway_dataplane.core.router import NOBODY, Dial, Fitted, Point, Router, shipped
+from tollway_dataplane.core.router import NOBODY, Dial, Fitted, Point, Router, advantages, shipped
 from tools.router_fingerprint import fingerprint
 
 DIMENSIONS = 384
@@ -35,6 +36,21 @@ def test_of_open_questions_the_longer_one_with_more_numbers_is_less_likely_simpl
     steps = " Then he gives 4 to Ann, who had 7 and eats 2 each day for 3 days, and he finds 12 more."
     found = [router.probability(text, NOWHERE) for text in (short, short[:-16] + 3 * steps + short[-17:])]
     assert found[0] > found[1]
+
+
+def test_words_and_numbers_each_speak_against_the_simple_model_in_open_questions_alone() -> None:
+    class Blind:
+        def logits(self, table: Doubles) -> Doubles:
+            return np.zeros(len(table))
+
+    table = np.zeros((4, len(NAMES)))
+    table[1, NAMES.index("words")] = table[2, NAMES.index("numbers")] = 2.0
+    table[3] = table[1] + table[2]
+    blind = cast("Network", Blind())  # which sees neither
+    neither, words, numbers, both = advantages(blind, blind, table)
+    assert neither > numbers > words > both
+    table[:, NAMES.index("choice")] = 1
+    assert len({*advantages(blind, blind, table)}) == 1
 
 
 def test_what_is_taken_off_makes_it_less_likely() -> None:
