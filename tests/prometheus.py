@@ -21,7 +21,7 @@ from tests import loopback
 from tests.processes import free_port, wait_for
 from tools.cluster_tools import BuildError, find
 
-MONITORING = Path(__file__).parents[1] / "deploy" / "monitoring"
+RULES = Path(__file__).parents[1] / "deploy" / "helm" / "tollway" / "files" / "rules.yaml"
 NAMESPACE = "tollway-system"
 _EVERY = "250ms"
 _MINUTES = re.compile(r"\b(\d+)m\b")
@@ -85,10 +85,9 @@ def binaries() -> dict[str, Path]:
 
 
 def groups() -> dict[str, Any]:
-    """Our rules as Prometheus reads them, without the Kubernetes object around them."""
-    rules = yaml.safe_load((MONITORING / "rules.yaml").read_text(encoding="utf-8"))
-    spec: dict[str, Any] = rules["spec"]
-    return spec
+    """Our rules as Prometheus reads them."""
+    rules: dict[str, Any] = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+    return rules
 
 
 def _hurried(minute_ms: int) -> dict[str, Any]:

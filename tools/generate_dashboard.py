@@ -1,4 +1,4 @@
-"""Writes deploy/monitoring/dashboard.json from `tools.dashboard`, for Grafana 11 or later; `--check` only compares."""
+"""Writes the chart's files/dashboard.json from `tools.dashboard`, for Grafana 11 or later; `--check` only compares."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from tools.dashboard import ROWS, Kind, Panel, Query
 from tools.generate_metrics import planes
 from tools.generated import ROOT, write_or_check
 
-TARGET: Final = ROOT / "deploy" / "monitoring" / "dashboard.json"
+TARGET: Final = ROOT / "deploy" / "helm" / "tollway" / "files" / "dashboard.json"
 _SCHEMA_VERSION: Final = 39  # of Grafana 11; later ones read it
 _SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 _HEIGHT: Final = 8

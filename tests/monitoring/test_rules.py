@@ -6,33 +6,28 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.prometheus import MONITORING, binaries, groups
+from tests import prometheus
+from tests.prometheus import binaries, groups
 from tools.generate_metrics import planes
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks"
+EXPECTED = Path(__file__).with_name("rules.test.yaml")
 RULES = [rule for group in groups()["groups"] for rule in group["rules"]]
 ALERTS = sorted({rule["alert"] for rule in RULES})
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """With the rules as a plain file, and beside it what is expected of them."""
-    (tmp_path / "groups.yaml").write_text(yaml.safe_dump(groups()), encoding="utf-8")
-    expected = (MONITORING / "rules.test.yaml").read_text(encoding="utf-8")
-    (tmp_path / "rules.test.yaml").write_text(expected, encoding="utf-8")
-    return tmp_path
-
-
 @pytest.mark.parametrize(
     "command",
-    [("check", "rules", "--lint=all", "--lint-fatal", "groups.yaml"), ("test", "rules", "rules.test.yaml")],
+    [
+        ("check", "rules", "--lint=all", "--lint-fatal", str(prometheus.RULES)),
+        ("test", "rules", str(EXPECTED)),
+    ],
     ids=lambda command: " ".join(command[:2]),
 )
-def test_promtool_finds_nothing_wrong(folder: Path, command: tuple[str, ...]) -> None:
+def test_promtool_finds_nothing_wrong(command: tuple[str, ...]) -> None:
     done = subprocess.run(  # noqa: S603 - what we built
         [str(binaries()["promtool"]), *command],
-        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
@@ -42,7 +37,7 @@ def test_promtool_finds_nothing_wrong(folder: Path, command: tuple[str, ...]) ->
 
 
 def test_every_alert_is_tested() -> None:
-    expected = yaml.safe_load((MONITORING / "rules.test.yaml").read_text(encoding="utf-8"))
+    expected = yaml.safe_load(EXPECTED.read_text(encoding="utf-8"))
     fire = str([each.get("exp_samples", each.get("exp_alerts")) for each in _expectations(expected)])
     fire += str([each["alertname"] for each in _expectations(expected) if "alertname" in each])
     assert [name for name in ALERTS if name not in fire] == []
