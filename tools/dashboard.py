@@ -296,6 +296,20 @@ ROWS: Final = (
                 stacked=True,
             ),
             Panel(
+                "Quality of simple models' answers",
+                "Of those that were judged, the share as good as the complex model's, and the ends of its confidence "
+                "interval.",
+                "percentunit",
+                (Query("max by (policy, bound) (ai_route_quality)", "{{policy}} {{bound}}"),),
+            ),
+            Panel(
+                "Left to simple models",
+                "Share of prompts, by the router's curve, that labels let a simple model have; the least of all data "
+                "planes.",
+                "percentunit",
+                (Query("min by (policy) (tollway_route_simple_share)", "{{policy}}"),),
+            ),
+            Panel(
                 "Attempts",
                 "At providers, by what came of them.",
                 "reqps",
@@ -330,6 +344,17 @@ ROWS: Final = (
                     ),
                 ),
                 stacked=True,
+            ),
+            Panel(
+                "Cooldowns",
+                "For how long providers still want to be left alone.",
+                "s",
+                (
+                    Query(
+                        "max by (policy, model) (tollway_model_cooldown_seconds)",
+                        "{{policy}} {{model}}",
+                    ),
+                ),
             ),
             Panel(
                 "Errors of providers",

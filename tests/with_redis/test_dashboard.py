@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
+from time import time_ns
 
 import pytest
 from redis.asyncio import Redis
@@ -18,6 +19,7 @@ from tests.judges import PARAPHRASE, PASSWORD, newest_key, patient, primed
 from tests.processes import free_port
 from tests.prometheus import Prometheus, eventually, prometheus
 from tests.servers import Provider
+from tollway_api import wire
 from tollway_api.error_control import POINTS, Label, Scale, label_field
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator.admin import serving
@@ -60,9 +62,31 @@ async def operator(revision: str) -> AsyncIterator[tuple[OperatorMetrics, str]]:
 
 @pytest.fixture
 def limited(judged: Callable[..., Setup]) -> Setup:
-    """Hits by meaning are bounded in their errors and judged; money is limited, and so are requests."""
+    """Hits by meaning are bounded in their errors and judged, and so are the simple model's answers; money is limited,
+    and so are requests.
+    """
     limits = [{"name": "money", "amount": "1.00"}, {"name": "many", "unit": "Requests", "amount": "100000"}]
-    return judged().but(acme={"limits": limits})
+    setup = judged()
+    judge = {"type": "Model", "model": "judge"}
+    route = {
+        "simpleModel": "cheap",
+        "complexModel": "rich",
+        "complexity": {"classifier": "Embedding"},
+        "minQuality": {"least": "60%", "sampleRate": "100%", "judge": judge},
+    }
+    return setup.but(acme={"limits": limits}, policy={**setup.policy, "route": route})
+
+
+async def labelled(gateway: Running, redis: Redis) -> None:
+    """As if much had been judged before: so many hits are right that nearly all are served, and so many answers of the
+    simple model that it is given nearly everything.
+    """
+    sample = wire.choices_of(gateway.snapshot.policies[0])
+    assert sample is not None
+    answers = wire.label_keys(sample, time_ns() // 1_000_000)[0]
+    await redis.hset(answers, label_field(Scale.EASE, len(Scale.EASE.points) - 1, Label.RIGHT), "5000")
+    hits = newest_key(gateway)
+    await redis.hset(hits, label_field(Scale.PROBABILITY, POINTS.index(0.95), Label.RIGHT), "5000")
 
 
 async def ask_for_everything(gateway: Running, cheap: Provider, number: int) -> None:
@@ -75,7 +99,7 @@ async def ask_for_everything(gateway: Running, cheap: Provider, number: int) -> 
         gateway.ask(f"Who was {number}?", stream=True),
         gateway.ask("What is a fjord?", key="nobody's"),
     )
-    for fault in ("server-error", "silent", "dear"):
+    for fault in ("server-error", "silent", "dear", "rate-limit"):
         await asyncio.to_thread(cheap.fail, fault, times=1)
         await gateway.ask(f"When was {number}, {fault}?", max_tokens=8)
 
@@ -90,9 +114,7 @@ async def test_every_query_returns_data(
     gateway, numbers = await patient(start)(limited), count()
     await primed(gateway)
     async with Redis.from_url(cache_redis.url, protocol=2) as redis:
-        await redis.hset(
-            newest_key(gateway), label_field(Scale.PROBABILITY, POINTS.index(0.95), Label.RIGHT), "5000"
-        )
+        await labelled(gateway, redis)
 
     async with operator(str(gateway.dataplane.live.revision)) as (metrics, operator_url):
 
