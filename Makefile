@@ -48,7 +48,7 @@ else
 	$(BIN)/python -m tools.node run $(BIN)/pytest tests/with_cluster
 endif
 
-check: $(VENV)/ready ## format, lint, types, import contracts, generated files
+check: $(VENV)/ready ## format, lint, types, import contracts, generated files, licences
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy $(CODE)
@@ -59,6 +59,7 @@ check: $(VENV)/ready ## format, lint, types, import contracts, generated files
 	$(BIN)/python -m tools.generate_reference --check
 	$(BIN)/python -m tools.generate_metrics --check
 	$(BIN)/python -m tools.generate_dashboard --check
+	$(BIN)/python -m tools.licences --check
 
 format: $(VENV)/ready ## rewrite the code in the house format
 	$(BIN)/ruff format $(CODE)
@@ -69,6 +70,7 @@ generate: $(VENV)/ready crds ## rewrite generated files and the golden halves
 	$(BIN)/python -m tools.generate_reference
 	$(BIN)/python -m tools.generate_metrics
 	$(BIN)/python -m tools.generate_dashboard
+	$(BIN)/python -m tools.licences
 	TOLLWAY_REWRITE_GOLDEN=1 $(BIN)/pytest tests/api tests/deploy
 
 crds: $(VENV)/ready ## rewrite deploy/crds/, the chart's, and what Argo CD is told of our kinds
