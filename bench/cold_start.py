@@ -1,0 +1,92 @@
+"""`python -m bench.cold_start`: how long a data plane takes from its first instruction to `/readyz`, and what for.
+Whole starts are timed by the clock and by the processor's time, which other work on the machine changes less; imports,
+by the package that they are of, in one more start, which measuring slows down.
+"""
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests import loopback
+from tests.dataplanes import Setup
+from tests.processes import free_port, wait_for
+from tests.servers import redis_servers
+from tests.snapshots import process_env, published
+
+_IMPORTED: Final = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s*([\w]+)", re.MULTILINE)
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PATIENCE_S: Final = 120
+_SHOWN: Final = 10
+
+
+class Start(NamedTuple):
+    ready_s: float
+    cpu_s: float
+    said: str  # on standard error
+
+
+def start(env: dict[str, str], folder: Path, *options: str) -> Start:
+    log = folder / "dataplane.log"
+    with log.open("wb") as output:
+        began = time.monotonic()
+        command = [sys.executable, *options, "-m", "tollway_dataplane"]
+        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=output, stderr=output)
+    try:
+        ready = f"http://{env['TOLLWAY_ADMIN_LISTEN']}/readyz"
+        wait_for(lambda: loopback.get(ready).status_code == 200, "it is ready", _PATIENCE_S)
+        took = time.monotonic() - began
+        fields = (
+            Path("/proc", str(process.pid), "stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        )
+        return Start(took, (int(fields[11]) + int(fields[12])) / _TICKS, log.read_text(encoding="utf-8"))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def imports(said: str) -> Counter[str]:
+    """Seconds in a package's own modules."""
+    spent: Counter[str] = Counter()
+    for microseconds, name in _IMPORTED.findall(said):
+        spent[name] += int(microseconds)
+    return spent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--litellm", action="store_true", help="one of the models is asked through LiteLLM")
+    given = parser.parse_args()
+    times: int = given.times
+    with tempfile.TemporaryDirectory() as name, redis_servers(Path(name)) as (cache, ledger):
+        folder = Path(name)
+        nobody = "http://127.0.0.1:9/v1"
+        money = {"limits": [{"name": "money", "amount": "1"}]}
+        rich = {"model": "anthropic/claude-sonnet-4-5"} if given.litellm else {}
+        setup = Setup(nobody, nobody, acme=money, rich_model=rich)
+        published(setup, folder / "snapshot", cache, ledger)
+        env = process_env(folder / "snapshot", cache, ledger, free_port(), free_port())
+        start(env, folder)  # what the disk has to be asked for once
+        starts = [start(env, folder) for _ in range(times)]
+        spent = imports(start(env, folder, "-X", "importtime").said)
+    ready, cpu = (sorted(getattr(each, field) for each in starts) for field in ("ready_s", "cpu_s"))
+    print(f"ready after {statistics.median(ready):.2f} s ({ready[0]:.2f} to {ready[-1]:.2f})")
+    print(f"processor   {statistics.median(cpu):.2f} s ({cpu[0]:.2f} to {cpu[-1]:.2f}), until then")
+    print(f"imports     {spent.total() / 1e6:.2f} s, while they are measured:")
+    shown = spent.most_common(_SHOWN)
+    for package, microseconds in [*shown, ("others", spent.total() - sum(each for _, each in shown))]:
+        print(f"  {microseconds / 1e6:6.3f} s  {package}")
+
+
+if __name__ == "__main__":
+    main()
