@@ -22,21 +22,24 @@ _MAY_QUOTE: Final = re.compile(r"""["'`“”«»\u2018\u2019]""")
 # Where a string begins: at no apostrophe and no inch, but behind the letters that Python has before one.
 _OPENS: Final = r"(?<!\w)(?:[fFrRbBuU]{1,2}(?=[\"']))?"
 _STRING: Final = re.compile(
-    rf"""{_OPENS}(?:"([^"\n]*)"|'([^'\n]*)'(?!\w)|`([^`\n]*)`|[“”]([^“”\n]*)[“”]|[\u2018\u2019]([^\u2018\u2019\n]*)\u2019(?!\w))"""
+    rf"""{_OPENS}(?:"([^"\n]*)"|'([^'\n]*)'(?!\w)|[“”]([^“”\n]*)[“”]|[\u2018\u2019]([^\u2018\u2019\n]*)\u2019(?!\w))"""
 )
+# Between backticks all is code, strings in it as well, be it a part of a line or lines.
+_CODE: Final = re.compile(r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)", re.DOTALL)
 # Right before it there is code: a call, an assignment, an argument.
 _CODE_BEFORE: Final = "([{=+,:<>|&!"
 _BESIDE_SIGN: Final = re.compile(r"[^\w\s][ \t]|[ \t][^\w\s]")
 # Of a spreadsheet, where each is written twice.
 _DOUBLED: Final = re.compile(r'""(?=\w)|(?<=\w)""|(?<=\w[?!.,])""')
 _LETTERS: Final = re.compile(r"\w+")
+_BLANK: Final = re.compile(r"\s")
 # At the beginning of a line: a key, or one of a list.
 _ENTRY: Final = re.compile(r"^[ \t]*(?:[-*+] |[\w.\"'-]+:(?:\s|$))", re.MULTILINE)
 
 
 def meant_blanks(text: str) -> list[str]:
     """The tabs and the runs of blanks within its lines, in order, where a line is indented the blanks that each begins
-    with, and the strings of which blanks are a part; none where they cannot carry meaning.
+    with, and the strings and the code between backticks of which blanks are a part; none where they cannot carry meaning.
     """
     indented = ("\n" in text and _INDENTED.search(text)) or indent_is_meant(text)
     indents = _LINE.findall(text) if indented else []
@@ -50,17 +53,25 @@ def meant_blanks(text: str) -> list[str]:
 
 def _strings(text: str) -> list[str]:
     """Of the strings that are empty or have a blank at either end, and in code also beside a sign, where the blanks
-    are: "a w " is one of two words with a blank behind them.
+    are: "w w " is one of two words with a blank behind them. Of what is between backticks, wherever there are any.
     """
     found = []
+    if "`" in text:
+        found = [_shape(match[2]) for match in _CODE.finditer(text) if _BLANK.search(match[2])]
+        text = _CODE.sub(" ", text)
     if '""' in text:
         text = _DOUBLED.sub('"', text)
     for match in _STRING.finditer(text):
         content = match.group(match.lastindex or 0)
         is_code = match.start() > 0 and text[match.start() - 1] in _CODE_BEFORE
         if content != content.strip() or not content or (is_code and _BESIDE_SIGN.search(content)):
-            found.append(f'"{_LETTERS.sub("w", content)}"')
+            found.append(_shape(content))
     return found
+
+
+def _shape(content: str) -> str:
+    """Where its blanks are, among which signs; words are compared elsewhere."""
+    return f'"{_LETTERS.sub("w", content)}"'
 
 
 def indent_is_meant(text: str) -> bool:
