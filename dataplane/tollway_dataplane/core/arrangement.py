@@ -5,6 +5,7 @@ there they are refused here. Pure and symmetric in what it decides; called by `j
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -21,6 +22,8 @@ _JOINERS: Final = frozenset({"and", "or", "vs", "versus", "between"})
 _TURNERS: Final = frozenset("of by for in on at from to with about".split())
 _ACTED_ON: Final = frozenset({"me", "us", "him", "them"})
 _ARTICLES: Final = frozenset({"a", "an", "the"})
+# What stands on either side of one of these may not change sides: "sand, then paint", "the buyer, not the seller".
+_ORDERING: Final = frozenset("then not before after first next later instead rather over".split())
 _LONG: Final = 9  # content words
 _FEW_LEFT: Final = 4
 # What is asked to be done with the rest, in words that hardly change the answer.
@@ -61,19 +64,15 @@ _MODES: Final = {
 @once_of_two
 def exchanged(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
     """Two words that both prompts have, in another order, where nothing else differs that would explain it."""
-    if len(ours.content) != len(theirs.content):
-        return None
-    left = dict.fromkeys(theirs.content)
-    places = []
-    for i in ours.content:
-        place = next((j for j in left if _same(ours, i, theirs, j)), None)
-        if place is None:
-            return None
-        del left[place]
-        places.append(place)
-    turned = [(k, m) for k in range(len(places)) for m in range(k + 1, len(places)) if places[k] > places[m]]
+    is_ordered = not _ORDERING.isdisjoint(ours.low) and not _ORDERING.isdisjoint(theirs.low)
+    if is_ordered and (pair := _exchanged_in_order(ours, theirs)):
+        return pair
+    places = _places(ours, ours.content, theirs, theirs.content)
+    turned = _turned(places)
     if not turned or _turners(ours) != _turners(theirs):
         return None
+    if is_ordered and (pair := _across_order(ours, ours.content, theirs, places)):
+        return pair
     if _JOINERS & set(ours.low) and _JOINERS & set(theirs.low):
         return None
     if ("," in ours.text or "," in theirs.text) and _is_rotated(places):
@@ -84,6 +83,49 @@ def exchanged(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
         apart = _between(ours, ours.content[k], ours.content[m])
         if decided or apart == _between(theirs, places[m], places[k]):
             return ours.low[ours.content[k]], ours.low[ours.content[m]]
+    return None
+
+
+def _places(ours: Reading, mine: Sequence[int], theirs: Reading, yours: Sequence[int]) -> list[int]:
+    """Where the other prompt has each of these words; nothing unless it has all of them and no other."""
+    if len(mine) != len(yours):
+        return []
+    left = dict.fromkeys(yours)
+    places = []
+    for i in mine:
+        place = next((j for j in left if _same(ours, i, theirs, j)), None)
+        if place is None:
+            return []
+        del left[place]
+        places.append(place)
+    return places
+
+
+def _turned(places: Sequence[int]) -> list[tuple[int, int]]:
+    return [(k, m) for k in range(len(places)) for m in range(k + 1, len(places)) if places[k] > places[m]]
+
+
+def _exchanged_in_order(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
+    """The same of little words as well, where all words are the same: "you go before Sam", "left, then right"."""
+    mine, yours = (
+        [i for i, low in enumerate(each.low) if low not in _ARTICLES and low not in _ORDERING]
+        for each in (ours, theirs)
+    )
+    if sorted(ours.lemmas[i] for i in mine) != sorted(theirs.lemmas[j] for j in yours):
+        return None
+    return _across_order(ours, mine, theirs, _places(ours, mine, theirs, yours))
+
+
+def _across_order(
+    ours: Reading, mine: Sequence[int], theirs: Reading, places: Sequence[int]
+) -> tuple[str, str] | None:
+    """Two words that are exchanged across a word of order or contrast. One that moves with its clause stands between
+    them in one of the prompts alone: "before I leave, do I pay?".
+    """
+    for k, m in _turned(places):
+        one, other = ours.low[mine[k] + 1 : mine[m]], theirs.low[places[m] + 1 : places[k]]
+        if not _ORDERING.isdisjoint(set(one) & set(other)):
+            return ours.low[mine[k]], ours.low[mine[m]]
     return None
 
 

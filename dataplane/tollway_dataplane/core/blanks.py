@@ -39,7 +39,7 @@ _ENTRY: Final = re.compile(r"^[ \t]*(?:[-*+] |[\w.\"'-]+:(?:\s|$))", re.MULTILIN
 
 def meant_blanks(text: str) -> list[str]:
     """The tabs and the runs of blanks within its lines, in order, where a line is indented the blanks that each begins
-    with, and the strings and the code between backticks of which blanks are a part; none where they cannot carry meaning.
+    with, and the strings and pieces of code of which blanks are a part; none where they cannot carry meaning.
     """
     indented = ("\n" in text and _INDENTED.search(text)) or indent_is_meant(text)
     indents = _LINE.findall(text) if indented else []

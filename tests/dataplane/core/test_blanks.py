@@ -14,7 +14,14 @@ STRINGS = [
     (code.format(one), code.format(other))
     for code, (one, other) in product(
         ["strip({})", "IFS={}", "x == {}", "{}.join(a)", "print({}, end)", "cut -d {} -f1", "a + {} + b"],
-        [('" "', '""'), ("' '", "''"), ('"a "', '"a"'), ('" a"', '"a"'), ('"> "', '">"'), ('"a  b"', '"a b"')],
+        [
+            ('" "', '""'),
+            ("' '", "''"),
+            ('"a "', '"a"'),
+            ('" a"', '"a"'),
+            ('"> "', '">"'),
+            ('"a  b"', '"a b"'),
+        ],
     )
 ]
 BESIDE_SIGNS = [
