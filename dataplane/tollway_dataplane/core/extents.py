@@ -13,17 +13,21 @@ from tollway_dataplane.core.reading import Reading
 # Patterns of words; the first that fits counts.
 _PHRASES: Final = (
     # what only looks like one
-    ("none", r"(?:how|too|so|as) (?:many|much|often|few|frequently)|the few|few more|more than one|one's"),
+    ("none", r"(?:how|so|as) (?:many|much|often|few|frequently)|the few|few more|more than one|one's"),
+    ("none", r"too (?:often|few|frequently)"),
     ("none", r"(?:first|after|above|best|at) (?:of )?all|all (?:right|time)|all over"),
     ("none", r"(?:can|do|does|could|should|would) one(?! of)"),
     ("none", r"at most|the most|(?:many|lots of|no|any) thanks|thanks a lot|ever since|any more|anymore|any longer"),
     ("none", r"(?:every|each) (?:few |other )?(?:day|week|month|year)s?"),
+    ("enough", r"enough"),
+    ("excess", r"too (?:much|many)"),
     # how often
     ("usually", r"(?:almost|nearly) always|most of the time|most times|usually|generally|normally|typically|mostly"),
     ("always", r"always|all the time|(?:every|each) (?:single )?time|constantly|invariably"),
     ("rarely", r"(?:hardly|scarcely|barely) ever|almost never|rarely|seldom"),
     ("often", r"often|frequently|a lot of the time|many times"),
     ("sometimes", r"sometimes|occasionally|(?:every )?now and (?:then|again)|from time to time|at times"),
+    ("sometimes", r"(?:every )?once in a while"),
     ("never", r"never"),
     ("ever", r"ever"),
     # how many
@@ -47,7 +51,8 @@ _PATTERN: Final = re.compile(
 _SIGNS: Final = frozenset(
     "always usually generally normally typically mostly constantly invariably ever never rarely seldom often "
     "frequently times time sometimes occasionally now while all most every each everyone everybody everything "
-    "majority few lot number lots plenty numerous many half any couple several some single one both either".split()
+    "once enough too majority few lot number lots plenty numerous many half any couple several some single one both "
+    "either".split()
 )
 _FIRST: Final = _SIGNS | frozenset(
     "how too so as the first after above best at no thanks one's can do does could should would almost nearly hardly "

@@ -20,7 +20,7 @@ HOW_MANY = [
 HOW_OFTEN = [
     ("always", "all the time"),
     ("usually", "generally", "almost always"),
-    ("sometimes", "occasionally"),
+    ("sometimes", "occasionally", "once in a while", "now and then"),
     ("rarely", "hardly ever"),
     ("never",),
 ]
@@ -64,6 +64,20 @@ AS_GOOD = [
     ("It takes half an hour", "It takes an hour"),
     ("Are all rocks grey in the story of the old man?", "Which novel has a whale and a captain in it?"),
 ]
+
+
+TOO_MUCH = [
+    ("Is there enough {} left?", "Is there too much {} left?"),
+    ("Why do I have enough {}?", "Why do I have too much {}?"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), TOO_MUCH)
+@pytest.mark.parametrize("word", ["storage", "water", "sugar"])
+def test_enough_is_not_too_much(one: str, other: str, word: str) -> None:
+    ours, theirs = read(one.format(word)), read(other.format(word))
+    assert extents_differ(ours, theirs) is not None
+    assert extents_differ(theirs, ours) is not None
 
 
 @pytest.mark.parametrize(("one", "other"), OF_TWO)
