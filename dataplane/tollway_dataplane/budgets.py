@@ -55,9 +55,10 @@ class Budgets:
         self._snapshot: Snapshot | None = None
 
     def follow(self, snapshot: Snapshot) -> None:
-        """From now on these are the limits: nobody who still waits begins by older ones."""
+        """From now on these are the limits: nobody waits for older ones any more, or begins by them."""
         self._snapshot = snapshot
         self._leases.keep_only(self._is_current)
+        self._queues.end_waits(self._is_current)
 
     def allowances(self, tenant: Tenant) -> tuple[Allowance, ...]:
         """What the ledger said last of what is left, without asking it."""
@@ -108,17 +109,18 @@ class Budgets:
             return told
         until, not_before = clock() + need.patience_s(told.limit), 0.0
         with self._queues.waiter(tenant, told.limit) as waiter:
+            waiter.is_over = not self._is_current(tenant)
             if stopped is not None:
                 waiter.heard(stopped)
                 not_before = clock() + ASK_AGAIN_S
             while True:
                 in_turn = await waiter.turn(until)
+                if waiter.is_over:
+                    message = "the budget was changed while this request waited for it; send it again"
+                    raise Refusal(429, RefusalCode.BUDGET_EXCEEDED, message, headers={"retry-after": "1"})
                 if in_turn and (rest_s := not_before - clock()) > 0:
                     await asyncio.sleep(rest_s)
                     continue
-                if not self._is_current(tenant):
-                    message = "the budget was changed while this request waited for it; send it again"
-                    raise Refusal(429, RefusalCode.BUDGET_EXCEEDED, message, headers={"retry-after": "1"})
                 ahead = self._queues.ahead_of(tenant, hold.amounts(hold.worst, hold.price), waiter)
                 if not in_turn and ahead is not None and not await _has_room(hold, need, ahead):
                     return ahead
@@ -183,17 +185,18 @@ class Budgets:
         return None
 
     def _is_current(self, tenant: Tenant) -> bool:
-        """Whether all limits that count its requests are as they were when it asked."""
+        """Whether all limits that count its requests are as they were when it asked, whatever else was edited."""
         if self._snapshot is None:
             return True
         now = self._snapshot.tenants.get(tenant.name)
+        if now is None:
+            return False
         own = tuple(each for each in tenant.limits if not isinstance(each, SharedLimit))
-        shared = {each.budget.id: each.budget for each in tenant.limits if isinstance(each, SharedLimit)}
-        return (
-            now is not None
-            and own == now.limits
-            and shared == {each: self._snapshot.shared.get(each) for each in now.shared}
-        )
+        shared = {
+            each.budget.id: each.budget.limits for each in tenant.limits if isinstance(each, SharedLimit)
+        }
+        shared_now = {each: limits for each in now.shared if (limits := self._snapshot.shared[each].limits)}
+        return own == now.limits and shared == shared_now
 
     async def covers(self, hold: Hold, completion_tokens: int) -> bool:
         """Whether the hold is for so many tokens of the answer, by growing if need be. If not, it says why."""

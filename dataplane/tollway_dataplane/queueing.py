@@ -7,12 +7,15 @@ other alone, so that nobody is held up for what is plenty; it keeps its place by
 comes back to a limit which it had let pass, the moment is twice as long: where both are tight it has both in the end.
 All take precedence by age, in every queue, so no two ever wait for each other (Rosenkrantz, Stearns and Lewis, "System
 Level Concurrency Control for Distributed Database Systems", 1978).
+
+Who is not the first in every queue that it stands in stands in one alone. So the first of any queue may ask: no limit
+is kept from those behind for longer than that moment, and what is known of it is no older than its first's last word.
 """
 
 import asyncio
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -78,8 +81,18 @@ class Queues:
             if not self._waiting[tenant.name]:
                 del self._waiting[tenant.name]
 
+    def end_waits(self, is_current: Callable[[Tenant], bool]) -> None:
+        """Of all whose limits are not as they were when they asked."""
+        for waiter in [each for queue in self._queues.values() for each in queue.waiting]:
+            if not is_current(waiter.tenant):
+                waiter.end()
+
     def enter(self, place: str, waiter: "Waiter") -> None:
-        insort(self._queues.setdefault(place, _Queue()).waiting, waiter, key=_BY_AGE)
+        """Who was the first there until now has lost its turn, and keeps nothing else."""
+        waiting = self._queues.setdefault(place, _Queue()).waiting
+        insort(waiting, waiter, key=_BY_AGE)
+        if waiting[0] is waiter and len(waiting) > 1:
+            waiting[1].stay_at(place)
 
     def leave(self, place: str, waiter: "Waiter") -> None:
         queue = self._queues[place]
@@ -117,17 +130,22 @@ class Waiter:
     denied_at: dict[str, float] = field(default_factory=dict)
     let_pass: set[str] = field(default_factory=set)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
+    is_over: bool = False  # since the limits are others by now
 
     async def turn(self, until: float) -> bool:
-        """Whether it is its turn before `until`, of the event loop's clock."""
+        """Whether it is its turn before `until`, of the event loop's clock, or before its wait is over."""
         if self._is_first():
             return True
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                while not self._is_first():
+                while not (self.is_over or self._is_first()):
                     self.woken.clear()
                     await self.woken.wait()
         return self._is_first()
+
+    def end(self) -> None:
+        self.is_over = True
+        self.woken.set()
 
     def _is_first(self) -> bool:
         return all(self.queues.is_first(place, self) for place in self.denied_at)
@@ -136,7 +154,10 @@ class Waiter:
         """And nowhere else, since it has to wait there first."""
         place = _place(self.tenant, limit)
         self._enter(place, asyncio.get_running_loop().time())
-        for other in self.denied_at.keys() - {place}:
+        self.stay_at(place)
+
+    def stay_at(self, place: str) -> None:
+        for other in [each for each in self.denied_at if each != place]:
             self._leave(other)
 
     def heard(self, denied: Denied | None) -> None:
@@ -147,6 +168,9 @@ class Waiter:
         now = asyncio.get_running_loop().time()
         self._enter(_place(self.tenant, denied.limit), now)
         self.queues.heard(self.tenant, denied)
+        if behind := [each for each in self.denied_at if not self.queues.is_first(each, self)]:
+            self.stay_at(behind[-1])
+            return
         for place, at in list(self.denied_at.items()):
             if now - at > self.keeps_s:
                 self._leave(place)

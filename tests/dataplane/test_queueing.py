@@ -66,6 +66,12 @@ async def test_whoever_takes_something_of_what_others_wait_for_came_later() -> N
         assert ahead is not None
         assert (ahead.limit, ahead.left, ahead.asked) == (MONEY, 5, 0)
         assert queues.ahead_of(ACME, [1, 1], waiter) is None, "not of itself"
+        with queues.waiter(ACME, FEW) as younger:
+            younger.heard(TOO_FEW)
+            assert queues.ahead_of(ACME, [1, 1], waiter) is None, "nor of who came later"
+            newer = queues.ahead_of(ACME, [1, 1], younger)
+            assert newer is not None
+            assert (newer.limit, newer.left) == (MONEY, 97)
         assert queues.ahead_of(ACME, [0, 1]) is None
         assert queues.ahead_of(BETA, [1, 1]) is None
         waiter.heard(None)
@@ -122,6 +128,44 @@ async def test_who_has_to_wait_behind_others_first_holds_nobody_else_up() -> Non
             await asyncio.sleep(0)
             other.leave()
             assert await waiting
+
+
+async def test_who_is_overtaken_for_one_limit_lets_those_behind_it_pass_for_another_at_once() -> None:
+    team = shared("team/all", limit(10, "few"))
+    acme, beta = (sharing(tenant(limit(100, "money"), name=name), team) for name in ("acme", "beta"))
+    money, few = acme.limits
+    none_of = {
+        few: Denied([Standing(money, 0, 3), Standing(few, 0, 10)], 1, 1, 1),
+        money: Denied([Standing(money, 0, 95), Standing(few, 0, 0)], 0, 10, 1),
+    }
+    queues = Queues()
+    with ExitStack() as stack:
+        older = stack.enter_context(queues.waiter(beta, beta.limits[0]))
+        both, behind = (stack.enter_context(queues.waiter(acme, money)) for _ in range(2))
+        both.heard(none_of[money])
+        both.heard(none_of[few])
+        assert await both.turn(soon())
+        waiting = asyncio.create_task(behind.turn(soon()))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        older.heard(none_of[few])
+        assert await waiting
+        assert not await both.turn(soon(0.0))
+        assert await older.turn(soon())
+        # And who was overtaken while it asked keeps nothing of what it is denied by then.
+        both.heard(none_of[money])
+        assert await behind.turn(soon())
+        assert list(both.denied_at) == list(older.denied_at)[1:]
+
+
+async def test_whose_limits_are_edited_waits_no_longer() -> None:
+    queues = Queues()
+    with queues.waiter(ACME, MONEY), queues.waiter(ACME, MONEY) as ours, queues.waiter(BETA, MONEY) as other:
+        waiting = asyncio.create_task(ours.turn(soon(60.0)))
+        await asyncio.sleep(0)
+        queues.end_waits(lambda each: each is not ACME)
+        assert not await waiting
+        assert (ours.is_over, other.is_over) == (True, False)
 
 
 async def test_no_more_than_so_many_wait_and_half_as_many_of_one_tenant() -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.budgets import FREE_OF_CHARGE, LedgerClock, budgets_on, stop_clock
+from tests.budgets import FREE_OF_CHARGE, LedgerClock, budgets_on, need, stop_clock
 from tests.dataplanes import Setup, compiled, lone_health, until
-from tests.tenants import limit, tenant
+from tests.tenants import limit, shared, sharing, tenant
 from tollway_api import wire
 from tollway_api.meta import ModelName, TenantName
-from tollway_api.snapshot import Calendar, Limit, Protocol, Rolling, Snapshot, Tenant
+from tollway_api.snapshot import Calendar, Limit, Protocol, Rolling, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import CalendarPeriod, Unit
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters import redis_ledger
@@ -225,24 +225,41 @@ async def test_a_hold_whose_caller_left_while_it_was_made_is_freed_at_once(redis
 async def test_who_waits_for_others_holds_begins_by_no_limit_that_has_been_edited_meanwhile(
     redis: Redis,
 ) -> None:
-    acme, ledger = tenant(limit(100)), RedisLedger(redis, 2.0)
+    acme, ledger = tenant(limit(100)), RedisLedger(redis, 30.0)
     budgets = budgets_on(ledger)
     budgets.follow(Snapshot("default", tenants={acme.name: acme}))
     assert await ledger.hold(acme, "another", [95]) is None
-
-    async def begin() -> Slice:
-        return Slice(Counted(10, 10), first=32, fewest=16, grows=True)
-
-    need = Need(Usage(10, 50), begin, patience_s=lambda _: 10.0)
-    waiting = asyncio.create_task(budgets.hold("waits", acme, FREE_OF_CHARGE, need))
-    await asyncio.sleep(0.3)
-    assert not waiting.done()
+    waiting = asyncio.create_task(budgets.hold("waits", acme, FREE_OF_CHARGE, need(10, 50, 60.0)))
+    await until(lambda: bool(budgets._queues._queues))
     lowered = tenant(limit(20))
     budgets.follow(Snapshot("default", tenants={acme.name: lowered}))
-    await ledger.release(acme, "another")
     with pytest.raises(Refusal, match="was changed"):
         await waiting
-    assert await ledger.read(lowered) == [(0, 0)]
+    assert await ledger.read(lowered) == [(0, 95)], "though what it waited for is still held"
+
+
+async def test_who_waits_goes_on_where_nothing_is_edited_but_what_is_said(redis: Redis) -> None:
+    """Of a budget of its own, and of one that it shares."""
+    team = shared("default/team", limit(100, "team"))
+    acme, ledger = tenant(limit(100)), RedisLedger(redis, 30.0)
+    acme = replace(acme, shared=(team.id,))
+    counted, budgets = sharing(acme, team), budgets_on(ledger)
+
+    def follow(one: Tenant, other: SharedBudget) -> None:
+        budgets.follow(Snapshot("default", tenants={one.name: one}, shared={other.id: other}))
+
+    follow(acme, team)
+    assert await ledger.hold(counted, "another", [95, 95]) is None
+    waiting = asyncio.create_task(budgets.hold("waits", counted, FREE_OF_CHARGE, need(10, 50, 60.0)))
+    await until(lambda: bool(budgets._queues._queues))
+    said = replace(team.on_exceeded, message="ask Ada")
+    other = replace(team, alert_threshold_percent=50, on_exceeded=said)
+    follow(replace(acme, alert_threshold_percent=50, on_exceeded=said), other)
+    await ledger.release(counted, "another")
+    assert (await waiting).standing
+    follow(acme, replace(other, limits=(limit(20, "team"),)))
+    with pytest.raises(Refusal, match="was changed"):
+        await budgets.hold("late", counted, FREE_OF_CHARGE, need(50, 50, 60.0))
 
 
 class Exploding:
