@@ -159,6 +159,25 @@ def test_whom_the_budget_has_no_room_for_is_not_tried_again(
     assert budgets.asked <= room + models
 
 
+async def test_who_failed_and_is_worth_another_try_has_none_where_the_budget_has_no_room_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        assert len(slept) == 1, "it was told so before"
+
+    monkeypatch.setattr("tollway_dataplane.walking.asyncio.sleep", sleep)
+    unwell = UpstreamFault(FallbackTrigger.SERVER_ERROR, 503, "", retry_after_s=0.05)
+    budgets, upstream = Spent(1), Scripted([unwell] * 3)
+    snapshot, health = snapshot_of(most=3, models=1, endpoints=0), Health(NoNews(), lambda: sum(slept), float)
+    health.follow(snapshot)
+    result, _ = await call(snapshot, upstream, health, budgets)
+    assert isinstance(result, Refusal)
+    assert (result.status, len(upstream.asked), budgets.asked) == (503, 1, 2)
+
+
 @pytest.mark.parametrize("fault", [FAULTS[3], FAULTS[5], FAULTS[6]])
 async def test_a_model_is_asked_elsewhere_before_another_is(fault: UpstreamFault) -> None:
     upstream = Scripted([fault] * 3)
