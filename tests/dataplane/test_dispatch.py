@@ -1,9 +1,10 @@
 """The only loop in the story of a request is bounded by the plan, whatever providers do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -124,6 +125,12 @@ def snapshot_of(most: int, models: int, endpoints: int) -> Snapshot:
     return compiled(Setup("http://a/v1", "http://b/v1", policy=policy).objects())
 
 
+def sleep_by(sleep: Callable[[float], Awaitable[None]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For who walks the plan alone: asyncio is everybody's, also of the servers in other threads."""
+    own = SimpleNamespace(**{**vars(asyncio), "sleep": sleep})
+    monkeypatch.setattr("tollway_dataplane.walking.asyncio", own)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 5), st.integers(1, 4), st.integers(0, 2), st.lists(st.sampled_from(FAULTS), max_size=10)
@@ -168,7 +175,7 @@ async def test_who_failed_and_is_worth_another_try_has_none_where_the_budget_has
         slept.append(seconds)
         assert len(slept) == 1, "it was told so before"
 
-    monkeypatch.setattr("tollway_dataplane.walking.asyncio.sleep", sleep)
+    sleep_by(sleep, monkeypatch)
     unwell = UpstreamFault(FallbackTrigger.SERVER_ERROR, 503, "", retry_after_s=0.05)
     budgets, upstream = Spent(1), Scripted([unwell] * 3)
     snapshot, health = snapshot_of(most=3, models=1, endpoints=0), Health(NoNews(), lambda: sum(slept), float)
@@ -197,7 +204,7 @@ async def test_who_was_passed_over_and_is_well_again_soon_is_waited_for(
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("tollway_dataplane.walking.asyncio.sleep", sleep)
+    sleep_by(sleep, monkeypatch)
     snapshot, health = snapshot_of(most=2, models=2, endpoints=0), Health(NoNews(), lambda: sum(slept), float)
     health.follow(snapshot)
     policy = snapshot.policies[0]
