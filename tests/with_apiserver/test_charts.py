@@ -23,7 +23,7 @@ SETS = {
     "trial": TRIAL,
 }
 APPLY = ("apply", "--server-side", "--validate=strict", "--warnings-as-errors", "-f", "-")
-NOT_INSTALLED = {"PodMonitor"}
+NOT_INSTALLED = {"PodMonitor", "PrometheusRule"}
 
 
 @pytest.fixture(scope="module")
