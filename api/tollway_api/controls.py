@@ -7,7 +7,7 @@ from typing import Final
 from tollway_api.error_control import Bound, Scale
 from tollway_api.meta import ModelName, milliseconds, share
 from tollway_api.quality import MinQuality
-from tollway_api.semantic_cache_index import JudgeType, OnBreach, SemanticCacheIndexSpec
+from tollway_api.semantic_cache_index import Accuracy, JudgeType, OnBreach, SemanticCacheIndexSpec
 from tollway_api.snapshot import ErrorControl
 
 _DIGITS: Final = 9  # of what is left of 1, so that it is what people write
@@ -24,13 +24,7 @@ def accuracy_control(spec: SemanticCacheIndexSpec) -> ErrorControl | None:
         least_threshold=float(asked.min_threshold or spec.match.threshold),
         bypasses=asked.on_breach is OnBreach.BYPASS,
     )
-    return ErrorControl(
-        bound=bound,
-        sample_rate=share(asked.sample_rate),
-        judge=asked.judge.type,
-        judge_model=ModelName(asked.judge.model) if asked.judge.model else None,
-        window_ms=milliseconds(asked.window),
-    )
+    return _control(asked, bound)
 
 
 def quality_control(asked: MinQuality) -> ErrorControl:
@@ -45,6 +39,10 @@ def quality_control(asked: MinQuality) -> ErrorControl:
         scale=Scale.EASE,
         most_threshold=_rest(least) if least else None,
     )
+    return _control(asked, bound)
+
+
+def _control(asked: Accuracy | MinQuality, bound: Bound) -> ErrorControl:
     return ErrorControl(
         bound=bound,
         sample_rate=share(asked.sample_rate),
