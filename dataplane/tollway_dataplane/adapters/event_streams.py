@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import AsyncIterator
-from typing import Final
+from contextlib import suppress
+from typing import Final, NamedTuple
 
 import orjson
+
+from tollway_dataplane.core.facts import JsonObject
 
 # Of one line, and of one event's data. A whole answer may come in one event.
 MOST_BYTES: Final = 512 * 1024
@@ -13,33 +16,41 @@ _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _BOM: Final = b"\xef\xbb\xbf"
 
 
-async def event_data(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Of each event that has any; where its first line is a whole one, at once, since some forget the blank line after
-    it. Raises ValueError for what never ends.
+class Event(NamedTuple):
+    """`value` is its data read as JSON, where that had to be done to know that one line is all of it."""
+
+    data: bytes
+    value: JsonObject | None
+
+
+async def events(parts: AsyncIterator[bytes]) -> AsyncIterator[Event]:
+    """Each that has data; where its first line is a whole one, at once, since some forget the blank line after it.
+    Raises ValueError for what never ends.
     """
     data: list[bytes] = []
     length = 0
     async for line in _lines(parts):
+        value = None
         if line.startswith(b"data:"):
             data.append(line[5:].strip())
             length += len(line)
             if length > MOST_BYTES:
                 raise ValueError("an event without an end")
-        if not line or (len(data) == 1 and _is_whole(data[0])):
-            whole = b"\n".join(data).strip()
+            value = _whole(data[0]) if len(data) == 1 else None
+        if not line or value is not None or data == [DONE]:
+            joined = b"\n".join(data).strip()
             data, length = [], 0
-            if whole:
-                yield whole
+            if joined:
+                yield Event(joined, value)
 
 
-def _is_whole(data: bytes) -> bool:
-    if not data.endswith(b"}"):
-        return data == DONE
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return False
-    return True
+def _whole(data: bytes) -> JsonObject | None:
+    """JSON that ends so and can be read is an object."""
+    if data.endswith(b"}"):
+        with suppress(orjson.JSONDecodeError):
+            value: JsonObject = orjson.loads(data)
+            return value
+    return None
 
 
 async def _lines(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from tollway_api.routing_policy import FallbackTrigger, UnknownParameters
 from tollway_dataplane.adapters.answer_bounds import MOST_BYTES, too_large
-from tollway_dataplane.adapters.event_streams import DONE, event_data
+from tollway_dataplane.adapters.event_streams import DONE, Event, events
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of, written_in
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject
@@ -154,22 +154,23 @@ async def _chunks(
     """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk. Signs of life
     that are no chunk keep nobody waiting for longer than silence would.
     """
-    events, finished, length = _event_data(response.content), set[str](), 0
+    coming, finished, length = _until_done(response.content), set[str](), 0
     try:
         while True:
             try:
                 async with asyncio.timeout(call.idle_s):
-                    data = await anext(events, None)
+                    found = await anext(coming, None)
             except _BrokenOff:
                 if len(finished) >= call.choices:  # the answer is whole, and only the word for it is missing
                     return
                 raise
-            if data is None:
+            if found is None:
                 return
+            data = found.data
             length += len(data)
             if length > most_bytes:
                 raise too_large()
-            event = _parsed(data)
+            event = _parsed(data) if found.value is None else found.value
             if event.get("error") or not is_chunk(event):
                 raise _fault(response.status, data)
             finished |= finished_choices(event)
@@ -178,12 +179,12 @@ async def _chunks(
         raise _translated(exc) from exc
 
 
-async def _event_data(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """The data of each server-sent event up to `[DONE]`. Raises _BrokenOff when the stream ends before it."""
-    async for data in event_data(_parts(stream)):
-        if data == DONE:
+async def _until_done(stream: aiohttp.StreamReader) -> AsyncIterator[Event]:
+    """Each event up to `[DONE]`. Raises _BrokenOff when the stream ends before it."""
+    async for event in events(_parts(stream)):
+        if event.data == DONE:
             return
-        yield data
+        yield event
     raise _BrokenOff(FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True)
 
 

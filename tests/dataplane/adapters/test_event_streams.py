@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from tollway_dataplane.adapters.event_streams import MOST_BYTES, event_data
+from tollway_dataplane.adapters.event_streams import MOST_BYTES, events
 
 
 async def heard(parts: Sequence[bytes]) -> list[bytes]:
@@ -12,7 +12,7 @@ async def heard(parts: Sequence[bytes]) -> list[bytes]:
         for part in parts:
             yield part
 
-    return [data async for data in event_data(given())]
+    return [event.data async for event in events(given())]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
