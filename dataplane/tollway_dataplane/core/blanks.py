@@ -14,6 +14,11 @@ _SPOKEN_OF: Final = re.compile(
     r"|align(?:s|ed|ment)?|trailing|leading|padd(?:ed|ing))\b",
     re.IGNORECASE,
 )
+# One is in each of those words. Of a long prompt that has none, looking for them is a tenth of the work.
+_STEMS: Final = (
+    *("spac", "blank", "tab", "indent", "token", "character", "column"),
+    *("align", "trailing", "leading", "padd"),
+)
 # A sign that sentences do not have, a quotation mark of any language among them; one that is no apostrophe in a word.
 _SIGN: Final = re.compile(
     r"[^\w\s.,?!:'\u2018\u2019\u2026\u2013\u2014%&-]|(?<!\w)['\u2018\u2019]|['\u2018\u2019](?!\w)"
@@ -82,4 +87,5 @@ def indent_is_meant(text: str) -> bool:
 
 
 def speaks_of_blanks(text: str) -> bool:
-    return _SPOKEN_OF.search(text) is not None
+    lowered = text.lower()
+    return any(stem in lowered for stem in _STEMS) and _SPOKEN_OF.search(text) is not None
