@@ -216,10 +216,16 @@ class SharedEmbedder(LocalEmbedder):
 
 @asynccontextmanager
 async def running(
-    setup: Setup, cache_url: str, ledger_url: str, embedder: LocalEmbedder, **settings: object
+    setup: Setup,
+    cache_url: str,
+    ledger_url: str,
+    embedder: LocalEmbedder,
+    operators: tuple[str, str] | None = None,
+    **settings: object,
 ) -> AsyncIterator[Running]:
+    """`operators`: the two URLs with which it provisions, where they are its own."""
     snapshot = compiled(setup.objects())
-    await provision(snapshot, cache_url, ledger_url)
+    await provision(snapshot, *(operators or (cache_url, ledger_url)))
     stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
     patient = {"cache_read_deadline_s": 1.0, "embed_deadline_s": 5.0}
     chosen = Settings(cache_url, ledger_url, **{**patient, **settings})  # type: ignore[arg-type]  # a test may give anything

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,9 +29,10 @@ class _Connection:
 class Proxy:
     """Between whoever connects to `port` and the target. Runs in a thread of its own."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(target)
         self._scheme, self._host, self._port = parts.scheme, parts.hostname, parts.port
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._pumps: set[asyncio.Task[None]] = set()
         self._connections: set[_Connection] = set()
@@ -115,7 +117,7 @@ class Proxy:
             end.transport.abort()
 
     async def _run(self, stop: asyncio.Event, ready: threading.Event) -> None:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port = server.sockets[0].getsockname()[1]
         ready.set()
         await stop.wait()
@@ -135,8 +137,9 @@ async def _pump(
 
 
 @contextlib.contextmanager
-def proxy(target: str) -> Iterator[Proxy]:
-    made, ready = Proxy(target), threading.Event()
+def proxy(target: str, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+    """With `tls` callers speak TLS to it, and it speaks to the target without."""
+    made, ready = Proxy(target, tls), threading.Event()
     stop = asyncio.Event()
 
     def run() -> None:

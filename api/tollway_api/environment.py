@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from tollway_api.wire import check_redis_url
+from tollway_api.redis_url import check_redis_url
 
 _WIDTH: Final = 100
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 from tollway_api.error_control import SLICES
 from tollway_api.meta import TenantName
@@ -60,19 +59,6 @@ def digest_in_secret(value: str) -> str:
     if re.fullmatch(rf"{DIGEST_PREFIX}[0-9a-fA-F]{{64}}", value):
         return value.removeprefix(DIGEST_PREFIX).lower()
     return key_digest(value)
-
-
-def check_redis_url(url: str) -> str:
-    """The URL itself. Raises ValueError for one that no Redis client understands; never repeats its password."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"redis", "rediss", "unix"} and bool(parts.hostname or parts.path)
-        _ = parts.port
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("not the URL of a Redis; write it like redis://127.0.0.1:6379/0")
-    return url
 
 
 def fingerprint(index_parts: tuple[str, ...]) -> str:

@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 
 from tollway_api.environment import SettingsError, settings_from
-from tollway_api.wire import check_redis_url
+from tollway_api.redis_url import check_redis_url
 from tollway_cli.budget import as_json as uses_as_json
 from tollway_cli.budget import (
     histories,

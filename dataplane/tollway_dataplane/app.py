@@ -105,7 +105,8 @@ async def open_dataplane(
         balances = Balances()
         metrics = Metrics(CollectorRegistry(), balances, settings.metrics_tenants)
         observer = Observer(metrics, log, described)
-        cache_redis, ledger_redis, *replica = await stack.enter_async_context(connected(_servers(settings)))
+        servers = connected(_servers(settings), log)
+        cache_redis, ledger_redis, *replica = await stack.enter_async_context(servers)
         litellm = LiteLLMUpstream()
         upstreams: dict[Protocol, Upstream] = {
             Protocol.OPENAI: await stack.enter_async_context(open_upstream()),
@@ -114,8 +115,7 @@ async def open_dataplane(
         encoder = await stack.enter_async_context(aclosing(await load_encoder()))
         uncounted = partial(_given_up, log, metrics)
         ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, balances.observe, uncounted)
-        counting = _counting(ledger)
-        budgets = Budgets(*await stack.enter_async_context(counting), balances, metrics.money)
+        budgets = Budgets(*await stack.enter_async_context(_counting(ledger)), balances, metrics.money)
         tokenizers = TiktokenTokenizers()
         bills = EmbeddingBills(budgets, tokenizers, metrics.money.spent_on_index)
         embedders = _embedders(encoder, upstreams[Protocol.OPENAI], bills)
@@ -177,11 +177,15 @@ async def open_dataplane(
         yield DataPlane(live, following, forgetting, metrics, public, create_admin_app(admin), draining)
 
 
-def _servers(settings: Settings) -> list[tuple[str, float]]:
-    """The cache's, the ledger's, and the cache's replica where there is one, each with its deadline."""
-    cache = [settings.cache_redis_url, *filter(None, [settings.cache_replica_redis_url])]
-    first, *replica = [(url, settings.cache_read_deadline_s) for url in cache]
-    return [first, (settings.ledger_redis_url, settings.ledger_deadline_s), *replica]
+def _servers(settings: Settings) -> list[tuple[str, str, float]]:
+    """The cache's, the ledger's, and the cache's replica where there is one: role, URL and deadline."""
+    within_s = settings.cache_read_deadline_s
+    servers = [
+        ("cache", settings.cache_redis_url, within_s),
+        ("ledger", settings.ledger_redis_url, settings.ledger_deadline_s),
+        ("cache replica", settings.cache_replica_redis_url, within_s),
+    ]
+    return [(role, url, deadline_s) for role, url, deadline_s in servers if url]
 
 
 @asynccontextmanager

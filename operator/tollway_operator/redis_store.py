@@ -15,14 +15,13 @@ from time import monotonic
 from typing import Any, Final, cast
 
 from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, ResponseError
 
 from tollway_api import wire
 from tollway_api.epochs import Epochs
 from tollway_api.error_control import Tally, tally_of
+from tollway_api.redis_url import address_in
 from tollway_api.reembedding import FIELD as PROGRESS
 from tollway_api.reembedding import Progress
 from tollway_api.semantic_cache_index import VectorAlgorithm
@@ -30,6 +29,7 @@ from tollway_api.snapshot import IndexVersion
 from tollway_api.windows import Holds
 from tollway_api.wire import Sample
 from tollway_operator.errors import StoreFault, StoreRefusal
+from tollway_redis.connecting import connect
 
 _DEADLINE_S: Final = 10.0
 # In which a limit refused somebody that is said to do so. Some requests fit into the rest of it and others do not; a
@@ -157,11 +157,11 @@ class RedisStore:
     its own shard only. Which they are is asked every time, since a failover changes it.
     """
 
-    def __init__(self, redis: Redis, role: str) -> None:
+    def __init__(self, redis: Redis, role: str, address: str) -> None:
+        """`address` is what messages call it."""
         self._redis = redis
         self._role = role
-        options = redis.connection_pool.connection_kwargs
-        self._address = options.get("path") or f"{options.get('host')}:{options.get('port')}"
+        self._address = address
         self._primaries: dict[str, Redis] = {}  # by address
 
     async def facts(self) -> ServerFacts:
@@ -449,6 +449,10 @@ class RedisStore:
         try:
             async with asyncio.timeout(deadline_s):
                 yield
+        except AuthenticationError as exc:
+            raise StoreFault(
+                f"the {self._role} Redis at {self._address} does not let us in to {attempted}: {exc}"
+            ) from exc
         except ResponseError as exc:
             raise StoreRefusal(f"the {self._role} Redis would not {attempted}: {exc}") from exc
         except (ValueError, LookupError, TypeError) as exc:
@@ -468,14 +472,7 @@ class RedisStore:
 
 @asynccontextmanager
 async def open_store(url: str, role: str) -> AsyncIterator[RedisStore]:
-    redis = Redis.from_url(
-        url,
-        protocol=2,
-        socket_timeout=_DEADLINE_S,
-        socket_connect_timeout=_DEADLINE_S,
-        retry=Retry(NoBackoff(), 0),
-    )
-    store = RedisStore(redis, role)
+    store = RedisStore(connect(url, _DEADLINE_S), role, address_in(url))
     try:
         yield store
     finally:

@@ -1,0 +1,1 @@
+"""How both planes connect to Redis."""
