@@ -82,19 +82,26 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* Both planes know both Redis. */}}
+{{/* Both planes know both Redis, by files, so that a password that is changed needs no restart. */}}
 {{- define "tollway.redisUrls" -}}
 {{- $redis := .root.Values.redis -}}
-{{- $secret := ternary "tollway-redis" $redis.existingSecret $redis.trial.enabled -}}
 {{- $keys := ternary (dict "cache" "cache" "ledger" "ledger") $redis.keys $redis.trial.enabled -}}
 - name: TOLLWAY_CACHE_REDIS_URL
-  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ $keys.cache }}}}
+  value: file:///etc/tollway/redis/{{ $keys.cache }}
 - name: TOLLWAY_LEDGER_REDIS_URL
-  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ $keys.ledger }}}}
+  value: file:///etc/tollway/redis/{{ $keys.ledger }}
 {{- if and $keys.cacheReplica (eq .component "dataplane") }}
 - name: TOLLWAY_CACHE_REPLICA_REDIS_URL
-  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ $keys.cacheReplica }}}}
+  value: file:///etc/tollway/redis/{{ $keys.cacheReplica }}
 {{- end }}
+{{- end }}
+
+{{- define "tollway.redisVolume" -}}
+{{- $redis := .root.Values.redis -}}
+{{- $secret := ternary "tollway-redis" $redis.existingSecret $redis.trial.enabled -}}
+{{- if and $redis.operatorSecret (eq .component "operator") }}{{ $secret = $redis.operatorSecret }}{{ end -}}
+- name: redis
+  secret: {secretName: {{ $secret }}}
 {{- end }}
 
 {{/* The Secrets in which a snapshot is published beside the first, as a YAML list: two slots of eight parts. */}}
