@@ -53,6 +53,7 @@ async def test_primaries_die_under_load_and_no_request_fails(
     gateway = await start(
         setup.but(acme=LIMITED),
         cache_url=cache.url(), ledger_url=ledger.url(), operators=operators, near_cache_bytes=0,
+        ledger_deadline_s=2.0, cache_write_deadline_s=5.0,
     )  # fmt: skip
     replies: list[Reply] = []
     async with loaded(gateway, replies):
