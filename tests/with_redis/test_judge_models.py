@@ -296,8 +296,7 @@ async def test_what_is_being_judged_when_the_process_ends_is_missing_and_not_for
 ) -> None:
     monkeypatch.setattr(labelling, "DRAIN_S", 0.1)
     scene.judge.hangs = True
-    urls = {"cache_url": cache_redis.url, "ledger_url": ledger_redis.url}
-    async with running(scene.setup(), **urls, embedder=embedder) as gateway:
+    async with running(scene.setup(), cache_redis.url, ledger_redis.url, embedder) as gateway:
         await scene.hit_at(gateway, REWORDED)
         await scene.is_asked()
     assert await scene.labels() == Counts(missing=1)
