@@ -33,6 +33,7 @@ from tollway_dataplane.core.pair_features import NAMES, features
 from tollway_dataplane.core.persons import parts_exchanged
 from tollway_dataplane.core.reading import Encoded, Reading, WordVectors, read, word_vectors
 from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
+from tollway_dataplane.core.voices import voices_differ
 
 Vector = npt.NDArray[np.float32]
 ALL_CHECKS: Final = frozenset(CriticalCheck)
@@ -184,7 +185,7 @@ def _arranged_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
         return Verdict(CacheReason.RELATIONS_DIFFER, f"in another order: {pair[0]}, {pair[1]}", 0.0)
     if (pair := persons_differ(ours, theirs)) and alike(ours, theirs):
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"persons differ: {pair[0]} ≠ {pair[1]}", 0.0)
-    if difference := parts_exchanged(ours, theirs):
+    if difference := parts_exchanged(ours, theirs) or voices_differ(ours, theirs):
         return Verdict(CacheReason.RELATIONS_DIFFER, difference, 0.0)
     mine, yours = modes(ours), modes(theirs)
     if mine and yours and mine != yours and alike(ours, theirs):

@@ -4,57 +4,32 @@ one of the prompts says nothing. Pure and symmetric in what it decides; called b
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from typing import Final
 
+from tollway_dataplane.core.clauses import (
+    ACTED_ON,
+    ACTING,
+    ADVERBS,
+    AUXILIARY,
+    BEING,
+    GETTING,
+    LITTLE,
+    OF_SOMEBODY,
+    OWNING,
+    PERSONS,
+    PRONOUNS,
+    TO,
+    WANTING,
+    parted,
+)
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.likeness import alike
 from tollway_dataplane.core.once import once, once_of_two
 from tollway_dataplane.core.reading import Reading
 
-_THIRD: Final = "another"
-_ACTING: Final = {"i": "I", "we": "I", "you": "you", "he": _THIRD, "she": _THIRD, "they": _THIRD}
-_ACTED_ON: Final = {"me": "I", "us": "I", "you": "you", "him": _THIRD, "her": _THIRD, "them": _THIRD}
-_OWNING: Final = {
-    "my": "I",
-    "our": "I",
-    "your": "you",
-    "his": _THIRD,
-    "her": _THIRD,
-    "their": _THIRD,
-    "whose": "who",
-}
-_PRONOUNS: Final = frozenset({"I", "you", "who", _THIRD})
-_PERSONS: Final = frozenset({*_ACTING, *_ACTED_ON, *_OWNING})
-_BEING: Final = frozenset("am is are was were be been being".split())
-_GETTING: Final = frozenset("get gets got getting".split())  # "get paid", "get started": either way
-_ADVERBS: Final = frozenset(
-    "not never always still ever already just also really only even now please".split()
-)
-# Between who acts and what is done.
-_AUXILIARY: Final = (
-    _BEING
-    | _GETTING
-    | _ADVERBS
-    | frozenset(
-        "can could will would shall should may might must do does did have has had to cannot allowed able going "
-        "supposed".split()
-    )
-)
-_WANTING: Final = frozenset("want wanted need needed like wish try trying".split())  # before "to"
-_TO: Final = frozenset("to from on at for with about against after behind without".split())
-_OF_SOMEBODY: Final = frozenset("of by than like as and or".split())
-# No word of these is owned by anybody, nor done.
-_LITTLE: Final = (
-    _TO
-    | _OF_SOMEBODY
-    | frozenset(
-        "a an the but so if because when where why how what which who whom that this these those in then there here "
-        "into onto over under off out up down before after until while it its".split()
-    )
-)
-_NO_NAME: Final = _LITTLE | _AUXILIARY | _PERSONS
-_LOOKED_AT: Final = _PERSONS | {"of"}
+_NO_NAME: Final = LITTLE | AUXILIARY | PERSONS
+_LOOKED_AT: Final = PERSONS | {"of"}
 _BEFORE_ORDERS: Final = frozenset("please to and so or then just".split())
 # Who is asked to do something does not count: "can you" may be anybody, or the model.
 _ASKED: Final = re.compile(
@@ -64,7 +39,7 @@ _ASKED: Final = re.compile(
 _YOU: Final = re.compile(r"\byou\b")
 _MUTUAL: Final = frozenset("talk speak chat".split())
 _LONGEST: Final = 4  # words that belong to somebody
-_BEFORE_OWNERS: Final = frozenset({*_OWNING, "the"})
+_BEFORE_OWNERS: Final = frozenset({*OWNING, "the"})
 _NEAR: Final = 2  # words between what is done and to whom
 
 
@@ -81,7 +56,7 @@ class _Parts:
 @once_of_two
 def parts_exchanged(ours: Reading, theirs: Reading) -> str:
     """What another does, what is done to another, or is another's, of prompts that are alike; "" when nothing is."""
-    if any(each.plain_set.isdisjoint(_PERSONS) for each in (ours, theirs)) or not alike(ours, theirs):
+    if any(each.plain_set.isdisjoint(PERSONS) for each in (ours, theirs)) or not alike(ours, theirs):
         return ""
     mine, yours = _parts(ours), _parts(theirs)
     for label, one, other in (
@@ -90,7 +65,7 @@ def parts_exchanged(ours: Reading, theirs: Reading) -> str:
     ):
         for word in one.keys() & other.keys():
             # A noun may be the same person's.
-            if one[word].isdisjoint(other[word]) and _PRONOUNS.issuperset(one[word] | other[word]):
+            if one[word].isdisjoint(other[word]) and PRONOUNS.issuperset(one[word] | other[word]):
                 return f"{label} differs: {_shown(one[word])} ≠ {_shown(other[word])} ({word})"
     return _turned(mine, yours, ours) or _turned(yours, mine, theirs)
 
@@ -102,7 +77,7 @@ def _turned(mine: _Parts, yours: _Parts, ours: Reading) -> str:
         if both and word not in mine.asked_for:
             return f"who acts differs: {_shown(both)} ({word})"
     for thing in mine.owning.keys() & yours.owning.keys():
-        persons, nouns = mine.owning[thing] & _PRONOUNS, yours.owning[thing] - _PRONOUNS
+        persons, nouns = mine.owning[thing] & PRONOUNS, yours.owning[thing] - PRONOUNS
         if persons and nouns and persons.isdisjoint(yours.owning[thing]):
             for word, acting in yours.acting.items():
                 if not persons.isdisjoint(acting) and any(_does(ours, noun, word) for noun in nouns):
@@ -116,7 +91,7 @@ def _does(reading: Reading, noun: str, word: str) -> bool:
     for i in range(len(low)):
         if lemmas[i] == noun:
             j = i + 1
-            while j < len(low) and (low[j] in _AUXILIARY or low[j].endswith(("ly", "n't"))):
+            while j < len(low) and (low[j] in AUXILIARY or low[j].endswith(("ly", "n't"))):
                 j += 1
             if j < len(low) and lemmas[j] == word:
                 return True
@@ -136,34 +111,19 @@ class _Finder:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self.found = _Parts()
-        self._low: Sequence[str] = reading.low
-        self._endings: Mapping[int, str] = {}
-        if "'" in reading.plain:
-            self._part()
+        self._low, self._endings = parted(reading)
         asked = _places_asked(reading)
         for i, word in enumerate(self._low):
             if word in _LOOKED_AT or i in self._endings:
                 self._look_at(i, word, asked)
 
-    def _part(self) -> None:
-        """Takes what is behind an apostrophe off its word: "boss's", "I'm"; and sees it in "my friends' cars"."""
-        low, endings = list(self._reading.low), {}
-        for i, word in enumerate(low):
-            if "'" in word and not word.endswith("n't"):
-                low[i], _, endings[i] = word.partition("'")
-        if "s' " in self._reading.plain:
-            for i, (_, end) in enumerate(self._reading.spans):
-                if low[i].endswith("s") and self._reading.plain[end : end + 2] == "' ":
-                    endings[i] = "s"
-        self._low, self._endings = low, endings
-
     def _look_at(self, i: int, word: str, asked: Collection[int]) -> None:
-        if word in _OWNING and (word != "her" or self._is_named(i + 1)):
-            self._own(i + 1, _OWNING[word])
-        elif word in _ACTING and (word != "you" or self._is_acting(i)):
+        if word in OWNING and (word != "her" or self._is_named(i + 1)):
+            self._own(i + 1, OWNING[word])
+        elif word in ACTING and (word != "you" or self._is_acting(i)):
             if i not in asked:
-                self._act(i, _ACTING[word])
-        elif word in _ACTED_ON:
+                self._act(i, ACTING[word])
+        elif word in ACTED_ON:
             self._act_on(i, asked)
         elif word == "of":
             self._own_before(i)
@@ -183,7 +143,7 @@ class _Finder:
     def _is_acting(self, i: int) -> bool:
         """ "You" where it is not whom something is done to."""
         before = self._low[i - 1] if i else "when"
-        return not self._is_named(i - 1) and before not in _TO and before not in _OF_SOMEBODY
+        return not self._is_named(i - 1) and before not in TO and before not in OF_SOMEBODY
 
     def _own(self, first: int, owner: str) -> None:
         """The words that belong to somebody, up to one that has something itself: "my boss's emails"."""
@@ -209,17 +169,17 @@ class _Finder:
         auxiliary = "am" if self._endings.get(i) in {"m", "re", "s"} else low[i - 1] if i else ""
         j = i + 1
         while j < len(low):
-            is_wanting = low[j] in _WANTING and "to" in low[j + 1 : j + 2]
-            is_adverb = low[j] in _ADVERBS or low[j].endswith(("ly", "n't"))
-            if not (is_wanting or is_adverb or low[j] in _AUXILIARY):
+            is_wanting = low[j] in WANTING and "to" in low[j + 1 : j + 2]
+            is_adverb = low[j] in ADVERBS or low[j].endswith(("ly", "n't"))
+            if not (is_wanting or is_adverb or low[j] in AUXILIARY):
                 break
             if not is_adverb:
                 auxiliary = low[j]
             j += 1
-        if not self._is_named(j) or auxiliary in _GETTING:
+        if not self._is_named(j) or auxiliary in GETTING:
             return
         lemma = self._reading.lemmas[j]
-        is_state = auxiliary in _BEING and not low[j].endswith("ing")  # "I am old", "I was paid"
+        is_state = auxiliary in BEING and not low[j].endswith("ing")  # "I am old", "I was paid"
         if not is_state or not english().is_verb(lemma):
             self.found.acting.setdefault(lemma, set()).add(who)
         elif low[j] != lemma:
@@ -227,11 +187,11 @@ class _Finder:
 
     def _act_on(self, i: int, asked: Collection[int]) -> None:
         j = i - 1
-        while j >= max(0, i - _NEAR) and self._low[j] in _TO:
+        while j >= max(0, i - _NEAR) and self._low[j] in TO:
             j -= 1
         if not self._is_named(j) or (lemma := self._reading.lemmas[j]) in _MUTUAL:
             return
-        self.found.acted_on.setdefault(lemma, set()).add(_ACTED_ON[self._low[i]])
+        self.found.acted_on.setdefault(lemma, set()).add(ACTED_ON[self._low[i]])
         if j == 0 or j - 1 in asked or self._low[j - 1] in _BEFORE_ORDERS or self._begins(j):
             self.found.asked_for.add(lemma)
 

@@ -22,6 +22,7 @@ from tollway_dataplane.core.reading import Reading
 from tollway_dataplane.core.said import Said, share_found, words_of
 from tollway_dataplane.core.self_contained import LIGHT
 from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
+from tollway_dataplane.core.voices import voices_differ
 
 # Of the words of both, in order, those that they share.
 _COMPARABLE: Final = 0.5
@@ -106,7 +107,7 @@ def parted_otherwise(ours: Reading, theirs: Reading) -> str:
     """Who acts in one of them, and is acted on in the other, of two texts that are alike."""
     if pair := exchanged(ours, theirs):
         return f"in another order: {', '.join(pair)}"
-    return parts_exchanged(ours, theirs)
+    return parts_exchanged(ours, theirs) or voices_differ(ours, theirs)
 
 
 def _other_signs(ours: Reading, theirs: Reading) -> str:
