@@ -24,6 +24,15 @@ _ACTED_ON: Final = frozenset({"me", "us", "him", "them"})
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 # What stands on either side of one of these may not change sides: "sand, then paint", "the buyer, not the seller".
 _ORDERING: Final = frozenset("then not before after first next later instead rather over".split())
+# What only says which part somebody plays: "you go before me", "I go before you".
+_IN_ANY_PART: Final = {
+    form: word
+    for word, forms in {
+        "i": "me", "we": "us", "he": "him", "she": "her", "they": "them", "go": "goes", "do": "does", "have": "has",
+        "be": "am is are was were",
+    }.items()
+    for form in forms.split()
+}  # fmt: skip
 _LONG: Final = 9  # content words
 _FEW_LEFT: Final = 4
 # What is asked to be done with the rest, in words that hardly change the answer.
@@ -111,7 +120,7 @@ def _exchanged_in_order(ours: Reading, theirs: Reading) -> tuple[str, str] | Non
         [i for i, low in enumerate(each.low) if low not in _ARTICLES and low not in _ORDERING]
         for each in (ours, theirs)
     )
-    if sorted(ours.lemmas[i] for i in mine) != sorted(theirs.lemmas[j] for j in yours):
+    if sorted(_in_any_part(ours, i) for i in mine) != sorted(_in_any_part(theirs, j) for j in yours):
         return None
     return _across_order(ours, mine, theirs, _places(ours, mine, theirs, yours))
 
@@ -200,9 +209,13 @@ def _without_like(of: Reading, against: Reading) -> list[str]:
     ]
 
 
+def _in_any_part(reading: Reading, i: int) -> str:
+    return _IN_ANY_PART.get(reading.low[i]) or reading.lemmas[i]
+
+
 def _same(ours: Reading, i: int, theirs: Reading, j: int) -> bool:
     return (
-        ours.low[i] == theirs.low[j]
+        _in_any_part(ours, i) == _in_any_part(theirs, j)
         or english().relation(ours.lemmas[i], theirs.lemmas[j]) >= Relation.SYNONYM
     )
 

@@ -4,7 +4,8 @@ one of the prompts says nothing. Pure and symmetric in what it decides; called b
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from itertools import takewhile
 from typing import Final
 
 from tollway_dataplane.core.clauses import (
@@ -19,6 +20,7 @@ from tollway_dataplane.core.clauses import (
     OWNING,
     PERSONS,
     PRONOUNS,
+    THIRD,
     TO,
     WANTING,
     parted,
@@ -30,6 +32,9 @@ from tollway_dataplane.core.reading import Reading
 
 _NO_NAME: Final = LITTLE | AUXILIARY | PERSONS
 _LOOKED_AT: Final = PERSONS | {"of"}
+_HAVING_TO: Final = frozenset(
+    "have has had having supposed going allowed able got ought".split()
+)  # before "to"
 _BEFORE_ORDERS: Final = frozenset("please to and so or then just".split())
 # Who is asked to do something does not count: "can you" may be anybody, or the model.
 _ASKED: Final = re.compile(
@@ -38,6 +43,8 @@ _ASKED: Final = re.compile(
 )
 _YOU: Final = re.compile(r"\byou\b")
 _MUTUAL: Final = frozenset("talk speak chat".split())
+_OWNED_ALONE: Final = {"mine": "I", "ours": "I", "yours": "you", "his": THIRD, "hers": THIRD, "theirs": THIRD}
+_COMPARING: Final = frozenset("than before after".split())
 _LONGEST: Final = 4  # words that belong to somebody
 _BEFORE_OWNERS: Final = frozenset({*OWNING, "the"})
 _NEAR: Final = 2  # words between what is done and to whom
@@ -56,6 +63,8 @@ class _Parts:
 @once_of_two
 def parts_exchanged(ours: Reading, theirs: Reading) -> str:
     """What another does, what is done to another, or is another's, of prompts that are alike; "" when nothing is."""
+    if difference := _compared_otherwise(ours, theirs):
+        return difference
     if any(each.plain_set.isdisjoint(PERSONS) for each in (ours, theirs)) or not alike(ours, theirs):
         return ""
     mine, yours = _parts(ours), _parts(theirs)
@@ -96,6 +105,40 @@ def _does(reading: Reading, noun: str, word: str) -> bool:
             if j < len(low) and lemmas[j] == word:
                 return True
     return False
+
+
+def _compared_otherwise(ours: Reading, theirs: Reading) -> str:
+    """What stands before such a word in one of them alone, and behind it in the other: "bigger than mine"."""
+    for word in _sides(ours).keys() & _sides(theirs).keys():
+        (before, behind), (then_before, then_behind) = _sides(ours)[word], _sides(theirs)[word]
+        one = (before - behind) & (then_behind - then_before)
+        other = (behind - before) & (then_before - then_behind)
+        if one and other and alike(ours, theirs):
+            return f"sides of {word!r} differ: {_shown(one)} ≠ {_shown(other)}"
+    return ""
+
+
+@once
+def _sides(reading: Reading) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+    """What is named before and behind a word that compares or orders, persons by whose it is."""
+    found: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+    if _COMPARING.isdisjoint(reading.plain_set):
+        return found
+    low, endings = parted(reading)
+    named = [_whose(low, endings, i) or reading.lemmas[i].removesuffix("'s") for i in range(len(low))]
+    for i, word in enumerate(low):
+        if word in _COMPARING:
+            sides = [{each for each in side if each not in _NO_NAME} for side in (named[:i], named[i + 1 :])]
+            found[word] = (frozenset(sides[0]), frozenset(sides[1]))
+    return found
+
+
+def _whose(low: Sequence[str], endings: Mapping[int, str], i: int) -> str:
+    """ "My" is me, but in "my boss's" it is nobody's but the boss's."""
+    if low[i] in OWNING:
+        behind = takewhile(lambda j: low[j] not in _NO_NAME, range(i + 1, min(len(low), i + 1 + _LONGEST)))
+        return "the" if any(endings.get(j) == "s" for j in behind) else OWNING[low[i]]
+    return _OWNED_ALONE.get(low[i]) or ACTING.get(low[i]) or ACTED_ON.get(low[i]) or ""
 
 
 def _shown(persons: Collection[str]) -> str:
@@ -192,7 +235,13 @@ class _Finder:
         if not self._is_named(j) or (lemma := self._reading.lemmas[j]) in _MUTUAL:
             return
         self.found.acted_on.setdefault(lemma, set()).add(ACTED_ON[self._low[i]])
-        if j == 0 or j - 1 in asked or self._low[j - 1] in _BEFORE_ORDERS or self._begins(j):
+        is_told = self._low[j - 1] == "to" and j > 1 and self._low[j - 2] in _HAVING_TO  # "he has to pay me"
+        if (
+            j == 0
+            or j - 1 in asked
+            or self._begins(j)
+            or (self._low[j - 1] in _BEFORE_ORDERS and not is_told)
+        ):
             self.found.asked_for.add(lemma)
 
     def _begins(self, j: int) -> bool:

@@ -71,6 +71,8 @@ _RELATIVE: Final = frozenset("who that which".split())
 _STANDING_ALONE: Final = frozenset("it who what which".split()) | {
     some + body for some in ("some", "any", "every", "no") for body in ("one", "body")
 }
+_ASKING: Final = frozenset("who whom what which".split())
+_OPEN_WITHIN: Final = 3  # words between a verb and the preposition a question ends with: "borrow money from"
 _JOINING: Final = frozenset("and or".split())
 _BEFORE_ORDERS: Final = frozenset("and but or so then please just".split())
 _DETERMINERS: Final = frozenset("a an the some any every each no".split()) | OWNING.keys()
@@ -98,6 +100,7 @@ class _Named(NamedTuple):
     head: str = ""
     words: frozenset[str] = frozenset()
     is_person: bool = False
+    is_asked: bool = False  # who it is: "which team", "who"
 
 
 _NOBODY: Final = _Named()
@@ -115,6 +118,10 @@ class _Use(NamedTuple):
 @once_of_two
 def voices_differ(ours: Reading, theirs: Reading) -> str:
     """Who does it in one of two prompts that are alike, and in the other it is done to; "" for nobody."""
+    if found := _asked_otherwise(ours, theirs):
+        return f"who acts differs: {found[0]} ≠ who is asked for ({found[1]})"
+    if found := _asked_otherwise(theirs, ours):
+        return f"who acts differs: who is asked for ≠ {found[0]} ({found[1]})"
     verbs = _passives(ours).keys() ^ _passives(theirs).keys()
     if not verbs or not alike(ours, theirs):
         return ""
@@ -153,6 +160,21 @@ def _may_be_either(verb: str, subject: _Named, active: _Use) -> bool:
     if active.beside and _IT.isdisjoint(active.beside):
         return bool(subject.head)
     return subject.is_person and verb not in _OF_ITSELF
+
+
+def _asked_otherwise(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
+    """Who acts in ours, where theirs asks who does, and the verb: "who does Sam report to", "who reports to Sam"."""
+    is_left_open = bool(ours.low) and ours.low[-1] in _PREPOSITIONS and not _ASKING.isdisjoint(ours.plain_set)
+    if not is_left_open or _ASKING.isdisjoint(theirs.plain_set) or not alike(ours, theirs):
+        return None
+    sentence, asking = _Sentence(ours), _Sentence(theirs)
+    for i in range(max(0, len(ours.low) - 1 - _OPEN_WITHIN), len(ours.low) - 1):
+        who = use.subject.head if (use := sentence.use(i)) and not use.is_passive else ""
+        verb = _verb(ours.low[i])
+        for j, low in enumerate(theirs.low if who and english().is_verb(verb) else ()):
+            if _verb(low) == verb and asking.asks_who(j) and who in asking.all_behind(j):
+                return who, verb
+    return None
 
 
 @once
@@ -204,7 +226,7 @@ class _Sentence:
     def use(self, i: int) -> _Use | None:
         """None where the word is no verb, or cannot be told to be one."""
         low = self._low
-        if i and low[i - 1] in _DETERMINERS:
+        if low[i] in AUXILIARY or (i and low[i - 1] in _DETERMINERS):
             return None
         at, nearest, farthest = self._auxiliaries(i)
         if farthest == "to":
@@ -240,7 +262,11 @@ class _Sentence:
         if nearest:
             is_slip = nearest in _DOING and is_participle and low[i].endswith("ed")
             return not is_slip and nearest not in BEING and nearest not in GETTING and nearest != _UNKNOWN
-        if subject.head in _ALWAYS_ACTING or subject.head in _RELATIVE:
+        if (
+            subject.head in _ALWAYS_ACTING
+            or subject.head in _RELATIVE
+            or (subject.is_asked and not is_participle)
+        ):
             return True
         if i == 0 or self._is_marked(i - 1) or low[i - 1] in _BEFORE_ORDERS:
             return not low[i].endswith("ed")
@@ -294,7 +320,8 @@ class _Sentence:
         if low[j] in _RELATIVE and j and self._is_named(j - 1) and not self._is_marked(j - 1):
             return self._named_before(j - 1)
         if low[j] in _STANDING_ALONE:
-            return _Named(low[j], frozenset({low[j]}), low[j] not in _IT), j - 1
+            is_asked = low[j] in _ASKING
+            return _Named(low[j], frozenset({low[j]}), low[j] not in _IT, is_asked), j - 1
         k, found = j, set()
         while k >= 0 and j - k < _LONGEST and self._is_named(k) and not (k < j and self._is_marked(k)):
             if k == j or self._endings.get(k) != "s":
@@ -309,7 +336,8 @@ class _Sentence:
             further, before = self._named_before(k - 1)
             if further.head:
                 return (further if low[k] == "of" else named), before
-        return named, k
+        is_asked = k >= 0 and low[k] in _ASKING and not self._is_marked(k)
+        return named._replace(is_asked=is_asked), k
 
     def _is_person(self, i: int) -> bool:
         lemma, shown = self._lemma(i), self._reading.shown[i]
@@ -335,6 +363,19 @@ class _Sentence:
             elif found or low[k] not in _DETERMINERS:
                 break
         return frozenset(found)
+
+    def asks_who(self, i: int) -> bool:
+        """Whether it is asked who does it: "which team plays", and not "which play"."""
+        at, nearest, _ = self._auxiliaries(i)
+        is_noun = (
+            at == i - 1 and at >= 0 and self._low[at] in _ASKING - {"who"} and self._low[i] == self._lemma(i)
+        )
+        is_passive = nearest in BEING or nearest in GETTING
+        return not is_noun and not is_passive and self._named_before(at)[0].is_asked
+
+    def all_behind(self, i: int) -> set[str]:
+        low = self._low
+        return {ACTED_ON.get(low[k]) or self._lemma(k) for k in range(i + 1, len(low))}
 
     def _by(self, i: int) -> frozenset[str]:
         for k in range(i + 1, min(len(self._low), i + 1 + _BY_WITHIN)):

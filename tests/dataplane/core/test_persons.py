@@ -53,6 +53,30 @@ BY_OWNER = made(
     ],
     ["screen", "calendar", "address"],
 )
+# What I have to do, or somebody has to do to me.
+BY_DUTY = [
+    (f"{subject} {to} {verb} me{mark}", f"{mine} {verb}{mark}")
+    for verb in ("pay", "call", "refund", "follow")
+    for subject, to, mine, mark in (
+        ("Does my boss", "have to", "Do I have to", "?"),
+        ("Is the tenant", "supposed to", "Am I supposed to", "?"),
+        ("My landlord", "is going to", "I am going to", ""),
+        ("My sister", "had to", "I had to", ""),
+        ("The bank", "isn't allowed to", "I'm not allowed to", ""),
+    )
+]
+# Two before and behind a word.
+ACROSS = made(
+    [
+        "My {0}'s dog is bigger than mine | My dog is bigger than my {0}'s",
+        "Is our house older than the {0}'s? | Is the {0}'s house older than ours?",
+        "My {0}'s train leaves before mine | My train leaves before my {0}'s",
+        "You go before the {0} | The {0} goes before you",
+        "I speak after my {0} | My {0} speaks after me",
+        "I have paid more than the {0} has | The {0} has paid more than I have",
+    ],
+    ["boss", "neighbour", "brother"],
+)
 OTHERWISE = [
     ("Did she ever catch somebody?", "Was she ever caught by somebody?"),
     ("Why does my bank not recognise me?", "Why do I not recognise my bank?"),
@@ -75,10 +99,13 @@ THE_SAME = [
     ("Can I start talking to you in French?", "Can you talk to me in French?"),
     ("Draft a note asking the customer for their number", "Write a note on the customer's number"),
     ("Which days are left?", "Which of the days are left?"),
+    ("Do I have to pay before I leave?", "Before I leave, do I have to pay?"),
+    ("My car is bigger than yours", "Yours is smaller than my car"),
+    ("I want you to book me a table", "I have to book a table"),
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), BY_NOUN + BY_PRONOUN + BY_OWNER + OTHERWISE)
+@pytest.mark.parametrize(("one", "other"), BY_NOUN + BY_PRONOUN + BY_OWNER + BY_DUTY + ACROSS + OTHERWISE)
 def test_who_acts_and_whose_it_is_are_not_exchanged(one: str, other: str) -> None:
     assert facts_against(read(one), read(other)) is not None
     assert facts_against(read(other), read(one)) is not None

@@ -55,6 +55,20 @@ OTHERWISE = [
     ("We weren't invited by Tom", "We didn't invite Tom"),
     ("Which player was bought by Leeds?", "Which player bought Leeds?"),
 ]
+# Who does it, and to whom, with a preposition behind.
+ASKED_FOR = [
+    (f"{who} {does} {whom} {base} {preposition}?", f"{who} {form} {preposition} {whom}?")
+    for who in ("Who", "Which club")
+    for does, forms in (("does", 0), ("did", 1))
+    for base, *both, preposition in (
+        ("report", "reports", "reported", "to"),
+        ("play", "plays", "played", "for"),
+        ("borrow money", "borrows money", "borrowed money", "from"),
+        ("lead", "leads", "led", "to"),
+    )
+    for form in (both[forms],)
+    for whom in ("Sam", "my boss")
+]
 THE_SAME = [
     ("How do I reset my password?", "How can my password be reset?"),
     ("Why was I charged twice?", "Why did you charge me twice?"),
@@ -77,6 +91,8 @@ THE_SAME = [
     ("Is Sam paid?", "Sam's paid"),
     ("What is the meaning of karma?", "What is meant by karma?"),
     ("Was it ever weeded?", "Where can I buy weed?"),
+    ("Who does my boss report to?", "To whom does my boss report?"),
+    ("Which tool is it used for?", "For which tool is it used?"),
 ]
 
 
@@ -93,7 +109,7 @@ def made(patterns: list[str], whom: list[tuple[str, str]]) -> list[tuple[str, st
     return found
 
 
-DIFFERENT = made(IN_PAST, PEOPLE) + made(OF_ONE, [("", "")]) + OTHERWISE
+DIFFERENT = made(IN_PAST, PEOPLE) + made(OF_ONE, [("", "")]) + ASKED_FOR + OTHERWISE
 AS_GOOD = made(TRUE_OF_PAST, [("Sam", "Ana"), ("my brother", "his boss"), ("the dog", "a cat")]) + THE_SAME
 
 
