@@ -29,8 +29,9 @@ _OPENS: Final = r"(?<!\w)(?:[fFrRbBuU]{1,2}(?=[\"']))?"
 _STRING: Final = re.compile(
     rf"""{_OPENS}(?:"([^"\n]*)"|'([^'\n]*)'(?!\w)|[“”]([^“”\n]*)[“”]|[\u2018\u2019]([^\u2018\u2019\n]*)\u2019(?!\w))"""
 )
-# Between backticks all is code, strings in it as well, be it a part of a line or lines.
-_CODE: Final = re.compile(r"(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)", re.DOTALL)
+# Between backticks all is code, strings in it as well, be it a part of a line or lines; and all behind a fence that is
+# not closed, as in a prompt that was cut.
+_CODE: Final = re.compile(r"(?<!`)(?:(`+)(?!`)(.*?)(?<!`)\1(?!`)|`{3,}(?!`)(.*)\Z)", re.DOTALL)
 # Right before it there is code: a call, an assignment, an argument.
 _CODE_BEFORE: Final = "([{=+,:<>|&!"
 _BESIDE_SIGN: Final = re.compile(r"[^\w\s][ \t]|[ \t][^\w\s]")
@@ -62,7 +63,8 @@ def _strings(text: str) -> list[str]:
     """
     found = []
     if "`" in text:
-        found = [_shape(match[2]) for match in _CODE.finditer(text) if _BLANK.search(match[2])]
+        inside = (match[2] or match[3] or "" for match in _CODE.finditer(text))
+        found = [_shape(code) for code in inside if _BLANK.search(code)]
         text = _CODE.sub(" ", text)
     if '""' in text:
         text = _DOUBLED.sub('"', text)

@@ -18,10 +18,16 @@ _PHRASES: Final = (
     ("none", r"(?:first|after|above|best|at) (?:of )?all|all (?:right|time)|all over"),
     ("none", r"(?:can|do|does|could|should|would) one(?! of)"),
     ("none", r"at most|the most|(?:many|lots of|no|any) thanks|thanks a lot|ever since|any more|anymore|any longer"),
-    ("none", r"(?:every|each) (?:few |other )?(?:day|week|month|year)s?"),
+    ("none", r"(?:every|each) (?:few|other) (?:day|week|month|year)s?"),
     ("enough", r"enough"),
     ("excess", r"too (?:much|many)"),
+    # how far
+    ("largely", r"(?:almost|nearly) (?:completely|entirely|wholly|fully|totally)|largely|mainly|for the most part"),
+    ("completely", r"completely|entirely|wholly|fully|totally|altogether"),
+    ("partly", r"partly|partially|in part|to some extent"),
     # how often
+    ("regularly", r"(?:every|each) (?:single )?(?:hour|day|night|morning|evening|week|weekend|month|year)"),
+    ("regularly", r"hourly|daily|nightly|weekly|monthly|yearly"),
     ("usually", r"(?:almost|nearly) always|most of the time|most times|usually|generally|normally|typically|mostly"),
     ("always", r"always|all the time|(?:every|each) (?:single )?time|constantly|invariably"),
     ("rarely", r"(?:hardly|scarcely|barely) ever|almost never|rarely|seldom"),
@@ -52,21 +58,35 @@ _SIGNS: Final = frozenset(
     "always usually generally normally typically mostly constantly invariably ever never rarely seldom often "
     "frequently times time sometimes occasionally now while all most every each everyone everybody everything "
     "once enough too majority few lot number lots plenty numerous many half any couple several some single one both "
-    "either".split()
+    "either largely mainly part completely entirely wholly fully totally altogether partly partially extent hourly "
+    "daily nightly weekly monthly yearly".split()
 )
 _FIRST: Final = _SIGNS | frozenset(
     "how too so as the first after above best at no thanks one's can do does could should would almost nearly hardly "
-    "scarcely barely quite a from only very just exactly".split()
+    "scarcely barely quite a from only very just exactly for in to".split()
 )
-_OFTEN: Final = frozenset("usually always rarely often sometimes never ever".split())
+_OFTEN: Final = frozenset("usually always rarely often sometimes never ever regularly".split())
+# "Mostly" is so for the most part, or most of the time.
+_HOW_FAR: Final = frozenset("completely largely partly usually".split())
 # One is as good as the other; the first two in questions alone.
 _IF_ASKED: Final = frozenset({frozenset({"some", "any"}), frozenset({"either", "any"})})
 _INTERCHANGED: Final = frozenset(
     frozenset(pair.split())
-    for pair in ("one any", "one either", "one single", "sometimes ever", "usually often")
+    for pair in (
+        "one any",
+        "one either",
+        "one single",
+        "sometimes ever",
+        "usually often",
+        "usually largely",
+        "regularly usually",
+        "regularly often",
+        "regularly always",
+        "regularly ever",
+    )
 )
 # These narrow what is said, whatever is asked; and those the answer to whether it is so.
-_NARROWING: Final = frozenset("few half rarely".split())
+_NARROWING: Final = frozenset("few half rarely partly".split())
 _WEIGHING: Final = frozenset("all most many always often both".split())
 _WHETHER: Final = re.compile(r"^\W*(?:is|are|was|were|do|does|did|has|have|will)\b")
 """The sentence is a question that yes or no answers."""
@@ -77,8 +97,9 @@ def extents_differ(ours: Reading, theirs: Reading) -> tuple[set[str], set[str]] 
     mine, yours = _extents(ours), _extents(theirs)
     if mine == yours or not _are_alike(ours, theirs):
         return None
-    for places in (True, False):
-        one, other = ({each for each in found if (each in _OFTEN) is places} for found in (mine, yours))
+    how_many = (mine | yours) - _OFTEN - _HOW_FAR
+    for kind in (_OFTEN, _HOW_FAR, how_many):
+        one, other = set(mine & kind), set(yours & kind)
         if one and other:
             if one.isdisjoint(other) and not _are_interchanged(one, other, ours, theirs):
                 return one, other

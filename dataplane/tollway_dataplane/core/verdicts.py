@@ -38,10 +38,13 @@ _AGREES: Final = re.compile(
 )
 _SENTENCES: Final = re.compile(r"[.;:!\n]+")
 _RESERVES: Final = re.compile(
-    r"\b(?:adds?|almost|another|apart from|aside from|as long as|besides|barely|close to|extent|extra|fewer"
-    r"|for the most part|guess|if|in part|instead|largely|leav(?:es?|ing)|left|less|likely|mislead\w*|more|nearly|most"
-    r"|older?|other|outdated|probably|provided|rather|roughly|save for|seems?|similar|skips?|some|think|up to"
-    r"|when|whereas|while|with the exception|without)\b"
+    r"\b(?:adds?|almost|another|apart from|aside from|as long as|assum\w+|basically|besides|barely|broadly|close to"
+    r"|conditions?|essen(?:ce|tially)|extent|extra|fail\w*|fewer|for the most part|general(?:ly)?|given|guess|if"
+    r"|in part|in spirit|instead|largely|leav(?:es?|ing)|left|less|likely|mainly?|mislead\w*|miss(?:es)?|more|nearly"
+    r"|most|older?|on the whole|once|only (?:as|at|by|for|in|on|to|until|with)|other|outdated|overlap\w*|principle"
+    r"|probably|provid(?:ed|ing)|rather|roughly"
+    r"|same (?:area|domain|kind|spirit|subject|theme|topic)|save for|seems?|similar|skips?|so long as|some|subject to"
+    r"|technically|theor(?:y|etically)|think|until|up to|when|whereas|while|with the exception|without)\b"
 )
 _APART: Final = re.compile(
     r"\b(?:cannot|conflict\w*|contradict\w*|differ\w*|incorrect|lacks?|missing|never|no|not|\w+n't|omits?|wrong)\b"

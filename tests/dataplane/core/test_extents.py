@@ -24,6 +24,23 @@ HOW_OFTEN = [
     ("rarely", "hardly ever"),
     ("never",),
 ]
+EACH_SPAN = ["every day", "every week", "each morning", "daily", "weekly"]
+NOT_EACH = [
+    "now and then",
+    "sometimes",
+    "from time to time",
+    "once in a while",
+    "rarely",
+    "hardly ever",
+    "never",
+]
+SENTENCES_EACH = ["I water it {}", "Should I feed them {}?", "Does the tram stop here {}?"]
+HOW_FAR = [
+    ("completely", "fully", "entirely", "wholly"),
+    ("mostly", "largely", "mainly", "almost fully"),
+    ("partly", "partially"),
+]
+SENTENCES_HOW_FAR = ["The road is {} closed", "Is it {} paid?", "Is {} hidden ice dangerous?"]
 SENTENCES = [
     "Delete {} backups",
     "Are {} snakes venomous?",
@@ -33,7 +50,12 @@ SENTENCES = [
 SENTENCES_OFTEN = ["Does it {} rain in Bergen?", "Why does my phone {} restart?", "My card is {} declined"]
 OF_TWO = [
     (sentence.format(one), sentence.format(other))
-    for sentences, classes in ((SENTENCES, HOW_MANY), (SENTENCES_OFTEN, HOW_OFTEN))
+    for sentences, classes in (
+        (SENTENCES, HOW_MANY),
+        (SENTENCES_OFTEN, HOW_OFTEN),
+        (SENTENCES_EACH, [EACH_SPAN, NOT_EACH]),
+        (SENTENCES_HOW_FAR, HOW_FAR),
+    )
     for sentence in sentences
     for ones, others in combinations(classes, 2)
     for one in ones
@@ -43,6 +65,7 @@ OF_ONE = [
     ("Are {}snakes venomous?", ("all ", "most ", "many ", "few ", "half of ", "hardly any ")),
     ("Does it {}rain in Bergen?", ("always ", "often ", "rarely ")),
     ("Delete {}backups", ("few ", "hardly any ", "half of the ")),
+    ("Is it {}paid?", ("partly ", "partially ")),
 ]
 AS_GOOD = [
     ("Show all open tickets", "Show every open ticket"),
@@ -58,6 +81,11 @@ AS_GOOD = [
     ("Do a lot of people fly?", "Do many people fly?"),
     ("Do dogs usually bark?", "Do dogs generally bark?"),
     ("I take it every day", "I take it each day"),
+    ("I take it every day", "I take it daily"),
+    ("How do I completely delete it?", "How do I delete it?"),
+    ("Is it mostly paid?", "Is it largely paid?"),
+    ("I run every morning", "I usually run every morning"),
+    ("I always eat at noon", "I eat at noon every day"),
     ("Can I use it all over the country?", "Can I use it in any place in the country?"),
     ("How does one make bread?", "How does anyone make any bread?"),
     ("What are the few gems in Delhi?", "What are some gems in Delhi?"),

@@ -110,6 +110,34 @@ def test_what_plainly_says_no_is_understood(reply: str) -> None:
         "Ja",
         "<think>Yes, it seems",
         "A: yes, B: no",
+        "Yes — unless the fee has changed",
+        "In principle, yes",
+        *(
+            f"Yes, {kind} {reserve}"
+            for kind in ("they do,", "both name Paris,", "they are the same,")
+            for reserve in (
+                "in principle",
+                "in theory",
+                "technically",
+                "in general",
+                "in essence",
+                "on the whole",
+                "more or less",
+                "unless it rains",
+                "so long as it is May",
+                "assuming that A is right",
+                "on condition that it is paid",
+                "subject to the date",
+                "once it is paid",
+                "only on weekdays",
+                "provided it is May",
+                "given the context",
+            )
+        ),
+        "Yes, both are on the same topic",
+        "Yes, both miss the point",
+        "Yes, they overlap",
+        "Yes, they broadly agree",
         "1",
     ],
 )
