@@ -22,7 +22,7 @@ from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.core.judge import ALL_CHECKS, View, shipped
 from tollway_dataplane.core.reading import Reading, WordVectors, read
 from tollway_dataplane.core.verification import verify
-from tollway_dataplane.server import settle_heap
+from tollway_dataplane.heap import settle_heap
 
 Kept = dict[str, tuple[npt.NDArray[np.float32], WordVectors]]  # what an entry keeps of its prompt
 TITLES: Final = {

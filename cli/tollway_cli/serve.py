@@ -19,8 +19,9 @@ from tollway_cli.standalone import Sources, Standalone
 from tollway_cli.validate import findings_table, summary
 from tollway_dataplane.app import open_dataplane
 from tollway_dataplane.background import running
+from tollway_dataplane.heap import settle_heap
 from tollway_dataplane.logs import json_log
-from tollway_dataplane.server import Site, listen, serve, settle_heap, stop_on_signals
+from tollway_dataplane.server import Site, listen, serve, stop_on_signals
 from tollway_dataplane.settings import Address, Settings
 from tollway_operator.provision import provision
 

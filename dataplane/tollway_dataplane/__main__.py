@@ -11,8 +11,9 @@ from tollway_api.environment import SettingsError, described, settings_from
 from tollway_dataplane.app import open_dataplane
 from tollway_dataplane.background import running
 from tollway_dataplane.errors import SnapshotFault
+from tollway_dataplane.heap import settle_heap
 from tollway_dataplane.logs import json_log
-from tollway_dataplane.server import ListenError, Site, listen, serve, settle_heap, stop_on_signals
+from tollway_dataplane.server import ListenError, Site, listen, serve, stop_on_signals
 from tollway_dataplane.settings import Settings
 
 

@@ -250,14 +250,17 @@ def _loading(
         await embedders.prepare(snapshot)
         await choosing.prepare(snapshot)
         models = [model for policy in snapshot.policies for model in policy.models.values()]
-        if any(model.protocol is Protocol.LITELLM for model in models):
-            await litellm.load()
         limits = (limit for budget in snapshot.budgets for limit in budget.limits)
         cuts_down = any(
             FallbackTrigger.CONTEXT_OVERFLOW in policy.fallback.triggers for policy in snapshot.policies
         )
-        if cuts_down or any(limit.unit is not Unit.REQUESTS for limit in limits):
-            await tokenizers.load(models)
+        counts = cuts_down or any(limit.unit is not Unit.REQUESTS for limit in limits)
+        # Side by side, since building a table needs Python for only half of its time.
+        async with asyncio.TaskGroup() as loading:
+            if through := [model for model in models if model.protocol is Protocol.LITELLM]:
+                loading.create_task(litellm.load(through))
+            if counts:
+                loading.create_task(tokenizers.load(models))
 
     return prepare
 

@@ -21,9 +21,10 @@ from tollway_dataplane.edge.models import models_routes
 from tollway_dataplane.edge.own_embeddings import PATHS, admit_by, own_embeddings_route, served_models
 from tollway_dataplane.edge.probes import READY, Readiness, probe_routes
 from tollway_dataplane.errors import EmbedderFault
+from tollway_dataplane.heap import settle_heap
 from tollway_dataplane.logs import JsonLog, json_log
 from tollway_dataplane.observe import Observer
-from tollway_dataplane.server import ListenError, Site, listen, serve, settle_heap, stop_on_signals
+from tollway_dataplane.server import ListenError, Site, listen, serve, stop_on_signals
 from tollway_dataplane.settings import EmbedServerSettings
 from tollway_dataplane.vector_metrics import VectorMetrics
 from tollway_dataplane.vector_metrics import described as described_request

@@ -4,7 +4,6 @@ requests under way finish.
 
 import asyncio
 import contextlib
-import gc
 import logging
 import resource
 import signal
@@ -88,16 +87,6 @@ def _allow_descriptors() -> None:
     """As many as the system lets us have: every caller takes one, and most shells hand on a limit of 1,024."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def settle_heap() -> None:
-    """Takes what start-up made out of the garbage collector's sight: walking it stalls the event loop for tens of
-    milliseconds at every full collection, and none of it ever becomes garbage.
-    """
-    gc.collect()
-    gc.freeze()
-    # Requests leave few cycles behind, so looking for them at every 700th allocation is mostly in vain.
-    gc.set_threshold(50_000, 20, 50)
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

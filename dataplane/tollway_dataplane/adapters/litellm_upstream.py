@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
@@ -20,6 +20,7 @@ from typing import Any, Final
 import orjson
 
 from tollway_api.routing_policy import FallbackTrigger
+from tollway_api.snapshot import Model
 from tollway_dataplane.adapters.answer_bounds import MOST_BYTES, too_large
 from tollway_dataplane.adapters.litellm_arguments import arguments_of
 from tollway_dataplane.core.attempts import trigger_of
@@ -28,6 +29,7 @@ from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.core.reply_shapes import is_chunk, is_completion
 from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import UpstreamFault
+from tollway_dataplane.heap import growing
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 
 
@@ -37,14 +39,19 @@ class LiteLLMUpstream:
     def __init__(self) -> None:
         self._litellm: Any = None
         self._loading = asyncio.Lock()
+        self._providers: frozenset[str] = frozenset()  # whose first calls import next to nothing
 
-    async def load(self) -> None:
-        """Imports LiteLLM, with what its first calls would import on the event loop, and without letting it fetch its
-        price table from the network.
+    async def load(self, models: Iterable[Model] = ()) -> None:
+        """Imports LiteLLM, with what the first calls of these would import on the event loop, and without letting it
+        fetch its price table from the network.
         """
+        providers = frozenset(model.upstream_id.partition("/")[0] for model in models)
         async with self._loading:
             if self._litellm is None:
                 self._litellm = await asyncio.to_thread(_import_litellm)
+            if new := providers - self._providers:
+                await asyncio.to_thread(_import_late, new)
+                self._providers |= new
 
     async def complete(self, call: UpstreamCall) -> Completion:
         await self.load()
@@ -241,7 +248,6 @@ def _is_slip(exc: BaseException | None) -> bool:
 # What is left to each provider's first call takes milliseconds.
 _IMPORTED_LATE: Final = (
     "anyio._backends._asyncio",
-    "boto3.exceptions",
     "httpcore",
     "litellm.litellm_core_utils.default_encoding",
     "litellm.llms.azure.chat.gpt_transformation",
@@ -249,17 +255,33 @@ _IMPORTED_LATE: Final = (
     "litellm.llms.vertex_ai.context_caching.vertex_ai_context_caching",
     "litellm.proxy.openai_files_endpoints.common_utils",
     "litellm.types.litellm_core_utils.streaming_chunk_builder_utils",
-    "openai.resources.beta.assistants",
 )
+_AMAZON, _OPENAI = "boto3.exceptions", "openai.resources.beta.assistants"
+# Of that, what only some providers' calls need, and two thirds of a second; any other may need all of it.
+_IMPORTED_FOR: Final = {
+    "anthropic": (),
+    "azure": (_OPENAI,),
+    "bedrock": (_AMAZON,),
+    "gemini": (),
+    "mistral": (),
+    "ollama": (),
+    "ollama_chat": (),
+}
+
+
+def _import_late(providers: Iterable[str]) -> None:
+    names = (name for each in providers for name in _IMPORTED_FOR.get(each, (_AMAZON, _OPENAI)))
+    with growing():
+        for name in (*_IMPORTED_LATE, *names):
+            with suppress(ImportError):  # another version may have it elsewhere, and finds it itself
+                importlib.import_module(name)
 
 
 def _import_litellm() -> Any:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    litellm: Any = importlib.import_module("litellm")
-    importlib.import_module("litellm.exceptions")
-    for name in _IMPORTED_LATE:
-        with suppress(ImportError):  # another version may have it elsewhere, and finds it itself
-            importlib.import_module(name)
+    with growing():
+        litellm: Any = importlib.import_module("litellm")
+        importlib.import_module("litellm.exceptions")
     _silence()
     litellm.telemetry = False
     litellm.disable_aiohttp_transport = True  # httpx closes with the process; its sessions complain
