@@ -1,5 +1,7 @@
 """What is seen of a prompt."""
 
+from math import log1p
+
 import pytest
 
 from tollway_dataplane.core.prompt_features import MOST_CHARACTERS, NAMES, features
@@ -28,6 +30,27 @@ def seen(text: str) -> dict[str, float]:
 )
 def test_a_prompt_has(text: str, name: str, value: float) -> None:
     assert seen(text)[name] == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("def f", 1),
+        ("an undef x, a superclass of it", 0),
+        ("class A and class B", 2),
+        ("import os", 1),
+        ("reimport os", 0),
+        ("return it", 1),
+        ("what it returns, a noreturn", 0),
+        ("SELECT all, SELECTED", 1),
+        ("assert it, reassert it", 1),
+        ("f() {\n;\n}", 3),
+        ("{a; b}.", 0),
+        ("a => b == c >>> d </p>", 4),
+    ],
+)
+def test_code_is_known_by_whole_words_and_by_signs(text: str, times: int) -> None:
+    assert seen(text)["code"] == pytest.approx(log1p(times))
 
 
 @pytest.mark.parametrize("text", ["", " ", "?", "\n\n\n", "🙂", "東京はどこですか", "\x00\ud800"])
