@@ -158,6 +158,10 @@ class Running:
     def log_lines(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.log.getvalue().splitlines()]
 
+    def requests(self) -> list[dict[str, object]]:
+        """Their lines alone: on a busy machine there may be others, of Redis that was slow."""
+        return [line for line in self.log_lines() if line["event"] == "request"]
+
 
 async def until(met: Callable[[], bool]) -> None:
     """Waits until a condition of some server is met; it is asked in a thread, because it may do I/O."""
