@@ -62,6 +62,9 @@ def of_duration(field: str, comparison: str) -> str:
     return f"!self.{field}.matches('^{_DURATION}$') || duration(self.{field}) {comparison}"
 
 
+LEAST_PERIOD: Final = "1s"  # of what is counted, or lasts, for a while
+
+
 def at_least(field: str, least: str, *, optional: bool = False) -> tuple[str, str, str]:
     """One of the triples of `rules`: a duration is not shorter. `check_at_least` says the same for files."""
     rule = of_duration(field, f">= duration('{least}')")

@@ -9,6 +9,7 @@ from typing import Final, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from tollway_api.meta import (
+    LEAST_PERIOD,
     Duration,
     ModelNameText,
     NoisePercent,
@@ -20,7 +21,6 @@ from tollway_api.meta import (
     share,
 )
 
-_LEAST_WINDOW: Final = "1s"
 _PROVABLE: Final = "least must be below 100%: no number of labels proves that nothing is ever worse"
 _IN_ORDER: Final = "minSimpleShare must not be above maxSimpleShare"
 _MODEL_NAMED: Final = "type Model needs the name of the model; write model"
@@ -68,7 +68,7 @@ class MinQuality(Spec):
         json_schema_extra=rules(
             ("!self.least.startsWith('100')", "least", _PROVABLE),
             (f"{_number('minSimpleShare')} <= {_number('maxSimpleShare')}", "minSimpleShare", _IN_ORDER),
-            at_least("window", _LEAST_WINDOW),
+            at_least("window", LEAST_PERIOD),
         )
     )
 
@@ -101,7 +101,7 @@ class MinQuality(Spec):
             raise ValueError(_PROVABLE)
         if share(self.min_simple_share) > share(self.max_simple_share):
             raise ValueError(_IN_ORDER)
-        check_at_least("window", self.window, _LEAST_WINDOW)
+        check_at_least("window", self.window, LEAST_PERIOD)
         return self
 
 

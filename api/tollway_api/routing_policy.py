@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, WithJsonSchem
 from tollway_api.conditions import CONDITIONS_SCHEMA, Conditions
 from tollway_api.meta import (
     ATOMIC,
+    LEAST_PERIOD,
     MAP_BY_NAME,
     SET,
     DecimalString,
@@ -379,16 +380,13 @@ class Model(Spec):
         return self
 
 
-_LEAST_WINDOW: Final = "1s"
-
-
 class CircuitBreaker(Spec):
     """When a model is passed over without being asked. Each model of each policy has one for every endpoint."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            at_least("window", _LEAST_WINDOW),
-            at_least("openFor", _LEAST_WINDOW),
+            at_least("window", LEAST_PERIOD),
+            at_least("openFor", LEAST_PERIOD),
         )
     )
 
@@ -416,8 +414,8 @@ class CircuitBreaker(Spec):
 
     @model_validator(mode="after")
     def _times_are_no_moments(self) -> Self:
-        check_at_least("window", self.window, _LEAST_WINDOW)
-        check_at_least("openFor", self.open_for, _LEAST_WINDOW)
+        check_at_least("window", self.window, LEAST_PERIOD)
+        check_at_least("openFor", self.open_for, LEAST_PERIOD)
         return self
 
 

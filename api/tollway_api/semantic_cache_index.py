@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from tollway_api.conditions import CONDITIONS_SCHEMA, Conditions, Time
 from tollway_api.meta import (
+    LEAST_PERIOD,
     MAP_BY_NAME,
     SET,
     DecimalString,
@@ -35,7 +36,6 @@ _LABELS_TIGHTEN: Final = (
 _MODEL_BELONGS: Final = (
     "model is needed with type Model, may be given with Cascade, and with no other; give it, or leave it out"
 )
-_LEAST: Final = "1s"
 
 
 class EmbeddingProvider(StrEnum):
@@ -239,7 +239,7 @@ class Accuracy(Spec):
         json_schema_extra=rules(
             ("self.maxErrorRate.matches('[1-9]')", "maxErrorRate", _POSITIVE),
             ("self.judge.type != 'Labels' || self.onBreach == 'Tighten'", "onBreach", _LABELS_TIGHTEN),
-            at_least("window", _LEAST),
+            at_least("window", LEAST_PERIOD),
         )
     )
 
@@ -270,12 +270,12 @@ class Accuracy(Spec):
             raise ValueError(_POSITIVE)
         if self.judge.type is JudgeType.LABELS and self.on_breach is not OnBreach.TIGHTEN:
             raise ValueError(_LABELS_TIGHTEN)
-        check_at_least("window", self.window, _LEAST)
+        check_at_least("window", self.window, LEAST_PERIOD)
         return self
 
 
 class SemanticCacheIndexSpec(Spec):
-    model_config = ConfigDict(json_schema_extra=rules(at_least("ttl", _LEAST)))
+    model_config = ConfigDict(json_schema_extra=rules(at_least("ttl", LEAST_PERIOD)))
 
     embedding: Embedding = Field(default=Embedding(), description="How prompts become vectors.")
     vector: Vector = Field(default=Vector(), description="How vectors are stored and searched.")
@@ -301,7 +301,7 @@ class SemanticCacheIndexSpec(Spec):
 
     @model_validator(mode="after")
     def _ttl_is_time(self) -> Self:
-        check_at_least("ttl", self.ttl, _LEAST)
+        check_at_least("ttl", self.ttl, LEAST_PERIOD)
         return self
 
 

@@ -13,7 +13,7 @@ from tollway_api.snapshot import Model, SharedLimit, Snapshot, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.core.allowances import Allowance
-from tollway_dataplane.core.budgeting import Denied, tokens_that_fit_after, tokens_that_fit_all
+from tollway_dataplane.core.budgeting import Denied, tokens_that_fit_after
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.core.pricing import cost, dearest
 from tollway_dataplane.errors import LedgerFault, Refusal, RefusalCode
@@ -181,7 +181,7 @@ class Budgets:
             return denied
         hold.most = hold.held.completion_tokens
         if begin.grows:
-            hold.most = max(hold.most, min(most, _reachable(hold, scarce, prompt.most)))
+            hold.most = max(hold.most, min(most, hold.room(scarce, prompt.most, if_given_back=True)))
         return None
 
     def _is_current(self, tenant: Tenant) -> bool:
@@ -258,7 +258,7 @@ async def _may_come_back(hold: Hold, need: Need, stopped: Denied | Refusal) -> b
         return stopped.left + stopped.leased >= stopped.asked
     begin = await need.slice()
     fewest = min(begin.fewest, hold.worst.completion_tokens)
-    return _reachable(hold, stopped, begin.prompt.most) >= fewest
+    return hold.room(stopped, begin.prompt.most, if_given_back=True) >= fewest
 
 
 async def _has_room(hold: Hold, need: Need, told: Denied) -> bool:
@@ -269,12 +269,6 @@ async def _has_room(hold: Hold, need: Need, told: Denied) -> bool:
     begin = await need.slice()
     fits = tokens_that_fit_after(told.limit, room, begin.prompt.most, hold.price)
     return fits >= min(begin.fewest, hold.worst.completion_tokens)
-
-
-def _reachable(hold: Hold, denied: Denied, prompt_tokens: int) -> int:
-    """Tokens of an answer for what is not used of each limit: others may give back what they hold."""
-    rooms = [(each.limit, each.unused) for each in hold.concerned(denied)]
-    return tokens_that_fit_all(rooms, prompt_tokens, hold.price)
 
 
 def _used_up(denied: Denied) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from tollway_api.snapshot import Limit, Model, Price, Tenant
 from tollway_api.tenant_budget import Unit
 from tollway_api.wire import account_of
-from tollway_dataplane.core.budgeting import Denied, Standing, amounts
+from tollway_dataplane.core.budgeting import Denied, amounts, tokens_that_fit_all
 from tollway_dataplane.core.facts import Usage
 from tollway_dataplane.core.pricing import cost, dearest
 from tollway_dataplane.core.tokens import Counted
@@ -104,10 +104,14 @@ class Hold:
         pairs = zip(self.tenant.limits, counted, strict=True)
         return [0 if self._is_waived(limit) else amount for limit, amount in pairs]
 
-    def concerned(self, denied: Denied) -> list[Standing]:
-        """How the limits stand of which it takes tokens or money."""
+    def room(self, denied: Denied, prompt_tokens: int, *, if_given_back: bool = False) -> int:
+        """Tokens of an answer beside a prompt, for what is left of each limit of which it takes tokens or money; or for
+        what would be, if others gave back what they hold.
+        """
         pairs = zip(denied.standings, self.amounts(self.worst, self.price, 0), strict=True)
-        return [each for each, amount in pairs if amount]
+        concerned = [each for each, amount in pairs if amount]
+        rooms = [(each.limit, each.unused if if_given_back else each.left) for each in concerned]
+        return tokens_that_fit_all(rooms, prompt_tokens, self.price)
 
     def _is_waived(self, limit: Limit) -> bool:
         return limit.unit is not Unit.USD and account_of(self.tenant.name, limit) in self.waived

@@ -36,6 +36,11 @@ class Lookup:
     candidate: Candidate | None = None
     stand_in: Candidate | None = None  # not likely enough to be served, but rather right than wrong
 
+    @property
+    def wants_answer(self) -> bool:
+        """Whether what is answered is remembered, or compared with what could have been served."""
+        return self.place is not None or self.candidate is not None
+
     def land(self) -> None:
         """To be called once what the lookup is for has ended, because others may be waiting for that."""
         if self.flight is not None:

@@ -11,7 +11,6 @@ from tollway_dataplane.core.budgeting import (
     Denied,
     room_for,
     tokens_that_fit_after,
-    tokens_that_fit_all,
 )
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.core.leasing import beyond
@@ -36,7 +35,7 @@ class Reserving:
         while. `known` says what was left a moment ago.
         """
         prompt, most = begin.prompt.most, hold.worst.completion_tokens
-        share = _fits(hold, known, prompt) // FIRST_SHARE
+        share = hold.room(known, prompt) // FIRST_SHARE
         hold.held = Usage(prompt, min(max(begin.first, share), most), estimated=True)
         denied = await self._reserve(hold)
         if denied is None:
@@ -46,7 +45,7 @@ class Reserving:
         if not fewest <= fits < hold.held.completion_tokens:
             return denied
         # Where another limit has less than the fewest, it is asked for them all the same, and says so itself.
-        hold.held = Usage(prompt, max(fewest, _fits(hold, denied, prompt)), estimated=True)
+        hold.held = Usage(prompt, max(fewest, hold.room(denied, prompt)), estimated=True)
         return await self._reserve(hold)
 
     async def _reserve(self, hold: Hold, room: Sequence[int] = ()) -> Denied | None:
@@ -71,7 +70,7 @@ class Reserving:
         wanted = max(completion_tokens, min(hold.most, hold.held.completion_tokens + STEP_TOKENS))
         denied = await self._extend(hold, wanted)
         if denied is not None:
-            fits = hold.held.completion_tokens + _fits(hold, denied, 0)
+            fits = hold.held.completion_tokens + hold.room(denied, 0)
             if completion_tokens <= fits < wanted:
                 denied = await self._extend(hold, fits)
         return denied
@@ -99,9 +98,3 @@ class Reserving:
             # Not before the ledger was told: a lease is released when nothing is missing there.
             if hold.leased:
                 self._leases.settle(hold.id, beyond(used, hold.in_ledger))
-
-
-def _fits(hold: Hold, denied: Denied, prompt_tokens: int) -> int:
-    """Tokens of an answer beside a prompt, for what is left of each limit."""
-    rooms = [(each.limit, each.left) for each in hold.concerned(denied)]
-    return tokens_that_fit_all(rooms, prompt_tokens, hold.price)

@@ -211,7 +211,7 @@ class Service:
             await self._dispatch.settle(
                 job, opened.hold, opened.attempt, usage, "ok" if ended == "whole" else ended
             )
-            if ended == "whole":
+            if ended == "whole" and (lookup.wants_answer or job.policy.route.min_quality):
                 body = orjson.dumps(assembly.completion())
                 if assembly.whole:
                     self._remember(lookup, job, body)
