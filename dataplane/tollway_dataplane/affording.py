@@ -19,7 +19,7 @@ from tollway_dataplane.core.budgeting import (
     on_exceeded,
     worst_case,
 )
-from tollway_dataplane.core.capabilities import lacking, needs
+from tollway_dataplane.core.capabilities import lacking
 from tollway_dataplane.core.decision import RouteReason, Source
 from tollway_dataplane.core.facts import Usage
 from tollway_dataplane.core.parameters import is_seen, sent_parameters
@@ -94,7 +94,7 @@ class Affording:
             job.alone
             or exceeding.action is ExceededAction.REJECT
             or model is None
-            or lacking(model, needs(job.request))
+            or lacking(model, job.needs)
             or account_of(job.tenant.name, limit) in self._waived
             or not (is_free(model.price) or counts_money)
         ):

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from tollway_api.meta import ModelName
+from tollway_api.routing_policy import Capability
 from tollway_api.snapshot import Policy, Tenant
 from tollway_dataplane.core.attempts import Attempt
 from tollway_dataplane.core.facts import ChatRequest
@@ -20,6 +21,7 @@ class Job:
     policy: Policy
     model: ModelName
     record: Record
+    needs: frozenset[Capability]  # what the request needs of a model beside text
     alone: bool = False  # whether no other model may stand in for it
 
 

@@ -19,6 +19,7 @@ from tollway_api.snapshot import ErrorControl, Policy, Tenant
 from tollway_dataplane.choosing import Choosing
 from tollway_dataplane.comparing import MOST_CHARACTERS
 from tollway_dataplane.core.answer_judging import serves_as_well
+from tollway_dataplane.core.capabilities import needs
 from tollway_dataplane.core.completions import text_of
 from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.facts import ChatRequest, JsonObject
@@ -168,7 +169,8 @@ class Asking:
         record = Record(request.request_id, JUDGING, policy=policy.id)
         record.tenant = tenant.name
         with self._observer.request(record):
-            result = await self._dispatch.call(Job(request, tenant, policy, model, record, alone=True))
+            job = Job(request, tenant, policy, model, record, needs(request), alone=True)
+            result = await self._dispatch.call(job)
             record.source, record.model = Source.LIVE, model
         assert isinstance(result, Answered)  # noqa: S101 - the request did not ask for a stream
         return result.completion, record

@@ -118,7 +118,7 @@ class Service:
                 choice.assessment,
                 choice.ease,
             )
-            job = Job(request, tenant, policy, choice.model, record)
+            job = Job(request, tenant, policy, choice.model, record, choice.needs)
             try:
                 result = await self._dispatch.call(job)
             except Refusal as refusal:

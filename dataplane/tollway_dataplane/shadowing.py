@@ -20,10 +20,8 @@ from tollway_api import wire
 from tollway_api.meta import ModelName
 from tollway_api.routing_policy import Capability
 from tollway_dataplane.core.answer_judging import quality_question
-from tollway_dataplane.core.capabilities import needs
 from tollway_dataplane.core.completions import text_of
 from tollway_dataplane.core.decision import RouteReason, Source
-from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.fitting import Choice
 from tollway_dataplane.core.routing import placed
 from tollway_dataplane.jobs import Job
@@ -55,7 +53,7 @@ class Shadows:
         if ease < control.bound.least_threshold:
             self._labeller.skip(counted, LabelOutcome.BEYOND)
             return
-        if not _is_text(job.request):
+        if not _is_text(job):
             self._labeller.skip(counted, LabelOutcome.NOT_TEXT)
             return
         # By lot for each pair; what is held for it in the ledger has names of its own.
@@ -92,5 +90,5 @@ def _other(job: Job) -> ModelName | None:
     return other if asked.model == other else None
 
 
-def _is_text(request: ChatRequest) -> bool:
-    return request.choices == 1 and _UNSEEN.isdisjoint(needs(request))
+def _is_text(job: Job) -> bool:
+    return job.request.choices == 1 and _UNSEEN.isdisjoint(job.needs)

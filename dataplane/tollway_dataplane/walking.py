@@ -53,7 +53,7 @@ class Walk:
         self._health = health
         self._tokenizers = tokenizers
         self._deadline = deadline
-        whole = able(plan(job.policy, job.model, job.request.messages), job.request)
+        whole = able(plan(job.policy, job.model, job.request.messages), job.needs)
         self._ahead: Sequence[Attempt] = whole[:1] if job.alone else whole
         self._passed: dict[ModelName, Attempt] = {}  # since they were not well
         self._too_dear: set[ModelName] = set()

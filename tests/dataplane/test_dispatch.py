@@ -16,10 +16,12 @@ from tollway_api.meta import ModelName, TenantName
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Limit, Model, Protocol, Rolling, Snapshot, Tenant
 from tollway_api.tenant_budget import Unit
+from tollway_api.wire import account_of
 from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.budgets import Accounting, Budgets
 from tollway_dataplane.core.budgeting import Denied, Standing
+from tollway_dataplane.core.capabilities import needs
 from tollway_dataplane.core.facts import ChatRequest, Usage
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import Refusal, UpstreamFault
@@ -44,6 +46,7 @@ FAULTS = [
     UpstreamFault(FallbackTrigger.CONTENT_FILTER, 400, ""),
     UpstreamFault(None, 400, ""),
 ]
+REQUESTS = Limit("requests", Unit.REQUESTS, 1, Rolling(3_600_000))
 ANSWER = Completion(b"{}", Usage(1, 1), complete=True)
 
 
@@ -84,15 +87,18 @@ class Spent(Budgets):
             cast("Ledger", nobody), cast("Leases", nobody), Balances(), cast("Accounting", nobody)
         )
         self.room = room
-        self.asked = 0
+        self.waived: list[set[str]] = []  # of each that asked
+
+    @property
+    def asked(self) -> int:
+        return len(self.waived)
 
     async def hold(
         self, hold_id: str, tenant: Tenant, model: Model, need: Need, waived: Collection[str] = ()
     ) -> Hold:
-        self.asked += 1
+        self.waived.append(set(waived))
         if self.asked > self.room:
-            limit = Limit("requests", Unit.REQUESTS, 1, Rolling(3_600_000))
-            raise Exceeded(Denied([Standing(limit, 1, 0)], 0, asked=1, retry_after_s=60))
+            raise Exceeded(Denied([Standing(REQUESTS, 1, 0)], 0, asked=1, retry_after_s=60))
         return await super().hold(hold_id, tenant, model, need, waived)
 
 
@@ -107,7 +113,9 @@ async def call(
     request, record = ChatRequest("r", "auto", messages), Record("r", "chat")
     tenant = snapshot.tenants[TenantName("acme")]
     try:
-        result = await dispatch.call(Job(request, tenant, snapshot.policies[0], CHEAP, record))
+        result = await dispatch.call(
+            Job(request, tenant, snapshot.policies[0], CHEAP, record, needs(request))
+        )
     except Refusal as refusal:
         return refusal, record
     assert isinstance(result, Answered)
@@ -164,6 +172,18 @@ def test_whom_the_budget_has_no_room_for_is_not_tried_again(
     assert result.status == 503
     assert len(upstream.asked) == len([note for note in record.attempts if note.made]) <= room
     assert budgets.asked <= room + models
+
+
+async def test_a_budget_says_only_once_whom_to_ask_instead() -> None:
+    """Where that one is denied as well the request is refused, and does not go round until its deadline."""
+    degrade = {"action": "Degrade", "model": "rich"}
+    acme = {"limits": [{"name": "money", "amount": "1"}], "onExceeded": degrade}
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1", acme=acme).objects())
+    budgets, upstream = Spent(0), Scripted([])
+    result, record = await call(snapshot, upstream, budgets=budgets)
+    assert isinstance(result, Refusal)
+    assert (result.status, upstream.asked, record.limit) == (429, [], "requests")
+    assert budgets.waived == [set(), {account_of(TenantName("acme"), REQUESTS)}]
 
 
 async def test_who_failed_and_is_worth_another_try_has_none_where_the_budget_has_no_room_for_it(

@@ -280,7 +280,9 @@ async def test_no_hold_stands_for_a_mistake_of_ours(redis: Redis) -> None:
     dispatch = Dispatch({Protocol.OPENAI: Exploding()}, budgets, TiktokenTokenizers(), lone_health())
     for number in range(3):  # a request that failed is not counted, so the limit of one is never met
         request = ChatRequest(f"r{number}", "auto", [{"role": "user", "content": "x"}])
-        job = Job(request, acme, snapshot.policies[0], ModelName("cheap"), Record(f"r{number}", "chat"))
+        job = Job(
+            request, acme, snapshot.policies[0], ModelName("cheap"), Record(f"r{number}", "chat"), frozenset()
+        )
         with pytest.raises(TypeError):
             await dispatch.call(job)
 
@@ -310,7 +312,7 @@ async def test_a_caller_who_leaves_while_an_answer_is_settled_pays_once(
         {Protocol.OPENAI: Answering()}, budgets_on(ledger), TiktokenTokenizers(), lone_health()
     )
     request, record = ChatRequest("r", "auto", [{"role": "user", "content": "x"}]), Record("r", "chat")
-    job = Job(request, acme, snapshot.policies[0], ModelName("cheap"), record)
+    job = Job(request, acme, snapshot.policies[0], ModelName("cheap"), record, frozenset())
     asking = asyncio.create_task(dispatch.call(job))
     await settles.wait()
     asking.cancel()

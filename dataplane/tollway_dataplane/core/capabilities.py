@@ -42,9 +42,8 @@ def is_proven(model: Model, wanted: frozenset[Capability]) -> bool:
     return wanted.isdisjoint(model.lacks) and wanted.isdisjoint(model.unproven)
 
 
-def able(attempts: Sequence[Attempt], request: ChatRequest) -> list[Attempt]:
+def able(attempts: Sequence[Attempt], wanted: frozenset[Capability]) -> list[Attempt]:
     """The first, which was chosen for the request, and what can stand in for it."""
-    wanted = needs(request)
     return [*attempts[:1], *(each for each in attempts[1:] if not lacking(each.model, wanted))]
 
 

@@ -35,6 +35,7 @@ class Choice:
     reason: RouteReason
     assessment: Assessment | None = None  # of the last turn, where the router chose
     ease: float | None = None  # of the whole, on the scale by which answers are judged, where they are
+    needs: frozenset[Capability] = frozenset()  # what the request needs of a model, once it is placed
 
 
 def check_named(model: Model, wanted: frozenset[Capability], policy: Policy) -> None:

@@ -67,11 +67,11 @@ def placed(choice: Choice, request: ChatRequest, tenant: Tenant, policy: Policy)
 
     Raises Refusal 400 where none can.
     """
-    wanted = needs(request)
+    choice = replace(choice, needs=needs(request))
     if choice.reason is RouteReason.EXPLICIT:
-        check_named(policy.models[choice.model], wanted, policy)
+        check_named(policy.models[choice.model], choice.needs, policy)
         return choice
     model = drawn(choice.model, request, tenant.name, policy)
     if model != choice.model:
         choice = replace(choice, model=model, reason=RouteReason.CANARY)
-    return able_model(choice, request, wanted, policy)
+    return able_model(choice, request, choice.needs, policy)

@@ -95,7 +95,7 @@ def test_what_surely_cannot_do_it_does_not_stand_in() -> None:
 
     def tried(asked: ChatRequest, first: str) -> list[str]:
         chosen = next(name for name in policy.models if name == first)
-        return [each.model.name for each in able(plan(policy, chosen, asked.messages), asked)]
+        return [each.model.name for each in able(plan(policy, chosen, asked.messages), needs(asked))]
 
     assert tried(request(), "cheap") == ["cheap", "rich"]
     assert tried(request([PICTURE]), "cheap") == ["cheap"]
