@@ -231,6 +231,8 @@ async def running(
     snapshot = compiled(setup.objects())
     await provision(snapshot, *(operators or (cache_url, ledger_url)))
     stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
+    environ = settings.pop("environ", {})
+    assert isinstance(environ, Mapping)
     patient = {"cache_read_deadline_s": 1.0, "embed_deadline_s": 5.0}
     chosen = Settings(cache_url, ledger_url, **{**patient, **settings})  # type: ignore[arg-type]  # a test may give anything
 
@@ -241,7 +243,7 @@ async def running(
 
     async with (
         json_log(stream) as log,
-        open_dataplane(chosen, log, load) as dataplane,
+        open_dataplane(chosen, log, load, environ) as dataplane,
         aiohttp.ClientSession() as http,
     ):
         await dataplane.live.offer(encode(snapshot))

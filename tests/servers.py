@@ -83,6 +83,12 @@ class Provider:
         body: dict[str, object] = last[-1]["body"]
         return body
 
+    def last_headers(self) -> dict[str, str]:
+        last = self.seen()["last"]
+        assert isinstance(last, list)
+        headers: dict[str, str] = last[-1]["headers"]
+        return headers
+
     def reset(self) -> None:
         self.http.delete(f"{self.url}/control/faults").raise_for_status()
         self.http.delete(f"{self.url}/control/requests").raise_for_status()

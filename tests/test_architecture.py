@@ -27,6 +27,7 @@ DOORS = {
     },
     "kopf": {"tollway_operator/handlers.py", "tollway_operator/__main__.py"},
     "lightkube": {"tollway_operator/kube.py", "adapters/snapshot_secrets.py"},
+    "opentelemetry": {"adapters/otel_tracer.py"},
     "cachetools": {"adapters/near_cache.py"},
     "prometheus_client": {
         "metrics.py", "app.py", "edge/admin.py", "edge/probes.py", "tollway_operator/admin.py",

@@ -74,7 +74,7 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
         # First of all, so that a Redis that is not there is said at once and by nobody else.
         await provision(gathered.snapshot, servers.cache_url, servers.ledger_url)
         log = await stack.enter_async_context(json_log(_log_file(options, stack)))
-        dataplane = await stack.enter_async_context(open_dataplane(settings, log))
+        dataplane = await stack.enter_async_context(open_dataplane(settings, log, environ=environ))
         standalone = Standalone(sources, dataplane, console, servers.keep_running)
         await standalone.run(gathered)
         public = Site(dataplane.public, listen(options.listen))

@@ -20,7 +20,7 @@ from tollway_dataplane.settings import Settings
 async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
-    async with json_log() as log, open_dataplane(settings, log) as dataplane:
+    async with json_log() as log, open_dataplane(settings, log, environ=os.environ) as dataplane:
         public = Site(dataplane.public, listen(settings.listen))
         admin = Site(dataplane.admin, listen(settings.admin_listen))
         settle_heap()

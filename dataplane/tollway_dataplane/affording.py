@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from tollway_api.snapshot import Limit
+from tollway_api.snapshot import NANO_PER_USD, Limit
 from tollway_api.tenant_budget import ExceededAction, Unit
 from tollway_api.wire import account_of
 from tollway_dataplane.budgets import Budgets
@@ -53,7 +53,9 @@ class Affording:
             worst, partial(self._slice, attempt, worst), partial(self._patience_s, rest if made else None)
         )
         hold_id = f"{job.request.request_id}.{made}"
-        hold = await self._budgets.hold(hold_id, job.tenant, attempt.model, need, self._waived)
+        with job.record.trace.step("hold") as step:
+            hold = await self._budgets.hold(hold_id, job.tenant, attempt.model, need, self._waived)
+            step.note(held_usd=hold.held_nano / NANO_PER_USD, tight=hold.tight)
         job.record.tight = hold.tight
         job.record.allowances = self._budgets.allowances(job.tenant)
         job.record.mark("hold")

@@ -5,7 +5,7 @@ everything a process needs and takes it down again; `__main__` and `tollway serv
 import asyncio
 import random
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,6 +34,7 @@ from tollway_dataplane.adapters.redis_reembedding import RedisReembedding
 from tollway_dataplane.adapters.snapshot_files import SnapshotFiles
 from tollway_dataplane.adapters.snapshot_secrets import open_snapshot_secrets
 from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
+from tollway_dataplane.adapters.tracing import open_tracer
 from tollway_dataplane.adapters.wordllama_embedder import WordLlamaEmbedder
 from tollway_dataplane.auditing import Auditor, Feedback
 from tollway_dataplane.background import running
@@ -75,6 +76,7 @@ from tollway_dataplane.service import Service, Stages, Watchers
 from tollway_dataplane.settings import Settings, read_tokens
 from tollway_dataplane.shadowing import Shadows
 
+_NO_VARIABLES: Final[Mapping[str, str]] = {}
 _LAG_EVERY_S: Final = 0.1
 _PATHS: Final = (
     "POST /v1/chat/completions, POST /v1/embeddings, GET /v1/models, POST /chat, POST /v1/feedback"
@@ -99,26 +101,24 @@ async def open_dataplane(
     settings: Settings,
     log: JsonLog,
     load_encoder: Callable[[], Awaitable[LocalEmbedder]] = LocalEmbedder.load,
+    environ: Mapping[str, str] = _NO_VARIABLES,  # of which OpenTelemetry's are looked at
 ) -> AsyncIterator[DataPlane]:
     """Everything but the first snapshot, which the caller offers to `live` or lets `following` find."""
     async with AsyncExitStack() as stack:
         balances = Balances()
         metrics = Metrics(CollectorRegistry(), balances, settings.metrics_tenants)
-        observer = Observer(metrics, log, described)
+        observer = await stack.enter_async_context(_observing(metrics, log, environ))
         servers = connected(_servers(settings), log)
         cache_redis, ledger_redis, *replica = await stack.enter_async_context(servers)
-        litellm = LiteLLMUpstream()
-        upstreams: dict[Protocol, Upstream] = {
-            Protocol.OPENAI: await stack.enter_async_context(open_upstream()),
-            Protocol.LITELLM: litellm,
-        }
+        litellm, direct = LiteLLMUpstream(), await stack.enter_async_context(open_upstream())
+        upstreams: dict[Protocol, Upstream] = {Protocol.OPENAI: direct, Protocol.LITELLM: litellm}
         encoder = await stack.enter_async_context(aclosing(await load_encoder()))
         uncounted = partial(_given_up, log, metrics)
         ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, balances.observe, uncounted)
         budgets = Budgets(*await stack.enter_async_context(_counting(ledger)), balances, metrics.money)
         tokenizers = TiktokenTokenizers()
         bills = EmbeddingBills(budgets, tokenizers, metrics.money.spent_on_index)
-        embedders = _embedders(encoder, upstreams[Protocol.OPENAI], bills)
+        embedders = _embedders(encoder, direct, bills)
         near = LocalNearCache(settings.near_cache_bytes)
         forgetter = RedisForgetter(cache_redis, settings.cache_write_deadline_s)
         forgetting = Forgetting(near, forgetter, log, REPLICA_LAG_S if replica else READ_S)
@@ -175,6 +175,12 @@ async def open_dataplane(
         )
         public = create_public_app(edge, routes, _PATHS)
         yield DataPlane(live, following, forgetting, metrics, public, create_admin_app(admin), draining)
+
+
+@asynccontextmanager
+async def _observing(metrics: Metrics, log: JsonLog, environ: Mapping[str, str]) -> AsyncIterator[Observer]:
+    async with open_tracer(environ, "tollway-dataplane", log, metrics.process.count_spans) as tracer:
+        yield Observer(metrics, log, described, tracer)
 
 
 def _servers(settings: Settings) -> list[tuple[str, str, float]]:

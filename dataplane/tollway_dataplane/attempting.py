@@ -4,7 +4,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 
 import orjson
@@ -54,27 +54,32 @@ class Attempting:
         wanted = job.request.output_limit or hold.worst.completion_tokens // job.request.choices
         job.record.max_tokens = bound if bound < wanted else None
         fields = _fields(job.request, attempt, bound)
-        if job.request.stream:
-            call = UpstreamCall(model, Operation.CHAT, fields, times.first_token, idle_s=times.idle)
-            opened = await self._opened(job, attempt, hold, call, is_last=times.is_last)
-            job.record.begun_s = opened.begun_at - began
-            return opened
-        call = UpstreamCall(model, Operation.CHAT, fields, times.whole, idle_s=times.idle)
-        completion = await (
-            self._gathered(call, hold) if hold.grows else self._upstreams[model.protocol].complete(call)
-        )
-        usage = completion.usage or unreported_usage(hold, attempt, completion.answer_text)
-        job.record.left_out = tuple(sorted(call.left_out))
-        job.record.mark("upstream")
-        job.record.writing_s = asyncio.get_running_loop().time() - began
-        if hold.cut:
-            job.record.ended = "cut"
-            settling = self._settling.settle(job, hold, attempt, hold.seen, "cut")
-        elif found := _wanting(job, shortcoming(completion.parsed, job.request.parameters), times.is_last):
-            raise AnswerUnfit(found, usage)
-        else:
-            settling = self._settling.settle(job, hold, attempt, usage)
-        await asyncio.shield(settling)
+        within_s = times.first_token if job.request.stream else times.whole
+        with ExitStack() as failing:
+            streams, trace = job.request.stream, job.record.trace
+            span = failing.enter_context(trace.call(model, Operation.CHAT, fields, streams=streams))
+            call = UpstreamCall(model, Operation.CHAT, fields, within_s, idle_s=times.idle, span=span)
+            if streams:
+                opened = await self._opened(job, attempt, hold, call, is_last=times.is_last)
+                job.record.begun_s = opened.begun_at - began
+                span.begun(job.record.begun_s)
+                failing.pop_all()  # the span ends with the stream
+                return opened
+            completion = await (
+                self._gathered(call, hold) if hold.grows else self._upstreams[model.protocol].complete(call)
+            )
+            usage = completion.usage or unreported_usage(hold, attempt, completion.answer_text)
+            job.record.left_out = tuple(sorted(call.left_out))
+            job.record.mark("upstream")
+            job.record.writing_s = asyncio.get_running_loop().time() - began
+            if hold.cut:
+                usage, job.record.ended = hold.seen, "cut"
+            span.answered(usage, completion.parsed, min(finish_reasons_in(completion.parsed), default=None))
+            found = None if hold.cut else shortcoming(completion.parsed, job.request.parameters)
+            if (found := _wanting(job, found, times.is_last)) is not None:
+                raise AnswerUnfit(found, usage)
+        outcome = "cut" if hold.cut else "ok"
+        await asyncio.shield(self._settling.settle(job, hold, attempt, usage, outcome))
         return Answered(attempt, completion)
 
     async def _opened(
@@ -104,7 +109,7 @@ class Attempting:
             first, *others = beginning.chunks
             rest = await stack.enter_async_context(aclosing(_then(others, chunks)))
             begun_at = asyncio.get_running_loop().time()
-            return Opened(attempt, hold, begun_at, first, rest, stack.pop_all())
+            return Opened(attempt, hold, begun_at, call.span, first, rest, stack.pop_all())
         raise AssertionError("an exit stack swallows no exception")
 
     def _stream(self, call: UpstreamCall, hold: Hold) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:

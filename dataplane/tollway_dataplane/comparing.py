@@ -66,7 +66,8 @@ class Comparing:
             return Lookup(CacheReason.PROMPT_TOO_LONG, place=place)
         try:
             embedding, within_s = place.index.version.embedding, self._embed_deadline_s
-            encoded, vector = await self._embedders.encode(prompt, embedding, question.payer, within_s)
+            with question.payer.record.trace.embedding(embedding):
+                encoded, vector = await self._embedders.encode(prompt, embedding, question.payer, within_s)
         except EmbeddingUnpaid:
             return Lookup(CacheReason.EMBEDDING_UNPAID, place=place)
         except (EmbedderFault, TimeoutError):

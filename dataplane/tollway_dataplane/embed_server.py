@@ -24,6 +24,7 @@ from tollway_dataplane.errors import EmbedderFault
 from tollway_dataplane.heap import settle_heap
 from tollway_dataplane.logs import JsonLog, json_log
 from tollway_dataplane.observe import Observer
+from tollway_dataplane.ports import UNTRACED
 from tollway_dataplane.server import ListenError, Site, listen, serve, stop_on_signals
 from tollway_dataplane.settings import EmbedServerSettings
 from tollway_dataplane.vector_metrics import VectorMetrics
@@ -54,7 +55,7 @@ def applications(
     vectors = Vectors(encoder, settings.most_waiting_texts, settings.deadline_s)
     metrics.follow(lambda: vectors.waiting)
     bounds = Bounds(settings.most_body_bytes, settings.body_deadline_s)
-    observer = Observer(metrics, log, described_request)
+    observer = Observer(metrics, log, described_request, UNTRACED)
     edge = Edge(admit_by(settings.api_keys), bounds, observer, log)
     routes = [
         own_embeddings_route(edge, vectors, encoder.dimensions),

@@ -78,16 +78,20 @@ class EmbeddingService:
         worst = Usage(most_tokens_of_inputs(request.inputs), 0, estimated=True)
         need = Need(worst, partial(slice_of_inputs, self._tokenizers, model, request.inputs, worst))
         try:
-            hold = await self._budgets.hold(f"{request.request_id}.0", tenant, model, need)
+            with record.trace.step("hold"):
+                hold = await self._budgets.hold(f"{request.request_id}.0", tenant, model, need)
         except Exceeded as exceeded:
             record.limit = exceeded.denied.limit.title
             raise refusal(tenant, exceeded.denied) from exceeded
         fields = {**request.parameters, "input": request.inputs}
-        call = UpstreamCall(model, Operation.EMBEDDINGS, fields, model.timeout_ms / 1_000)
         used, outcome, kind = worst, "Cancelled", ""
         try:
-            completion = await self._upstreams[model.protocol].complete(call)
-            used, outcome = completion.usage or worst, "ok"
+            with record.trace.call(model, Operation.EMBEDDINGS, fields, streams=False) as span:
+                within_s = model.timeout_ms / 1_000
+                call = UpstreamCall(model, Operation.EMBEDDINGS, fields, within_s, span=span)
+                completion = await self._upstreams[model.protocol].complete(call)
+                used, outcome = completion.usage or worst, "ok"
+                span.answered(used, completion.parsed, None)
             permit.answered()
             record.source = Source.LIVE
         except UpstreamFault as fault:
@@ -100,6 +104,7 @@ class EmbeddingService:
             record.usage, record.cost_nano = used, cost(used, model.price)
             record.tight, record.held_nano = hold.tight, hold.held_nano
             record.estimated_nano = record.cost_nano if used.estimated else 0
-            await asyncio.shield(self._budgets.settle(hold, used, answered=outcome == "ok"))
+            with record.trace.step("settle"):
+                await asyncio.shield(self._budgets.settle(hold, used, answered=outcome == "ok"))
             record.allowances = self._budgets.allowances(tenant)
         return completion.body

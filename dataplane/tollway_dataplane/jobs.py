@@ -10,7 +10,7 @@ from tollway_api.snapshot import Policy, Tenant
 from tollway_dataplane.core.attempts import Attempt
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.holds import Hold
-from tollway_dataplane.ports import Chunk, Completion
+from tollway_dataplane.ports import CallSpan, Chunk, Completion
 from tollway_dataplane.record import Record
 
 
@@ -38,6 +38,7 @@ class Opened:
     attempt: Attempt
     hold: Hold
     begun_at: float  # by the event loop's clock
+    span: CallSpan  # which ends with the stream
     first: Chunk = field(repr=False)
     rest: AsyncIterator[Chunk] = field(repr=False)
     closing: AsyncExitStack = field(repr=False)

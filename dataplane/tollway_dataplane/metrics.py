@@ -276,6 +276,16 @@ class ProcessMetrics:
             "tollway_snapshots_rejected_total", "Snapshots that could not be run.", registry=registry
         )
 
+        self._spans = Counter(
+            "tollway_trace_spans_total",
+            "Spans of traced requests: sent to the collector, failed to be, or dropped since too many waited.",
+            ["outcome"],
+            registry=registry,
+        )
+
+    def count_spans(self, outcome: str, count: int) -> None:
+        self._spans.labels(outcome).inc(count)
+
     def observe_snapshot(self, revision: str) -> None:
         self._snapshot.clear()
         self._snapshot.labels(revision).set(1)

@@ -1,13 +1,17 @@
-"""Where a request's record goes when its story ends: the metrics and one log line. Called once per request."""
+"""Where a request's record goes when its story ends: the metrics, one log line, and its trace, which begins here.
+Called once per request.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Protocol
 
+from tollway_dataplane.core.facts import NO_HEADERS
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.errors import CallerGone, Refusal, RefusalCode
 from tollway_dataplane.logs import JsonLog
+from tollway_dataplane.ports import Tracer
 from tollway_dataplane.record import Record
 
 # nginx's word for it; no reply is sent, so only metrics and logs see it.
@@ -23,19 +27,28 @@ class Counting(Protocol):
 
 
 class Observer:
-    """`described` says what of a record stands in the log."""
+    """`described` says what of a record stands in the log, and in the trace."""
 
     def __init__(
-        self, metrics: Counting, log: JsonLog, described: Callable[[Record], Mapping[str, object]]
+        self,
+        metrics: Counting,
+        log: JsonLog,
+        described: Callable[[Record], Mapping[str, object]],
+        tracer: Tracer,
     ) -> None:
         self._metrics = metrics
         self._log = log
         self._described = described
+        self._tracer = tracer
 
     @contextmanager
-    def request(self, record: Record) -> Iterator[None]:
-        """Around a story up to its reply, or up to the point where its stream takes over."""
+    def request(self, record: Record, headers: Mapping[str, str] = NO_HEADERS) -> Iterator[None]:
+        """Around a story up to its reply, or up to the point where its stream takes over. The headers are its
+        caller's.
+        """
         self._metrics.in_flight += 1
+        name = record.route or record.operation
+        record.trace = self._tracer.begin(name, headers, is_call=bool(record.route))
         try:
             yield
         except BaseException as exc:
@@ -67,7 +80,9 @@ class Observer:
         elapsed_ms = record.elapsed_ms()
         self._metrics.in_flight -= 1
         self._metrics.observe(record, elapsed_ms / 1_000)
-        self._log.info("request", **self._described(record), ms=elapsed_ms)
+        facts = self._described(record)
+        self._log.info("request", **facts, trace_id=record.trace.id, ms=elapsed_ms)
+        record.trace.end(record.status, record.ended, facts)
 
 
 def described(record: Record) -> Mapping[str, object]:

@@ -11,6 +11,7 @@ from tollway_dataplane.core.allowances import Allowance
 from tollway_dataplane.core.complexity import Assessment
 from tollway_dataplane.core.decision import CacheReason, RouteReason, Source, StaleReason
 from tollway_dataplane.core.facts import NO_USAGE, Usage
+from tollway_dataplane.ports import UNTRACED, Trace
 
 # The operation of a call that is made behind a reply, to judge what has served.
 JUDGING: Final = "judging"
@@ -30,6 +31,8 @@ class AttemptNote:
 class Record:
     request_id: str
     operation: str
+    route: str = ""  # of a caller's call: METHOD and path
+    trace: Trace = field(default=UNTRACED, repr=False, compare=False)
     streaming: bool = False
     started: float = field(default_factory=time.perf_counter)
     revision: str = ""

@@ -103,7 +103,11 @@ class Service:
         index = directory.snapshot.indexes.get(policy.cache.index) if policy.cache else None
         index = self._indexes.applied(index) if index else None
         record.index = index.id if index else ""
-        lookup = await self._recall.look_up(request, tenant, policy, index, record)
+        with record.trace.step("cache") as step:
+            lookup = await self._recall.look_up(request, tenant, policy, index, record)
+            step.note(
+                reason=lookup.reason, similarity=lookup.similarity, reuse_probability=lookup.probability
+            )
         record.cache_reason = lookup.reason
         record.similarity, record.probability = lookup.similarity, lookup.probability
         record.mark("cache")
@@ -112,7 +116,9 @@ class Service:
             return await self._remembered(request, lookup, lookup.answer, record)
         with contextlib.ExitStack() as landing:
             landing.callback(lookup.land)
-            choice = await self._choosing.choose(request, named, tenant, policy, lookup)
+            with record.trace.step("route") as step:
+                choice = await self._choosing.choose(request, named, tenant, policy, lookup)
+                step.note(reason=choice.reason, model=choice.model)
             record.route_reason, record.assessment, record.ease = (
                 choice.reason,
                 choice.assessment,
@@ -202,12 +208,17 @@ class Service:
     async def _end_stream(self, job: Job, opened: Opened, assembly: Assembly, lookup: Lookup) -> None:
         job.record.writing_s = asyncio.get_running_loop().time() - opened.begun_at
         try:
-            with contextlib.suppress(UpstreamFault):
-                await opened.closing.aclose()
-            ended = job.record.ended
-            usage = assembly.usage or unreported_usage(opened.hold, opened.attempt, "".join(assembly.written))
-            if opened.hold.cut:
-                usage = opened.hold.seen  # the last event is our own
+            with opened.span as span:
+                with contextlib.suppress(UpstreamFault):
+                    await opened.closing.aclose()
+                ended = job.record.ended
+                written = "".join(assembly.written)
+                usage = assembly.usage or unreported_usage(opened.hold, opened.attempt, written)
+                if opened.hold.cut:
+                    usage = opened.hold.seen  # the last event is our own
+                span.answered(usage, assembly.first or {}, assembly.finish_reason)
+                if ended not in {"whole", "cut"}:
+                    span.broke(ended)
             await self._dispatch.settle(
                 job, opened.hold, opened.attempt, usage, "ok" if ended == "whole" else ended
             )

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from tollway_api.routing_policy import FallbackTrigger
+from tollway_api.snapshot import NANO_PER_USD
 from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.attempts import Attempt
 from tollway_dataplane.core.decision import RouteReason
@@ -44,7 +45,7 @@ class Settling:
         ):
             dearer = cost(usage, job.policy.models[job.policy.route.complex].price)
             record.routed_nano = max(0, dearer - cost(usage, attempt.model.price))
-        await self._budgets.settle(hold, usage, answered=True)
+        await self._counted(job, hold, usage, answered=True)
         record.allowances = self._budgets.allowances(job.tenant)
 
     @staticmethod
@@ -61,7 +62,7 @@ class Settling:
         else:
             usage = unreported_usage(hold, attempt, "") if fault.may_have_run or hold.written else NO_USAGE
         self._note_cost(job.record, usage, attempt)
-        await self._budgets.settle(hold, usage, answered=False)
+        await self._counted(job, hold, usage, answered=False)
 
     async def abandoned(self, job: Job, hold: Hold, attempt: Attempt, seconds: float) -> None:
         """The caller is gone. What the provider bills for cannot be known, and a caller who can leave without paying
@@ -77,7 +78,12 @@ class Settling:
         if not hold.settled:
             usage = estimated_usage(attempt, "")
             self._note_cost(job.record, usage, attempt)
-            await self._budgets.settle(hold, usage, answered=False)
+            await self._counted(job, hold, usage, answered=False)
+
+    async def _counted(self, job: Job, hold: Hold, usage: Usage, *, answered: bool) -> None:
+        with job.record.trace.step("settle") as step:
+            await self._budgets.settle(hold, usage, answered=answered)
+            step.note(cost_usd=cost(usage, hold.model.price) / NANO_PER_USD, estimated=usage.estimated)
 
 
 def estimated_usage(attempt: Attempt, answer_text: str) -> Usage:

@@ -2,7 +2,7 @@
 `litellm_upstream`, which has LiteLLM and gives it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from typing import Any, Final
@@ -64,7 +64,7 @@ def arguments_of(litellm: Any, call: UpstreamCall) -> dict[str, Any]:
     return {
         **fields,
         **({"extra_body": extra} if extra else {}),
-        **_account(model),
+        **_account(model, call.span.headers),
         "model": model.upstream_id,
         "api_base": model.endpoint,
         # Of who gives another header instead: without a key, LiteLLM does not even ask. With one it would not sign.
@@ -90,11 +90,11 @@ def _as_arguments(litellm: Any, added: JsonObject) -> JsonObject:
     return added
 
 
-def _account(model: Model) -> dict[str, Any]:
+def _account(model: Model, headers: Mapping[str, str]) -> dict[str, Any]:
     """Where a model is and who asks, beside the endpoint and the key."""
     account: dict[str, Any] = {"api_version": model.api_version} if model.api_version else {}
-    if model.extra_headers:
-        account["extra_headers"] = {each.name: each.value for each in model.extra_headers}
+    if headers or model.extra_headers:
+        account["extra_headers"] = {**headers, **{each.name: each.value for each in model.extra_headers}}
     if (aws := model.aws) is not None:
         account |= {"aws_region_name": aws.region}
         if aws.access_key_id:

@@ -87,7 +87,7 @@ class OpenAIUpstream:
         self, call: UpstreamCall, fields: JsonObject, limits: aiohttp.ClientTimeout
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         body = orjson.dumps({**fields, "model": call.model.upstream_id})
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": "application/json", **call.span.headers}
         if call.model.api_key is not None:
             headers["authorization"] = f"Bearer {call.model.api_key}"
         headers |= {each.name: each.value for each in call.model.extra_headers}

@@ -27,6 +27,8 @@ from tollway_dataplane.record import Record
 # A request's id: random for the process, counted within it.
 _PROCESS: Final = f"req-{secrets.token_hex(8)}"
 _NUMBERS: Final = itertools.count()
+# What a trace calls a request for nothing that is here.
+_NO_ROUTE: Final = "HTTP"
 
 Handler = Callable[[Incoming, Record], Awaitable[ASGIApp]]
 # Notes whose key it is, by its digest, or None where there is none. Raises Refusal where it is nobody's we know.
@@ -56,10 +58,10 @@ class Edge:
                 raise wrong_method(method)
             return await handler(request, record)
 
-        return Route(path, self.endpoint(operation, handle))
+        return Route(path, self.endpoint(operation, f"{method} {path}", handle))
 
-    def endpoint(self, operation: str, handler: Handler) -> ASGIApp:
-        return _Endpoint(operation, handler, self._observer, self._log)
+    def endpoint(self, operation: str, route: str, handler: Handler) -> ASGIApp:
+        return _Endpoint(operation, route, handler, self._observer, self._log)
 
     def caller(self, request: Incoming, record: Record) -> str | None:
         """The key's digest of somebody we know: nobody else's body is worth reading. Raises Refusal."""
@@ -74,8 +76,11 @@ class Edge:
 
 
 class _Endpoint:
-    def __init__(self, operation: str, handler: Handler, observer: Observer, log: JsonLog) -> None:
+    def __init__(
+        self, operation: str, route: str, handler: Handler, observer: Observer, log: JsonLog
+    ) -> None:
         self._operation = operation
+        self._route = route
         self._handler = handler
         self._observer = observer
         self._log = log
@@ -91,9 +96,9 @@ class _Endpoint:
             raise
 
     async def _reply(self, request: Incoming) -> ASGIApp:
-        record = Record(f"{_PROCESS}{next(_NUMBERS):08x}", self._operation)
+        record = Record(f"{_PROCESS}{next(_NUMBERS):08x}", self._operation, self._route)
         try:
-            with self._observer.request(record):
+            with self._observer.request(record, request.headers):
                 request.check()
                 return await self._handler(request, record)
         except Refusal as refusal:
@@ -111,7 +116,9 @@ def create_public_app(edge: Edge, routes: Sequence[Route], paths: str) -> ASGIAp
     async def nowhere(request: Incoming, _: Record) -> ASGIApp:
         raise unknown_path(request.path, paths)
 
-    router = Router(routes=routes, default=edge.endpoint("unknown", nowhere), redirect_slashes=False)
+    router = Router(
+        routes=routes, default=edge.endpoint("unknown", _NO_ROUTE, nowhere), redirect_slashes=False
+    )
     # Trying each route's pattern in turn takes longer than the near cache does.
     fixed = {route.path: route.app for route in routes if not route.param_convertors}
 

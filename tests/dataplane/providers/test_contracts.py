@@ -1,6 +1,7 @@
 """What we send to each provider, and what we make of what it may answer, against a server that speaks its format."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -12,7 +13,7 @@ from tollway_dataplane.core.completions import Assembly, usage_of
 from tollway_dataplane.core.facts import JsonValue
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.errors import UpstreamFault
-from tollway_dataplane.ports import Upstream
+from tollway_dataplane.ports import Untraced, Upstream
 
 # LiteLLM and what it imports warn about themselves.
 pytestmark = [
@@ -47,6 +48,18 @@ async def test_a_request_reaches_it_in_its_own_words(
     assert server.wire.key_in(seen.headers) == KEY
     assert lacking(seen.body, server.wire.request) == []
     assert KEY not in orjson.dumps(seen.body).decode() + seen.path
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_it_is_told_which_trace_a_call_belongs_to(
+    upstream: Upstream, server: Server, stream: bool
+) -> None:
+    headers = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+    call = replace(server.call(), span=Untraced(headers))
+    await (streamed(upstream, call) if stream else upstream.complete(call))
+    (seen,) = server.seen
+    assert seen.headers["traceparent"] == headers["traceparent"]
+    assert server.wire.key_in(seen.headers) == KEY
 
 
 async def test_a_whole_answer_comes_back_in_openais(upstream: Upstream, server: Server) -> None:
