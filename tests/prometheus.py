@@ -37,6 +37,14 @@ class Prometheus:
         """The samples of an instant vector."""
         return list(self._get(f"/api/v1/query?{urlencode({'query': expression})}")["result"])
 
+    def exemplars(self, expression: str) -> list[dict[str, str]]:
+        """The labels of those of the last minute."""
+        end = time.time()
+        asked = urlencode({"query": expression, "start": end - 60, "end": end})
+        reply = loopback.get(f"{self.url}/api/v1/query_exemplars?{asked}")
+        assert reply.is_success, reply.text
+        return [each["labels"] for series in reply.json()["data"] for each in series["exemplars"]]
+
     def firing(self, name: str) -> list[dict[str, Any]]:
         """The alerts of a name that go off at present, with their labels and annotations."""
         found = self._get("/api/v1/alerts")["alerts"]
@@ -124,6 +132,7 @@ def prometheus(folder: Path, admin_urls: Sequence[str], minute_ms: int = 400) ->
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={made.url.removeprefix('http://')}",
         "--log.level=warn",
+        "--enable-feature=exemplar-storage",
     ]
     with (folder / "prometheus.log").open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)  # noqa: S603 - what we built

@@ -14,6 +14,7 @@ from tools.generated import ROOT, write_or_check
 TARGET: Final = ROOT / "deploy" / "helm" / "tollway" / "files" / "dashboard.json"
 _SCHEMA_VERSION: Final = 39  # of Grafana 11; later ones read it
 _SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+_WITH_EXEMPLARS: Final = "ai_request_duration_seconds_bucket"
 _HEIGHT: Final = 8
 _NUMBER_HEIGHT: Final = 4
 _INSTALLATION: Final = 'namespace=~"$namespace"'
@@ -137,6 +138,7 @@ def _target(query: Query, letter: str, *, is_now: bool, kind: Kind) -> Json:
         "instant": is_now,
         "range": not is_now,
         "format": "table" if kind is Kind.TABLE else "time_series",
+        "exemplar": not is_now and _WITH_EXEMPLARS in query.expression,
     }
 
 

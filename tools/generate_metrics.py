@@ -57,7 +57,10 @@ Names are part of the product. Data planes serve `/metrics` on the admin port (8
 reach the port: there is no key, prompt or answer in it. [operations.md](operations.md) says how to have them scraped,
 and which alerts and dashboard are built on them. All counts are of one process since its start.
 
-Histograms are in seconds where their names say so, and are scraped as `…_bucket`, `…_sum` and `…_count`.
+Histograms are in seconds where their names say so, and are scraped as `…_bucket`, `…_sum` and `…_count`. Where a
+scraper asks for OpenMetrics, as Prometheus does, buckets of `ai_request_duration_seconds` have the id of a
+[trace](tracing.md) that fell into them, as an exemplar; Prometheus keeps those with
+`--enable-feature=exemplar-storage`.
 """
 
 

@@ -86,7 +86,8 @@ class Metrics:
     def observe(self, record: Record, seconds: float) -> None:
         """Counts one finished request, and how long it took."""
         source = record.source.value if record.source else "none"
-        self._duration[record.operation, source, str(record.status)].observe(seconds)
+        exemplar = {"trace_id": record.trace.id} if record.trace.id else None
+        self._duration[record.operation, source, str(record.status)].observe(seconds, exemplar)
         if record.refusal:
             self._refusals.labels(record.refusal).inc()
         if record.route_reason is not None:

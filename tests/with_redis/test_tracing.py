@@ -5,13 +5,16 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.collector import Collector, Seen, collecting, tree
 from tests.conftest import Start
 from tests.dataplanes import ACME_KEY, Running, Setup, until
 from tests.processes import free_port
+from tests.prometheus import eventually, prometheus
 from tests.servers import Provider
 
 PROMPT = "Which day comes after Monday?"
@@ -321,3 +324,22 @@ async def test_a_collector_that_was_never_there_keeps_no_process_from_ending(
     await ask(gateway)
     assert logging.getLogger("opentelemetry").propagate is False
     assert capfd.readouterr().err == ""
+
+
+async def test_latencies_point_to_traces_where_a_scraper_can_read_that(
+    traced: Running, collector: Collector, tmp_path: Path
+) -> None:
+    await ask(traced)
+    trace_id = (await collector.trace(CHAT))[0].trace_id
+    accept = {"accept": "application/openmetrics-text; version=1.0.0, text/plain; q=0.5"}
+    async with traced.http.get(f"{traced.admin_url}/metrics", headers=accept) as response:
+        assert response.content_type == "application/openmetrics-text"
+        families = text_string_to_metric_families(await response.text())  # type: ignore[no-untyped-call]  # the library does not type it
+    found = [sample.exemplar.labels for family in families for sample in family.samples if sample.exemplar]
+    assert found == [{"trace_id": trace_id}]
+    async with traced.http.get(f"{traced.admin_url}/metrics") as response:
+        assert response.content_type == "text/plain"
+        assert trace_id not in await response.text()
+    with prometheus(tmp_path / "prometheus", [traced.admin_url]) as watching:
+        asked = "ai_request_duration_seconds_bucket"
+        await eventually(lambda: {"trace_id": trace_id} in watching.exemplars(asked), "it is scraped")

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import orjson
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -23,8 +24,10 @@ def probe_routes(readiness: Callable[[], Readiness], registry: CollectorRegistry
         status = 200 if said["status"] == READY else 503
         return Response(orjson.dumps(said), status, media_type="application/json")
 
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(request: Request) -> Response:
+        # Only OpenMetrics, which scrapers must ask for, has exemplars.
+        encoded, media_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encoded(registry), headers={"content-type": media_type})
 
     return [
         Route("/livez", livez, methods=["GET"]),
