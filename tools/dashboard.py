@@ -428,6 +428,68 @@ ROWS: Final = (
         ),
     ),
     Row(
+        "Embedding service",
+        (
+            Panel(
+                "Requests",
+                "Of whoever asks the service for vectors, by the reply's status. Nothing where it does not run.",
+                "reqps",
+                (
+                    Query(
+                        "sum by (status) (rate(tollway_embed_request_duration_seconds_count[R]))",
+                        "{{status}}",
+                    ),
+                ),
+                stacked=True,
+            ),
+            Panel(
+                "Latency",
+                "From the request's arrival to its reply.",
+                "s",
+                (
+                    Query(_percentile(0.5, "tollway_embed_request_duration_seconds"), "P50"),
+                    Query(_percentile(0.99, "tollway_embed_request_duration_seconds"), "P99"),
+                ),
+            ),
+            Panel(
+                "Waiting",
+                "Texts taken on and not embedded yet, and requests under way. What is refused is more than may wait.",
+                "short",
+                (
+                    Query("sum by (pod) (tollway_embed_texts_waiting)", "{{pod}} texts"),
+                    Query("sum by (pod) (tollway_embed_requests_in_flight)", "{{pod}} requests"),
+                ),
+            ),
+            Panel(
+                "Texts and tokens",
+                "Embedded in a second.",
+                "short",
+                (
+                    Query("sum(rate(tollway_embed_batch_texts_sum[R]))", "texts"),
+                    Query("sum(rate(tollway_embed_tokens_total[R]))", "tokens"),
+                ),
+            ),
+            Panel(
+                "Texts a run",
+                "How many texts share one run of the encoder, on average: 16 at most, and then it is busy.",
+                "none",
+                (
+                    Query(
+                        "sum(rate(tollway_embed_batch_texts_sum[R]))"
+                        " / sum(rate(tollway_embed_batch_texts_count[R]))"
+                    ),
+                ),
+            ),
+            Panel(
+                "Refusals of the embedding service",
+                "By the code of the reply.",
+                "reqps",
+                (Query("sum by (code) (rate(tollway_embed_refusals_total[R]))", "{{code}}"),),
+                stacked=True,
+            ),
+        ),
+    ),
+    Row(
         "Snapshots and operators",
         (
             Panel(

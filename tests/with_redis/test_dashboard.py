@@ -9,12 +9,14 @@ from itertools import count
 from pathlib import Path
 from time import time_ns
 
+import openai
 import pytest
 from redis.asyncio import Redis
 
 from tests.callers import callers
 from tests.conftest import Start
-from tests.dataplanes import ACME_KEY, BETA_KEY, Running, Setup
+from tests.dataplanes import ACME_KEY, BETA_KEY, Running, Setup, SharedEmbedder
+from tests.embed_servers import Served, serving
 from tests.judges import PARAPHRASE, PASSWORD, newest_key, patient, primed
 from tests.processes import free_port
 from tests.prometheus import Prometheus, eventually, prometheus
@@ -22,7 +24,8 @@ from tests.servers import Provider
 from tollway_api import wire
 from tollway_api.error_control import POINTS, Label, Scale, label_field
 from tollway_cli.embedded_redis import EmbeddedRedis
-from tollway_operator.admin import serving
+from tollway_dataplane.settings import EmbedServerSettings
+from tollway_operator.admin import serving as serving_operator
 from tollway_operator.metrics import Metrics as OperatorMetrics
 from tools.dashboard import ROWS
 from tools.generate_dashboard import of_installation
@@ -56,7 +59,7 @@ async def operator(revision: str) -> AsyncIterator[tuple[OperatorMetrics, str]]:
     metrics.watch_age.labels("RoutingPolicy").set(0.5)
     metrics.observe_objects({"RoutingPolicy": 1, "TenantBudget": 2}, {"Warning": 1})
     metrics.observe_pods({revision: 1})
-    async with serving("127.0.0.1", port, metrics, lambda: "", lambda: ""):
+    async with serving_operator("127.0.0.1", port, metrics, lambda: "", lambda: ""):
         yield metrics, f"http://127.0.0.1:{port}"
 
 
@@ -104,8 +107,15 @@ async def ask_for_everything(gateway: Running, cheap: Provider, number: int) -> 
         await gateway.ask(f"When was {number}, {fault}?", max_tokens=8)
 
 
+async def ask_for_vectors(vectors: Served) -> None:
+    await vectors.client.embeddings.create(model="all-MiniLM-L6-v2", input=["What is a fjord?", HARD])
+    with pytest.raises(openai.NotFoundError):
+        await vectors.client.embeddings.create(model="another", input="What is a fjord?")
+
+
 async def test_every_query_returns_data(
     start: Start,
+    embedder: SharedEmbedder,
     limited: Setup,
     cheap: Provider,
     cache_redis: EmbeddedRedis,
@@ -116,14 +126,19 @@ async def test_every_query_returns_data(
     async with Redis.from_url(cache_redis.url, protocol=2) as redis:
         await labelled(gateway, redis)
 
-    async with operator(str(gateway.dataplane.live.revision)) as (metrics, operator_url):
+    async with (
+        operator(str(gateway.dataplane.live.revision)) as (metrics, operator_url),
+        serving(embedder, EmbedServerSettings()) as vectors,
+    ):
 
         async def work() -> None:
             with metrics.step("gather"):
                 await ask_for_everything(gateway, cheap, next(numbers))
+                await ask_for_vectors(vectors)
             metrics.succeeded()
 
-        with prometheus(tmp_path / "prometheus", [gateway.admin_url, operator_url]) as watching:
+        scraped = [gateway.admin_url, operator_url, vectors.admin_url]
+        with prometheus(tmp_path / "prometheus", scraped) as watching:
             async with callers(work):
                 # One after the other, they would wait for what others wait for as well.
                 await asyncio.gather(
