@@ -18,7 +18,7 @@ from typing import Final, Self
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_QUEUE_SIZE
+from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_EXPORT_BATCH_SIZE, OTEL_BSP_MAX_QUEUE_SIZE
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -44,6 +44,9 @@ from tollway_dataplane.ports import CallSpan, Fact, Operation, Span, Trace, Untr
 
 # The SDK's own default; some three hundred requests.
 _QUEUE_SPANS: Final = 2_048
+# While a thread encodes spans requests share the interpreter with it, and the SDK's 512 together take tens of
+# milliseconds.
+_SPANS_TOGETHER: Final = 32
 # What is still waiting when the process ends is tried for so long.
 _FLUSH_S: Final = 3.0
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
@@ -126,10 +129,11 @@ class _Bounded(BatchSpanProcessor):
     """The SDK's queue, which is bounded, and drops what does not fit without saying so."""
 
     def __init__(self, exporter: _Watched, on_spans: OnSpans) -> None:
-        super().__init__(exporter)
+        self._most = _number(os.environ.get(OTEL_BSP_MAX_QUEUE_SIZE), _QUEUE_SPANS)
+        together = _number(os.environ.get(OTEL_BSP_MAX_EXPORT_BATCH_SIZE), _SPANS_TOGETHER)
+        super().__init__(exporter, self._most, max_export_batch_size=min(together, self._most))
         self._exporter = exporter
         self._on_spans = on_spans
-        self._most = _number(os.environ.get(OTEL_BSP_MAX_QUEUE_SIZE), _QUEUE_SPANS)
         self._taken = 0
 
     def on_end(self, span: ReadableSpan) -> None:
