@@ -252,9 +252,11 @@ async def running(
         stop = asyncio.Event()
         serving = asyncio.create_task(serve([public, admin], stop, 5, dataplane.draining))
         url = f"http://{public.address}"
+        # Clients like their own, but without every authority of the world: those take 40 ms to read.
+        plain = [openai.DefaultAsyncHttpxClient(verify=False) for _ in range(2)]  # nothing here is encrypted
         clients = [
-            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
-            for key in (ACME_KEY, BETA_KEY)
+            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, http_client=http_client)
+            for key, http_client in zip((ACME_KEY, BETA_KEY), plain, strict=True)
         ]
         try:
             buffer = stream.buffer
