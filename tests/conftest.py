@@ -37,7 +37,8 @@ def redis_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Embed
 
 
 def _emptied(server: EmbeddedRedis) -> EmbeddedRedis:
-    with sync_redis.Redis("127.0.0.1", port=server.port) as client:
+    # Without a word about the library, whose version would be read from the disk.
+    with sync_redis.Redis("127.0.0.1", port=server.port, driver_info=None) as client:
         client.flushall()
     return server
 
