@@ -8,8 +8,9 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -24,6 +25,7 @@ from tollway_dataplane.settings import Address
 _PORTS = range(15_000, 32_000)[
     int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16 :: 16
 ]
+_ENDS_S = 60.0
 _LOADED = multiprocessing.get_context("forkserver")
 _LOADED.set_forkserver_preload(["tests.preloaded"])
 
@@ -64,15 +66,34 @@ def free_ports(count: int) -> list[int]:
 def run(
     module: str, *arguments: str, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
+    """A command that ends by itself, in a process that has loaded our libraries already: to load them takes two seconds
+    of a processor, which is most of what a command does.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = Path(folder, "out"), Path(folder, "err")
+        forked = _forked(outputs, module, arguments, _environment(env))
+        with _ended(forked):
+            status = forked.wait(_ENDS_S)
+        texts = (each.read_text(encoding="utf-8") for each in outputs)
+        return subprocess.CompletedProcess([module, *arguments], status, *texts)
+
+
+def run_alone(
+    module: str, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The same of one that loads everything itself, as people start it."""
     return subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", module, *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=_ENDS_S,
         check=False,
-        env={**os.environ, "COLUMNS": "200", **(env or {})},
+        env=_environment(env),
     )
+
+
+def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, "COLUMNS": "200", **(more or {})}
 
 
 class Process:
@@ -100,7 +121,7 @@ def started(
             [sys.executable, "-m", module, *arguments],
             stdout=output,
             stderr=output,
-            env={**os.environ, "COLUMNS": "200", **(env or {})},
+            env=_environment(env),
             start_new_session=True,
         )
         with _ended(process):
@@ -115,10 +136,8 @@ def forked(log: Path, module: str, env: Mapping[str, str]) -> Iterator[Process]:
     """The same of a process that has loaded both planes' libraries already: that takes a second, and tests begin them
     a hundred times.
     """
-    process = _LOADED.Process(target=_run_module, args=(log, module, {**os.environ, **env}))
-    log.touch()
-    process.start()
-    forked = Forked(process)
+    log.write_bytes(b"")
+    forked = _forked((log, log), module, (), {**os.environ, **env})
     with _ended(forked):
         yield Process(forked, log)
 
@@ -151,14 +170,26 @@ class Forked:
         self.send_signal(signal.SIGTERM)
 
 
-def _run_module(log: Path, module: str, env: Mapping[str, str]) -> None:
+def _forked(
+    outputs: tuple[Path, Path], module: str, arguments: Sequence[str], env: Mapping[str, str]
+) -> Forked:
+    process = _LOADED.Process(target=_run_module, args=(outputs, module, arguments, env, Path.cwd()))
+    process.start()
+    return Forked(process)
+
+
+def _run_module(
+    outputs: tuple[Path, Path], module: str, arguments: Sequence[str], env: Mapping[str, str], folder: Path
+) -> None:
+    """`outputs` are its standard output and its standard error."""
     os.setsid()
-    with log.open("w", encoding="utf-8") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
+    os.chdir(folder)
+    for number, path in enumerate(outputs, start=1):
+        with path.open("ab") as output:
+            os.dup2(output.fileno(), number)
     os.environ.clear()
     os.environ.update(env)
-    sys.argv = [module]
+    sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import run
+from tests.processes import run, run_alone
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BAD = """apiVersion: tollway.dev/v1alpha1
@@ -32,7 +32,7 @@ def test_every_command_explains_itself(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("module", ["tollway_operator", "tollway_dataplane"])
 def test_so_do_the_planes(module: str) -> None:
-    done = run(module, "--help")
+    done = run_alone(module, "--help")
     assert done.returncode == 0
     assert len(done.stdout) > 400
 
@@ -171,7 +171,7 @@ def test_markup_in_a_manifest_is_shown_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_version_is_told() -> None:
-    assert run("tollway_cli", "--version").stdout.startswith("tollway 0.")
+    assert run_alone("tollway_cli", "--version").stdout.startswith("tollway 0.")
 
 
 def test_validate_tells_an_unreadable_file_from_a_wrong_object(tmp_path: Path) -> None:

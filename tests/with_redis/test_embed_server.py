@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from tests import loopback
 from tests.conftest import Start
 from tests.dataplanes import Reply, Setup, SharedEmbedder
-from tests.processes import Process, free_ports, run, started, wait_for
+from tests.processes import Process, free_ports, run, run_alone, started, wait_for
 from tollway_cli.embedded_redis import EmbeddedRedis
 
 MODEL = "all-MiniLM-L6-v2"
@@ -64,7 +64,7 @@ def test_who_is_under_way_is_served_when_it_is_told_to_stop(tmp_path: Path) -> N
 
 
 def test_a_setting_that_makes_no_sense_is_one_sentence() -> None:
-    done = run("tollway_dataplane.embed_server", env={"TOLLWAY_THREADS": "0"})
+    done = run_alone("tollway_dataplane.embed_server", env={"TOLLWAY_THREADS": "0"})
     assert done.returncode == 1
     assert done.stderr.startswith("tollway-embed-server: TOLLWAY_THREADS is '0': Input should be greater")
 
