@@ -2,6 +2,7 @@
 their health, and that nothing differs from what was written in Git.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -112,19 +113,25 @@ async def test_a_budget_that_is_used_up_is_healthy_and_says_so(installation: Ins
 
 def differing(kubectl: Kubectl, wanted: list[dict[str, Any]]) -> Iterator[str]:
     """What Argo CD or kubectl would show as out of sync, by the diff of either side of the wire."""
-    for each in wanted:
+    given = yaml.safe_dump_all(wanted)
+    lives = listed(kubectl("get", "-o", "json", "-f", "-", given=given))
+    dry = ("--dry-run=server", "-o", "json", "-f", "-")
+    predictions = listed(kubectl("apply", *SERVER_SIDE, *dry, given=given))
+    for each, live, predicted in zip(wanted, lives, predictions, strict=True):
         kind, name = each["kind"], each["metadata"]["name"]
-        text = yaml.safe_dump(each)
-        live = standing(kubectl, each)
-        predicted = kubectl("apply", *SERVER_SIDE, "--dry-run=server", "-o", "json", "-f", "-", given=text)
-        if found := argocd.difference(each, live, predicted):
+        assert {(kind, name)} == {(same["kind"], same["metadata"]["name"]) for same in (live, predicted)}
+        if found := argocd.difference(each, live, json.dumps(predicted)):
             yield f"Argo CD, server-side: {kind} {name}: {found}"
         if found := argocd.difference(each, live):
             yield f"Argo CD, client-side: {kind} {name}: {found}"
     for side in (SERVER_SIDE, ()):
-        yield from kubectl(
-            "diff", *side, "-f", "-", given=yaml.safe_dump_all(wanted), check=False
-        ).splitlines()
+        yield from kubectl("diff", *side, "-f", "-", given=given, check=False).splitlines()
+
+
+def listed(text: str) -> list[dict[str, Any]]:
+    """What kubectl prints as JSON, in the order in which it was told."""
+    found = json.loads(text)
+    return list(found["items"]) if found["kind"] == "List" else [found]
 
 
 def applied(kubectl: Kubectl, wanted: list[dict[str, Any]]) -> None:
@@ -146,6 +153,7 @@ def controllers(cluster: ApiServer) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("controllers")
+@pytest.mark.long
 @pytest.mark.parametrize("options", [PRODUCTION, TRIAL], ids=["production", "trial"])
 def test_nothing_of_the_chart_differs_after_controllers_have_had_their_say(
     installation: Installation, options: tuple[str, ...]
@@ -209,6 +217,7 @@ def team_objects() -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+@pytest.mark.long
 def test_nothing_of_the_examples_differs_when_the_operator_has_had_its_say_and_it_writes_statuses_alone(
     installation: Installation,
 ) -> None:

@@ -396,6 +396,7 @@ def test_a_foreign_index_under_our_name_is_left_alone_and_another_version_made(
                 assert left == [wire.index_name(version).encode()], "what is not ours stays"
 
 
+@pytest.mark.long
 def test_a_redis_that_comes_back_with_a_foreign_index_is_not_said_to_be_run_before_it_is(
     installation: Installation, fault_redis: EmbeddedRedis
 ) -> None:
