@@ -132,12 +132,12 @@ ProcessOf = Callable[[Path, str, Mapping[str, str]], contextlib.AbstractContextM
 
 
 @contextlib.contextmanager
-def forked(log: Path, module: str, env: Mapping[str, str]) -> Iterator[Process]:
-    """The same of a process that has loaded both planes' libraries already: that takes a second, and tests begin them
-    a hundred times.
+def forked(log: Path, module: str, env: Mapping[str, str], *arguments: str) -> Iterator[Process]:
+    """The same of a process that has loaded our libraries already: that takes two seconds, and tests begin them a
+    hundred times.
     """
     log.write_bytes(b"")
-    forked = _forked((log, log), module, (), {**os.environ, **env})
+    forked = _forked((log, log), module, arguments, _environment(env))
     with _ended(forked):
         yield Process(forked, log)
 

@@ -15,9 +15,11 @@ import yaml
 
 from tests import loopback
 from tests.dataplanes import ACME_KEY, Setup
-from tests.processes import Process, children_of, free_port, is_alive, started, wait_for
+from tests.processes import Process, children_of, forked, free_port, is_alive, started, wait_for
 from tests.servers import Provider, provider
 from tollway_cli.embedded_redis import EmbeddedRedis
+
+pytestmark = pytest.mark.long
 
 AUTH = {"authorization": f"Bearer {ACME_KEY}"}
 
@@ -44,12 +46,15 @@ class Served:
 
 
 @contextmanager
-def serving(tmp_path: Path, manifests: Path, *more: str) -> Iterator[Served]:
+def serving(tmp_path: Path, manifests: Path, *more: str, alone: bool = False) -> Iterator[Served]:
+    """`alone`: it loads everything itself."""
     port, admin = free_port(), free_port()
     addresses = ("--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin}")
     data = ("--data-dir", str(tmp_path / "data"))
     arguments = ("serve", "--manifests", str(manifests), *addresses, *data, *more)
-    with started(tmp_path / "serve.log", "tollway_cli", *arguments) as process:
+    log = tmp_path / "serve.log"
+    begun = started(log, "tollway_cli", *arguments) if alone else forked(log, "tollway_cli", {}, *arguments)
+    with begun as process:
         served = Served(process, port, admin)
 
         def ready() -> bool:
@@ -175,7 +180,7 @@ def test_a_signal_lets_streams_finish_and_leaves_nothing_running(
         (manifests / "all.yaml").write_text(
             yaml.safe_dump_all(setup.but(cheap=slow.endpoint).objects()), encoding="utf-8"
         )
-        with serving(tmp_path, manifests) as served, ThreadPoolExecutor(1) as pool:
+        with serving(tmp_path, manifests, alone=True) as served, ThreadPoolExecutor(1) as pool:
             body = {"stream": True, "messages": [{"role": "user", "content": "What is a fjord?"}]}
             url = f"{served.url}/v1/chat/completions"
             streaming = pool.submit(lambda: loopback.post(url, json=body, headers=AUTH, timeout=30).text)
