@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -12,6 +13,7 @@ import redis as sync_redis
 from tests.dataplane.providers.wire import Server, serving
 from tests.dataplane.providers.wires import WIRES
 from tests.dataplanes import Running, Setup, SharedEmbedder, running
+from tests.processes import fork_from, load_for_all
 from tests.servers import Provider, provider, redis_servers
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
 
@@ -28,6 +30,27 @@ hypothesis.settings.register_profile("explore", max_examples=5_000)
 hypothesis.settings.load_profile("steady")
 
 Start = Callable[..., Awaitable[Running]]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Of pytest-xdist, where each process of the test run is begun."""
+    node.workerinput["loaded"] = load_for_all()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if loaded := getattr(config, "workerinput", {}).get("loaded"):
+        fork_from(loaded)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Given to the processes file by file, tests keep all of them busy to the end in this order: files with something
+    that waits for long, others that wait, and those that work.
+    """
+    long = {item.path for item in items if item.get_closest_marker("long")}
+    waiting = Path(__file__).parent / "with_redis"
+    items.sort(key=lambda item: (item.path not in long, waiting not in item.path.parents))
 
 
 @pytest.fixture(scope="session")

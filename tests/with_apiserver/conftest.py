@@ -3,7 +3,6 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -11,24 +10,13 @@ import yaml
 
 from tests.apiserver import ApiServer, api_server, server_side_apply
 from tests.installation import Installation, prepare
-from tests.processes import fork_from, load_for_all, wait_for
+from tests.processes import wait_for
 from tests.witness import Witness, witnessing
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator.kube import Kube, open_kube
 from tools.cluster_tools import BuildError, find
 
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """Of pytest-xdist, where each process of the test run is begun."""
-    node.workerinput["loaded"] = load_for_all()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if loaded := getattr(config, "workerinput", {}).get("loaded"):
-        fork_from(loaded)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

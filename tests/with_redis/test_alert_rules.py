@@ -21,6 +21,8 @@ from tollway_api.error_control import Label, Scale, label_field
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.errors import SnapshotFault
 
+pytestmark = pytest.mark.long
+
 
 async def test_a_provider_that_is_down(
     start: Start, setup: Setup, cheap: Provider, rich: Provider, tmp_path: Path

@@ -4,8 +4,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.processes import forked
 from tests.spending import Shape, spend
+
+pytestmark = pytest.mark.long
 
 
 def test_a_crowd_spends_nearly_all_and_no_more_and_all_three_sums_agree(tmp_path: Path) -> None:
