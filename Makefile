@@ -32,8 +32,8 @@ test: $(VENV)/ready ## run every test (TESTS=…: some)
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
-	$(BIN)/pytest --ignore=tests/with_apiserver --ignore=tests/with_cluster --numprocesses=3 --dist=loadfile
-	$(BIN)/pytest tests/with_apiserver --numprocesses=7 --maxschedchunk=1
+	$(BIN)/pytest --ignore=tests/with_apiserver --ignore=tests/with_cluster --numprocesses=5 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/pytest tests/with_apiserver --numprocesses=8 --maxschedchunk=1
 endif
 
 HOURS ?= 1
