@@ -1,6 +1,6 @@
 # One verb a line; `make help` lists them. Everything that is downloaded stays in one cache folder.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak e2e check format generate crds cluster-tools cluster cluster-down lock bench bench-operator clean
+.PHONY: help setup demo test soak e2e check check-types check-others format generate crds cluster-tools cluster cluster-down lock bench bench-operator clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -12,6 +12,8 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 export PIP_CACHE_DIR := $(TOLLWAY_CACHE)/pip
 export UV_CACHE_DIR := $(TOLLWAY_CACHE)/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# It goes by what files hold, not by where they are, so every checkout has the use of it.
+export MYPY_CACHE_DIR := $(TOLLWAY_CACHE)/mypy
 # The tests start our programs hundreds of times, so their bytecode is kept, also where the machine says otherwise.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -48,10 +50,16 @@ else
 	$(BIN)/python -m tools.node run $(BIN)/pytest tests/with_cluster
 endif
 
+# Types take as long as all the others.
 check: $(VENV)/ready ## format, lint, types, import contracts, generated files, licences
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync check-types check-others
+
+check-types: $(VENV)/ready
+	$(BIN)/mypy $(CODE)
+
+check-others: $(VENV)/ready
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
-	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.generate_model_catalog --check
 	$(BIN)/python -m tools.generate_crds --check
