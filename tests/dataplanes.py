@@ -250,7 +250,8 @@ async def running(
         public = Site(dataplane.public, listen(Address("127.0.0.1", 0)))
         admin = Site(dataplane.admin, listen(Address("127.0.0.1", 0)))
         stop = asyncio.Event()
-        serving = asyncio.create_task(serve([public, admin], stop, 5, dataplane.draining))
+        # Each by itself, so that neither waits for the other to end: that is 0.2 s of every test.
+        serving = asyncio.gather(*(serve([site], stop, 5, dataplane.draining) for site in (public, admin)))
         url = f"http://{public.address}"
         # Clients like their own, but without every authority of the world: those take 40 ms to read.
         plain = [openai.DefaultAsyncHttpxClient(verify=False) for _ in range(2)]  # nothing here is encrypted
