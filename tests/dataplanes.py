@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tollway_api.catalog import bundled
 from tollway_api.compiler import Compilation, compile_snapshot
 from tollway_api.inventory import RawObject, parse_inventory
+from tollway_api.reach import OWN, OWN_NETWORKS
 from tollway_api.snapshot import Snapshot, encode
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.app import DataPlane, open_dataplane
@@ -41,7 +42,7 @@ def compilation(manifests: str | list[RawObject]) -> Compilation:
         [each for each in yaml.safe_load_all(manifests) if each] if isinstance(manifests, str) else manifests
     )
     inventory, problems = parse_inventory(objects)
-    made = compile_snapshot(inventory, bundled(), "default")
+    made = compile_snapshot(inventory, bundled(), "default", reach=OWN)
     assert not problems, problems
     assert not made.problems, made.problems
     return made
@@ -233,7 +234,7 @@ async def running(
     stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
     environ = settings.pop("environ", {})
     assert isinstance(environ, Mapping)
-    patient = {"cache_read_deadline_s": 1.0, "embed_deadline_s": 5.0}
+    patient = {"cache_read_deadline_s": 1.0, "embed_deadline_s": 5.0, "allow_endpoints": OWN_NETWORKS}
     chosen = Settings(cache_url, ledger_url, **{**patient, **settings})  # type: ignore[arg-type]  # a test may give anything
 
     import openai  # noqa: PLC0415 - half of what it takes to import this file, and hardly anybody needs it

@@ -196,6 +196,7 @@ class Installation:
             "TOLLWAY_USAGE_REFRESH_S": "0.5",
             "TOLLWAY_POD_POLL_S": "1",
             "TOLLWAY_SECRET_REFRESH_S": "2",
+            "TOLLWAY_ALLOW_ENDPOINTS": "127.0.0.0/8",
             **{f"TOLLWAY_{key.upper()}": value for key, value in settings.items()},
         }
         log = self.folder / f"{name}-{time.monotonic_ns()}.log"

@@ -12,6 +12,7 @@ from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import RawObject, SecretKey, Secrets, identify, inventory_of, parse_resource
 from tollway_api.meta import Identity, Resource, Spec
+from tollway_api.reach import OWN
 from tollway_api.routing_policy import RoutingPolicySpec
 from tollway_api.snapshot import IndexVersion, Snapshot, Source
 from tollway_operator.references import values_in
@@ -82,7 +83,7 @@ def _compiled(bodies: Iterable[RawObject], secrets: Secrets, served: Snapshot) -
     inventory = inventory_of(
         resources, secrets, {each for each in left_out if each.path not in served.indexes}
     )
-    return compile_snapshot(inventory, bundled(), served.installation_namespace).snapshot
+    return compile_snapshot(inventory, bundled(), served.installation_namespace, reach=OWN).snapshot
 
 
 def _of_the_same_versions(made: Snapshot, served: Snapshot) -> Snapshot:

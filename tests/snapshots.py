@@ -31,6 +31,7 @@ def process_env(
         "TOLLWAY_CACHE_REDIS_URL": cache.url,
         "TOLLWAY_LEDGER_REDIS_URL": ledger.url,
         "TOLLWAY_SNAPSHOT_DIR": str(snapshot),
+        "TOLLWAY_ALLOW_ENDPOINTS": "127.0.0.0/8",
         "TOLLWAY_LISTEN": f"127.0.0.1:{port}",
         "TOLLWAY_ADMIN_LISTEN": f"127.0.0.1:{admin}",
     }

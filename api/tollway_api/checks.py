@@ -20,6 +20,7 @@ from tollway_api.inventory import Inventory, Secrets
 from tollway_api.meta import Identity, Resource, SecretKeyRef
 from tollway_api.model_order import cost_of, pico_usd, price_of
 from tollway_api.problems import Problem, ProblemReason, Severity
+from tollway_api.reach import PUBLIC, Reach
 from tollway_api.routing_policy import Model, RoutingPolicySpec
 from tollway_api.semantic_cache_index import Embedding, EmbeddingProvider, SemanticCacheIndexSpec
 from tollway_api.snapshot import ACCESS_KEY_ID, SECRET_ACCESS_KEY
@@ -59,6 +60,7 @@ class World:
     installation_namespace: str
     usable_indexes: frozenset[Identity] = frozenset()  # those that passed their own checks
     is_of_files: bool = False  # where no namespace is the operator's own
+    reach: Reach = PUBLIC  # where endpoints may be
 
 
 def embedding_price(embedding: Embedding, catalog: ModelCatalog) -> int:
@@ -109,8 +111,10 @@ def local_embedding_is_known(index: IndexResource, _: World) -> Iterator[Problem
         yield Problem(index.identity, "spec.embedding.dimensions", ProblemReason.INVALID, message)
 
 
-def embedding_endpoint_is_an_address(index: IndexResource, _: World) -> Iterator[Problem]:
-    yield from _is_address(index.identity, "spec.embedding.endpoint", index.spec.embedding.endpoint)
+def embedding_endpoint_may_be_asked(index: IndexResource, world: World) -> Iterator[Problem]:
+    yield from _may_be_asked(
+        index.identity, "spec.embedding.endpoint", index.spec.embedding.endpoint, world.reach
+    )
 
 
 def embedding_credentials_exist(index: IndexResource, world: World) -> Iterator[Problem]:
@@ -288,11 +292,12 @@ def endpoints_are_known(policy: PolicyResource, world: World) -> Iterator[Proble
             yield Problem(policy.identity, f"spec.models[{place}].endpoint", ProblemReason.INVALID, message)
 
 
-def endpoints_are_addresses(policy: PolicyResource, _: World) -> Iterator[Problem]:
+def endpoints_may_be_asked(policy: PolicyResource, world: World) -> Iterator[Problem]:
     for place, model in enumerate(policy.spec.models):
-        yield from _is_address(policy.identity, f"spec.models[{place}].endpoint", model.endpoint)
+        field = f"spec.models[{place}].endpoint"
+        yield from _may_be_asked(policy.identity, field, model.endpoint, world.reach)
         for which, endpoint in enumerate(model.endpoints):
-            yield from _is_address(policy.identity, f"spec.models[{place}].endpoints[{which}]", endpoint)
+            yield from _may_be_asked(policy.identity, f"{field}s[{which}]", endpoint, world.reach)
 
 
 def credentials_exist(policy: PolicyResource, world: World) -> Iterator[Problem]:
@@ -433,7 +438,7 @@ def currency_limits_meet_known_prices(budget: BudgetResource, world: World) -> I
 INDEX_CHECKS: Final[list[Callable[[IndexResource, World], Iterator[Problem]]]] = [
     strict_threshold_is_stricter,
     local_embedding_is_known,
-    embedding_endpoint_is_an_address,
+    embedding_endpoint_may_be_asked,
     embedding_credentials_exist,
     judge_model_is_offered,
 ]
@@ -447,7 +452,7 @@ POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]]
     models_are_known,
     prices_are_known,
     endpoints_are_known,
-    endpoints_are_addresses,
+    endpoints_may_be_asked,
     credentials_exist,
     providers_are_told_what_they_need,
 ]
@@ -485,16 +490,24 @@ def secret_value(namespace: str, ref: SecretKeyRef, secrets: Secrets) -> str:
     return secrets.get((namespace, ref.name), {}).get(ref.key, "").strip()
 
 
-def _is_address(owner: Identity, field: str, endpoint: str | None) -> Iterator[Problem]:
-    """What no pattern says: a port's size, and how an IPv6 address is written."""
+def _may_be_asked(owner: Identity, field: str, endpoint: str | None, reach: Reach) -> Iterator[Problem]:
+    """What no pattern says: a port's size, how an IPv6 address is written, and whose it is."""
+    if endpoint is None:
+        return
     try:
-        parts = urlsplit(endpoint or "http://host")
-        usable = bool(parts.hostname) and parts.port != 0
+        parts = urlsplit(endpoint)
+        host = parts.hostname if parts.port != 0 else None
     except ValueError:
-        usable = False
-    if not usable:
+        host = None
+    if not host:
         message = f"{endpoint!r} has no host and port that can be connected to"
         yield Problem(owner, field, ProblemReason.INVALID, message)
+    elif not reach.may_allow(host):
+        message = (
+            f"{host} is not on the internet, and other endpoints are asked only where whoever runs Tollway has opened "
+            "them: by allowEndpoints of the chart, TOLLWAY_ALLOW_ENDPOINTS, or --allow-endpoints of a command"
+        )
+        yield Problem(owner, field, ProblemReason.FORBIDDEN_ENDPOINT, message)
 
 
 def _credentials(

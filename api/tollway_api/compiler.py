@@ -29,6 +29,7 @@ from tollway_api.meta import (
 )
 from tollway_api.model_order import price_of, steps, worth_their_price
 from tollway_api.problems import Problem, ProblemReason, Severity
+from tollway_api.reach import PUBLIC, Reach
 from tollway_api.route import Classifier, Examples, ExplicitModel, Sessions
 from tollway_api.routing_policy import Aws as AwsSpec
 from tollway_api.routing_policy import Cache as CacheSpec
@@ -103,11 +104,12 @@ def compile_snapshot(
     installation_namespace: str = "tollway-system",
     *,
     is_of_files: bool = False,
+    reach: Reach = PUBLIC,
 ) -> Compilation:
     """The snapshot of everything that is right, and a problem for everything that is not. Of files no namespace is the
-    operator's own, so budgets for all may be in any.
+    operator's own, so budgets for all may be in any. `reach`: where endpoints may be.
     """
-    world = World(inventory, catalog, installation_namespace, is_of_files=is_of_files)
+    world = World(inventory, catalog, installation_namespace, is_of_files=is_of_files, reach=reach)
     problems: list[Problem] = []
     indexes = _accepted(inventory.indexes, checks.INDEX_CHECKS, world, problems)
     world = replace(world, usable_indexes=frozenset(index.identity for index in indexes))

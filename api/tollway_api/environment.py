@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 
+from tollway_api.reach import Reach
 from tollway_api.redis_url import check_redis_url
 
 _WIDTH: Final = 100
@@ -17,6 +18,28 @@ _WIDTH: Final = 100
 S = TypeVar("S")
 
 RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
+
+
+def names(value: object) -> object:
+    """Of a text with commas between them."""
+    return (
+        tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+    )
+
+
+def _reachable(opened: tuple[str, ...]) -> tuple[str, ...]:
+    Reach.of(opened)
+    return opened
+
+
+# As `Reach` reads them.
+Opened = Annotated[
+    tuple[str, ...],
+    BeforeValidator(names),
+    AfterValidator(_reachable),
+    "Networks and hosts, with commas between them, in which endpoints may be beside those on the internet, such as "
+    "10.20.0.0/16, vllm.models.svc or *.models.svc.cluster.local.",
+]
 
 
 class SettingsError(Exception):

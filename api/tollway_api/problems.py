@@ -26,6 +26,7 @@ class ProblemReason(StrEnum):
     STALE_SECRET = "StaleSecret"  # noqa: S105 - a reason; what it held when it could be read goes on
     CONFLICT = "Conflict"  # an older object already claims this
     UNKNOWN_MODEL = "UnknownModel"  # neither the catalogue nor the user says what this model is
+    FORBIDDEN_ENDPOINT = "ForbiddenEndpoint"  # an address that this installation does not ask
     UNKNOWN_PRICE = "UnknownPrice"  # nobody says what this model costs
     THRESHOLD_ORDER = "ThresholdOrder"  # the strict threshold is not the stricter one
 

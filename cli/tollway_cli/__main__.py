@@ -18,6 +18,7 @@ import uvloop
 from rich.console import Console
 
 from tollway_api.environment import SettingsError, settings_from
+from tollway_api.reach import OWN_NETWORKS, Reach
 from tollway_api.redis_url import check_redis_url
 from tollway_cli.budget import as_json as uses_as_json
 from tollway_cli.budget import (
@@ -66,6 +67,14 @@ app.add_typer(budget, name="budget")
 
 Namespace = Annotated[
     str, typer.Option(help="The installation's own namespace: policies in it govern all tenants.")
+]
+_OWN_NETWORKS = ",".join(OWN_NETWORKS)
+AllowEndpoints = Annotated[
+    str,
+    typer.Option(
+        metavar="NETWORK|HOST,…",
+        help="Where endpoints may be, beside on the internet. By default on this machine and in private networks.",
+    ),
 ]
 AddressOption = Annotated[
     str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
@@ -126,6 +135,7 @@ def serve(
     log: Annotated[
         str | None, typer.Option(metavar="FILE", help='Where requests are logged; "-" is standard output.')
     ] = None,
+    allow_endpoints: AllowEndpoints = _OWN_NETWORKS,
 ) -> None:
     """Serve LLM requests on this machine by the given manifests.
 
@@ -156,6 +166,7 @@ def serve(
         installation_namespace=installation_namespace,
         drain_s=drain,
         log_file=None if log == "-" else Path(log or data_dir / "requests.log"),
+        allow_endpoints=_opened(allow_endpoints),
     )
     _run(serve_standalone(options, os.environ, console))
 
@@ -173,12 +184,19 @@ def validate(
         ),
     ] = False,
     installation_namespace: Namespace = "tollway-system",
+    allow_endpoints: AllowEndpoints = _OWN_NETWORKS,
 ) -> None:
     """Check manifests as the operator would, without serving.
 
     Exit status: 0 when every object is accepted, 1 when one has an error, 2 when a file cannot be read.
     """
-    gathered = gather(paths, os.environ, installation_namespace, secrets_elsewhere=secrets_elsewhere)
+    gathered = gather(
+        paths,
+        os.environ,
+        installation_namespace,
+        secrets_elsewhere=secrets_elsewhere,
+        reach=Reach.of(_opened(allow_endpoints)),
+    )
     match output:
         case Report.JSON:
             typer.echo(as_json(gathered))
@@ -457,6 +475,15 @@ def _redis_url(url: str) -> str:
         return check_redis_url(url)
     except ValueError as error:
         _fail(f"--redis-url: {error}")
+
+
+def _opened(text: str) -> tuple[str, ...]:
+    opened = tuple(each.strip() for each in text.split(",") if each.strip())
+    try:
+        Reach.of(opened)
+    except ValueError as error:
+        _fail(f"--allow-endpoints: {error}")
+    return opened
 
 
 def _address(option: str, text: str) -> Address:

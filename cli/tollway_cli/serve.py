@@ -13,6 +13,7 @@ from typing import TextIO
 
 from rich.console import Console
 
+from tollway_api.reach import OWN_NETWORKS
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
 from tollway_cli.introduction import curl_line, introduction
 from tollway_cli.standalone import Sources, Standalone
@@ -41,6 +42,7 @@ class ServeOptions:
     installation_namespace: str
     drain_s: float
     log_file: Path | None  # of requests; None: standard output
+    allow_endpoints: tuple[str, ...] = OWN_NETWORKS
 
 
 async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], console: Console) -> None:
@@ -57,6 +59,7 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
             servers.ledger_url,
             drain_s=options.drain_s,
             admin_token_dir=_admin_token(options.data_dir).parent,
+            allow_endpoints=options.allow_endpoints,
         )
         sources = Sources(
             manifests=options.manifests,
@@ -65,6 +68,7 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
             installation_namespace=options.installation_namespace,
             cache_url=servers.cache_url,
             ledger_url=servers.ledger_url,
+            reach=settings.reach,
         )
         gathered = sources.gather()
         if gathered.findings:

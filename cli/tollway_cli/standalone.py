@@ -14,6 +14,7 @@ from rich.text import Text
 from watchfiles import awatch
 
 from tollway_api import snapshot
+from tollway_api.reach import OWN, Reach
 from tollway_cli.embedded_redis import EmbeddedRedisError
 from tollway_cli.migrations import Migrations
 from tollway_cli.standing import StandingIndexes
@@ -40,9 +41,10 @@ class Sources:
     installation_namespace: str
     cache_url: str
     ledger_url: str
+    reach: Reach = OWN  # where endpoints may be
 
     def gather(self) -> Gathered:
-        return gather(self.manifests, self.environ, self.installation_namespace)
+        return gather(self.manifests, self.environ, self.installation_namespace, reach=self.reach)
 
 
 class Standalone:

@@ -110,7 +110,8 @@ async def open_dataplane(
         observer = await stack.enter_async_context(_observing(metrics, log, environ))
         servers = connected(_servers(settings), log)
         cache_redis, ledger_redis, *replica = await stack.enter_async_context(servers)
-        litellm, direct = LiteLLMUpstream(), await stack.enter_async_context(open_upstream())
+        litellm = LiteLLMUpstream(settings.reach)
+        direct = await stack.enter_async_context(open_upstream(reach=settings.reach))
         upstreams: dict[Protocol, Upstream] = {Protocol.OPENAI: direct, Protocol.LITELLM: litellm}
         encoder = await stack.enter_async_context(aclosing(await load_encoder()))
         uncounted = partial(_given_up, log, metrics)

@@ -10,6 +10,7 @@
     ├── LedgerFault      spending could not be counted: the tenant's budget says what then
     ├── SnapshotFault    a snapshot could not be read: the last good one stays
     ├── UpstreamFault    one attempt at a provider failed
+    │   └── EndpointForbidden  it is at an address that this installation does not ask
     └── CallerGone       nobody waits for the reply any more
 
 Adapters raise the faults, translated from their third party's; a fault's message never holds a prompt or a key.
@@ -125,6 +126,18 @@ class UpstreamFault(TollwayError):  # noqa: N818 - see CacheFault
 
     def __str__(self) -> str:
         return f"{self.trigger or 'refused'} ({self.status}): {self.message}"
+
+
+class EndpointForbidden(UpstreamFault):
+    """Nothing was sent. Nobody is told the address, since whoever wrote the endpoint could look around by it."""
+
+    def __init__(self) -> None:
+        message = "the model is not set up: its endpoint is at an address that may not be asked"
+        super().__init__(FallbackTrigger.SERVER_ERROR, None, message)
+
+    @property
+    def kind(self) -> str:
+        return "ForbiddenEndpoint"
 
 
 class CallerGone(TollwayError):  # noqa: N818 - see CacheFault

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PositiveFloat, PositiveInt
 
-from tollway_api.environment import RedisUrl
+from tollway_api.environment import Opened, RedisUrl
 from tollway_api.messages import admin_token
+from tollway_api.reach import Reach
 from tollway_api.wire import digest_in_secret
 
 
@@ -57,6 +58,7 @@ class Settings:
         RedisUrl,
         "URL of replicas of the cache's Redis, to look up there; what they have not got yet is a miss.",
     ] = ""
+    allow_endpoints: Opened = ()
     cache_read_deadline_s: Annotated[
         float,
         "Seconds that a request may wait for the cache, over all it asks of it; a slower one is a miss.",
@@ -82,6 +84,10 @@ class Settings:
     body_deadline_s: Annotated[float, "Seconds in which a body must have arrived."] = 30.0
     drain_s: Annotated[float, "Seconds that requests under way have to end after SIGTERM."] = 60.0
     snapshot_poll_s: Annotated[float, "Seconds between two looks for a newer snapshot."] = 15.0
+
+    @property
+    def reach(self) -> Reach:
+        return Reach.of(self.allow_endpoints)
 
 
 def _digests(value: object) -> object:

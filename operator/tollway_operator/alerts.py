@@ -1,21 +1,25 @@
 """Tells somebody's webhook when a limit of a budget comes near its end, and when it is used up: once for each limit and
 window, whoever leads. What has been told is noted in the ledger's Redis before it is sent, so that no restart tells it
 again; what could not be delivered in a few tries is given up, and counted. The webhook's address is a setting of the
-operator's, so that nobody who may write a TenantBudget can have it call what they like. It is never logged: it may be a
-secret itself.
+operator's, so that nobody who may write a TenantBudget can have it call what they like, and bound as endpoints are. It
+is never logged: it may be a secret itself.
 """
 
 import asyncio
 import logging
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tollway_api import wire
 from tollway_api.conditions import ConditionReason, moment
+from tollway_api.reach import Reach
 from tollway_api.snapshot import Rolling, SharedBudget, Snapshot, Tenant
 from tollway_api.windows import Usage
 from tollway_operator.budget_said import amount, is_exhausted, percent_used
@@ -73,6 +77,35 @@ def alerts_of(budget: Tenant | SharedBudget, usages: Iterable[Usage], now_ms: in
         yield Alert(wire.alert_key(account, limit, usage.resets_ms, event), max(1_000, lasts_ms), body)
 
 
+class ForbiddenAddressError(aiohttp.ClientError):
+    """The webhook is at an address that may not be asked."""
+
+
+class _Resolver(AbstractResolver):
+    """Finds only addresses that may be asked, which are then connected to."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._resolver = aiohttp.DefaultResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        allowed = [each for each in found if self._reach.allows(each["host"], host)]
+        if not allowed:
+            raise ForbiddenAddressError
+        return allowed
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+def alerting(reach: Reach) -> aiohttp.ClientSession:
+    """For webhooks alone, since pods are where those may not be."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=_Resolver(reach)))
+
+
 class AlertWebhook:
     """`url` may be "", and then nobody is told."""
 
@@ -80,11 +113,13 @@ class AlertWebhook:
         self,
         session: aiohttp.ClientSession,
         url: str,
+        reach: Reach,
         ledger: RedisStore,
         metrics: Metrics,
     ) -> None:
         self._session = session
         self._url = url
+        self._is_forbidden = reach.forbids(urlsplit(url).hostname or "")
         self._ledger = ledger
         self._metrics = metrics
         self._told: dict[str, float] = {}  # by us or by others, until when
@@ -128,6 +163,8 @@ class AlertWebhook:
                 status = await self._post(body)
             except (aiohttp.ClientError, TimeoutError) as error:
                 why = type(error).__name__  # whose words may hold the address
+                if isinstance(error, ForbiddenAddressError):
+                    return why
             else:
                 if status < 300:
                     return ""
@@ -139,6 +176,8 @@ class AlertWebhook:
         return why
 
     async def _post(self, body: Mapping[str, object]) -> int:
+        if self._is_forbidden:
+            raise ForbiddenAddressError
         limits = aiohttp.ClientTimeout(total=_DEADLINE_S)
         async with self._session.post(
             self._url, json=body, timeout=limits, allow_redirects=False

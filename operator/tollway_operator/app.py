@@ -5,16 +5,20 @@ is told to stop or may not go on.
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Final
 
 import aiohttp
 
 from tollway_api.catalog import bundled
+from tollway_api.compiler import Compilation, compile_snapshot
+from tollway_api.inventory import Inventory
 from tollway_operator.accuracy import AccuracyReader
 from tollway_operator.admin import serving
 from tollway_operator.admin_token import AdminToken
-from tollway_operator.alerts import AlertWebhook
+from tollway_operator.alerts import AlertWebhook, alerting
 from tollway_operator.asked_purges import AskedPurges
 from tollway_operator.deletion import Deletion
 from tollway_operator.errors import StoreFault
@@ -90,7 +94,7 @@ async def run_operator(settings: Settings) -> None:
             metrics=metrics,
         )
         reconciler = Reconciler(
-            parts, bundled(), settings.namespace, settings.debounce_s, settings.resync_s, news
+            parts, _compiling(settings), settings.namespace, settings.debounce_s, settings.resync_s, news
         )
         statuses = StatusWriter(kube, objects, leadership, reconciler.view, metrics, events)
         state_changed.to(reconciler.wake)
@@ -115,7 +119,7 @@ async def run_operator(settings: Settings) -> None:
                 notifier.run(),
                 *(each.run(lambda: reconciler.snapshot) for each in (parts.usage, parts.accuracy)),
                 parts.purges.run(),
-                _tell_alerts(session, settings, reconciler, parts),
+                _tell_alerts(settings, reconciler, parts),
                 reconciler.run(),
                 *(each.run() for each in (statuses, events)),
                 health.measure(),
@@ -127,20 +131,30 @@ async def run_operator(settings: Settings) -> None:
             await leadership.release()
 
 
+def _compiling(settings: Settings) -> Callable[[Inventory], Compilation]:
+    return partial(
+        compile_snapshot,
+        catalog=bundled(),
+        installation_namespace=settings.namespace,
+        reach=settings.reach,
+    )
+
+
 def _purges(cache: RedisStore, notifier: Notifier, objects: Objects, leadership: Leadership) -> PurgeReader:
     asked = AskedPurges(objects, lambda: leadership.leads, notifier.purge)
     return PurgeReader(cache, EVERY_S, notifier.purged, asked.settle)
 
 
-async def _tell_alerts(
-    session: aiohttp.ClientSession, settings: Settings, reconciler: Reconciler, parts: Parts
-) -> None:
+async def _tell_alerts(settings: Settings, reconciler: Reconciler, parts: Parts) -> None:
     """Runs for the life of the process; where nobody wants to be told, that takes no time."""
-    webhook = AlertWebhook(session, settings.alert_webhook_url, parts.ledger, parts.metrics)
-    while True:
-        await asyncio.sleep(settings.usage_refresh_s)
-        if parts.leadership.leads and reconciler.snapshot is not None:
-            await webhook.look(reconciler.snapshot, parts.usage.usage)
+    async with alerting(settings.reach) as session:
+        webhook = AlertWebhook(
+            session, settings.alert_webhook_url, settings.reach, parts.ledger, parts.metrics
+        )
+        while True:
+            await asyncio.sleep(settings.usage_refresh_s)
+            if parts.leadership.leads and reconciler.snapshot is not None:
+                await webhook.look(reconciler.snapshot, parts.usage.usage)
 
 
 async def _take_signals(kopf_is_ready: asyncio.Event, stop: asyncio.Event) -> None:

@@ -10,6 +10,7 @@ from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import Inventory, SecretKey, parse_inventory
 from tollway_api.meta import Identity, TenantName
 from tollway_api.problems import Problem, ProblemReason, Severity
+from tollway_api.reach import OWN, Reach
 from tollway_api.snapshot import Snapshot
 from tollway_operator.manifests import Location, Manifests, read_manifests
 from tollway_operator.references import secrets_of
@@ -59,13 +60,18 @@ def gather(
     default_namespace: str = "default",
     *,
     secrets_elsewhere: bool = False,
+    reach: Reach = OWN,
 ) -> Gathered:
-    """Reads and compiles; changes nothing. `secrets_elsewhere`: a Secret that is in no file is taken to be there."""
+    """Reads and compiles; changes nothing. `secrets_elsewhere`: a Secret that is in no file is taken to be there.
+    `reach`: where endpoints may be.
+    """
     manifests = read_manifests(paths, environ, default_namespace)
     inventory, parse_problems = parse_inventory(manifests.objects, default_namespace)
     if secrets_elsewhere:
         inventory = replace(inventory, secrets={**_elsewhere(inventory), **inventory.secrets})
-    compilation = compile_snapshot(inventory, bundled(), installation_namespace, is_of_files=True)
+    compilation = compile_snapshot(
+        inventory, bundled(), installation_namespace, is_of_files=True, reach=reach
+    )
     unreadable = [problem for _, problem in manifests.unreadable]
     problems = [*unreadable, *manifests.problems, *parse_problems]
     if not unreadable:

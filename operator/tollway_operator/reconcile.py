@@ -15,9 +15,8 @@ from time import monotonic
 from typing import Final
 
 from tollway_api import semantic_cache_index
-from tollway_api.catalog import ModelCatalog
-from tollway_api.compiler import compile_snapshot
-from tollway_api.inventory import SecretKey, inventory_of
+from tollway_api.compiler import Compilation
+from tollway_api.inventory import Inventory, SecretKey, inventory_of
 from tollway_api.meta import Identity, Resource, Spec
 from tollway_api.parts import Head
 from tollway_api.problems import Problem
@@ -94,14 +93,14 @@ class Reconciler:
     def __init__(
         self,
         parts: Parts,
-        catalog: ModelCatalog,
+        compile_all: Callable[[Inventory], Compilation],
         namespace: str,
         debounce_s: float,
         resync_s: float,
         on_done: Callable[[], None],
     ) -> None:
         self._parts = parts
-        self._catalog = catalog
+        self._compile_all = compile_all
         self._namespace = namespace
         self._debounce_s = debounce_s
         self._resync_s = resync_s
@@ -295,7 +294,7 @@ class Reconciler:
         )
         # In threads: with thousands of objects it takes a second, and the Lease is renewed meanwhile.
         with parts.metrics.step("compile"):
-            made = await asyncio.to_thread(compile_snapshot, inventory, self._catalog, self._namespace)
+            made = await asyncio.to_thread(self._compile_all, inventory)
         problems: dict[Identity, list[Problem]] = defaultdict(list)
         for problem in [*made.problems, *(each for found in unparsed.values() for each in found)]:
             problems[problem.identity].append(problem)

@@ -8,13 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from tollway_api.environment import RedisUrl
-
-
-def _names(value: object) -> object:
-    return (
-        tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
-    )
+from tollway_api.environment import Opened, RedisUrl, names
+from tollway_api.reach import Reach
 
 
 def _namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -40,7 +35,7 @@ def _webhook(url: str) -> str:
     return url
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_names), AfterValidator(_namespaces)]
+Names = Annotated[tuple[str, ...], BeforeValidator(names), AfterValidator(_namespaces)]
 Selector = Annotated[str, AfterValidator(_selector)]
 WebhookUrl = Annotated[str, AfterValidator(_webhook)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -77,6 +72,7 @@ class Settings:
         WebhookUrl,
         "URL to which alerts of budgets are posted as JSON; none where there is none.",
     ] = field(default="", repr=False)
+    allow_endpoints: Opened = ()
     pod_poll_s: Annotated[Seconds, "Seconds after which a pod is asked again what it runs."] = 15.0
     watch_stale_s: Annotated[
         Seconds,
@@ -89,3 +85,7 @@ class Settings:
     release_after_s: Annotated[
         Seconds, "Seconds after which a deleted index is let go although its Redis is gone."
     ] = 600.0
+
+    @property
+    def reach(self) -> Reach:
+        return Reach.of(self.allow_endpoints)

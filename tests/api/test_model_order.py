@@ -8,6 +8,7 @@ from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import parse_inventory
 from tollway_api.model_order import steps, worth_their_price
 from tollway_api.problems import Problem, ProblemReason
+from tollway_api.reach import OWN
 from tollway_api.routing_policy import Canary, Model, Pricing
 
 SETUP = Setup("http://a/v1", "http://b/v1")
@@ -19,7 +20,7 @@ def model(name: str, price: str, quality: str | None = None) -> Model:
 
 def problems_of(setup: Setup) -> list[Problem]:
     inventory, problems = parse_inventory(setup.objects())
-    return [*problems, *compile_snapshot(inventory, bundled(), "default").problems]
+    return [*problems, *compile_snapshot(inventory, bundled(), "default", reach=OWN).problems]
 
 
 @pytest.mark.parametrize(

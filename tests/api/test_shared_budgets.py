@@ -8,6 +8,7 @@ from tollway_api.catalog import bundled
 from tollway_api.compiler import MOST_SHARED_BUDGETS, Compilation, compile_snapshot
 from tollway_api.inventory import RawObject, parse_inventory
 from tollway_api.problems import ProblemReason
+from tollway_api.reach import OWN
 from tollway_api.tenant_budget import LedgerUnavailable
 
 LIMITS = [{"name": "daily", "amount": "1"}]
@@ -30,7 +31,7 @@ def keys(*names: str, namespace: str = "team") -> RawObject:
 def compiled(*objects: RawObject, is_of_files: bool = False) -> Compilation:
     inventory, problems = parse_inventory(objects)
     assert problems == ()
-    return compile_snapshot(inventory, bundled(), "tollway-system", is_of_files=is_of_files)
+    return compile_snapshot(inventory, bundled(), "tollway-system", is_of_files=is_of_files, reach=OWN)
 
 
 def test_a_tenant_shares_what_covers_it_the_narrower_scope_first_whatever_the_order_of_the_objects() -> None:

@@ -11,6 +11,7 @@ from tollway_api import snapshot
 from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import parse_inventory
+from tollway_api.reach import OWN
 
 SOURCE = (Path(__file__).parents[1] / "golden" / "everything-set.in.yaml").read_text(encoding="utf-8")
 OBJECTS = list(yaml.safe_load_all(SOURCE))
@@ -18,7 +19,7 @@ OBJECTS = list(yaml.safe_load_all(SOURCE))
 
 def encoded(objects: list[object]) -> bytes:
     inventory, _ = parse_inventory(objects)  # type: ignore[arg-type]  # a test may give anything
-    return snapshot.encode(compile_snapshot(inventory, bundled()).snapshot)
+    return snapshot.encode(compile_snapshot(inventory, bundled(), reach=OWN).snapshot)
 
 
 @given(st.permutations(OBJECTS))

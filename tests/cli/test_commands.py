@@ -132,6 +132,19 @@ def test_validate_shows_a_table_with_file_and_line(tmp_path: Path) -> None:
         assert words in done.stdout
 
 
+def test_validate_and_serve_are_told_where_endpoints_may_be(tmp_path: Path) -> None:
+    done = run("tollway_cli", "validate", str(EXAMPLES), "--allow-endpoints", "vllm.models.svc")
+    assert done.returncode == 1
+    assert "ForbiddenEndpoint" in done.stdout
+    for command in (
+        ["validate", str(EXAMPLES)],
+        ["serve", "--manifests", str(EXAMPLES), "--data-dir", str(tmp_path)],
+    ):
+        wrong = run("tollway_cli", *command, "--allow-endpoints", "10.0.0.1/8")
+        assert wrong.returncode == 2
+        assert "--allow-endpoints: '10.0.0.1/8' is neither a network nor a host" in wrong.stderr
+
+
 def test_a_cache_index_that_is_in_no_file_is_a_mistake(tmp_path: Path) -> None:
     known = BAD.replace("mni", "mini")
     (tmp_path / "typo.yaml").write_text(

@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import fields
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 from tests.operator.test_status_writer import until
-from tollway_api.catalog import bundled
 from tollway_operator.metrics import Metrics
 from tollway_operator.reconcile import Parts, Reconciler
 
@@ -30,7 +30,7 @@ def loop(watches: Watches, debounce_s: float) -> Reconciler:
         **dict.fromkeys((each.name for each in fields(Parts)), SimpleNamespace()),
     )
     parts.objects, parts.watches, parts.metrics = [], watches, Metrics()
-    return Reconciler(parts, bundled(), "tollway-system", debounce_s, 60.0, lambda: None)  # type: ignore[arg-type]  # they stand in
+    return Reconciler(parts, Mock(), "tollway-system", debounce_s, 60.0, lambda: None)  # type: ignore[arg-type]  # they stand in
 
 
 async def test_a_burst_of_changes_is_one_run_and_what_comes_later_another() -> None:

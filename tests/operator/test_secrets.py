@@ -12,6 +12,7 @@ from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import SecretKey, inventory_of, parse_inventory
 from tollway_api.meta import TenantName
 from tollway_api.problems import ProblemReason
+from tollway_api.reach import OWN
 from tollway_api.snapshot import Snapshot, decode, encode
 from tollway_api.wire import key_digest
 from tollway_operator.errors import Forbidden, KubeFault, NotFound, Unanswered
@@ -90,7 +91,7 @@ async def test_one_that_was_never_read_and_may_not_be_is_not_said_to_be_missing(
     inventory = inventory_of(
         [*parsed.indexes, *parsed.budgets, *parsed.policies], secrets.values, (), secrets.unreadable
     )
-    made = compile_snapshot(inventory, bundled(), "default")
+    made = compile_snapshot(inventory, bundled(), "default", reach=OWN)
     said = {each.identity.name: each for each in made.problems}
     assert said["acme"].reason is ProblemReason.UNREADABLE_SECRET
     assert said["acme"].message == (
@@ -135,7 +136,7 @@ def test_what_was_published_says_what_stood_in_each_secret() -> None:
     both = {**secret("acme", ""), "stringData": {"api-key": ACME_KEY, "second": "other"}}
     objects = [both if each == secret("acme", ACME_KEY) else each for each in setup.objects()]
     parsed, _ = parse_inventory(objects)
-    published = compile_snapshot(parsed, bundled(), "default").snapshot
+    published = compile_snapshot(parsed, bundled(), "default", reach=OWN).snapshot
     recalled = values_in(decode(encode(published)))
     # By where they stand, not by their order; and what a provider is to have is no digest.
     assert recalled == {
@@ -145,7 +146,9 @@ def test_what_was_published_says_what_stood_in_each_secret() -> None:
     }
     resources = [*parsed.indexes, *parsed.budgets, *parsed.policies]
     unreadable = dict.fromkeys(recalled, "may not be read")
-    again = compile_snapshot(inventory_of(resources, recalled, {}, unreadable), bundled(), "default")
+    again = compile_snapshot(
+        inventory_of(resources, recalled, {}, unreadable), bundled(), "default", reach=OWN
+    )
     assert encode(again.snapshot) == encode(published)
     told = {
         problem.identity.name for problem in again.problems if problem.reason is ProblemReason.STALE_SECRET
@@ -170,7 +173,7 @@ def test_a_models_account_and_headers_are_among_what_was_published() -> None:
     )
     (policy,) = parsed.policies
     assert {*secrets_of(policy)} == {("default", "amazon"), ("default", "gateway")}
-    published = compile_snapshot(parsed, bundled(), "default").snapshot
+    published = compile_snapshot(parsed, bundled(), "default", reach=OWN).snapshot
     recalled = values_in(decode(encode(published)))
     assert recalled["default", "amazon"] == keys
     assert recalled["default", "gateway"] == {"api-key": "k"}
@@ -185,7 +188,7 @@ def test_a_key_is_taken_back_by_taking_out_its_reference_although_its_secret_may
         unreadable = dict.fromkeys(secrets, "may not be read") if known else {}
         resources = [*parsed.indexes, *parsed.budgets, *parsed.policies]
         inventory = inventory_of(resources, secrets, {}, unreadable)
-        return compile_snapshot(inventory, bundled(), "default").snapshot
+        return compile_snapshot(inventory, bundled(), "default", reach=OWN).snapshot
 
     published = compiled_with("acme", "next")
     assert published.tenants[TenantName("acme")].key_digests.keys() == {"acme/api-key", "next/api-key"}
@@ -198,13 +201,13 @@ def test_a_digest_is_no_key_for_a_provider_and_our_own_secrets_are_nobodys_refer
         name = "tollway-snapshot" if own else "provider"
         setup = Setup("http://a/v1", "http://b/v1", cheap_model={"credentialsRef": {"name": name}})
         parsed, _ = parse_inventory([*setup.objects(), secret(name, f"sha256:{key_digest('any')}")])
-        made = compile_snapshot(parsed, bundled(), "default")
+        made = compile_snapshot(parsed, bundled(), "default", reach=OWN)
         assert not made.snapshot.policies
         assert any(said in problem.message for problem in made.problems)
     keys = [{"secretRef": {"name": "acme"}}, {"secretRef": {"name": "tollway-admin-token"}}]
     setup = Setup("http://a/v1", "http://b/v1", acme={"apiKeys": keys})
     parsed, _ = parse_inventory([*setup.objects(), secret("tollway-admin-token", "any")])
-    assert set(compile_snapshot(parsed, bundled(), "default").snapshot.tenants) == {"beta"}
+    assert set(compile_snapshot(parsed, bundled(), "default", reach=OWN).snapshot.tenants) == {"beta"}
 
 
 async def test_what_is_recalled_stands_in_for_what_may_not_be_read_and_for_nothing_else(

@@ -19,6 +19,7 @@ from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
 from tollway_api.crds import DEFINITIONS, Definition, custom_resource_definition, structural_schema
 from tollway_api.inventory import parse_inventory
+from tollway_api.reach import OWN
 
 JsonObject = dict[str, Any]
 PLURALS = {definition.kind: definition.plural for definition in DEFINITIONS}
@@ -565,7 +566,7 @@ def test_whatever_it_takes_the_compiler_reads(admin: httpx.Client, definition: A
         # As it was written, before the API server filled in the defaults.
         inventory, problems = parse_inventory([{**reply.json(), "spec": spec}])
         assert problems == ()
-        compile_snapshot(inventory, bundled())
+        compile_snapshot(inventory, bundled(), reach=OWN)
 
     try:
         run()

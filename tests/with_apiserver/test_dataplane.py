@@ -64,6 +64,7 @@ def process(installation: Installation, name: str, address: str, **settings: str
         "TOLLWAY_LISTEN": f"{address}:{port + 1}",
         "TOLLWAY_ADMIN_LISTEN": f"{address}:{port}",
         "TOLLWAY_CACHE_READ_DEADLINE_S": "1",
+        "TOLLWAY_ALLOW_ENDPOINTS": "127.0.0.0/8",
         **{f"TOLLWAY_{key.upper()}": value for key, value in settings.items()},
     }
     with forked(installation.folder / f"{name}.log", "tollway_dataplane", env) as process:

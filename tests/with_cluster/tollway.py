@@ -29,6 +29,7 @@ KINDS = {"RoutingPolicy": "chat", "TenantBudget": "acme", "SemanticCacheIndex": 
 # As for a trial, but two of each plane.
 OPTIONS = (
     *TRIAL, "--values", str(VALUES), "--set", "operator.replicas=2,dataplane.replicas=2,test.apiKeySecret=test-key",
+    "--set", f"allowEndpoints={{provider.{CALLERS},slow.{CALLERS}}}",
 )  # fmt: skip
 _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 # What the operator has written, which Helm does not know.

@@ -14,10 +14,11 @@ from starlette.routing import Route
 from tests.dataplanes import Setup, compiled
 from tests.servers import served
 from tollway_api.meta import TenantName
+from tollway_api.reach import OWN, PUBLIC
 from tollway_api.windows import Usage
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator import alerts
-from tollway_operator.alerts import AlertWebhook
+from tollway_operator.alerts import AlertWebhook, alerting
 from tollway_operator.metrics import Metrics
 from tollway_operator.redis_store import RedisStore, open_store
 
@@ -60,7 +61,7 @@ async def ledger(ledger_redis: EmbeddedRedis) -> AsyncIterator[RedisStore]:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as made:
+    async with alerting(OWN) as made:
         yield made
 
 
@@ -72,7 +73,7 @@ def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 def webhook(
     url: str, ledger: RedisStore, session: aiohttp.ClientSession, metrics: Metrics | None = None
 ) -> AlertWebhook:
-    return AlertWebhook(session, url, ledger, metrics or Metrics())
+    return AlertWebhook(session, url, OWN, ledger, metrics or Metrics())
 
 
 async def test_each_of_alert_and_end_is_told_once_whoever_leads(
@@ -120,6 +121,18 @@ async def test_a_server_that_is_not_there_holds_nothing_up(
     secret = "http://127.0.0.1:9/hooks/T0P-S3CR3T"
     await webhook(secret, ledger, session).look(SNAPSHOT, {ACME: [Usage(FEW, 9, 0, 0)]})
     assert "T0P-S3CR3T" not in caplog.text + str([vars(each) for each in caplog.records])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_webhook_at_an_address_that_may_not_be_asked_is_told_nothing(
+    hook: Hook, ledger: RedisStore, caplog: pytest.LogCaptureFixture, host: str
+) -> None:
+    url = hook.url.replace("127.0.0.1", host)
+    async with alerting(PUBLIC) as session:
+        telling = AlertWebhook(session, url, PUBLIC, ledger, Metrics())
+        await telling.look(SNAPSHOT, {ACME: [Usage(FEW, 9, 0, 0)]})
+    assert hook.told == []
+    assert [vars(record)["reason"] for record in caplog.records] == ["ForbiddenAddressError"]
 
 
 async def test_what_could_not_be_noted_is_told_later(

@@ -1,12 +1,17 @@
-"""Bounds what LiteLLM reads of a provider's answer, at the door through which all of it comes: the responses of httpx's
-clients. Imported by `litellm_upstream` together with LiteLLM, to which httpx belongs.
+"""Bounds what LiteLLM reads of a provider's answer and whom it asks at all, at the door through which all of it goes:
+httpx's clients. Imported by `litellm_upstream` together with LiteLLM, to which httpx belongs.
 """
 
+import asyncio
+import socket
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
+import httpcore
 import httpx
+
+from tollway_api.reach import Reach
 
 # What is decompressed at a time, so that little that comes cannot become much at once.
 _PIECE_BYTES: Final = 256 * 1024
@@ -34,6 +39,55 @@ def bound(client: httpx.AsyncClient, most_bytes: int) -> None:
         **client.event_hooks,
         "response": [*client.event_hooks["response"], bound_response],
     }
+
+
+class ForbiddenAddressError(httpcore.ConnectError):
+    """Of a host that has no address that may be asked."""
+
+
+def confine(client: httpx.AsyncClient, reach: Reach) -> None:
+    """From now on the client connects to nobody else, and follows no redirect, which would carry keys along."""
+    client.follow_redirects = False
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - LiteLLM makes it, and has no word for it
+        if transport is None:
+            continue
+        assert isinstance(transport, httpx.AsyncHTTPTransport)  # noqa: S101 - LiteLLM's are, as it is told
+        pool = transport._pool  # noqa: SLF001 - see above
+        backend = pool._network_backend  # noqa: SLF001 - see above
+        free = backend.free if isinstance(backend, _Confined) else backend
+        pool._network_backend = _Confined(free, reach)  # noqa: SLF001 - see above
+
+
+class _Confined(httpcore.AsyncNetworkBackend):
+    """Connects to addresses that it has looked at itself, whatever the name means by then."""
+
+    def __init__(self, backend: httpcore.AsyncNetworkBackend, reach: Reach) -> None:
+        self.free = backend
+        self._reach = reach
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as exc:
+            raise httpcore.ConnectError(str(exc)) from exc
+        fault: httpcore.ConnectError | httpcore.ConnectTimeout = ForbiddenAddressError()
+        for address in dict.fromkeys(str(each[4][0]) for each in found):
+            if self._reach.allows(address, host):
+                try:
+                    return await self.free.connect_tcp(address, port, timeout, local_address, socket_options)
+                except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
+                    fault = exc
+        raise fault
+
+    async def sleep(self, seconds: float) -> None:
+        await self.free.sleep(seconds)
 
 
 class _Bounded(httpx.AsyncByteStream):

@@ -11,7 +11,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 import orjson
 
+from tollway_api.reach import PUBLIC, Reach
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Model
 from tollway_dataplane.adapters.answer_bounds import MOST_BYTES, too_large
@@ -28,7 +30,7 @@ from tollway_dataplane.core.completions import error_in, is_whole, usage_of, wri
 from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.core.reply_shapes import is_chunk, is_completion
 from tollway_dataplane.core.waits import wait_of
-from tollway_dataplane.errors import UpstreamFault
+from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
 from tollway_dataplane.heap import growing
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 
@@ -36,7 +38,8 @@ from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 class LiteLLMUpstream:
     """`load` must have been awaited before the first call."""
 
-    def __init__(self) -> None:
+    def __init__(self, reach: Reach = PUBLIC) -> None:
+        self._reach = reach
         self._litellm: Any = None
         self._loading = asyncio.Lock()
         self._providers: frozenset[str] = frozenset()  # whose first calls import next to nothing
@@ -48,7 +51,7 @@ class LiteLLMUpstream:
         providers = frozenset(model.upstream_id.partition("/")[0] for model in models)
         async with self._loading:
             if self._litellm is None:
-                self._litellm = await asyncio.to_thread(_import_litellm)
+                self._litellm = await asyncio.to_thread(_import_litellm, self._reach)
             if new := providers - self._providers:
                 await asyncio.to_thread(_import_late, new)
                 self._providers |= new
@@ -139,8 +142,8 @@ class LiteLLMUpstream:
     def _translated(self, exc: Exception, asking: "_Asking") -> UpstreamFault:
         """All of LiteLLM's own carry the status they stand for."""
         errors = self._litellm.exceptions
-        if _lies_under(exc, _TOO_LARGE):
-            return too_large()
+        if own := next((fault for name, fault in _OWN.items() if _lies_under(exc, {name})), None):
+            return own()
         if isinstance(exc, TimeoutError | errors.Timeout):
             return UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True)
         if isinstance(exc, errors.ContentPolicyViolationError):
@@ -164,7 +167,9 @@ class LiteLLMUpstream:
         if reply is not None and status >= 500 <= reply.status_code:
             status = reply.status_code
         message = _sentence_under(exc)
-        return UpstreamFault(trigger_of(status, "", message), status, message, _retry_after(exc, reply))
+        # A redirect, which is not followed, says nothing of the request.
+        known = status if status >= 400 else 502
+        return UpstreamFault(trigger_of(known, "", message), status, message, _retry_after(exc, reply))
 
 
 @dataclass(slots=True)
@@ -200,7 +205,11 @@ _STRUCTURED: Final = (
 # By name, since they are of a library that is LiteLLM's business.
 _UNCONNECTED: Final = frozenset({"ConnectError", "ConnectTimeout"})
 _BROKEN_OFF: Final = frozenset({"RemoteProtocolError", "ReadError", "WriteError", "CloseError"})
-_TOO_LARGE: Final = frozenset({"AnswerTooLargeError"})  # our own, in the file that needs their library
+# Our own, in the file that needs their library.
+_OWN: Final[Mapping[str, Callable[[], UpstreamFault]]] = {
+    "AnswerTooLargeError": too_large,
+    "ForbiddenAddressError": EndpointForbidden,
+}
 
 
 def _nonsense() -> UpstreamFault:
@@ -208,7 +217,7 @@ def _nonsense() -> UpstreamFault:
     return UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, message, may_have_run=True)
 
 
-def _lies_under(exc: BaseException, names: frozenset[str]) -> bool:
+def _lies_under(exc: BaseException, names: AbstractSet[str]) -> bool:
     """Whether one of these has led to it."""
     return any(type(each).__name__ in names for each in _led_to(exc))
 
@@ -277,7 +286,7 @@ def _import_late(providers: Iterable[str]) -> None:
                 importlib.import_module(name)
 
 
-def _import_litellm() -> Any:
+def _import_litellm(reach: Reach) -> Any:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     with growing():
         litellm: Any = importlib.import_module("litellm")
@@ -294,24 +303,27 @@ def _import_litellm() -> Any:
     litellm.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize
     handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
     handler.single_connection_post_request = _not_again
-    _bound_clients_of(handler, "create_client")
+    _bound_clients_of(handler, "create_client", reach)
     openais = importlib.import_module("litellm.llms.openai.common_utils").BaseOpenAILLM
-    _bound_clients_of(openais, "_get_async_http_client")
+    _bound_clients_of(openais, "_get_async_http_client", reach)
     importlib.import_module(
         "litellm.llms.ollama.common_utils"
     ).OllamaModelInfo.get_runtime_model_info = _unasked_info
     return litellm
 
 
-def _bound_clients_of(owner: Any, name: str) -> None:
-    """Whatever client LiteLLM makes by this, of which it keeps some in its caches, reads no answer without an end."""
-    bound = importlib.import_module("tollway_dataplane.adapters.bounded_httpx").bound
+def _bound_clients_of(owner: Any, name: str, reach: Reach) -> None:
+    """Whatever client LiteLLM makes by this, of which it keeps some in its caches, reads no answer without an end and
+    asks nobody whom it may not.
+    """
+    bounds = importlib.import_module("tollway_dataplane.adapters.bounded_httpx")
     made = getattr(owner, name)
 
     @wraps(made)
     def bounded(*args: Any, **kwargs: Any) -> Any:
         client = made(*args, **kwargs)
-        bound(client, MOST_BYTES)
+        bounds.bound(client, MOST_BYTES)
+        bounds.confine(client, reach)
         return client
 
     setattr(owner, name, staticmethod(bounded) if isinstance(vars(owner)[name], staticmethod) else bounded)

@@ -3,6 +3,7 @@ came; only what we must know is read from them.
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
@@ -11,8 +12,11 @@ from typing import Final
 
 import aiohttp
 import orjson
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
 
+from tollway_api.reach import PUBLIC, Reach
 from tollway_api.routing_policy import FallbackTrigger, UnknownParameters
 from tollway_dataplane.adapters.answer_bounds import MOST_BYTES, too_large
 from tollway_dataplane.adapters.event_streams import DONE, Event, events
@@ -22,7 +26,7 @@ from tollway_dataplane.core.facts import NO_HEADERS, JsonObject
 from tollway_dataplane.core.parameters import unknown_to_thinkers, with_bound_named
 from tollway_dataplane.core.reply_shapes import is_chunk, is_completion
 from tollway_dataplane.core.waits import wait_of
-from tollway_dataplane.errors import UpstreamFault
+from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
 
 # Of an error page, this much is read.
@@ -35,23 +39,45 @@ _CONNECT_TIMEOUT_S: Final = 10.0
 
 @asynccontextmanager
 async def open_upstream(
-    max_connections: int = 1_000, most_bytes: int = MOST_BYTES
+    max_connections: int = 1_000, most_bytes: int = MOST_BYTES, reach: Reach = PUBLIC
 ) -> AsyncIterator["OpenAIUpstream"]:
     """The upstream with its connection pool, which lives as long as the process. An answer of more bytes is none."""
-    connector = aiohttp.TCPConnector(limit=max_connections, ttl_dns_cache=30)
+    connector = aiohttp.TCPConnector(limit=max_connections, ttl_dns_cache=30, resolver=_Resolver(reach))
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
     # What a provider sets as a cookie in one tenant's reply is not for another tenant's request.
     no_cookies = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, read_bufsize=256 * 1024, cookie_jar=no_cookies
     ) as session:
-        yield OpenAIUpstream(session, most_bytes)
+        yield OpenAIUpstream(session, most_bytes, reach)
+
+
+class _Resolver(AbstractResolver):
+    """Finds only addresses that may be asked, which are then connected to, whatever the name means by then."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._resolver = aiohttp.DefaultResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Raises EndpointForbidden."""
+        found = await self._resolver.resolve(host, port, family)
+        allowed = [each for each in found if self._reach.allows(each["host"], host)]
+        if not allowed:
+            raise EndpointForbidden
+        return allowed
+
+    async def close(self) -> None:
+        await self._resolver.close()
 
 
 class OpenAIUpstream:
-    def __init__(self, session: aiohttp.ClientSession, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, session: aiohttp.ClientSession, most_bytes: int, reach: Reach) -> None:
         self._session = session
         self._most_bytes = most_bytes
+        self._reach = reach
 
     async def complete(self, call: UpstreamCall) -> Completion:
         timeout = aiohttp.ClientTimeout(total=call.timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
@@ -86,12 +112,14 @@ class OpenAIUpstream:
     def _request(
         self, call: UpstreamCall, fields: JsonObject, limits: aiohttp.ClientTimeout
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        url = URL(f"{(call.model.endpoint or '').rstrip('/')}/{call.operation}")
+        if self._reach.forbids(url.host or ""):
+            raise EndpointForbidden
         body = orjson.dumps({**fields, "model": call.model.upstream_id})
         headers = {"content-type": "application/json", **call.span.headers}
         if call.model.api_key is not None:
             headers["authorization"] = f"Bearer {call.model.api_key}"
         headers |= {each.name: each.value for each in call.model.extra_headers}
-        url = f"{(call.model.endpoint or '').rstrip('/')}/{call.operation}"
         # A redirect would carry the key to wherever it points.
         return self._session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
 

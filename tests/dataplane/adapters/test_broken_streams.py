@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.budgets import FREE_OF_CHARGE
+from tollway_api.reach import OWN
 from tollway_dataplane.adapters.openai_upstream import open_upstream
 from tollway_dataplane.core.completions import written_in_chunk
 from tollway_dataplane.errors import UpstreamFault
@@ -52,7 +53,7 @@ async def listen(chunks: AsyncIterator[Chunk], heard: list[str]) -> None:
 async def test_what_was_written_before_a_connection_broke_is_heard(half: bytes) -> None:
     async with (
         provider(_event("one"), _event("two"), _event("three"), half) as (endpoint, go_on),
-        open_upstream() as upstream,
+        open_upstream(reach=OWN) as upstream,
         upstream.stream(call(endpoint)) as chunks,
     ):
         heard = [written_in_chunk((await anext(chunks)).event)]

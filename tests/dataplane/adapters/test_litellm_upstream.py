@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from tests.servers import served
 from tollway_api.meta import ModelName
+from tollway_api.reach import OWN
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Model, Price, Protocol
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
@@ -98,7 +99,7 @@ def fake() -> Iterator[Fake]:
 
 @pytest.fixture
 async def upstream() -> LiteLLMUpstream:
-    upstream = LiteLLMUpstream()
+    upstream = LiteLLMUpstream(OWN)
     await upstream.load()
     return upstream
 
@@ -259,7 +260,7 @@ from tollway_dataplane.errors import UpstreamFault
 
 async def main():
     logging.basicConfig(level=logging.DEBUG, stream=sys.stdout) if "loud" in sys.argv else None
-    upstream, fake = LiteLLMUpstream(), Fake("http://127.0.0.1:9")
+    upstream, fake = LiteLLMUpstream(OWN), Fake("http://127.0.0.1:9")
     picture = {"type": "image_url", "image_url": {"url": "http://127.0.0.1:9/a-secret.png"}}
     bad = [
         {"messages": [{"role": "user", "content": [picture]}]},

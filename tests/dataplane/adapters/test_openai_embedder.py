@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tests.servers import Provider, provider, served
+from tollway_api.reach import OWN
 from tollway_api.semantic_cache_index import EmbeddingProvider
 from tollway_api.snapshot import Embedding
 from tollway_dataplane.adapters.openai_embedder import OpenAIEmbedder
@@ -21,7 +22,7 @@ KEY = "sk-of-the-embedder"
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[OpenAIUpstream]:
-    async with open_upstream() as opened:
+    async with open_upstream(reach=OWN) as opened:
         yield opened
 
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from tests.dataplanes import Setup, compiled
 from tests.servers import served
 from tollway_api.meta import ModelName
+from tollway_api.reach import OWN
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_dataplane.adapters.openai_upstream import OpenAIUpstream, open_upstream
 from tollway_dataplane.errors import UpstreamFault
@@ -53,7 +54,7 @@ async def test_an_answer_without_an_end_is_none(*, stream: bool) -> None:
     with served(Starlette(routes=[Route("/v1/chat/completions", endless, methods=["POST"])])) as url:
         model = compiled(Setup(f"{url}/v1", f"{url}/v1").objects()).policies[0].models[ModelName("cheap")]
         call = UpstreamCall(model, Operation.CHAT, {"messages": []}, timeout_s=60.0, idle_s=60.0)
-        async with open_upstream(most_bytes=MOST_BYTES) as upstream:
+        async with open_upstream(most_bytes=MOST_BYTES, reach=OWN) as upstream:
             with pytest.raises(UpstreamFault, match="has no end") as caught:
                 await heard(upstream, call, stream=stream)
     assert (caught.value.trigger, caught.value.may_have_run) == (FallbackTrigger.SERVER_ERROR, True)

@@ -9,6 +9,7 @@ from tests.dataplane.providers.bedrock_wire import Bedrock
 from tests.dataplane.providers.openai_wire import Azure
 from tests.dataplane.providers.wire import KEY, Server, serving
 from tests.dataplane.providers.wires import streamed
+from tollway_api.reach import OWN
 from tollway_api.snapshot import Aws, ExtraHeader
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
 from tollway_dataplane.errors import UpstreamFault
@@ -49,7 +50,7 @@ async def test_extra_fields_go_with_every_request_instead_of_a_callers(
 
 @pytest.fixture
 async def litellm() -> LiteLLMUpstream:
-    upstream = LiteLLMUpstream()
+    upstream = LiteLLMUpstream(OWN)
     await upstream.load()
     return upstream
 

@@ -10,6 +10,7 @@ from tests.dataplane.providers.wires import WIRES, model_id
 from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import RawObject, parse_inventory
+from tollway_api.reach import OWN
 from tollway_api.snapshot import Protocol
 
 PAGE = (Path(__file__).parents[3] / "docs" / "providers.md").read_text(encoding="utf-8")
@@ -68,7 +69,7 @@ def test_its_examples_compile() -> None:
             for name in named
         ]
         inventory, problems = parse_inventory([policy, *secrets])
-        made = compile_snapshot(inventory, bundled(), "default")
+        made = compile_snapshot(inventory, bundled(), "default", reach=OWN)
         assert not problems
         assert not made.problems
         assert len(made.snapshot.policies) == 1

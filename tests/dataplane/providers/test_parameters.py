@@ -9,6 +9,7 @@ from tests.dataplane.providers.ollama_wire import Ollama
 from tests.dataplane.providers.openai_wire import Azure, OpenAI
 from tests.dataplane.providers.wire import Json, Server, Wire, serving
 from tests.dataplane.providers.wires import streamed
+from tollway_api.reach import OWN
 from tollway_api.routing_policy import UnknownParameters
 from tollway_api.snapshot import Protocol
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
@@ -45,10 +46,10 @@ def case(request: pytest.FixtureRequest) -> Iterator[tuple[Server, str, Json, se
 
 async def asked(server: Server, call: UpstreamCall, *, stream: bool = False) -> None:
     if server.wire.model.protocol is Protocol.OPENAI:
-        async with open_upstream() as direct:
+        async with open_upstream(reach=OWN) as direct:
             await (streamed(direct, call) if stream else direct.complete(call))
         return
-    through = LiteLLMUpstream()
+    through = LiteLLMUpstream(OWN)
     await through.load()
     await (streamed(through, call) if stream else through.complete(call))
 

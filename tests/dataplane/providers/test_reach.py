@@ -24,7 +24,7 @@ from tollway_api.snapshot import Protocol
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
 
 async def main():
-    upstream = LiteLLMUpstream()
+    upstream = LiteLLMUpstream(OWN)
     await upstream.load()
     for wire in WIRES:
         if wire.model.protocol is not Protocol.LITELLM:
@@ -48,6 +48,7 @@ import asyncio, sys, threading
 from tests.dataplane.providers.wires import WIRES, streamed
 from tests.dataplane.providers.wire import REQUEST, serving
 from tollway_api.snapshot import Protocol
+from tollway_api.reach import OWN
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
 
 on_loop = []
@@ -57,7 +58,7 @@ def hear(event, arguments):
 sys.addaudithook(hear)
 
 async def main():
-    upstream = LiteLLMUpstream()
+    upstream = LiteLLMUpstream(OWN)
     for wire in reversed(WIRES):  # from those with least to import
         if wire.model.protocol is not Protocol.LITELLM:
             continue

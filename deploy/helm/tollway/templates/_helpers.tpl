@@ -82,6 +82,13 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end }}
 
+{{/* Where endpoints may be beside on the internet; our own embedding service is no secret. */}}
+{{- define "tollway.allowEndpoints" -}}
+{{- $service := printf "tollway-embedding.%s" .Release.Namespace -}}
+{{- $own := ternary (list $service (printf "%s.svc" $service)) list .Values.embedding.enabled -}}
+{{- join "," (concat .Values.allowEndpoints $own) -}}
+{{- end }}
+
 {{/* Both planes know both Redis, by files, so that a password that is changed needs no restart. */}}
 {{- define "tollway.redisUrls" -}}
 {{- $redis := .root.Values.redis -}}
