@@ -67,14 +67,20 @@ def arguments_of(litellm: Any, call: UpstreamCall) -> dict[str, Any]:
         **_account(model, call.span.headers),
         "model": model.upstream_id,
         "api_base": model.endpoint,
-        # Of who gives another header instead: without a key, LiteLLM does not even ask. With one it would not sign.
-        "api_key": model.api_key or ("none" if model.extra_headers and model.aws is None else None),
+        "api_key": model.api_key or _no_key(model),
         "timeout": call.timeout_s,
         "num_retries": 0,
         "max_retries": 0,
         # Otherwise it looks among the tools for servers that it would call by itself, with a library we do not have.
         **({"_skip_mcp_handler": True} if is_chat else {}),
     }
+
+
+def _no_key(model: Model) -> str | None:
+    """Of a policy's own server, because LiteLLM would send it a key from this process's environment; and of who gives
+    another header instead, because without a key it does not even ask. With one it would not sign.
+    """
+    return "none" if (model.endpoint or model.extra_headers) and model.aws is None else None
 
 
 # Of these LiteLLM puts into the body what it does not know an argument for, and nothing else.

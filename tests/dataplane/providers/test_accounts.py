@@ -110,6 +110,20 @@ async def test_a_key_may_be_in_a_header_of_any_name(
     assert [name for name, value in seen.headers.items() if KEY in value] == ["ocp-apim-subscription-key"]
 
 
+async def test_no_key_of_our_own_environment_goes_to_a_server_that_a_policy_names(
+    upstream: Upstream, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write a policy could have it sent to a server of their own."""
+    if server.wire.name == "Amazon Bedrock":
+        pytest.skip("which is given an account in any case")
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "key-of-the-environment")
+    for provider in ("AZURE", "OPENAI", "ANTHROPIC", "GEMINI", "GOOGLE", "MISTRAL", "OLLAMA", "AZURE_OPENAI"):
+        monkeypatch.setenv(f"{provider}_API_KEY", "key-of-the-environment")
+    await upstream.complete(server.call(api_key=None))
+    (seen,) = server.seen
+    assert "key-of-the-environment" not in f"{seen.headers}{seen.path}{seen.body}"
+
+
 @pytest.mark.parametrize("name", ["aws_role_name", "api_base", "mock_response", "fallbacks"])
 async def test_no_extra_field_is_an_argument_of_litellm(
     litellm: LiteLLMUpstream, bedrock: Server, name: str
