@@ -26,8 +26,8 @@ LABELS: Final = {
     "endpoint": "the base URLs that policies name, at most 17 for a model, without user or password",
     "from": "the models' names that policies give",
     "index": "the SemanticCacheIndexes that there have been since the start, as `namespace/name`",
-    "kind": "of providers' faults: a status of three digits, or what became of an attempt; of objects: our three kinds, "
-    "Secrets and pods",
+    "kind": "of providers' faults: a status of three digits, or what became of an attempt; of objects: our three "
+    "kinds, Secrets and pods",
     "limit": "the limits' names that budgets give; of a shared budget as `namespace/budget/limit`",
     "model": "the models' names that policies have given since the start, and `none`",
     "operation": "of requests: `chat`, `prompt`, `embeddings`, `models`, `feedback`, `unknown`, and `judging` "

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from tests.conftest import Start
 from tests.dataplanes import Running, Setup, compiled, until
@@ -128,6 +130,42 @@ async def test_probes_tell_ready_from_draining(gateway: Running) -> None:
     gateway.dataplane.draining.set()
     assert (await get(gateway, "/readyz"))[0] == 503
     assert (await get(gateway, "/livez"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "authorization", [None, "", "Bearer", "Bearer ", "Bearer other", "token", "Basic dG9rZW4="]
+)
+async def test_whatever_the_admin_port_has_wants_the_token_but_probes_and_metrics(
+    start: Start, setup: Setup, tmp_path: Path, authorization: str | None
+) -> None:
+    """Also what is added later, since the routes are asked of the application itself."""
+    (tmp_path / "token").write_text("token")
+    gateway = await start(setup, admin_token_dir=tmp_path)
+    app = gateway.dataplane.admin
+    assert isinstance(app, Starlette)
+    asked = []
+    for route in app.routes:
+        assert isinstance(route, Route), "what is mounted or upgraded would be overlooked here"
+        if route.path in {"/livez", "/readyz", "/metrics"}:
+            assert route.methods == {"GET", "HEAD"}, "they change nothing"
+            continue
+        for method in route.methods or set():
+            headers = {} if authorization is None else {"authorization": authorization}
+            url = f"{gateway.admin_url}{route.path}"
+            async with gateway.http.request(method, url, data=b"{}", headers=headers) as response:
+                assert response.status == 401, (method, route.path)
+            asked.append(route.path)
+    assert sorted(asked) == ["/feedback", "/purge", "/snapshot"]
+
+
+async def test_without_any_token_nobody_is_let_in(start: Start, setup: Setup, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("")
+    for folder in (tmp_path, tmp_path / "missing"):
+        gateway = await start(setup, admin_token_dir=folder)
+        for authorization in ("Bearer ", "Bearer"):
+            headers = {"authorization": authorization}
+            async with gateway.http.post(f"{gateway.admin_url}/snapshot", headers=headers) as response:
+                assert response.status == 401
 
 
 async def test_a_token_is_compared_in_constant_time(

@@ -161,3 +161,16 @@ def test_a_key_is_refused_from_the_very_moment_at_which_it_expires() -> None:
     assert directory.authenticate(digest, NOW_S - 0.001).key == "team"
     with pytest.raises(Refusal, match=r"401 expired_api_key: this API key expired at 2027-01-15T08:00:00Z"):
         directory.authenticate(digest, NOW_S)
+
+
+def test_a_key_is_known_by_its_whole_digest_alone() -> None:
+    """So how long it takes to look it up says nothing of the key: who guesses chooses no digest."""
+    snapshot = compiled(policy("p", "default") + A)
+    directory, digest = Directory(snapshot, "r"), key_digest("key-of-a")
+    assert directory.authenticate(digest, NOW_S).tenant.name == "a"
+    other = "0" if digest[-1] != "0" else "1"
+    for wrong in ("key-of-a", f"sha256:{digest}", digest[:-1], digest[:-1] + other, digest.upper() + " ", ""):
+        with pytest.raises(Refusal, match="401"):
+            directory.authenticate(wrong, NOW_S)
+    held = [each for tenant in snapshot.tenants.values() for each in tenant.key_digests.values()]
+    assert all(len(each) == 64 and set(each) <= set("0123456789abcdef") for each in held)
