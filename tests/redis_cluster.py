@@ -3,8 +3,9 @@ coordinator, so that each knows its own shard only.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,10 @@ class Cluster:
         """What each primary has."""
         return [self.command(number, "FT._LIST") for number in self.primaries]
 
+    def follows(self, number: int) -> bool:
+        role = self.command(number, "ROLE")
+        return bool(role[0] == b"slave" and role[3] == b"connected")
+
     @property
     def primaries(self) -> list[int]:
         return [number for number in range(len(self.nodes)) if self.command(number, "ROLE")[0] == b"master"]
@@ -55,16 +60,19 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def redis_cluster(folder: Path) -> Iterator[Cluster]:
-    """The fourth node is a replica of the third."""
+def redis_cluster(
+    folder: Path, replicas: Sequence[int] = (2,), more: Sequence[str] = ()
+) -> Iterator[Cluster]:
+    """After the three primaries, a replica of each that is listed. `more` are further arguments of each server."""
     with contextlib.ExitStack() as stack:
-        buses = [free_port() for _ in range(4)]
+        count = 3 + len(replicas)
+        buses = [free_port() for _ in range(count)]
         nodes = [
             stack.enter_context(
                 EmbeddedRedis(
                     RedisRole.CACHE,
                     folder / f"node-{number}",
-                    more=["--cluster-enabled", "yes", "--cluster-port", str(bus)],
+                    more=["--cluster-enabled", "yes", "--cluster-port", str(bus), *more],
                 )
             )
             for number, bus in enumerate(buses)
@@ -72,11 +80,12 @@ def redis_cluster(folder: Path) -> Iterator[Cluster]:
         cluster = Cluster(nodes)
         for number, (first, after) in enumerate(pairwise(_SLOTS)):
             cluster.command(number, "CLUSTER", "ADDSLOTSRANGE", first, after - 1)
-        for number in (1, 2, 3):
+        for number in range(1, count):
             cluster.command(number, "CLUSTER", "MEET", "127.0.0.1", nodes[0].port, buses[0])
-        for number in range(4):
-            for state in ("cluster_state:ok", "cluster_known_nodes:4"):
+        for number in range(count):
+            for state in ("cluster_state:ok", f"cluster_known_nodes:{count}"):
                 wait_for(lambda number=number, state=state: cluster.sees(number, state), state)  # type: ignore[misc]  # mypy does not type a lambda with a default
-        cluster.command(3, "CLUSTER", "REPLICATE", cluster.command(2, "CLUSTER", "MYID").decode())
-        wait_for(lambda: cluster.command(3, "ROLE")[3] == b"connected", "the replica follows")
+        for number, of in enumerate(replicas, start=3):
+            cluster.command(number, "CLUSTER", "REPLICATE", cluster.command(of, "CLUSTER", "MYID").decode())
+            wait_for(partial(cluster.follows, number), "the replica follows")
         yield cluster

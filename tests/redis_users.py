@@ -51,11 +51,16 @@ class Guarded:
         return {name.removeprefix("cmdstat_").lower() for name in stats}
 
 
-@contextlib.contextmanager
-def guarded(role: RedisRole, folder: Path, more: Sequence[str] = ()) -> Iterator[Guarded]:
+def users_file(role: RedisRole, folder: Path) -> Path:
     text = (FILES / f"{role.value}.acl").read_text().replace("SHA256-OF-ITS-PASSWORD", digest(PASSWORD))
     folder.mkdir(parents=True)
     users = folder / "users.acl"
     users.write_text(re.sub(r"user default .*", "user default on nopass ~* &* +@all", text))
+    return users
+
+
+@contextlib.contextmanager
+def guarded(role: RedisRole, folder: Path, more: Sequence[str] = ()) -> Iterator[Guarded]:
+    users = users_file(role, folder)
     with EmbeddedRedis(role, folder / "data", more=[*more, "--aclfile", str(users)]) as server:
         yield Guarded(server)

@@ -33,7 +33,7 @@ DOORS = {
         "metrics.py", "app.py", "edge/admin.py", "edge/probes.py", "tollway_operator/admin.py",
     },
     "redis": {
-        "tollway_redis/connecting.py",
+        "tollway_redis/connecting.py", "tollway_redis/cluster.py",
         "adapters/redis_client.py", "adapters/redis_cache.py", "adapters/redis_ledger.py",
         "adapters/redis_memory.py", "adapters/redis_batch.py", "adapters/redis_faults.py",
         "adapters/redis_forgetter.py", "adapters/redis_claims.py", "adapters/redis_labels.py",

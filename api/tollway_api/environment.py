@@ -11,13 +11,14 @@ from typing import Annotated, Any, Final, TypeVar, get_type_hints
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 
 from tollway_api.reach import Reach
-from tollway_api.redis_url import check_redis_url
+from tollway_api.redis_url import check_ledger_url, check_redis_url
 
 _WIDTH: Final = 100
 
 S = TypeVar("S")
 
 RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
+LedgerUrl = Annotated[str, AfterValidator(check_ledger_url)]
 
 
 def names(value: object) -> object:

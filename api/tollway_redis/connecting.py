@@ -1,5 +1,6 @@
 """A client for a Redis, by its URL: with credentials and certificates as they stand when a connection is made, with the
-primary that sentinels name, and with a word for whoever wants to know what the server refuses. Used by both planes.
+primary that sentinels name or all servers of a cluster, and with a word for whoever wants to know what the server
+refuses. Used by both planes.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from redis.driver_info import DriverInfo
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from tollway_api.redis_url import RedisAddress, read_redis_url
+from tollway_redis.cluster import Address, ClusterRedis
 
 _SENTINEL_DEADLINE_S: Final = 1.0  # for one of them, after which the next is asked
 # What each connection tells the server of the library. By itself the library would read its version from the disk for
@@ -38,11 +40,18 @@ def _unheard(_why: str) -> None:
     """Nobody wants to know."""
 
 
-def connect(url: str, deadline_s: float, max_connections: int = 64, refused: Refused = _unheard) -> Redis:
+def connect(
+    url: str,
+    deadline_s: float,
+    max_connections: int = 64,
+    refused: Refused = _unheard,
+    *,
+    reads_replicas: bool = False,
+) -> Redis:
     """A client that never waits longer than `deadline_s` for a connection, and never retries by itself: a retried
     script could count twice, and a cache that needs a second try is slower than a miss. Whoever calls bounds the
     call as a whole; the library would set a timer for each of a pipeline's replies. `refused` hears in the server's
-    words what it does not let us do. Raises ValueError.
+    words what it does not let us do. Of a cluster replicas are asked where they may be. Raises ValueError.
     """
     address = read_redis_url(url)
     options: dict[str, Any] = {
@@ -70,7 +79,28 @@ def connect(url: str, deadline_s: float, max_connections: int = 64, refused: Ref
         options["certificates"] = _Certificates(**certificates)
     if address.sentinels:
         return Redis.from_pool(_watched_pool(address, kind is SSLConnection, options))
+    if address.nodes:
+        return _of_cluster(address, _ours(kind), options, reads_replicas=reads_replicas)
     return Redis.from_pool(BlockingConnectionPool(connection_class=_ours(kind), **options))
+
+
+def _of_cluster(
+    address: RedisAddress, kind: type[AbstractConnection], options: Mapping[str, Any], *, reads_replicas: bool
+) -> ClusterRedis:
+    more = {"redis_connect_func": _read_only} if reads_replicas else {}
+
+    def client_of(server: Address) -> Redis:
+        there = {**options, "host": server[0], "port": server[1], **more}
+        return Redis.from_pool(BlockingConnectionPool(connection_class=kind, **there))
+
+    return ClusterRedis(address.nodes, client_of, reads_replicas=reads_replicas)
+
+
+async def _read_only(connection: AbstractConnection) -> None:
+    """Has a replica answer itself, instead of naming its primary."""
+    await connection.on_connect()
+    await connection.send_command("READONLY")
+    await connection.read_response()
 
 
 def _watched_pool(address: RedisAddress, is_tls: bool, options: dict[str, Any]) -> "_SentinelPool":

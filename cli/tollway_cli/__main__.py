@@ -19,7 +19,7 @@ from rich.console import Console
 
 from tollway_api.environment import SettingsError, settings_from
 from tollway_api.reach import OWN_NETWORKS, Reach
-from tollway_api.redis_url import check_redis_url
+from tollway_api.redis_url import check_ledger_url, check_redis_url
 from tollway_cli.budget import as_json as uses_as_json
 from tollway_cli.budget import (
     histories,
@@ -151,9 +151,11 @@ def serve(
         data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         _fail(f"--data-dir {data_dir}: {error.strerror}")
-    for option, url in (("--redis", redis), ("--ledger-redis", ledger_redis)):
+    of_ledger = "--redis" if ledger_redis is None else "--ledger-redis"
+    checks = (("--redis", redis, check_redis_url), (of_ledger, ledger_redis or redis, check_ledger_url))
+    for option, url, check in checks:
         try:
-            check_redis_url(url or "redis://default")
+            check(url or "redis://default")
         except ValueError as error:
             _fail(f"{option}: {error}")
     options = ServeOptions(
@@ -472,7 +474,7 @@ def _read(work: Coroutine[object, object, ReadT]) -> ReadT:
 
 def _redis_url(url: str) -> str:
     try:
-        return check_redis_url(url)
+        return check_ledger_url(url)
     except ValueError as error:
         _fail(f"--redis-url: {error}")
 

@@ -24,7 +24,7 @@ from tollway_dataplane.adapters.near_cache import LocalNearCache
 from tollway_dataplane.adapters.openai_embedder import OpenAIEmbedder
 from tollway_dataplane.adapters.openai_upstream import open_upstream
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
-from tollway_dataplane.adapters.redis_client import connected
+from tollway_dataplane.adapters.redis_client import CACHE_REPLICA, connected
 from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
 from tollway_dataplane.adapters.redis_health import RedisHealth
 from tollway_dataplane.adapters.redis_labels import RedisLabels
@@ -190,7 +190,7 @@ def _servers(settings: Settings) -> list[tuple[str, str, float]]:
     servers = [
         ("cache", settings.cache_redis_url, within_s),
         ("ledger", settings.ledger_redis_url, settings.ledger_deadline_s),
-        ("cache replica", settings.cache_replica_redis_url, within_s),
+        (CACHE_REPLICA, settings.cache_replica_redis_url, within_s),
     ]
     return [(role, url, deadline_s) for role, url, deadline_s in servers if url]
 

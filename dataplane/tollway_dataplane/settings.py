@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PositiveFloat, PositiveInt
 
-from tollway_api.environment import Opened, RedisUrl
+from tollway_api.environment import LedgerUrl, Opened, RedisUrl
 from tollway_api.messages import admin_token
 from tollway_api.reach import Reach
 from tollway_api.wire import digest_in_secret
@@ -42,7 +42,9 @@ class Settings:
     """Seconds and bytes; every field is an environment variable: `TOLLWAY_` and its name in capitals."""
 
     cache_redis_url: Annotated[RedisUrl, "URL of the Redis that remembers answers; required."]
-    ledger_redis_url: Annotated[RedisUrl, "URL of the Redis that counts what is spent. Default: the cache's."]
+    ledger_redis_url: Annotated[
+        LedgerUrl, "URL of the Redis that counts what is spent. Default: the cache's."
+    ]
     snapshot_dir: Annotated[Path, "Folder in which the Secret of the snapshot is mounted."] = Path(
         "/etc/tollway/snapshot"
     )
@@ -56,7 +58,8 @@ class Settings:
     admin_listen: Annotated[AddressText, "Address of probes and metrics."] = Address("0.0.0.0", 8081)  # noqa: S104 - nor here
     cache_replica_redis_url: Annotated[
         RedisUrl,
-        "URL of replicas of the cache's Redis, to look up there; what they have not got yet is a miss.",
+        "URL of replicas of the cache's Redis, to look up there; what they have not got yet is a miss. Of a "
+        "cluster, its own.",
     ] = ""
     allow_endpoints: Opened = ()
     cache_read_deadline_s: Annotated[

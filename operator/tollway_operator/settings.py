@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from tollway_api.environment import Opened, RedisUrl, names
+from tollway_api.environment import LedgerUrl, Opened, RedisUrl, names
 from tollway_api.reach import Reach
 
 
@@ -47,7 +47,9 @@ class Settings:
     """Every field is an environment variable: `TOLLWAY_` and its name in capitals. Times are seconds."""
 
     cache_redis_url: Annotated[RedisUrl, "URL of the Redis that remembers answers; required."]
-    ledger_redis_url: Annotated[RedisUrl, "URL of the Redis that counts what is spent. Default: the cache's."]
+    ledger_redis_url: Annotated[
+        LedgerUrl, "URL of the Redis that counts what is spent. Default: the cache's."
+    ]
     namespace: Annotated[
         str,
         "The installation's namespace: its policies govern all tenants, and the snapshot is written there.",

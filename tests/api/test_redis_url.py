@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tollway_api.redis_url import RedisAddress, address_in, check_redis_url, read_redis_url
+from tollway_api.redis_url import RedisAddress, address_in, check_ledger_url, check_redis_url, read_redis_url
 
 PASSWORD = "p%40ss"
 WATCHED = f"rediss+sentinel://me:{PASSWORD}@one:26379,two,[::1]:26380/main/2?sentinel_password=other&ssl_ca_certs=/ca.crt"
+
+SPREAD = f"rediss+cluster://me:{PASSWORD}@one,two:6380,[::1]:6379?ssl_ca_certs=/ca.crt"
 
 
 @pytest.mark.parametrize(
@@ -16,6 +18,7 @@ WATCHED = f"rediss+sentinel://me:{PASSWORD}@one:26379,two,[::1]:26380/main/2?sen
         ("redis://host", "host:6379"),
         (f"rediss://me:{PASSWORD}@host:6380/1?ssl_ca_certs=/ca.crt", "host:6380"),
         ("unix:///run/redis.sock", "/run/redis.sock"),
+        (SPREAD, "the cluster of one:6379, two:6380, ::1:6379"),
         (WATCHED, "main of the sentinels one:26379, two:26379, ::1:26380"),
     ],
 )
@@ -36,6 +39,20 @@ def test_of_sentinels_all_else_is_as_of_a_server() -> None:
     )
 
 
+def test_of_a_cluster_some_nodes_are_named_and_never_for_the_ledger(tmp_path: Path) -> None:
+    server = f"rediss://me:{PASSWORD}@one/0?ssl_ca_certs=/ca.crt"
+    assert read_redis_url(SPREAD) == RedisAddress(
+        server, nodes=(("one", 6_379), ("two", 6_380), ("::1", 6_379))
+    )
+    file = tmp_path / "ledger"
+    file.write_text(SPREAD)
+    for url in (SPREAD, f"file://{file}"):
+        with pytest.raises(ValueError, match="a ledger cannot be spread") as refused:
+            check_ledger_url(url)
+        assert PASSWORD not in str(refused.value)
+    assert check_ledger_url(WATCHED) == WATCHED
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -49,6 +66,9 @@ def test_of_sentinels_all_else_is_as_of_a_server() -> None:
         "redis+sentinel:///main",
         "redis+sentinel://one:port/main",
         "sentinel://one/main",
+        "redis+cluster://",
+        "redis+cluster://one:port",
+        "redis+cluster://one/1",
     ],
 )
 def test_what_is_none_is_refused_also_in_a_file(url: str, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ SETUP = Setup("http://a/v1", "http://b/v1", index=BOUNDED)
 SAMPLE = wire.hits_of(INDEX)
 PLACE = Place(INDEX, wire.index_tag(INDEX.id) + "0" * 24, "e" * 32)
 # Of clusters, and of databases with another number.
-ELSEWHERE = {"cluster|nodes", "select"}
+ELSEWHERE = {"cluster|nodes", "cluster|slots", "asking", "readonly", "ft._list", "select"}
 SCRIPTS = Path(redis_claims.__file__).parent
 
 

@@ -5,7 +5,7 @@ the caller gets an answer within the deadline or a CacheFault with a reason to c
 import asyncio
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic, time
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from tollway_dataplane.core.judge import View, is_own
 from tollway_dataplane.core.reading import WordVectors
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.ports import MOST_ANSWER_BYTES, FoundBy, Neighbour, Place, Remembered, Vector
+from tollway_redis.cluster import DISTANCE, Query, search
 
 _DTYPES: Final = {VectorType.FLOAT16: np.float16, VectorType.FLOAT32: np.float32}
 _FIELDS: Final = ("body", "model", "cost_nano", "expires_at")
@@ -45,6 +46,8 @@ if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 return redis.call('UNLINK', unpack(KEYS, 2))
 """
 _MOST_COST_NANO: Final = 10**15  # a million dollars
+
+_Ask = Callable[[Redis], Awaitable[Any]]
 
 
 class RedisAnswerCache:
@@ -66,7 +69,7 @@ class RedisAnswerCache:
         self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
     ) -> Remembered | None:
         key = place.key
-        values = await self._read("get", within_s, "HMGET", key, *_FIELDS, latest=latest)
+        values = await self._read("get", within_s, _command("HMGET", key, *_FIELDS), latest=latest)
         packed, model, cost, expires_at = values
         if packed is None or model is None:
             return None
@@ -89,30 +92,31 @@ class RedisAnswerCache:
         version, asked = place.index.version, max(count, _LEAST_ASKED)
         tags = "|".join(_tags(place.partition, about) or [place.partition])
         effort = f"EF_RUNTIME {_EFFORT} " if version.algorithm is VectorAlgorithm.HNSW else ""
-        query = f"@partition:{{{tags}}}=>[KNN {asked} @embedding $vector {effort}AS distance]"
-        reply = await self._read(
-            "search", within_s,
-            "FT.SEARCH", wire.index_name(version), query,
-            "PARAMS", 2, "vector", encoded(vector, version.vector_type), "SORTBY", "distance",
-            "RETURN", 5, "distance", "prompt", wire.WORDS, wire.TURNS, _judged_in(version),
-            "LIMIT", 0, count, "DIALECT", 2,
-        )  # fmt: skip
+        query = Query(
+            f"@partition:{{{tags}}}=>[KNN {asked} @embedding $vector {effort}AS {DISTANCE}]",
+            encoded(vector, version.vector_type),
+            count,
+            ("prompt", wire.WORDS, wire.TURNS, _judged_in(version)),
+        )
+
+        async def ask(redis: Redis) -> Any:
+            return await search(redis, place.key, wire.index_name(version), query)
+
+        reply = await self._read("search", within_s, ask)
         return _neighbours(reply, version, self._judged_dimensions)
 
-    async def _read(
-        self, attempted: str, within_s: float, *words: str | int | bytes, latest: bool = False
-    ) -> Any:
+    async def _read(self, attempted: str, within_s: float, ask: _Ask, *, latest: bool = False) -> Any:
         if self._replica is not None and not latest and monotonic() >= self._replica_rests_until:
             began, within_s = monotonic(), within_s / 2
             try:
                 async with cache_faults(attempted, within_s):
-                    return await self._replica.execute_command(*words)  # type: ignore[no-untyped-call]  # the library does not type it
+                    return await ask(self._replica)
             except CacheFault:
                 # So that not every request waits for what hangs.
                 self._replica_rests_until = monotonic() + _REPLICA_RESTS_S
                 within_s = max(0.0, 2 * within_s - (monotonic() - began))
         async with cache_faults(attempted, within_s):
-            return await self._redis.execute_command(*words)  # type: ignore[no-untyped-call]  # as above
+            return await ask(self._redis)
 
     async def put(self, place: Place, found_by: FoundBy | None, answer: Remembered) -> None:
         entry_key = place.key
@@ -137,6 +141,13 @@ class RedisAnswerCache:
         keys = [wire.vector_key(each, place.partition, place.entry) for each in place.index.versions]
         async with cache_faults("unlink", self._write_deadline_s):
             await self._redis.eval(_UNLINK_GHOST, 1 + len(keys), place.key, *keys)
+
+
+def _command(*words: str) -> _Ask:
+    async def ask(redis: Redis) -> Any:
+        return await redis.execute_command(*words)  # type: ignore[no-untyped-call]  # the library does not type it
+
+    return ask
 
 
 def _packed(body: bytes) -> bytes:

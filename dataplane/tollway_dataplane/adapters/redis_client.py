@@ -12,11 +12,13 @@ from redis.exceptions import RedisError
 from tollway_dataplane.logs import JsonLog
 from tollway_redis.connecting import connect
 
-__all__ = ["REDIS_ERRORS", "connect", "connected"]
+__all__ = ["CACHE_REPLICA", "REDIS_ERRORS", "connect", "connected"]
 
 # What a call to Redis may raise. OSError and TimeoutError come through from the socket.
 REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
 _MOST_SAID: Final = 100
+# The role whose commands a cluster's replicas may answer.
+CACHE_REPLICA: Final = "cache replica"
 
 
 @asynccontextmanager
@@ -24,7 +26,9 @@ async def connected(servers: Iterable[tuple[str, str, float]], log: JsonLog) -> 
     """A client for each role, URL and deadline. What is refused them is said once."""
     said: set[tuple[str, str]] = set()
     clients = [
-        connect(url, deadline_s, refused=partial(_refused, log, said, role))
+        connect(
+            url, deadline_s, refused=partial(_refused, log, said, role), reads_replicas=role == CACHE_REPLICA
+        )
         for role, url, deadline_s in servers
     ]
     try:

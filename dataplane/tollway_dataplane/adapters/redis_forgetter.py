@@ -16,6 +16,7 @@ from tollway_dataplane.adapters.redis_faults import cache_faults
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.ports import News, Place
+from tollway_redis.cluster import primaries
 
 _SCRIPT: Final = files("tollway_dataplane.adapters").joinpath("epochs.lua").read_text("utf-8")
 _MOST_NEWS: Final = 1_000
@@ -88,9 +89,10 @@ class RedisForgetter:
             for version in place.index.versions:
                 pipeline.unlink(wire.vector_key(version, place.partition, place.entry))
             pipeline.unlink(key)
-            # Said after it is gone, so that nobody who has heard of it fetches it again.
-            pipeline.xadd(wire.NEWS_KEY, {"evicted": key}, maxlen=_MOST_NEWS, approximate=False)
             await pipeline.execute()
+            # Said after it is gone, so that nobody who has heard of it fetches it again. On a cluster it is said to
+            # another server, so not in the same round trip.
+            await self._redis.xadd(wire.NEWS_KEY, {"evicted": key}, maxlen=_MOST_NEWS, approximate=False)
 
     async def sweep(self, after_s: float) -> int | None:
         async with cache_faults("look what is void", self._deadline_s):
@@ -100,18 +102,26 @@ class RedisForgetter:
             is_due = swept < current.version <= (seconds - after_s) * 1_000
             if not is_due or not await self._lease():
                 return None
+            servers = await primaries(self._redis)
+        deleted = 0
+        for each in servers:
+            deleted += await self._swept(each, current)
+        async with cache_faults("note what was deleted", self._deadline_s):
+            await self._redis.hset(wire.EPOCHS_KEY, epochs.SWEPT, str(current.version))
+            await self._redis.delete(wire.SWEEP_KEY)
+        return deleted
+
+    async def _swept(self, redis: Redis, current: Epochs) -> int:
+        """How many keys were void on one server, and are deleted."""
         deleted, cursor = 0, -1
         found: Any
         while cursor:
             async with cache_faults("delete what is void", self._deadline_s):
-                cursor, found = await self._redis.scan(max(cursor, 0), wire.REMEMBERED_PATTERN, _SCAN_COUNT)
+                cursor, found = await redis.scan(max(cursor, 0), wire.REMEMBERED_PATTERN, _SCAN_COUNT)
                 await self._redis.pexpire(wire.SWEEP_KEY, _SWEEP_LEASE_MS)
             names = [key.decode("utf-8", "replace") for key in found]
             void = [each for each in names if each.startswith(wire.REMEMBERED) and current.voids(each)]
             deleted += await self._unlink(void)
-        async with cache_faults("note what was deleted", self._deadline_s):
-            await self._redis.hset(wire.EPOCHS_KEY, epochs.SWEPT, str(current.version))
-            await self._redis.delete(wire.SWEEP_KEY)
         return deleted
 
     async def _lease(self) -> bool:

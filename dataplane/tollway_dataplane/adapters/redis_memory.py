@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
 from tollway_dataplane.metrics import ProcessMetrics
+from tollway_redis.cluster import primaries
 
 _EVERY_S: Final = 5.0
 _DEADLINE_S: Final = 2.0
@@ -19,11 +20,11 @@ async def watch_memory(clients: Mapping[str, Redis], metrics: ProcessMetrics) ->
         for role, redis in clients.items():
             try:
                 async with asyncio.timeout(_DEADLINE_S):
-                    memory = await redis.info("memory")
+                    memory = [await each.info("memory") for each in await primaries(redis)]
             except REDIS_ERRORS:
                 metrics.redis_up.labels(role).set(0)
                 continue
             metrics.redis_up.labels(role).set(1)
-            metrics.redis_memory.labels(role).set(memory["used_memory"])
-            metrics.redis_max_memory.labels(role).set(memory["maxmemory"])
+            metrics.redis_memory.labels(role).set(sum(each["used_memory"] for each in memory))
+            metrics.redis_max_memory.labels(role).set(sum(each["maxmemory"] for each in memory))
         await asyncio.sleep(_EVERY_S)

@@ -21,6 +21,7 @@ from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.judge import is_own
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.ports import Claim, Lacking, Vector
+from tollway_redis.cluster import DISTANCE, Query, parts_of, primaries, search
 
 _DEADLINE_S: Final = 2.0
 _TURN_MS: Final = 10_000
@@ -116,8 +117,13 @@ class RedisReembedding:
 
     async def scan(self, source: IndexVersion, cursor: int) -> tuple[int, Sequence[str]]:
         async with cache_faults("scan", _DEADLINE_S):
-            pattern = f"{wire.vector_prefix(source)}*"
-            cursor, keys = await self._redis.scan(cursor, pattern, _SCAN_COUNT)
+            pattern, servers = f"{wire.vector_prefix(source)}*", await primaries(self._redis)
+            # Of several servers one after the other: which of them it is is a digit of the cursor.
+            cursor, number = divmod(cursor, len(servers))
+            cursor, keys = await servers[number].scan(cursor, pattern, _SCAN_COUNT)
+            if cursor == 0:
+                number = (number + 1) % len(servers)
+            cursor = cursor * len(servers) + number
         places = [_place(key, source) for key in cast("list[bytes]", keys)]
         return cursor, [wire.vector_key(source, *place) for place in places if place is not None]
 
@@ -146,30 +152,36 @@ class RedisReembedding:
             await self._redis.eval(_ADD, 2, *keys, *arguments)
 
     async def sample(self, source: IndexVersion, most: int) -> Sequence[Lacking]:
-        count, places = await self._count(source), set[tuple[str, str]]()
+        places, parts = set[tuple[str, str]](), await self._parts(source)
+        for redis, name in parts:
+            places |= await self._sampled(redis, name, source, most // len(parts))
+        found = [await self._document(source, place) for place in places]
+        return [each for each in found if each is not None]
+
+    async def _sampled(
+        self, redis: Redis, name: str, source: IndexVersion, most: int
+    ) -> set[tuple[str, str]]:
+        count, places = await self._count_in(redis, name), set[tuple[str, str]]()
         firsts: Iterable[int] = range(0, count, _PAGE)
         if count > most:
             firsts = random.sample(range(count - _PAGE + 1), most // _PAGE)
         for first in firsts:
-            words = ("FT.SEARCH", wire.index_name(source), "*", "NOCONTENT", "LIMIT", first, _PAGE)
+            words = ("FT.SEARCH", name, "*", "NOCONTENT", "LIMIT", first, _PAGE)
             async with cache_faults("sample", _DEADLINE_S):
-                _, *keys = await self._redis.execute_command(*words, "DIALECT", 2)  # type: ignore[no-untyped-call]  # the library does not type it
+                _, *keys = await redis.execute_command(*words, "DIALECT", 2)  # type: ignore[no-untyped-call]  # the library does not type it
             places |= {place for key in keys if (place := _place(key, source)) is not None}
-        found = [await self._document(source, place) for place in places]
-        return [each for each in found if each is not None]
+        return places
 
     async def finds(
         self, source: IndexVersion, target: IndexVersion, lacking: Lacking, vector: Vector
     ) -> bool | None:
-        query = f"@partition:{{{lacking.partition}}}=>[KNN {_FOUND_AMONG} @embedding $vector AS distance]"
-        asked = encoded(vector, target.vector_type)
+        text = f"@partition:{{{lacking.partition}}}=>[KNN {_FOUND_AMONG} @embedding $vector AS {DISTANCE}]"
+        query = Query(text, encoded(vector, target.vector_type), _FOUND_AMONG)
+        own = wire.vector_key(target, lacking.partition, lacking.entry)
         async with cache_faults("look for a sample", _DEADLINE_S):
-            _, *reply = await self._redis.execute_command(  # type: ignore[no-untyped-call]  # the library does not type it
-                *("FT.SEARCH", wire.index_name(target), query, "PARAMS", 2, "vector", asked),
-                *("SORTBY", "distance", "RETURN", 1, "distance", "LIMIT", 0, _FOUND_AMONG, "DIALECT", 2),
-            )
-        own = wire.vector_key(target, lacking.partition, lacking.entry).encode()
-        near = (fields for key, fields in zip(reply[::2], reply[1::2], strict=True) if key == own and fields)
+            _, *reply = await search(self._redis, own, wire.index_name(target), query)
+        found = zip(reply[::2], reply[1::2], strict=True)
+        near = (fields for key, fields in found if key == own.encode() and fields)
         if any(float(fields[1]) <= _FARTHEST for fields in near):
             return True
         stands = await self._document(source, (lacking.partition, lacking.entry))
@@ -188,17 +200,25 @@ class RedisReembedding:
                 raise
             return [None] * len(names)
 
+    async def _parts(self, version: IndexVersion) -> list[tuple[Redis, str]]:
+        async with cache_faults("look where an index is", _DEADLINE_S):
+            return await parts_of(self._redis, wire.index_name(version))
+
     async def _count(self, version: IndexVersion) -> int:
+        return sum([await self._count_in(*part) for part in await self._parts(version)])
+
+    async def _count_in(self, redis: Redis, name: str) -> int:
         try:
             async with cache_faults("count documents", _DEADLINE_S):
-                facts = await self._redis.execute_command("FT.INFO", wire.index_name(version))  # type: ignore[no-untyped-call]  # the library does not type it
+                facts = await redis.execute_command("FT.INFO", name)  # type: ignore[no-untyped-call]  # the library does not type it
         except CacheFault:
             return 0  # an index that has been lost; its documents are scanned all the same
         return int(facts[facts.index(b"num_docs") + 1])
 
     async def _run_of_redis(self) -> str:
         async with cache_faults("ask which run it is", _DEADLINE_S):
-            return str((await self._redis.info("server"))["run_id"])
+            servers = await primaries(self._redis)
+            return " ".join([str((await each.info("server"))["run_id"]) for each in servers])
 
 
 def _place(key: bytes, version: IndexVersion) -> tuple[str, str] | None:
