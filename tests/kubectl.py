@@ -1,10 +1,11 @@
 """kubectl as a person uses it, against the cluster of a kubeconfig."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,18 @@ class Kubectl:
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stderr + done.stdout
         return done.stdout + done.stderr
+
+    @contextlib.contextmanager
+    def open(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+        """One that goes on meanwhile; its standard input is held open, and what it prints is one stream."""
+        with subprocess.Popen(  # noqa: S603 - our own tool
+            [str(KUBECTL), "--kubeconfig", str(self.kubeconfig), *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ) as process:  # fmt: skip
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def apply(self, *objects: Mapping[str, Any], namespace: str = "default") -> None:
         self("apply", "--namespace", namespace, "-f", "-", given=yaml.safe_dump_all(objects))

@@ -1,7 +1,7 @@
 """What callers do, with the official client: run inside the cluster, in a pod of its own, and printing JSON.
 
 caller.py ask URL KEY MODEL PROMPT         one answer and its headers
-caller.py stream URL KEY MODEL PROMPT      a stream; begun, and then what it was
+caller.py stream URL KEY MODEL PROMPT MOST a stream of so many tokens at most; begun, and then what it was, or its end
 caller.py load URL KEY                     four callers until standard input ends; begun, and then what was seen
 """
 
@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import openai
 
 BEGAN = {"began": True}
@@ -40,17 +41,23 @@ async def ask(url: str, key: str, model: str, prompt: str) -> None:
     print(json.dumps({"status": 200, "content": content, **told(raw.headers)}))
 
 
-async def stream(url: str, key: str, model: str, prompt: str) -> None:
+async def stream(url: str, key: str, model: str, prompt: str, most: str) -> None:
     messages: Any = [{"role": "user", "content": prompt}]
     began = time.monotonic()
     text = finish = ""
     async with client(url, key) as caller:
-        chunks = await caller.chat.completions.create(model=model, messages=messages, stream=True)
+        chunks = await caller.chat.completions.create(
+            model=model, messages=messages, stream=True, max_tokens=int(most)
+        )
         print(json.dumps(BEGAN), flush=True)
-        async for chunk in chunks:
-            for choice in chunk.choices:
-                text += choice.delta.content or ""
-                finish = choice.finish_reason or finish
+        try:
+            async for chunk in chunks:
+                for choice in chunk.choices:
+                    text += choice.delta.content or ""
+                    finish = choice.finish_reason or finish
+        except (openai.OpenAIError, httpx.HTTPError) as error:
+            print(json.dumps({"failed": f"{type(error).__name__}: {error}"}), flush=True)
+            return
     print(json.dumps({"content": text, "finish": finish, "seconds": time.monotonic() - began}), flush=True)
 
 

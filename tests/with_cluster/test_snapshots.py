@@ -1,9 +1,14 @@
 """A change on its way to every pod: by notification, by what is mounted, and with nobody there to send it."""
 
 import json
+from base64 import b64decode
+from typing import Any
 
+from tests.dataplanes import ACME_KEY, secret
 from tests.processes import wait_for
-from tests.with_cluster.tollway import NAMESPACE, OPERATOR, SETUP, TEAM, Tollway
+from tests.with_cluster.caller import BEGAN
+from tests.with_cluster.test_lifecycle import report_of
+from tests.with_cluster.tollway import CALLERS, NAMESPACE, OPERATOR, SETUP, TEAM, URL, Tollway, lines
 from tollway_api import wire
 
 
@@ -63,16 +68,92 @@ def newest(tollway: Tollway) -> str:
     return str(pods[-1]["metadata"]["name"])
 
 
-def test_keys_are_exchanged_without_a_restart(tollway: Tollway) -> None:
-    pods, key = tollway.names(), {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "acme"}}
-    tollway.kubectl.apply({**key, "stringData": {"api-key": "exchanged"}}, namespace=TEAM)
-    wait_for(
-        lambda: tollway.ask("What is a fen?", key="exchanged")["status"] == 200, "the new key is known", 90
+def test_keys_of_callers_and_of_providers_are_exchanged_under_load_without_a_restart(
+    tollway: Tollway,
+) -> None:
+    """A tenant's second key, and what a provider is sent; both while it goes on calling with the first."""
+    lives = tollway.lives()
+    keys = [{"secretRef": {"name": "acme"}}, {"secretRef": {"name": "second"}}]
+    header = {"name": "x-provider-key", "secretRef": {"name": "provider"}}
+    tollway.apply(
+        SETUP.but(
+            acme={"apiKeys": keys},
+            cheap_model={"extraHeaders": [header]},
+            others=(secret("provider", "before"), secret("second", "before")),
+        )
     )
-    wait_for(lambda: tollway.ask("What is a fen?")["status"] == 401, "the old key is forgotten", 30)
+    tollway.until_ready()
+    with tollway.calling("load", URL, ACME_KEY) as load:
+        said = lines(load)
+        assert next(said) == BEGAN
+        wait_for(lambda: _keys_seen(tollway) == {"before"}, "the provider is sent its key", 30)
+        assert tollway.ask("What is a fen?", key="before")["status"] == 200
+        tollway.kubectl.apply(secret("provider", "after"), secret("second", "after"), namespace=TEAM)
+        wait_for(
+            lambda: tollway.ask("What is a fen?", key="after")["status"] == 200, "the new key is known", 90
+        )
+        wait_for(
+            lambda: tollway.ask("What is a fen?", key="before")["status"] == 401, "the old is forgotten", 30
+        )
+        wait_for(lambda: _keys_seen(tollway) == {"after"}, "so is the provider's", 30)
+        report = report_of(load, said)
+    assert report["failed"] == []
+    assert tollway.lives() == lives
     tollway.apply(SETUP)
-    wait_for(lambda: tollway.ask("What is a fen?")["status"] == 200, "it is known again", 90)
-    assert tollway.names() == pods
+    tollway.until_ready()
+    tollway.kubectl("delete", "secret", "provider", "second", "-n", TEAM)
+
+
+def _keys_seen(tollway: Tollway) -> set[str]:
+    """By the provider, since it was asked last."""
+    ask = (
+        "import json, httpx; c = httpx.Client(base_url='http://provider:9101/control'); "
+        "r = c.get('/requests').json(); c.delete('/requests'); print(json.dumps(r))"
+    )
+    shown = tollway.kubectl("exec", "-n", CALLERS, "deploy/caller", "--", "python", "-c", ask)
+    return {each["headers"].get("x-provider-key", "") for each in json.loads(shown.splitlines()[-1])["last"]}
+
+
+def test_the_admin_token_is_exchanged_under_load_without_a_restart(tollway: Tollway) -> None:
+    """A second, and when every pod has that, not the first any more."""
+    lives, new = tollway.lives(), "exchanged-token"
+    name = (wire.ADMIN_TOKEN_SECRET, "-n", NAMESPACE)
+    (old,) = tollway.kubectl.get("secret", wire.ADMIN_TOKEN_SECRET, NAMESPACE)["data"].values()
+
+    def change(patch: dict[str, Any]) -> None:
+        tollway.kubectl("patch", "secret", *name, "--patch", json.dumps(patch))
+
+    def statuses(token: str) -> set[str]:
+        """What data planes answer to who says to be their operator: 401, or that they do not understand."""
+        return {_told(tollway, pod["status"]["podIP"], token) for pod in tollway.pods()}
+
+    with tollway.calling("load", URL, ACME_KEY) as load:
+        said = lines(load, 200)
+        assert next(said) == BEGAN
+        assert statuses(new) == {"401"}
+        change({"stringData": {"next": new}})
+        wait_for(lambda: "401" not in statuses(new), "pods know the new token", 90)
+        change({"data": {"token": None}})
+        wait_for(lambda: statuses(b64decode(old).decode()) == {"401"}, "and the old one no more", 90)
+        tollway.apply(SETUP.but(policy={"priority": 3}))
+        tollway.kubectl.until("RoutingPolicy", "chat", "Programmed", "Programmed", TEAM)
+        report = report_of(load, said)
+    assert report["failed"] == []
+    assert len(report["revisions"]) == 2
+    assert tollway.lives() == lives
+    tollway.apply(SETUP)
+    tollway.until_ready()
+
+
+def _told(tollway: Tollway, address: str, token: str) -> str:
+    post = (
+        "import sys, httpx; h = {'authorization': f'Bearer {sys.argv[2]}'}; "
+        "print(httpx.post(sys.argv[1], headers=h, json={}).status_code)"
+    )
+    url = f"http://{address}:8081/snapshot"
+    return tollway.kubectl(
+        "exec", "-n", CALLERS, "deploy/caller", "--", "python", "-c", post, url, token
+    ).split()[-1]
 
 
 def test_a_leader_that_is_lost_is_succeeded(tollway: Tollway) -> None:

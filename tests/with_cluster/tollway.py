@@ -2,19 +2,19 @@
 the official client, from a pod inside.
 """
 
-import contextlib
 import json
 import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.charts import CHART, CHARTS, TRIAL, helm
 from tests.dataplanes import ACME_KEY, Setup, secret
-from tests.kubectl import KUBECTL, Kubectl
+from tests.kubectl import Kubectl
 from tests.processes import wait_for
 from tools.node.images import VALUES, image_name
 
@@ -26,10 +26,10 @@ OPERATOR = "app.kubernetes.io/component=operator"
 URL = f"http://tollway.{NAMESPACE}"
 SETUP = Setup(f"http://provider.{CALLERS}:9101/v1", f"http://slow.{CALLERS}:9101/v1")
 KINDS = {"RoutingPolicy": "chat", "TenantBudget": "acme", "SemanticCacheIndex": "answers"}
-# As for a trial, but two of each plane.
+# As for a trial, but two of each plane, and a pod that goes sleeps no longer than one node needs to hear of it.
 OPTIONS = (
-    *TRIAL, "--values", str(VALUES), "--set", "operator.replicas=2,dataplane.replicas=2,test.apiKeySecret=test-key",
-    "--set", f"allowEndpoints={{provider.{CALLERS},slow.{CALLERS}}}",
+    *TRIAL, "--values", str(VALUES), "--set", "operator.replicas=2,dataplane.preStopSeconds=4",
+    "--set", "test.apiKeySecret=test-key", "--set", f"allowEndpoints={{provider.{CALLERS},slow.{CALLERS}}}",
 )  # fmt: skip
 _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 # What the operator has written, which Helm does not know.
@@ -66,23 +66,22 @@ class Tollway:
         reply = self.kubectl(*_IN_CALLER, "ask", url, key, model, prompt)
         return dict(json.loads(reply.splitlines()[-1]))
 
-    @contextlib.contextmanager
-    def calling(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
-        """A caller that goes on meanwhile; its standard input is held open."""
+    def calling(self, *arguments: str) -> "AbstractContextManager[subprocess.Popen[str]]":
+        """A caller that goes on meanwhile, until its standard input ends."""
         verb, *options = _IN_CALLER
-        command = [str(KUBECTL), "--kubeconfig", str(self.kubeconfig), verb, "-i", *options, *arguments]
-        with subprocess.Popen(  # noqa: S603 - our own tool
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
+        return self.kubectl.open(verb, "-i", *options, *arguments)
 
     def pods(self, selector: str = DATAPLANE, *, leaving: bool = False) -> list[dict[str, Any]]:
         """With those that are on their way out, or without."""
         found = self.kubectl.list("pods", NAMESPACE, selector)
         return [pod for pod in found if leaving or "deletionTimestamp" not in pod["metadata"]]
+
+    def lives(self) -> dict[str, int]:
+        """Of every data plane that stays, how often its process was started again."""
+        return {
+            pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
+            for pod in self.pods()
+        }
 
     def names(self, selector: str = DATAPLANE, *, leaving: bool = False) -> set[str]:
         return {pod["metadata"]["name"] for pod in self.pods(selector, leaving=leaving)}
@@ -123,8 +122,9 @@ def installed(tollway: Tollway) -> Tollway:
     tollway.helm("install", "tollway-crds", str(CHARTS / "tollway-crds"))
     # Nobody has said yet what happens to requests, and it is ready all the same.
     tollway.helm("install", "tollway", str(CHART), *OPTIONS, "--wait")
-    # A token every third of a second: streams of half a minute.
-    kubectl.apply(*_provider("provider"), *_provider("slow", "--tokens-per-second=3"), namespace=CALLERS)
+    tollway.scale("tollway-dataplane", 2)  # which no upgrade takes back
+    # Seven tokens in five seconds: a whole answer is a stream of half a minute to a whole one.
+    kubectl.apply(*_provider("provider"), *_provider("slow", "--tokens-per-second=1.4"), namespace=CALLERS)
     kubectl.apply(*_caller(), namespace=CALLERS)
     for name in ("provider", "slow", "caller"):
         tollway.rolled_out(name, CALLERS)
@@ -182,17 +182,21 @@ def _caller() -> list[dict[str, Any]]:
     ]
 
 
-def _deployment(name: str, container: Mapping[str, Any], volumes: list[dict[str, Any]]) -> dict[str, Any]:
+def pod_spec(name: str, container: Mapping[str, Any], volumes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of our image with everything, without any privilege; what the container says otherwise, it says."""
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     image = {"image": image_name("cli"), "imagePullPolicy": "IfNotPresent"}
-    spec = {
+    return {
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [{"name": name, **image, "securityContext": security, **container}],
         "volumes": volumes,
     }
-    template = {"metadata": {"labels": {"app": name}}, "spec": spec}
+
+
+def _deployment(name: str, container: Mapping[str, Any], volumes: list[dict[str, Any]]) -> dict[str, Any]:
+    template = {"metadata": {"labels": {"app": name}}, "spec": pod_spec(name, container, volumes)}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
