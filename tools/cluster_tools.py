@@ -1,6 +1,7 @@
 """Builds the binaries of the test clusters from pinned Go modules, once, into the cache folder. `apiserver` is enough
 for tests/with_apiserver, `helm` for the charts, `prometheus` for alerts and the dashboard, and `argocd` for what Argo
-CD makes of it all; `node` is what a true node needs besides, for tests/with_cluster.
+CD makes of it all; `node` is what a true node needs besides, for tests/with_cluster, and `scaling` what is put on it to
+see that it scales under load.
 
 The folder's name is the digest of the module's locks and of the recipe, so that a change of either builds anew.
 """
@@ -75,7 +76,12 @@ SETS = {
         _containerd("containerd-shim-runc-v2"),
         _containerd("ctr"),
         Binary("coredns", "coredns", "github.com/coredns/coredns"),
+        Binary("metrics-server", "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server"),
         Binary("pause", "pause", "tollway.dev/tools/cluster/pause"),
+    ),
+    "scaling": (
+        # AGPL-3.0: a tool of the tests alone, which nothing that is shipped carries or links.
+        Binary("k6", "k6", "go.k6.io/k6"),
     ),
     "prometheus": (_prometheus("prometheus"), _prometheus("promtool")),
 }

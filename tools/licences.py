@@ -63,7 +63,10 @@ Images that people run carry nothing but {permissive}; and, of copyleft that end
 which we change none, {weak}. Anything else fails `make check`.
 
 The image `cli` is for trials and tests, and should not be published: {only_trials} bring a Redis along, whose licences
-are its own, whatever their metadata says."""
+are its own, whatever their metadata says.
+
+Programs that tests build from `tools/cluster` and run are in nothing that is shipped, and nothing of ours is linked to
+them: those of Kubernetes and Prometheus under Apache-2.0, Argo CD and Helm as well, and k6 under AGPL-3.0."""
 # Where images run; nothing is said of other systems' packages.
 _LINUX: Final = ({"sys_platform": "linux", "python_full_version": f"3.{minor}.0"} for minor in (11, 14))
 _PLATFORMS: Final = tuple({**each, "platform_machine": "x86_64"} for each in _LINUX)

@@ -1,8 +1,8 @@
 """A true Kubernetes node for tests, on this machine and apart from it: `python -m tools.node up`.
 
-etcd, the API server, controllers, scheduler, containerd, kubelet and kube-proxy run in network, mount and process
-namespaces of their own. `run` brings a node up unless there is one, runs a command on its network, and takes down what
-it brought up. It fails where anything is left of that.
+etcd, the API server, controllers, scheduler, containerd, kubelet, kube-proxy and metrics-server run in network, mount
+and process namespaces of their own. `run` brings a node up unless there is one, runs a command on its network, and
+takes down what it brought up. It fails where anything is left of that.
 """
 
 import argparse
@@ -13,10 +13,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tools.cluster_tools import BuildError, build, find
 from tools.node import traces
 from tools.node.certificates import write_credentials
+from tools.node.components import metrics_api
 from tools.node.images import ROOT, VALUES, build_images, import_images
 from tools.node.layout import Layout, cgroups, layout
 
@@ -31,7 +35,7 @@ _PROGRAMS = {
 def up(node: Layout) -> None:
     """Raises BuildError, which says what is missing."""
     _check_machine()
-    build("apiserver", "helm", "node")
+    build("apiserver", "helm", "node", "scaling")
     print("==> images", flush=True)
     archives = build_images()
     if node.running() is None:
@@ -39,6 +43,7 @@ def up(node: Layout) -> None:
         print("==> node", flush=True)
         write_credentials(node)
         _start(node)
+        _apply(node, metrics_api())
     import_images(node, archives)
 
 
@@ -82,6 +87,15 @@ def _start(node: Layout) -> None:
     log = (node.root / "init.log").read_text(encoding="utf-8")
     down(node) if process.poll() is None else None
     raise BuildError(f"the node did not come up; see {node.logs}:\n{log[shown:]}")
+
+
+def _apply(node: Layout, objects: list[dict[str, Any]]) -> None:
+    kubectl = [str(Path(sys.executable).with_name("kubectl")), "--kubeconfig", str(node.kubeconfig)]
+    command = [*node.entering(), *kubectl, "apply", "-f", "-"]
+    text = yaml.safe_dump_all(objects)
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BuildError(f"{' '.join(command)} failed:\n{done.stderr}")
 
 
 def _until_gone(pid: int) -> None:

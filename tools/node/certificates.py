@@ -1,5 +1,5 @@
 """Who is who on the node: an authority of its own, the API server's certificate, the key that signs the tokens of
-ServiceAccounts, and one administrator.
+ServiceAccounts, who it is to those that serve a part of its API, and one administrator.
 """
 
 import secrets
@@ -21,24 +21,23 @@ def write_credentials(layout: Layout) -> None:
     _openssl("rsa", "-in", folder / "sa.key", "-pubout", "-out", folder / "sa.pub")
     authority = ("-keyout", folder / "ca.key", "-out", folder / "ca.crt", "-subj", "/CN=tollway-node")
     _openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", _DAYS, *authority)
-    _openssl(
-        *("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=kube-apiserver"),
-        *("-keyout", folder / "apiserver.key", "-out", folder / "apiserver.csr"),
-    )
-    names = folder / "names"
-    names.write_text(
-        f"subjectAltName=IP:{ADDRESS},IP:{API_SERVICE},IP:127.0.0.1,DNS:kubernetes.default.svc\n"
-        "extendedKeyUsage=serverAuth\n",
-        encoding="utf-8",
-    )
-    _openssl(
-        *("x509", "-req", "-in", folder / "apiserver.csr", "-days", _DAYS, "-extfile", names),
-        *("-CA", folder / "ca.crt", "-CAkey", folder / "ca.key", "-CAcreateserial"),
-        *("-out", folder / "apiserver.crt"),
-    )
+    names = f"subjectAltName=IP:{ADDRESS},IP:{API_SERVICE},IP:127.0.0.1,DNS:kubernetes.default.svc\n"
+    _write_signed(folder, "apiserver", f"{names}extendedKeyUsage=serverAuth\n")
+    _write_signed(folder, "front-proxy", "extendedKeyUsage=clientAuth\n")
     token = secrets.token_hex(16)
     _write_private(folder / "tokens.csv", f'{token},admin,admin,"system:masters"\n')
     _write_private(layout.kubeconfig, yaml.safe_dump(_kubeconfig(folder / "ca.crt", token)))
+
+
+def _write_signed(folder: Path, name: str, extensions: str) -> None:
+    """A key, and a certificate of our authority."""
+    request, said = folder / f"{name}.csr", folder / f"{name}.extensions"
+    key = ("-keyout", folder / f"{name}.key", "-out", request)
+    _openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", *key)
+    said.write_text(extensions, encoding="utf-8")
+    signer = ("-CA", folder / "ca.crt", "-CAkey", folder / "ca.key", "-CAcreateserial")
+    out = ("-extfile", said, "-out", folder / f"{name}.crt")
+    _openssl("x509", "-req", "-in", request, "-days", _DAYS, *signer, *out)
 
 
 def _kubeconfig(authority: Path, token: str) -> dict[str, object]:

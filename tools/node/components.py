@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,6 +15,7 @@ from tools.node.layout import (
     CGROUP,
     CONTAINERD_SOCKET,
     FIRST_POD,
+    METRICS_PORT,
     NAME,
     POD_SUBNET,
     SERVICE_SUBNET,
@@ -51,6 +53,7 @@ def components(layout: Layout, binaries: Mapping[str, Path]) -> dict[str, Compon
                 "--masquerade-all",
             ]
         ),
+        "metrics-server": _metrics_server(layout),
     }
     return {
         name: Component([str(binaries[name]), *component.command], component.ready)
@@ -92,6 +95,14 @@ def _apiserver(layout: Layout) -> Component:
             f"--service-account-key-file={keys}/sa.pub",
             f"--service-account-signing-key-file={keys}/sa.key",
             "--kubelet-preferred-address-types=InternalIP",
+            # What it says of callers to those that serve a part of its API, such as metrics-server.
+            f"--requestheader-client-ca-file={keys}/ca.crt",
+            "--requestheader-allowed-names=front-proxy",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={keys}/front-proxy.crt",
+            f"--proxy-client-key-file={keys}/front-proxy.key",
         ],
         ready="/readyz",
     )
@@ -104,6 +115,7 @@ def _controller_manager(layout: Layout) -> Component:
             "--leader-elect=false",
             f"--service-account-private-key-file={layout.certificates}/sa.key",
             f"--root-ca-file={layout.certificates}/ca.crt",
+            "--horizontal-pod-autoscaler-sync-period=5s",
         ],
         ready="/api/v1/namespaces/default/serviceaccounts/default",
     )
@@ -208,6 +220,44 @@ def _kubelet(layout: Layout) -> Component:
         ],
         ready=f"/api/v1/nodes/{NAME}",
     )
+
+
+def _metrics_server(layout: Layout) -> Component:
+    return Component(
+        [
+            f"--kubeconfig={layout.kubeconfig}",
+            f"--authentication-kubeconfig={layout.kubeconfig}",
+            f"--authorization-kubeconfig={layout.kubeconfig}",
+            f"--bind-address={ADDRESS}",
+            f"--secure-port={METRICS_PORT}",
+            f"--cert-dir={layout.configuration}/metrics-server",
+            "--kubelet-insecure-tls",
+            "--kubelet-preferred-address-types=InternalIP",
+            "--metric-resolution=10s",  # the least it takes, which must be more than the next
+            "--kubelet-request-timeout=5s",
+        ]
+    )
+
+
+def metrics_api() -> list[dict[str, Any]]:
+    """The objects by which the API server finds metrics-server, which is no pod here."""
+    place = {"name": "metrics-server", "namespace": "kube-system"}
+    api = {
+        "group": "metrics.k8s.io", "version": "v1beta1", "service": place, "insecureSkipTLSVerify": True,
+        "groupPriorityMinimum": 100, "versionPriority": 100,
+    }  # fmt: skip
+    of_service = {**place, "labels": {"kubernetes.io/service-name": "metrics-server"}}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": place, "spec": {"ports": [{"port": 443}]}},
+        {
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": of_service,
+            "addressType": "IPv4", "endpoints": [{"addresses": [ADDRESS]}], "ports": [{"port": METRICS_PORT}],
+        },
+        {
+            "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+            "metadata": {"name": "v1beta1.metrics.k8s.io"}, "spec": api,
+        },
+    ]  # fmt: skip
 
 
 def _write(path: Path, text: str) -> Path:

@@ -1,6 +1,6 @@
 """Images without a registry: built by buildah from a base that debootstrap makes, kept as archives in the cache folder,
-and imported into the node's containerd. Beside Tollway's there is one that stands in for `redis:8`; values.yaml tells
-the chart their names.
+and imported into the node's containerd. Beside Tollway's there is one that stands in for `redis:8`, and one of the
+instruments that tests scale and load with; values.yaml tells the chart their names.
 """
 
 import os
@@ -52,7 +52,7 @@ def build_images() -> list[Path]:
         arguments = ["--target", target, "--build-arg", f"BASE={base}", "--file", str(DOCKERFILE), str(ROOT)]
         archives.append(_built(folder, image_name(target), arguments))
         print(f"{time.monotonic() - began:.0f} s, {archives[-1].stat().st_size / 1e6:.0f} MB", flush=True)
-    return [*archives, _redis(folder)]
+    return [*archives, _redis(folder), _instruments(folder)]
 
 
 def import_images(layout: Layout, archives: list[Path]) -> None:
@@ -110,6 +110,14 @@ def _redis(folder: Path) -> Path:
         text = f"FROM {image_name('cli')}\nCOPY redis-server /opt/tollway/bin/\nENTRYPOINT []\n"
         Path(temporary, "Dockerfile").write_text(text, encoding="utf-8")
         return _built(folder, image_name("redis"), [temporary])
+
+
+def _instruments(folder: Path) -> Path:
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        shutil.copy2(find("scaling")["k6"], temporary)
+        text = "FROM scratch\nCOPY k6 /\nUSER 65532:65532\n"
+        Path(temporary, "Dockerfile").write_text(text, encoding="utf-8")
+        return _built(folder, image_name("instruments"), [temporary])
 
 
 def _built(folder: Path, name: str, arguments: list[str]) -> Path:

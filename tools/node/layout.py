@@ -15,6 +15,7 @@ NOWHERE: Final = "10.244.0.254"  # kubelet and apiserver want a default route; n
 SERVICE_SUBNET: Final = "10.0.0.0/24"
 API_SERVICE: Final = "10.0.0.1"
 API_PORT: Final = 6443
+METRICS_PORT: Final = 4443  # of metrics-server
 API_URL: Final = f"https://{ADDRESS}:{API_PORT}"
 CGROUP: Final = "tollway-node"  # all of its pods are below it
 CONTAINERD_SOCKET: Final = "/run/containerd/containerd.sock"  # /run is the node's own
