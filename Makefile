@@ -85,7 +85,7 @@ crds: $(VENV)/ready ## rewrite deploy/crds/, the chart's, and what Argo CD is to
 	$(BIN)/python -m tools.generate_crds
 	$(BIN)/python -m tools.generate_argocd
 
-cluster-tools: $(VENV)/ready ## build Kubernetes' and Prometheus' own binaries for the tests, once (a quarter of an hour)
+cluster-tools: $(VENV)/ready ## build Kubernetes' and Prometheus' own binaries for the tests, once (twenty minutes)
 	$(BIN)/python tools/cluster_tools.py
 
 cluster: $(VENV)/ready ## bring up a true Kubernetes node with our images, and say how to use it; needs root

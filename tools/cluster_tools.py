@@ -49,10 +49,10 @@ def _kubernetes(name: str, *, cgo: bool = False) -> Binary:
     return Binary(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", _KUBERNETES_FLAGS, cgo=cgo)
 
 
-def _prometheus(name: str) -> Binary:
-    """Without service discovery, which brings the clients of every cloud: tests name what is to be scraped."""
+def _prometheus(name: str, *discovery: str) -> Binary:
+    """With this service discovery alone, since all together they bring the clients of every cloud."""
     package = f"github.com/prometheus/prometheus/cmd/{name}"
-    return Binary(name, "prometheus", package, tags="remove_all_sd")
+    return Binary(name, "prometheus", package, tags=" ".join(("remove_all_sd", *discovery)))
 
 
 def _containerd(name: str) -> Binary:
@@ -82,8 +82,9 @@ SETS = {
     "scaling": (
         # AGPL-3.0: a tool of the tests alone, which nothing that is shipped carries or links.
         Binary("k6", "k6", "go.k6.io/k6"),
+        Binary("adapter", "prometheus-adapter", "sigs.k8s.io/prometheus-adapter/cmd/adapter"),
     ),
-    "prometheus": (_prometheus("prometheus"), _prometheus("promtool")),
+    "prometheus": (_prometheus("prometheus", "enable_kubernetes_sd"), _prometheus("promtool")),
 }
 
 
@@ -123,7 +124,7 @@ def build(*sets: str) -> None:
         return
     go = _go()
     print(
-        f"==> building {len(missing)} cluster tools with {go} (about a quarter of an hour for all, once)",
+        f"==> building {len(missing)} cluster tools with {go} (about twenty minutes for all, once)",
         flush=True,
     )
     for place, binary in enumerate(missing, 1):

@@ -1,4 +1,6 @@
-"""What makes an autoscaler act: callers by k6."""
+"""What makes an autoscaler act, and what it goes by: callers by k6, and a real Prometheus whose figures a real
+prometheus-adapter serves to it.
+"""
 
 import contextlib
 import json
@@ -6,11 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.dataplanes import ACME_KEY
 from tests.processes import wait_for
 from tests.with_cluster.tollway import CALLERS, URL, Tollway, pod_spec
-from tools.node.images import image_name
+from tools.node.images import ROOT, image_name
 
+_RULES = ROOT / "deploy" / "autoscaling" / "prometheus-adapter.yaml"
+_MANIFESTS = Path(__file__).with_name("custom-metrics.yaml")
+MONITORING = "monitoring"  # the namespace that may read metrics, by the chart's network policies
+API = "v1beta1.custom.metrics.k8s.io"
 _SCRIPT = Path(__file__).with_name("load.js")
 
 
@@ -51,3 +59,23 @@ def report_of_k6(tollway: Tollway, seconds: float) -> dict[str, Any]:
     log = tollway.kubectl("logs", "-n", CALLERS, "k6")
     assert phase() == "Succeeded", log
     return {**json.loads(next(line for line in log.splitlines() if line.startswith("{"))), "log": log}
+
+
+@contextlib.contextmanager
+def custom_metrics(tollway: Tollway) -> Iterator[None]:
+    """Prometheus scrapes data planes, and the adapter serves what our example says it should. Both are gone afterwards,
+    and whatever else is in their namespace.
+    """
+    kubectl = tollway.kubectl
+    rules = yaml.safe_load(_RULES.read_text(encoding="utf-8"))["rules"]["custom"]
+    rules_file = {"config.yaml": yaml.safe_dump({"rules": rules})}
+    try:
+        kubectl("apply", "-f", str(_MANIFESTS))
+        kubectl.apply(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "adapter"}, "data": rules_file},
+            namespace=MONITORING,
+        )
+        kubectl("wait", "-n", MONITORING, "--for=condition=Ready", "pod", "--all", "--timeout=60s")
+        yield
+    finally:
+        kubectl("delete", "-f", str(_MANIFESTS), "--ignore-not-found", "--timeout=60s", check=False)

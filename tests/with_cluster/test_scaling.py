@@ -1,6 +1,7 @@
 """Data planes become more under load and fewer after it, as the chart's autoscaler says, and no caller notices."""
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator
 
@@ -10,13 +11,14 @@ from tests.charts import CHART
 from tests.dataplanes import ACME_KEY
 from tests.processes import wait_for
 from tests.with_cluster.caller import BEGAN
-from tests.with_cluster.scaling import k6, report_of_k6
-from tests.with_cluster.tollway import OPTIONS, Tollway, lines
+from tests.with_cluster.scaling import API, MONITORING, custom_metrics, k6, report_of_k6
+from tests.with_cluster.tollway import NAMESPACE, OPTIONS, Tollway, lines
 
 _OPTIONS = (
     "enabled=true", "minReplicas=2", "maxReplicas=4",
     "scaleDownStabilizationSeconds=10", "scaleDownPodsPerMinute=2",
 )  # fmt: skip
+_UNDER_WAY = f"/apis/custom.metrics.k8s.io/v1beta1/namespaces/{NAMESPACE}/pods/*/tollway_requests_in_flight"
 # The slow provider takes a minute to answer any of these.
 _MINUTES = [f"What is the longest answer of all, number {number}?" for number in (12, 48, 98, 136)]
 
@@ -78,3 +80,22 @@ def test_by_cpu_there_are_four_in_a_crowd_and_two_after_it_and_streams_of_a_minu
     assert report["failed"] == 0, report["log"]
     assert report["streams"] > 100
     assert report["requests"] > 800
+
+
+def test_by_requests_under_way_there_are_four_as_well(tollway: Tollway) -> None:
+    """Which cost hardly any CPU: they wait for a provider that is slow."""
+    if tollway.kubectl.get("apiservice", API) or tollway.kubectl.get("namespace", MONITORING):
+        pytest.skip("CUSTOM METRICS OR MONITORING of somebody else's are there, and would be lost")
+    before = tollway.names()
+    with (
+        custom_metrics(tollway),
+        autoscaled(tollway, "inFlight=4", "cpuPercent=1000"),
+        k6(tollway, "streams", crowd_seconds=30, seconds=75),
+    ):
+        until(tollway, 4, 60)
+        served = json.loads(tollway.kubectl("get", "--raw", _UNDER_WAY))["items"]
+        assert {each["describedObject"]["name"] for each in served} >= before
+        until(tollway, 2, 90)
+        report = report_of_k6(tollway, 100)
+    assert report["failed"] == 0, report["log"]
+    assert report["streams"] > 100

@@ -35,7 +35,7 @@ _PROGRAMS = {
 def up(node: Layout) -> None:
     """Raises BuildError, which says what is missing."""
     _check_machine()
-    build("apiserver", "helm", "node", "scaling")
+    build("apiserver", "helm", "node", "prometheus", "scaling")
     print("==> images", flush=True)
     archives = build_images()
     if node.running() is None:

@@ -114,8 +114,10 @@ def _redis(folder: Path) -> Path:
 
 def _instruments(folder: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        shutil.copy2(find("scaling")["k6"], temporary)
-        text = "FROM scratch\nCOPY k6 /\nUSER 65532:65532\n"
+        for name, binary in find("prometheus", "scaling").items():
+            if name != "promtool":
+                shutil.copy2(binary, Path(temporary, name))
+        text = "FROM scratch\nCOPY prometheus adapter k6 /\nUSER 65532:65532\n"
         Path(temporary, "Dockerfile").write_text(text, encoding="utf-8")
         return _built(folder, image_name("instruments"), [temporary])
 
