@@ -59,7 +59,9 @@ async def test_what_fails_is_tried_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "since", ["", "soon", "true", moment(NOW_MS + 3_600_000), "9999-99-99", "0001-01-01"]
+    "since",
+    ["", "soon", "true", moment(NOW_MS + 3_600_000), "9999-99-99", "0001-01-01"],
+    ids=["empty", "soon", "true", "in an hour", "no date", "long ago"],
 )
 async def test_what_is_no_time_or_is_to_come_asks_for_nothing(since: str) -> None:
     assert await asked(index(since), Epochs()) == []
