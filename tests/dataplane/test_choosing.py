@@ -108,6 +108,17 @@ async def test_without_a_vector_words_decide_and_that_is_said(encoder: Encoder) 
     )
 
 
+async def test_under_a_floor_what_has_no_vector_is_complex_and_is_not_counted() -> None:
+    judge = {"type": "Model", "model": "rich"}
+    route = {
+        "complexity": {"classifier": "Embedding"},
+        "minQuality": {"least": "90%", "judge": judge, "minSimpleShare": "30%"},
+    }
+    snapshot = compiled(SETUP.but(policy={"route": route}).objects())
+    choice = await choose(Choosing(Encoder(is_broken=True), shipped(), 1.0), snapshot, SIMPLE)
+    assert (choice.model, choice.reason, choice.ease) == ("rich", RouteReason.COMPLEX, None)
+
+
 async def test_what_was_too_slow_for_the_cache_is_not_waited_for_once_more() -> None:
     encoder = Encoder()
     lookup = Lookup(CacheReason.EMBEDDER_UNAVAILABLE)

@@ -139,6 +139,15 @@ async def test_the_dial_follows_what_labels_say_of_the_simple_models_answers(
     assert (await labelled(one, redis)).wrong > 0
 
 
+async def test_while_the_encoder_is_too_slow_nothing_is_left_to_the_simple_model(
+    start: Start, floored: Setup, models: Models
+) -> None:
+    gateway = await start(floored, embed_deadline_s=0.0)
+    reply = await gateway.ask(EASY)
+    assert reply.headers["x-tollway-route-reason"] == "Complex; not embedded"
+    assert models.asked == ["complex"]
+
+
 async def test_what_is_asked_behind_a_reply_is_the_tenants_and_in_the_log(
     start: Start, floored: Setup, models: Models, redis: Redis
 ) -> None:

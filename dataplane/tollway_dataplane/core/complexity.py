@@ -86,10 +86,9 @@ class Assessment:
         return self.reason is RouteReason.SIMPLE
 
     def at(self, threshold: float) -> "Assessment":
-        """As it is where another threshold holds."""
-        if self.probability is None:
-            return self
-        reason = RouteReason.SIMPLE if self.probability >= threshold else RouteReason.COMPLEX
+        """As it is where another threshold holds. What nobody can say is not likely."""
+        is_likely = (self.probability or 0.0) >= threshold
+        reason = RouteReason.SIMPLE if is_likely else RouteReason.COMPLEX
         return replace(self, reason=reason, threshold=threshold, step=0)
 
 
@@ -152,15 +151,26 @@ class Embedding:
 
     def assess(self, prompt: Prompt) -> Assessment:
         if prompt.vector is None:
-            return replace(self.otherwise.assess(prompt), was_embedded=False)
+            return self._unread(prompt)
         probability = self.probability(prompt, prompt.vector)
-        enough = (place for place, least in enumerate(self.thresholds) if probability >= least)
-        place = next(enough, len(self.thresholds))
-        reason = RouteReason.MIDDLE if place else RouteReason.SIMPLE
-        if place == len(self.thresholds):
-            reason = RouteReason.COMPLEX
+        place, reason = self._placed(probability)
         threshold = self.thresholds[min(place, len(self.thresholds) - 1)]
         return Assessment(reason, probability, threshold, step=place, has_own_weights=self.has_own_weights)
+
+    def _unread(self, prompt: Prompt) -> Assessment:
+        """Without a vector. Where the dial leaves a model nothing, or everything, no other classifier changes that."""
+        told = self.otherwise.assess(prompt)
+        place, reason = self._placed(float(told.is_simple))
+        is_agreed = reason is (RouteReason.SIMPLE if told.is_simple else RouteReason.COMPLEX)
+        return Assessment(told.reason if is_agreed else reason, step=place, was_embedded=False)
+
+    def _placed(self, probability: float) -> tuple[int, RouteReason]:
+        """Which of the models, and what that is called."""
+        enough = (place for place, least in enumerate(self.thresholds) if probability >= least)
+        place = next(enough, len(self.thresholds))
+        if place == len(self.thresholds):
+            return place, RouteReason.COMPLEX
+        return place, RouteReason.MIDDLE if place else RouteReason.SIMPLE
 
     def probability(self, prompt: Prompt, vector: Vector) -> float:
         less = _TOOLS * prompt.has_tools + _STRUCTURED * prompt.is_structured

@@ -99,6 +99,33 @@ def test_a_prompt_without_a_vector_is_told_by_words_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
+    ("thresholds", "by_words"),
+    [
+        ((1.01,), (RouteReason.COMPLEX, RouteReason.KEYWORD)),
+        ((0.0,), (RouteReason.SIMPLE, RouteReason.SIMPLE)),
+        ((1.01, 0.5), (RouteReason.MIDDLE, RouteReason.KEYWORD)),
+        ((0.9, 0.0), (RouteReason.SIMPLE, RouteReason.MIDDLE)),
+        ((1.01, 1.01), (RouteReason.COMPLEX, RouteReason.KEYWORD)),
+    ],
+)
+def test_words_give_no_model_what_the_dial_never_does_and_take_none_what_it_always_has(
+    thresholds: tuple[float, ...], by_words: tuple[RouteReason, RouteReason]
+) -> None:
+    classifier = replace(embedding(BY_SHARE, shipped()), thresholds=thresholds)
+    found = [classifier.assess(Prompt(text)) for text in ("What is a fjord?", "Please explain why.")]
+    assert tuple(each.reason for each in found) == by_words
+    assert all(each.step == 1 for each in found if each.reason is RouteReason.MIDDLE)
+
+
+@pytest.mark.parametrize(("threshold", "is_simple"), [(1.01, False), (0.001, False), (0.0, True)])
+def test_where_a_dial_moves_a_prompt_without_a_vector_is_simple_only_where_all_are(
+    threshold: float, is_simple: bool
+) -> None:
+    found = embedding(BY_SHARE, shipped()).assess(Prompt("What is a fjord?")).at(threshold)
+    assert (found.is_simple, found.was_embedded) == (is_simple, False)
+
+
+@pytest.mark.parametrize(
     "more", [{"has_tools": True}, {"is_structured": True}, {"turns": 1}], ids=["tools", "a form", "a chat"]
 )
 def test_less_is_left_to_the_simple_model(more: dict[str, Any]) -> None:
