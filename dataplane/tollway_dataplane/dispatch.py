@@ -71,9 +71,11 @@ class Dispatch:
                     await self._settling.unforeseen(job, hold, attempt)
                     raise
                 else:
-                    step.permit.answered()
                     if isinstance(result, Opened):
+                        step.permit.begun()
                         result.closing.callback(ending.pop_all().close)
+                    else:
+                        step.permit.answered()
                     return result
         ready_in_s = min(self._health.ready_in(job.policy, each) for each in job.policy.models.values())
         raise refusal_of(walk.failures, job.record.attempts, ready_in_s)
@@ -82,4 +84,6 @@ class Dispatch:
         """Of a stream, by whoever passes it on, once it has ended."""
         if outcome == "broken":
             self._health.broke(job.policy, attempt.model)
+        elif outcome in {"ok", "cut"}:  # the latter by us
+            self._health.ended(job.policy, attempt.model)
         await self._settling.settle(job, hold, attempt, usage, outcome)

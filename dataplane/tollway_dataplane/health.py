@@ -57,6 +57,11 @@ class Permit:
         self._said = True
         self._health.answered(self._watched, is_probe=self._is_probe)
 
+    def begun(self) -> None:
+        """A stream says something. Whether it comes whole `Health.ended` or `broke` is told."""
+        self._said = True
+        self._health.begun(self._watched, is_probe=self._is_probe)
+
     def failed(self, fault: UpstreamFault) -> None:
         """A provider that refuses what was asked is well."""
         if is_unwell(fault):
@@ -173,17 +178,28 @@ class Health:
     def answered(self, watched: Watched, *, is_probe: bool) -> None:
         self._tell(watched, watched.breaker.answered(self._clock(), is_probe=is_probe))
 
+    def begun(self, watched: Watched, *, is_probe: bool) -> None:
+        self._tell(watched, watched.breaker.begun(self._clock(), is_probe=is_probe))
+
     def failed(self, watched: Watched, fault: UpstreamFault, *, is_probe: bool) -> None:
         now, draw = self._clock(), self._draw()
         if fault.retry_after_s is not None:
             self._tell(watched, watched.breaker.cool_down(now, fault.retry_after_s))
         self._tell(watched, watched.breaker.failed(now, draw, is_probe=is_probe))
 
+    def ended(self, policy: Policy, model: Model) -> None:
+        """A stream came whole."""
+        for each in self._at(policy, model):
+            each.breaker.ended()
+
     def broke(self, policy: Policy, model: Model) -> None:
         """A stream has broken off that had begun."""
-        for each in self._of(policy, model):
-            if each.model.endpoint == model.endpoint:
-                self._tell(each, each.breaker.broke(self._clock(), self._draw()))
+        for each in self._at(policy, model):
+            self._tell(each, each.breaker.broke(self._clock(), self._draw()))
+
+    def _at(self, policy: Policy, model: Model) -> Sequence[Watched]:
+        """The endpoint in `model`."""
+        return [each for each in self._of(policy, model) if each.model.endpoint == model.endpoint]
 
     def _tell(self, watched: Watched, verdict: Verdict | None) -> None:
         if verdict is not None:

@@ -93,6 +93,22 @@ async def test_streams_that_break_off_open_the_breaker_as_well(
     assert reply.headers["x-tollway-failed-attempts"] == "cheap:Open"
 
 
+async def test_streams_that_break_off_are_an_outage_after_a_good_hour_as_well(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    gateway = await start(setup.but(policy={"fallback": LATER}))
+    for _ in range(40):
+        assert (await gateway.ask(prompt(), stream=True)).source == "live"
+    cheap.fail("cut")
+    async with asyncio.timeout(20):
+        reply = await gateway.ask(prompt(), stream=True)
+        while "x-tollway-failed-attempts" not in reply.headers:
+            await asyncio.sleep(0.3)
+            reply = await gateway.ask(prompt(), stream=True)
+    assert reply.headers["x-tollway-failed-attempts"] == "cheap:Open"
+    assert cheap.total <= 50, "by their share of the window it would take forty"
+
+
 @pytest.mark.parametrize("believed", ["5m", "0s"])
 async def test_where_a_third_are_limited_at_peak_everybody_has_an_answer(
     start: Start, setup: Setup, cheap: Provider, rich: Provider, believed: str

@@ -81,7 +81,7 @@ class Breaker:
         self._most_cooldown_s = most_cooldown_s
         self._open_for_s = settings.open_for_ms / 1_000
         self._window = Window(settings.window_ms / 1_000)
-        self._in_a_row = 0  # failures since the last answer
+        self._in_a_row = 0  # failures since the last answer that came whole
         self._failing_since = 0.0
         self._open_until: float | None = None  # None: it is closed
         self._opened = 0
@@ -140,8 +140,14 @@ class Breaker:
 
     def answered(self, now: float, *, is_probe: bool) -> Verdict | None:
         """What is news of it, if that is."""
+        self.ended()
+        return self.begun(now, is_probe=is_probe)
+
+    def begun(self, now: float, *, is_probe: bool) -> Verdict | None:
+        """A stream has, which is an answer until it breaks off: a probe that waited for its end would keep others from
+        being let through. Failures are one after another all the same until one ends.
+        """
         self._window.count(now, failed=False)
-        self._in_a_row = 0
         self._probing -= is_probe
         if not is_probe or self._open_until is None:
             return None
@@ -151,6 +157,10 @@ class Breaker:
             return Verdict(ModelState.RECOVERING)
         self._open_until = min(self._open_until, now)
         return None
+
+    def ended(self) -> None:
+        """A stream came whole."""
+        self._in_a_row = 0
 
     def failed(self, now: float, draw: float, *, is_probe: bool) -> Verdict | None:
         self._window.count(now, failed=True)

@@ -200,9 +200,47 @@ def test_what_was_asked_before_it_opened_changes_nothing_any_more() -> None:
 def test_streams_that_break_off_count_as_failures_and_not_as_answers() -> None:
     found, verdict = breaker(), None
     for _ in range(10):
-        found.answered(T0, is_probe=False)
+        found.begun(T0, is_probe=False)
         verdict = found.broke(T0, 0.0)
     assert verdict == Verdict(ModelState.OPEN, 30.0, 1)
+
+
+def test_streams_that_all_break_off_are_failures_one_after_another_however_many_answers_there_were() -> None:
+    found = breaker()
+    for place in range(300):
+        found.answered(T0 - 30 + place / 10, is_probe=False)
+    verdicts = []
+    for place in range(20):
+        found.begun(T0 + place / 10, is_probe=False)
+        verdicts.append(found.broke(T0 + place / 10 + 0.05, 0.0))
+    assert [place for place, each in enumerate(verdicts) if each is not None] == [10], "after a second"
+    assert verdicts[10] == Verdict(ModelState.OPEN, 30.0, 1)
+
+
+def test_a_stream_that_comes_whole_is_an_answer_in_between() -> None:
+    found = breaker()
+    for place in range(300):
+        found.answered(T0 - 30 + place / 10, is_probe=False)
+    for place in range(40):
+        at = T0 + place / 10
+        found.begun(at, is_probe=False)
+        if place % 8:
+            assert found.broke(at + 0.05, 0.0) is None
+        else:
+            found.ended()
+    assert found.state(T0 + 4) is ModelState.HEALTHY
+
+
+def test_a_stream_that_probes_has_probed_once_it_says_something() -> None:
+    found = opened()
+    for _ in range(3):
+        assert found.admits(T0 + 30, 0.0)
+        verdict = found.begun(T0 + 30, is_probe=found.take(T0 + 30))
+    assert verdict == Verdict(ModelState.RECOVERING)
+    for _ in range(10):
+        found.begun(T0 + 31, is_probe=False)
+        verdict = found.broke(T0 + 31, 0.0)
+    assert verdict == Verdict(ModelState.OPEN, 60.0, 2), "for twice as long"
 
 
 def test_a_provider_is_left_alone_for_as_long_as_it_asks_within_bounds() -> None:
