@@ -6,6 +6,7 @@ ledger, because a request may count in several accounts at once.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -237,7 +238,7 @@ def choices_of(policy: Policy) -> Sample | None:
     if (control := route.min_quality) is None:
         return None
     models = (policy.models[each] for each in (route.simple, route.complex))
-    asked = (part for each in models for part in (each.upstream_id, each.endpoint or ""))
+    asked = (part for each in models for part in _what_answers(each))
     examples = (str(len(route.simple_examples)), *route.simple_examples, *route.complex_examples)
     what, made = (
         (*asked, *examples, route.weights, str(route.sticky)),
@@ -245,6 +246,13 @@ def choices_of(policy: Policy) -> Sample | None:
     )
     tag = hashlib.sha256(policy.id.encode()).hexdigest()[:8]
     return Sample(f"{_PREFIX}:quality:{{{tag}}}:", _population(control, what, made), control)
+
+
+def _what_answers(model: Model) -> tuple[str, ...]:
+    """What its answers depend on beside what it is asked."""
+    region = "" if model.aws is None else model.aws.region
+    extra_body = json.dumps(model.extra_body, sort_keys=True)
+    return model.upstream_id, model.endpoint or "", model.api_version or "", region, extra_body
 
 
 def _population(control: ErrorControl, what: Iterable[str], made: Iterable[str]) -> str:

@@ -1,13 +1,14 @@
 """The names of Redis keys: what is counted of one kind meets under one of them, and what is of another kind never."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.dataplanes import Setup, compiled
 from tollway_api import wire
 from tollway_api.semantic_cache_index import CriticalCheck, JudgeType
-from tollway_api.snapshot import ErrorControl, Index, Policy
+from tollway_api.snapshot import Aws, ErrorControl, Index, Policy
 
 SETUP = Setup("http://a/v1", "http://b/v1", index={"accuracy": {"maxErrorRate": "2%", "sampleRate": "5%"}})
 (INDEX,) = compiled(SETUP.objects()).indexes.values()
@@ -68,10 +69,24 @@ def counted_at(policy: Policy) -> str:
     return wire.label_keys(sample, 1_000_000_000_000)[0]
 
 
-def test_labels_of_answers_begin_anew_with_another_model_and_go_on_wherever_the_dial_stands() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"upstream_id": "another"},
+        {"endpoint": "http://another/v1"},
+        {"api_version": "2024-10-21"},
+        {"aws": Aws("us-east-1")},
+        {"extra_body": {"temperature": 2}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_labels_of_answers_begin_anew_with_what_else_answers(change: dict[str, Any]) -> None:
     models, cheap = POLICY.models, POLICY.route.simple
-    other = replace(POLICY, models={**models, cheap: replace(models[cheap], upstream_id="another")})
+    other = replace(POLICY, models={**models, cheap: replace(models[cheap], **change)})
     assert counted_at(other) != counted_at(POLICY)
+
+
+def test_labels_of_answers_go_on_wherever_the_dial_stands() -> None:
     moved = replace(POLICY, route=replace(POLICY.route, simple_share=0.4))
     assert counted_at(moved) == counted_at(POLICY)
     assert wire.choices_of(replace(POLICY, route=replace(POLICY.route, min_quality=None))) is None
