@@ -5,6 +5,7 @@ account does not, because providers like to repeat both. Pure; `dispatch` calls 
 import re
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 REMOVED: Final = "[removed]"
 MOST_SAID: Final = 500  # characters of it
@@ -25,6 +26,8 @@ def without_secrets(sentence: str, ours: Iterable[str] = ()) -> str:
     """The sentence with our own keys out of it, and everything that looks like a key or an account's id; and only then
     cut, since of a key that was cut nobody could tell that it is one.
     """
-    for each in sorted(ours, key=len, reverse=True):  # one may be the beginning of another
+    # Also as part of an address, which providers repeat as well.
+    forms = {form for each in ours for form in (each, quote(each), quote(each, safe=""), quote_plus(each))}
+    for each in sorted(forms, key=len, reverse=True):  # one may be the beginning of another
         sentence = sentence.replace(each, REMOVED)
     return _SECRETS.sub(REMOVED, sentence)[:MOST_SAID]

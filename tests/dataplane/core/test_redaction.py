@@ -45,6 +45,13 @@ def test_our_own_key_is_taken_out_whatever_it_looks_like() -> None:
     assert without_secrets("no such key: plain words", ["plain words"]) == f"no such key: {REMOVED}"
 
 
+@pytest.mark.parametrize("form", ["a+b/c d", "a%2Bb/c%20d", "a%2Bb%2Fc%20d", "a%2Bb%2Fc+d"])
+def test_our_own_key_is_taken_out_of_an_address_as_well(form: str) -> None:
+    assert (
+        without_secrets(f"no: https://x/?key={form}&n=1", ["a+b/c d"]) == f"no: https://x/?key={REMOVED}&n=1"
+    )
+
+
 def test_of_a_key_at_the_end_of_a_long_sentence_no_part_is_left() -> None:
     for length in range(MOST_SAID + 5):
         told = without_secrets(f"{'.' * length} plain words", ["plain words"])
