@@ -123,24 +123,40 @@ def _drawn(rows: Sequence[Sequence[str]], least: float, most: float) -> Iterator
 
 
 def verdict(found: Fit) -> str:
+    own, base, length = (
+        found.areas[each].value for each in ("own weights", "shipped model", "prompt length")
+    )
     if not found.is_better:
-        words = [len(each.prompt.split()) for each in found.rows.labels]
-        share = found.by_length.most_share(USUAL_DIAL)
-        most = max(1, round(float(np.quantile(words, share))))
-        return (
-            "No better than prompt length: label more prompts, or stay with\n"
-            f"  complexity: {{classifier: Heuristic, wordThreshold: {most}, keywords: []}}\n"
-            f"which here leaves {share:.0%} to the simple model and keeps {USUAL_DIAL:.0%} of the quality."
-        )
-    own, base = found.areas["own weights"].value, found.areas["shipped model"].value
+        return _no_better(found, own, base, length)
     said = f"Better than prompt length: {own:.3f}; the shipped model has {base:.3f}."
+    if base > own:
+        said += " So it is the better one here"
+        said += ": label more prompts, or leave `weights` out." if found.is_corrected else "."
     if not found.is_corrected:
         said += " These labels say what its probabilities mean here, and no more."
-    elif base > own:
-        said += " So it is the better one here: label more prompts, or leave `weights` out."
     if not found.is_shown:
         said += "\nWarning: with so few labels that may be chance; more of them will tell."
     return said
+
+
+def _no_better(found: Fit, own: float, base: float, length: float) -> str:
+    if base > max(own, length):
+        return (
+            f"No better than prompt length: {own:.3f} to {length:.3f}. The shipped model is the better one here, with\n"
+            f"{base:.3f}: label more prompts, or leave `weights` out\n"
+            "  complexity: {classifier: Embedding}"
+        )
+    words = [len(each.prompt.split()) for each in found.rows.labels]
+    share = found.by_length.most_share(USUAL_DIAL)
+    most = max(1, round(float(np.quantile(words, share))))
+    said = "No better than prompt length"
+    if base > own:
+        said += f", and nor is the shipped model, which is the better one of the two ({base:.3f})"
+    return (
+        f"{said}: label more prompts, or stay with\n"
+        f"  complexity: {{classifier: Heuristic, wordThreshold: {most}, keywords: []}}\n"
+        f"which here leaves {share:.0%} to the simple model and keeps {USUAL_DIAL:.0%} of the quality."
+    )
 
 
 def as_patch(found: Fit) -> str:

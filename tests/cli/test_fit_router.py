@@ -132,6 +132,16 @@ def test_where_the_shipped_model_is_the_better_one_that_is_said() -> None:
     assert "it is the better one" not in verdict(found)
     areas = {**found.areas, "shipped model": Interval(0.99, 0.98, 1.0)}
     assert "the shipped model has 0.990. So it is the better one here" in verdict(replace(found, areas=areas))
+    recalibrated = verdict(replace(found, areas=areas, is_corrected=False))
+    assert "So it is the better one here. These labels say what its probabilities mean" in recalibrated
+    worse = replace(found, areas=areas, over_length=Interval(-0.1, -0.2, 0.0))
+    assert "The shipped model is the better one here" in verdict(worse)
+    assert "{classifier: Embedding}" in verdict(worse)
+    own, length = Interval(0.4, 0.3, 0.5), Interval(0.6, 0.5, 0.7)
+    areas = {"own weights": own, "shipped model": Interval(0.5, 0.4, 0.6), "prompt length": length}
+    said = verdict(replace(worse, areas=areas))
+    assert "nor is the shipped model, which is the better one of the two (0.500)" in said
+    assert "classifier: Heuristic" in said
 
 
 def test_the_dial_keeps_what_it_says_on_other_labels_of_the_same_kind() -> None:
