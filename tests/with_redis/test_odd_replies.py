@@ -147,3 +147,16 @@ async def test_what_litellm_cannot_read_is_no_broken_connection(
     scripted.says(body)
     told = await gateway.ask("What is a fjord?")
     assert (told.status, told.headers["x-tollway-failed-attempts"]) == (200, "cheap:ServerError")
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"object": "error"}, {"data": 7}, {"data": [{"embedding": []}]}], ids=str
+)
+@pytest.mark.parametrize("model", ["openai/text-embedding-3-small", "mistral/mistral-embed"])
+async def test_what_are_no_vectors_is_not_passed_on(
+    start: Start, setup: Setup, scripted: Scripted, model: str, body: object
+) -> None:
+    gateway = await with_key(start, setup, scripted, model)
+    scripted.says(json.dumps(body).encode())
+    told = await gateway.post("/v1/embeddings", json.dumps({"model": "cheap", "input": "x"}).encode())
+    assert (told.status, told.headers["x-tollway-failed-attempts"]) == (503, "cheap:ServerError")

@@ -5,7 +5,7 @@ httpx's clients. Imported by `litellm_upstream` together with LiteLLM, to which 
 import asyncio
 import socket
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 
 import httpcore
@@ -23,10 +23,13 @@ class AnswerTooLargeError(ValueError):
     """More than an answer may have."""
 
 
-def bound(client: httpx.AsyncClient, most_bytes: int) -> None:
-    """From now on no response of the client has more bytes, decompressed: reading on raises AnswerTooLargeError."""
+def bound(client: httpx.AsyncClient, most_bytes: int, note_status: Callable[[int], None]) -> None:
+    """From now on no response of the client has more bytes, decompressed: reading on raises AnswerTooLargeError. The
+    status of each is told, in the context of whoever asks.
+    """
 
     async def bound_response(response: httpx.Response) -> None:
+        note_status(response.status_code)
         if int(response.headers.get("content-length", "0")) > most_bytes:
             raise AnswerTooLargeError
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - an async client's are

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing, asynccontextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final
@@ -28,7 +29,7 @@ from tollway_dataplane.adapters.litellm_arguments import arguments_of
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, is_whole, usage_of, written_in
 from tollway_dataplane.core.facts import JsonObject
-from tollway_dataplane.core.reply_shapes import is_chunk, is_completion
+from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
 from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
 from tollway_dataplane.heap import growing
@@ -58,15 +59,14 @@ class LiteLLMUpstream:
 
     async def complete(self, call: UpstreamCall) -> Completion:
         await self.load()
-        function = (
-            self._litellm.aembedding if call.operation is Operation.EMBEDDINGS else self._litellm.acompletion
-        )
+        is_embedding = call.operation is Operation.EMBEDDINGS
+        function = self._litellm.aembedding if is_embedding else self._litellm.acompletion
         asking = _Asking()
         arguments = arguments_of(self._litellm, call) | {"logger_fn": asking.note}
         async with self._faults(call, asking), asyncio.timeout(call.timeout_s):
             response = await function(**arguments)
-            completion: JsonObject = response.model_dump(mode="json", exclude_none=True)
-            if call.operation is Operation.CHAT and not is_completion(completion):
+            completion = _written(response)
+            if not (are_embeddings(completion) if is_embedding else is_completion(completion)):
                 raise _nonsense()
             body = orjson.dumps(completion)
         return Completion(
@@ -99,12 +99,11 @@ class LiteLLMUpstream:
                     part = await anext(response, None)
                 if part is None:
                     return
-                asking.answered = True
                 if _is_made_up(part, response):
                     raise UpstreamFault(
                         FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True
                     )
-                event: JsonObject = part.model_dump(mode="json", exclude_none=True)
+                event = _written(part)
                 if not is_chunk(event):
                     raise _nonsense()
                 yield Chunk(orjson.dumps(event), event)
@@ -112,13 +111,14 @@ class LiteLLMUpstream:
     @asynccontextmanager
     async def _faults(self, call: UpstreamCall, asking: "_Asking") -> AsyncIterator[None]:
         """LiteLLM's exceptions as ours."""
+        _ASKING.set(asking)
         root = self._litellm.exceptions.openai.OpenAIError  # of all of its own
         try:
             yield
         except (TimeoutError, root, *_SLIPS) as exc:
             unasked = None if asking.begun else self._unasked(exc, call)
             fault = unasked or self._translated(exc, asking)
-            fault.may_have_run = fault.may_have_run or asking.answered
+            fault.may_have_run = fault.may_have_run or asking.is_answered
             raise fault from exc
 
     def _unasked(self, exc: Exception, call: UpstreamCall) -> UpstreamFault | None:
@@ -140,59 +140,66 @@ class LiteLLMUpstream:
         return UpstreamFault(None, None, message)
 
     def _translated(self, exc: Exception, asking: "_Asking") -> UpstreamFault:
-        """All of LiteLLM's own carry the status they stand for."""
+        """By the provider's own reply, where there was one: what LiteLLM takes a status for depends on the provider."""
         errors = self._litellm.exceptions
         if own := next((fault for name, fault in _OWN.items() if _lies_under(exc, {name})), None):
             return own()
-        if isinstance(exc, TimeoutError | errors.Timeout):
-            return UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True)
         if isinstance(exc, errors.ContentPolicyViolationError):
             return UpstreamFault(FallbackTrigger.CONTENT_FILTER, 400, _sentence_under(exc))
         if isinstance(exc, errors.ContextWindowExceededError):
             return UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long")
+        if asking.status is not None and not asking.is_answered:
+            # That it is the key that is wrong is LiteLLM's finding where Gemini says no more than 400.
+            is_key = asking.status == 400 and isinstance(exc, errors.AuthenticationError)
+            return _refused(exc, 401 if is_key else asking.status)
+        if isinstance(exc, TimeoutError | errors.Timeout):
+            return UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True)
         if _lies_under(exc, _UNCONNECTED):
             return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect", unsent=True)
-        is_connection = isinstance(exc, errors.APIConnectionError)
-        # It is also what LiteLLM calls an answer that it could not read.
-        is_unread = is_connection and any(map(_is_slip, _led_to(exc)))
-        if _lies_under(exc, _BROKEN_OFF) or (is_connection and not is_unread):
+        # LiteLLM calls an answer that it could not read a broken connection as well.
+        is_silent = isinstance(exc, errors.APIConnectionError) and not asking.is_answered
+        if _lies_under(exc, _BROKEN_OFF) or is_silent:
             return UpstreamFault(
                 FallbackTrigger.CONNECTION, None, "the connection broke", may_have_run=asking.begun
             )
-        if is_unread or isinstance(exc, _SLIPS) or any(words in str(exc) for words in _NONSENSE_WORDS):
-            return _nonsense()
-        status = int(getattr(exc, "status_code", None) or 500)
-        reply = _reply_under(exc)
-        # Some that LiteLLM calls 500 said more: that they are busy (503, and Anthropic's 529), for one.
-        if reply is not None and status >= 500 <= reply.status_code:
-            status = reply.status_code
-        message = _sentence_under(exc)
-        # A redirect, which is not followed, says nothing of the request.
-        known = status if status >= 400 else 502
-        return UpstreamFault(trigger_of(known, "", message), status, message, _retry_after(exc, reply))
+        fault = _nonsense() if isinstance(exc, _SLIPS) else _refused(exc, _status_of(exc))
+        if asking.is_answered:  # success with an error inside is the provider's confusion, not the request's
+            fault.trigger, fault.status = fault.trigger or FallbackTrigger.SERVER_ERROR, asking.status
+        return fault
 
 
 @dataclass(slots=True)
 class _Asking:
-    """Whether LiteLLM has begun to ask the provider, which it tells whom it is to log to."""
+    """How far one call of LiteLLM's has come: it tells whom it is to log to that it has begun to ask the provider, and
+    its client what came.
+    """
 
     begun: bool = False
-    answered: bool = False  # a part of a stream has come
+    status: int | None = None  # of the provider's reply
+
+    @property
+    def is_answered(self) -> bool:
+        return self.status is not None and self.status < 400
 
     def note(self, details: Mapping[str, object]) -> None:
         self.begun = self.begun or details.get("log_event_type") == "pre_api_call"
+
+
+# Whose reply it is that a client of LiteLLM's reads: LiteLLM hands nothing through that would say so.
+_ASKING: Final[ContextVar[_Asking]] = ContextVar("asking")
+
+
+def _note_status(status: int) -> None:
+    """A picture that LiteLLM fetches before it asks is not meant."""
+    asking = _ASKING.get(None)
+    if asking is not None and asking.begun:
+        asking.status = status
 
 
 # What code raises that trusted its input.
 _SLIPS: Final = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
 # What LiteLLM says when it misses something of ours.
 _SETUP_WORDS: Final = ("api key", "api_key", "api_base", "base url", "credentials", "environment variable")
-# What it says, with a 4xx, when it could not read the provider's answer.
-_NONSENSE_WORDS: Final = (
-    "Error converting to valid response",
-    "Unable to get json response",
-    "Got unexpected response",
-)
 _NO_SENTENCE: Final = "an error without an explanation"
 _MOST_SENTENCE: Final = 64 * 1024  # characters; what is longer explains nothing
 # The fields of a request that are more than a number or a text.
@@ -215,6 +222,25 @@ _OWN: Final[Mapping[str, Callable[[], UpstreamFault]]] = {
 def _nonsense() -> UpstreamFault:
     message = "the provider's answer was not understood"
     return UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, message, may_have_run=True)
+
+
+def _refused(exc: Exception, status: int) -> UpstreamFault:
+    message = _sentence_under(exc)
+    return UpstreamFault(
+        trigger_of(status, "", message), status, message, _retry_after(exc, _reply_under(exc))
+    )
+
+
+def _status_of(exc: Exception) -> int:
+    """What LiteLLM takes it for: of an error in a reply that was a success whatever that has as its code."""
+    status = str(getattr(exc, "status_code", ""))
+    return int(status) if len(status) == 3 and status.isdecimal() else 500
+
+
+def _written(answer: Any) -> JsonObject:
+    """Without warnings of what is not of the type that LiteLLM expects, which would repeat it."""
+    written: JsonObject = answer.model_dump(mode="json", exclude_none=True, warnings=False)
+    return written
 
 
 def _lies_under(exc: BaseException, names: AbstractSet[str]) -> bool:
@@ -322,7 +348,7 @@ def _bound_clients_of(owner: Any, name: str, reach: Reach) -> None:
     @wraps(made)
     def bounded(*args: Any, **kwargs: Any) -> Any:
         client = made(*args, **kwargs)
-        bounds.bound(client, MOST_BYTES)
+        bounds.bound(client, MOST_BYTES, _note_status)
         bounds.confine(client, reach)
         return client
 

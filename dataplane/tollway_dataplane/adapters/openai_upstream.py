@@ -24,7 +24,7 @@ from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of, written_in
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject
 from tollway_dataplane.core.parameters import unknown_to_thinkers, with_bound_named
-from tollway_dataplane.core.reply_shapes import is_chunk, is_completion
+from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
 from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
@@ -88,7 +88,8 @@ class OpenAIUpstream:
         except _HTTP_ERRORS as exc:
             raise _translated(exc) from exc
         completion = _parsed(body)
-        if completion.get("error") or (call.operation is Operation.CHAT and not is_completion(completion)):
+        is_answer = are_embeddings if call.operation is Operation.EMBEDDINGS else is_completion
+        if completion.get("error") or not is_answer(completion):
             raise _fault(200, body)
         return Completion(
             body, usage_of(completion), is_whole(completion), written_in(completion), completion

@@ -8,26 +8,39 @@ from typing import Final
 from tollway_dataplane.core.facts import JsonObject, JsonValue
 
 _MOST_LEVELS: Final = 100  # orjson reads 1,024 and writes 254
-# What a message, or a stream's piece of one, has under these names where it has anything.
-_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+_Kinds = Mapping[str, tuple[type, ...]]
+# What there is under these names, where there is anything.
+_REPLY: Final[_Kinds] = {"id": (str, int), "model": (str,)}
+_CHOICE: Final[_Kinds] = {"index": (int,), "finish_reason": (str,), "logprobs": (dict,)}
+_MESSAGE: Final[_Kinds] = {
+    "role": (str,),
     "content": (str, list),
     "refusal": (str,),
     "reasoning_content": (str,),
     "tool_calls": (list,),
     "function_call": (dict,),
 }
+_CALL: Final[_Kinds] = {"function": (dict,)}
+_EMBEDDING: Final[_Kinds] = {"index": (int,), "embedding": (list, str)}
 
 
 def is_completion(reply: JsonObject) -> bool:
     """A whole answer, of one choice at least."""
     choices = reply.get("choices")
-    return bool(choices) and _are_choices(choices, "message") and _is_shallow(reply)
+    return bool(choices) and _fits(reply, _REPLY) and _are_choices(choices, "message") and _is_shallow(reply)
 
 
 def is_chunk(event: JsonObject) -> bool:
     """A piece of a stream, which need not bring a choice: one that says what was used does not."""
     choices = event.get("choices")
-    return (choices is None or _are_choices(choices, "delta")) and _is_shallow(event)
+    fits = _fits(event, _REPLY) and (choices is None or _are_choices(choices, "delta"))
+    return fits and _is_shallow(event)
+
+
+def are_embeddings(reply: JsonObject) -> bool:
+    """One vector at least, as numbers or in base64."""
+    data = reply.get("data")
+    return bool(data) and _fits(reply, _REPLY) and _are_objects(data, _EMBEDDING, "embedding")
 
 
 def _is_shallow(value: JsonValue) -> bool:
@@ -51,17 +64,31 @@ def _are_choices(choices: JsonValue, message: str) -> bool:
 
 
 def _is_choice(choice: JsonValue, message: str) -> bool:
-    return (
-        isinstance(choice, dict)
-        and isinstance(choice.get("finish_reason"), str | None)
-        and isinstance(choice.get("index"), int | None)
-        and _is_message(choice.get(message))
-    )
+    return isinstance(choice, dict) and _fits(choice, _CHOICE) and _is_message(choice.get(message))
 
 
 def _is_message(message: JsonValue) -> bool:
     if message is None:
         return True
-    if not isinstance(message, dict):
+    if not isinstance(message, dict) or not _fits(message, _MESSAGE):
         return False
-    return all(not (value := message.get(name)) or isinstance(value, kinds) for name, kinds in _KINDS.items())
+    content, calls = message.get("content"), message.get("tool_calls")
+    return (not isinstance(content, list) or _are_objects(content, {})) and (
+        not calls or _are_objects(calls, _CALL)
+    )
+
+
+def _are_objects(values: JsonValue, kinds: _Kinds, needed: str | None = None) -> bool:
+    """`needed` is a name under which each of them has something."""
+    return isinstance(values, list) and all(
+        isinstance(each, dict) and _fits(each, kinds) and (needed is None or bool(each.get(needed)))
+        for each in values
+    )
+
+
+def _fits(value: JsonObject, kinds: _Kinds) -> bool:
+    """An empty text stands for nothing with some providers."""
+    return all(
+        (found := value.get(name)) in (None, "") or isinstance(found, several)
+        for name, several in kinds.items()
+    )

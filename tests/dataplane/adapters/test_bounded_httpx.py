@@ -23,8 +23,12 @@ async def read(pieces: list[bytes], headers: Mapping[str, str], counted: list[in
 
     transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, content=body()))
     async with httpx.AsyncClient(transport=transport) as client:
-        bound(client, MOST_BYTES)
-        return (await client.get("http://provider/")).content
+        statuses: list[int] = []
+        bound(client, MOST_BYTES, statuses.append)
+        try:
+            return (await client.get("http://provider/")).content
+        finally:
+            assert statuses == [200]
 
 
 def in_pieces(data: bytes, length: int) -> list[bytes]:

@@ -18,7 +18,7 @@ from tollway_dataplane.core.completions import (
 )
 from tollway_dataplane.core.facts import JsonObject, JsonValue
 from tollway_dataplane.core.gathering import Gathering
-from tollway_dataplane.core.reply_shapes import is_chunk, is_completion
+from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
 from tollway_dataplane.core.shortcomings import begins, shortcoming, unbegun
 
 CALL: JsonValue = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -63,10 +63,48 @@ def reply(name: str, message: JsonValue = MESSAGE, **more: JsonValue) -> JsonObj
         ([{"message": MESSAGE, "finish_reason": {}}], False),
         ([{"message": MESSAGE, "finish_reason": []}], False),
         ([{"message": MESSAGE, "index": "first"}], False),
+        ([{"message": MESSAGE, "logprobs": {"content": []}}], True),
+        ([{"message": MESSAGE, "logprobs": "x"}], False),
+        ([{"message": {"role": 7}}], False),
+        ([{"message": {"content": [None]}}], False),
+        ([{"message": {"content": {}}}], False),
+        ([{"message": {"tool_calls": ["odd"]}}], False),
+        ([{"message": {"tool_calls": [{"function": "f"}]}}], False),
+        ([{"message": {"tool_calls": [{"type": "custom", "custom": {"input": "x"}}]}}], True),
+        ([{"message": {"content": "Fine.", "tool_calls": "", "function_call": ""}}], True),
     ],
 )
 def test_what_a_whole_answer_looks_like(choices: JsonValue, *, fits: bool) -> None:
     assert is_completion({"choices": choices}) is fits
+
+
+@pytest.mark.parametrize("odd", [[], {}, ["x"], 7.5], ids=str)
+@pytest.mark.parametrize("name", ["id", "model"])
+def test_what_names_a_reply_is_text(name: str, odd: JsonValue) -> None:
+    assert is_completion(reply("message"))
+    assert not is_completion({**reply("message"), name: odd})
+    assert not is_chunk({**reply("delta"), name: odd})
+
+
+@pytest.mark.parametrize(
+    ("data", "fits"),
+    [
+        ([{"index": 0, "embedding": [0.5, 1]}], True),
+        ([{"index": 0, "embedding": "AAAAPwAAgD8="}], True),
+        ([{"index": 0, "embedding": []}], False),
+        ([{"index": 0}], False),
+        ([{"index": [], "embedding": [0.5]}], False),
+        ([{"embedding": [0.5]}, None], False),
+        ([{"embedding": 7}], False),
+        ([7], False),
+        ([], False),
+        (7, False),
+        (None, False),
+    ],
+)
+def test_what_vectors_look_like(data: JsonValue, *, fits: bool) -> None:
+    assert are_embeddings({"object": "list", "data": data, "usage": USAGE}) is fits
+    assert not are_embeddings({"object": "error"})
 
 
 @pytest.mark.parametrize(
@@ -94,8 +132,8 @@ def nested(depth: int) -> JsonValue:
 
 
 def test_what_could_not_be_written_again_is_none() -> None:
-    assert is_completion({**reply("message"), "model": nested(90)})
-    assert not is_completion({**reply("message"), "model": nested(300)})
+    assert is_completion({**reply("message"), "service_tier": nested(90)})
+    assert not is_completion({**reply("message"), "service_tier": nested(300)})
     assert not is_chunk({"x_note": nested(300)})
 
 

@@ -62,7 +62,7 @@ class Failure:
     """A provider's error reply."""
 
     status: int
-    body: Json | str
+    body: object  # as JSON
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
