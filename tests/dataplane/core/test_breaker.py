@@ -232,7 +232,7 @@ def test_a_stream_that_comes_whole_is_an_answer_in_between() -> None:
 
 
 def test_a_stream_that_probes_has_probed_once_it_says_something() -> None:
-    found = opened()
+    found, verdict = opened(), None
     for _ in range(3):
         assert found.admits(T0 + 30, 0.0)
         verdict = found.begun(T0 + 30, is_probe=found.take(T0 + 30))
