@@ -128,7 +128,7 @@ def snapshot_of(most: int, models: int, endpoints: int) -> Snapshot:
         {"name": name, "model": "openai/gpt-4o-mini", "endpoint": f"http://{name}/v1", "endpoints": more}
         for name in ["cheap", "b", "c", "d"][:models]
     ]
-    fallback = {"maxFallbacks": most, "deadline": "1s"}
+    fallback = {"maxFallbacks": most, "deadline": "10s"}
     policy = {"models": several, "fallback": fallback}
     return compiled(Setup("http://a/v1", "http://b/v1", policy=policy).objects())
 
@@ -154,7 +154,7 @@ def test_no_sequence_of_failures_makes_more_attempts_than_allowed(
     answered = isinstance(result, Answered)
     assert answered == (len(upstream.asked) > len(faults))
     assert [note.outcome == "ok" for note in made] == [False] * (len(made) - answered) + [True] * answered
-    assert sum(timeout for *_, timeout in upstream.asked[:1]) <= 1.0
+    assert sum(timeout for *_, timeout in upstream.asked[:1]) <= 10.0
 
 
 @settings(max_examples=30, deadline=None)
@@ -214,7 +214,7 @@ async def test_a_model_is_asked_elsewhere_before_another_is(fault: UpstreamFault
     assert len({endpoint for _, endpoint, _ in upstream.asked}) == 4
 
 
-@pytest.mark.parametrize(("wait_s", "answers"), [(0.05, True), (0.5, False)])
+@pytest.mark.parametrize(("wait_s", "answers"), [(0.05, True), (5.0, False)])
 async def test_who_was_passed_over_and_is_well_again_soon_is_waited_for(
     wait_s: float, monkeypatch: pytest.MonkeyPatch, *, answers: bool
 ) -> None:

@@ -20,6 +20,7 @@ sys.addaudithook(hear)
 
 from tests.dataplane.providers.wires import WIRES, streamed
 from tests.dataplane.providers.wire import REQUEST, serving
+from tollway_api.reach import OWN
 from tollway_api.snapshot import Protocol
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
 
