@@ -1,6 +1,6 @@
-"""`python -m bench.cold_start`: how long a data plane takes from its first instruction to `/readyz`, and what for.
-Whole starts are timed by the clock and by the processor's time, which other work on the machine changes less; imports,
-by the package that they are of, in one more start, which measuring slows down.
+"""`python -m bench.cold_start`: how long a data plane takes from its first instruction to `/readyz`, and what for; and how
+much memory it then has. Whole starts are timed by the clock and by the processor's time, which other work on the machine
+changes less; imports, by the package that they are of, in one more start, which measuring slows down.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from tests.snapshots import process_env, published
 
 _IMPORTED: Final = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s*([\w]+)", re.MULTILINE)
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _PATIENCE_S: Final = 120
 _SHOWN: Final = 10
 
@@ -30,6 +31,7 @@ _SHOWN: Final = 10
 class Start(NamedTuple):
     ready_s: float
     cpu_s: float
+    resident_mb: float
     said: str  # on standard error
 
 
@@ -46,7 +48,8 @@ def start(env: dict[str, str], folder: Path, *options: str) -> Start:
         fields = (
             Path("/proc", str(process.pid), "stat").read_text(encoding="ascii").rpartition(")")[2].split()
         )
-        return Start(took, (int(fields[11]) + int(fields[12])) / _TICKS, log.read_text(encoding="utf-8"))
+        cpu_s, resident_mb = (int(fields[11]) + int(fields[12])) / _TICKS, int(fields[21]) * _PAGE / 1e6
+        return Start(took, cpu_s, resident_mb, log.read_text(encoding="utf-8"))
     finally:
         process.terminate()
         process.wait()
@@ -79,9 +82,11 @@ def main() -> None:
         start(env, folder)  # what the disk has to be asked for once
         starts = [start(env, folder) for _ in range(times)]
         spent = imports(start(env, folder, "-X", "importtime").said)
-    ready, cpu = (sorted(getattr(each, field) for each in starts) for field in ("ready_s", "cpu_s"))
+    fields = ("ready_s", "cpu_s", "resident_mb")
+    ready, cpu, memory = (sorted(getattr(each, field) for each in starts) for field in fields)
     print(f"ready after {statistics.median(ready):.2f} s ({ready[0]:.2f} to {ready[-1]:.2f})")
     print(f"processor   {statistics.median(cpu):.2f} s ({cpu[0]:.2f} to {cpu[-1]:.2f}), until then")
+    print(f"memory      {statistics.median(memory):.0f} MB ({memory[0]:.0f} to {memory[-1]:.0f}), resident")
     print(f"imports     {spent.total() / 1e6:.2f} s, while they are measured:")
     shown = spent.most_common(_SHOWN)
     for package, microseconds in [*shown, ("others", spent.total() - sum(each for _, each in shown))]:
