@@ -1,6 +1,6 @@
-"""`python -m bench.cold_start`: how long a data plane takes from its first instruction to `/readyz`, and what for; and how
-much memory it then has. Whole starts are timed by the clock and by the processor's time, which other work on the machine
-changes less; imports, by the package that they are of, in one more start, which measuring slows down.
+"""`python -m bench.cold_start`: how long a data plane takes from its first instruction to `/readyz`, and what for; and
+how much memory it then has. Whole starts are timed by the clock and by the processor's time, which other work on the
+machine changes less; imports, by the package that they are of, in one more start, which measuring slows down.
 """
 
 import argparse

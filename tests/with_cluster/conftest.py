@@ -8,17 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.with_cluster.tollway import Tollway, installed, uninstall
+from tests.with_cluster.tollway import CALLERS, Tollway, installed, provide, uninstall
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that want a cluster without Tollway come before those that have it installed."""
+    items.sort(key=lambda item: "tollway" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
-def tollway() -> Iterator[Tollway]:
-    """Skipped, loudly, without a cluster."""
+def provided() -> Iterator[Tollway]:
+    """A cluster with a provider, and nothing of ours yet. Skipped, loudly, without a cluster."""
     kubeconfig = os.environ.get("TOLLWAY_E2E_KUBECONFIG")
     if not kubeconfig:
         pytest.skip("NO CLUSTER, so nothing here was tested: run make e2e, or set TOLLWAY_E2E_KUBECONFIG")
-    tollway = Tollway(Path(kubeconfig))
+    cluster = Tollway(Path(kubeconfig))
     try:
-        yield installed(tollway)
+        provide(cluster)
+        yield cluster
     finally:
-        uninstall(tollway)
+        cluster.kubectl("delete", "namespace", CALLERS, "--ignore-not-found", "--timeout=100s", check=False)
+
+
+@pytest.fixture(scope="session")
+def tollway(provided: Tollway) -> Iterator[Tollway]:
+    try:
+        yield installed(provided)
+    finally:
+        uninstall(provided)

@@ -112,22 +112,30 @@ class Tollway:
 _IN_CALLER = ("exec", "-n", CALLERS, "deploy/caller", "--", "python", "/scripts/caller.py")
 
 
+def _namespace(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _RESTRICTED}}
+
+
+def provide(tollway: Tollway) -> None:
+    """What is there before Tollway: a provider that answers at once, and one that takes its time."""
+    tollway.kubectl.apply(_namespace(CALLERS))
+    # Seven tokens in five seconds: a whole answer is a stream of half a minute to a whole one.
+    objects = (*_provider("provider"), *_provider("slow", "--tokens-per-second=1.4"))
+    tollway.kubectl.apply(*objects, namespace=CALLERS)
+    for name in ("provider", "slow"):
+        tollway.rolled_out(name, CALLERS)
+
+
 def installed(tollway: Tollway) -> Tollway:
     kubectl = tollway.kubectl
-    for name in (CALLERS, TEAM, NAMESPACE):
-        kubectl.apply(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _RESTRICTED}}
-        )
+    kubectl.apply(_namespace(TEAM), _namespace(NAMESPACE))
     kubectl.apply(secret("test-key", ACME_KEY), namespace=NAMESPACE)
     tollway.helm("install", "tollway-crds", str(CHARTS / "tollway-crds"))
     # Nobody has said yet what happens to requests, and it is ready all the same.
     tollway.helm("install", "tollway", str(CHART), *OPTIONS, "--wait")
     tollway.scale("tollway-dataplane", 2)  # which no upgrade takes back
-    # Seven tokens in five seconds: a whole answer is a stream of half a minute to a whole one.
-    kubectl.apply(*_provider("provider"), *_provider("slow", "--tokens-per-second=1.4"), namespace=CALLERS)
     kubectl.apply(*_caller(), namespace=CALLERS)
-    for name in ("provider", "slow", "caller"):
-        tollway.rolled_out(name, CALLERS)
+    tollway.rolled_out("caller", CALLERS)
     tollway.apply(SETUP)
     tollway.until_ready()
     return tollway
@@ -137,7 +145,7 @@ def uninstall(tollway: Tollway) -> None:
     """Objects before their operator, which has a finalizer to take off. Of the charts nothing is left but the kinds."""
     kubectl = tollway.kubectl
     try:
-        kubectl("delete", "namespace", TEAM, CALLERS, "--ignore-not-found", "--timeout=100s", check=False)
+        kubectl("delete", "namespace", TEAM, "--ignore-not-found", "--timeout=100s", check=False)
         tollway.helm("uninstall", "tollway", "--wait", "--cascade=foreground")
         tollway.helm("uninstall", "tollway-crds")
         kubectl("delete", "secret", "test-key", "-n", NAMESPACE)
@@ -147,10 +155,16 @@ def uninstall(tollway: Tollway) -> None:
         assert NAMESPACE not in kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
         assert "No resources found" in kubectl("get", "tollway", "-A"), "the kinds are kept"
     finally:
-        # A namespace is looked at again only after half of what its pods may take, so they go first.
-        kubectl("delete", "pod", "--all", "-n", NAMESPACE, "--grace-period=1", check=False)
-        kubectl("delete", "namespace", NAMESPACE, "--timeout=110s", check=False)
-        kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=tollway", "--timeout=60s", check=False)
+        clear(tollway)
+
+
+def clear(tollway: Tollway) -> None:
+    """Whatever there is of an installation."""
+    kubectl = tollway.kubectl
+    # A namespace is looked at again only after half of what its pods may take, so they go first.
+    kubectl("delete", "pod", "--all", "-n", NAMESPACE, "--grace-period=1", check=False)
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=110s", check=False)
+    kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=tollway", "--timeout=60s", check=False)
 
 
 def _provider(name: str, *options: str) -> list[dict[str, Any]]:
