@@ -66,17 +66,14 @@ def redis_cluster(
     """After the three primaries, a replica of each that is listed. `more` are further arguments of each server."""
     with contextlib.ExitStack() as stack:
         count = 3 + len(replicas)
-        buses = [free_port() for _ in range(count)]
-        nodes = [
-            stack.enter_context(
-                EmbeddedRedis(
-                    RedisRole.CACHE,
-                    folder / f"node-{number}",
-                    more=["--cluster-enabled", "yes", "--cluster-port", str(bus), *more],
-                )
-            )
-            for number, bus in enumerate(buses)
-        ]
+        nodes: list[EmbeddedRedis] = []
+        buses: list[int] = []
+        for number in range(count):
+            # Chosen when it is taken: meanwhile somebody else might have it.
+            buses.append(free_port())
+            own = ["--cluster-enabled", "yes", "--cluster-port", str(buses[-1])]
+            node = EmbeddedRedis(RedisRole.CACHE, folder / f"node-{number}", more=[*own, *more])
+            nodes.append(stack.enter_context(node))
         cluster = Cluster(nodes)
         for number, (first, after) in enumerate(pairwise(_SLOTS)):
             cluster.command(number, "CLUSTER", "ADDSLOTSRANGE", first, after - 1)
