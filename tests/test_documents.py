@@ -72,14 +72,17 @@ def test_the_page_of_versions_names_those_that_are_pinned() -> None:
         re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "locks/dev.txt").read_text("utf-8"), re.MULTILINE)
     )
     required = {
-        name: version
+        module.parent.name: dict(re.findall(r"^\s+(\S+) v(\S+)", module.read_text("utf-8"), re.MULTILINE))
         for module in ROOT.glob("tools/cluster/*/go.mod")
-        for name, version in re.findall(r"^\s+(\S+) v(\S+)", module.read_text("utf-8"), re.MULTILINE)
     }
-    prometheus = re.sub(r"^0\.(\d)(\d\d)\.", r"\1.\2.", required["github.com/prometheus/prometheus"])
+    prometheus = re.sub(
+        r"^0\.(\d)(\d\d)\.", r"\1.\2.", required["prometheus"]["github.com/prometheus/prometheus"]
+    )
     pinned = {
         "Kubernetes": KUBERNETES.removeprefix("v"), "Helm": HELM.removeprefix("v"), "Prometheus": prometheus,
-        "etcd": required["go.etcd.io/etcd/server/v3"], "Argo CD": required["github.com/argoproj/argo-cd/v3"],
+        "etcd": required["etcd"]["go.etcd.io/etcd/server/v3"],
+        "Argo CD": required["argocd"]["github.com/argoproj/argo-cd/v3"],
+        "metrics-server": required["metrics-server"]["sigs.k8s.io/metrics-server"],
         "redis-py": locked["redis"], "`openai`": locked["openai"], "LiteLLM": locked["litellm"],
         "kopf": locked["kopf"], "OpenTelemetry": locked["opentelemetry-sdk"],
     }  # fmt: skip
