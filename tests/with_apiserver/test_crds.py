@@ -572,4 +572,4 @@ def test_whatever_it_takes_the_compiler_reads(admin: httpx.Client, definition: A
         run()
     finally:
         admin.delete(f"/apis/tollway.dev/v1alpha1/namespaces/{fuzzed}/{PLURALS[definition.kind]}")
-    assert taken[0] >= 20, f"{taken[0]} taken, {refused[0]} refused: hardly anything was tried"
+    assert taken[0] >= 10, f"{taken[0]} taken, {refused[0]} refused: hardly anything was tried"
