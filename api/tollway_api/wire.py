@@ -37,6 +37,7 @@ EPOCHS_KEY: Final = f"{_PREFIX}:{{epochs}}"
 NEWS_KEY: Final = f"{EPOCHS_KEY}:news"
 # What data planes have found of models that are not well: a hash.
 HEALTH_KEY: Final = f"{_PREFIX}:{{health}}"
+FLEET_KEY: Final = f"{_PREFIX}:{{fleet}}"  # what each of them does: a hash
 SWEEP_KEY: Final = f"{EPOCHS_KEY}:sweep"
 FENCE_KEY: Final = f"{_PREFIX}:fence"  # the latest leadership that wrote here
 # A Lease counts in 32 bits, and one more must fit. What is above was written by no leader, so it refuses none.

@@ -16,7 +16,7 @@ def introduction(gathered: Gathered, public: Address, admin: Address, redis: str
     snapshot = gathered.snapshot
     table = Table(title="Tollway serves", title_justify="left", show_header=False)
     table.add_row("requests", f"http://{public}/v1")
-    table.add_row("admin", f"http://{admin}/readyz  /metrics  /purge")
+    table.add_row("admin", f"http://{admin}/console  /readyz  /metrics  /purge")
     table.add_row("redis", Text(redis))
     for policy in snapshot.policies:
         table.add_row("policy", Text(_policy(policy)))

@@ -5,6 +5,7 @@ everything a process needs and takes it down again; `__main__` and `tollway serv
 import asyncio
 import random
 import secrets
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from tollway_dataplane.adapters.openai_embedder import OpenAIEmbedder
 from tollway_dataplane.adapters.openai_upstream import open_upstream
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import CACHE_REPLICA, connected
+from tollway_dataplane.adapters.redis_fleet import RedisFleet
 from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
 from tollway_dataplane.adapters.redis_health import RedisHealth
 from tollway_dataplane.adapters.redis_labels import RedisLabels
@@ -41,6 +43,7 @@ from tollway_dataplane.background import running
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.choosing import Choosing
+from tollway_dataplane.console import Console
 from tollway_dataplane.core.judge import shipped
 from tollway_dataplane.core.router import shipped as shipped_router
 from tollway_dataplane.dispatch import Dispatch
@@ -48,6 +51,7 @@ from tollway_dataplane.edge.admin import Admin, Labelling, create_admin_app
 from tollway_dataplane.edge.authentication import admit_tenant
 from tollway_dataplane.edge.chat import chat_route
 from tollway_dataplane.edge.chat_completions import chat_completions_route
+from tollway_dataplane.edge.console import console_routes
 from tollway_dataplane.edge.embeddings import embeddings_route
 from tollway_dataplane.edge.endpoint import Bounds, Edge, create_public_app
 from tollway_dataplane.edge.feedback import feedback_route
@@ -56,6 +60,7 @@ from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.embedding_bills import EmbeddingBills
 from tollway_dataplane.embedding_service import EmbeddingService
 from tollway_dataplane.errors import CacheFault
+from tollway_dataplane.fleet import SILENT_S, Fleet
 from tollway_dataplane.following import Following
 from tollway_dataplane.forgetting import READ_S, REPLICA_LAG_S, Forgetting
 from tollway_dataplane.health import Health
@@ -69,7 +74,7 @@ from tollway_dataplane.lookup import Deadlines
 from tollway_dataplane.metrics import Metrics
 from tollway_dataplane.observe import Observer, described
 from tollway_dataplane.operating import INDEXES, POLICIES, Operating
-from tollway_dataplane.ports import SnapshotSource, Upstream
+from tollway_dataplane.ports import Figures, SnapshotSource, Upstream
 from tollway_dataplane.recall import Recall
 from tollway_dataplane.reembedding import Reembedder
 from tollway_dataplane.service import Service, Stages, Watchers
@@ -114,8 +119,9 @@ async def open_dataplane(
         direct = await stack.enter_async_context(open_upstream(reach=settings.reach))
         upstreams: dict[Protocol, Upstream] = {Protocol.OPENAI: direct, Protocol.LITELLM: litellm}
         encoder = await stack.enter_async_context(aclosing(await load_encoder()))
-        uncounted = partial(_given_up, log, metrics)
-        ledger = RedisLedger(ledger_redis, settings.ledger_deadline_s, balances.observe, uncounted)
+        ledger = RedisLedger(
+            *(ledger_redis, settings.ledger_deadline_s, balances.observe), partial(_given_up, log, metrics)
+        )
         budgets = Budgets(*await stack.enter_async_context(_counting(ledger)), balances, metrics.money)
         tokenizers = TiktokenTokenizers()
         bills = EmbeddingBills(budgets, tokenizers, metrics.money.spent_on_index)
@@ -150,18 +156,13 @@ async def open_dataplane(
         stack.push_async_callback(_drained, hits, pairs)
         watchers = Watchers(Auditor(labels, forgetting, recall, answers, hits), Shadows(answers, pairs))
         service = Service(live, Stages(*bounded, recall, choosing, dispatch), watchers, observer)
-        edge = Edge(partial(admit_tenant, live), _bounds(settings), observer, log)
 
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, process)
-        lag = _measure_loop_lag(metrics)
-        for work in (cache.claims.keep(), *(each.run() for each in bounded), health.run(), memory, lag):
+        lag, draining = _measure_loop_lag(metrics), asyncio.Event()
+        told = RedisFleet(cache_redis, settings.cache_write_deadline_s, SILENT_S)
+        fleet = Fleet(told, secrets.token_hex(6), partial(_figures, live, following, metrics, draining))
+        for work in (cache.claims.keep(), *(each.run() for each in (*bounded, health, fleet)), memory, lag):
             await stack.enter_async_context(running(work))
-        draining, embeddings = asyncio.Event(), EmbeddingService(live, upstreams, budgets, tokenizers, health)
-        routes = [
-            *(chat_completions_route(edge, service), chat_route(edge, service)),
-            *(embeddings_route(edge, embeddings), feedback_route(edge, live, watchers.auditor)),
-            *models_routes(edge, partial(names_of, live)),
-        ]
         admin = Admin(
             live,
             following,
@@ -174,8 +175,27 @@ async def open_dataplane(
             embedders.unfit,
             health.unwell,
         )
-        public = create_public_app(edge, routes, _PATHS)
-        yield DataPlane(live, following, forgetting, metrics, public, create_admin_app(admin), draining)
+        edge = Edge(partial(admit_tenant, live), _bounds(settings), observer, log)
+        embeddings = EmbeddingService(live, upstreams, budgets, tokenizers, health)
+        public = _public(edge, live, service, embeddings, watchers.auditor)
+        private = _private(admin, fleet, metrics, balances)
+        yield DataPlane(live, following, forgetting, metrics, public, private, draining)
+
+
+def _private(admin: Admin, fleet: Fleet, metrics: Metrics, balances: Balances) -> ASGIApp:
+    console = Console(fleet, metrics.recent, balances, admin.unfit, admin.unwell)
+    return create_admin_app(admin, console_routes(console.state, admin.knows))
+
+
+def _public(
+    edge: Edge, live: Live, service: Service, embeddings: EmbeddingService, auditor: Auditor
+) -> ASGIApp:
+    routes = [
+        *(chat_completions_route(edge, service), chat_route(edge, service)),
+        *(embeddings_route(edge, embeddings), feedback_route(edge, live, auditor)),
+        *models_routes(edge, partial(names_of, live)),
+    ]
+    return create_public_app(edge, routes, _PATHS)
 
 
 @asynccontextmanager
@@ -289,6 +309,24 @@ def _settling(
             await one.follow(snapshot)
 
     return settle
+
+
+def _figures(live: Live, following: Following, metrics: Metrics, draining: asyncio.Event) -> Figures:
+    """What this process says of itself to the others, under its pod's name."""
+    recent = metrics.recent
+    return Figures(
+        socket.gethostname(),
+        recent.since_s,
+        live.revision or "",
+        following.rejected,
+        draining.is_set(),
+        metrics.in_flight,
+        dict(recent.requests),
+        dict(recent.lately()),
+        recent.spent_nano,
+        recent.saved_nano,
+        recent.routed_nano,
+    )
 
 
 def _labelling(live: Live, auditor: Auditor) -> Labelling:

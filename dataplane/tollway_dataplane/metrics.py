@@ -17,6 +17,7 @@ from tollway_api.meta import TenantName
 from tollway_api.snapshot import NANO_PER_USD, SharedLimit, Snapshot, Tenant
 from tollway_dataplane.balances import Balances
 from tollway_dataplane.core.decision import CacheOutcome, outcome_of
+from tollway_dataplane.recent import Recent
 from tollway_dataplane.record import Record
 from tollway_dataplane.route_metrics import RouteMetrics
 from tollway_dataplane.tenant_metrics import TenantMetrics
@@ -56,6 +57,7 @@ class Metrics:
         self.money = MoneyMetrics(registry, balances, most_tenants)
         self.upstream = UpstreamMetrics(registry)
         self.process = ProcessMetrics(registry)
+        self.recent = Recent()  # for people, who look at one data plane now and then without a Prometheus
         duration = Histogram(
             "ai_request_duration_seconds",
             "From the request's arrival to the end of its reply.",
@@ -95,6 +97,7 @@ class Metrics:
         self.cache.observe(record)
         self.upstream.observe(record)
         self.money.observe(record)
+        self.recent.observe(record, seconds)
 
 
 class CacheMetrics:

@@ -350,6 +350,30 @@ class HealthNews(Protocol):
         """Tells the others, and returns what all of them have told lately."""
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a data plane says of itself: since its start, unless it says otherwise."""
+
+    name: str
+    since_s: float  # seconds since the epoch
+    revision: str  # "" before the first snapshot
+    rejected: str = ""  # why it does not run the newest
+    draining: bool = False
+    in_flight: int = 0
+    requests: dict[str, int] = field(default_factory=dict)  # by where their answers came from
+    lately: dict[str, int] = field(default_factory=dict)  # of those, in the last minute
+    spent_nano: int = 0
+    saved_nano: int = 0  # by answers from memory
+    routed_nano: int = 0  # by simple models
+
+
+class FleetNews(Protocol):
+    """Passes on among data planes what each says of itself. Raises CacheFault."""
+
+    async def exchange(self, own_id: str, own: Figures) -> Sequence[Figures]:
+        """Tells the others, and returns what all have told lately, this one among them."""
+
+
 class Tokenizer(Protocol):
     """Counts tokens as a model does."""
 

@@ -1,6 +1,6 @@
-"""The admin port: probes, metrics, the operator's word that there is a new snapshot, and people's to forget what is
-remembered. Never served on the public port; what changes anything wants the admin token as well, because not every
-cluster enforces network policies.
+"""The admin port: probes, metrics, the console, the operator's word that there is a new snapshot, and people's to
+forget what is remembered. Never served on the public port; what is no probe and no metric wants the admin token as
+well, because not every cluster enforces network policies.
 """
 
 import hmac
@@ -82,7 +82,9 @@ class Admin:
         return any(hmac.compare_digest(given, f"Bearer {token}".encode()) for token in self.tokens())
 
 
-def create_admin_app(admin: Admin) -> Starlette:
+def create_admin_app(admin: Admin, others: Sequence[Route] = ()) -> Starlette:
+    """`others` are served beside its own."""
+
     def readiness() -> Readiness:
         """Ready with a valid snapshot, until the drain begins."""
         revision = admin.live.revision
@@ -122,6 +124,7 @@ def create_admin_app(admin: Admin) -> Starlette:
             Route(messages.PATH, snapshot, methods=["POST"]),
             Route(messages.PURGE_PATH, purge, methods=["POST"]),
             Route(messages.FEEDBACK_PATH, feedback, methods=["POST"]),
+            *others,
         ]
     )
 
