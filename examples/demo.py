@@ -326,6 +326,8 @@ def _next_steps(console: Console, at: dict[str, str], manifests: Path) -> None:
     console.print("\nWhere to look next:", highlight=False)
     console.print(curl, soft_wrap=True, highlight=False)
     console.print(f"  metrics   http://{at['admin']}/metrics", highlight=False)
+    token = WORK / "data" / "admin-token" / "token"
+    console.print(f"  console   http://{at['admin']}/console (password: what {token} has)", highlight=False)
     console.print(f"  requests  {WORK}/data/requests.log", highlight=False)
     console.print(f"  manifests {manifests}/ (edit one: it takes effect at once)", highlight=False)
 

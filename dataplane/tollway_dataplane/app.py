@@ -5,7 +5,6 @@ everything a process needs and takes it down again; `__main__` and `tollway serv
 import asyncio
 import random
 import secrets
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -159,8 +158,8 @@ async def open_dataplane(
 
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, process)
         lag, draining = _measure_loop_lag(metrics), asyncio.Event()
-        told = RedisFleet(cache_redis, settings.cache_write_deadline_s, SILENT_S)
-        fleet = Fleet(told, secrets.token_hex(6), partial(_figures, live, following, metrics, draining))
+        own = partial(_figures, settings.identity, live, following, metrics, draining)
+        fleet = _fleet(RedisFleet(cache_redis, settings.cache_write_deadline_s, SILENT_S), own)
         for work in (cache.claims.keep(), *(each.run() for each in (*bounded, health, fleet)), memory, lag):
             await stack.enter_async_context(running(work))
         admin = Admin(
@@ -311,11 +310,17 @@ def _settling(
     return settle
 
 
-def _figures(live: Live, following: Following, metrics: Metrics, draining: asyncio.Event) -> Figures:
-    """What this process says of itself to the others, under its pod's name."""
+def _fleet(news: RedisFleet, own: Callable[[], Figures]) -> Fleet:
+    return Fleet(news, secrets.token_hex(6), own)
+
+
+def _figures(
+    name: str, live: Live, following: Following, metrics: Metrics, draining: asyncio.Event
+) -> Figures:
+    """What this process says of itself to the others."""
     recent = metrics.recent
     return Figures(
-        socket.gethostname(),
+        name,
         recent.since_s,
         live.revision or "",
         following.rejected,

@@ -135,15 +135,16 @@ def _share(limit: Limit, taken: int) -> float:
 
 def _budget(owner: str, limit: Limit, taken: int) -> dict[str, object]:
     share, window = _share(limit, taken), limit.window
-    rolls = isinstance(window, Rolling)
     return {
         "owner": owner or "shared",
         "limit": limit.title,
         "used": f"{_amount(limit, taken)} of {_amount(limit, limit.amount)} {limit.unit.noun}",
         "percent": f"{100 * share:.0f} %",
         "share": min(1.0, share),
-        "state": "used up" if share >= 1 else "nearly" if share >= _NEARLY else "",
-        "window": f"in {window.milliseconds // 1_000} s" if rolls else f"this {window.period.lower()}",
+        "state": "used up" if share >= 1 else "nearly used up" if share >= _NEARLY else "",
+        "window": f"in {window.milliseconds // 1_000} s"
+        if isinstance(window, Rolling)
+        else f"this {window.period.lower()}",
     }
 
 

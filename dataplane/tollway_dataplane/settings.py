@@ -1,5 +1,6 @@
 """What a data plane is told at start, from the environment. `tollway serve` builds the same by hand."""
 
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -87,6 +88,9 @@ class Settings:
     body_deadline_s: Annotated[float, "Seconds in which a body must have arrived."] = 30.0
     drain_s: Annotated[float, "Seconds that requests under way have to end after SIGTERM."] = 60.0
     snapshot_poll_s: Annotated[float, "Seconds between two looks for a newer snapshot."] = 15.0
+    identity: Annotated[
+        str, "This data plane's name on the console. Default: the host's, which is its pod's."
+    ] = field(default_factory=socket.gethostname)
 
     @property
     def reach(self) -> Reach:

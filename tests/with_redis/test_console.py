@@ -179,7 +179,9 @@ async def test_whoever_falls_silent_is_forgotten(cache_redis: EmbeddedRedis) -> 
     try:
         assert list(await news.exchange("1", one)) == [one]
         assert sorted(each.name for each in await news.exchange("2", two)) == ["one", "two"]
-        told_at, figures = (await redis.hget(wire.FLEET_KEY, "1")).split(b" ", 1)
+        said = await redis.hget(wire.FLEET_KEY, "1")
+        assert isinstance(said, bytes)
+        told_at, figures = said.split(b" ", 1)
         silent = b"%d %s" % (int(told_at) - 1_000 * fleet.SILENT_S, figures)
         await redis.hset(wire.FLEET_KEY, mapping={"1": silent, "3": b"no figures", "4": b"99999999999999 {}"})
         assert list(await news.exchange("2", two)) == [two]
