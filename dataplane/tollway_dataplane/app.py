@@ -112,8 +112,9 @@ async def open_dataplane(
         balances = Balances()
         metrics = Metrics(CollectorRegistry(), balances, settings.metrics_tenants)
         observer = await stack.enter_async_context(_observing(metrics, log, environ))
-        servers = connected(_servers(settings), log)
-        cache_redis, ledger_redis, *replica = await stack.enter_async_context(servers)
+        cache_redis, ledger_redis, *replica = await stack.enter_async_context(
+            connected(_servers(settings), log)
+        )
         litellm = LiteLLMUpstream(settings.reach)
         direct = await stack.enter_async_context(open_upstream(reach=settings.reach))
         upstreams: dict[Protocol, Upstream] = {Protocol.OPENAI: direct, Protocol.LITELLM: litellm}
