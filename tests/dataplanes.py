@@ -21,7 +21,7 @@ from tollway_api.inventory import RawObject, parse_inventory
 from tollway_api.reach import OWN, OWN_NETWORKS
 from tollway_api.snapshot import Snapshot, encode
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
-from tollway_dataplane.app import DataPlane, open_dataplane
+from tollway_dataplane.app import DataPlane, admin_tls, open_dataplane
 from tollway_dataplane.health import Health
 from tollway_dataplane.logs import json_log
 from tollway_dataplane.ports import Heard
@@ -249,7 +249,7 @@ async def running(
     ):
         await dataplane.live.offer(encode(snapshot))
         public = Site(dataplane.public, listen(Address("127.0.0.1", 0)))
-        admin = Site(dataplane.admin, listen(Address("127.0.0.1", 0)))
+        admin = Site(dataplane.admin, listen(Address("127.0.0.1", 0)), admin_tls(chosen, log))
         stop = asyncio.Event()
         # Each by itself, so that neither waits for the other to end: that is 0.2 s of every test.
         serving = asyncio.gather(*(serve([site], stop, 5, dataplane.draining) for site in (public, admin)))
@@ -263,7 +263,8 @@ async def running(
         try:
             buffer = stream.buffer
             assert isinstance(buffer, io.BytesIO)
-            yield Running(dataplane, snapshot, url, f"http://{admin.address}", http, buffer, stop, *clients)
+            admin_url = f"{'https' if admin.tls else 'http'}://{admin.address}"
+            yield Running(dataplane, snapshot, url, admin_url, http, buffer, stop, *clients)
         finally:
             for client in clients:
                 await client.close()

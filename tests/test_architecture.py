@@ -23,7 +23,7 @@ DOORS = {
     "aiohttp": {
         "adapters/openai_upstream.py",
         "tollway_operator/notify.py", "tollway_operator/admin.py", "tollway_operator/app.py",
-        "tollway_operator/alerts.py",
+        "tollway_operator/admin_port.py", "tollway_operator/alerts.py",
     },
     "kopf": {"tollway_operator/handlers.py", "tollway_operator/__main__.py"},
     "lightkube": {"tollway_operator/kube.py", "adapters/snapshot_secrets.py"},

@@ -89,4 +89,4 @@ def described(settings: type) -> str:
 def _default(field: "Field[Any]") -> str:
     if field.default is MISSING:
         return ""
-    return f"Default: {field.default}." if field.default not in ("", ()) else "Default: none."
+    return f"Default: {field.default}." if field.default not in ("", (), None) else "Default: none."

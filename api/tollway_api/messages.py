@@ -8,7 +8,7 @@ And what people say to any one data plane, for all of them:
     POST /purge      Purge   →  200 Purged              |  404, 409, 503: nothing was, and why
     POST /feedback   Said    →  200 {"outcome"}         |  404, 503: nothing was noted, and why
 
-All want `Authorization: Bearer <admin token>`.
+All want `Authorization: Bearer <admin token>`, and where the port has TLS a client certificate (`tollway_tls`).
 """
 
 import re

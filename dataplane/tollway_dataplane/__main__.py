@@ -8,7 +8,7 @@ import sys
 import uvloop
 
 from tollway_api.environment import SettingsError, described, settings_from
-from tollway_dataplane.app import open_dataplane
+from tollway_dataplane.app import admin_tls, open_dataplane
 from tollway_dataplane.background import running
 from tollway_dataplane.errors import SnapshotFault
 from tollway_dataplane.heap import settle_heap
@@ -22,7 +22,7 @@ async def run(settings: Settings) -> None:
     stop_on_signals(stop)
     async with json_log() as log, open_dataplane(settings, log, environ=os.environ) as dataplane:
         public = Site(dataplane.public, listen(settings.listen))
-        admin = Site(dataplane.admin, listen(settings.admin_listen))
+        admin = Site(dataplane.admin, listen(settings.admin_listen), admin_tls(settings, log))
         settle_heap()
         log.info("serving", listen=str(public.address), admin_listen=str(admin.address))
         async with running(dataplane.following.run(settings.snapshot_poll_s)):

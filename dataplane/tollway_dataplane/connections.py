@@ -1,6 +1,6 @@
 """A connection of uvicorn's, with four manners of ours: what is no HTTP gets an error in our shape, an offer to speak
 another protocol is declined without losing the request, whoever never finishes a request's head, in time or in size, is
-let go, and a reply's head and body leave together.
+let go, and a reply's head and body leave together. On a port with TLS the application is told whose certificate it was.
 """
 
 import asyncio
@@ -12,6 +12,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from tollway_dataplane.edge.error_replies import error_body, head_too_large, malformed_http
 
 HEAD_DEADLINE_S: Final = 30.0
+# In a request's scope: the DNS names in the certificate that was shown and verified; none where none was shown.
+PEER_NAMES: Final = "tollway.peer_names"
+_FAREWELL_S: Final = 1.0
 _MOST_HEAD: Final = 65_536  # bytes; no key is known yet, so whoever it is may not fill our memory
 _MALFORMED: Final = error_body(malformed_http())
 _TOO_LARGE: Final = error_body(head_too_large(_MOST_HEAD))
@@ -74,6 +77,23 @@ class Connection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+class EncryptedConnection(Connection):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as above
+        super().connection_made(transport)
+        shown = transport.get_extra_info("peercert") or {}
+        self._peer_names = frozenset(name for kind, name in shown.get("subjectAltName", ()) if kind == "DNS")
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.transport.is_closing():
+            # TLS has the other side say goodbye as well, and whoever is gone would keep us from ending for 30 s.
+            self.loop.call_later(_FAREWELL_S, self.transport.abort)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope[PEER_NAMES] = self._peer_names  # type: ignore[typeddict-unknown-key]  # ours, beside ASGI's
 
 
 class _OneWrite(asyncio.Transport):

@@ -8,6 +8,7 @@ import logging
 import resource
 import signal
 import socket
+import ssl
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from tollway_dataplane.connections import Connection
+from tollway_dataplane.connections import Connection, EncryptedConnection
 from tollway_dataplane.settings import Address
 
 _BACKLOG: Final = 2_048
@@ -30,6 +31,7 @@ class ListenError(Exception):
 class Site:
     app: ASGIApp
     socket: socket.socket
+    tls: ssl.SSLContext | None = None
 
     @property
     def address(self) -> Address:
@@ -102,9 +104,11 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
 
 def _config(site: Site, drain_s: float) -> uvicorn.Config:
+    tls = site.tls
     return uvicorn.Config(
         site.app,
-        http=Connection,
+        http=EncryptedConnection if tls else Connection,
+        ssl_context_factory=(lambda *_: tls) if tls else None,
         ws="none",
         lifespan="off",
         access_log=False,

@@ -55,6 +55,10 @@ class Settings:
     admin_token_dir: Annotated[
         Path, "Folder of the admin tokens: each file in it holds one that is valid."
     ] = Path("/etc/tollway/admin-token")
+    admin_tls_dir: Annotated[
+        Path | None,
+        "Folder of tls.crt, tls.key and ca.crt, with which the admin port has TLS and asks callers for a certificate.",
+    ] = None
     listen: Annotated[AddressText, "Address of the public port."] = Address("0.0.0.0", 8080)  # noqa: S104 - a pod's own address is not known beforehand
     admin_listen: Annotated[AddressText, "Address of probes and metrics."] = Address("0.0.0.0", 8081)  # noqa: S104 - nor here
     cache_replica_redis_url: Annotated[

@@ -17,6 +17,7 @@ from tollway_api.compiler import Compilation, compile_snapshot
 from tollway_api.inventory import Inventory
 from tollway_operator.accuracy import AccuracyReader
 from tollway_operator.admin import serving
+from tollway_operator.admin_port import AdminPort
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.alerts import AlertWebhook, alerting
 from tollway_operator.asked_purges import AskedPurges
@@ -43,6 +44,7 @@ from tollway_operator.statuses import StatusWriter
 from tollway_operator.tasks import until_first_ends
 from tollway_operator.usage import UsageReader
 from tollway_operator.watches import Watches
+from tollway_tls.certificates import client_certificates
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +77,7 @@ async def run_operator(settings: Settings) -> None:
         namespaces = Namespaces(kube, objects, settings.watch_namespaces, state_changed)
         watches = Watches(kube, objects, namespaces, settings.watch_stale_s, state_changed)
         pods = Pods(kube, settings.namespace, selector, settings.watch_stale_s, pods_changed)
-        notifier = Notifier(session, pods, settings.pod_admin_port, settings.pod_poll_s, metrics, word_came)
+        notifier = Notifier(_port(session, settings), pods, settings.pod_poll_s, metrics, word_came)
         parts = Parts(
             objects=objects,
             watches=watches,
@@ -129,6 +131,16 @@ async def run_operator(settings: Settings) -> None:
             await until_first_ends([asyncio.ensure_future(each) for each in loops])
         finally:
             await leadership.release()
+
+
+def _port(session: aiohttp.ClientSession, settings: Settings) -> AdminPort:
+    """Raises SettingsError."""
+
+    def unreadable(why: str) -> None:
+        log.warning("certificates cannot be read", extra={"reason": why})
+
+    certificates = client_certificates(settings.admin_tls_dir, unreadable)
+    return AdminPort(session, settings.pod_admin_port, certificates)
 
 
 def _compiling(settings: Settings) -> Callable[[Inventory], Compilation]:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from tollway_api import messages
 from tollway_api.messages import Notify, PodState, Purge
 from tollway_api.parts import Head
+from tollway_operator.admin_port import AdminPort
 from tollway_operator.metrics import Metrics
 from tollway_operator.pods import Pods
 from tollway_operator.reports import FIRST_PAUSE_S, DataPlanePod, Report
@@ -25,7 +26,6 @@ from tollway_operator.reports import FIRST_PAUSE_S, DataPlanePod, Report
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 32
-_DEADLINE_S: Final = 5.0
 _MOST_ANSWER_BYTES: Final = 4 * 1_048_576
 _LONGEST_PAUSE_S: Final = 15.0
 _STRANGER: Final = "it answered 401: it knows none of the admin tokens"
@@ -36,16 +36,14 @@ class Notifier:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        port: AdminPort,
         pods: Pods,
-        port: int,
         poll_s: float,
         metrics: Metrics,
         on_change: Callable[[], None],
     ) -> None:
-        self._session = session
-        self._pods = pods
         self._port = port
+        self._pods = pods
         self._poll_s = poll_s
         self._metrics = metrics
         self._on_change = on_change
@@ -91,14 +89,10 @@ class Notifier:
         if not ready:
             return "no data-plane pod is ready"
         pod = random.choice(ready)  # noqa: S311 - not a secret; another one's turn is next
-        url = f"http://{_bracketed(pod.address)}:{self._port}{messages.PURGE_PATH}"
         body = messages.PURGE.dump_json(Purge(index_id), exclude_defaults=True)
         for token in tuple(self._tokens):
-            headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
             try:
-                async with self._session.post(
-                    url, data=body, headers=headers, timeout=aiohttp.ClientTimeout(_DEADLINE_S)
-                ) as response:
+                async with self._port.post(pod, messages.PURGE_PATH, token, body) as response:
                     if response.status != 401:
                         return "" if response.status == 200 else f"{pod.name} answered {response.status}"
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
@@ -192,13 +186,9 @@ class Notifier:
             self._on_change()
 
     async def _ask(self, pod: DataPlanePod, head: Head, token: str) -> Report:
-        url = f"http://{_bracketed(pod.address)}:{self._port}{messages.PATH}"
         body = messages.NOTIFY.dump_json(Notify(head.revision, head.digest))
-        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         try:
-            async with self._session.post(
-                url, data=body, headers=headers, timeout=aiohttp.ClientTimeout(_DEADLINE_S)
-            ) as response:
+            async with self._port.post(pod, messages.PATH, token, body) as response:
                 answer = b""
                 async for piece in response.content.iter_any():
                     answer += piece
@@ -233,7 +223,3 @@ def _report(pod: DataPlanePod, state: PodState, trouble: str, *, rejected: bool)
 
 def _same_container(one: DataPlanePod, other: DataPlanePod) -> bool:
     return (one.address, one.incarnation) == (other.address, other.incarnation)
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address

@@ -3,6 +3,7 @@
 import re
 import socket
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -64,6 +65,10 @@ class Settings:
         "app.kubernetes.io/name=tollway,app.kubernetes.io/component=dataplane"
     )
     pod_admin_port: Annotated[Port, "Port on which pods are told of a snapshot."] = 8081
+    admin_tls_dir: Annotated[
+        Path | None,
+        "Folder of tls.crt, tls.key and ca.crt, with which pods are told by TLS, and never without it.",
+    ] = None
     listen_host: Annotated[str, "Address of probes and metrics."] = "0.0.0.0"  # noqa: S104 - a pod's own address is not known beforehand
     listen_port: Annotated[Port, "Port of probes and metrics."] = 8082
     debounce_s: Annotated[Seconds, "Seconds for which changes are gathered into one run."] = 0.1

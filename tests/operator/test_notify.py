@@ -20,6 +20,7 @@ from tests.servers import served
 from tollway_api import messages
 from tollway_api.messages import Lookups, Notify, PodState
 from tollway_api.parts import Head
+from tollway_operator.admin_port import AdminPort
 from tollway_operator.metrics import Metrics
 from tollway_operator.notify import Notifier
 from tollway_operator.reports import DataPlanePod
@@ -92,7 +93,7 @@ async def notifying(fleet: Fleet, addresses: list[str], pods: Known | None = Non
         port = int(url.rpartition(":")[2])
         async with aiohttp.ClientSession() as session:
             pods = pods or Known(addresses)
-            notifier = Notifier(session, pods, port, POLL_S, Metrics(), lambda: None)  # type: ignore[arg-type]  # a stand-in
+            notifier = Notifier(AdminPort(session, port), pods, POLL_S, Metrics(), lambda: None)  # type: ignore[arg-type]  # a stand-in
             running = asyncio.create_task(notifier.run())
             try:
                 yield notifier

@@ -1,6 +1,6 @@
 """The admin port: probes, metrics, the console, the operator's word that there is a new snapshot, and people's to
 forget what is remembered. Never served on the public port; what is no probe and no metric wants the admin token as
-well, because not every cluster enforces network policies.
+well, because not every cluster enforces network policies, and on a port with TLS a certificate besides.
 """
 
 import hmac
@@ -12,9 +12,12 @@ import orjson
 from prometheus_client import CollectorRegistry
 from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from tollway_api import messages
 from tollway_api.epochs import Scope
@@ -22,14 +25,16 @@ from tollway_api.messages import Lookups, PodState, Purge, Purged, Said, Word
 from tollway_api.routing_policy import ModelState
 from tollway_api.semantic_cache_index import Scope as Sharing
 from tollway_dataplane.auditing import Feedback
+from tollway_dataplane.connections import PEER_NAMES
 from tollway_dataplane.edge.feedback import UNKNOWN
 from tollway_dataplane.edge.incoming import Incoming
-from tollway_dataplane.edge.probes import READY, Readiness, probe_routes
+from tollway_dataplane.edge.probes import PROBE_PATHS, READY, Readiness, probe_routes
 from tollway_dataplane.errors import CacheFault, CallerGone, Refusal
 from tollway_dataplane.following import Following
 from tollway_dataplane.forgetting import TRUSTED_S, Forgetting
 from tollway_dataplane.live import Live
 from tollway_dataplane.observe import CLIENT_CLOSED_REQUEST
+from tollway_tls.certificates import NAME
 
 MessageT = TypeVar("MessageT")
 
@@ -50,7 +55,9 @@ _BODY_DEADLINE_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """What the admin port speaks of. `tokens` are read at every request, so that they can be rotated."""
+    """What the admin port speaks of. `tokens` are read at every request, so that they can be rotated. Where it
+    `asks_certificates` nobody is let in without, and so nobody at all on a port without TLS.
+    """
 
     live: Live
     following: Following
@@ -59,6 +66,7 @@ class Admin:
     lookups: Mapping[str, Lookups]
     is_draining: Callable[[], bool]
     tokens: Callable[[], Sequence[str]]
+    asks_certificates: bool = False
     label: Labelling = nothing_was_served
     unfit: Callable[[], dict[str, str]] = dict  # why vectors for an index's look-ups do not fit, by its id
     unwell: Callable[[], dict[str, dict[str, ModelState]]] = (
@@ -125,8 +133,22 @@ def create_admin_app(admin: Admin, others: Sequence[Route] = ()) -> Starlette:
             Route(messages.PURGE_PATH, purge, methods=["POST"]),
             Route(messages.FEEDBACK_PATH, feedback, methods=["POST"]),
             *others,
-        ]
+        ],
+        middleware=[Middleware(_Certified)] if admin.asks_certificates else [],
     )
+
+
+class _Certified:
+    """Who has shown no certificate of ours sees probes and metrics, whatever else there is: kubelets have none."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["path"] not in PROBE_PATHS and NAME not in scope.get(PEER_NAMES, ()):
+            app = PlainTextResponse(f"this needs a client certificate for {NAME}", 403)
+        await app(scope, receive, send)
 
 
 async def _said(

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 READY: Final = "ready"
+PROBE_PATHS: Final = frozenset({"/livez", "/readyz", "/metrics"})
 # Its `status`, and what else there is to say.
 Readiness = Mapping[str, str | None]
 

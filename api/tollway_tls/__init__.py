@@ -1,0 +1,1 @@
+"""How the operator and data planes know each other by certificates."""

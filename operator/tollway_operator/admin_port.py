@@ -1,0 +1,38 @@
+"""The admin port of data-plane pods, as the operator asks something there."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+
+from tollway_operator.reports import DataPlanePod
+from tollway_tls.certificates import NAME, Certificates
+
+_DEADLINE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class AdminPort:
+    """Encrypted where there are certificates: then whoever cannot show one of ours is told nothing, and no token."""
+
+    session: aiohttp.ClientSession
+    number: int
+    certificates: Certificates | None = None
+
+    def post(self, pod: DataPlanePod, path: str, token: str, body: bytes) -> Any:
+        """A context manager of the response. Raises what aiohttp does, OSError and TimeoutError."""
+        scheme, tls = "http", {}
+        if self.certificates is not None:
+            scheme, tls = "https", {"ssl": self.certificates.context, "server_hostname": NAME}
+        return self.session.post(
+            f"{scheme}://{_bracketed(pod.address)}:{self.number}{path}",
+            data=body,
+            headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+            timeout=aiohttp.ClientTimeout(_DEADLINE_S),
+            allow_redirects=False,
+            **tls,
+        )
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
