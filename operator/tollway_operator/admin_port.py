@@ -21,16 +21,16 @@ class AdminPort:
 
     def post(self, pod: DataPlanePod, path: str, token: str, body: bytes) -> Any:
         """A context manager of the response. Raises what aiohttp does, OSError and TimeoutError."""
-        scheme, tls = "http", {}
-        if self.certificates is not None:
-            scheme, tls = "https", {"ssl": self.certificates.context, "server_hostname": NAME}
+        known = self.certificates
+        scheme = "http" if known is None else "https"
         return self.session.post(
             f"{scheme}://{_bracketed(pod.address)}:{self.number}{path}",
             data=body,
             headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
             timeout=aiohttp.ClientTimeout(_DEADLINE_S),
             allow_redirects=False,
-            **tls,
+            ssl=True if known is None else known.context,
+            server_hostname=None if known is None else NAME,
         )
 
 

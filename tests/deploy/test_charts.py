@@ -147,8 +147,10 @@ def test_what_the_chart_sets_itself_is_not_set_beside_it() -> None:
     """A variable twice would be refused by server-side apply."""
     schema = yaml.safe_load((CHART / "values.schema.json").read_text(encoding="utf-8"))
     reserved = set(schema["definitions"]["env"]["items"]["properties"]["name"]["not"]["enum"])
-    everything = ("--values", str(GOLDEN / "in-flight.values.yaml"), "--set", "operator.watchNamespaces={x}")
-    everything += ("--set", "adminTls.existingSecret=certificates")
+    everything = [
+        *("--values", str(GOLDEN / "in-flight.values.yaml"), "--set", "operator.watchNamespaces={x}"),
+        *("--set", "adminTls.existingSecret=certificates"),
+    ]
     embedding = ("--set", "embedding.enabled=true,embedding.apiKeysSecret=keys")
     planes = {"operator": Operator, "dataplane": DataPlane, "embedding": EmbedServerSettings}
     for name, settings in planes.items():
