@@ -129,15 +129,19 @@ class Choosing:
         (found,) = await self._assessed([last], known, patience)
         threshold_of, bounded = known.eases.threshold_of, route.min_quality
         # Where answers are judged: by all turns of what might be left to the simple model one day.
+        # Of what could not be embedded nothing is shown, wherever the dial stands.
+        if_unknown = bounded is not None and bounded.bound.most_threshold == 0.0
         most = None if bounded is None else threshold_of(1 - bounded.bound.least_threshold)
-        may_be_simple = not is_complex(found, route) if most is None else found.at(most).is_simple
+        may_be_simple = (
+            not is_complex(found, route) if most is None else found.at(most, if_unknown=if_unknown).is_simple
+        )
         if not (may_be_simple and route.sticky):
             earlier = []
         turns = [found, *await self._assessed(earlier[:MOST_EARLIER], known, patience)]
         if bounded is None:
             return routed(found, turns[1:], route)
         threshold = threshold_of(route.simple_share or 0.0)
-        dialled, *others = (each.at(threshold) for each in turns)
+        dialled, *others = (each.at(threshold, if_unknown=if_unknown) for each in turns)
         return replace(routed(dialled, others, route), ease=known.eases.of(turns))
 
     async def _assessed(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,15 +109,23 @@ async def test_without_a_vector_words_decide_and_that_is_said(encoder: Encoder) 
     )
 
 
-async def test_under_a_floor_what_has_no_vector_is_complex_and_is_not_counted() -> None:
+@pytest.mark.parametrize("now", [None, 0.3, 0.95, 1.0])
+@pytest.mark.parametrize(("least", "model"), [("30%", "rich"), ("100%", "cheap")])
+async def test_under_a_floor_what_has_no_vector_is_complex_wherever_labels_move_the_dial_and_is_not_counted(
+    least: str, model: str, now: float | None
+) -> None:
     judge = {"type": "Model", "model": "rich"}
     route = {
         "complexity": {"classifier": "Embedding"},
-        "minQuality": {"least": "90%", "judge": judge, "minSimpleShare": "30%"},
+        "minQuality": {"least": "90%", "judge": judge, "minSimpleShare": least},
     }
     snapshot = compiled(SETUP.but(policy={"route": route}).objects())
+    if now is not None:
+        (policy,) = snapshot.policies
+        moved = replace(policy, route=replace(policy.route, simple_share=now))
+        snapshot = replace(snapshot, policies=(moved,))
     choice = await choose(Choosing(Encoder(is_broken=True), shipped(), 1.0), snapshot, SIMPLE)
-    assert (choice.model, choice.reason, choice.ease) == ("rich", RouteReason.COMPLEX, None)
+    assert (choice.model, choice.ease) == (model, None)
 
 
 async def test_what_was_too_slow_for_the_cache_is_not_waited_for_once_more() -> None:

@@ -4,14 +4,16 @@ httpx's clients. Imported by `litellm_upstream` together with LiteLLM, to which 
 
 import asyncio
 import socket
+import ssl
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import httpcore
 import httpx
 
 from tollway_api.reach import Reach
+from tollway_dataplane.adapters.answer_bounds import CONNECT_TIMEOUT_S
 
 # What is decompressed at a time, so that little that comes cannot become much at once.
 _PIECE_BYTES: Final = 256 * 1024
@@ -62,7 +64,9 @@ def confine(client: httpx.AsyncClient, reach: Reach) -> None:
 
 
 class _Confined(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that it has looked at itself, whatever the name means by then."""
+    """Connects to addresses that it has looked at itself, whatever the name means by then, and waits for a connection
+    no longer than a direct call does: LiteLLM has one time for all of an attempt.
+    """
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend, reach: Reach) -> None:
         self.free = backend
@@ -77,6 +81,20 @@ class _Confined(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await self._connected(host, port, timeout, local_address, socket_options)
+        except TimeoutError as exc:
+            raise httpcore.ConnectTimeout from exc
+
+    async def _connected(
+        self,
+        host: str,
+        port: int,
+        within_s: float | None,
+        local_address: str | None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as exc:
             raise httpcore.ConnectError(str(exc)) from exc
@@ -84,13 +102,43 @@ class _Confined(httpcore.AsyncNetworkBackend):
         for address in dict.fromkeys(str(each[4][0]) for each in found):
             if self._reach.allows(address, host):
                 try:
-                    return await self.free.connect_tcp(address, port, timeout, local_address, socket_options)
+                    return _Impatient(
+                        await self.free.connect_tcp(address, port, within_s, local_address, socket_options)
+                    )
                 except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
                     fault = exc
         raise fault
 
     async def sleep(self, seconds: float) -> None:
         await self.free.sleep(seconds)
+
+
+class _Impatient(httpcore.AsyncNetworkStream):
+    """A connection of which the handshake is bounded as well."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's signature
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's signature
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
+    ) -> httpcore.AsyncNetworkStream:
+        within_s = CONNECT_TIMEOUT_S if timeout is None else min(timeout, CONNECT_TIMEOUT_S)
+        return await self._stream.start_tls(ssl_context, server_hostname, within_s)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 class _Bounded(httpx.AsyncByteStream):

@@ -146,16 +146,16 @@ class LiteLLMUpstream:
             return own()
         if isinstance(exc, errors.ContentPolicyViolationError):
             return UpstreamFault(FallbackTrigger.CONTENT_FILTER, 400, _sentence_under(exc))
-        if isinstance(exc, errors.ContextWindowExceededError):
+        if isinstance(exc, errors.ContextWindowExceededError) and not asking.is_answered:
             return UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, "the prompt is too long")
         if asking.status is not None and not asking.is_answered:
             # That it is the key that is wrong is LiteLLM's finding where Gemini says no more than 400.
             is_key = asking.status == 400 and isinstance(exc, errors.AuthenticationError)
             return _refused(exc, 401 if is_key else asking.status)
+        if _lies_under(exc, _UNCONNECTED):  # which LiteLLM calls a Timeout, where it took long
+            return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect", unsent=True)
         if isinstance(exc, TimeoutError | errors.Timeout):
             return UpstreamFault(FallbackTrigger.TIMEOUT, None, "no answer in time", may_have_run=True)
-        if _lies_under(exc, _UNCONNECTED):
-            return UpstreamFault(FallbackTrigger.CONNECTION, None, "could not connect", unsent=True)
         # LiteLLM calls an answer that it could not read a broken connection as well.
         is_silent = isinstance(exc, errors.APIConnectionError) and not asking.is_answered
         if _lies_under(exc, _BROKEN_OFF) or is_silent:
@@ -164,7 +164,7 @@ class LiteLLMUpstream:
             )
         fault = _nonsense() if isinstance(exc, _SLIPS) else _refused(exc, _status_of(exc))
         if asking.is_answered:  # success with an error inside is the provider's confusion, not the request's
-            fault.trigger, fault.status = fault.trigger or FallbackTrigger.SERVER_ERROR, asking.status
+            fault.trigger, fault.status = FallbackTrigger.SERVER_ERROR, asking.status
         return fault
 
 

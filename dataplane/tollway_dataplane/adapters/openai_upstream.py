@@ -18,7 +18,7 @@ from yarl import URL
 
 from tollway_api.reach import PUBLIC, Reach
 from tollway_api.routing_policy import FallbackTrigger, UnknownParameters
-from tollway_dataplane.adapters.answer_bounds import MOST_BYTES, too_large
+from tollway_dataplane.adapters.answer_bounds import CONNECT_TIMEOUT_S, MOST_BYTES, too_large
 from tollway_dataplane.adapters.event_streams import DONE, Event, events
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of, written_in
@@ -34,7 +34,6 @@ _MOST_ERROR_BYTES: Final = 64 * 1024
 # What a call may raise; aiohttp's own timeout is a TimeoutError, and so an OSError. The last is for what is no HTTP,
 # and for a line of a stream that never ends.
 _HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, HttpProcessingError)
-_CONNECT_TIMEOUT_S: Final = 10.0
 
 
 @asynccontextmanager
@@ -43,7 +42,7 @@ async def open_upstream(
 ) -> AsyncIterator["OpenAIUpstream"]:
     """The upstream with its connection pool, which lives as long as the process. An answer of more bytes is none."""
     connector = aiohttp.TCPConnector(limit=max_connections, ttl_dns_cache=30, resolver=_Resolver(reach))
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT_S)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
     # What a provider sets as a cookie in one tenant's reply is not for another tenant's request.
     no_cookies = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
@@ -80,7 +79,7 @@ class OpenAIUpstream:
         self._reach = reach
 
     async def complete(self, call: UpstreamCall) -> Completion:
-        timeout = aiohttp.ClientTimeout(total=call.timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(total=call.timeout_s, sock_connect=CONNECT_TIMEOUT_S)
         try:
             async with self._request(call, _fields(call), timeout) as response:
                 await _check(response)
@@ -98,7 +97,7 @@ class OpenAIUpstream:
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
         fields = {**_fields(call), "stream": True, "stream_options": call.stream_options}
-        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_TIMEOUT_S, sock_read=call.idle_s)
+        timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=call.idle_s)
         try:
             async with self._request(call, fields, timeout) as response:
                 await _check(response)
@@ -130,8 +129,10 @@ def _fields(call: UpstreamCall) -> JsonObject:
     others.
     """
     upstream_id, model = call.model.upstream_id, call.model
-    if call.operation is not Operation.CHAT or model.unknown_parameters is UnknownParameters.PASS:
+    if call.operation is not Operation.CHAT:
         return call.body
+    if model.unknown_parameters is UnknownParameters.PASS:
+        return with_bound_named(upstream_id, call.body)
     unknown = unknown_to_thinkers(upstream_id, call.body)
     call.leave_out(unknown)
     known = (

@@ -85,9 +85,9 @@ class Assessment:
     def is_simple(self) -> bool:
         return self.reason is RouteReason.SIMPLE
 
-    def at(self, threshold: float) -> "Assessment":
-        """As it is where another threshold holds. What nobody can say is not likely."""
-        is_likely = (self.probability or 0.0) >= threshold
+    def at(self, threshold: float, *, if_unknown: bool) -> "Assessment":
+        """As it is where another threshold holds. `if_unknown`: whether what nobody can say is the simple model's."""
+        is_likely = if_unknown if self.probability is None else self.probability >= threshold
         reason = RouteReason.SIMPLE if is_likely else RouteReason.COMPLEX
         return replace(self, reason=reason, threshold=threshold, step=0)
 

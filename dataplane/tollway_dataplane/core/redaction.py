@@ -2,10 +2,10 @@
 account does not, because providers like to repeat both. Pure; `dispatch` calls it.
 """
 
+import html
 import re
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import quote, quote_plus
 
 REMOVED: Final = "[removed]"
 MOST_SAID: Final = 500  # characters of it
@@ -26,8 +26,15 @@ def without_secrets(sentence: str, ours: Iterable[str] = ()) -> str:
     """The sentence with our own keys out of it, and everything that looks like a key or an account's id; and only then
     cut, since of a key that was cut nobody could tell that it is one.
     """
-    # Also as part of an address, which providers repeat as well.
-    forms = {form for each in ours for form in (each, quote(each), quote(each, safe=""), quote_plus(each))}
-    for each in sorted(forms, key=len, reverse=True):  # one may be the beginning of another
-        sentence = sentence.replace(each, REMOVED)
+    for each in sorted(ours, key=len, reverse=True):  # one may be the beginning of another
+        sentence = re.sub("".join(map(_however_written, each)), REMOVED, sentence)
     return _SECRETS.sub(REMOVED, sentence)[:MOST_SAID]
+
+
+def _however_written(character: str) -> str:
+    """As a pattern. A sign may stand encoded, as in an address, once or several times over, in JSON or in HTML."""
+    if character.isalnum():
+        return character
+    plain, in_address = re.escape(character), "".join(f"%(?:25)*{byte:02x}" for byte in character.encode())
+    in_json, in_html = rf"\\u{ord(character):04x}", re.escape(html.escape(character))
+    return rf"(?:{in_html}|\\?{plain}|(?i:{in_address}|{in_json}){'|[+]' if character == ' ' else ''})"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-_SECONDS: Final = re.compile(r"\d{1,6}(\.\d{1,9})?")
+_SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,9})?")
 _DURATION: Final = re.compile(r"(?=\d)((\d+)d)?((\d+)h)?((\d+)m(?!s))?((\d+(\.\d+)?)s)?((\d+(\.\d+)?)ms)?")
 _EPOCH: Final = re.compile(r"\d{10}(\d{3})?")  # in seconds, or milliseconds
 # What the reset of a limit is called, whoever's it is.

@@ -117,12 +117,14 @@ def test_words_give_no_model_what_the_dial_never_does_and_take_none_what_it_alwa
     assert all(each.step == 1 for each in found if each.reason is RouteReason.MIDDLE)
 
 
-@pytest.mark.parametrize(("threshold", "is_simple"), [(1.01, False), (0.001, False), (0.0, True)])
-def test_where_a_dial_moves_a_prompt_without_a_vector_is_simple_only_where_all_are(
-    threshold: float, is_simple: bool
+@pytest.mark.parametrize("threshold", [1.01, 0.001, 0.0])
+@pytest.mark.parametrize("if_unknown", [False, True])
+def test_where_a_dial_moves_a_prompt_without_a_vector_is_what_is_said_of_those_wherever_it_stands(
+    threshold: float, *, if_unknown: bool
 ) -> None:
-    found = embedding(BY_SHARE, shipped()).assess(Prompt("What is a fjord?")).at(threshold)
-    assert (found.is_simple, found.was_embedded) == (is_simple, False)
+    found = embedding(BY_SHARE, shipped()).assess(Prompt("What is a fjord?"))
+    found = found.at(threshold, if_unknown=if_unknown)
+    assert (found.is_simple, found.was_embedded) == (if_unknown, False)
 
 
 @pytest.mark.parametrize(

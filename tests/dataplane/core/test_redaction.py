@@ -45,7 +45,13 @@ def test_our_own_key_is_taken_out_whatever_it_looks_like() -> None:
     assert without_secrets("no such key: plain words", ["plain words"]) == f"no such key: {REMOVED}"
 
 
-@pytest.mark.parametrize("form", ["a+b/c d", "a%2Bb/c%20d", "a%2Bb%2Fc%20d", "a%2Bb%2Fc+d"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("a+b/c d", "a%2Bb/c%20d", "a%2Bb%2Fc%20d", "a%2Bb%2Fc+d", "a%2bb%2fc%20d", "a+b%2fc d"),
+        *("a%252Bb%252Fc%2520d", r"a+b\/c d", r"a\u002bb\u002Fc d"),
+    ],
+)
 def test_our_own_key_is_taken_out_of_an_address_as_well(form: str) -> None:
     assert (
         without_secrets(f"no: https://x/?key={form}&n=1", ["a+b/c d"]) == f"no: https://x/?key={REMOVED}&n=1"

@@ -95,6 +95,16 @@ async def test_openais_are_passed_on_where_the_policy_says_so(
     assert [name for name in unknown - foreign if f"'{renamed.get(name, name)}'" not in sent] == []
 
 
+@pytest.mark.parametrize("rule", UnknownParameters)
+async def test_the_bound_on_an_answer_has_the_name_that_the_model_knows_whatever_the_policy_says(
+    rule: UnknownParameters,
+) -> None:
+    with serving(OpenAI()) as server:
+        await asked(server, server.call({"max_tokens": 40}, upstream_id="o3-mini", unknown_parameters=rule))
+        (seen,) = server.seen
+    assert (seen.body.get("max_completion_tokens"), seen.body.get("max_tokens")) == (40, None)
+
+
 async def test_what_the_policy_itself_adds_is_no_callers_mistake() -> None:
     with serving(Anthropic()) as server:
         call = server.call(extra_body={"seed": 3}, unknown_parameters=UnknownParameters.REFUSE)
