@@ -150,12 +150,15 @@ def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHE
     """What is decided without the learned part, if anything."""
     if CriticalCheck.KEYWORDS in checks and (found := _written_otherwise(ours.reading, theirs.reading)):
         return found
-    if _are_the_same(ours.reading, theirs.reading):
+    same = _are_the_same(ours.reading, theirs.reading)
+    # Of another language it is not known which signs and capitals count, so there all do.
+    is_letter_for_letter = same and ours.reading.text == theirs.reading.text
+    if not is_letter_for_letter and not (ours.may_be_judged and theirs.may_be_judged):
+        return Verdict(CacheReason.NOT_JUDGED, "not English prose of moderate length", 0.0)
+    if same:
         if CriticalCheck.KEYWORDS in checks and (quoted := quoted_apart(ours.reading, theirs.reading)):
             return Verdict(quoted.reason, quoted.explanation, 0.0)
         return Verdict(CacheReason.SEMANTIC, "the same words", 1.0)
-    if not ours.may_be_judged or not theirs.may_be_judged:
-        return Verdict(CacheReason.NOT_JUDGED, "not English prose of moderate length", 0.0)
     return facts_against(ours.reading, theirs.reading, checks)
 
 

@@ -1,6 +1,7 @@
 """The verdict on a pair, by the judge that ships and the encoder it was trained with."""
 
 import json
+from collections.abc import Callable
 from importlib.resources import files
 
 import numpy as np
@@ -113,6 +114,36 @@ def test_in_another_language_only_the_very_same_is_served(view: ViewOf) -> None:
     one, other = view("Comment activer le mode avion ?"), view("Comment désactiver le mode avion ?")
     assert shipped().verdict(one, other).reason is CacheReason.NOT_JUDGED
     assert shipped().verdict(one, one).serves
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Er sagt, sie kommt nicht mit",
+        "Il dit que Marie, ma sœur, est partie",
+        "Vamos a comer, niños",
+        "Hij zegt, zij gaat niet mee",
+    ],
+    ids=["German", "French", "Spanish", "Dutch"],
+)
+@pytest.mark.parametrize(
+    "altered",
+    [
+        lambda text: text.replace(",", ""),
+        lambda text: text.replace(" ", ", ", 1),
+        str.lower,
+        str.upper,
+        lambda text: text + "?",
+    ],
+    ids=["no comma", "a comma more", "small", "capital", "asked"],
+)
+def test_in_another_language_signs_and_capitals_count(
+    view: ViewOf, text: str, altered: Callable[[str], str]
+) -> None:
+    verdict = shipped().verdict(view(text), view(altered(text)))
+    assert not verdict.serves
+    assert verdict.probability == 0
+    assert shipped().verdict(view(text), view(text)).serves
 
 
 def test_a_probability_is_never_shown_as_more_than_it_is() -> None:
