@@ -33,6 +33,7 @@ from tollway_dataplane.core.pair_features import NAMES, features
 from tollway_dataplane.core.persons import parts_exchanged
 from tollway_dataplane.core.reading import Encoded, Reading, WordVectors, read, word_vectors
 from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
+from tollway_dataplane.core.verbatim import verbatim_differs
 from tollway_dataplane.core.voices import voices_differ
 
 Vector = npt.NDArray[np.float32]
@@ -169,6 +170,8 @@ def _are_the_same(ours: Reading, theirs: Reading) -> bool:
 def _written_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
     if difference := spelled_otherwise(ours, theirs):
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"spelled differently: {difference}", 0.0)
+    if difference := verbatim_differs(ours, theirs):
+        return Verdict(CacheReason.KEYWORDS_DIFFER, f"written differently: {difference}", 0.0)
     if word := linked_otherwise(ours, theirs):
         return Verdict(CacheReason.RELATIONS_DIFFER, f"{word!r} stands otherwise to the rest", 0.0)
     return None

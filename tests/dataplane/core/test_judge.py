@@ -23,6 +23,8 @@ from tollway_dataplane.core.judge import Judge, shipped, shown_probability
         ("Write a poem about autumn rain", "Write a story about autumn rain"),
         ("What should I feed a puppy?", "What should I feed an old dog?"),
         ('What does "it" stand for?', "What does it stand for?"),
+        ('What does "polish" mean?', 'What does "Polish" mean?'),
+        ("Correct this: Man eating chicken", "Correct this: Man-eating chicken"),
         ("What is on 4 May?", "What is on 5th May?"),
     ],
 )
