@@ -18,7 +18,7 @@ _PHRASES: Final = (
     ("none", r"(?:first|after|above|best|at) (?:of )?all|all (?:right|time)|all over"),
     ("none", r"(?:can|do|does|could|should|would) one(?! of)"),
     ("none", r"at most|the most|(?:many|lots of|no|any) thanks|thanks a lot|ever since|any more|anymore|any longer"),
-    ("none", r"(?:every|each) (?:few|other) (?:day|week|month|year)s?"),
+    ("none", r"(?:every|each) few (?:hour|day|night|week|weekend|month|year)s?"),
     ("enough", r"enough"),
     ("excess", r"too (?:much|many)"),
     # how far
@@ -26,6 +26,7 @@ _PHRASES: Final = (
     ("completely", r"completely|entirely|wholly|fully|totally|altogether"),
     ("partly", r"partly|partially|in part|to some extent"),
     # how often
+    ("alternately", r"(?:every|each) (?:other|second) (?:hour|day|night|morning|evening|week|weekend|month|year)"),
     ("regularly", r"(?:every|each) (?:single )?(?:hour|day|night|morning|evening|week|weekend|month|year)"),
     ("regularly", r"hourly|daily|nightly|weekly|monthly|yearly"),
     ("usually", r"(?:almost|nearly) always|most of the time|most times|usually|generally|normally|typically|mostly"),
@@ -65,7 +66,7 @@ _FIRST: Final = _SIGNS | frozenset(
     "how too so as the first after above best at no thanks one's can do does could should would almost nearly hardly "
     "scarcely barely quite a from only very just exactly for in to".split()
 )
-_OFTEN: Final = frozenset("usually always rarely often sometimes never ever regularly".split())
+_OFTEN: Final = frozenset("usually always rarely often sometimes never ever regularly alternately".split())
 # "Mostly" is so for the most part, or most of the time.
 _HOW_FAR: Final = frozenset("completely largely partly usually".split())
 # One is as good as the other; the first two in questions alone.

@@ -24,6 +24,30 @@ _TENSES: Final = {
     "present": re.compile(r"\b(?:is|are|am|does|isn't|aren't|doesn't|currently|nowadays)\b"),
     "future": re.compile(r"\b(?:will|won't|'ll)\b"),
 }
+# How what is said hangs together.
+_CONNECTIVES: Final = {
+    "addition": re.compile(r"\b(?:and|as well as|along with|in addition to)\b"),
+    "cause": re.compile(r"\bbecause\b|\b(?:due|owing|thanks) to\b"),
+    "concession": re.compile(
+        r"\b(?:even though|although|though|despite|in spite of|even if|regardless of)\b"
+    ),
+    "condition": re.compile(r"(?<!even )(?<!as )\bif\b|\bprovided that\b"),
+    "exception": re.compile(r"\bunless\b"),
+    "replacement": re.compile(r"\b(?:instead of|rather than)\b"),
+}
+_SIGNS_OF_CONNECTIVES: Final = frozenset(
+    "because due owing thanks though although despite spite regardless if provided unless instead rather".split()
+)
+# "May I although" asks what "may I if" asks, and "unless" is a negation: of those pairs nothing is said here.
+_CONNECTED_OTHERWISE: Final = frozenset(
+    frozenset(pair.split())
+    for pair in (
+        "cause concession", "cause condition", "cause exception", "cause replacement", "concession exception",
+        "concession replacement", "addition replacement",
+    )
+)  # fmt: skip
+_OF_THE_FACT: Final = frozenset({"why", "when", "where"})
+_IS_IT_SO: Final = frozenset("is are was were do does did has have had".split())
 _HABIT: Final = re.compile(r"\b(?:does|doesn't)\b")
 # Of words that are found by a pattern, what stands between their apostrophes: without one of these it finds nothing.
 _SIGNS_OF_TENSES: Final = {
@@ -71,7 +95,8 @@ def framed_otherwise(ours: Reading, theirs: Reading) -> str:
     """What differs, "" when nothing does. How it is asked counts where the two hardly differ in what they ask about."""
     if difference := _disjoint(_FRAMES, ours, theirs):
         return difference
-    if (difference := asked_otherwise(ours, theirs)) and alike(ours, theirs):
+    asked = asked_otherwise(ours, theirs) or _whether_or_why(ours, theirs)
+    if (difference := asked or _connected_otherwise(ours, theirs)) and alike(ours, theirs):
         return difference
     if (difference := _each_or_one(ours, theirs)) and alike(ours, theirs):
         return difference
@@ -96,6 +121,28 @@ def quantified_otherwise(ours: Reading, theirs: Reading) -> str:
 def asked_otherwise(ours: Reading, theirs: Reading) -> str:
     """Another question word, another tense."""
     return _disjoint(_QUESTIONS, ours, theirs)
+
+
+def _whether_or_why(ours: Reading, theirs: Reading) -> str:
+    """Why it did is not whether it did, where all other words are the same."""
+    for one, other in ((ours, theirs), (theirs, ours)):
+        is_asked = bool(other.low) and one.low[1:] == other.low and other.low[0] in _IS_IT_SO
+        if is_asked and one.low[0] in _OF_THE_FACT:
+            sides = ({one.low[0]}, {"whether"})
+            return _shown("what is asked for differs", *(sides if one is ours else sides[::-1]))
+    return ""
+
+
+def _connected_otherwise(ours: Reading, theirs: Reading) -> str:
+    """Because of it is not despite it."""
+    mine, yours = _connectives(ours), _connectives(theirs)
+    if not mine or not yours or mine == yours:
+        return ""
+    for one in sorted(mine - yours):
+        for other in sorted(yours - mine):
+            if frozenset({one, other}) in _CONNECTED_OTHERWISE:
+                return _shown("connectives differ", {one}, {other})
+    return ""
 
 
 def _disjoint(frames: Frames, ours: Reading, theirs: Reading) -> str:
@@ -128,6 +175,13 @@ def _tenses(reading: Reading) -> set[str]:
     found = {tense for tense in tenses if _TENSES[tense].search(text)}
     # What takes a day will take a day.
     return found | {"future"} if "present" in found and _HABIT.search(text) else found
+
+
+@once
+def _connectives(reading: Reading) -> set[str]:
+    if _SIGNS_OF_CONNECTIVES.isdisjoint(reading.plain_set):
+        return {"addition"} if "and" in reading.plain_set else set()
+    return {kind for kind, words in _CONNECTIVES.items() if words.search(reading.plain)}
 
 
 @once

@@ -20,7 +20,7 @@ _OPPOSED: Final = frozenset(
     frozenset(pair.split())
     for pair in (
         "and or", "with or", "with without", "to from", "into from", "onto from", "before after", "over under",
-        "by for", "for against", "with against",
+        "by for", "for against", "with against", "by after", "out into",
     )
 )  # fmt: skip
 _LINKS: Final = frozenset(word for pair in _OPPOSED for word in pair)

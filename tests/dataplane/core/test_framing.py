@@ -42,7 +42,44 @@ DIFFER = [
     ("How do I give blood?", "How do I get blood?", "what is done differs: give ≠ get"),
     ("Dosage of semaglutide", "Dosage of semaglutine", "names differ: semaglutide ≠ semaglutine"),
 ]
+DIFFER += [
+    (
+        f"{word} did the bridge collapse?",
+        "Did the bridge collapse?",
+        f"what is asked for differs: {word.lower()} ≠ whether",
+    )
+    for word in ("Why", "When", "Where")
+]
+_JOINED = {
+    "cause": ("because of", "due to"),
+    "concession": ("despite", "in spite of", "regardless of"),
+    "replacement": ("instead of", "rather than"),
+}
+DIFFER += [
+    (f"Is it loud {one} rain?", f"Is it loud {other} rain?", f"connectives differ: {mine} ≠ {yours}")
+    for mine, ones in _JOINED.items()
+    for yours, others in _JOINED.items()
+    for one in ones
+    for other in others
+    if mine != yours
+]
+DIFFER += [
+    ("Is it shut because it rains?", "Is it shut if it rains?", "connectives differ: cause ≠ condition"),
+    ("Add salt and sugar", "Add salt instead of sugar", "connectives differ: addition ≠ replacement"),
+]
+DIFFER += [
+    (
+        f"Should I take it every {span}?",
+        f"Should I take it every other {span}?",
+        "quantifiers differ: regularly ≠ alternately",
+    )
+    for span in ("day", "week", "month")
+]
 AGREE = [
+    ("May I join even if I live abroad?", "May I join if I live abroad?"),
+    ("Where can I see it?", "Can I see it?"),
+    ("Is it shut because of snow?", "Is it shut due to snow?"),
+    ("Is it every other day?", "Is it every second day?"),
     ("Who wrote Hamlet?", "Who is the author of Hamlet?"),
     ("What is the way to reset a password?", "How do I reset a password?"),
     ("How long does it take?", "When does it end?"),

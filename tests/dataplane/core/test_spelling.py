@@ -106,3 +106,14 @@ def test_apostrophes_and_inches_are_no_strings(text: str) -> None:
 def test_of_words_that_stand_otherwise_the_first_is_named() -> None:
     one, other = read("Move it from Rome to Milan"), read("Move it to Rome from Milan")
     assert linked_otherwise(one, other) == linked_otherwise(other, one) == "rome"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Is it paid by Friday?", "Is it paid after Friday?"),
+        ("How do I get water out of the boat?", "How do I get water into the boat?"),
+    ],
+)
+def test_words_that_exclude_each_other_before_the_same_word_are_told_apart(one: str, other: str) -> None:
+    assert linked_otherwise(read(one), read(other)) == linked_otherwise(read(other), read(one)) != ""
