@@ -156,6 +156,9 @@ def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHE
     is_letter_for_letter = same and ours.reading.text == theirs.reading.text
     if not is_letter_for_letter and not (ours.may_be_judged and theirs.may_be_judged):
         return Verdict(CacheReason.NOT_JUDGED, "not English prose of moderate length", 0.0)
+    # Of texts of moderate length alone, which bounds what it costs.
+    if CriticalCheck.KEYWORDS in checks and (apart := verbatim_differs(ours.reading, theirs.reading)):
+        return Verdict(CacheReason.KEYWORDS_DIFFER, f"written differently: {apart}", 0.0)
     if same:
         if CriticalCheck.KEYWORDS in checks and (quoted := quoted_apart(ours.reading, theirs.reading)):
             return Verdict(quoted.reason, quoted.explanation, 0.0)
@@ -170,8 +173,6 @@ def _are_the_same(ours: Reading, theirs: Reading) -> bool:
 def _written_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
     if difference := spelled_otherwise(ours, theirs):
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"spelled differently: {difference}", 0.0)
-    if difference := verbatim_differs(ours, theirs):
-        return Verdict(CacheReason.KEYWORDS_DIFFER, f"written differently: {difference}", 0.0)
     if word := linked_otherwise(ours, theirs):
         return Verdict(CacheReason.RELATIONS_DIFFER, f"{word!r} stands otherwise to the rest", 0.0)
     return None
