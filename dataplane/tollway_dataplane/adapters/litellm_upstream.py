@@ -69,9 +69,10 @@ class LiteLLMUpstream:
             if not (are_embeddings(completion) if is_embedding else is_completion(completion)):
                 raise _nonsense()
             body = orjson.dumps(completion)
-        return Completion(
-            body, usage_of(completion), is_whole(completion), written_in(completion), completion
-        )
+        usage = usage_of(completion)
+        if usage is not None and usage.total == 0:  # LiteLLM's for a provider that did not say
+            usage = None
+        return Completion(body, usage, is_whole(completion), written_in(completion), completion)
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
@@ -99,7 +100,7 @@ class LiteLLMUpstream:
                     part = await anext(response, None)
                 if part is None:
                     return
-                if _is_made_up(part, response):
+                if _is_made_up(part, response, asking):
                     raise UpstreamFault(
                         FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True
                     )
@@ -176,6 +177,7 @@ class _Asking:
 
     begun: bool = False
     status: int | None = None  # of the provider's reply
+    ended: bool | None = None  # whether a stream of Gemini's has said why it ends
 
     @property
     def is_answered(self) -> bool:
@@ -209,14 +211,8 @@ _STRUCTURED: Final = (
 ).split()
 
 
-# By name, since they are of a library that is LiteLLM's business.
-_UNCONNECTED: Final = frozenset({"ConnectError", "ConnectTimeout"})
-_BROKEN_OFF: Final = frozenset({"RemoteProtocolError", "ReadError", "WriteError", "CloseError"})
-# Our own, in the file that needs their library.
-_OWN: Final[Mapping[str, Callable[[], UpstreamFault]]] = {
-    "AnswerTooLargeError": too_large,
-    "ForbiddenAddressError": EndpointForbidden,
-}
+class _MalformedEventError(ValueError):
+    """An event of a stream that is no JSON."""
 
 
 def _nonsense() -> UpstreamFault:
@@ -224,11 +220,21 @@ def _nonsense() -> UpstreamFault:
     return UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, message, may_have_run=True)
 
 
+# By name, since they are of a library that is LiteLLM's business.
+_UNCONNECTED: Final = frozenset({"ConnectError", "ConnectTimeout"})
+_BROKEN_OFF: Final = frozenset({"RemoteProtocolError", "ReadError", "WriteError", "CloseError"})
+# Our own, here and in the file that needs their library.
+_OWN: Final[Mapping[str, Callable[[], UpstreamFault]]] = {
+    "AnswerTooLargeError": too_large,
+    "ForbiddenAddressError": EndpointForbidden,
+    "_MalformedEventError": _nonsense,
+}
+
+
 def _refused(exc: Exception, status: int) -> UpstreamFault:
     message = _sentence_under(exc)
-    return UpstreamFault(
-        trigger_of(status, "", message), status, message, _retry_after(exc, _reply_under(exc))
-    )
+    trigger = trigger_of(status, _code_under(exc), message)
+    return UpstreamFault(trigger, status, message, _retry_after(exc, _reply_under(exc)))
 
 
 def _status_of(exc: Exception) -> int:
@@ -238,8 +244,14 @@ def _status_of(exc: Exception) -> int:
 
 
 def _written(answer: Any) -> JsonObject:
-    """Without warnings of what is not of the type that LiteLLM expects, which would repeat it."""
-    written: JsonObject = answer.model_dump(mode="json", exclude_none=True, warnings=False)
+    """Without warnings of what is not of the type that LiteLLM expects, which would repeat it. A message has `content`
+    also where it has no text, as OpenAI's has.
+    """
+    written: dict[str, Any] = answer.model_dump(mode="json", exclude_none=True, warnings=False)
+    choices = written.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
+            choice["message"].setdefault("content", None)
     return written
 
 
@@ -273,6 +285,33 @@ def _unasked_info(_: object, model: str, *__: object, **___: object) -> JsonObje
     machine, before each request, and everybody would wait for that.
     """
     return {"key": model, "litellm_provider": "ollama", "mode": "chat", "max_tokens": None}
+
+
+def _strict(parse: Callable[[str], JsonObject | None]) -> Callable[[str], JsonObject | None]:
+    """Otherwise LiteLLM passes over an event that is no JSON, and what is left is taken for a whole answer, although a
+    piece is missing in the middle.
+    """
+
+    @wraps(parse)
+    def parsed(str_line: str) -> JsonObject | None:
+        event = parse(str_line)
+        if event is None and str_line.startswith("data:") and str_line[5:].strip() not in {"", "[DONE]"}:
+            raise _MalformedEventError
+        return event
+
+    return parsed
+
+
+def _noting_ends(choice_of: Callable[..., Any]) -> Callable[..., Any]:
+    """LiteLLM finds "stop" in every piece of a stream of Gemini's that does not say why it ends."""
+
+    @wraps(choice_of)
+    def noted(*, candidate: Mapping[str, object], **more: object) -> Any:
+        if (asking := _ASKING.get(None)) is not None:
+            asking.ended = bool(asking.ended or candidate.get("finishReason"))
+        return choice_of(candidate=candidate, **more)
+
+    return noted
 
 
 def _is_slip(exc: BaseException | None) -> bool:
@@ -332,6 +371,12 @@ def _import_litellm(reach: Reach) -> Any:
     _bound_clients_of(handler, "create_client", reach)
     openais = importlib.import_module("litellm.llms.openai.common_utils").BaseOpenAILLM
     _bound_clients_of(openais, "_get_async_http_client", reach)
+    events = importlib.import_module("litellm.llms.base_llm.base_model_iterator").BaseModelResponseIterator
+    events._string_to_dict_parser = staticmethod(_strict(events._string_to_dict_parser))  # noqa: SLF001 - all others go by it
+    gemini = importlib.import_module(
+        "litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini"
+    ).VertexGeminiConfig
+    gemini._create_streaming_choice = staticmethod(_noting_ends(gemini._create_streaming_choice))  # noqa: SLF001 - see above
     importlib.import_module(
         "litellm.llms.ollama.common_utils"
     ).OllamaModelInfo.get_runtime_model_info = _unasked_info
@@ -366,10 +411,12 @@ def _silence() -> None:
         logger.propagate = False
 
 
-def _is_made_up(part: Any, response: Any) -> bool:
+def _is_made_up(part: Any, response: Any, asking: _Asking) -> bool:
     """Whether LiteLLM ends the stream in the provider's name. It says "stop" wherever a stream ends, also where the
     provider gave no reason, because its answer broke off in the middle or never began.
     """
+    if asking.ended is False and any(choice.finish_reason == "stop" for choice in part.choices):
+        return True
     ends = any(choice.finish_reason for choice in part.choices)
     reasons = (
         getattr(response, name, "unknown")
@@ -380,9 +427,18 @@ def _is_made_up(part: Any, response: Any) -> bool:
 
 def _sentence_under(exc: BaseException) -> str:
     """The provider's own, from its body where one of the exceptions has that; else from what LiteLLM made of it."""
-    bodies = (getattr(each, name, "") for each in _led_to(exc) for name in ("body", "message"))
-    said = next(filter(None, map(_said_in, bodies)), "")
+    said = next(filter(None, (said for _, said in _errors_under(exc))), "")
     return said or _sentence(str(getattr(exc, "message", exc)))
+
+
+def _code_under(exc: BaseException) -> str:
+    """The provider's own, by which many that speak OpenAI's format say what is wrong with a request."""
+    return next(filter(None, (code for code, _ in _errors_under(exc))), "")
+
+
+def _errors_under(exc: BaseException) -> Iterator[tuple[str, str]]:
+    bodies = (getattr(each, name, "") for each in _led_to(exc) for name in ("body", "message"))
+    return map(_error_in, bodies)
 
 
 def _sentence(text: str) -> str:
@@ -392,21 +448,22 @@ def _sentence(text: str) -> str:
     _, found, said = text.partition("Exception")
     said = said.partition("- ")[2].strip()
     if said.startswith(("{", "b'{")):
-        return _said_in(said) or _NO_SENTENCE
+        return _error_in(said)[1] or _NO_SENTENCE
     return (found and _plain(said)) or _NO_SENTENCE
 
 
-def _said_in(body: object) -> str:
-    """The sentence in an error's JSON; empty where it is none, or has none."""
+def _error_in(body: object) -> tuple[str, str]:
+    """Code and sentence of an error's JSON; empty where it is none, or has none."""
     if isinstance(body, dict):
-        return _plain(error_in(body)[1])
+        code, said = error_in(body)
+        return code, _plain(said)
     text = str(body).strip().removeprefix("b'").removesuffix("'")
     if not text.startswith("{"):
-        return ""
+        return "", ""
     try:
-        return _plain(error_in(json.JSONDecoder().raw_decode(text)[0])[1])
+        return _error_in(json.JSONDecoder().raw_decode(text)[0])
     except json.JSONDecodeError:
-        return ""
+        return "", ""
 
 
 def _plain(said: str) -> str:

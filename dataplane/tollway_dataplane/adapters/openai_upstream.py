@@ -237,10 +237,15 @@ def _parsed(data: bytes) -> JsonObject:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
-        raise UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, "the provider did not send JSON") from exc
+        raise _nonsense("the provider did not send JSON") from exc
     if not isinstance(value, dict):
-        raise UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, "the provider did not send a JSON object")
+        raise _nonsense("the provider did not send a JSON object")
     return value
+
+
+def _nonsense(message: str) -> UpstreamFault:
+    """Whoever answers with a success may have written what came to nothing, and bill it."""
+    return UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, message, may_have_run=True)
 
 
 def _fault(status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> UpstreamFault:

@@ -198,6 +198,33 @@ async def test_a_stream_that_says_it_is_broken_is(upstream: Upstream, server: Se
     assert caught.value.may_have_run
 
 
+async def test_an_answer_without_text_says_so(upstream: Upstream, server: Server) -> None:
+    """As OpenAI's do, whose clients may look for it."""
+    server.said = CALL
+    answer = orjson.loads((await upstream.complete(server.call())).body)
+    assert not answer["choices"][0]["message"]["content"]
+
+
+async def test_a_stream_with_a_malformed_event_is_no_answer_with_a_hole(
+    upstream: Upstream, server: Server
+) -> None:
+    """Although what follows is in order, and says that it is the end."""
+    server.garbles = True
+    with pytest.raises(UpstreamFault) as caught:
+        await streamed(upstream, server.call())
+    assert caught.value.trigger in {FallbackTrigger.SERVER_ERROR, FallbackTrigger.CONNECTION}
+    assert caught.value.may_have_run
+
+
+async def test_a_stream_that_ends_without_a_reason_is_broken(upstream: Upstream, server: Server) -> None:
+    """Although its connection is closed in order, and LiteLLM finds a reason."""
+    server.stops_short = True
+    with pytest.raises(UpstreamFault) as caught:
+        await streamed(upstream, server.call())
+    assert caught.value.trigger is FallbackTrigger.CONNECTION
+    assert caught.value.may_have_run
+
+
 @pytest.mark.parametrize("events", [1, 3])
 async def test_a_stream_that_is_cut_is_a_broken_connection(
     upstream: Upstream, server: Server, events: int

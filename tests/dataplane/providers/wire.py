@@ -30,6 +30,7 @@ TEXT: Final = ("A light", "house guides ", "ships.")
 ARGUMENTS: Final[Json] = {"word": "delta"}
 KEY: Final = "key-of-a-test"
 MIB: Final = 1024 * 1024
+GARBLED: Final = b'data: {"choices": [\n\n'
 # LiteLLM loads what it needs for a provider when that is asked first.
 WITHIN_S: Final = 60.0
 
@@ -127,6 +128,8 @@ class Server:
     failure: Failure | None = None
     cut_after: int | None = None  # events of a stream; of a whole answer half is sent
     breaks_off: bool = False  # in the middle of a stream
+    stops_short: bool = False  # of the end of a stream, without a word
+    garbles: bool = False  # an event in the middle of a stream, which goes on
     is_endless: bool = False  # goes on and on: a body with spaces, a stream with comments
     sent_bytes: int = 0  # of that
     left: threading.Event = field(default_factory=threading.Event)  # by whoever heard that
@@ -160,6 +163,11 @@ class Server:
                 yield comment
         if self.breaks_off:
             events = [*events[: len(events) // 2], self.wire.broken_off]
+        if self.stops_short:
+            events = events[: len(events) // 2]
+        if self.garbles:
+            middle = len(events) // 2
+            events = [*events[:middle], GARBLED, *events[middle + 1 :]]
         for event in events[: self.cut_after]:
             yield event
         if self.cut_after is not None:
@@ -176,7 +184,7 @@ class Server:
 
     def reset(self) -> None:
         self.said, self.failure, self.cut_after, self.breaks_off = Said(), None, None, False
-        self.is_endless, self.sent_bytes = False, 0
+        self.stops_short, self.garbles, self.is_endless, self.sent_bytes = False, False, False, 0
         self.left.clear()
         self.seen.clear()
 
