@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from tests.proxies import reset
+
 # As the models of a policy are called, in the order in which they are asked, and what its provider calls them.
 MODELS: Final = {"first": "gpt-4o-mini", "second": "gpt-4.1-mini", "third": "gpt-4.1-nano"}
 ANSWER: Final = '{"day": "Tuesday"}'
@@ -117,8 +119,8 @@ ACTS: Final[Mapping[str, Callable[[bool], Act]]] = {
     "no HTTP": lambda _: Act([b"220 mail.example.com ESMTP\r\n"]),
     "reset": lambda _: Act([], _RESET),
     "closed": lambda _: Act([]),
-    "cut before it says something": lambda stream: begun(stream, _RESET, 2),
-    "cut after it said something": lambda stream: begun(stream, _RESET, 4),
+    "cut before it says something": lambda stream: begun(stream, "", 2),
+    "cut after it said something": lambda stream: begun(stream, "", 4),
     "malformed after it said something": lambda stream: (
         Act([*answering()(True).pieces[:4], b'data: {"choices": [\n\n'])
         if stream
@@ -178,8 +180,7 @@ class FaultyProvider:
         if act.ending == _HANG:
             await asyncio.wait_for(reader.read(1), _HANG_S)  # until its caller is gone
         elif act.ending == _RESET:
-            await asyncio.sleep(0.005)  # lets what was sent leave first
-            writer.transport.abort()
+            reset(writer)
 
     @staticmethod
     def _name(upstream_id: str) -> str:

@@ -1,13 +1,41 @@
-"""A TCP proxy that can be cut, to part two programs that go on running."""
+"""A TCP proxy that can be cut, to part two programs that go on running, or that spoils every answer in one way."""
 
 import asyncio
 import contextlib
+import enum
+import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import urlsplit
+
+# The caller reads what came before it hears of a reset, which would be heard first.
+_BEFORE_RESET_S: Final = 3.0
+_LINGER_NOT: Final = struct.pack("ii", 1, 0)
+
+
+class Ending(enum.Enum):
+    """Of the connection to the caller."""
+
+    RESET = "reset"
+    CLOSED = "closed"
+    HALF_CLOSED = "half-closed"  # what the caller says still arrives
+    SILENT = "silent"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Of an answer its caller has what ends with the first `after`, at most `at_once` bytes of it at a time, and then
+    that. Without an ending it is passed on whole.
+    """
+
+    after: bytes = b""
+    ending: Ending | None = None
+    at_once: int = 65_536
 
 
 @dataclass(eq=False)
@@ -29,10 +57,11 @@ class _Connection:
 class Proxy:
     """Between whoever connects to `port` and the target. Runs in a thread of its own."""
 
-    def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, target: str, tls: ssl.SSLContext | None = None, fault: Fault | None = None) -> None:
         parts = urlsplit(target)
         self._scheme, self._host, self._port = parts.scheme, parts.hostname, parts.port
         self._tls = tls
+        self._fault = fault
         self._loop = asyncio.new_event_loop()
         self._pumps: set[asyncio.Task[None]] = set()
         self._connections: set[_Connection] = set()
@@ -101,9 +130,14 @@ class Proxy:
             writer.transport.abort()
             return
         connection = _Connection(unanswered=self._mute)
+        answering = (
+            _spoil(there_reader, writer, self._fault)
+            if self._fault
+            else _pump(there_reader, writer, connection.answer)
+        )
         pumps = {
             asyncio.create_task(_pump(reader, there_writer, connection.ask)),
-            asyncio.create_task(_pump(there_reader, writer, connection.answer)),
+            asyncio.create_task(answering),
         }
         self._pumps |= pumps
         self._connections.add(connection)
@@ -136,10 +170,37 @@ async def _pump(
                 await writer.drain()
 
 
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Aborting alone is an orderly close to the other end, where all that it said was read."""
+    end = writer.get_extra_info("socket")
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+    writer.transport.abort()
+
+
+async def _spoil(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault) -> None:
+    """Waits for all that the target says, which ends by itself."""
+    with contextlib.suppress(OSError):
+        answer = await reader.read()
+        passed = answer[: answer.index(fault.after) + len(fault.after)] if fault.ending else answer
+        for begin in range(0, len(passed), fault.at_once):
+            writer.write(passed[begin : begin + fault.at_once])
+            await writer.drain()
+            await asyncio.sleep(0)
+        match fault.ending:
+            case Ending.RESET:
+                await asyncio.sleep(_BEFORE_RESET_S if passed else 0)
+                reset(writer)
+            case Ending.HALF_CLOSED:
+                writer.write_eof()
+                await asyncio.Event().wait()  # until its caller is gone
+            case Ending.SILENT:
+                await asyncio.Event().wait()
+
+
 @contextlib.contextmanager
-def proxy(target: str, tls: ssl.SSLContext | None = None) -> Iterator[Proxy]:
+def proxy(target: str, tls: ssl.SSLContext | None = None, fault: Fault | None = None) -> Iterator[Proxy]:
     """With `tls` callers speak TLS to it, and it speaks to the target without."""
-    made, ready = Proxy(target, tls), threading.Event()
+    made, ready = Proxy(target, tls, fault), threading.Event()
     stop = asyncio.Event()
 
     def run() -> None:

@@ -1,5 +1,6 @@
 """Every fault of a provider, alone and in pairs, and what a caller sees of it. What was seen is the table in
-docs/fallback.md, which `TOLLWAY_REWRITE_GOLDEN=1` writes anew.
+docs/fallback.md, which `TOLLWAY_REWRITE_GOLDEN=1` writes anew. A provider that LiteLLM asks has each fault alone, and
+what is not the same is a table of its own.
 """
 
 import asyncio
@@ -7,7 +8,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -19,16 +20,24 @@ from tests.conftest import Start
 from tests.dataplanes import Reply, Running, Setup, manifest
 from tests.faulty_provider import ANSWER, MODELS, FaultyProvider, faulty_provider, recorded
 from tests.processes import free_port
+from tests.proxies import Ending, Fault, proxy
 from tollway_api import wire
 from tollway_api.inventory import RawObject
 from tollway_cli.embedded_redis import EmbeddedRedis
 
+# LiteLLM and what it imports warn about themselves.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
+]
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "fallback.md"
 BEGIN, END = "<!-- what the tests saw -->\n", "<!-- until here -->\n"
+BEGIN_LITELLM: Final = "<!-- what they saw through LiteLLM -->\n"
 ALL_AT_ONCE: Final = 12
 # Who waits for nothing to come keeps no processor from the others, and is not one of these.
 HANGING: Final = {
     *("slow", "headers and then nothing", "a beginning and then nothing", "half an answer and then nothing"),
+    *("silent", "reset-after", "reset-within"),
 }
 # What is told in docs/fallback.md, by the name of an act, or of an endpoint.
 FAULTS: Final = {
@@ -54,6 +63,13 @@ FAULTS: Final = {
     "untrusted": "TLS is broken",
     "reset": "the connection is reset",
     "closed": "the connection is closed without a reply",
+    "reset-before": "reset on the way, before the headers",
+    "reset-after": "reset on the way, after the headers",
+    "reset-within": "reset on the way, after a stream has said something",
+    "silent": "silence on the way, after the headers",
+    "closed-within": "closed on the way, after a stream has said something",
+    "half-closed": "half-closed on the way, after a stream has said something",
+    "byte-by-byte": "a byte at a time on the way",
     "cut before it says something": "cut before it has said something",
     "cut after it said something": "a stream is cut after it has said something",
     "malformed after it said something": "a malformed event after a stream has said something",
@@ -86,8 +102,21 @@ TRIGGERS: Final = {
     "no JSON": "InvalidJSON",
 }
 USUAL: Final = "usual"
+# How the first model is asked: directly, and through LiteLLM, as one that has OpenAI's format on the wire.
+DIRECT, LITELLM = "openai", "mistral"
 # Where nobody answers.
 ENDPOINTS: Final = ("unlistened", "unknown", "untrusted")
+# What a TCP proxy makes of good answers. The heads end with an empty line, and "Tue" is in the middle of what is said.
+HEAD, WORD = b"\r\n\r\n", b"Tue"
+ON_THE_WAY: Final = {
+    "reset-before": Fault(b"", Ending.RESET),
+    "reset-after": Fault(HEAD, Ending.RESET),
+    "reset-within": Fault(WORD, Ending.RESET),
+    "silent": Fault(HEAD, Ending.SILENT),
+    "closed-within": Fault(WORD, Ending.CLOSED),
+    "half-closed": Fault(WORD, Ending.HALF_CLOSED),
+    "byte-by-byte": Fault(at_once=1),
+}
 
 
 @pytest.fixture
@@ -142,51 +171,71 @@ class Seen:
         return "an answer" if self.text == ANSWER else "that answer"
 
 
-def endpoints(provider: FaultyProvider) -> dict[str, str]:
-    """Also those where nobody answers."""
-    return {
-        USUAL: provider.endpoint,
-        "unlistened": f"http://127.0.0.1:{free_port()}/v1",
-        "unknown": "http://nowhere.invalid/v1",
-        "untrusted": f"https://127.0.0.1:{provider.port}/v1",
-    }
+@pytest.fixture
+def endpoints(provider: FaultyProvider) -> Iterator[Mapping[str, str]]:
+    """Also those where nobody answers, and those on the way to which something breaks."""
+    with ExitStack() as stack:
+        ways = {
+            name: stack.enter_context(proxy(provider.endpoint, fault=fault))
+            for name, fault in ON_THE_WAY.items()
+        }
+        yield {
+            USUAL: provider.endpoint,
+            "unlistened": f"http://127.0.0.1:{free_port()}/v1",
+            "unknown": "http://nowhere.invalid/v1",
+            "untrusted": f"https://127.0.0.1:{provider.port}/v1",
+            **{name: f"{way.url}/v1" for name, way in ways.items()},
+        }
 
 
-def policies(provider: FaultyProvider) -> Iterator[RawObject]:
+def policies(known: Mapping[str, str]) -> Iterator[RawObject]:
     """For each two endpoints, of the first and the second model, those that allow 0, 1 and 2 fallbacks, chosen by the
-    name of the model asked for. Those who have failed are asked all the same.
+    name of the model asked for; and for each endpoint of a first model that LiteLLM asks those that allow 0 and 1.
+    What breaks on the way is paired with itself alone.
     """
-    known = endpoints(provider)
-    for kinds in itertools.product(known, known):
-        for most in (0, 1, 2):
-            models = [
-                {"name": name, "model": f"openai/{upstream_id}", "timeout": "5s", "endpoint": known[kind]}
-                for kind, (name, upstream_id) in zip((*kinds, USUAL), MODELS.items(), strict=True)
-            ]
-            fallback = {
-                "order": list(MODELS),
-                "maxFallbacks": most,
-                "triggers": sorted(set(TRIGGERS.values())),
-                "circuitBreaker": {"minRequests": 1_000_000},
-            }
-            spec = {
-                "match": {"models": [named(kinds, most)]},
-                "models": models,
-                "route": {"simpleModel": "first", "complexModel": "first"},
-                "fallback": fallback,
-            }
-            yield manifest("RoutingPolicy", named(kinds, most), spec)
+    paired = [USUAL, *ENDPOINTS]
+    pairs = [
+        *itertools.product(paired, paired),
+        *((each, other) for each in ON_THE_WAY for other in (USUAL, each)),
+    ]
+    for kinds, most in itertools.product(pairs, (0, 1, 2)):
+        yield policy(known, kinds, most, DIRECT)
+    for kind, most in itertools.product(known, (0, 1)):
+        yield policy(known, (kind, USUAL), most, LITELLM)
 
 
-def named(kinds: Sequence[str], most: int) -> str:
-    return f"{'-'.join(kinds)}-{most}"
+def policy(known: Mapping[str, str], kinds: Sequence[str], most: int, way: str) -> RawObject:
+    """Those who have failed are asked all the same."""
+    models: list[dict[str, object]] = [
+        {"name": name, "model": f"openai/{upstream_id}", "timeout": "5s", "endpoint": known[kind]}
+        for kind, (name, upstream_id) in zip((*kinds, USUAL), MODELS.items(), strict=True)
+    ]
+    if way == LITELLM:
+        models[0] |= {"model": f"{way}/{MODELS['first']}", "pricing": {"input": "1", "output": "5"}}
+    fallback = {
+        "order": list(MODELS),
+        "maxFallbacks": most,
+        "triggers": sorted(set(TRIGGERS.values())),
+        "circuitBreaker": {"minRequests": 1_000_000},
+    }
+    spec = {
+        "match": {"models": [named(kinds, most, way)]},
+        "models": models,
+        "route": {"simpleModel": "first", "complexModel": "first"},
+        "fallback": fallback,
+    }
+    return manifest("RoutingPolicy", named(kinds, most, way), spec)
+
+
+def named(kinds: Sequence[str], most: int, way: str) -> str:
+    return f"{way}-{'-'.join(kinds)}-{most}"
 
 
 @pytest.fixture
-async def gateway(start: Start, provider: FaultyProvider) -> Running:
+async def gateway(start: Start, provider: FaultyProvider, endpoints: Mapping[str, str]) -> Running:
     limits = [{"name": "money", "amount": "1000"}]
     setup = Setup(provider.endpoint, provider.endpoint, acme={"limits": limits})
-    return await start(setup.but(others=tuple(policies(provider))), ledger_deadline_s=30.0)
+    return await start(setup.but(others=tuple(policies(endpoints))), ledger_deadline_s=30.0)
 
 
 @dataclass(frozen=True)
@@ -196,6 +245,7 @@ class Asking:
     faults: Sequence[str]
     most: int
     streaming: bool
+    way: str = DIRECT
 
     @property
     def waits(self) -> bool:
@@ -204,11 +254,12 @@ class Asking:
 
 async def ask(gateway: Running, provider: FaultyProvider, asking: Asking) -> Seen:
     faults, stream = asking.faults, asking.streaming
-    kinds = [each if each in ENDPOINTS else USUAL for each in (*faults, "ok")][:2]
-    acts = ["ok" if each in ENDPOINTS else each for each in (*faults, "ok", "ok")][: len(MODELS)]
-    prompt = f"{'/'.join(acts)} #{' '.join(kinds)} {asking.most} {stream}"
+    elsewhere = {*ENDPOINTS, *ON_THE_WAY}
+    kinds = [each if each in elsewhere else USUAL for each in (*faults, "ok")][:2]
+    acts = ["ok" if each in elsewhere else each for each in (*faults, "ok", "ok")][: len(MODELS)]
+    prompt = f"{'/'.join(acts)} #{asking.way} {' '.join(kinds)} {asking.most} {stream}"
     demand = {"response_format": {"type": "json_object"}}
-    reply = await gateway.ask(prompt, model=named(kinds, asking.most), stream=stream, more=demand)
+    reply = await gateway.ask(prompt, model=named(kinds, asking.most, asking.way), stream=stream, more=demand)
     asked = sum(provider.asked[prompt, name] for name in MODELS)
     failed = reply.headers.get("x-tollway-failed-attempts", "").count(":")
     attempts = failed + (reply.status == 200)
@@ -254,35 +305,56 @@ def asked_of(fault: str) -> list[Asking]:
     return [Asking(each, most, stream) for most, each in faults for stream in (False, True)]
 
 
-def row(fault: str, found: Sequence[Seen]) -> str:
+def asked_through_litellm(fault: str) -> list[Asking]:
+    """With no fallback, and with one, which is asked directly."""
+    return [Asking([fault], most, stream, LITELLM) for most in (0, 1) for stream in (False, True)]
+
+
+def cells(fault: str, found: Sequence[Seen]) -> list[str]:
+    """Of a row, from what was seen of whole answers and of streams by turns, with ever more fallbacks."""
     by_most = list(zip(found[::2], found[1::2], strict=True))
     triggers = dict.fromkeys(each for seen in found for each in seen.failed if each)
-    cells = [
+    return [
         FAULTS[fault],
         ", ".join(f"`{each}`" for each in triggers),
         *(told(*(each.said for each in pair)) for pair in by_most),
         told(*(", ".join(str(pair[place].attempts) for pair in by_most) for place in (0, 1))),
         told(*(each.cost for each in by_most[0])),
     ]
-    return f"| {' | '.join(cells)} |"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(each)} |" for each in (heads, *rows)]
+    return "\n".join([lines[0], "|---" * len(heads) + "|", *lines[1:]]) + "\n"
+
+
+def undocumented(seen: str, begin: str) -> set[str]:
+    """Rows of the one and not of the other."""
+    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(begin)
+    documented, _, after = rest.partition(END)
+    if os.environ.get("TOLLWAY_REWRITE_GOLDEN"):
+        DOCUMENT.write_text(f"{before}{begin}\n{seen}\n{END}{after}", encoding="utf-8")
+        return set()
+    return set(documented.splitlines()) ^ set(f"\n{seen}\n".splitlines())
 
 
 async def test_what_a_caller_sees_of_every_fault_is_what_is_documented(
     gateway: Running, provider: FaultyProvider, ledger_redis: EmbeddedRedis
 ) -> None:
-    found = await all_of(gateway, provider, [each for fault in FAULTS for each in asked_of(fault)])
-    lines = [
-        "| fault | trigger | no fallback | one | two, the second fails alike | attempts | settled without a fallback |",
-        "|---|---|---|---|---|---|---|",
-        *[row(fault, found[6 * place : 6 * place + 6]) for place, fault in enumerate(FAULTS)],
-    ]
-    table = "\n".join(lines) + "\n"
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
-    documented, _, after = rest.partition(END)
-    if os.environ.get("TOLLWAY_REWRITE_GOLDEN"):
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
-        documented = f"\n{table}\n"
-    assert documented == f"\n{table}\n", "TOLLWAY_REWRITE_GOLDEN=1 pytest with this file writes it anew"
+    several = [each for fault in FAULTS for each in (*asked_of(fault), *asked_through_litellm(fault))]
+    found = iter(await all_of(gateway, provider, several))
+    rows, others = [], []
+    for fault in FAULTS:
+        direct = list(itertools.islice(found, len(asked_of(fault))))
+        through = list(itertools.islice(found, len(asked_through_litellm(fault))))
+        rows.append(cells(fault, direct))
+        if cells(fault, through) != cells(fault, direct[: len(through)]):
+            others.append(cells(fault, through))
+    heads = ("fault", "trigger", "no fallback", "one", "two, the second fails alike")
+    last = ("attempts", "settled without a fallback")
+    new = undocumented(table((*heads, *last), rows), BEGIN)
+    new |= undocumented(table((*heads[:-1], *last), others), BEGIN_LITELLM)
+    assert new == set(), "TOLLWAY_REWRITE_GOLDEN=1 pytest with this file writes it anew"
     assert await held(ledger_redis) == []
 
 
