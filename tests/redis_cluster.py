@@ -53,6 +53,11 @@ class Cluster:
         }
         return [place for place, node in enumerate(self.nodes) if node.port in ports]
 
+    def knows_replicas(self, number: int, count: int) -> bool:
+        """Whether a node has heard of so many, which it hears from the others."""
+        known = self.command(number, "CLUSTER NODES")
+        return sum("slave" in each["flags"].split(",") for each in known.values()) == count
+
     def sees(self, number: int, state: str) -> bool:
         return state in " ".join(
             f"{name}:{value}" for name, value in self.command(number, "CLUSTER INFO").items()
@@ -85,4 +90,6 @@ def redis_cluster(
         for number, of in enumerate(replicas, start=3):
             cluster.command(number, "CLUSTER", "REPLICATE", cluster.command(of, "CLUSTER", "MYID").decode())
             wait_for(partial(cluster.follows, number), "the replica follows")
+        for number in range(count):
+            wait_for(partial(cluster.knows_replicas, number, len(replicas)), "each node has heard of it")
         yield cluster

@@ -99,14 +99,17 @@ class _Confined(httpcore.AsyncNetworkBackend):
         except OSError as exc:
             raise httpcore.ConnectError(str(exc)) from exc
         fault: httpcore.ConnectError | httpcore.ConnectTimeout = ForbiddenAddressError()
-        for address in dict.fromkeys(str(each[4][0]) for each in found):
-            if self._reach.allows(address, host):
-                try:
-                    return _Impatient(
-                        await self.free.connect_tcp(address, port, within_s, local_address, socket_options)
-                    )
-                except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
-                    fault = exc
+        addresses = dict.fromkeys(str(each[4][0]) for each in found)
+        allowed = [each for each in addresses if self._reach.allows(each, host)]
+        for number, address in enumerate(allowed, start=1):
+            # One that is dead leaves the others their share of the time.
+            share_s = CONNECT_TIMEOUT_S / len(allowed) if number < len(allowed) else within_s
+            try:
+                stream = await self.free.connect_tcp(address, port, share_s, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
+                fault = exc
+            else:
+                return _Impatient(stream)
         raise fault
 
     async def sleep(self, seconds: float) -> None:

@@ -69,10 +69,9 @@ class LiteLLMUpstream:
             if not (are_embeddings(completion) if is_embedding else is_completion(completion)):
                 raise _nonsense()
             body = orjson.dumps(completion)
-        usage = usage_of(completion)
-        if usage is not None and usage.total == 0:  # LiteLLM's for a provider that did not say
-            usage = None
-        return Completion(body, usage, is_whole(completion), written_in(completion), completion)
+        return Completion(
+            body, usage_of(completion), is_whole(completion), written_in(completion), completion
+        )
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:

@@ -22,7 +22,8 @@ def usage_of(completion: JsonObject) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-    if not _is_count(prompt) or not _is_count(answer):
+    # No prompt has no token: LiteLLM says so where the provider has not said anything.
+    if not _is_count(prompt) or not _is_count(answer) or prompt + answer == 0:
         return None
     of_prompt, of_answer = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     reasoning = _count(of_answer, "reasoning_tokens")

@@ -66,7 +66,15 @@ def with_bound_named(upstream_id: str, parameters: JsonObject) -> JsonObject:
     if bound_name(upstream_id) == older or parameters.get(older) is None:
         return parameters
     renamed: dict[str, JsonValue] = {newer: parameters[older]}
-    return {**renamed, **{name: value for name, value in parameters.items() if name != older}}
+    # A null is no bound, and must not take the place of one.
+    return {
+        **renamed,
+        **{
+            name: value
+            for name, value in parameters.items()
+            if name != older and not (name == newer and value is None)
+        },
+    }
 
 
 def tellable(names: Iterable[str]) -> list[str]:

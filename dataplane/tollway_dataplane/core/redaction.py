@@ -32,9 +32,11 @@ def without_secrets(sentence: str, ours: Iterable[str] = ()) -> str:
 
 
 def _however_written(character: str) -> str:
-    """As a pattern. A sign may stand encoded, as in an address, once or several times over, in JSON or in HTML."""
-    if character.isalnum():
+    """As a pattern. A sign may stand encoded, as in an address or in JSON, once or several times over, or in HTML."""
+    if character.isascii() and character.isalnum():
         return character
     plain, in_address = re.escape(character), "".join(f"%(?:25)*{byte:02x}" for byte in character.encode())
-    in_json, in_html = rf"\\u{ord(character):04x}", re.escape(html.escape(character))
-    return rf"(?:{in_html}|\\?{plain}|(?i:{in_address}|{in_json}){'|[+]' if character == ' ' else ''})"
+    in_json, in_html = rf"\\+u{ord(character):04x}", re.escape(html.escape(character))
+    by_number = f"&#0*{ord(character)};|&#x0*{ord(character):x};"
+    blank = "|[+]" if character == " " else ""
+    return rf"(?:{in_html}|\\*{plain}|(?i:{in_address}|{in_json}|{by_number}){blank})"

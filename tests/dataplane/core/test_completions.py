@@ -18,7 +18,7 @@ from tollway_dataplane.core.facts import JsonObject, JsonValue, Usage
     ("prompt", "answer", "usage"),
     [
         (3, 5, Usage(3, 5)),
-        (0, 0, Usage(0, 0)),
+        (0, 0, None),
         (3, None, None),
         (True, 5, None),
         (3.0, 5, None),

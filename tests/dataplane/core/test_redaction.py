@@ -50,6 +50,7 @@ def test_our_own_key_is_taken_out_whatever_it_looks_like() -> None:
     [
         *("a+b/c d", "a%2Bb/c%20d", "a%2Bb%2Fc%20d", "a%2Bb%2Fc+d", "a%2bb%2fc%20d", "a+b%2fc d"),
         *("a%252Bb%252Fc%2520d", r"a+b\/c d", r"a\u002bb\u002Fc d"),
+        *("a&#43;b&#x2F;c d", r"a\\u002bb\\/c d"),
     ],
 )
 def test_our_own_key_is_taken_out_of_an_address_as_well(form: str) -> None:

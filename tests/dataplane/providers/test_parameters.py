@@ -96,11 +96,14 @@ async def test_openais_are_passed_on_where_the_policy_says_so(
 
 
 @pytest.mark.parametrize("rule", UnknownParameters)
+@pytest.mark.parametrize(
+    "bounds", [{"max_tokens": 40}, {"max_tokens": 40, "max_completion_tokens": None}], ids=["one", "a null"]
+)
 async def test_the_bound_on_an_answer_has_the_name_that_the_model_knows_whatever_the_policy_says(
-    rule: UnknownParameters,
+    bounds: Json, rule: UnknownParameters
 ) -> None:
     with serving(OpenAI()) as server:
-        await asked(server, server.call({"max_tokens": 40}, upstream_id="o3-mini", unknown_parameters=rule))
+        await asked(server, server.call(bounds, upstream_id="o3-mini", unknown_parameters=rule))
         (seen,) = server.seen
     assert (seen.body.get("max_completion_tokens"), seen.body.get("max_tokens")) == (40, None)
 
