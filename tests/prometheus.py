@@ -52,8 +52,14 @@ class Prometheus:
 
     async def fires(self, name: str) -> dict[str, Any]:
         """Waits until an alert goes off."""
-        await eventually(lambda: bool(self.firing(name)), f"{name} fires")
-        (alert,) = await asyncio.to_thread(self.firing, name)
+        found: list[dict[str, Any]] = []
+
+        def is_firing() -> bool:
+            found[:] = self.firing(name)
+            return bool(found)
+
+        await eventually(is_firing, f"{name} fires")
+        (alert,) = found  # as it was then: it may be over a moment later
         # What cannot be filled in is said so in the text.
         assert "error expanding" not in str(alert["annotations"])
         assert "no value" not in str(alert["annotations"])
