@@ -34,7 +34,8 @@ def test_kinds_and_operators_are_upgraded_and_no_data_plane_notices(tollway: Tol
         said = lines(load, 300)
         assert next(said) == BEGAN
         tollway.helm("upgrade", "tollway-crds", str(kinds))
-        assert "novelty" in tollway.kubectl("explain", "routingpolicy.spec")
+        # The API server tells of a kind's new fields a moment after it has them.
+        wait_for(lambda: "novelty" in tollway.kubectl("explain", "routingpolicy.spec"), "the field is known")
         tollway.helm("upgrade", "tollway", str(CHART), *OPTIONS, "--set", f"{_OTHER_OPERATOR}x", "--wait")
         tollway.apply(SETUP.but(policy={"priority": 4}))
         tollway.kubectl.until("RoutingPolicy", "chat", "Programmed", "Programmed", TEAM, seconds=90)
