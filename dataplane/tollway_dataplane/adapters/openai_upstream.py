@@ -3,7 +3,6 @@ came; only what we must know is read from them.
 """
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
@@ -12,7 +11,6 @@ from typing import Final
 
 import aiohttp
 import orjson
-from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
@@ -28,6 +26,7 @@ from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_com
 from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
+from tollway_http.confined import ConfinedResolver
 
 # Of an error page, this much is read.
 _MOST_ERROR_BYTES: Final = 64 * 1024
@@ -41,7 +40,8 @@ async def open_upstream(
     max_connections: int = 1_000, most_bytes: int = MOST_BYTES, reach: Reach = PUBLIC
 ) -> AsyncIterator["OpenAIUpstream"]:
     """The upstream with its connection pool, which lives as long as the process. An answer of more bytes is none."""
-    connector = aiohttp.TCPConnector(limit=max_connections, ttl_dns_cache=30, resolver=_Resolver(reach))
+    resolver = ConfinedResolver(reach, EndpointForbidden)
+    connector = aiohttp.TCPConnector(limit=max_connections, ttl_dns_cache=30, resolver=resolver)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
     # What a provider sets as a cookie in one tenant's reply is not for another tenant's request.
     no_cookies = aiohttp.DummyCookieJar()
@@ -49,27 +49,6 @@ async def open_upstream(
         connector=connector, timeout=timeout, read_bufsize=256 * 1024, cookie_jar=no_cookies
     ) as session:
         yield OpenAIUpstream(session, most_bytes, reach)
-
-
-class _Resolver(AbstractResolver):
-    """Finds only addresses that may be asked, which are then connected to, whatever the name means by then."""
-
-    def __init__(self, reach: Reach) -> None:
-        self._reach = reach
-        self._resolver = aiohttp.DefaultResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Raises EndpointForbidden."""
-        found = await self._resolver.resolve(host, port, family)
-        allowed = [each for each in found if self._reach.allows(each["host"], host)]
-        if not allowed:
-            raise EndpointForbidden
-        return allowed
-
-    async def close(self) -> None:
-        await self._resolver.close()
 
 
 class OpenAIUpstream:
@@ -131,9 +110,8 @@ def _fields(call: UpstreamCall) -> JsonObject:
     upstream_id, model = call.model.upstream_id, call.model
     if call.operation is not Operation.CHAT:
         return call.body
-    if model.unknown_parameters is UnknownParameters.PASS:
-        return with_bound_named(upstream_id, call.body)
-    unknown = unknown_to_thinkers(upstream_id, call.body)
+    is_passed = model.unknown_parameters is UnknownParameters.PASS
+    unknown = frozenset() if is_passed else unknown_to_thinkers(upstream_id, call.body)
     call.leave_out(unknown)
     known = (
         {name: value for name, value in call.body.items() if name not in unknown} if unknown else call.body

@@ -65,16 +65,10 @@ def with_bound_named(upstream_id: str, parameters: JsonObject) -> JsonObject:
     older, newer = OUTPUT_LIMITS
     if bound_name(upstream_id) == older or parameters.get(older) is None:
         return parameters
-    renamed: dict[str, JsonValue] = {newer: parameters[older]}
-    # A null is no bound, and must not take the place of one.
-    return {
-        **renamed,
-        **{
-            name: value
-            for name, value in parameters.items()
-            if name != older and not (name == newer and value is None)
-        },
-    }
+    renamed: dict[str, JsonValue] = {name: value for name, value in parameters.items() if name != older}
+    if renamed.get(newer) is None:  # a null is no bound, and must not take the place of one
+        renamed[newer] = parameters[older]
+    return renamed
 
 
 def tellable(names: Iterable[str]) -> list[str]:

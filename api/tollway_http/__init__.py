@@ -1,0 +1,1 @@
+"""How both planes find whom they ask by HTTP."""
