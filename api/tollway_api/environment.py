@@ -21,11 +21,14 @@ RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
 LedgerUrl = Annotated[str, AfterValidator(check_ledger_url)]
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def names(value: object) -> object:
     """Of a text with commas between them."""
-    return (
-        tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
-    )
+    return listed(value) if isinstance(value, str) else value
 
 
 def _reachable(opened: tuple[str, ...]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from tollway_api.environment import SettingsError, settings_from
+from tollway_api.environment import SettingsError, listed, settings_from
 from tollway_api.reach import OWN_NETWORKS, Reach
 from tollway_api.redis_url import check_ledger_url, check_redis_url
 from tollway_cli.budget import as_json as uses_as_json
@@ -480,7 +480,7 @@ def _redis_url(url: str) -> str:
 
 
 def _opened(text: str) -> tuple[str, ...]:
-    opened = tuple(each.strip() for each in text.split(",") if each.strip())
+    opened = listed(text)
     try:
         Reach.of(opened)
     except ValueError as error:
