@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tests.dataplanes import until
+from tests.loops import under_way
 from tests.servers import served
 from tollway_api import messages
 from tollway_api.messages import Lookups, Notify, PodState
@@ -94,12 +95,8 @@ async def notifying(fleet: Fleet, addresses: list[str], pods: Known | None = Non
         async with aiohttp.ClientSession() as session:
             pods = pods or Known(addresses)
             notifier = Notifier(AdminPort(session, port), pods, POLL_S, Metrics(), lambda: None)  # type: ignore[arg-type]  # a stand-in
-            running = asyncio.create_task(notifier.run())
-            try:
+            async with under_way(notifier.run()):
                 yield notifier
-            finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
 
 
 def counted(notifier: Notifier, what: str) -> float | None:

@@ -18,6 +18,7 @@ from tests.conftest import Start
 from tests.dataplanes import Running, Setup
 from tests.dataplanes import until as soon
 from tests.judges import until
+from tests.loops import under_way
 from tollway_api.parts import Head
 from tollway_operator.admin_port import AdminPort
 from tollway_operator.metrics import Metrics
@@ -195,12 +196,8 @@ async def telling(url: str, folder: Path | None) -> AsyncIterator[Notifier]:
         certificates = client_certificates(folder, lambda _: None)
         port = AdminPort(session, int(url.rpartition(":")[2]), certificates)
         notifier = Notifier(port, pods, 30.0, Metrics(), lambda: None)  # type: ignore[arg-type]  # a stand-in
-        running = asyncio.create_task(notifier.run())
-        try:
+        async with under_way(notifier.run()):
             yield notifier
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
 
 
 async def heard(notifier: Notifier, what: Callable[[Report], object]) -> None:

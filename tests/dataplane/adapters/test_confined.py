@@ -14,14 +14,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from tests.dataplane.providers.wires import streamed
+from tests.dataplane.providers.wires import speaking, streamed
 from tests.servers import served
 from tollway_api.meta import ModelName
 from tollway_api.reach import OWN, Reach
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import ExtraHeader, Model, Price, Protocol
-from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
-from tollway_dataplane.adapters.openai_upstream import open_upstream
 from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
 from tollway_dataplane.ports import Operation, Upstream, UpstreamCall
@@ -78,24 +76,23 @@ def provider(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def protocol_of(provider: str) -> Protocol:
+    return Protocol.OPENAI if provider == "openai" else Protocol.LITELLM
+
+
 @pytest.fixture
 async def upstream(provider: str) -> AsyncIterator[Upstream]:
     """Loopback is open, so that what is told apart is what it is called."""
     reach = Reach((*OWN.networks,), (NAME,))
-    if provider == "openai":
-        async with open_upstream(reach=reach) as direct:
-            yield direct
-        return
-    through = LiteLLMUpstream(reach)
-    await through.load()
-    yield through
+    async with speaking(protocol_of(provider), reach) as upstream:
+        yield upstream
 
 
 def call(provider: str, endpoint: str, messages: list[JsonObject] | None = None) -> UpstreamCall:
     model = Model(
         name=ModelName("m"),
         upstream_id=IDS[provider],
-        protocol=Protocol.OPENAI if provider == "openai" else Protocol.LITELLM,
+        protocol=protocol_of(provider),
         endpoint=endpoint,
         api_key="sk-test",
         price=Price(1, 1),

@@ -8,12 +8,8 @@ from tests.dataplane.providers.anthropic_wire import Anthropic
 from tests.dataplane.providers.ollama_wire import Ollama
 from tests.dataplane.providers.openai_wire import Azure, OpenAI
 from tests.dataplane.providers.wire import Json, Server, Wire, serving
-from tests.dataplane.providers.wires import streamed
-from tollway_api.reach import OWN
+from tests.dataplane.providers.wires import speaking, streamed
 from tollway_api.routing_policy import UnknownParameters
-from tollway_api.snapshot import Protocol
-from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
-from tollway_dataplane.adapters.openai_upstream import open_upstream
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.ports import UpstreamCall
 
@@ -45,13 +41,8 @@ def case(request: pytest.FixtureRequest) -> Iterator[tuple[Server, str, Json, se
 
 
 async def asked(server: Server, call: UpstreamCall, *, stream: bool = False) -> None:
-    if server.wire.model.protocol is Protocol.OPENAI:
-        async with open_upstream(reach=OWN) as direct:
-            await (streamed(direct, call) if stream else direct.complete(call))
-        return
-    through = LiteLLMUpstream(OWN)
-    await through.load()
-    await (streamed(through, call) if stream else through.complete(call))
+    async with speaking(server.wire.model.protocol) as upstream:
+        await (streamed(upstream, call) if stream else upstream.complete(call))
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
