@@ -7,9 +7,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import Calendar, Limit, Rolling, Tenant
+from tollway_api.snapshot import Calendar, Limit, Rolling, SharedLimit, Tenant
 from tollway_api.windows import WindowBounds, window_bounds
 from tollway_dataplane.core.allowances import Allowance
+
+
+def share_taken(limit: Limit, taken: int) -> float:
+    """Of a limit. One of nothing is used up."""
+    return taken / limit.amount if limit.amount else 1.0
 
 
 class Balances:
@@ -44,6 +49,16 @@ class Balances:
                     window = windows[limit.window] = window_bounds(limit, now)
                 if window.counts(said_ms, now_ms):
                     yield tenant, limit, used + held
+
+    def by_owner(self) -> dict[str, dict[str, tuple[Limit, int]]]:
+        """Each limit, and what is used and held of it, by its owner and title. One of a shared budget is nobody's own,
+        so its owner is "", and whoever called last has heard of it last.
+        """
+        found: dict[str, dict[str, tuple[Limit, int]]] = {}
+        for tenant, limit, taken in self:
+            owner = "" if isinstance(limit, SharedLimit) else tenant
+            found.setdefault(owner, {})[limit.title] = limit, taken
+        return found
 
     def allowances(self, tenant: Tenant) -> tuple[Allowance, ...]:
         """Nothing where the ledger has not said anything of the tenant's limits as they are."""

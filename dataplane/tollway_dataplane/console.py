@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from heapq import nlargest
 from typing import Final
 
 from tollway_api.routing_policy import ModelState
-from tollway_api.snapshot import Limit, Rolling, SharedLimit
+from tollway_api.snapshot import Limit, Rolling
 from tollway_api.tenant_budget import Unit
-from tollway_dataplane.balances import Balances
+from tollway_dataplane.balances import Balances, share_taken
 from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.fleet import Fleet
@@ -118,23 +117,14 @@ def _data_plane(figures: Figures) -> dict[str, object]:
 
 
 def _budgets(balances: Balances) -> list[dict[str, object]]:
-    """As full as the ledger said last that they are, the fullest first. A shared one is nobody's own, and whoever
-    called last has heard of it last.
-    """
-    latest: dict[tuple[str, str], tuple[Limit, int]] = {}
-    for tenant, limit, taken in balances:
-        owner = "" if isinstance(limit, SharedLimit) else tenant
-        latest[owner, limit.title] = limit, taken
-    fullest = nlargest(len(latest), latest.items(), key=lambda each: _share(*each[1]))
-    return [_budget(owner, limit, taken) for (owner, _), (limit, taken) in fullest]
-
-
-def _share(limit: Limit, taken: int) -> float:
-    return taken / limit.amount if limit.amount else 1.0
+    """As full as the ledger said last that they are, the fullest first."""
+    every = [(owner, *each) for owner, limits in balances.by_owner().items() for each in limits.values()]
+    fullest = sorted(every, key=lambda each: share_taken(*each[1:]), reverse=True)
+    return [_budget(*each) for each in fullest]
 
 
 def _budget(owner: str, limit: Limit, taken: int) -> dict[str, object]:
-    share, window = _share(limit, taken), limit.window
+    share, window = share_taken(limit, taken), limit.window
     return {
         "owner": owner or "shared",
         "limit": limit.title,

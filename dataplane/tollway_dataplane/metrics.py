@@ -14,8 +14,8 @@ from prometheus_client.registry import Collector
 from tollway_api.error_control import Standing
 from tollway_api.messages import Lookups
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import NANO_PER_USD, SharedLimit, Snapshot, Tenant
-from tollway_dataplane.balances import Balances
+from tollway_api.snapshot import NANO_PER_USD, Snapshot, Tenant
+from tollway_dataplane.balances import Balances, share_taken
 from tollway_dataplane.core.decision import CacheOutcome, outcome_of
 from tollway_dataplane.recent import Recent
 from tollway_dataplane.record import Record
@@ -243,11 +243,10 @@ class Utilization(Collector):
     def collect(self) -> Iterator[Metric]:
         name, help_text = "ai_budget_utilization_ratio", "Used and held, as a share of the limit."
         family = GaugeMetricFamily(name, help_text, labels=["tenant", "limit"])
-        shares: dict[str, dict[str, float]] = {}
-        for tenant, limit, taken in self._balances:
-            # One of a shared budget is nobody's, and whoever called last has heard of it last.
-            owner = "" if isinstance(limit, SharedLimit) else tenant
-            shares.setdefault(owner, {})[limit.title] = taken / limit.amount if limit.amount else 1.0
+        shares = {
+            owner: {title: share_taken(*each) for title, each in limits.items()}
+            for owner, limits in self._balances.by_owner().items()
+        }
         shared = shares.pop("", {})
         named = nlargest(self._most_tenants, shares, key=lambda each: max(shares[each].values()))
         for owner, each in (("", shared), *((tenant, shares[tenant]) for tenant in named)):
