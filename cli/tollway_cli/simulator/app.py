@@ -53,7 +53,7 @@ class Simulator:
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self._settings = settings
-        self._plan = FaultPlan(settings.faults)
+        self._plan = FaultPlan(settings.faults, settings.seed)
         self._ledger = Ledger()
         self._draw = random.Random(settings.seed)  # noqa: S311 - a simulation that can be repeated
 
@@ -130,7 +130,7 @@ class Simulator:
         window = self._settings.context_window
         if window is not None and prompt > window:
             return FaultKind.CONTEXT_LENGTH
-        return self._plan.strike(model, self._draw)
+        return self._plan.strike(model)
 
     async def _embeddings(self, request: Request) -> Response:
         shape = OpenAIShape()

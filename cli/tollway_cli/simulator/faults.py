@@ -93,7 +93,8 @@ def checked(fault: Fault) -> Fault:
 class FaultPlan:
     """The faults that are on, in order; the first that strikes wins."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], seed: int) -> None:
+        self._seed = seed
         self.faults: list[Fault] = []
         self.struck: Counter[FaultKind] = Counter()
         self.replace(faults)
@@ -101,14 +102,16 @@ class FaultPlan:
     def replace(self, faults: Sequence[Fault]) -> None:
         self.faults = list(faults)
         self._left = [fault.times for fault in self.faults]
+        # From here on the same requests meet the same faults, whatever there was before.
+        self._draw = random.Random(self._seed)  # noqa: S311 - a simulation that can be repeated
 
-    def strike(self, model: str, draw: random.Random) -> FaultKind | None:
+    def strike(self, model: str) -> FaultKind | None:
         """The fault that meets this request, if any."""
         for place, fault in enumerate(self.faults):
             left = self._left[place]
             if left == 0 or (fault.model is not None and fault.model != model):
                 continue
-            if draw.random() < fault.probability:
+            if self._draw.random() < fault.probability:
                 if left is not None:
                     self._left[place] = left - 1
                 self.struck[fault.kind] += 1
