@@ -28,14 +28,21 @@ $(VENV)/ready: locks/dev.txt pyproject.toml tools/make_venv.sh
 demo: $(VENV)/ready ## start everything and walk through it; serves until Ctrl-C (EXIT=1: stop by itself)
 	@$(BIN)/python examples/demo.py $(if $(EXIT),--exit)
 
+# What fails among others is asked once more, alone, on a machine that is no longer busy; what fails then has failed. The
+# first run's summary says which those were.
+define tested
+$(BIN)/pytest $(1) || { test $$? -eq 1 && echo "once more, alone: what failed among others" && \
+    $(BIN)/pytest --last-failed --last-failed-no-failures=none --maxfail=1 $(filter-out --numprocesses=% --dist=% --no-loadscope-reorder --maxschedchunk=%,$(1)); }
+endef
+
 # Tests mostly wait, so several run at once: files of those without an API server, and single ones of those with one.
 test: $(VENV)/ready ## run every test (TESTS=…: some)
 	-@$(BIN)/python tools/cluster_tools.py apiserver helm prometheus argocd
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
-	$(BIN)/pytest --ignore=tests/with_apiserver --ignore=tests/with_cluster --numprocesses=5 --dist=loadfile --no-loadscope-reorder
-	$(BIN)/pytest tests/with_apiserver --numprocesses=8 --maxschedchunk=1
+	$(call tested,--ignore=tests/with_apiserver --ignore=tests/with_cluster --numprocesses=5 --dist=loadfile --no-loadscope-reorder)
+	$(call tested,tests/with_apiserver --numprocesses=8 --maxschedchunk=1)
 endif
 
 HOURS ?= 1
@@ -45,9 +52,9 @@ soak: $(VENV)/ready ## a crowd over its budgets while things break, for HOURS=1 
 # A node is brought up for it unless there is one, and then taken down again.
 e2e: $(VENV)/ready ## test on a true node; needs root (TOLLWAY_E2E_KUBECONFIG=…: on another cluster)
 ifdef TOLLWAY_E2E_KUBECONFIG
-	$(BIN)/pytest tests/with_cluster
+	$(call tested,tests/with_cluster)
 else
-	$(BIN)/python -m tools.node run $(BIN)/pytest tests/with_cluster
+	$(BIN)/python -m tools.node run sh -c '$(call tested,tests/with_cluster)'
 endif
 
 # Types take as long as all the others.
