@@ -143,7 +143,9 @@ _check_duration, _duration_schema = text(
 Duration = Annotated[str, AfterValidator(_check_duration), WithJsonSchema(_duration_schema)]
 
 _check_decimal, _decimal_schema = text(
-    r"[0-9]{1,9}(\.[0-9]{1,9})?", 'a decimal number; write it in quotes, like "12.50"', maxLength=19
+    r"[0-9]{1,9}(\.[0-9]{1,9})?",
+    'a decimal number that is not negative; write it in quotes, like "12.50"',
+    maxLength=19,
 )
 DecimalString = Annotated[str, AfterValidator(_check_decimal), WithJsonSchema(_decimal_schema)]
 

@@ -23,6 +23,9 @@ _GUARDED: Final = tuple(
             "169.254.0.0/16",  # link-local, where most clouds tell a machine its credentials
             "::/96",  # unspecified, loopback, and what was once another way to write IPv4
             "fe80::/10",
+            "fec0::/10",  # what was once a site's own
+            # IPv4 behind a translator of the network's own, in a form that only it can tell (RFC 8215, RFC 7915).
+            *("64:ff9b:1::/48", "::ffff:0:0:0/96"),
             # The same of AWS, Google, Alibaba, Oracle and Azure, elsewhere.
             *("fd00:ec2::/32", "fd20:ce::254/128", "100.100.100.200/32", "192.0.0.0/24", "168.63.129.16/32"),
         ),

@@ -106,7 +106,9 @@ def described(record: Record) -> Mapping[str, object]:
         "reuse_probability": record.probability,
         "route": record.route_reason,
         "model": record.model,
-        "attempts": [f"{note.model}:{note.outcome}" for note in record.attempts],
+        "attempts": [
+            ":".join(filter(None, (note.model, note.outcome, note.kind))) for note in record.attempts
+        ],
         "messages_dropped": record.dropped,
         "prompt_tokens": record.usage.prompt_tokens,
         "completion_tokens": record.usage.completion_tokens,

@@ -110,6 +110,17 @@ def test_helm_has_nothing_to_complain_of(chart: str, options: tuple[str, ...]) -
             "embedding.autoscaling.minReplicas is",
         ),
         ((*PRODUCTION, "--set", "embedding.enable=true"), "additional properties 'enable' not allowed"),
+        ((*PRODUCTION, "--set", "networkPolicy.monitoring=null"), "missing property 'monitoring'"),
+        ((*PRODUCTION, "--set", "dataplane.autoscaling=null"), "missing property 'autoscaling'"),
+        ((*PRODUCTION, "--set", "dataplane.resources.limits.memory=foo"), "does not match pattern"),
+        (
+            (*PRODUCTION, "--set", "dataplane.resources.requests.cpu=null"),
+            "in dataplane.resources.requests.cpu",
+        ),
+        (
+            (*PRODUCTION, "--set", "dataplane.extraEnv[0].name=OTEL_EXPORTER_OTLP_ENDPOINT"),
+            "at '/dataplane/extraEnv/0/name'",
+        ),
         (
             (*PRODUCTION, "--set", "dataplane.extraEnv[0].name=TOLLWAY_DRAIN_S"),
             "at '/dataplane/extraEnv/0/name'",
@@ -160,6 +171,21 @@ def test_what_the_chart_sets_itself_is_not_set_beside_it() -> None:
         assert names <= reserved
         known = {f"TOLLWAY_{each.name.upper()}" for each in fields(settings)}
         assert {each for each in names if each.startswith("TOLLWAY_")} <= known
+
+
+def test_names_that_yaml_takes_for_something_else_stay_names() -> None:
+    odd = (
+        "redis.existingSecret=123",
+        "operator.watchNamespaces={123,true}",
+        "admission.budgetWriters={a: b}",
+    )
+    text = rendered(*(part for each in odd for part in ("--set-string", each)))
+    spaces = {each["metadata"].get("namespace", NAMESPACE) for each in objects(text)}
+    assert spaces == {NAMESPACE, "123", "true"}
+    policy = one(text, "ValidatingAdmissionPolicy", f"tollway-budget-writers-{NAMESPACE}")
+    assert policy["spec"]["validations"][0]["message"] == "TenantBudgets are written by a: b alone."
+    spec = one(text, "Deployment", "tollway-operator")["spec"]["template"]["spec"]
+    assert {"name": "redis", "secret": {"secretName": "123"}} in spec["volumes"]
 
 
 def test_the_embedding_service_is_there_where_it_is_wanted_and_connects_to_nobody() -> None:

@@ -3,6 +3,7 @@ and imported into the node's containerd. Beside Tollway's there is one that stan
 instruments that tests scale and load with; values.yaml tells the chart their names.
 """
 
+import fcntl
 import os
 import platform
 import shutil
@@ -43,9 +44,17 @@ def image_name(target: str) -> str:
 
 
 def build_images() -> list[Path]:
-    """Archives, those of Tollway's images and the node's own. Raises BuildError."""
+    """Archives, those of Tollway's images and the node's own. Of several checkouts one builds at a time, for the folder
+    is theirs together. Raises BuildError.
+    """
     folder = cache_folder().parent / "images"
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build_all(folder)
+
+
+def _build_all(folder: Path) -> list[Path]:
     base = _base(folder)
     archives = [_pause(folder)]
     for target in TARGETS:

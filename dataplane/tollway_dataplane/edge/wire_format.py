@@ -102,7 +102,10 @@ def parse_embeddings(body: JsonObject, headers: Mapping[str, str], request_id: s
     """A `POST /v1/embeddings` body."""
     inputs = body.get("input")
     if not _is_embeddable(inputs):
-        raise _invalid("must be a text, a list of texts, or a list of token ids or of such lists", "input")
+        raise _invalid(
+            "must be a text, a list of texts, or a list of token ids or of such lists, and none of them empty",
+            "input",
+        )
     parameters = {name: value for name, value in body.items() if name not in {"model", "input"}}
     return EmbeddingsRequest(request_id, _model(body, ""), inputs, parameters, headers)
 

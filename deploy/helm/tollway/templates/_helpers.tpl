@@ -78,7 +78,7 @@ affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .of.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
 
@@ -108,7 +108,7 @@ priorityClassName: {{ . }}
 {{- $secret := ternary "tollway-redis" $redis.existingSecret $redis.trial.enabled -}}
 {{- if and $redis.operatorSecret (eq .component "operator") }}{{ $secret = $redis.operatorSecret }}{{ end -}}
 - name: redis
-  secret: {secretName: {{ $secret }}}
+  secret: {secretName: {{ $secret | quote }}}
 {{- end }}
 
 {{/* The Secrets in which a snapshot is published beside the first, as a YAML list: two slots of eight parts. */}}
@@ -133,6 +133,9 @@ priorityClassName: {{ . }}
 {{- with (index $.Values $name).autoscaling }}
 {{- if gt (int .minReplicas) (int .maxReplicas) }}
 {{- fail (printf "\n\n%s.autoscaling.minReplicas is %v, which is above maxReplicas, %v.\n" $name .minReplicas .maxReplicas) }}
+{{- end }}
+{{- if and .enabled (not (dig "requests" "cpu" "" (index $.Values $name).resources)) }}
+{{- fail (printf "\n\n%s.autoscaling goes by the share of the CPU that pods ask for; say how much that is in %s.resources.requests.cpu.\n" $name $name) }}
 {{- end }}
 {{- end }}
 {{- end }}
