@@ -6,7 +6,9 @@ import asyncio
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from functools import partial
 from typing import Any, Final
 
 import httpcore
@@ -14,6 +16,7 @@ import httpx
 
 from tollway_api.reach import Reach
 from tollway_dataplane.adapters.answer_bounds import CONNECT_TIMEOUT_S
+from tollway_dataplane.adapters.event_streams import lines
 
 # What is decompressed at a time, so that little that comes cannot become much at once.
 _PIECE_BYTES: Final = 256 * 1024
@@ -39,6 +42,8 @@ def bound(client: httpx.AsyncClient, most_bytes: int, note_status: Callable[[int
         if is_deflated:
             del response.headers["content-encoding"]  # by which httpx would decompress it, all at once
         response.stream = _Bounded(response.stream, most_bytes, is_deflated=is_deflated)
+        # httpx ends a line also at signs that JSON may have in a text as they are, such as U+2028.
+        response.aiter_lines = partial(_lines, response, most_bytes)  # type: ignore[method-assign]  # see above
 
     client.event_hooks = {
         **client.event_hooks,
@@ -160,6 +165,19 @@ class _Bounded(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+async def _lines(response: httpx.Response, most_bytes: int) -> AsyncGenerator[str, None]:
+    """The last one also where it has not ended."""
+    async with aclosing(_ended(response)) as parts:
+        async for line in lines(parts, most_bytes):
+            yield line.decode(errors="replace")
+
+
+async def _ended(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    async for part in response.aiter_bytes():
+        yield part
+    yield b"\n"
 
 
 async def _inflated(stream: httpx.AsyncByteStream) -> AsyncIterator[bytes]:

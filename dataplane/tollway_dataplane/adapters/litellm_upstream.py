@@ -211,7 +211,7 @@ _STRUCTURED: Final = (
 
 
 class _MalformedEventError(ValueError):
-    """An event of a stream that is no JSON."""
+    """An event of a stream that is no JSON object."""
 
 
 def _nonsense() -> UpstreamFault:
@@ -286,19 +286,38 @@ def _unasked_info(_: object, model: str, *__: object, **___: object) -> JsonObje
     return {"key": model, "litellm_provider": "ollama", "mode": "chat", "max_tokens": None}
 
 
-def _strict(parse: Callable[[str], JsonObject | None]) -> Callable[[str], JsonObject | None]:
-    """Otherwise LiteLLM passes over an event that is no JSON, and what is left is taken for a whole answer, although a
-    piece is missing in the middle.
+# Lines that bring nothing: of server-sent events, and where each is an object.
+_NO_EVENT: Final = re.compile(r"(?:event|id|retry)?:.*|(?:data:)?\s*(?:\[DONE\])?\s*")
+_BLANK: Final = re.compile(r"\s*")
+
+
+def _strict(handle: Callable[[Any, str], Any], no_event: re.Pattern[str]) -> Callable[[Any, str], Any]:
+    """Otherwise LiteLLM passes over an event that is no JSON object, and what is left is taken for a whole answer,
+    although a piece is missing in the middle; as it is where it takes a text that has `[DONE]` in it for the end.
     """
 
-    @wraps(parse)
-    def parsed(str_line: str) -> JsonObject | None:
-        event = parse(str_line)
-        if event is None and str_line.startswith("data:") and str_line[5:].strip() not in {"", "[DONE]"}:
+    @wraps(handle)
+    def handled(events: Any, str_line: str) -> Any:
+        if no_event.fullmatch(str_line):
+            return handle(events, str_line)
+        event = events.string_to_dict_parser(str_line)
+        if not isinstance(event, dict):
             raise _MalformedEventError
-        return event
+        return events.chunk_parser(event) if event else handle(events, str_line)
 
-    return parsed
+    return handled
+
+
+def _object_only(read: Callable[[Any], object]) -> Callable[[Any], object]:
+    """The same of the library that LiteLLM asks some providers by."""
+
+    @wraps(read)
+    def only(event: Any) -> object:
+        if not isinstance(value := read(event), dict):
+            raise _MalformedEventError
+        return value
+
+    return only
 
 
 def _noting_ends(choice_of: Callable[..., Any]) -> Callable[..., Any]:
@@ -370,8 +389,7 @@ def _import_litellm(reach: Reach) -> Any:
     _bound_clients_of(handler, "create_client", reach)
     openais = importlib.import_module("litellm.llms.openai.common_utils").BaseOpenAILLM
     _bound_clients_of(openais, "_get_async_http_client", reach)
-    events = importlib.import_module("litellm.llms.base_llm.base_model_iterator").BaseModelResponseIterator
-    events._string_to_dict_parser = staticmethod(_strict(events._string_to_dict_parser))  # noqa: SLF001 - all others go by it
+    _read_events_strictly()
     gemini = importlib.import_module(
         "litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini"
     ).VertexGeminiConfig
@@ -380,6 +398,19 @@ def _import_litellm(reach: Reach) -> Any:
         "litellm.llms.ollama.common_utils"
     ).OllamaModelInfo.get_runtime_model_info = _unasked_info
     return litellm
+
+
+def _read_events_strictly() -> None:
+    events = importlib.import_module("litellm.llms.base_llm.base_model_iterator").BaseModelResponseIterator
+    handle = events._handle_string_chunk  # noqa: SLF001 - all others go by it
+    events._handle_string_chunk = _strict(handle, _NO_EVENT)  # noqa: SLF001 - see above
+    # Ollama's stream is one object a line, and has no lines of another kind.
+    lines = importlib.import_module(
+        "litellm.llms.ollama.chat.transformation"
+    ).OllamaChatCompletionResponseIterator
+    lines._handle_string_chunk = _strict(handle, _BLANK)  # noqa: SLF001 - see above
+    event = importlib.import_module("openai._streaming").ServerSentEvent
+    event.json = _object_only(event.json)
 
 
 def _bound_clients_of(owner: Any, name: str, reach: Reach) -> None:

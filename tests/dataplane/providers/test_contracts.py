@@ -205,15 +205,29 @@ async def test_an_answer_without_text_says_so(upstream: Upstream, server: Server
     assert not answer["choices"][0]["message"]["content"]
 
 
+@pytest.mark.parametrize("data", ['{"choices": [', ' guides "}}', "[]", "null", "5"])
 async def test_a_stream_with_a_malformed_event_is_no_answer_with_a_hole(
-    upstream: Upstream, server: Server
+    upstream: Upstream, server: Server, data: str
 ) -> None:
     """Although what follows is in order, and says that it is the end."""
-    server.garbles = True
+    server.garbles = data
     with pytest.raises(UpstreamFault) as caught:
         await streamed(upstream, server.call())
     assert caught.value.trigger in {FallbackTrigger.SERVER_ERROR, FallbackTrigger.CONNECTION}
     assert caught.value.may_have_run
+
+
+@pytest.mark.parametrize("text", ["[DONE]", "a [DONE] b", "a\u2028b", "a\u0085b", "a\n\nb", "data: {}"])
+async def test_what_means_something_to_streams_is_text_within_a_text(
+    upstream: Upstream, server: Server, text: str
+) -> None:
+    """The word for the end, and signs that end a line elsewhere than in streams."""
+    server.said = Said(text=["A ", text, " lighthouse."])
+    answer = Assembly()
+    for chunk in await streamed(upstream, server.call()):
+        answer.add(chunk.event)
+    assert "".join(answer.text) == f"A {text} lighthouse."
+    assert answer.whole
 
 
 async def test_a_stream_that_ends_without_a_reason_is_broken(upstream: Upstream, server: Server) -> None:

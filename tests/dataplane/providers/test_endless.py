@@ -1,6 +1,7 @@
 """What a provider sends is bounded, however much it sends and whoever calls it."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,7 @@ pytestmark = [
 ]
 # What is under way in the buffers of both ends.
 UNDER_WAY = 32 * MIB
+PATIENCE_S = 600.0  # in which a busy machine has sent all of it
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -29,8 +31,9 @@ async def test_an_answer_without_an_end_is_none(upstream: Upstream, server: Serv
     if stream and not server.wire.stream_type.startswith("text/event-stream"):
         pytest.skip("a stream that has no comments; it is read by the same client as a whole answer")
     server.is_endless = True
+    call = replace(server.call(), timeout_s=PATIENCE_S, idle_s=PATIENCE_S)
     with pytest.raises(UpstreamFault, match="has no end") as caught:
-        await (streamed(upstream, server.call()) if stream else upstream.complete(server.call()))
+        await (streamed(upstream, call) if stream else upstream.complete(call))
     assert (caught.value.trigger, caught.value.may_have_run) == (FallbackTrigger.SERVER_ERROR, True)
     assert await asyncio.to_thread(server.left.wait, WITHIN_S)
     assert server.sent_bytes <= MOST_BYTES + UNDER_WAY

@@ -30,7 +30,6 @@ TEXT: Final = ("A light", "house guides ", "ships.")
 ARGUMENTS: Final[Json] = {"word": "delta"}
 KEY: Final = "key-of-a-test"
 MIB: Final = 1024 * 1024
-GARBLED: Final = b'data: {"choices": [\n\n'
 # LiteLLM loads what it needs for a provider when that is asked first.
 WITHIN_S: Final = 60.0
 
@@ -129,7 +128,7 @@ class Server:
     cut_after: int | None = None  # events of a stream; of a whole answer half is sent
     breaks_off: bool = False  # in the middle of a stream
     stops_short: bool = False  # of the end of a stream, without a word
-    garbles: bool = False  # an event in the middle of a stream, which goes on
+    garbles: str | None = None  # an event in the middle of a stream, which goes on: its data instead
     is_endless: bool = False  # goes on and on: a body with spaces, a stream with comments
     sent_bytes: int = 0  # of that
     left: threading.Event = field(default_factory=threading.Event)  # by whoever heard that
@@ -165,9 +164,11 @@ class Server:
             events = [*events[: len(events) // 2], self.wire.broken_off]
         if self.stops_short:
             events = events[: len(events) // 2]
-        if self.garbles:
-            middle = len(events) // 2
-            events = [*events[:middle], GARBLED, *events[middle + 1 :]]
+        if self.garbles is not None:
+            (place,) = (i for i, each in enumerate(events) if self.said.text[1].encode() in each)
+            is_lines = self.wire.stream_type == "application/x-ndjson"
+            garbled = f"{self.garbles}\n" if is_lines else f"data: {self.garbles}\n\n"
+            events = [*events[:place], garbled.encode(), *events[place + 1 :]]
         for event in events[: self.cut_after]:
             yield event
         if self.cut_after is not None:
@@ -184,7 +185,7 @@ class Server:
 
     def reset(self) -> None:
         self.said, self.failure, self.cut_after, self.breaks_off = Said(), None, None, False
-        self.stops_short, self.garbles, self.is_endless, self.sent_bytes = False, False, False, 0
+        self.stops_short, self.garbles, self.is_endless, self.sent_bytes = False, None, False, 0
         self.left.clear()
         self.seen.clear()
 
