@@ -29,7 +29,7 @@ from tollway_dataplane.holds import Hold
 from tollway_dataplane.jobs import Answered, Job, Opened
 from tollway_dataplane.metering import Metering
 from tollway_dataplane.ports import Chunk, Completion, Operation, Tokenizers, Upstream, UpstreamCall
-from tollway_dataplane.settling import AnswerUnfit, Settling, unreported_usage
+from tollway_dataplane.settling import AnswerUnfit, Settling, used
 
 
 class Attempting:
@@ -68,7 +68,7 @@ class Attempting:
             completion = await (
                 self._gathered(call, hold) if hold.grows else self._upstreams[model.protocol].complete(call)
             )
-            usage = completion.usage or unreported_usage(hold, attempt, completion.answer_text)
+            usage = used(completion.usage, hold, attempt, completion.answer_text)
             job.record.left_out = tuple(sorted(call.left_out))
             job.record.mark("upstream")
             job.record.writing_s = asyncio.get_running_loop().time() - began
@@ -98,7 +98,7 @@ class Attempting:
                         found = _wanting(job, unbegun(reasons), is_last)
                         if found is not None:
                             usage = await beginning.usage(chunks)
-                            raise AnswerUnfit(found, usage or unreported_usage(hold, attempt, ""))
+                            raise AnswerUnfit(found, used(usage, hold, attempt, ""))
             except TimeoutError as exc:
                 message = "the stream did not begin in time"
                 raise UpstreamFault(FallbackTrigger.TIMEOUT, None, message, may_have_run=True) from exc

@@ -94,7 +94,8 @@ class Hold:
     @property
     def seen(self) -> Usage:
         """What was counted of the attempt, unless its provider has said more."""
-        return self.reported or Usage(self.prompt, self.written, estimated=True)
+        counted = Usage(self.prompt, self.written, estimated=True)
+        return counted if self.reported is None else self.reported.completed(counted)
 
     def amounts(self, usage: Usage, price: Price, requests: int = 1) -> list[int]:
         """What a usage counts against each limit of the tenant."""

@@ -28,7 +28,7 @@ from tollway_dataplane.operating import Operating
 from tollway_dataplane.ports import Chunk, Remembered
 from tollway_dataplane.recall import Recall
 from tollway_dataplane.record import Record
-from tollway_dataplane.settling import unreported_usage
+from tollway_dataplane.settling import used
 from tollway_dataplane.shadowing import Shadows
 
 DONE: Final = b"[DONE]"
@@ -213,7 +213,7 @@ class Service:
                     await opened.closing.aclose()
                 ended = job.record.ended
                 written = "".join(assembly.written)
-                usage = assembly.usage or unreported_usage(opened.hold, opened.attempt, written)
+                usage = used(assembly.usage, opened.hold, opened.attempt, written)
                 if opened.hold.cut:
                     usage = opened.hold.seen  # the last event is our own
                 span.answered(usage, assembly.first or {}, assembly.finish_reason)

@@ -60,7 +60,7 @@ class Settling:
         if isinstance(fault, AnswerUnfit):
             usage = fault.usage
         else:
-            usage = unreported_usage(hold, attempt, "") if fault.may_have_run or hold.written else NO_USAGE
+            usage = used(None, hold, attempt, "") if fault.may_have_run or hold.written else NO_USAGE
         self._note_cost(job.record, usage, attempt)
         await self._counted(job, hold, usage, answered=False)
 
@@ -92,9 +92,12 @@ def estimated_usage(attempt: Attempt, answer_text: str) -> Usage:
     return Usage(prompt, estimate_text(answer_text), estimated=True)
 
 
-def unreported_usage(hold: Hold, attempt: Attempt, answer_text: str) -> Usage:
-    """The same, but what was counted where it was."""
-    return hold.seen if hold.grows or hold.written else estimated_usage(attempt, answer_text)
+def used(said: Usage | None, hold: Hold, attempt: Attempt, answer_text: str) -> Usage:
+    """What the provider says, and of what it does not, what was counted, or an estimate."""
+    if said is not None and said.is_complete:
+        return said
+    seen = hold.seen if hold.grows or hold.written else estimated_usage(attempt, answer_text)
+    return seen if said is None else said.completed(seen)
 
 
 def abandoned_usage(attempt: Attempt, worst: Usage, seconds: float) -> Usage:

@@ -68,6 +68,13 @@ def with_odd(name: str, field: str, odd: object) -> dict[str, object]:
     return {**reply, field: odd} if field in {*REPLY, "usage", "error"} else reply
 
 
+# What a provider says that it used, and what of it can be meant.
+HALVES: Final[tuple[tuple[Mapping[str, int], Mapping[str, int]], ...]] = (
+    ({"prompt_tokens": 1_000}, {"prompt_tokens": 1_000}),
+    ({"prompt_tokens": 1_000, "completion_tokens": -5, "total_tokens": 995}, {"prompt_tokens": 1_000}),
+    ({"completion_tokens": 700}, {"completion_tokens": 700}),
+    ({"prompt_tokens": 10**18, "completion_tokens": 700}, {"completion_tokens": 700}),
+)
 FIELDS: Final = (
     *("choices", "choice", "index", "finish_reason", "logprobs", "content", "tool_calls", "role"),
     *("usage", "model", "created", "error"),
@@ -114,6 +121,39 @@ async def test_what_is_no_answer_is_not_passed_on(
     told = await gateway.ask("What is a fjord?")
     assert (told.status, told.headers["x-tollway-model"]) == (200, "rich")
     assert told.headers["x-tollway-failed-attempts"] == f"cheap:{trigger}"
+
+
+# LiteLLM and what it imports warn about themselves.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning")
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("amount", ["1000", "0.01"], ids=["plenty", "tight"])
+@pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "mistral/mistral-small-latest"])
+async def test_a_half_of_which_a_provider_says_nothing_is_paid_for_all_the_same(
+    start: Start, setup: Setup, scripted: Scripted, model: str, amount: str, *, stream: bool
+) -> None:
+    cheap = {"model": model, "credentialsRef": {"name": "provider"}}
+    acme = {"limits": [{"name": "money", "amount": amount}]}
+    policy = {"cache": None, "fallback": {"maxFallbacks": 0}}
+    changes = setup.but(cheap=scripted.url, cheap_model=cheap, acme=acme, policy=policy)
+    gateway = await start(changes.but(others=(secret("provider", KEY),)))
+    is_tight = amount != "1000"  # then whole answers are put together of streams
+    for number, (usage, said) in enumerate(HALVES, start=1):
+        choice = {**CHOICE, "delta" if stream or is_tight else "message": MESSAGE}
+        reply = {**REPLY, "choices": [choice], "usage": usage}
+        if stream or is_tight:
+            scripted.says(event(reply) + b"data: [DONE]\n\n", content_type="text/event-stream")
+        else:
+            scripted.says(json.dumps(reply).encode())
+        told = await gateway.ask("What is a fjord?", stream=stream)
+        assert told.status == 200, told.body
+        while len(gateway.requests()) < number:
+            await asyncio.sleep(0.01)
+        line = gateway.requests()[-1]
+        used = {each: int(str(line[each])) for each in ("prompt_tokens", "completion_tokens")}
+        assert {each: used[each] for each in said} == said
+        assert all(0 < tokens < 100 for each, tokens in used.items() if each not in said), used
+        assert line["usage_estimated"] is True
 
 
 async def with_key(start: Start, setup: Setup, scripted: Scripted, model: str) -> Running:

@@ -106,7 +106,12 @@ class LiteLLMUpstream:
                 event = _written(part)
                 if not is_chunk(event):
                     raise _nonsense()
-                yield Chunk(orjson.dumps(event), event)
+                if (
+                    usage_of(event) is None
+                ):  # LiteLLM says that nothing was used where the provider says nothing
+                    event = {name: value for name, value in event.items() if name != "usage"}
+                if event.get("choices") or "usage" in event:
+                    yield Chunk(orjson.dumps(event), event)
 
     @asynccontextmanager
     async def _faults(self, call: UpstreamCall, asking: "_Asking") -> AsyncIterator[None]:
@@ -378,7 +383,9 @@ def _import_litellm(reach: Reach) -> Any:
     litellm.telemetry = False
     litellm.disable_aiohttp_transport = True  # httpx closes with the process; its sessions complain
     litellm.suppress_debug_info = True
-    # It would fetch a tokenizer on the event loop, to count what nobody asked for.
+    # It would count itself what a provider has not counted, without saying so, and fetch a tokenizer for that on the
+    # event loop.
+    litellm.disable_token_counter = True
     litellm.disable_hf_tokenizer_download = True
     # What LiteLLM knows a provider not to have is left out, so that a request may fall back to any provider.
     litellm.drop_params = True

@@ -17,13 +17,12 @@ _USUAL_TIERS: Final = frozenset({"default", "standard", "auto"})
 
 
 def usage_of(completion: JsonObject) -> Usage | None:
-    """The provider's own count; None when it sent none or nonsense."""
+    """The provider's own count, of which a half is 0 where it sent none or nonsense; None where it counted nothing."""
     usage = completion.get("usage")
     if not isinstance(usage, dict):
         return None
-    prompt, answer = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-    # No prompt has no token: LiteLLM says so where the provider has not said anything.
-    if not _is_count(prompt) or not _is_count(answer) or prompt + answer == 0:
+    prompt, answer = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    if prompt + answer == 0:
         return None
     of_prompt, of_answer = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     reasoning = _count(of_answer, "reasoning_tokens")

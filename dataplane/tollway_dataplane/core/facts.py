@@ -3,7 +3,7 @@ sees a raw body or an HTTP type.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
@@ -92,6 +92,20 @@ class Usage:
     @property
     def total(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+    @property
+    def is_complete(self) -> bool:
+        """No prompt has no token, and hardly an answer: a half without one is mostly one that nobody counted."""
+        return self.prompt_tokens > 0 and self.completion_tokens > 0
+
+    def completed(self, estimate: "Usage") -> "Usage":
+        """With the estimate's in place of a half that nobody counted."""
+        prompt = self.prompt_tokens or estimate.prompt_tokens
+        answer = self.completion_tokens or estimate.completion_tokens
+        guessed = (prompt, answer) != (self.prompt_tokens, self.completion_tokens)
+        return (
+            replace(self, prompt_tokens=prompt, completion_tokens=answer, estimated=True) if guessed else self
+        )
 
 
 def text_of_content(content: JsonValue) -> str:

@@ -19,17 +19,39 @@ from tollway_dataplane.core.facts import JsonObject, JsonValue, Usage
     [
         (3, 5, Usage(3, 5)),
         (0, 0, None),
-        (3, None, None),
-        (True, 5, None),
-        (3.0, 5, None),
-        (-1, 5, None),
-        (9 * 10**18, 5, None),
+        (3, None, Usage(3, 0)),
+        (None, 5, Usage(0, 5)),
+        (True, 5, Usage(0, 5)),
+        (3.0, 5, Usage(0, 5)),
+        (-1, 5, Usage(0, 5)),
+        (3, -1, Usage(3, 0)),
+        (9 * 10**18, 5, Usage(0, 5)),
+        (3, "5", Usage(3, 0)),
+        (-1, -1, None),
+        (None, None, None),
     ],
 )
-def test_a_count_that_makes_no_sense_is_none(
+def test_a_count_that_makes_no_sense_is_nothing(
     prompt: JsonValue, answer: JsonValue, usage: Usage | None
 ) -> None:
     assert usage_of({"usage": {"prompt_tokens": prompt, "completion_tokens": answer}}) == usage
+
+
+@pytest.mark.parametrize(
+    ("said", "used"),
+    [
+        (Usage(3, 5, cached_tokens=2), Usage(3, 5, cached_tokens=2)),
+        (Usage(3, 0, cached_tokens=2), Usage(3, 80, True, cached_tokens=2)),
+        (Usage(0, 5), Usage(70, 5, True)),
+    ],
+    ids=["whole", "prompt", "answer"],
+)
+def test_a_half_that_was_not_counted_is_estimated(said: Usage, used: Usage) -> None:
+    assert said.completed(Usage(70, 80, True)) == used
+
+
+def test_an_answer_of_nothing_may_have_used_nothing() -> None:
+    assert Usage(3, 0).completed(Usage(70, 0, True)) == Usage(3, 0)
 
 
 OPENAI: JsonObject = {

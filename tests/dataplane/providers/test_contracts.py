@@ -198,6 +198,22 @@ async def test_a_stream_that_says_it_is_broken_is(upstream: Upstream, server: Se
     assert caught.value.may_have_run
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_what_a_provider_has_not_counted_is_counted_by_nobody_in_its_name(
+    upstream: Upstream, server: Server, stream: bool
+) -> None:
+    if server.wire.stream_type.startswith("application/vnd.amazon"):
+        pytest.skip("whose frames have a checksum")
+    if not stream and server.wire.name in {"Anthropic", "Gemini"}:
+        pytest.skip("of which LiteLLM takes no answer without")
+    server.counts = False
+    if stream:
+        chunks = await streamed(upstream, server.call())
+        assert not any(chunk.event.get("usage") for chunk in chunks)
+    else:
+        assert (await upstream.complete(server.call())).usage is None
+
+
 async def test_an_answer_without_text_says_so(upstream: Upstream, server: Server) -> None:
     """As OpenAI's do, whose clients may look for it."""
     server.said = CALL

@@ -4,6 +4,7 @@ speaks one of them on loopback and keeps what it was sent. The formats are in th
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ TEXT: Final = ("A light", "house guides ", "ships.")
 ARGUMENTS: Final[Json] = {"word": "delta"}
 KEY: Final = "key-of-a-test"
 MIB: Final = 1024 * 1024
+_COUNTS: Final = re.compile(rb'"(usage|usageMetadata|eval_count|prompt_eval_count)"')
 # LiteLLM loads what it needs for a provider when that is asked first.
 WITHIN_S: Final = 60.0
 
@@ -129,6 +131,7 @@ class Server:
     breaks_off: bool = False  # in the middle of a stream
     stops_short: bool = False  # of the end of a stream, without a word
     garbles: str | None = None  # an event in the middle of a stream, which goes on: its data instead
+    counts: bool = True  # how many tokens it has used
     is_endless: bool = False  # goes on and on: a body with spaces, a stream with comments
     sent_bytes: int = 0  # of that
     left: threading.Event = field(default_factory=threading.Event)  # by whoever heard that
@@ -143,7 +146,7 @@ class Server:
             return JSONResponse(self.failure.body, self.failure.status, self.failure.headers)
         if self._is_to_stream(self.seen[-1]):
             return StreamingResponse(self._events(), media_type=self.wire.stream_type)
-        whole = orjson.dumps(self.wire.whole(self.wire.telling(self.said)))
+        whole = self._counted(orjson.dumps(self.wire.whole(self.wire.telling(self.said))))
         if self.is_endless:
             return StreamingResponse(self._on_and_on([whole, b" " * MIB]), media_type="application/json")
         if self.cut_after is not None:
@@ -156,7 +159,7 @@ class Server:
         return seen.path == path if path != self.wire.path(stream=False) else seen.body.get("stream") is True
 
     async def _events(self) -> AsyncIterator[bytes]:
-        events = self.wire.stream(self.wire.telling(self.said))
+        events = [self._counted(each) for each in self.wire.stream(self.wire.telling(self.said))]
         if self.is_endless:
             async for comment in self._on_and_on([b":" + b" " * MIB + b"\n\n"]):
                 yield comment
@@ -174,6 +177,9 @@ class Server:
         if self.cut_after is not None:
             raise ConnectionAbortedError("as the test wants it")
 
+    def _counted(self, said: bytes) -> bytes:
+        return said if self.counts else _COUNTS.sub(b'"ignored"', said)
+
     async def _on_and_on(self, pieces: Sequence[bytes]) -> AsyncIterator[bytes]:
         try:
             for piece in cycle(pieces):
@@ -185,6 +191,7 @@ class Server:
 
     def reset(self) -> None:
         self.said, self.failure, self.cut_after, self.breaks_off = Said(), None, None, False
+        self.counts = True
         self.stops_short, self.garbles, self.is_endless, self.sent_bytes = False, None, False, 0
         self.left.clear()
         self.seen.clear()
