@@ -166,11 +166,11 @@ class Running:
 
 async def until(met: Callable[[], bool]) -> None:
     """Waits until a condition of some server is met; it is asked in a thread, because it may do I/O."""
-    for _ in range(500):
+    for _ in range(6_000):
         if await asyncio.to_thread(met):
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("not within 5 seconds")
+    raise AssertionError("not within a minute")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from tests.conftest import Start
-from tests.dataplanes import Running, Setup, secret
+from tests.dataplanes import Running, Setup, secret, until
 from tests.faulty_provider import head
 from tests.servers import Provider
 
@@ -123,6 +123,12 @@ async def test_what_is_no_answer_is_not_passed_on(
     assert told.headers["x-tollway-failed-attempts"] == f"cheap:{trigger}"
 
 
+async def line_of(gateway: Running, number: int) -> Mapping[str, object]:
+    """In the log, which is written behind the reply."""
+    await until(lambda: len(gateway.requests()) >= number)
+    return gateway.requests()[number - 1]
+
+
 # LiteLLM and what it imports warn about themselves.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning")
@@ -147,9 +153,7 @@ async def test_a_half_of_which_a_provider_says_nothing_is_paid_for_all_the_same(
             scripted.says(json.dumps(reply).encode())
         told = await gateway.ask("What is a fjord?", stream=stream)
         assert told.status == 200, told.body
-        while len(gateway.requests()) < number:
-            await asyncio.sleep(0.01)
-        line = gateway.requests()[-1]
+        line = await line_of(gateway, number)
         used = {each: int(str(line[each])) for each in ("prompt_tokens", "completion_tokens")}
         assert {each: used[each] for each in said} == said
         assert all(0 < tokens < 100 for each, tokens in used.items() if each not in said), used
