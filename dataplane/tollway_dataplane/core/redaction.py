@@ -2,9 +2,12 @@
 account does not, because providers like to repeat both. Pure; `dispatch` calls it.
 """
 
+import binascii
 import html
 import re
-from collections.abc import Iterable
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
 REMOVED: Final = "[removed]"
@@ -20,15 +23,51 @@ _SECRETS: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# What a Secret may have as a header's whole value: a scheme, and what is the secret of it (RFC 9110, section 11.4).
+_CREDENTIALS: Final = re.compile(r"([\w-]+)\s+([\w.~+/-]{4,}=*)")
+# Below, what a key comes to in base64 may also be a piece of a word.
+_FEWEST_SIGNS: Final = 6
 
 
 def without_secrets(sentence: str, ours: Iterable[str] = ()) -> str:
     """The sentence with our own keys out of it, and everything that looks like a key or an account's id; and only then
     cut, since of a key that was cut nobody could tell that it is one.
     """
-    for each in sorted(ours, key=len, reverse=True):  # one may be the beginning of another
-        sentence = re.sub("".join(map(_however_written, each)), REMOVED, sentence)
+    told = sorted({part for each in ours for part in _parts(each)}, key=len, reverse=True)
+    encoded = [(signs, "[\\w+/-]{0,2}", "[\\w+/=-]{0,4}") for each in told for signs in _in_base64(each)]
+    for signs, before, after in (
+        *encoded,
+        *((each, "", "") for each in told),
+    ):  # one may be the beginning of another
+        pattern = before + "".join(map(_however_written, signs)) + after
+        sentence = re.sub(pattern, REMOVED, sentence)
     return _SECRETS.sub(REMOVED, sentence)[:MOST_SAID]
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """The secret, and what of it may be repeated alone: `Bearer X` and `Basic X` are known by X, which of the latter is
+    a name and a password.
+    """
+    yield secret
+    if found := _CREDENTIALS.fullmatch(secret):
+        scheme, credentials = found.groups()
+        yield credentials
+        if scheme.lower() == "basic":
+            with suppress(binascii.Error, UnicodeDecodeError):
+                pair = b64decode(credentials).decode()
+                yield from filter(None, (pair, pair.partition(":")[2]))
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    """The signs that say nothing but the secret, wherever in what is encoded it stands, such as behind a name: three
+    bytes are four signs, so there are three places. In both alphabets (RFC 4648).
+    """
+    for before in range(3):
+        data = bytes(before) + secret.encode()
+        whole = slice(-(-before * 4 // 3), len(data) * 8 // 6)
+        signs = b64encode(data).decode()[whole]
+        if len(signs) >= _FEWEST_SIGNS:
+            yield from {signs, signs.replace("+", "-").replace("/", "_")}
 
 
 def _however_written(character: str) -> str:

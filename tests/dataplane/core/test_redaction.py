@@ -1,5 +1,9 @@
 """What of a provider's sentence reaches a caller."""
 
+import re
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator
+
 import pytest
 
 from tollway_dataplane.core.redaction import MOST_SAID, REMOVED, without_secrets
@@ -57,6 +61,42 @@ def test_our_own_key_is_taken_out_of_an_address_as_well(form: str) -> None:
     assert (
         without_secrets(f"no: https://x/?key={form}&n=1", ["a+b/c d"]) == f"no: https://x/?key={REMOVED}&n=1"
     )
+
+
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+@pytest.mark.parametrize("name", ["", ":", "u:", "us:", "user:", "someone@example.com:"])
+@pytest.mark.parametrize("key", ["plain-words", "a?b>c~d~~e", "k\u00e4se-und-brot"])
+def test_our_own_key_is_taken_out_of_base64(key: str, name: str, encode: Callable[[bytes], bytes]) -> None:
+    """As in a header of the scheme Basic, with a name before it or none."""
+    for after in ("", ":", ":x", ":xyz"):
+        told = without_secrets(f"not valid: {encode((name + key + after).encode()).decode()}", [key])
+        left = told.removeprefix("not valid: ").replace(REMOVED, "")
+        assert REMOVED in told
+        assert not any(part in key for part in decoded(left) if len(part) > 1)
+
+
+def decoded(signs: str) -> Iterator[str]:
+    """What can be read of it, wherever it was cut."""
+    for start in range(4):
+        data = signs[start:].encode()
+        for each in re.findall(rb"[ -~]+", urlsafe_b64decode(data[: len(data) // 4 * 4])):
+            yield each.decode()
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("Bearer correct-horse", "correct-horse"),
+        ("Api-Key correct.horse", "correct.horse"),
+        ("Token correct-horse", "Y29ycmVjdC1ob3JzZQ=="),
+        ("Basic dXNlcjpjb3JyZWN0LWhvcnNl", "dXNlcjpjb3JyZWN0LWhvcnNl"),
+        ("Basic dXNlcjpjb3JyZWN0LWhvcnNl", "user:correct-horse"),
+        ("Basic dXNlcjpjb3JyZWN0LWhvcnNl", "correct-horse"),
+        ("Basic not+base64", "not+base64"),
+    ],
+)
+def test_what_stands_behind_a_scheme_is_taken_out_by_itself(secret: str, said: str) -> None:
+    assert without_secrets(f"no such key: '{said}'", [secret]) == f"no such key: '{REMOVED}'"
 
 
 def test_of_a_key_at_the_end_of_a_long_sentence_no_part_is_left() -> None:
