@@ -66,7 +66,12 @@ class LiteLLMUpstream:
         async with self._faults(call, asking), asyncio.timeout(call.timeout_s):
             response = await function(**arguments)
             completion = _written(response)
-            if not (are_embeddings(completion) if is_embedding else is_completion(completion)):
+            fits = (
+                are_embeddings(completion, call.fields["input"])
+                if is_embedding
+                else is_completion(completion)
+            )
+            if not fits:
                 raise _nonsense()
             body = orjson.dumps(completion)
         return Completion(

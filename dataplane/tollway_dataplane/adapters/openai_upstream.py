@@ -66,8 +66,9 @@ class OpenAIUpstream:
         except _HTTP_ERRORS as exc:
             raise _translated(exc) from exc
         completion = _parsed(body)
-        is_answer = are_embeddings if call.operation is Operation.EMBEDDINGS else is_completion
-        if completion.get("error") or not is_answer(completion):
+        is_embedding = call.operation is Operation.EMBEDDINGS
+        fits = are_embeddings(completion, call.fields["input"]) if is_embedding else is_completion(completion)
+        if completion.get("error") or not fits:
             raise _fault(200, body)
         return Completion(
             body, usage_of(completion), is_whole(completion), written_in(completion), completion

@@ -2,8 +2,12 @@
 behind them is surprised by a type.
 """
 
+import math
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from typing import Final
+
+import numpy as np
 
 from tollway_dataplane.core.facts import JsonObject, JsonValue
 
@@ -37,10 +41,40 @@ def is_chunk(event: JsonObject) -> bool:
     return fits and _is_shallow(event)
 
 
-def are_embeddings(reply: JsonObject) -> bool:
-    """One vector at least, as numbers or in base64."""
+def are_embeddings(reply: JsonObject, inputs: JsonValue) -> bool:
+    """One vector for each input, all of one length, as finite numbers or those in base64."""
     data = reply.get("data")
-    return bool(data) and _fits(reply, _REPLY) and _are_objects(data, _EMBEDDING, "embedding")
+    if (
+        not isinstance(data, list)
+        or not _fits(reply, _REPLY)
+        or not _are_objects(data, _EMBEDDING, "embedding")
+    ):
+        return False
+    lengths = [_length(each["embedding"]) for each in data]
+    return len(lengths) == _count(inputs) and len({*lengths}) == 1 and 0 not in lengths
+
+
+def _count(inputs: JsonValue) -> int:
+    """A text is one, and so are the ids of its tokens."""
+    if not isinstance(inputs, list) or all(isinstance(each, int) for each in inputs):
+        return 1
+    return len(inputs)
+
+
+def _length(vector: JsonValue) -> int:
+    """Of what is one, else 0."""
+    if isinstance(vector, str):
+        try:
+            vector = np.frombuffer(b64decode(vector, validate=True), "<f4").tolist()
+        except ValueError:
+            return 0
+    # By what is written in C: an answer may have six million numbers.
+    if not isinstance(vector, list) or not {*map(type, vector)} <= {int, float}:
+        return 0
+    try:
+        return len(vector) if math.isfinite(sum(vector)) else 0
+    except OverflowError:  # an integer that no float is as large as
+        return 0
 
 
 def _is_shallow(value: JsonValue) -> bool:

@@ -1,5 +1,9 @@
 """Which replies are of OpenAI's shape, and that nothing trips over those that are."""
 
+import math
+import struct
+from base64 import b64encode
+
 import orjson
 import pytest
 from hypothesis import given
@@ -96,6 +100,17 @@ def test_what_names_a_reply_is_text(name: str, odd: JsonValue) -> None:
         ([{"index": [], "embedding": [0.5]}], False),
         ([{"embedding": [0.5]}, None], False),
         ([{"embedding": 7}], False),
+        ([{"embedding": ["0.5"]}], False),
+        ([{"embedding": [0.5, None]}], False),
+        ([{"embedding": [True]}], False),
+        ([{"embedding": [[0.5]]}], False),
+        ([{"embedding": [0.5, math.nan]}], False),
+        ([{"embedding": [math.inf, -math.inf]}], False),
+        ([{"embedding": [0.5, 10**400]}], False),
+        ([{"embedding": "AAAAPwAA"}], False),
+        ([{"embedding": "not base64"}], False),
+        ([{"embedding": b64encode(struct.pack("<f", math.nan)).decode()}], False),
+        ([{"embedding": [0.5]}, {"embedding": [0.5]}], False),
         ([7], False),
         ([], False),
         (7, False),
@@ -103,8 +118,23 @@ def test_what_names_a_reply_is_text(name: str, odd: JsonValue) -> None:
     ],
 )
 def test_what_vectors_look_like(data: JsonValue, *, fits: bool) -> None:
-    assert are_embeddings({"object": "list", "data": data, "usage": USAGE}) is fits
-    assert not are_embeddings({"object": "error"})
+    assert are_embeddings({"object": "list", "data": data, "usage": USAGE}, "a text") is fits
+    assert not are_embeddings({"object": "error"}, "a text")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "count"),
+    [("a text", 1), (["a", "b"], 2), ([17, 4, 8], 1), ([[17, 4], [8]], 2)],
+    ids=["text", "texts", "tokens", "tokens of several"],
+)
+def test_there_is_a_vector_of_one_length_for_each_input(inputs: JsonValue, count: int) -> None:
+    def answer(*lengths: int) -> JsonObject:
+        return {"data": [{"index": i, "embedding": [0.5] * each} for i, each in enumerate(lengths)]}
+
+    assert are_embeddings(answer(*[3] * count), inputs)
+    assert not are_embeddings(answer(*[3] * (count - 1)), inputs)
+    assert not are_embeddings(answer(*[3] * (count + 1)), inputs)
+    assert count == 1 or not are_embeddings(answer(3, 4), inputs)
 
 
 @pytest.mark.parametrize(
