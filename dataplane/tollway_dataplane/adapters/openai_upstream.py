@@ -7,10 +7,11 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import orjson
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
@@ -37,18 +38,43 @@ _HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, HttpProcessingE
 
 @asynccontextmanager
 async def open_upstream(
-    max_connections: int = 1_000, most_bytes: int = MOST_BYTES, reach: Reach = PUBLIC
+    max_connections: int = 1_000,
+    most_bytes: int = MOST_BYTES,
+    reach: Reach = PUBLIC,
+    connect_s: float = CONNECT_TIMEOUT_S,
 ) -> AsyncIterator["OpenAIUpstream"]:
     """The upstream with its connection pool, which lives as long as the process. An answer of more bytes is none."""
     resolver = ConfinedResolver(reach, EndpointForbidden)
-    connector = aiohttp.TCPConnector(limit=max_connections, ttl_dns_cache=30, resolver=resolver)
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
+    connector = _Impatient(connect_s, limit=max_connections, ttl_dns_cache=30, resolver=resolver)
+    timeout = aiohttp.ClientTimeout(total=None)
     # What a provider sets as a cookie in one tenant's reply is not for another tenant's request.
     no_cookies = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, read_bufsize=256 * 1024, cookie_jar=no_cookies
     ) as session:
         yield OpenAIUpstream(session, most_bytes, reach)
+
+
+class _Impatient(aiohttp.TCPConnector):
+    """Has one time for the look-up of a host, all its addresses and the handshake: aiohttp would wait for the first as
+    long as it takes, and for each of the others anew. To wait for a connection that others have is another matter.
+    """
+
+    def __init__(self, within_s: float, **more: Any) -> None:
+        super().__init__(**more)
+        self._within_s = within_s
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> ResponseHandler:
+        try:
+            async with asyncio.timeout(self._within_s):
+                return await super()._create_connection(req, traces, timeout)
+        except TimeoutError as exc:
+            raise aiohttp.ConnectionTimeoutError from exc
 
 
 class OpenAIUpstream:
@@ -58,7 +84,7 @@ class OpenAIUpstream:
         self._reach = reach
 
     async def complete(self, call: UpstreamCall) -> Completion:
-        timeout = aiohttp.ClientTimeout(total=call.timeout_s, sock_connect=CONNECT_TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(total=call.timeout_s)
         try:
             async with self._request(call, _fields(call), timeout) as response:
                 await _check(response)
@@ -77,7 +103,7 @@ class OpenAIUpstream:
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
         fields = {**_fields(call), "stream": True, "stream_options": call.stream_options}
-        timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=call.idle_s)
+        timeout = aiohttp.ClientTimeout(sock_read=call.idle_s)
         try:
             async with self._request(call, fields, timeout) as response:
                 await _check(response)

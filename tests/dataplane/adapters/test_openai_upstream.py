@@ -1,7 +1,8 @@
-"""What an OpenAI-compatible endpoint sends is bounded, however much it sends."""
+"""What an OpenAI-compatible endpoint sends is bounded, however much it sends; and how long it is looked for."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import NoReturn
 
 import pytest
 from starlette.applications import Starlette
@@ -58,3 +59,29 @@ async def test_an_answer_without_an_end_is_none(*, stream: bool) -> None:
             with pytest.raises(UpstreamFault, match="has no end") as caught:
                 await heard(upstream, call, stream=stream)
     assert (caught.value.trigger, caught.value.may_have_run) == (FallbackTrigger.SERVER_ERROR, True)
+
+
+@pytest.fixture
+async def lost_name(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """A host whose look-up does not end before the test does."""
+    asked = asyncio.Event()
+
+    async def look_up(*_: object, **__: object) -> NoReturn:
+        await asked.wait()
+        raise OSError("too late")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    yield "http://lost.example.com/v1"
+    asked.set()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_look_up_that_hangs_is_waited_for_as_long_as_a_connection(
+    lost_name: str, *, stream: bool
+) -> None:
+    model = compiled(Setup(lost_name, lost_name).objects()).policies[0].models[ModelName("cheap")]
+    call = UpstreamCall(model, Operation.CHAT, {"messages": []}, timeout_s=600.0, idle_s=600.0)
+    async with open_upstream(connect_s=0.05) as upstream:
+        with pytest.raises(UpstreamFault, match="could not connect") as caught:
+            await heard(upstream, call, stream=stream)
+    assert (caught.value.trigger, caught.value.may_have_run) == (FallbackTrigger.CONNECTION, False)
