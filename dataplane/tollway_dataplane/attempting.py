@@ -29,7 +29,7 @@ from tollway_dataplane.holds import Hold
 from tollway_dataplane.jobs import Answered, Job, Opened
 from tollway_dataplane.metering import Metering
 from tollway_dataplane.ports import Chunk, Completion, Operation, Tokenizers, Upstream, UpstreamCall
-from tollway_dataplane.settling import AnswerUnfit, Settling, used
+from tollway_dataplane.settling import AnswerUnfit, Settling, estimated_usage, used
 
 
 class Attempting:
@@ -54,6 +54,7 @@ class Attempting:
         wanted = job.request.output_limit or hold.worst.completion_tokens // job.request.choices
         job.record.max_tokens = bound if bound < wanted else None
         fields = _fields(job.request, attempt, bound)
+        hold.prompt = hold.prompt or estimated_usage(attempt, "").prompt_tokens
         within_s = times.first_token if job.request.stream else times.whole
         with ExitStack() as failing:
             streams, trace = job.request.stream, job.record.trace
@@ -115,8 +116,6 @@ class Attempting:
     def _stream(self, call: UpstreamCall, hold: Hold) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """As far as the hold can be made to cover it."""
         stream = self._upstreams[call.model.protocol].stream(call)
-        if not hold.grows:
-            return stream
         tokenizer = self._tokenizers.of(call.model)
         return Metering(self._budgets, hold, tokenizer, call.choices, call.hang_up).within(stream)
 

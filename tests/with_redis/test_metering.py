@@ -17,6 +17,7 @@ from tollway_dataplane import metering
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.budgets import Budgets
+from tollway_dataplane.core.completions import usage_of, written_in_chunk
 from tollway_dataplane.core.facts import JsonObject, Usage
 from tollway_dataplane.holds import Hold
 from tollway_dataplane.metering import Metering
@@ -57,6 +58,36 @@ async def without_more(redis: Redis) -> tuple[Budgets, Hold]:
     assert denied is not None
     await ledger.hold(ACME, "others", [denied.left])
     return budgets, hold
+
+
+async def test_an_answer_that_goes_on_past_its_bound_ends(redis: Redis) -> None:
+    """Although the budget has room, and a piece has as many tokens as it likes."""
+    budgets = budgets_on(RedisLedger(redis, 5.0))
+    hold = await budgets.hold("r", tenant(limit(1_000_000)), FREE_OF_CHARGE, need(10, 40))
+    hold.prompt = 7
+    assert not hold.grows
+    fitting = metering.MOST_OVER * 40 // TOKENIZER.count(" a lighthouse" * 5)
+    stream = streamed(*(chunk(" a lighthouse" * 5) for _ in range(1_000)))
+    async with Metering(budgets, hold, TOKENIZER, 1, HangUp()).within(stream) as chunks:
+        events = [each.event async for each in chunks]
+    assert [written_in_chunk(each) for each in events[:-2]] == [" a lighthouse" * 5] * fitting
+    assert events[-2]["choices"] == [{"index": 0, "delta": {}, "finish_reason": "length"}]
+    assert (hold.cut, usage_of(events[-1])) == (
+        metering.PAST_ITS_BOUND,
+        Usage(7, hold.seen.completion_tokens),
+    )
+
+
+@pytest.mark.parametrize("pieces", [["a" * 300], [*"a lighthouse " * 6], [" " * 2_000, "\n" * 500]])
+async def test_an_answer_that_keeps_to_its_bound_goes_on_however_it_comes(
+    redis: Redis, pieces: list[str]
+) -> None:
+    budgets = budgets_on(RedisLedger(redis, 5.0))
+    hold = await budgets.hold("r", tenant(limit(1_000_000)), FREE_OF_CHARGE, need(10, 40))
+    stream = streamed(*map(chunk, pieces))
+    async with Metering(budgets, hold, TOKENIZER, 1, HangUp()).within(stream) as chunks:
+        assert [written_in_chunk(each.event) async for each in chunks] == pieces
+    assert not hold.cut
 
 
 def told() -> HangUp:
