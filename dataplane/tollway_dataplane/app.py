@@ -147,7 +147,9 @@ async def open_dataplane(
         await stack.enter_async_context(aclosing(reembedder))
 
         health = _health(RedisHealth(cache_redis, settings.cache_write_deadline_s), metrics)
-        choosing = Choosing(encoder, shipped_router(), settings.embed_deadline_s)
+        choosing = Choosing(
+            encoder, shipped_router(), settings.embed_deadline_s, partial(_lacking, log, metrics)
+        )
         settle = _settling((metrics, health, budgets), bounded, (recall, choosing, reembedder))
         process, load = metrics.process, _loading(litellm, embedders, tokenizers, choosing)
         live = Live(load, process.observe_snapshot, process.snapshots_rejected.inc, settle)
@@ -163,7 +165,12 @@ async def open_dataplane(
         lag, draining = _measure_loop_lag(metrics), asyncio.Event()
         own = partial(_figures, settings.identity, live, following, metrics, draining)
         fleet = _fleet(RedisFleet(cache_redis, settings.cache_write_deadline_s, SILENT_S), own)
-        for work in (cache.claims.keep(), *(each.run() for each in (*bounded, health, fleet)), memory, lag):
+        for work in (
+            cache.claims.keep(),
+            *(each.run() for each in (*bounded, health, fleet, choosing)),
+            memory,
+            lag,
+        ):
             await stack.enter_async_context(running(work))
         admin = Admin(
             live,
@@ -238,6 +245,12 @@ async def _counting(ledger: RedisLedger) -> AsyncIterator[tuple[RedisLedger, Lea
 def _given_up(log: JsonLog, metrics: Metrics, tenant: Tenant) -> None:
     log.warning("a settlement was given up", tenant=tenant.name, reason="too many are pending")
     metrics.money.uncounted()
+
+
+def _lacking(log: JsonLog, metrics: Metrics, examples: int) -> None:
+    if examples:
+        log.warning("examples of a policy could not be embedded", examples=examples)
+    metrics.route.observe_lacking(examples)
 
 
 async def _drained(*labellers: Labeller) -> None:

@@ -5,7 +5,8 @@ computed, or one that is waited for as long as it may take; then `core.routing` 
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
@@ -39,6 +40,9 @@ MOST_CHARACTERS: Final = 2_000
 MOST_EARLIER: Final = 32
 # Of each policy: some 300 bytes each.
 MOST_KNOWN: Final = 4_096
+# Until examples that could not be embedded are tried again, and at most.
+FIRST_RETRY_S: Final = 1.0
+MOST_RETRY_S: Final = 60.0
 
 
 class Known:
@@ -66,25 +70,64 @@ class Known:
         return found
 
 
+def _nobody(_: int) -> None:
+    return
+
+
 class Choosing:
-    def __init__(self, encoder: Encoder, router: Router, embed_deadline_s: float) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        router: Router,
+        embed_deadline_s: float,
+        on_lacking: Callable[[int], None] = _nobody,
+    ) -> None:
+        """`on_lacking` is told how many examples of policies do not count, each time that this may have changed."""
         self._encoder = encoder
         self._router = router
         self._embed_deadline_s = embed_deadline_s
+        self._on_lacking = on_lacking
         self._classifiers: dict[Route, Known] = {}
+        self._wanted: AbstractSet[Route] = frozenset()  # by the snapshot that runs
+        self._lacks = asyncio.Event()
 
     async def prepare(self, snapshot: Snapshot) -> None:
         """Before any request runs on it: embeds the examples that are new, off the loop. While the encoder cannot, they
         do not count.
         """
-        with suppress(EmbedderFault):
-            for route in _by_embedding(snapshot) - self._classifiers.keys():
-                self._classifiers[route] = await self._made(route)
+        await self._embed(_by_embedding(snapshot))
 
     async def follow(self, snapshot: Snapshot) -> None:
         """Forgets what no policy asks for any more."""
-        for gone in self._classifiers.keys() - _by_embedding(snapshot):
+        self._wanted = _by_embedding(snapshot)
+        for gone in self._classifiers.keys() - self._wanted:
             del self._classifiers[gone]
+        self._say()
+
+    async def run(self, first_s: float = FIRST_RETRY_S, most_s: float = MOST_RETRY_S) -> None:
+        """Embeds what could not be when its snapshot came, ever less often, until it can."""
+        while True:
+            await self._lacks.wait()
+            wait_s = first_s
+            while self._lacks.is_set():
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, most_s)
+                await self._embed(self._wanted)
+                self._say()
+
+    async def _embed(self, wanted: AbstractSet[Route]) -> None:
+        for route in wanted - self._classifiers.keys():
+            with suppress(EmbedderFault):
+                self._classifiers[route] = await self._made(route)
+
+    def _say(self) -> None:
+        lacking = self._wanted - self._classifiers.keys()
+        count = sum(len(each.simple_examples) + len(each.complex_examples) for each in lacking)
+        if lacking:
+            self._lacks.set()
+        else:
+            self._lacks.clear()
+        self._on_lacking(count)
 
     async def _made(self, route: Route) -> Known:
         simple, hard = [

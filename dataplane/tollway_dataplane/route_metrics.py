@@ -1,4 +1,6 @@
-"""What labels say of the simple models' answers, by policy; present only where they are judged."""
+"""What labels say of the simple models' answers, by policy; present only where they are judged. And what the router
+lacks.
+"""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -26,6 +28,15 @@ class RouteMetrics:
             ["policy", "outcome"],
             registry=registry,
         )
+
+        self._lacking = Gauge(
+            "tollway_route_examples_missing",
+            "Examples of policies that the router does without, because they could not be embedded yet.",
+            registry=registry,
+        )
+
+    def observe_lacking(self, examples: int) -> None:
+        self._lacking.set(examples)
 
     def observe_label(self, policy: str, outcome: str) -> None:
         self._labels.labels(policy, outcome).inc()

@@ -9,6 +9,7 @@ import pytest
 
 from tests.dataplanes import Setup, compiled
 from tollway_api.snapshot import Snapshot
+from tollway_dataplane.background import running
 from tollway_dataplane.choosing import MOST_EARLIER, MOST_KNOWN, Choosing, Known
 from tollway_dataplane.core.complexity import Assessment, Eases, Prompt
 from tollway_dataplane.core.decision import CacheReason, RouteReason
@@ -96,6 +97,25 @@ async def test_examples_that_could_not_be_embedded_are_tried_again_with_the_next
     assert (await choose(choosing, snapshot, HARD)).reason is RouteReason.SIMPLE
     await choosing.prepare(snapshot)
     assert (await choose(choosing, snapshot, HARD)).reason is RouteReason.COMPLEX
+
+
+async def test_examples_that_could_not_be_embedded_are_tried_until_they_can_and_that_is_said() -> None:
+    snapshot, encoder = setup(examples={"simple": [SIMPLE], "complex": [HARD]}), Encoder(is_broken=True)
+    said, mended = list[int](), asyncio.Event()
+
+    def told(lacking: int) -> None:
+        said.append(lacking)
+        encoder.is_broken = len(said) < 4
+        if not lacking:
+            mended.set()
+
+    choosing = Choosing(encoder, shipped(), 1.0, told)
+    await choosing.prepare(snapshot)
+    await choosing.follow(snapshot)
+    async with running(choosing.run(first_s=0.0, most_s=0.0)):
+        await mended.wait()
+        assert (await choose(choosing, snapshot, HARD)).reason is RouteReason.COMPLEX
+    assert said == [2, 2, 2, 2, 0]
 
 
 @pytest.mark.parametrize("encoder", [Encoder(is_broken=True), Encoder(pause_s=60)], ids=["broken", "slow"])
