@@ -21,11 +21,11 @@ from tollway_api.inventory import RawObject, parse_inventory
 from tollway_api.reach import OWN, OWN_NETWORKS
 from tollway_api.snapshot import Snapshot, encode
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
-from tollway_dataplane.app import DataPlane, admin_tls, open_dataplane
+from tollway_dataplane.app import DataPlane, open_dataplane
 from tollway_dataplane.health import Health
 from tollway_dataplane.logs import json_log
 from tollway_dataplane.ports import Heard
-from tollway_dataplane.server import Site, listen, serve
+from tollway_dataplane.server import Site, admin_tls, listen, serve
 from tollway_dataplane.settings import Address, Settings
 from tollway_operator.provision import provision
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 from tollway_api.reach import Reach
 from tollway_api.redis_url import check_ledger_url, check_redis_url
 
+PREFIX: Final = "TOLLWAY_"
 _WIDTH: Final = 100
 
 S = TypeVar("S")
@@ -73,8 +74,19 @@ def settings_from(environ: Mapping[str, str], settings: type[S]) -> S:
         raise SettingsError(f"{name} is{given_value} {first['msg']}") from exc
 
 
+def as_environment(settings: object) -> dict[str, str]:
+    """Of a settings object: the variables by which another process is told the same, defaults aside."""
+    values = {each.name: getattr(settings, each.name) for each in fields(settings) if each.init}  # type: ignore[arg-type]  # see above
+    defaults = {each.name: each.default for each in fields(settings)}  # type: ignore[arg-type]  # see above
+    return {
+        _variable(name): ",".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in values.items()
+        if value != defaults[name]
+    }
+
+
 def _variable(name: str) -> str:
-    return f"TOLLWAY_{name.upper()}"
+    return f"{PREFIX}{name.upper()}"
 
 
 def described(settings: type) -> str:

@@ -135,6 +135,12 @@ def serve(
     log: Annotated[
         str | None, typer.Option(metavar="FILE", help='Where requests are logged; "-" is standard output.')
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Processes that share the port. Each wants a CPU, and memory as docs/sizing.md says."
+        ),
+    ] = 1,
     allow_endpoints: AllowEndpoints = _OWN_NETWORKS,
 ) -> None:
     """Serve LLM requests on this machine by the given manifests.
@@ -169,6 +175,7 @@ def serve(
         drain_s=drain,
         log_file=None if log == "-" else Path(log or data_dir / "requests.log"),
         allow_endpoints=_opened(allow_endpoints),
+        workers=workers,
     )
     _run(serve_standalone(options, os.environ, console))
 
@@ -456,13 +463,15 @@ def _console() -> Console:
     return Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=200)
 
 
-def _run(work: Coroutine[object, object, None]) -> None:
+def _run(work: Coroutine[object, object, int | None]) -> None:
     try:
-        uvloop.run(work)
+        status = uvloop.run(work)
     except _MISTAKES as error:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
+    if status:
+        sys.exit(status)
 
 
 def _read(work: Coroutine[object, object, ReadT]) -> ReadT:

@@ -5,26 +5,35 @@ Redis, provisions the index versions, serves, and follows the files (`standalone
 import asyncio
 import secrets
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from tempfile import TemporaryDirectory
+from typing import Final, TextIO
 
 from rich.console import Console
 
 from tollway_api.reach import OWN_NETWORKS
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
 from tollway_cli.introduction import curl_line, introduction
-from tollway_cli.standalone import Sources, Standalone
+from tollway_cli.shared_snapshot import SharedSnapshot
+from tollway_cli.standalone import Runs, Sources, Standalone
 from tollway_cli.validate import findings_table, summary
 from tollway_dataplane.app import open_dataplane
 from tollway_dataplane.background import running
+from tollway_dataplane.edge.probes import READY
+from tollway_dataplane.edge.workers import readiness
 from tollway_dataplane.heap import settle_heap
-from tollway_dataplane.logs import json_log
+from tollway_dataplane.logs import JsonLog, json_log
 from tollway_dataplane.server import Site, listen, serve, stop_on_signals
-from tollway_dataplane.settings import Address, Settings
+from tollway_dataplane.settings import Address, Settings, read_tokens
+from tollway_dataplane.supervising import open_supervised
 from tollway_operator.provision import provision
+
+# Workers are told of a change; this is for one that was being started just then.
+_POLL_S: Final = 1.0
+_ASK_AGAIN_S: Final = 0.1
 
 
 class ServeError(Exception):
@@ -43,10 +52,11 @@ class ServeOptions:
     drain_s: float
     log_file: Path | None  # of requests; None: standard output
     allow_endpoints: tuple[str, ...] = OWN_NETWORKS
+    workers: int = 1
 
 
-async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], console: Console) -> None:
-    """Serves until SIGTERM or Ctrl-C, then drains.
+async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], console: Console) -> int:
+    """Serves until SIGTERM or Ctrl-C, then drains. The exit status.
 
     Raises ServeError, EmbeddedRedisError, ListenError or OperatorError before anything is served.
     """
@@ -57,9 +67,12 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
         settings = Settings(
             servers.cache_url,
             servers.ledger_url,
+            listen=options.listen,
+            admin_listen=options.admin_listen,
             drain_s=options.drain_s,
             admin_token_dir=_admin_token(options.data_dir).parent,
             allow_endpoints=options.allow_endpoints,
+            workers=options.workers,
         )
         sources = Sources(
             manifests=options.manifests,
@@ -77,22 +90,77 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
             raise ServeError(f"nothing to serve: {summary(gathered)}")
         # First of all, so that a Redis that is not there is said at once and by nobody else.
         await provision(gathered.snapshot, servers.cache_url, servers.ledger_url)
-        log = await stack.enter_async_context(json_log(_log_file(options, stack)))
-        dataplane = await stack.enter_async_context(open_dataplane(settings, log, environ=environ))
-        standalone = Standalone(sources, dataplane, console, servers.keep_running)
+        file = _log_file(options, stack)
+        log = await stack.enter_async_context(json_log(file or sys.stdout))
+        opened = (
+            _one(settings, log, environ) if options.workers == 1 else _several(settings, log, environ, file)
+        )
+        served = await stack.enter_async_context(opened)
+        standalone = Standalone(sources, served.live, console, servers.keep_running)
         await standalone.run(gathered)
-        public = Site(dataplane.public, listen(options.listen))
-        admin = Site(dataplane.admin, listen(options.admin_listen))
-        settle_heap()
-        console.print(introduction(gathered, public.address, admin.address, servers.where))
-        console.print(curl_line(gathered, public.address, options.data_dir), soft_wrap=True, highlight=False)
-        console.print(summary(gathered), soft_wrap=True)
-        where = options.log_file or "standard output"
-        console.print(f"Requests are logged to {where}. Ctrl-C stops.", soft_wrap=True)
-        announcing = _announce_drain(dataplane.draining, console)
+
+        def introduce(public: Address, admin: Address) -> None:
+            console.print(introduction(gathered, public, admin, servers.where))
+            console.print(curl_line(gathered, public, options.data_dir), soft_wrap=True, highlight=False)
+            console.print(summary(gathered), soft_wrap=True)
+            where = options.log_file or "standard output"
+            console.print(f"Requests are logged to {where}. Ctrl-C stops.", soft_wrap=True)
+
+        announcing = _announce_drain(served.draining, console)
         async with running(standalone.follow()), running(standalone.migrate()), running(announcing):
-            await serve([public, admin], stop, options.drain_s, dataplane.draining)
+            status = await served.run(stop, introduce)
     console.print("stopped; nothing is left running")
+    return status
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """`run` serves until it is told to stop, tells the public and the admin address once it does, and returns the exit
+    status.
+    """
+
+    live: Runs
+    draining: asyncio.Event
+    run: Callable[[asyncio.Event, Callable[[Address, Address], None]], Awaitable[int]]
+
+
+@asynccontextmanager
+async def _one(settings: Settings, log: JsonLog, environ: Mapping[str, str]) -> AsyncIterator[_Served]:
+    """In this process."""
+    async with open_dataplane(settings, log, environ=environ) as dataplane:
+
+        async def run(stop: asyncio.Event, introduce: Callable[[Address, Address], None]) -> int:
+            public = Site(dataplane.public, listen(settings.listen))
+            admin = Site(dataplane.admin, listen(settings.admin_listen))
+            settle_heap()
+            introduce(public.address, admin.address)
+            await serve([public, admin], stop, settings.drain_s, dataplane.draining)
+            return 0
+
+        yield _Served(dataplane.live, dataplane.draining, run)
+
+
+@asynccontextmanager
+async def _several(
+    settings: Settings, log: JsonLog, environ: Mapping[str, str], output: TextIO | None
+) -> AsyncIterator[_Served]:
+    """In processes of their own, by a snapshot in a folder."""
+    with TemporaryDirectory(prefix="tollway-snapshot-") as folder:
+        told = replace(settings, snapshot_dir=Path(folder), snapshot_poll_s=_POLL_S)
+        async with open_supervised(told, environ, log, output) as supervised:
+            (token,) = read_tokens(settings.admin_token_dir)
+            live = SharedSnapshot(Path(folder), supervised.workers, supervised.ports, token)
+
+            async def run(stop: asyncio.Event, introduce: Callable[[Address, Address], None]) -> int:
+                async def when_ready() -> None:
+                    while (await readiness(supervised.ports))["status"] != READY:  # noqa: ASYNC110 - they are processes
+                        await asyncio.sleep(_ASK_AGAIN_S)
+                    introduce(supervised.address, supervised.admin.address)
+
+                async with running(when_ready()):
+                    return await supervised.run(stop)
+
+            yield _Served(live, supervised.draining, run)
 
 
 async def _announce_drain(draining: asyncio.Event, console: Console) -> None:
@@ -143,9 +211,10 @@ def _admin_token(data_dir: Path) -> Path:
     return file
 
 
-def _log_file(options: ServeOptions, stack: AsyncExitStack) -> TextIO:
+def _log_file(options: ServeOptions, stack: AsyncExitStack) -> TextIO | None:
+    """None: standard output."""
     if options.log_file is None:
-        return sys.stdout
+        return None
     try:
         file = options.log_file.open("a")
     except OSError as error:

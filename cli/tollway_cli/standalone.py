@@ -1,4 +1,4 @@
-"""Keeps one data plane on what manifests say: a change is compiled and swapped in while requests go on, a bad one
+"""Keeps the data plane on what manifests say: a change is compiled and swapped in while requests go on, a bad one
 changes nothing, and what Redis has lost is made again. Used by `tollway serve`.
 """
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from rich.console import Console
 from rich.text import Text
@@ -19,7 +19,6 @@ from tollway_cli.embedded_redis import EmbeddedRedisError
 from tollway_cli.migrations import Migrations
 from tollway_cli.standing import StandingIndexes
 from tollway_cli.validate import findings_table, summary
-from tollway_dataplane.app import DataPlane
 from tollway_dataplane.errors import SnapshotFault
 from tollway_operator.dropping import Dropping
 from tollway_operator.errors import OperatorError
@@ -47,18 +46,31 @@ class Sources:
         return gather(self.manifests, self.environ, self.installation_namespace, reach=self.reach)
 
 
+class Runs(Protocol):
+    """What runs a snapshot: a data plane, or several."""
+
+    @property
+    def digest(self) -> str | None: ...
+
+    @property
+    def revision(self) -> str | None: ...
+
+    async def offer(self, encoded: bytes) -> str:
+        """Returns its revision when it runs everywhere. Raises SnapshotFault, and then the one before keeps running."""
+
+
 class Standalone:
     """`keep_redis` starts again an embedded Redis that has died, and says whether one had."""
 
     def __init__(
         self,
         sources: Sources,
-        dataplane: DataPlane,
+        live: Runs,
         console: Console,
         keep_redis: Callable[[], Awaitable[bool]],
     ) -> None:
         self._sources = sources
-        self._dataplane = dataplane
+        self._live = live
         self._console = console
         self._keep_redis = keep_redis
         self._runs: Gathered | None = None
@@ -90,8 +102,8 @@ class Standalone:
             done = await provision(gathered.snapshot, *urls, before, self._dropping)
             self._standing.keep(done.snapshot)
             encoded = snapshot.encode(done.snapshot)
-            if snapshot.digest(encoded) != self._dataplane.live.digest:
-                await self._dataplane.live.offer(encoded)
+            if snapshot.digest(encoded) != self._live.digest:
+                await self._live.offer(encoded)
             self._runs = gathered
             self._is_settled = done.is_settled
             self._migrations.report(done)
@@ -145,7 +157,7 @@ class Standalone:
                 self._console.print(
                     Text.assemble(
                         ("change refused", "bold red"),
-                        f"{why}; revision {self._dataplane.live.revision} keeps serving until it is mended",
+                        f"{why}; revision {self._live.revision} keeps serving until it is mended",
                     )
                 )
             self._trouble = trouble

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from ssl import SSLContext
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -80,7 +79,6 @@ from tollway_dataplane.reembedding import Reembedder
 from tollway_dataplane.service import Service, Stages, Watchers
 from tollway_dataplane.settings import Settings, read_tokens
 from tollway_dataplane.shadowing import Shadows
-from tollway_tls.certificates import server_context
 
 _NO_VARIABLES: Final[Mapping[str, str]] = {}
 _LAG_EVERY_S: Final = 0.1
@@ -212,15 +210,6 @@ def _public(
 async def _observing(metrics: Metrics, log: JsonLog, environ: Mapping[str, str]) -> AsyncIterator[Observer]:
     async with open_tracer(environ, "tollway-dataplane", log, metrics.process.count_spans) as tracer:
         yield Observer(metrics, log, described, tracer)
-
-
-def admin_tls(settings: Settings, log: JsonLog) -> SSLContext | None:
-    """With which the admin port is to be served. Raises SettingsError."""
-
-    def unreadable(why: str) -> None:
-        log.warning("certificates cannot be read", reason=why)
-
-    return server_context(settings.admin_tls_dir, unreadable)
 
 
 def _servers(settings: Settings) -> list[tuple[str, str, float]]:

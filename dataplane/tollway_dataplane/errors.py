@@ -18,6 +18,7 @@ Adapters raise the faults, translated from their third party's; a fault's messag
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from tollway_api.routing_policy import FallbackTrigger
 
@@ -138,6 +139,10 @@ class EndpointForbidden(UpstreamFault):
     @property
     def kind(self) -> str:
         return "ForbiddenEndpoint"
+
+
+# The status of a request whose caller is gone, in nginx's words; no reply is sent, so only metrics and logs see it.
+CLIENT_CLOSED_REQUEST: Final = 499
 
 
 class CallerGone(TollwayError):  # noqa: N818 - see CacheFault

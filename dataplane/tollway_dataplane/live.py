@@ -2,6 +2,7 @@
 snapshot that does not load changes nothing.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from tollway_api import snapshot
@@ -35,6 +36,7 @@ class Live:
         self._directory: Directory | None = None
         self.digest: str | None = None
         self.order = 0
+        self.has_begun = asyncio.Event()  # with the first snapshot
 
     async def offer(self, encoded: bytes, order: int = 0) -> str:
         """Runs an encoded snapshot from now on, and returns its revision. `order` tells it from older ones.
@@ -53,6 +55,7 @@ class Live:
         await self._settle(decoded)
         self.digest, self.order = snapshot.digest(encoded), order
         self._on_accepted(revision)
+        self.has_begun.set()
         return revision
 
     @property

@@ -5,17 +5,14 @@ Called once per request.
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Protocol
 
 from tollway_dataplane.core.facts import NO_HEADERS
 from tollway_dataplane.core.pricing import as_usd
-from tollway_dataplane.errors import CallerGone, Refusal, RefusalCode
+from tollway_dataplane.errors import CLIENT_CLOSED_REQUEST, CallerGone, Refusal, RefusalCode
 from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.ports import Tracer
 from tollway_dataplane.record import Record
-
-# nginx's word for it; no reply is sent, so only metrics and logs see it.
-CLIENT_CLOSED_REQUEST: Final = 499
 
 
 class Counting(Protocol):

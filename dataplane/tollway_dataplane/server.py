@@ -11,13 +11,16 @@ import socket
 import ssl
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from tollway_dataplane.connections import Connection, EncryptedConnection
-from tollway_dataplane.settings import Address
+from tollway_dataplane.logs import JsonLog
+from tollway_dataplane.settings import Address, Settings
+from tollway_tls.certificates import server_context
 
 _BACKLOG: Final = 2_048
 _KEEP_ALIVE_S: Final = 75
@@ -39,21 +42,71 @@ class Site:
         return Address(host, port)
 
 
-def listen(address: Address) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises ListenError."""
+def listen(address: Address, *, is_shared: bool = False) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Where it `is_shared` other processes of this user listen there as
+    well, and the kernel spreads connections over them (SO_REUSEPORT). Raises ListenError.
+    """
+    listener = _bound(address, is_shared=is_shared)
+    try:
+        listener.listen(_BACKLOG)
+    except OSError as exc:
+        listener.close()
+        raise _cannot_listen(address, exc) from exc
+    return listener
+
+
+def reserve(address: Address) -> socket.socket:
+    """Keeps an address for processes that will share it, and does not listen; port 0 takes a free one. Raises
+    ListenError.
+    """
+    # Whoever shares it already, such as another installation, would let us in: so first it must be had alone.
+    with listen(address) as alone:
+        host, port = alone.getsockname()[:2]
+    return _bound(Address(host, port), is_shared=True)
+
+
+def listen_at(path: Path) -> socket.socket:
+    """The same at a Unix socket, in place of one that a process before has left there. Raises ListenError."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        listener.listen(_BACKLOG)
+    except OSError as exc:
+        listener.close()
+        raise _cannot_listen(path, exc) from exc
+    listener.setblocking(False)
+    return listener
+
+
+def _cannot_listen(where: object, exc: OSError) -> ListenError:
+    return ListenError(f"cannot listen on {where}: {exc.strerror}")
+
+
+def _bound(address: Address, *, is_shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Inherited by what it accepts: a reply's body must not wait for the acknowledgement of its headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if is_shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((address.host, address.port))
-        listener.listen(_BACKLOG)
     except OSError as exc:
         listener.close()
-        raise ListenError(f"cannot listen on {address}: {exc.strerror}") from exc
+        raise _cannot_listen(address, exc) from exc
     listener.setblocking(False)
     return listener
+
+
+def admin_tls(settings: Settings, log: JsonLog) -> ssl.SSLContext | None:
+    """With which the admin port is to be served. Raises SettingsError."""
+
+    def unreadable(why: str) -> None:
+        log.warning("certificates cannot be read", reason=why)
+
+    return server_context(settings.admin_tls_dir, unreadable)
 
 
 class _Server(uvicorn.Server):

@@ -92,6 +92,10 @@ class Settings:
     body_deadline_s: Annotated[float, "Seconds in which a body must have arrived."] = 30.0
     drain_s: Annotated[float, "Seconds that requests under way have to end after SIGTERM."] = 60.0
     snapshot_poll_s: Annotated[float, "Seconds between two looks for a newer snapshot."] = 15.0
+    workers: Annotated[
+        PositiveInt,
+        "Processes that share the public port, each of a CPU and a data plane's memory. A cluster has pods for that.",
+    ] = 1
     identity: Annotated[
         str, "This data plane's name on the console. Default: the host's, which is its pod's."
     ] = field(default_factory=socket.gethostname)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 
 import yaml
 from rich.console import Console
@@ -24,17 +23,19 @@ class Live:
     """A data plane that takes its time with what it is offered."""
 
     digest: str | None = None
+    revision: str | None = None
 
     def __init__(self) -> None:
         self.runs: list[Snapshot] = []
         self.may_take, self.is_offered = asyncio.Event(), asyncio.Event()
         self.may_take.set()
 
-    async def offer(self, encoded: bytes) -> None:
+    async def offer(self, encoded: bytes) -> str:
         self.is_offered.set()
         await self.may_take.wait()
         self.digest = snapshot.digest(encoded)
         self.runs.append(snapshot.decode(encoded))
+        return snapshot.revision(encoded)
 
 
 async def test_an_edit_that_comes_while_an_embedding_is_on_its_way_stays(
@@ -52,8 +53,7 @@ async def test_an_edit_that_comes_while_an_embedding_is_on_its_way_stays(
         return False
 
     live = Live()
-    dataplane = SimpleNamespace(live=live)
-    standalone = Standalone(sources, dataplane, Console(file=StringIO()), keep_redis)  # type: ignore[arg-type]  # a stand-in that has what is called
+    standalone = Standalone(sources, live, Console(file=StringIO()), keep_redis)
     await standalone.run(gathered({}, 1))
     await standalone.run(gathered(WORDLLAMA, 1))  # it is on its way, and nobody fills it
     live.may_take.clear()

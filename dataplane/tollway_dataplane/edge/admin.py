@@ -6,7 +6,7 @@ well, because not every cluster enforces network policies, and on a port with TL
 import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import orjson
 from prometheus_client import CollectorRegistry
@@ -16,8 +16,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Send
-from starlette.types import Scope as ASGIScope
 
 from tollway_api import messages
 from tollway_api.epochs import Scope
@@ -25,16 +23,13 @@ from tollway_api.messages import Lookups, PodState, Purge, Purged, Said, Word
 from tollway_api.routing_policy import ModelState
 from tollway_api.semantic_cache_index import Scope as Sharing
 from tollway_dataplane.auditing import Feedback
-from tollway_dataplane.connections import PEER_NAMES
+from tollway_dataplane.edge.admin_requests import Certified, body_of
 from tollway_dataplane.edge.feedback import UNKNOWN
-from tollway_dataplane.edge.incoming import Incoming
-from tollway_dataplane.edge.probes import PROBE_PATHS, READY, Readiness, probe_routes
-from tollway_dataplane.errors import CacheFault, CallerGone, Refusal
+from tollway_dataplane.edge.probes import READY, Readiness, probe_routes
+from tollway_dataplane.errors import CacheFault, Refusal
 from tollway_dataplane.following import Following
 from tollway_dataplane.forgetting import TRUSTED_S, Forgetting
 from tollway_dataplane.live import Live
-from tollway_dataplane.observe import CLIENT_CLOSED_REQUEST
-from tollway_tls.certificates import NAME
 
 MessageT = TypeVar("MessageT")
 
@@ -47,10 +42,6 @@ Labelling = Callable[[str, bool], Awaitable[Feedback | None]]
 async def nothing_was_served(_request_id: str, _right: bool) -> None:
     """Of a data plane that answers no requests."""
     return
-
-
-_MOST_BODY_BYTES: Final = 4_096
-_BODY_DEADLINE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +125,8 @@ def create_admin_app(admin: Admin, others: Sequence[Route] = ()) -> Starlette:
             Route(messages.FEEDBACK_PATH, feedback, methods=["POST"]),
             *others,
         ],
-        middleware=[Middleware(_Certified)] if admin.asks_certificates else [],
+        middleware=[Middleware(Certified)] if admin.asks_certificates else [],
     )
-
-
-class _Certified:
-    """Who has shown no certificate of ours sees probes and metrics, whatever else there is: kubelets have none."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
-        app = self._app
-        if scope["path"] not in PROBE_PATHS and NAME not in scope.get(PEER_NAMES, ()):
-            app = PlainTextResponse(f"this needs a client certificate for {NAME}", 403)
-        await app(scope, receive, send)
 
 
 async def _said(
@@ -157,13 +135,11 @@ async def _said(
     """What somebody says who may, or the reply to who may not or says something else."""
     if not admin.knows(request.headers.get("authorization", "")):
         return PlainTextResponse("the admin token is missing or wrong", 401)
+    body = await body_of(request)
+    if isinstance(body, Response):
+        return body
     try:
-        body = await Incoming(request.scope, request.receive).read(_MOST_BODY_BYTES, _BODY_DEADLINE_S)
         return kind.validate_json(body)
-    except Refusal as refusal:
-        return PlainTextResponse(refusal.message, refusal.status, refusal.headers)
-    except CallerGone:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
     except ValidationError:
         return PlainTextResponse(f"not {name}", 400)
 

@@ -19,9 +19,9 @@ from tollway_dataplane.edge.incoming import Incoming
 from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_json
-from tollway_dataplane.errors import CallerGone, Refusal
+from tollway_dataplane.errors import CLIENT_CLOSED_REQUEST, CallerGone, Refusal
 from tollway_dataplane.logs import JsonLog
-from tollway_dataplane.observe import CLIENT_CLOSED_REQUEST, Observer
+from tollway_dataplane.observe import Observer
 from tollway_dataplane.record import Record
 
 # A request's id: random for the process, counted within it.

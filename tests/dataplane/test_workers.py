@@ -1,0 +1,109 @@
+"""How workers are kept running, with commands that end at once or when they are told."""
+
+import asyncio
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from tests.processes import is_alive
+from tollway_dataplane.logs import JsonLog
+from tollway_dataplane.workers import Command, Workers
+
+_WAITS_S = 60.0
+_GOES_ON = (
+    "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit({status})); print(flush=True); "
+)
+_SLEEPS = _GOES_ON + "time.sleep(600)"
+_STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+)
+
+
+class Kept:
+    def __init__(self, output: IO[str], *programs: str, end_s: float = _WAITS_S) -> None:
+        self.restarted: list[int] = []
+        self.log = io.BytesIO()
+        self.output = output
+        self.stop = asyncio.Event()
+        commands = [Command((sys.executable, "-c", program), os.environ) for program in programs]
+        self.workers = Workers(commands, JsonLog(self.log), end_s, self.restarted.append, self.output)
+
+    async def until(self, met: Callable[[], bool]) -> None:
+        async with asyncio.timeout(_WAITS_S):
+            while not met():  # noqa: ASYNC110 - processes set no event
+                await asyncio.sleep(0.02)
+
+    def begun(self) -> int:
+        """How many have got as far as to say so."""
+        return Path(self.output.name).read_text(encoding="utf-8").count("\n")
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Iterator[IO[str]]:
+    with (tmp_path / "output").open("w", encoding="utf-8") as file:
+        yield file
+
+
+async def test_the_worst_exit_status_is_all_of_theirs(output: IO[str]) -> None:
+    kept = Kept(output, *(_SLEEPS.format(status=status) for status in (0, 3, 2)))
+    running = asyncio.create_task(kept.workers.run(kept.stop))
+    await kept.until(lambda: kept.begun() == 3)
+    kept.stop.set()
+    assert await running == 3
+    assert kept.restarted == []
+
+
+async def test_one_that_has_died_is_started_again_and_the_others_are_left_alone(output: IO[str]) -> None:
+    kept = Kept(output, *[_SLEEPS.format(status=0)] * 2)
+    running = asyncio.create_task(kept.workers.run(kept.stop))
+    await kept.until(lambda: kept.begun() == 2)
+    first, other = kept.workers.pid(1), kept.workers.pid(2)
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    await kept.until(lambda: kept.workers.pid(1) not in {None, first})
+    assert kept.workers.pid(2) == other
+    assert kept.restarted == [1]
+    await kept.until(lambda: kept.begun() == 3)
+    kept.stop.set()
+    assert await running == 0
+
+
+async def test_the_pause_before_the_next_start_grows(output: IO[str]) -> None:
+    kept = Kept(output, "exit(7)")
+    running = asyncio.create_task(kept.workers.run(kept.stop))
+    await kept.until(lambda: len(kept.restarted) == 2)
+    kept.stop.set()
+    assert await running in {0, 7}, "of a start that was under way, or of the last one"
+    kept.workers._log.flush()
+    lines = kept.log.getvalue().decode().splitlines()
+    pauses = [line.partition('"next_one_in_s":')[2].rstrip("}") for line in lines]
+    assert pauses[:2] == ["0.5", "1.0"]
+    assert all('"status":7' in line for line in lines)
+
+
+async def test_a_command_that_cannot_be_run_ends_nothing_else(output: IO[str]) -> None:
+    kept = Kept(output, _SLEEPS.format(status=0))
+    missing = Command((f"{output.name}-missing",), os.environ)
+    kept.workers._commands = [*kept.workers._commands, missing]
+    running = asyncio.create_task(kept.workers.run(kept.stop))
+    await kept.until(lambda: kept.begun() == 1 and 2 in kept.restarted)
+    assert kept.workers.pid(1) is not None
+    kept.stop.set()
+    assert await running == 1
+
+
+async def test_one_that_does_not_end_is_killed(output: IO[str]) -> None:
+    kept = Kept(output, _STUBBORN, end_s=0.1)
+    running = asyncio.create_task(kept.workers.run(kept.stop))
+    await kept.until(lambda: kept.begun() == 1)
+    pid = kept.workers.pid(1)
+    assert pid is not None
+    kept.stop.set()
+    assert await running == 128 + signal.SIGKILL
+    assert not is_alive(pid)
