@@ -1,12 +1,15 @@
 """The judge's encoder, inside this process: all-MiniLM-L6-v2 as int8 ONNX on onnxruntime. Loaded once; runs in
-one worker thread, so the event loop never waits for it; prompts that arrive while a batch runs make the next batch.
-`tollway embed-server` serves it to others.
+one worker thread, so the event loop never waits for it; prompts that arrive while a batch runs make the next batch,
+which the worker takes by itself, so that it does not wait for the event loop either. `tollway embed-server` serves it
+to others.
 """
 
 import asyncio
 import hashlib
+import itertools
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +34,9 @@ DIMENSIONS: Final = 384
 MOST_TOKENS: Final = 256
 MOST_BATCH: Final = 16
 MOST_PENDING: Final = 1_024
+# Of a batch's texts that are handed out in one turn of the event loop: who waits for one has a millisecond's work to do
+# with it, and others want their turn.
+_HANDED_OUT_AT_ONCE: Final = 4
 _TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 
 
@@ -53,9 +59,10 @@ class LocalEmbedder:
         self._session = session
         self._tokenizer = tokenizer
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="embedder")
+        self._lock = threading.Lock()  # of the two below, which the event loop and the worker share
         self._waiting: dict[str, _Wanted] = {}  # the oldest first
-        self.observe_batch: Callable[[int], None] = _unobserved  # told how many texts each has
-        self._running: asyncio.Task[None] | None = None
+        self._is_running = False
+        self.observe_batch: Callable[[int], None] = _unobserved  # told how many texts each has, by the worker
         self._closed = False
 
     @classmethod
@@ -87,46 +94,55 @@ class LocalEmbedder:
         """In 384 dimensions. Raises EmbedderFault when too many prompts are waiting."""
         if self._closed:
             raise EmbedderFault("the embedder is closed")
-        wanted = self._waiting.get(text)
-        if wanted is None:
-            if len(self._waiting) >= MOST_PENDING:
-                raise EmbedderFault(f"{MOST_PENDING} prompts are waiting already")
-            wanted = self._waiting[text] = _Wanted(asyncio.get_running_loop().create_future())
-            if self._running is None:
-                self._running = asyncio.create_task(self._drain())
-        wanted.callers += 1
+        wanted = self._wanted(text)
         try:
             # Shielded, because others may wait for the same text.
             return await asyncio.shield(wanted.future)
         except asyncio.CancelledError:
-            wanted.callers -= 1
-            if not wanted.callers and self._waiting.get(text) is wanted:
-                del self._waiting[text]  # else what nobody wants any more would keep others waiting
+            with self._lock:
+                wanted.callers -= 1
+                if not wanted.callers and self._waiting.get(text) is wanted:
+                    del self._waiting[text]  # else what nobody wants any more would keep others waiting
             raise
 
     async def aclose(self) -> None:
         self._closed = True
-        if self._running is not None:
-            await self._running
-        self._worker.shutdown()
+        await asyncio.to_thread(self._worker.shutdown)
 
-    async def _drain(self) -> None:
-        """Runs batch after batch until nobody waits."""
+    def _wanted(self, text: str) -> _Wanted:
+        """Has the worker begin at once where it does nothing."""
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            texts = _next_batch(list(self._waiting))
-            batch = {text: self._waiting.pop(text).future for text in texts}
-            self.observe_batch(len(texts))
+        with self._lock:
+            wanted = self._waiting.get(text)
+            if wanted is None:
+                if len(self._waiting) >= MOST_PENDING:
+                    raise EmbedderFault(f"{MOST_PENDING} prompts are waiting already")
+                wanted = self._waiting[text] = _Wanted(loop.create_future())
+            wanted.callers += 1
+            if not self._is_running:
+                self._is_running = True
+                self._worker.submit(self._drain, loop)
+        return wanted
+
+    def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Runs batch after batch until nobody waits. In the worker."""
+        while batch := self._taken():
+            self.observe_batch(len(batch))
             try:
-                encoded = await loop.run_in_executor(self._worker, self.encode, texts)
+                encoded = self.encode(list(batch))
             except Exception as exc:  # noqa: BLE001 - whatever the runtime raises, nobody may wait for ever
-                for future in batch.values():
-                    future.set_exception(EmbedderFault(f"inference failed: {type(exc).__name__}"))
-                    future.exception()  # seen, also when every waiter has been cancelled
+                fault = EmbedderFault(f"inference failed: {type(exc).__name__}")
+                loop.call_soon_threadsafe(_fail, batch.values(), fault)
             else:
-                for future, each in zip(batch.values(), encoded, strict=True):
-                    future.set_result(each)
-        self._running = None
+                done = zip((each.future for each in batch.values()), encoded, strict=True)
+                loop.call_soon_threadsafe(_hand_out, done, loop)
+
+    def _taken(self) -> dict[str, _Wanted]:
+        """What is to be encoded next; none where nobody waits, and then the worker is done."""
+        with self._lock:
+            texts = _next_batch(list(self._waiting)) if self._waiting else ()
+            self._is_running = bool(texts)
+            return {text: self._waiting.pop(text) for text in texts}
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """At once, in the thread that asks."""
@@ -143,6 +159,24 @@ class LocalEmbedder:
                 mean_pool(hidden, mask), hidden, lengths, encodings, strict=True
             )
         ]
+
+
+def _hand_out(
+    done: Iterator[tuple[asyncio.Future[Encoded], Encoded]], loop: asyncio.AbstractEventLoop
+) -> None:
+    """The first of them now, the others in later turns of the event loop."""
+    count = 0
+    for future, encoded in itertools.islice(done, _HANDED_OUT_AT_ONCE):
+        future.set_result(encoded)
+        count += 1
+    if count:
+        loop.call_soon(_hand_out, done, loop)
+
+
+def _fail(batch: Iterable[_Wanted], fault: EmbedderFault) -> None:
+    for each in batch:
+        each.future.set_exception(fault)
+        each.future.exception()  # seen, also when every waiter has been cancelled
 
 
 def _next_batch(texts: Sequence[str]) -> Sequence[str]:

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -83,17 +85,29 @@ async def test_a_caller_who_gives_up_breaks_nobody_elses_batch(embedder: SharedE
     assert [type(result) for result in results[1::2]] == [Encoded] * 10
 
 
+@contextlib.contextmanager
+def busy(embedder: SharedEmbedder) -> Iterator[None]:
+    """Nothing is encoded until the context is left."""
+    over = threading.Event()
+    embedder._worker.submit(over.wait)
+    try:
+        yield
+    finally:
+        over.set()
+
+
 async def test_what_nobody_waits_for_any_more_is_not_computed(embedder: SharedEmbedder) -> None:
     batches: list[int] = []
     embedder.observe_batch = batches.append
-    tasks = [asyncio.create_task(embedder.embed(f"text {n} that is left")) for n in range(200)]
-    await asyncio.sleep(0)
-    for task in tasks[1:]:
-        task.cancel()
+    with busy(embedder):
+        tasks = [asyncio.create_task(embedder.embed(f"text {n} that is left")) for n in range(200)]
+        await asyncio.sleep(0)
+        for task in tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*tasks[1:], return_exceptions=True)
     await tasks[0]
     await embedder.embed("and after it, of one who stays")
-    assert sum(batches) <= 1 + MOST_BATCH
-    assert batches[-1] == 1
+    assert batches == [1, 1]
 
 
 def test_the_oldest_is_never_left_behind_by_those_that_are_shorter() -> None:
@@ -112,13 +126,25 @@ async def test_more_threads_give_the_same_vectors(embedder: SharedEmbedder) -> N
 
 
 async def test_too_many_waiting_prompts_are_refused_at_once(embedder: SharedEmbedder) -> None:
-    waiting = [asyncio.create_task(embedder.embed(f"text {n}")) for n in range(MOST_PENDING)]
-    await asyncio.sleep(0)
-    with pytest.raises(EmbedderFault, match="waiting already"):
-        await asyncio.gather(*(embedder.embed(f"more {n}") for n in range(50)))
-    for task in waiting:
-        task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
+    with busy(embedder):
+        waiting = [asyncio.create_task(embedder.embed(f"text {n}")) for n in range(MOST_PENDING)]
+        await asyncio.sleep(0)
+        with pytest.raises(EmbedderFault, match="waiting already"):
+            await embedder.embed("one more")
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_who_comes_while_a_batch_runs_is_in_the_next_one(embedder: SharedEmbedder) -> None:
+    batches: list[int] = []
+    embedder.observe_batch = batches.append
+    with busy(embedder):
+        tasks = [asyncio.create_task(embedder.embed(f"text {n} of those who wait")) for n in range(40)]
+        await asyncio.sleep(0)
+    encoded = await asyncio.gather(*tasks)
+    assert batches == [MOST_BATCH, MOST_BATCH, 40 - 2 * MOST_BATCH]
+    assert len({each.vector.tobytes() for each in encoded}) == 40, "to each its own"
 
 
 async def test_a_closed_embedder_says_so() -> None:
