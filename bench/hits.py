@@ -106,8 +106,10 @@ def serving(folder: Path, setup: Setup, *command: str) -> Iterator[Served]:
             yield served
 
 
-def taught(served: Served) -> list[str]:
-    """Has all questions answered, and returns those paraphrases that are hits by meaning."""
+def taught(served: Served) -> list[tuple[str, str]]:
+    """Has all questions answered, and returns those that are exact hits by now and whose paraphrases are hits by
+    meaning.
+    """
     found = []
     with httpx.Client(headers=AUTH, timeout=60) as client:
         for question, _ in questions():
@@ -116,7 +118,7 @@ def taught(served: Served) -> list[str]:
             again = client.post(served.completions, json=chat(question)).headers["x-tollway-source"]
             source = client.post(served.completions, json=chat(paraphrase)).headers["x-tollway-source"]
             if (again, source) == ("exact", "semantic"):
-                found.append(paraphrase)
+                found.append((question, paraphrase))
     return found
 
 

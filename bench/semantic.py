@@ -107,7 +107,7 @@ def measure(rounds: int, seconds: int) -> list[Round]:
     with tempfile.TemporaryDirectory() as temporary, fake_provider(Path(temporary)) as provider:
         setup = Setup(provider, provider, acme={"limits": LIMITS})
         with serving(Path(temporary) / "tollway", setup, "tollway_dataplane") as served:
-            texts = taught(served)
+            texts = [paraphrase for _, paraphrase in taught(served)]
             print(f"{len(texts)} paraphrases are hits by meaning", flush=True)
             one_round(served, encoder, texts, 2)  # warms both up
             return [one_round(served, encoder, texts, seconds) for _ in range(rounds)]

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import httpx
 
-from bench.hits import AUTH, LIMITS, Served, chat, load, questions, serving, taught
+from bench.hits import AUTH, LIMITS, Served, chat, load, serving, taught
 from bench.live import RESULTS, fake_provider
 from tests.dataplanes import Setup, manifest, secret
 
@@ -76,8 +76,7 @@ def meanwhile(work: Callable[[], None]) -> Iterator[None]:
 
 
 def phases(served: Served, setup: Setup, seconds: int) -> list[Phase]:
-    paraphrases = taught(served)
-    known = [question for question, _ in questions()]
+    known, paraphrases = zip(*taught(served), strict=True)
     exact = [chat(question) for question in known]
     loads: Mapping[str, Sequence[Mapping[str, object]]] = {
         "live": [{**chat(question), "temperature": 2} for question in known],  # too high to be remembered
@@ -152,6 +151,10 @@ def as_markdown(found: Sequence[Phase], report: Mapping[str, Any]) -> str:
         ]
         shown = " | ".join(f"{figure:.1f}" for figure in figures)
         lines.append(f"| {phase.name} | {len(seen.own):,} | {shown} |")
+    for generation in range(3):
+        took = [ms for of, ms in report["collections"] if of == generation]
+        longest = f", the longest {max(took):.1f} ms of processor" if took else ""
+        lines += ["", f"Garbage of generation {generation} was collected {len(took)} times{longest}."]
     lines += ["", "The longest of each, and what was seen of it, innermost first:", ""]
     for phase in found:
         worst = [each for each in report["worst"] if phase.began <= each["at_s"] <= phase.ended]

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -48,7 +49,7 @@ class Delay:
     own_ms: float
     ms: float
     at_s: float  # by the machine's clock
-    garbage_ms: float  # of it, collecting garbage
+    garbage_ms: float  # of those, collecting garbage
     stacks: list[tuple[int, str]] = field(default_factory=list, compare=False)  # how often each was seen
 
 
@@ -59,6 +60,7 @@ class Watch:
         self._seen: Counter[str] = Counter()
         self._garbage_s = self._collecting_since = 0.0
         self._thread = threading.get_ident()
+        self.collections: list[tuple[int, float]] = []  # generation, milliseconds of processor
         self.delays: list[Delay] = []
         self.worst: list[Delay] = []
         gc.callbacks.append(self._collects)
@@ -88,11 +90,13 @@ class Watch:
             if time.perf_counter() - self._beat > _BEAT_S + _LATE_S:
                 self._seen[_shown(sys._current_frames().get(self._thread))] += 1  # noqa: SLF001 - there is no other way
 
-    def _collects(self, phase: str, _: object) -> None:
+    def _collects(self, phase: str, info: Mapping[str, int]) -> None:
         if phase == "start":
-            self._collecting_since = time.perf_counter()
+            self._collecting_since = time.thread_time()
         elif threading.get_ident() == self._thread:
-            self._garbage_s += time.perf_counter() - self._collecting_since
+            took_s = time.thread_time() - self._collecting_since
+            self._garbage_s += took_s
+            self.collections.append((info["generation"], took_s * 1_000))
 
 
 def _shown(frame: FrameType | None) -> str:
@@ -115,6 +119,7 @@ def main() -> None:
     watch = Watch()
     uvloop.run(watched(watch))
     told = {
+        "collections": watch.collections,
         "delays": [(each.ms, each.own_ms, each.garbage_ms, each.at_s) for each in watch.delays],
         "worst": [asdict(each) for each in sorted(watch.worst, reverse=True)],
     }

@@ -44,7 +44,8 @@ class Live:
         Raises SnapshotFault, and keeps the last good one, when it cannot be run.
         """
         try:
-            decoded = snapshot.decode(encoded)
+            # In a thread: with thousands of tenants it takes longer than others may be kept waiting.
+            decoded = await asyncio.to_thread(snapshot.decode, encoded)
         except snapshot.SnapshotError as exc:
             self._on_rejected()
             raise SnapshotFault(str(exc)) from exc

@@ -1,5 +1,6 @@
 """The snapshot: same input, same bytes; damaged bytes are refused without telling what was in them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tollway_api import snapshot
 from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
 from tollway_api.inventory import parse_inventory
+from tollway_api.meta import TenantName
 from tollway_api.reach import OWN
 
 SOURCE = (Path(__file__).parents[1] / "golden" / "everything-set.in.yaml").read_text(encoding="utf-8")
@@ -53,7 +55,26 @@ def test_damaged_bytes_are_refused_or_still_a_snapshot(place: int, noise: bytes)
     assert "made-up-token" not in message
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b"\xff"])
+def test_many_tenants_are_decoded_in_their_order() -> None:
+    whole = snapshot.decode(encoded(OBJECTS))
+    (tenant, *_) = whole.tenants.values()
+    names = [TenantName(f"tenant-{number}") for number in range(100)]
+    many = replace(whole, tenants={name: replace(tenant, name=name) for name in sorted(names)})
+    found = snapshot.decode(snapshot.encode(many))
+    assert found == many
+    assert list(found.tenants) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"{}", b"[]", b"null", b"\xff"),
+        b'{"installation_namespace": "a", "schema_version": %d, "tenants": [1]}' % snapshot.SCHEMA_VERSION,
+        b'{"installation_namespace": "a", "schema_version": %d, "tenants": "a"}' % snapshot.SCHEMA_VERSION,
+        b'{"installation_namespace": "a", "schema_version": %d, "tenants": {"a": 1}}'
+        % snapshot.SCHEMA_VERSION,
+    ],
+)
 def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
     with pytest.raises(snapshot.SnapshotError):
         snapshot.decode(data)
