@@ -26,5 +26,6 @@ def settle_heap() -> None:
     """
     gc.collect()
     gc.freeze()
-    # Requests leave few cycles behind, so looking for them at every 700th allocation is mostly in vain.
-    gc.set_threshold(50_000, 20, 50)
+    # Requests leave few cycles behind, so looking for them at every 700th allocation is mostly in vain. But what was
+    # made since the last look is walked in one go, and of 50,000 objects that took too long for others to wait.
+    gc.set_threshold(10_000, 20, 250)
