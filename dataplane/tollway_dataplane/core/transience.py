@@ -160,7 +160,8 @@ _OWN: Final = re.compile(
 
 # One of these is in whatever the patterns match, and most prompts have none: that is seen thirty times faster.
 _HINTS: Final = frozenset(
-    (
+    word.encode()
+    for word in (
         "now today tonight tomorrow yesterday nowadays currently moment present days far recent recently lately "
         "latest newest date live current hour morning afternoon evening night week weekend month quarter season year "
         "monday tuesday wednesday thursday friday saturday sunday train bus flight time day weeks ago old still "
@@ -178,7 +179,10 @@ _HINTS: Final = frozenset(
         "franc francs rouble roubles ruble rubles usd eur gbp jpy inr cny chf"
     ).split()
 )
-_WORD: Final = re.compile(r"[a-z]+")
+# All other bytes become blanks: so words are found three times faster than by a pattern, and a prompt may have 8 MB.
+_ONLY_LETTERS: Final = bytes(
+    byte if byte in b"abcdefghijklmnopqrstuvwxyz" else ord(" ") for byte in range(256)
+)
 # Written out before the patterns are asked.
 _IS_SHORT: Final = re.compile(r"(?<=\bwho|\bhow)'s\b|(?<=\bwhat|\bwhen)'s\b|(?<=\bwhere)'s\b")
 _ALWAYS: Final = (_NOW, _STATE, _OWN)
@@ -188,7 +192,7 @@ _OF_NAMES: Final = (_PRICE_OF_A_NAME, _PRICE_OF_A_PRODUCT, _NEWS_OF_A_NAME)  # a
 
 def is_time_dependent(prompt: str) -> bool:
     low = _lower(prompt)
-    if _HINTS.isdisjoint(_WORD.findall(low)):
+    if _HINTS.isdisjoint(low.encode("utf-8", "surrogatepass").translate(_ONLY_LETTERS).split()):
         return False
     low = _IS_SHORT.sub(" is", low)
     if any(each.search(low) for each in _ALWAYS):

@@ -388,3 +388,17 @@ def test_what_only_puts_something_else_into_a_question_depends_on_time_as_that_d
     assert policy.cache is not None
     found = unfit_reason(prompt, policy.cache, index, turns)
     assert found == (CacheReason.TIME_DEPENDENT if depends else None)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "What is the weather today?",
+        "WHAT'S THE WEATHER—TODAY?",
+        "weather\ttoday, in Zürich…",
+        "Wie heißt \ud800? What is the weather today?",
+    ],
+)
+def test_a_word_that_hints_at_now_is_seen_between_whatever_signs(prompt: str) -> None:
+    assert is_time_dependent(prompt)
+    assert not is_time_dependent(prompt.lower().replace("today", "xtodayx").replace("weather", "weatherx"))
