@@ -37,6 +37,8 @@ async def run(settings: Settings, worker: Path | None = None) -> None:
             _end_with_supervisor()
             # Requests go to whoever listens, and others can answer.
             await _first(dataplane.live.has_begun, stop)
+            if stop.is_set():
+                return
             public = Site(dataplane.public, listen(settings.listen, is_shared=True))
             admin = Site(dataplane.admin, listen_at(worker))
         settle_heap()
