@@ -152,9 +152,13 @@ def as_markdown(found: Sequence[Phase], report: Mapping[str, Any]) -> str:
         shown = " | ".join(f"{figure:.1f}" for figure in figures)
         lines.append(f"| {phase.name} | {len(seen.own):,} | {shown} |")
     for generation in range(3):
-        took = [ms for of, ms in report["collections"] if of == generation]
-        longest = f", the longest {max(took):.1f} ms of processor" if took else ""
-        lines += ["", f"Garbage of generation {generation} was collected {len(took)} times{longest}."]
+        within = (each for each in report["collections"] if each[2] >= found[0].began)
+        took = [ms for of, ms, _ in within if of == generation]
+        longest = f": {sum(took):.0f} ms of processor, the longest {max(took):.1f}" if took else ""
+        lines += [
+            "",
+            f"Garbage of generation {generation} was collected {len(took)} times under load{longest}.",
+        ]
     lines += ["", "The longest of each, and what was seen of it, innermost first:", ""]
     for phase in found:
         worst = [each for each in report["worst"] if phase.began <= each["at_s"] <= phase.ended]

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -30,6 +31,8 @@ from tollway_dataplane.settings import Settings
 _BEAT_S: Final = 0.002
 _LATE_S: Final = 0.005
 _FRAMES: Final = 12
+# What stands before a package's own name: where it is installed is nobody's concern.
+_FOLDERS: Final = re.compile(r"^.*/(?=tollway_|bench/)|^.*/(?:site-packages|python[\d.]+)/")
 _OURS: Final = (
     "tollway_",
     "prometheus_client",
@@ -60,7 +63,8 @@ class Watch:
         self._seen: Counter[str] = Counter()
         self._garbage_s = self._collecting_since = 0.0
         self._thread = threading.get_ident()
-        self.collections: list[tuple[int, float]] = []  # generation, milliseconds of processor
+        # Generation, milliseconds of processor, and when.
+        self.collections: list[tuple[int, float, float]] = []
         self.delays: list[Delay] = []
         self.worst: list[Delay] = []
         gc.callbacks.append(self._collects)
@@ -96,7 +100,7 @@ class Watch:
         elif threading.get_ident() == self._thread:
             took_s = time.thread_time() - self._collecting_since
             self._garbage_s += took_s
-            self.collections.append((info["generation"], took_s * 1_000))
+            self.collections.append((info["generation"], took_s * 1_000, time.perf_counter()))
 
 
 def _shown(frame: FrameType | None) -> str:
@@ -104,7 +108,7 @@ def _shown(frame: FrameType | None) -> str:
     while frame is not None and len(frames) < _FRAMES:
         code = frame.f_code
         if any(name in code.co_filename for name in _OURS) or not frames:
-            place = code.co_filename.rpartition("site-packages/")[2].rpartition("/dataplane/")[2]
+            place = _FOLDERS.sub("", code.co_filename)
             frames.append(f"{place}:{frame.f_lineno} {code.co_qualname}")
         frame = frame.f_back
     return " < ".join(frames[:5])
