@@ -18,7 +18,6 @@ from tollway_dataplane.core.completions import (
     finished_choices,
     is_whole,
     usage_of,
-    written_in,
 )
 from tollway_dataplane.core.facts import OUTPUT_LIMITS, ChatRequest, JsonObject, JsonValue, Usage
 from tollway_dataplane.core.gathering import Gathering
@@ -132,8 +131,8 @@ class Attempting:
         completion = answer.completion()
         if not completion["choices"]:
             raise UpstreamFault(FallbackTrigger.SERVER_ERROR, 200, "the provider sent an empty stream")
-        whole, written = is_whole(completion) and not hold.cut, written_in(completion)
-        return Completion(orjson.dumps(completion), usage_of(completion), whole, written, completion)
+        whole = is_whole(completion) and not hold.cut
+        return Completion(orjson.dumps(completion), usage_of(completion), whole, completion)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@ Made by `budgets`, which asks for it; `metering` and `dispatch` read it.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tollway_api.snapshot import Limit, Model, Price, Tenant
 from tollway_api.tenant_budget import Unit
@@ -42,7 +42,7 @@ class Need:
                 found.append(await self.slice())
             return found[0]
 
-        return replace(self, slice=counted)
+        return Need(self.worst, counted, self.patience_s)
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from tollway_api.snapshot import Embedding, Index, IndexVersion, Model, Tenant
 from tollway_api.wire import Sample
 from tollway_dataplane.core.breaker import Verdict
 from tollway_dataplane.core.budgeting import Denied, Taken
+from tollway_dataplane.core.completions import written_in
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject, Turn, Usage, choices_in
 from tollway_dataplane.core.judge import View
 from tollway_dataplane.core.parameters import sent_parameters, tellable
@@ -570,8 +571,12 @@ class Completion:
     body: bytes = field(repr=False)
     usage: Usage | None
     complete: bool  # ended by itself, so that it may be remembered
-    answer_text: str = field(default="", repr=False)
     parsed: JsonObject = field(default_factory=dict, repr=False)  # the body, understood
+
+    @property
+    def answer_text(self) -> str:
+        """All that the model has written, for who must count it because the provider did not."""
+        return written_in(self.parsed)
 
 
 @dataclass(frozen=True, slots=True)

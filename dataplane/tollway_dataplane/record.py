@@ -3,6 +3,7 @@ once at the end, for metrics, the log line and the reply's headers. Never holds 
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -67,7 +68,7 @@ class Record:
     status: int = 200
     refusal: str = ""  # the code of the error reply
     limit: str = ""  # the limit that refused, had another model answer, or ended the answer
-    allowances: tuple[Allowance, ...] = ()  # what is left, as the ledger said it last
+    allowances: Callable[[], tuple[Allowance, ...]] = tuple  # what is left, as the ledger said it last
     tight: str = ""  # the limit of which the worst case was not plenty
     cut: str = ""  # why the answer was ended before its end
     max_tokens: int | None = None  # of each answer, where that is less than its caller wanted

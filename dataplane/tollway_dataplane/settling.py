@@ -46,7 +46,6 @@ class Settling:
             dearer = cost(usage, job.policy.models[job.policy.route.complex].price)
             record.routed_nano = max(0, dearer - cost(usage, attempt.model.price))
         await self._counted(job, hold, usage, answered=True)
-        record.allowances = self._budgets.allowances(job.tenant)
 
     @staticmethod
     def _note_cost(record: Record, usage: Usage, attempt: Attempt) -> None:

@@ -24,7 +24,9 @@ OTHERS: Final = "_other"
 _MARGIN: Final = 1.25
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True, slots=True, eq=False
+)  # each is one of its kind, and is hashed several times a request
 class _Family:
     name: str
     help: str

@@ -5,7 +5,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from tollway_api.meta import ModelName
@@ -127,7 +127,7 @@ class Walk:
             permit = self._health.admit(policy, attempt.model, tried, by_force=by_force)
             if permit is not None:
                 self._passed.pop(attempt.model.name, None)
-                return Step(permit, replace(attempt, model=permit.model), attempts[place + 1 :])
+                return Step(permit, Attempt(permit.model, attempt.messages), attempts[place + 1 :])
             self._passed[attempt.model.name] = attempt
             note = AttemptNote(attempt.model.name, self._health.state(policy, attempt.model), made=False)
             if note not in noted:

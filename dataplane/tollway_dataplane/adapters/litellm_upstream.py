@@ -27,7 +27,7 @@ from tollway_api.snapshot import Model
 from tollway_dataplane.adapters.answer_bounds import MOST_BYTES, too_large
 from tollway_dataplane.adapters.litellm_arguments import arguments_of
 from tollway_dataplane.core.attempts import trigger_of
-from tollway_dataplane.core.completions import error_in, is_whole, usage_of, written_in
+from tollway_dataplane.core.completions import error_in, is_whole, usage_of
 from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
 from tollway_dataplane.core.waits import wait_of
@@ -74,9 +74,7 @@ class LiteLLMUpstream:
             if not fits:
                 raise _nonsense()
             body = orjson.dumps(completion)
-        return Completion(
-            body, usage_of(completion), is_whole(completion), written_in(completion), completion
-        )
+        return Completion(body, usage_of(completion), is_whole(completion), completion)
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:

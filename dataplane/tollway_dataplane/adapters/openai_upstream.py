@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import aiohttp
@@ -20,7 +20,7 @@ from tollway_api.routing_policy import FallbackTrigger, UnknownParameters
 from tollway_dataplane.adapters.answer_bounds import CONNECT_TIMEOUT_S, MOST_BYTES, too_large
 from tollway_dataplane.adapters.event_streams import DONE, Event, events
 from tollway_dataplane.core.attempts import trigger_of
-from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of, written_in
+from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject
 from tollway_dataplane.core.parameters import unknown_to_thinkers, with_bound_named
 from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
@@ -31,6 +31,7 @@ from tollway_http.confined import ConfinedResolver
 
 # Of an error page, this much is read.
 _MOST_ERROR_BYTES: Final = 64 * 1024
+_MOST_URLS: Final = 1_024
 # What a call may raise; aiohttp's own timeout is a TimeoutError, and so an OSError. The last is for what is no HTTP,
 # and for a line of a stream that never ends.
 _HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, HttpProcessingError)
@@ -81,7 +82,8 @@ class OpenAIUpstream:
     def __init__(self, session: aiohttp.ClientSession, most_bytes: int, reach: Reach) -> None:
         self._session = session
         self._most_bytes = most_bytes
-        self._reach = reach
+        # Found once for each endpoint: whether an address may be asked takes longer than to prepare the rest.
+        self._url = lru_cache(_MOST_URLS)(partial(_url, reach))
 
     async def complete(self, call: UpstreamCall) -> Completion:
         timeout = aiohttp.ClientTimeout(total=call.timeout_s)
@@ -96,9 +98,7 @@ class OpenAIUpstream:
         fits = are_embeddings(completion, call.fields["input"]) if is_embedding else is_completion(completion)
         if completion.get("error") or not fits:
             raise _fault(200, body)
-        return Completion(
-            body, usage_of(completion), is_whole(completion), written_in(completion), completion
-        )
+        return Completion(body, usage_of(completion), is_whole(completion), completion)
 
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
@@ -118,9 +118,7 @@ class OpenAIUpstream:
     def _request(
         self, call: UpstreamCall, fields: JsonObject, limits: aiohttp.ClientTimeout
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        url = URL(f"{(call.model.endpoint or '').rstrip('/')}/{call.operation}")
-        if self._reach.forbids(url.host or ""):
-            raise EndpointForbidden
+        url = self._url(call.model.endpoint or "", call.operation)
         body = orjson.dumps({**fields, "model": call.model.upstream_id})
         headers = {"content-type": "application/json", **call.span.headers}
         if call.model.api_key is not None:
@@ -130,20 +128,26 @@ class OpenAIUpstream:
         return self._session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
 
 
+def _url(reach: Reach, endpoint: str, operation: Operation) -> URL:
+    """Raises EndpointForbidden."""
+    url = URL(f"{endpoint.rstrip('/')}/{operation}")
+    if reach.forbids(url.host or ""):
+        raise EndpointForbidden
+    return url
+
+
 def _fields(call: UpstreamCall) -> JsonObject:
     """What is sent of the call's, under names that the model knows. Raises UpstreamFault where the policy wants no
     others.
     """
-    upstream_id, model = call.model.upstream_id, call.model
+    fields, model = call.body, call.model
     if call.operation is not Operation.CHAT:
-        return call.body
+        return fields
     is_passed = model.unknown_parameters is UnknownParameters.PASS
-    unknown = frozenset() if is_passed else unknown_to_thinkers(upstream_id, call.body)
-    call.leave_out(unknown)
-    known = (
-        {name: value for name, value in call.body.items() if name not in unknown} if unknown else call.body
-    )
-    return with_bound_named(upstream_id, known)
+    if not is_passed and (unknown := unknown_to_thinkers(model.upstream_id, fields)):
+        call.leave_out(unknown)
+        fields = {name: value for name, value in fields.items() if name not in unknown}
+    return with_bound_named(model.upstream_id, fields)
 
 
 def _half_closed(response: aiohttp.ClientResponse) -> bool:

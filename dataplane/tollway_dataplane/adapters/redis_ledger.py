@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import resources
@@ -149,7 +149,9 @@ class RedisLedger:
             standings = list(map(Standing, tenant.limits, taken[::2], taken[1::2]))
             wait_s = max(1, -(-wait_ms // 1_000))
             return Denied(standings, number - 1, amounts[number - 1], wait_s, leased)
-        self._standing[asked.hold_id] = replace(asked, operation=_Operation.EXTEND, room=())
+        self._standing[asked.hold_id] = _Asked(
+            _Operation.EXTEND, tenant, asked.hold_id, amounts, life_s=asked.life_s
+        )
         self._observe(tenant, values)
         return None
 

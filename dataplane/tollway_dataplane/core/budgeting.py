@@ -2,7 +2,7 @@
 integers: nano-USD, tokens or requests, one per limit of the tenant, in the tenant's order.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -132,9 +132,9 @@ def asks_for_an_hour(value: JsonValue) -> bool:
     """Whether any part of a prompt is to be kept in the provider's cache for an hour, which is dearer (Anthropic's
     documentation, "Prompt caching", section "1-hour cache duration").
     """
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         kept = value.get("cache_control")
-        is_long = isinstance(kept, Mapping) and kept.get("ttl") == "1h"
+        is_long = isinstance(kept, dict) and kept.get("ttl") == "1h"
         return is_long or any(map(asks_for_an_hour, value.values()))
     return isinstance(value, list) and any(map(asks_for_an_hour, value))
 

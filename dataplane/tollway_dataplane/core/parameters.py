@@ -9,6 +9,8 @@ from tollway_dataplane.core.facts import OUTPUT_LIMITS, JsonObject, JsonValue
 
 # OpenAI's own, which refuse the older name of the bound on an answer; many other servers know only that one.
 _OPENAIS_REASONING: Final = ("o1", "o3", "o4", "gpt-5")
+# Parameters by which a caller asks for what is not seen.
+_SETTING_UNSEEN: Final = frozenset({"reasoning_effort", "reasoning", "thinking", "audio"})
 _UNSEEN: Final = (*_OPENAIS_REASONING, "gemini-2.5", "gemini-3")
 # Of OpenAI's models that think (its guides "Reasoning models" and "Using GPT-5", parameter compatibility): values that
 # are as good as none, of what they refuse always, and while they think.
@@ -36,9 +38,7 @@ def is_seen(upstream_id: str, parameters: JsonObject) -> bool:
     """Whether all that an answer costs is seen as it comes, so that it can be ended where the budget does. Otherwise a
     part is thought in secret, or spoken.
     """
-    thinks = any(
-        parameters.get(name) is not None for name in ("reasoning_effort", "reasoning", "thinking", "audio")
-    )
+    thinks = any(parameters[name] is not None for name in _SETTING_UNSEEN & parameters.keys())
     return not thinks and not _bare(upstream_id).startswith(_UNSEEN)
 
 

@@ -14,36 +14,42 @@ _DIGITS: Final = 9
 def cost(usage: Usage, price: Price) -> int:
     """What an answer costs, in nano-USD, rounded up so that many small answers are never free."""
     applies = _applying(price, usage.tier, usage.prompt_tokens)
-    write = _or(applies.cache_write, applies.input)
-    plain = usage.prompt_tokens - usage.cached_tokens - usage.written_tokens
-    spoken = usage.completion_tokens - usage.reasoning_tokens
-    pico = (
-        plain * applies.input
-        + usage.cached_tokens * _or(applies.cached_input, applies.input)
-        + (usage.written_tokens - usage.hour_tokens) * write
-        + usage.hour_tokens * _or(applies.cache_write_hour, write)
-        + spoken * applies.output
-        + usage.reasoning_tokens * _or(applies.reasoning, applies.output)
-    )
+    pico = usage.prompt_tokens * applies.input + usage.completion_tokens * applies.output
+    if usage.cached_tokens or usage.written_tokens or usage.hour_tokens or usage.reasoning_tokens:
+        pico += _more(usage, applies)
     return -(-pico // PICO_PER_NANO)
+
+
+def _more(usage: Usage, price: Price) -> int:
+    """What is to be added where not all tokens cost the same; below zero where some cost less."""
+    write = _or(price.cache_write, price.input)
+    return (
+        usage.cached_tokens * (_or(price.cached_input, price.input) - price.input)
+        + usage.written_tokens * (write - price.input)
+        + usage.hour_tokens * (_or(price.cache_write_hour, write) - write)
+        + usage.reasoning_tokens * (_or(price.reasoning, price.output) - price.output)
+    )
 
 
 def dearest(price: Price, worst: Usage) -> Price:
     """What no token of a call can cost more than, whatever the provider makes of it: what is held is priced so. `worst`
     has the tier of service that was asked for, and tokens for an hour where any may be.
     """
-    plain = _applying(price, "", worst.prompt_tokens)
-    both = (plain, _applying(price, worst.tier, worst.prompt_tokens))
-    inputs = [
-        (each.input, each.cached_input, each.cache_write, worst.hour_tokens and each.cache_write_hour)
-        for each in both
-    ]
-    outputs = [(each.output, each.reasoning) for each in both]
-    return Price(_highest(inputs), _highest(outputs))
+    plain = _dearest(_applying(price, "", worst.prompt_tokens), worst)
+    if not worst.tier:
+        return plain
+    tier = _dearest(_applying(price, worst.tier, worst.prompt_tokens), worst)
+    return Price(max(plain.input, tier.input), max(plain.output, tier.output))
 
 
-def _highest(prices: Iterable[Iterable[int | None]]) -> int:
-    return max(each or 0 for some in prices for each in some)
+def _dearest(price: Price, worst: Usage) -> Price:
+    hour = worst.hour_tokens and price.cache_write_hour
+    inputs = (price.input, price.cached_input, price.cache_write, hour)
+    return Price(_highest(inputs), _highest((price.output, price.reasoning)))
+
+
+def _highest(prices: Iterable[int | None]) -> int:
+    return max(filter(None, prices), default=0)
 
 
 def is_free(price: Price) -> bool:
@@ -56,6 +62,8 @@ def is_free(price: Price) -> bool:
 
 def _applying(price: Price, tier: str, prompt_tokens: int) -> Price:
     """The tier's own before any tier's, and of those the one of the longest prompts."""
+    if not price.variants:
+        return price
     fitting = [each for each in price.variants if each.tier in {"", tier} and prompt_tokens > each.above]
     best = max(fitting, key=lambda each: (each.tier == tier, each.above), default=None)
     return best.price if best is not None else price

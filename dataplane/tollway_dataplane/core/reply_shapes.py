@@ -4,7 +4,7 @@ behind them is surprised by a type.
 
 import math
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -79,18 +79,17 @@ def _length(vector: JsonValue) -> int:
 
 def _is_shallow(value: JsonValue) -> bool:
     """Whether it can be written again: what nests much deeper can be read, and no more."""
-    level: list[JsonValue] = [value]
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(_MOST_LEVELS):
-        level = [inner for each in level for inner in _inside(each)]
         if not level:
             return True
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
     return False
-
-
-def _inside(value: JsonValue) -> Iterable[JsonValue]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def _are_choices(choices: JsonValue, message: str) -> bool:
@@ -122,7 +121,8 @@ def _are_objects(values: JsonValue, kinds: _Kinds, needed: str | None = None) ->
 
 def _fits(value: JsonObject, kinds: _Kinds) -> bool:
     """An empty text stands for nothing with some providers."""
-    return all(
-        (found := value.get(name)) in (None, "") or isinstance(found, several)
-        for name, several in kinds.items()
-    )
+    for name, several in kinds.items():
+        found = value.get(name)
+        if found is not None and not isinstance(found, several) and found != "":
+            return False
+    return True

@@ -67,7 +67,8 @@ def placed(choice: Choice, request: ChatRequest, tenant: Tenant, policy: Policy)
 
     Raises Refusal 400 where none can.
     """
-    choice = replace(choice, needs=needs(request))
+    if wanted := needs(request):
+        choice = replace(choice, needs=wanted)
     if choice.reason is RouteReason.EXPLICIT:
         check_named(policy.models[choice.model], choice.needs, policy)
         return choice

@@ -2,7 +2,6 @@
 it is empty, it was withheld, or it is no JSON although that was demanded.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -44,7 +43,7 @@ def begins(chunk: JsonObject) -> bool:
     return any(
         _is_said(value)
         for delta in deltas
-        if isinstance(delta, Mapping)
+        if isinstance(delta, dict)
         for name, value in delta.items()
         if name != "role"
     )
@@ -60,7 +59,7 @@ def unbegun(finish_reasons: set[str]) -> FallbackTrigger | None:
 def _message(choice: JsonObject) -> JsonObject:
     """None is an empty one."""
     message = choice.get("message")
-    return message if isinstance(message, Mapping) else {}
+    return message if isinstance(message, dict) else {}
 
 
 def _answers(message: JsonObject) -> bool:

@@ -44,7 +44,7 @@ def headers_of(record: Record) -> dict[str, str]:
         headers["x-tollway-cut"] = record.cut
     if record.dropped:
         headers["x-tollway-context-dropped"] = str(record.dropped)
-    return headers | rate_limit_headers(record.allowances)
+    return headers | rate_limit_headers(record.allowances())
 
 
 def _reason(record: Record) -> str | None:
