@@ -79,7 +79,7 @@ class Attempting:
             if (found := _wanting(job, found, times.is_last)) is not None:
                 raise AnswerUnfit(found, usage)
         outcome = "cut" if hold.cut else "ok"
-        await asyncio.shield(self._settling.settle(job, hold, attempt, usage, outcome))
+        await self._settling.settle(job, hold, attempt, usage, outcome)
         return Answered(attempt, completion)
 
     async def _opened(

@@ -2,7 +2,9 @@
 surely suffices, or a slice of it; then more as the answer comes; at last it is settled. Called by `budgets`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from tollway_dataplane.core.budgeting import (
@@ -14,6 +16,7 @@ from tollway_dataplane.core.budgeting import (
 )
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.core.leasing import beyond
+from tollway_dataplane.errors import LedgerFault
 from tollway_dataplane.holds import Hold, Slice
 from tollway_dataplane.leases import Leases
 from tollway_dataplane.ports import Ledger
@@ -88,13 +91,25 @@ class Reserving:
         return denied
 
     async def settle(self, hold: Hold, usage: Usage, *, answered: bool) -> None:
+        """Also of who is cancelled meanwhile: the ledger is told again then, in case it was not. What it is told twice
+        changes nothing.
+        """
         used = hold.amounts(usage, hold.model.price, int(answered))
+        is_nothing = usage == NO_USAGE and not answered
         try:
-            if usage == NO_USAGE and not answered:
-                await self._ledger.release(hold.tenant, hold.id)
-            else:
-                await self._ledger.settle(hold.tenant, hold.id, used)
+            await self._tell(hold, None if is_nothing else used)
+        except asyncio.CancelledError:
+            with suppress(LedgerFault):  # where it is away it is told later, by the adapter
+                await asyncio.shield(self._tell(hold, None if is_nothing else used))
+            raise
         finally:
             # Not before the ledger was told: a lease is released when nothing is missing there.
             if hold.leased:
                 self._leases.settle(hold.id, beyond(used, hold.in_ledger))
+
+    async def _tell(self, hold: Hold, used: Sequence[int] | None) -> None:
+        """`used`: None where the call cost nothing."""
+        if used is None:
+            await self._ledger.release(hold.tenant, hold.id)
+        else:
+            await self._ledger.settle(hold.tenant, hold.id, used)

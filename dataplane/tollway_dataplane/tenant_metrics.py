@@ -93,19 +93,19 @@ class TenantMetrics(Collector):
         self._spent[record.tenant] += record.cost_nano
         counts, is_judging = self._counts_of(record.tenant), record.operation == JUDGING
         judging = record.cost_nano if is_judging else 0
-        for series, amount in (
-            (_Series(_COST), record.cost_nano),
-            (_Series(_SAVED), record.saved_nano),
-            (_Series(_SAVED_BY_ROUTING), record.routed_nano),
-            (_Series(_ESTIMATED), record.estimated_nano),
-            (_Series(_OVERHEAD, ("Judging",)), judging),
-            (_Series(_OVERHEAD, ("Embedding",)), record.embedding_nano),
-            (_Series(_TOKENS, (record.model, "prompt")), record.usage.prompt_tokens),
-            (_Series(_TOKENS, (record.model, "completion")), record.usage.completion_tokens),
-            (_Series(_REQUESTS, (record.source or "none",)), int(not is_judging)),
+        for family, labels, amount in (
+            (_COST, (), record.cost_nano),
+            (_SAVED, (), record.saved_nano),
+            (_SAVED_BY_ROUTING, (), record.routed_nano),
+            (_ESTIMATED, (), record.estimated_nano),
+            (_OVERHEAD, ("Judging",), judging),
+            (_OVERHEAD, ("Embedding",), record.embedding_nano),
+            (_TOKENS, (record.model, "prompt"), record.usage.prompt_tokens),
+            (_TOKENS, (record.model, "completion"), record.usage.completion_tokens),
+            (_REQUESTS, (record.source or "none",), int(not is_judging)),
         ):
             if amount:
-                counts[series] += amount
+                counts[_Series(family, labels)] += amount
 
     def overshot(self, tenant: str, nano: int) -> None:
         self._counts_of(tenant)[_Series(_OVERSHOOT)] += nano

@@ -23,6 +23,7 @@ class ScriptBatch:
         self._deadline_s = deadline_s
         self._waiting: list[tuple[Words, asyncio.Future[object]]] = []
         self._running: asyncio.Task[None] | None = None
+        self._connection: AbstractConnection | None = None
 
     async def run(self, keys_and_arguments: Words, keys: int) -> object:
         """The script's reply. Raises one of REDIS_ERRORS, and then it may or may not have run."""
@@ -63,8 +64,7 @@ class ScriptBatch:
 
     async def _exchange(self, commands: Sequence[bytes]) -> Sequence[object]:
         """What the client's pipeline does, which takes several times as long: it packs each word in Python."""
-        pool = self._redis.connection_pool
-        connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]  # the library does not type it
+        connection = await self._connected()
         try:
             await connection.send_packed_command(commands)
             return [await _reply(connection) for _ in commands]
@@ -72,8 +72,17 @@ class ScriptBatch:
             # There may be replies that nobody has read, and the next call must not take them for its own.
             await connection.disconnect(nowait=True)
             raise
-        finally:
-            await pool.release(connection)
+
+    async def _connected(self) -> AbstractConnection:
+        """The pool's, but ours alone from the first round trip on: there is one at a time, and to take a connection and
+        give it back takes longer than a call. One that has ended meanwhile is made anew.
+        """
+        pool = self._redis.connection_pool
+        if self._connection is None:
+            self._connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # the library does not type it
+        else:
+            await pool.ensure_connection(self._connection)
+        return self._connection
 
 
 def _packed(*words: str | int) -> bytes:

@@ -5,10 +5,17 @@ are the same three with `usd`, in dollars.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from tollway_api.snapshot import Limit
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.core.pricing import as_usd
+
+# Of each unit, what the limit is, what remains of it, and when it is reset.
+_HEADERS: Final = {
+    unit: tuple(f"x-ratelimit-{what}-{unit.noun.lower()}" for what in ("limit", "remaining", "reset"))
+    for unit in Unit
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +36,10 @@ def rate_limit_headers(allowances: Iterable[Allowance]) -> dict[str, str]:
             least[each.limit.unit] = each
     headers = {}
     for unit, each in least.items():
-        name = unit.noun.lower()
-        headers[f"x-ratelimit-limit-{name}"] = _number(each.limit.amount, unit)
-        headers[f"x-ratelimit-remaining-{name}"] = _number(max(0, each.left), unit)
-        headers[f"x-ratelimit-reset-{name}"] = duration(each.resets_in_s)
+        limit, remaining, reset = _HEADERS[unit]
+        headers[limit] = _number(each.limit.amount, unit)
+        headers[remaining] = _number(max(0, each.left), unit)
+        headers[reset] = duration(each.resets_in_s)
     return headers
 
 

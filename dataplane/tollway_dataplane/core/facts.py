@@ -53,8 +53,10 @@ class ChatRequest:
     @property
     def output_limit(self) -> int | None:
         """The caller's own bound on an answer's tokens; the smaller one of who sent it under both of its names."""
-        bounds = [self.parameters.get(name) for name in OUTPUT_LIMITS]
-        return min([each for each in bounds if isinstance(each, int)], default=None)
+        return min(
+            [each for name in OUTPUT_LIMITS if isinstance(each := self.parameters.get(name), int)],
+            default=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,7 @@ def _applying(price: Price, tier: str, prompt_tokens: int) -> Price:
     if not price.variants:
         return price
     fitting = [each for each in price.variants if each.tier in {"", tier} and prompt_tokens > each.above]
-    best = max(fitting, key=lambda each: (each.tier == tier, each.above), default=None)
-    return best.price if best is not None else price
+    return max(fitting, key=lambda each: (each.tier == tier, each.above)).price if fitting else price
 
 
 def _or(price: int | None, otherwise: int) -> int:
