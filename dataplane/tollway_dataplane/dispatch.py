@@ -4,7 +4,6 @@ story of a request, and it is bounded by the plan.
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import ExitStack
 
 from tollway_api.snapshot import Protocol
 from tollway_dataplane.affording import Affording
@@ -44,9 +43,9 @@ class Dispatch:
         walk = Walk(job, self._health, self._tokenizers, deadline)
         affording = Affording(job, self._budgets, self._tokenizers, deadline)
         while (step := await walk.next()) is not None:
-            with ExitStack() as ending:
-                ending.callback(step.permit.release)
-                attempt, made = step.attempt, walk.made
+            attempt, made = step.attempt, walk.made
+            result: Answered | Opened | None = None
+            try:
                 try:
                     hold = await affording.hold(attempt, made, step.rest)
                 except Exceeded as exceeded:
@@ -73,10 +72,13 @@ class Dispatch:
                 else:
                     if isinstance(result, Opened):
                         step.permit.begun()
-                        result.closing.callback(ending.pop_all().close)
+                        result.closing.callback(step.permit.release)
                     else:
                         step.permit.answered()
                     return result
+            finally:
+                if not isinstance(result, Opened):
+                    step.permit.release()
         ready_in_s = min(self._health.ready_in(job.policy, each) for each in job.policy.models.values())
         raise refusal_of(walk.failures, job.record.attempts, ready_in_s)
 

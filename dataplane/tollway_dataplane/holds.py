@@ -12,6 +12,7 @@ from tollway_dataplane.core.budgeting import Denied, amounts, tokens_that_fit_al
 from tollway_dataplane.core.facts import Usage
 from tollway_dataplane.core.pricing import cost, dearest
 from tollway_dataplane.core.tokens import Counted
+from tollway_dataplane.core.values import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Slice:
     grows: bool = False  # whether the hold may grow as the answer comes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Need:
     """What an attempt may use, and where that is not plenty, which is asked only then, a slice of it."""
 

@@ -9,12 +9,13 @@ from tollway_api.routing_policy import Capability
 from tollway_api.snapshot import Policy, Tenant
 from tollway_dataplane.core.attempts import Attempt
 from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.values import value
 from tollway_dataplane.holds import Hold
 from tollway_dataplane.ports import CallSpan, Chunk, Completion
 from tollway_dataplane.record import Record
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Job:
     request: ChatRequest
     tenant: Tenant
@@ -25,7 +26,7 @@ class Job:
     alone: bool = False  # whether no other model may stand in for it
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answered:
     attempt: Attempt
     completion: Completion

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.judge import View
+from tollway_dataplane.core.values import value
 from tollway_dataplane.embedding_bills import Payer
 from tollway_dataplane.flights import Flight
 from tollway_dataplane.ports import Place, Remembered, Vector
@@ -21,7 +22,7 @@ class Candidate:
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lookup:
     """What the cache said, and what is needed to store the answer when it did not have one."""
 
@@ -63,7 +64,7 @@ class Patience:
             self._left_s -= time.perf_counter() - began
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Question:
     """What one look-up is for, and how long it may take, under however many names it is looked up."""
 

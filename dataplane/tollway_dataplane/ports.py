@@ -26,6 +26,7 @@ from tollway_dataplane.core.facts import NO_HEADERS, JsonObject, Turn, Usage, ch
 from tollway_dataplane.core.judge import View
 from tollway_dataplane.core.parameters import sent_parameters, tellable
 from tollway_dataplane.core.reading import Encoded, WordVectors
+from tollway_dataplane.core.values import value
 from tollway_dataplane.errors import UpstreamFault
 
 Vector = npt.NDArray[np.float32]
@@ -54,7 +55,7 @@ class Neighbour:
     turns: tuple[Turn, ...] = ()  # of a chat, before the prompt
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """Where one answer belongs: index, identity partition, and entry within it."""
 
@@ -527,7 +528,7 @@ class Untraced:
 UNTRACED: Final = Untraced()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UpstreamCall:
     model: Model
     operation: Operation
@@ -564,7 +565,7 @@ class UpstreamCall:
         return {**(given if isinstance(given, dict) else {}), "include_usage": True}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Completion:
     """A provider's whole answer: its bytes as they came, and what we need to know of them."""
 
@@ -579,7 +580,7 @@ class Completion:
         return written_in(self.parsed)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Chunk:
     """One event of a provider's stream: the JSON of a `chat.completion.chunk`, raw and understood."""
 

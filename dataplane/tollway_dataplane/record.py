@@ -12,13 +12,14 @@ from tollway_dataplane.core.allowances import Allowance
 from tollway_dataplane.core.complexity import Assessment
 from tollway_dataplane.core.decision import CacheReason, RouteReason, Source, StaleReason
 from tollway_dataplane.core.facts import NO_USAGE, Usage
+from tollway_dataplane.core.values import value
 from tollway_dataplane.ports import UNTRACED, Trace
 
 # The operation of a call that is made behind a reply, to judge what has served.
 JUDGING: Final = "judging"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AttemptNote:
     """One upstream attempt: which model, and "ok" or what went wrong. Of one that was not made, the model's state."""
 

@@ -18,6 +18,7 @@ from tollway_dataplane.core.completions import Assembly, chunks_of
 from tollway_dataplane.core.decision import CacheReason, Source
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.naming import named_model, stood_in
+from tollway_dataplane.core.values import value
 from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
 from tollway_dataplane.jobs import Answered, Job, Opened
@@ -34,7 +35,7 @@ from tollway_dataplane.shadowing import Shadows
 DONE: Final = b"[DONE]"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Whole:
     """A complete reply as JSON."""
 
@@ -114,8 +115,8 @@ class Service:
         if lookup.answer is not None:
             self._auditor.served(request, tenant, policy, lookup)
             return await self._remembered(request, lookup, lookup.answer, record)
-        with contextlib.ExitStack() as landing:
-            landing.callback(lookup.land)
+        has_begun = False
+        try:
             with record.trace.step("route") as step:
                 choice = await self._choosing.choose(request, named, tenant, policy, lookup)
                 step.note(reason=choice.reason, model=choice.model)
@@ -138,8 +139,11 @@ class Service:
                     self._shadows.answered(job, completion.body)
                     return Whole(completion.body)
                 case Opened():
-                    landing.pop_all()  # the stream lands when it ends
+                    has_begun = True  # the stream lands when it ends
                     return await _begun(self._relay(job, result, lookup))
+        finally:
+            if not has_begun:
+                lookup.land()
 
     async def _remembered(
         self, request: ChatRequest, lookup: Lookup, answer: Remembered, record: Record

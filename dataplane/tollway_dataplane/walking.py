@@ -5,7 +5,6 @@
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from tollway_api.meta import ModelName
@@ -27,6 +26,7 @@ from tollway_dataplane.core.capabilities import able
 from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.core.parameters import sent_parameters
 from tollway_dataplane.core.tokens import countable, most_tokens
+from tollway_dataplane.core.values import value
 from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.health import Health, Permit
 from tollway_dataplane.jobs import Job
@@ -34,7 +34,7 @@ from tollway_dataplane.ports import Tokenizers
 from tollway_dataplane.record import AttemptNote
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Step:
     """The next attempt, with leave to make it, and those that come after it."""
 

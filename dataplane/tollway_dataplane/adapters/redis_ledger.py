@@ -21,6 +21,7 @@ from tollway_dataplane.adapters.redis_batch import ScriptBatch
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
 from tollway_dataplane.adapters.redis_history import ToldLately
 from tollway_dataplane.core.budgeting import Denied, Standing, Taken
+from tollway_dataplane.core.values import value
 from tollway_dataplane.errors import LedgerFault
 
 # A hold comes back by itself this long after its pod last said that the request still runs.
@@ -52,7 +53,7 @@ class _Operation(StrEnum):
     READ = "read"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Asked:
     """One call of the script. Asked twice, it changes nothing the second time."""
 

@@ -4,12 +4,12 @@ are the same three with `usd`, in dollars.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from tollway_api.snapshot import Limit
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.core.pricing import as_usd
+from tollway_dataplane.core.values import value
 
 # Of each unit, what the limit is, what remains of it, and when it is reset.
 _HEADERS: Final = {
@@ -18,7 +18,7 @@ _HEADERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Allowance:
     """Of one limit."""
 

@@ -12,6 +12,7 @@ from tollway_api.snapshot import Model, Policy
 from tollway_dataplane.core.context import reduce_context
 from tollway_dataplane.core.facts import ChatRequest, JsonObject
 from tollway_dataplane.core.parameters import is_seen, sent_parameters
+from tollway_dataplane.core.values import value
 from tollway_dataplane.errors import UpstreamFault
 
 # When a provider finds a prompt too long that fits by our count, that is off by an unknown factor.
@@ -40,7 +41,7 @@ _OVERFLOW_CODES: Final = frozenset({"context_length_exceeded", "string_above_max
 _OVERFLOW_WORDS: Final = ("maximum context length", "context window", "prompt is too long", "context length")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attempt:
     model: Model
     messages: Sequence[JsonObject]
@@ -54,7 +55,7 @@ def plan(policy: Policy, first: ModelName, messages: Sequence[JsonObject]) -> li
     return [Attempt(policy.models[name], messages) for name in (first, *others)]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Times:
     """What an attempt may take, in seconds."""
 

@@ -18,6 +18,7 @@ from tollway_dataplane.core.decision import RouteReason
 from tollway_dataplane.core.facts import ChatRequest, answer_format, has_tools, text_of_content
 from tollway_dataplane.core.identity import normalise
 from tollway_dataplane.core.router import Fitted, Predictor, Router
+from tollway_dataplane.core.values import value
 
 Vector = npt.NDArray[np.float32]
 _WORD: Final = re.compile(r"\w+(?:['’-]\w+)*")
@@ -37,7 +38,7 @@ _MOST_TURNS: Final = 10
 _SPEAKING: Final = frozenset({"user", "assistant"})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Prompt:
     """What a classifier may look at: one turn of a user, and what there is beside it."""
 
@@ -68,7 +69,7 @@ def _text_at(place: int, request: ChatRequest) -> str:
     return normalise(text_of_content(request.messages[place].get("content"))) if request.messages else ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Assessment:
     reason: RouteReason  # SIMPLE, MIDDLE, or what makes it complex
     probability: float | None = None  # that the simple model's answer is good enough; None: nobody can say

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from tollway_dataplane.core.values import value
+
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 JsonObject = Mapping[str, JsonValue]
 
@@ -33,7 +35,7 @@ def answer_format(fields: JsonObject) -> str:
     return "" if kind is None else str(kind)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChatRequest:
     """One chat completion. `parameters` is everything the caller sent but model, messages and streaming."""
 
@@ -78,7 +80,7 @@ class EmbeddingsRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Usage:
     """Tokens of one answer. `estimated` when the provider did not say."""
 

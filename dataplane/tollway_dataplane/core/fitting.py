@@ -1,6 +1,6 @@
 """Whether the model that was chosen can do what is asked and has room for it, and who takes its place where not."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from tollway_api.meta import ModelName
@@ -11,6 +11,7 @@ from tollway_dataplane.core.complexity import Assessment
 from tollway_dataplane.core.decision import RouteReason
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.tokens import estimate_prompt
+from tollway_dataplane.core.values import value
 from tollway_dataplane.errors import Refusal, RefusalCode
 
 # What is left of a context window for an answer, where nobody says how long it may be: one part in four, and no more
@@ -27,7 +28,7 @@ _PARAMS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Choice:
     """The model for the first attempt, and why."""
 
