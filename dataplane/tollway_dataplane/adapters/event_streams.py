@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 import orjson
@@ -46,11 +45,13 @@ async def events(parts: AsyncIterator[bytes]) -> AsyncIterator[Event]:
 
 def _whole(data: bytes) -> JsonObject | None:
     """JSON that ends so and can be read is an object."""
-    if data.endswith(b"}"):
-        with suppress(orjson.JSONDecodeError):
-            value: JsonObject = orjson.loads(data)
-            return value
-    return None
+    if not data.endswith(b"}"):
+        return None
+    try:
+        value: JsonObject = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return value
 
 
 async def lines(parts: AsyncIterator[bytes], most_bytes: int) -> AsyncIterator[bytes]:

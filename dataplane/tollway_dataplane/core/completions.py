@@ -13,6 +13,8 @@ from tollway_dataplane.core.refusals import is_refusal
 _WHOLE: Final = frozenset({"stop"})
 # No answer is larger; a count that is would be a mistake, and more than the ledger can add up.
 _MOST_TOKENS: Final = 100_000_000
+_PLAIN: Final = frozenset({"role", "content"})
+_NOT_PLAIN: Final = frozenset({"tool_calls", "function_call", "refusal", "audio"})
 _USUAL_TIERS: Final = frozenset({"default", "standard", "auto"})
 
 
@@ -97,7 +99,9 @@ def written_in(completion: JsonObject) -> str:
 
 
 def _written(message: JsonObject) -> str:
-    """Of a message, or of a piece of one."""
+    """Of a message, or of a piece of one, of which there are hundreds in a stream and most are plain."""
+    if message.keys() <= _PLAIN:
+        return _words(message.get("content"))
     values = [message.get(name) for name in ("content", "refusal", "reasoning_content", "function_call")]
     calls = message.get("tool_calls")
     return "".join(map(_words, [*values, *(calls if isinstance(calls, list) else [])]))
@@ -184,7 +188,7 @@ class Assembly:
         if self.first is None:
             self.first = chunk
         # The tier of service may have been said before.
-        if (usage := usage_of({**head_of(self.first), **chunk})) is not None:
+        if chunk.get("usage") and (usage := usage_of({**head_of(self.first), **chunk})) is not None:
             self.usage, self.raw_usage = usage, chunk["usage"]
         for choice in choices_of(chunk):
             delta = choice.get("delta")
@@ -195,7 +199,7 @@ class Assembly:
                 continue
             if isinstance(content := delta.get("content"), str):
                 self.text.append(content)
-            if any(delta.get(name) for name in ("tool_calls", "function_call", "refusal", "audio")):
+            if any(delta[name] for name in _NOT_PLAIN & delta.keys()):
                 self.plain = False
             if choice.get("logprobs"):
                 self.plain = False  # a replay could not give them back
