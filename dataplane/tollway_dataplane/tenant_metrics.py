@@ -24,9 +24,8 @@ OTHERS: Final = "_other"
 _MARGIN: Final = 1.25
 
 
-@dataclass(
-    frozen=True, slots=True, eq=False
-)  # each is one of its kind, and is hashed several times a request
+# Each is one of its kind; by its fields it would be hashed in Python, several times a request.
+@dataclass(frozen=True, slots=True, eq=False)
 class _Family:
     name: str
     help: str

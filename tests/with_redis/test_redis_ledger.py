@@ -327,6 +327,21 @@ async def test_a_caller_who_leaves_while_an_answer_is_settled_pays_once(
     assert await ledger.read(acme) == [(30, 0)]
 
 
+async def test_a_connection_that_has_ended_meanwhile_costs_nobody_his_answer(
+    ledger: RedisLedger, redis: Redis
+) -> None:
+    acme = tenant(limit(100))
+    for number in range(3):
+        assert await ledger.hold(acme, f"a{number}", [10]) is None
+        await ledger.settle(acme, f"a{number}", [5])
+        own = await redis.client_id()
+        await redis.client_kill_filter(skipme=True)
+        while any(int(each["id"]) != own for each in await redis.client_list()):
+            pass
+        assert await redis.ping()  # the end of the other connection came before this reply
+    assert await ledger.read(acme) == [(15, 0)]
+
+
 async def test_spending_is_counted_although_its_hold_is_gone(
     ledger: RedisLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
