@@ -38,20 +38,21 @@ class Settling:
         record.attempts.append(AttemptNote(attempt.model.name, outcome))
         record.usage, record.held_nano = usage, hold.held_nano
         record.cut, record.limit = hold.cut, hold.cut_by or record.limit
-        self._note_cost(record, usage, attempt)
+        nano = self._note_cost(record, usage, attempt)
         if (
             record.route_reason in {RouteReason.SIMPLE, RouteReason.MIDDLE}
             and attempt.model.name == job.model
         ):
             dearer = cost(usage, job.policy.models[job.policy.route.complex].price)
-            record.routed_nano = max(0, dearer - cost(usage, attempt.model.price))
-        await self._counted(job, hold, usage, answered=True)
+            record.routed_nano = max(0, dearer - nano)
+        await self._counted(job, hold, usage, nano, answered=True)
 
     @staticmethod
-    def _note_cost(record: Record, usage: Usage, attempt: Attempt) -> None:
+    def _note_cost(record: Record, usage: Usage, attempt: Attempt) -> int:
         nano = cost(usage, attempt.model.price)
         record.cost_nano += nano
         record.estimated_nano += nano if usage.estimated else 0
+        return nano
 
     async def failed(self, job: Job, hold: Hold, attempt: Attempt, fault: UpstreamFault) -> None:
         """A refused call costs nothing; one that broke off may have been billed for its prompt."""
@@ -60,8 +61,8 @@ class Settling:
             usage = fault.usage
         else:
             usage = used(None, hold, attempt, "") if fault.may_have_run or hold.written else NO_USAGE
-        self._note_cost(job.record, usage, attempt)
-        await self._counted(job, hold, usage, answered=False)
+        nano = self._note_cost(job.record, usage, attempt)
+        await self._counted(job, hold, usage, nano, answered=False)
 
     async def abandoned(self, job: Job, hold: Hold, attempt: Attempt, seconds: float) -> None:
         """The caller is gone. What the provider bills for cannot be known, and a caller who can leave without paying
@@ -76,13 +77,13 @@ class Settling:
         job.record.attempts.append(AttemptNote(attempt.model.name, "Unforeseen"))
         if not hold.settled:
             usage = estimated_usage(attempt, "")
-            self._note_cost(job.record, usage, attempt)
-            await self._counted(job, hold, usage, answered=False)
+            nano = self._note_cost(job.record, usage, attempt)
+            await self._counted(job, hold, usage, nano, answered=False)
 
-    async def _counted(self, job: Job, hold: Hold, usage: Usage, *, answered: bool) -> None:
+    async def _counted(self, job: Job, hold: Hold, usage: Usage, nano: int, *, answered: bool) -> None:
         with job.record.trace.step("settle") as step:
             await self._budgets.settle(hold, usage, answered=answered)
-            step.note(cost_usd=cost(usage, hold.model.price) / NANO_PER_USD, estimated=usage.estimated)
+            step.note(cost_usd=nano / NANO_PER_USD, estimated=usage.estimated)
 
 
 def estimated_usage(attempt: Attempt, answer_text: str) -> Usage:

@@ -64,7 +64,8 @@ def _applying(price: Price, tier: str, prompt_tokens: int) -> Price:
     """The tier's own before any tier's, and of those the one of the longest prompts."""
     if not price.variants:
         return price
-    fitting = [each for each in price.variants if each.tier in {"", tier} and prompt_tokens > each.above]
+    tiers = ("", tier)
+    fitting = [each for each in price.variants if each.tier in tiers and prompt_tokens > each.above]
     return max(fitting, key=lambda each: (each.tier == tier, each.above)).price if fitting else price
 
 
