@@ -69,7 +69,7 @@ def named(
 ) -> Iterator[tuple[str, str, str]]:
     """Pointers between two words rather than two meanings."""
     for kind, to, which in pointers:
-        source, target = int(which[:2], 16), int(which, 0)
+        source, target = int(which[:2], 16), int(which[2:], 16)  # noqa: FURB166 - two digits, no prefix
         if kind == sign and source and target:
             yield words[source - 1], to, raw[to][0][target - 1]
 
@@ -94,6 +94,17 @@ def seen(folder: Path) -> set[str]:
         for line in (folder / "index.sense").read_text(encoding="utf-8").splitlines()
         if not line.endswith(" 0")
     }
+
+
+def written_small(folder: Path) -> set[str]:
+    """Words that stand somewhere without a capital."""
+    found: set[str] = set()
+    for name in PARTS.values():
+        for line in (folder / f"data.{name}").read_text(encoding="utf-8").splitlines():
+            fields = line.partition(" | ")[0].split()
+            if not line.startswith(" "):
+                found.update(word.partition("(")[0] for word in fields[4 : 4 + 2 * int(fields[3], 16) : 2])
+    return {word for word in found if word == word.lower()}
 
 
 def families(found: dict[str, Synset], wanted: set[str]) -> dict[str, str]:
@@ -141,6 +152,7 @@ def build(folder: Path, common: dict[str, int]) -> dict[str, object]:
         "opposites": opposites,
         "families": families(found, wanted),
         "names": [word for word in sorted(meant) if all(found[key].single for key in meant[word])],
+        "capital": sorted(meant.keys() - written_small(folder)),
         # A vocabulary is in the order of how often its words occur.
         "ranks": {word: common[word] // 1000 for word in sorted(common)},
     }

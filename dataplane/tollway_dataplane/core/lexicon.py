@@ -52,6 +52,7 @@ class _Content(TypedDict):
     opposites: list[list[int]]
     families: dict[str, str]
     names: list[str]
+    capital: list[str]
     ranks: dict[str, int]
 
 
@@ -74,6 +75,7 @@ class Lexicon:
         self._families = content["families"]
         self._ranks = content["ranks"]
         self._names = frozenset(content["names"])
+        self._capital = frozenset(content["capital"])
         self._lemmas: dict[str, str] = {}
         self._words: dict[str, _Word] = {}
         self._relations: dict[tuple[str, str], Relation] = {}
@@ -84,6 +86,10 @@ class Lexicon:
     def is_name(self, word: str) -> bool:
         """Whether a word is known as the name of a place, a person or another single thing and as nothing else."""
         return word in self._names
+
+    def is_capital(self, word: str) -> bool:
+        """Whether WordNet writes it with a capital and never without: "friday", "french", but not "turkey"."""
+        return word in self._capital
 
     def is_verb(self, word: str) -> bool:
         """Whether it can be one. What cannot names a thing or a kind, so that another stands for another."""
