@@ -19,6 +19,8 @@ _STEMS: Final = (
     *("spac", "blank", "tab", "indent", "token", "character", "column"),
     *("align", "trailing", "leading", "padd"),
 )
+# What is said to be worked on: behind a colon, or in a prompt about how something is written.
+_WORKED_ON: Final = re.compile(r":\s|\b(?:proof-?read|punctuat|typo|gramma)", re.IGNORECASE)
 # A sign that sentences do not have, a quotation mark of any language among them; one that is no apostrophe in a word.
 _SIGN: Final = re.compile(
     r"[^\w\s.,?!:'\u2018\u2019\u2026\u2013\u2014%&-]|(?<!\w)['\u2018\u2019]|['\u2018\u2019](?!\w)"
@@ -51,10 +53,14 @@ def meant_blanks(text: str) -> list[str]:
     indents = _LINE.findall(text) if indented else []
     has_runs = "  " in text or "\t" in text
     return [
-        *(_RUN.findall(text) if has_runs and (_SIGN.search(text) or speaks_of_blanks(text)) else ()),
+        *(_RUN.findall(text) if has_runs and _counts_runs(text) else ()),
         *indents,
         *(_strings(text) if _MAY_QUOTE.search(text) else ()),
     ]
+
+
+def _counts_runs(text: str) -> bool:
+    return _SIGN.search(text) is not None or _WORKED_ON.search(text) is not None or speaks_of_blanks(text)
 
 
 def _strings(text: str) -> list[str]:

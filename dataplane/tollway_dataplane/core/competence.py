@@ -8,7 +8,7 @@ from typing import Final
 
 from tollway_dataplane.core.code_parts import has_code
 from tollway_dataplane.core.everyday_words import FUNCTION
-from tollway_dataplane.core.languages import is_foreign, is_taken_over
+from tollway_dataplane.core.languages import LOANWORDS, english_ahead, is_borrowed
 from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.once import once
 from tollway_dataplane.core.quantities import is_quantity_word
@@ -17,6 +17,7 @@ from tollway_dataplane.core.reading import MOST_WORDS_KEPT, Reading, WordVectors
 MOST_CHARACTERS: Final = 1_000
 MOST_WORDS: Final = 120
 _LEAST_KNOWN: Final = 0.6  # of the words of an English prompt, names and slips included
+_LEAST_KNOWN_ALONE: Final = 0.8  # where nothing but this tells that it is English
 _LEAST_PROSE: Final = 6  # words, for the language of one text to tell
 
 
@@ -40,31 +41,50 @@ def _is_short_prose(reading: Reading) -> bool:
 
 
 def is_prose(readings: Sequence[Reading]) -> bool:
-    """Whether texts are English and no code. For what is compared by its words alone: of one in another language among
-    them many words may pass for English ones, but hardly those that join the others.
+    """Whether texts of one conversation are English and no code, all together: of a short reply alone ("Maria Lopez",
+    "fab") none can tell.
     """
     if not all(reading.low for reading in readings) or any(has_code(each.text) for each in readings):
         return False
     longer = (each.low for each in readings if len(each.low) >= _LEAST_PROSE)
-    return is_english(readings) and all(any(low in FUNCTION or "'" in low for low in each) for each in longer)
+    return _lean_to_english(readings) and all(
+        any(low in FUNCTION or "'" in low for low in each) for each in longer
+    )
 
 
 def is_english(readings: Sequence[Reading]) -> bool:
-    if any(map(is_foreign, readings)):
+    """Whether each of them is clearly English: the words that join the others are English ones rather than those of any
+    other language, and most of the rest are in the dictionary; nearly all, where the joining words do not decide.
+    """
+    undecided = (each for each in readings if not english_ahead(each))
+    return _lean_to_english(readings) and all(
+        _known(each) >= _LEAST_KNOWN_ALONE * len(each.low) for each in undecided
+    )
+
+
+def _lean_to_english(readings: Sequence[Reading]) -> bool:
+    if any(english_ahead(each) < 0 for each in readings):
         return False
-    count = sum(len(each.low) for each in readings)
-    known = sum(sum(map(_is_known, each.low, each.lemmas)) for each in readings)
-    if known < _LEAST_KNOWN * count:
-        known += sum(_taken_over(each) for each in readings)
-    return known >= _LEAST_KNOWN * count or (count < 4 and known > 0)
+    return sum(map(_known, readings)) >= _LEAST_KNOWN * sum(len(each.low) for each in readings)
 
 
-def _taken_over(reading: Reading) -> int:
-    """Words of names and phrases that English has from elsewhere."""
-    words = zip(reading.low, reading.lemmas, strict=True)
-    return sum(not _is_known(*word) and is_taken_over(reading, i) for i, word in enumerate(words))
+@once
+def _known(reading: Reading) -> int:
+    """How many words of it are known for English ones, or for names: what has a capital within a text is one only where
+    that is English by its other words.
+    """
+    known = list(map(_is_known, reading.low, reading.lemmas))
+    if all(known):
+        return len(known)
+    may_be_names = english_ahead(reading) > 0
+    return sum(
+        is_known or is_borrowed(reading, i) or (may_be_names and i > 0 and reading.shown[i][0].isupper())
+        for i, is_known in enumerate(known)
+    )
 
 
 @lru_cache(MOST_WORDS_KEPT)
 def _is_known(low: str, lemma: str) -> bool:
-    return low in FUNCTION or is_quantity_word(low) or "'" in low or english().is_ordinary(lemma)
+    if low in FUNCTION or low in LOANWORDS or is_quantity_word(low) or "'" in low:
+        return True
+    return english().is_ordinary(lemma)

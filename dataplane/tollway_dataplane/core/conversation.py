@@ -11,14 +11,15 @@ from typing import Final
 
 from tollway_dataplane.core import circumstances, self_contained
 from tollway_dataplane.core.chat_pairs import Chat, Pair, aligned, reading_of
-from tollway_dataplane.core.competence import is_prose
+from tollway_dataplane.core.competence import is_english, is_prose
 from tollway_dataplane.core.earlier_turns import difference_in_turns
 from tollway_dataplane.core.facts import Turn
-from tollway_dataplane.core.pleasantries import is_pleasantry
-from tollway_dataplane.core.reading import Reading
+from tollway_dataplane.core.pleasantries import impolite, is_pleasantry
+from tollway_dataplane.core.reading import Reading, read_again
 from tollway_dataplane.core.said import matters_of
 from tollway_dataplane.core.spelling import spelled_otherwise
 from tollway_dataplane.core.standing_alone import may_stand_alone
+from tollway_dataplane.core.verbatim import speaks_of_language, verbatim_differs
 
 # What is longer is compared to the letter alone.
 MOST_TURNS: Final = 100
@@ -74,9 +75,22 @@ def sought_by(prompt: Reading, turns: Sequence[Turn]) -> list[str]:
 
 
 def _respelled(pair: Pair) -> str:
-    """Turns of the very same words that are spelled otherwise where that counts."""
-    for one, other in pair.kept:
-        if one.text != other.text and (found := spelled_otherwise(reading_of(one), reading_of(other))):
+    """Turns of the very same words that are written otherwise where that counts; where language is spoken of, wherever
+    they are.
+    """
+    altered = [(one, other) for one, other in pair.kept if one.text != other.text]
+    if not altered:
+        return ""
+    said = [*map(reading_of, (turn for turns in pair.kept for turn in turns)), *pair.prompts]
+    if any(map(speaks_of_language, said)):
+        return "earlier turns differ in their signs, and language is spoken of"
+    for one, other in altered:
+        ours, theirs = reading_of(one), reading_of(other)
+        if found := spelled_otherwise(ours, theirs):
+            return f"earlier turns differ: {found}"
+        if not is_english([ours, theirs]):
+            return "earlier turns differ in their signs, and are not English"
+        if found := verbatim_differs(*(read_again(impolite(each.text)) for each in (ours, theirs))):
             return f"earlier turns differ: {found}"
     return ""
 

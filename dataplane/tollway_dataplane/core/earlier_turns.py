@@ -21,6 +21,7 @@ from tollway_dataplane.core.said import Said, exchanged_facts, sentences_in, wor
 from tollway_dataplane.core.spelling import linked_otherwise
 from tollway_dataplane.core.statements import clauses, is_news, weighs_by_itself
 from tollway_dataplane.core.turn_pairs import contradict, edited, parted_otherwise, turned
+from tollway_dataplane.core.verbatim import verbatim_differs
 
 _LEAST_SHARED: Final = 0.6  # of what the users of one chat say more or otherwise, in any words of the other
 _MOST_NUMBERS: Final = 100
@@ -92,6 +93,8 @@ def _refused(one: Turn, other: Turn, said: tuple[Said, Said]) -> str:
         return ""
     if one.role != "user":
         return turned(ours, theirs) or parted_otherwise(ours, theirs)
+    if found := verbatim_differs(ours, theirs):
+        return found
     if against := facts_against(ours, theirs, _may_differ_in(ours, theirs, said)):
         return against.explanation
     same_words = not without_like(ours, theirs) and not without_like(theirs, ours)

@@ -35,6 +35,7 @@ from tollway_dataplane.core.reading import Encoded, Reading, WordVectors, read, 
 from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
 from tollway_dataplane.core.verbatim import verbatim_differs
 from tollway_dataplane.core.voices import voices_differ
+from tollway_dataplane.core.writing import are_same_words
 
 Vector = npt.NDArray[np.float32]
 ALL_CHECKS: Final = frozenset(CriticalCheck)
@@ -151,7 +152,7 @@ def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHE
     """What is decided without the learned part, if anything."""
     if CriticalCheck.KEYWORDS in checks and (found := _written_otherwise(ours.reading, theirs.reading)):
         return found
-    same = _are_the_same(ours.reading, theirs.reading)
+    same = are_same_words(ours.reading, theirs.reading)
     # Of another language it is not known which signs and capitals count, so there all do.
     is_letter_for_letter = same and ours.reading.text == theirs.reading.text
     if not is_letter_for_letter and not (ours.may_be_judged and theirs.may_be_judged):
@@ -164,10 +165,6 @@ def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHE
             return Verdict(quoted.reason, quoted.explanation, 0.0)
         return Verdict(CacheReason.SEMANTIC, "the same words", 1.0)
     return facts_against(ours.reading, theirs.reading, checks)
-
-
-def _are_the_same(ours: Reading, theirs: Reading) -> bool:
-    return ours.low == theirs.low != () and ours.names == theirs.names
 
 
 def _written_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:

@@ -12,6 +12,7 @@ from tollway_dataplane.core.reading import Reading
 _POLITE_WORDS: Final = frozenset(
     "hi hello hey hiya heya thanks thank please cheers haha ha lol oh ah ooh".split()
 )
+_SAID_POLITELY: Final = re.compile(rf"[\s,]*\b(?:{'|'.join(_POLITE_WORDS)})\b[,!]*", re.IGNORECASE)
 _BOTH: Final = (
     r"hi|hello|hey|hiya|heya|there|all|good (?:morning|afternoon|evening|day)|how are you(?: doing)?(?: today)?"
     r"|(?:many )?thanks?(?: you)?(?: so much| very much| a lot| a bunch)?|cheers|ta|nice to meet you|bye"
@@ -48,3 +49,8 @@ def is_polite(low: str) -> bool:
 def without_politeness(reading: Reading) -> tuple[str, ...]:
     """The words of a turn, in lower case; all of them where there are no others."""
     return tuple(word for word in reading.low if word not in _POLITE_WORDS) or reading.low
+
+
+def impolite(text: str) -> str:
+    """A text without the words that are said for politeness, and without the signs that go with them."""
+    return _SAID_POLITELY.sub(" ", text)

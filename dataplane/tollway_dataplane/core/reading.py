@@ -158,7 +158,7 @@ class Reading:
         known = frozenset(self.lemmas[i] for i in self.content if english().is_name(self.lemmas[i]))
         if not any(self.shown[i][0].isupper() for i in self.content if i):
             return known
-        inner = [i for i in self.content if self.shown[i][0].isalpha() and not self._begins_sentence(i)]
+        inner = [i for i in self.content if self.shown[i][0].isalpha() and not self.begins_sentence(i)]
         capital = [i for i in inner if self.shown[i][0].isupper()]
         if self.text.isupper() or (len(capital) > 2 and len(capital) >= 0.8 * len(inner)):
             return known
@@ -249,7 +249,7 @@ class Reading:
     def _content_places(self) -> frozenset[int]:
         return frozenset(self.content)
 
-    def _begins_sentence(self, i: int) -> bool:
+    def begins_sentence(self, i: int) -> bool:
         if i == 0:
             return True
         between = self.text[self.spans[i - 1][1] : self.spans[i][0]]

@@ -267,6 +267,43 @@ def test_what_speaks_against_it_is_said(one: str, other: str, said: str) -> None
     assert difference(chat(one), chat(other)) == said
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Wir essen, Oma", "Wir essen Oma"),
+        ("Der Gefangene floh", "der gefangene floh"),
+        ("Mangeons, grand-mère", "Mangeons grand-mère"),
+        ("Vamos a comer, niños", "Vamos a comer niños"),
+        ("Propustit, nelze popravit", "Propustit nelze, popravit"),
+        ("Let's eat, Grandma", "Let's eat Grandma"),
+        ("Hi, let's eat, Grandma", "let's eat Grandma, please"),
+        ("it is about polish", "it is about Polish"),
+        ("I push to origin Main", "I push to origin main"),
+        ('I replaced "US" with "us"', 'I replaced "us" with "US"'),
+        ("the text is: i am here", "the text is: I am here"),
+        ("what is the grammar of I go.", "what is the grammar of I go"),
+    ],
+)
+def test_a_turn_of_the_same_words_written_otherwise_matters(one: str, other: str) -> None:
+    ours, theirs = (chat(f"{said} | Okay. | how long is that?") for said in (one, other))
+    assert difference(ours, theirs) != ""
+    assert difference(theirs, ours) != ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("I live in Oslo.", "i live in oslo"),
+        ("Yes, please", "yes please"),
+        ("Hi, do you ship to Norway?", "do you ship to norway, please"),
+        ("I'd like a sofa, and a lamp", "I\u2019d like a sofa and a lamp!"),
+    ],
+)
+def test_how_carelessly_a_turn_was_typed_does_not(one: str, other: str) -> None:
+    ours, theirs = (chat(f"{said} | Okay. | how long does that take?") for said in (one, other))
+    assert difference(ours, theirs) == ""
+
+
 def test_a_chat_of_many_turns_or_of_long_ones_is_not_compared() -> None:
     turn = Turn("user", "a" * 80)
     assert may_compare([turn] * 100)

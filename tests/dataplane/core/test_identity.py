@@ -224,6 +224,8 @@ def test_the_order_of_parameters_does_not_matter() -> None:
         ("What does `echo a  b` print?", "What does `echo a b` print?", False),
         ("what is x=a  b in sh", "what is x=a b in sh", False),
         ("How many spaces are in a  b?", "How many spaces are in a b?", False),
+        ("Proofread this: a  b", "Proofread this: a b", False),
+        ("Is it well written: a  b", "Is it well written: a b", False),
     ],
 )
 def test_prompts_are_equal_but_for_what_cannot_carry_meaning(one: str, other: str, same: bool) -> None:

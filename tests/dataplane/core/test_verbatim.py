@@ -49,17 +49,31 @@ def test_what_stands_between_single_marks_may_have_apostrophes() -> None:
     ("one", "other"),
     [
         ('What does "polish" mean?', "what is the meaning of 'polish'"),
-        ('What does "Fake it till you make it" mean?', 'what does "fake it till you make it" mean'),
         ('Is "slave" from "Slavic"?', 'Is Slavic what "slave" is from?'),
-        ('How do I say "good day," in Danish?', 'How do I say "good day" in Danish?'),
-        ('Who wrote "Dune"?', "who wrote dune"),
+        ('Who wrote "Emma"?', "who wrote Emma"),
         ("Why don't my friends' cars start?", "why don't my friends' cars start, please"),
-        ("How do I reset my US password?", "how do i reset my us password"),
         ("Tell me: when do you open?", "when do you open"),
         ("Translate into French: good morning", "Please translate into French: good morning"),
         ("what is the correct spelling of the word: dessert", "how do you spell dessert"),
-        ("Is the grammar of this right?", "is the grammar of this right"),
+        ('Is the grammar of "I go" right?', 'is the grammar of "I go" right'),
+        ("How is the spelling of necessary?", "how is the spelling of necessary"),
     ],
 )
 def test_elsewhere_signs_and_capitals_say_nothing(one: str, other: str) -> None:
     assert _both_ways(one, other) == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('What does "Fake it till you make it" mean?', 'What is meant by "fake it till you make it"?'),
+        ('How do I say "good day," in Danish?', 'How can I say "good day" in Danish?'),
+        ('Replace "US" with "us"', 'Please replace "us" with "US"'),
+        ("Is \u2039us\u203a right here?", "Would \u2039US\u203a be right here?"),
+        ("Put this into plain words: good morning, Sam", "Say this in plain words: good morning Sam"),
+        ("Is the punctuation of are you coming. right", "Is the punctuation of are you coming? right"),
+        ("Punctuate are you coming", "Punctuate are you coming."),
+    ],
+)
+def test_what_is_marked_counts_also_where_the_rest_is_worded_otherwise(one: str, other: str) -> None:
+    assert all(_both_ways(one, other))

@@ -1,0 +1,272 @@
+"""Two texts of the very same words: do they only look different, or may they mean something else? "Let's eat
+Grandma", "Let's eat, Grandma"; "Polish", "polish"; "man-eating", "man eating". An encoder hardly sees signs and no
+capitals at all, so what may count refuses, and only what cannot in English is let through: the first letter of a
+sentence, marks at its end, which kind of quotation marks or of stop, a comma where one may as well be left out, and
+small letters of who types no others. Pure and symmetric but for the order in which the two are named; called by
+`verbatim` and `judge`, of English alone.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+from tollway_dataplane.core.everyday_words import FUNCTION, NEGATIONS
+from tollway_dataplane.core.languages import LOANWORDS, english_ahead
+from tollway_dataplane.core.lexicon import english
+from tollway_dataplane.core.once import once
+from tollway_dataplane.core.quantities import is_quantity_word
+from tollway_dataplane.core.reading import MOST_WORDS_KEPT, Reading
+
+_STRAIGHT: Final = str.maketrans(
+    {**dict.fromkeys("\u2018\u2019\u201a", "'"), **dict.fromkeys("\u2013\u2014\u2212", "-")}
+)
+_MARKS: Final = '"“”„«»\u2039\u203a`「」『』'
+_MAY_QUOTE: Final = re.compile(rf"[{_MARKS}'\u2018\u2019\u201a]")
+# Between ' there may be apostrophes, and an apostrophe opens nothing: 'you're welcome', "the dogs' bowls".
+_QUOTED: Final = re.compile(
+    rf"[{_MARKS}]+([^{_MARKS}]{{1,300}})[{_MARKS}]+"
+    r"|(?<!\w)['\u2018\u201a]((?:[^'\u2018\u2019]|(?<=\w)['\u2019](?=\w)){1,300})['\u2018\u2019](?!\w)"
+)
+_BEHIND: Final = re.compile(r"(?::(?=\s)|\n)\s*(?=\S)")
+# "Hi, a quick one: how do I …" is a prompt of its own.
+_QUESTION: Final = re.compile(
+    r"(?:how|what|why|when|where|who|which|am|is|are|was|were|do|does|did|can|could|will|would|shall|should|may|must|has"
+    r"|have|had)\b",
+    re.IGNORECASE,
+)
+# Before these a stop may as well be left out, and behind these, where they begin a text.
+_JOINING: Final = frozenset("and or but please thanks thank though too".split())
+_OPENING: Final = frozenset(
+    "yes yeah yep hi hello hey hiya ok okay oh please thanks sorry well so bye cheers".split()
+)
+# Of what is written in one word, in two, or with a hyphen: "sign-up", "pay-as-you-go", "non-refundable".
+_BEFORE_HYPHEN: Final = frozenset("co e ex mid mini multi non pre self semi".split())
+_ASKING: Final = frozenset("how what why".split())
+_AUXILIARIES: Final = frozenset(
+    "am is are was were do does did can could will would shall should may must has have had".split()
+)
+_SUBJECTS: Final = frozenset("i you he she it we they there".split())
+# What a clause begins with that something asked follows: "at the college, when is …".
+_LEADING: Final = frozenset(
+    "if when while as in at on for from near after before since because although though with".split()
+)
+_RELATIVE: Final = frozenset("who where when which".split())
+_STOP: Final = re.compile(r"[.,;:!?()]|\s-+\s|--|-\s|\s-")
+_FIRST_PERSON: Final = "i"
+_EITHER_WAY: Final = frozenset({"am", "pm", "ok"}) | NEGATIONS  # "10 AM", "NOT"
+_NAMES: Final = frozenset({"may", "will"})  # little words that are names with a capital
+_SYMBOL: Final = 3  # letters: "mW", "kB"
+_LEAST_TITLE: Final = 2  # words with a capital, the first aside
+
+
+def are_same_words(ours: Reading, theirs: Reading) -> bool:
+    """Accents aside."""
+    return ours.low == theirs.low != () or (
+        len(ours.low) == len(theirs.low) and bool(ours.low) and _folded(ours) == _folded(theirs)
+    )
+
+
+@once
+def _folded(reading: Reading) -> tuple[str, ...]:
+    return reading.low if reading.text.isascii() else tuple(map(_without_accents, reading.low))
+
+
+@lru_cache(MOST_WORDS_KEPT)
+def _without_accents(low: str) -> str:
+    if low.isascii():
+        return low
+    return "".join(char for char in unicodedata.normalize("NFKD", low) if not unicodedata.combining(char))
+
+
+def written_otherwise(ours: Reading, theirs: Reading) -> str:
+    """What differs in two texts of the same words and may change what they mean, "" when nothing does."""
+    mine, yours = quoted(ours), quoted(theirs)
+    if mine and yours and mine != yours:
+        return shown(mine, yours)
+    asks_itself = _QUESTION.match(set_apart(ours)) and not _QUESTION.match(ours.text)
+    if not asks_itself and (difference := set_apart_otherwise(ours, theirs)):
+        return difference
+    return _capitals_differ(ours, theirs) or _stops_differ(ours, theirs)
+
+
+@once
+def quoted(reading: Reading) -> tuple[str, ...]:
+    """What stands between quotation marks of any kind, letter for letter, in order."""
+    if _MAY_QUOTE.search(reading.text) is None:
+        return ()
+    found = (match[1] or match[2] for match in _QUOTED.finditer(reading.text))
+    return tuple(straight(each) for each in found if each.strip())
+
+
+@once
+def set_apart(reading: Reading) -> str:
+    """What a text is about, where that is set apart from it by a colon or a line break; "" where nothing is."""
+    found = _BEHIND.search(reading.text)
+    return straight(reading.text[found.end() :]).strip() if found else ""
+
+
+def set_apart_otherwise(ours: Reading, theirs: Reading) -> str:
+    mine, yours = set_apart(ours), set_apart(theirs)
+    return shown([mine], [yours]) if mine and yours and mine != yours else ""
+
+
+def _capitals_differ(ours: Reading, theirs: Reading) -> str:
+    """A word of which capitals or accents may make another one."""
+    mine, yours = _as_meant(ours), _as_meant(theirs)
+    for i, (one, other) in enumerate(zip(mine, yours, strict=True)):
+        if one == other or straight(ours.shown[i]) == straight(theirs.shown[i]):
+            continue
+        if ours.low[i] != theirs.low[i]:
+            is_harmless = _is_harmless_accent(ours, theirs, i)
+        elif (_is_small(ours) or _is_small(theirs)) and english_ahead(ours) > 0:
+            is_harmless = (
+                _is_in_phrase(mine, i) or _is_in_phrase(yours, i) or _is_one_word(ours, i, one, other)
+            )
+        else:
+            is_harmless = _is_one_name(ours, i) or _is_emphasis(ours, i) or _bear_capitals(one, other)
+        if not is_harmless:
+            return f"{ours.shown[i]} ≠ {theirs.shown[i]}"
+    return ""
+
+
+@once
+def _as_meant(reading: Reading) -> tuple[str, ...]:
+    """Words without the capitals that say nothing: those that begin a sentence, all of a text that has hardly any
+    small letters, and that of "I".
+    """
+    if _is_loud(reading):
+        return reading.low
+    return tuple(
+        low
+        if shown != low
+        and (
+            low.partition("'")[0] == _FIRST_PERSON
+            or (straight(shown[1:]) == low[1:] and reading.begins_sentence(i))
+        )
+        else straight(shown)
+        for i, (shown, low) in enumerate(zip(reading.shown, reading.low, strict=True))
+    )
+
+
+@once
+def _is_small(reading: Reading) -> bool:
+    """Whether capitals were hardly thought of when it was typed: there are none, or nothing else, or "i" is one."""
+    if _is_loud(reading) or _FIRST_PERSON in reading.shown:
+        return True
+    return all(low in (shown, _FIRST_PERSON) for shown, low in zip(reading.shown, reading.low, strict=True))
+
+
+@once
+def _is_loud(reading: Reading) -> bool:
+    """Whether it is all in capitals, or each word begins with one, but for little ones."""
+    if reading.text.isupper():
+        return True
+    inner = [
+        shown for shown in reading.shown[1:] if shown[0].isalpha() and shown != "I" and shown not in FUNCTION
+    ]
+    return len(inner) >= _LEAST_TITLE and all(shown[0].isupper() for shown in inner)
+
+
+def _is_in_phrase(words: tuple[str, ...], i: int) -> bool:
+    """Whether the word beside it has a capital as well: "Google Pay", "Northern Ireland"."""
+    beside = words[max(0, i - 1) : i] + words[i + 1 : i + 2]
+    return words[i][0].isupper() and any(each[0].isupper() for each in beside)
+
+
+def _is_one_word(reading: Reading, i: int, *written: str) -> bool:
+    """Whether a word that somebody typed without a thought of capitals is no other with one: "Netflix", "PIN", "My";
+    but "Turkey" may be, and "US".
+    """
+    low = reading.low[i]
+    is_acronym = any(len(each) > 1 and each.isupper() for each in written)
+    if low in FUNCTION:
+        return _is_emphasis(reading, i) or not (is_acronym or low in _NAMES)
+    return is_acronym or _is_one_name(reading, i) or not english().is_ordinary(reading.lemmas[i])
+
+
+def _is_one_name(reading: Reading, i: int) -> bool:
+    """Whether it is never written without a capital by who thinks of them, and is no little word: "Friday"."""
+    low, lemma = reading.low[i], reading.lemmas[i]
+    return low not in FUNCTION and (english().is_capital(low) or english().is_capital(lemma))
+
+
+def _is_emphasis(reading: Reading, i: int) -> bool:
+    return reading.low[i] in _EITHER_WAY
+
+
+def _bear_capitals(mine: str, yours: str) -> bool:
+    """ "iPhone", "Iphone", but not "mW" and "MW"."""
+    return len(mine) > _SYMBOL and not mine.islower() and not yours.islower()
+
+
+def _is_harmless_accent(ours: Reading, theirs: Reading, i: int) -> bool:
+    """Of a word that English has taken over, and of a name of which no other word is left without it."""
+    bare, is_name = _folded(ours)[i], any(each.shown[i][0].isupper() for each in (ours, theirs))
+    return not LOANWORDS.isdisjoint({ours.low[i], theirs.low[i]}) or (
+        is_name and not english().is_ordinary(bare)
+    )
+
+
+def _stops_differ(ours: Reading, theirs: Reading) -> str:
+    mine, yours = _between(ours), _between(theirs)
+    if mine == yours:
+        return ""
+    low = ours.low
+    for i, (one, other) in enumerate(zip(mine, yours, strict=True)):
+        if one != other and not _says_nothing(one + other, low[:i], low[i:]):
+            last = low[i - 1] if i else ""
+            return f"{last}{_shown_sign(one)}{low[i]} ≠ {last}{_shown_sign(other)}{low[i]}"
+    return ""
+
+
+def _shown_sign(sign: str) -> str:
+    return f"{sign} " if sign in {",", ""} else sign
+
+
+def _says_nothing(sign: str, before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    """Whether a sign may as well be left out between two words."""
+    last, following = before[-1] if before else "", after[0]
+    if sign == ",":
+        is_led = bool(before) and before[0] in _LEADING and following in _RELATIVE
+        return following in _JOINING or _OPENING.issuperset(before) or is_led or _asks(after)
+    if sign == "-":
+        joined = {last, following, following.removesuffix("s")} - NEGATIONS
+        is_counted = any(map(is_quantity_word, joined))
+        return last in _BEFORE_HYPHEN or not (is_counted or joined.isdisjoint(FUNCTION))
+    return False
+
+
+def _asks(words: tuple[str, ...]) -> bool:
+    """Whether a question begins: "how", "can I". "Who" and "where" may go on with what was said."""
+    first, second = (*words, "")[:2]
+    return first in _ASKING or (first in _AUXILIARIES and second in _SUBJECTS)
+
+
+@once
+def _between(reading: Reading) -> list[str]:
+    """What stands before each word: "," for any stop, "-" for a hyphen, other signs as they are; "" for a blank, and
+    for marks that are looked at elsewhere.
+    """
+    text = reading.text
+    ends = [0, *(end for _, end in reading.spans)]
+    found = [text[end:start] for end, (start, _) in zip(ends, reading.spans, strict=False)]
+    return [_sign(each) for each in found]
+
+
+@lru_cache(MOST_WORDS_KEPT)
+def _sign(between: str) -> str:
+    bare = "".join(char for char in straight(between) if char not in _MARKS and char != "'")
+    if _STOP.search(bare):
+        return ","
+    return bare.strip()
+
+
+def shown(mine: Iterable[str], yours: Iterable[str]) -> str:
+    return f"{' '.join(mine) or 'none'} ≠ {' '.join(yours) or 'none'}"
+
+
+def straight(text: str) -> str:
+    """With one kind of apostrophe and one of dash."""
+    return text.translate(_STRAIGHT)
