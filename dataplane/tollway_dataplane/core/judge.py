@@ -158,9 +158,10 @@ def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHE
     if not is_letter_for_letter and not (ours.may_be_judged and theirs.may_be_judged):
         return Verdict(CacheReason.NOT_JUDGED, "not English prose of moderate length", 0.0)
     # Of texts of moderate length alone, which bounds what it costs.
-    if CriticalCheck.KEYWORDS in checks and (apart := verbatim_differs(ours.reading, theirs.reading)):
+    apart = verbatim_differs(ours.reading, theirs.reading)
+    if apart and CriticalCheck.KEYWORDS in checks:
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"written differently: {apart}", 0.0)
-    if same:
+    if same and not apart:
         if CriticalCheck.KEYWORDS in checks and (quoted := quoted_apart(ours.reading, theirs.reading)):
             return Verdict(quoted.reason, quoted.explanation, 0.0)
         return Verdict(CacheReason.SEMANTIC, "the same words", 1.0)

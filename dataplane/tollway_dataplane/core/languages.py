@@ -5,7 +5,9 @@ any. Pure; called by `competence` and `writing`.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from tollway_dataplane.core.everyday_words import FUNCTION, NEGATIONS
@@ -109,8 +111,8 @@ _ENGLISH: Final = (
         "though anything everything something nothing each every both".split()
     )
 ) - frozenset(
-    "hello hi hiya hey dear team folks cheers um uh er erm hmm ok okay oh info information process procedure step "
-    "steps explain describe question possible possibility advice assist kind sort find show".split()
+    "hello hi hiya hey dear team folks cheers um uh er erm hmm ok okay oh info information process procedure question "
+    "possible possibility kind sort find show".split()
 )
 # Names and phrases that English has taken over: the words of these count for nothing.
 _BORROWED: Final = frozenset(
@@ -139,15 +141,24 @@ LOANWORDS: Final = frozenset(
 
 @once
 def english_ahead(reading: Reading) -> int:
-    """By how many of the words that join its others English is ahead of every other language; below 0 where one is
-    ahead of English. Names ("São Paulo", "Rio de Janeiro") tell nothing where there is any English beside them.
+    """By how many of the words that join its others English is ahead of every other language, at least; below 0 where
+    one is ahead of English. Names ("São Paulo", "Rio de Janeiro") tell nothing where there is any English beside them.
     """
     english = sum(map(_joins_in_english, reading.low))
-    spoken = Counter[str]()
-    for i, languages in enumerate(map(_joins_in, reading.low)):
-        if languages and not is_borrowed(reading, i) and not (english and _is_in_a_name(reading, i)):
-            spoken.update(languages)
-    return english - max(spoken.values(), default=0)
+    spoken = list(map(_joins_in, reading.low))
+    # Those that tell nothing only bring English further ahead.
+    if (ahead := english - _most(spoken)) > 0:
+        return ahead
+    return english - _most(
+        languages
+        for i, languages in enumerate(spoken)
+        if languages and not is_borrowed(reading, i) and not (english and _is_in_a_name(reading, i))
+    )
+
+
+def _most(spoken: Iterable[tuple[str, ...]]) -> int:
+    """How many words the language has that has most of them."""
+    return max(Counter(chain.from_iterable(spoken)).values(), default=0)
 
 
 def is_borrowed(reading: Reading, i: int) -> bool:
