@@ -3,12 +3,13 @@ top. Pure once built; `tools/make_lexicon.py` writes what it is built from.
 """
 
 import gzip
-import json
 from collections.abc import Iterable
 from enum import IntEnum
 from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple, TypedDict
+
+import orjson
 
 from tollway_dataplane.core.everyday_words import IRREGULAR, OPPOSED, POLARITY, SAME
 
@@ -58,16 +59,9 @@ class _Content(TypedDict):
 
 class Lexicon:
     def __init__(self, content: _Content) -> None:
-        self._senses = {word: frozenset(senses) for word, senses in content["words"].items()}
-        parents = content["parents"]
-        self._parents = {
-            word: frozenset(parent for sense in senses for parent in parents[sense])
-            for word, senses in self._senses.items()
-        }
-        first_verb = content["first_verb"]
-        self._verbs = frozenset(
-            word for word, senses in self._senses.items() if any(sense >= first_verb for sense in senses)
-        )
+        self._senses = content["words"]  # as they were read: sets of all would take three times as much
+        self._parents = content["parents"]
+        self._first_verb = content["first_verb"]
         self._opposites: dict[int, set[int]] = {}
         for one, other in content["opposites"]:
             self._opposites.setdefault(one, set()).add(other)
@@ -93,7 +87,8 @@ class Lexicon:
 
     def is_verb(self, word: str) -> bool:
         """Whether it can be one. What cannot names a thing or a kind, so that another stands for another."""
-        return word in self._verbs
+        first_verb = self._first_verb
+        return any(sense >= first_verb for sense in self._senses.get(word, ()))
 
     def is_ordinary(self, word: str) -> bool:
         """Whether WordNet has it. Common words that it lacks are brands and names for the most part."""
@@ -138,7 +133,7 @@ class Lexicon:
         word of many at once; opposites may pass, since they can be forms of one word too.
         """
         groups = (f"={number}" for number in SAME.get(lemma, ()))
-        return self._senses.get(lemma, frozenset()) | {self.family(lemma), *groups}
+        return frozenset((*self._senses.get(lemma, ()), self.family(lemma), *groups))
 
     def _find_lemma(self, low: str) -> str:
         word = low.removesuffix("'s").removesuffix("'")
@@ -196,9 +191,9 @@ class Lexicon:
         return found
 
     def _look_up(self, lemma: str) -> "_Word":
-        senses: frozenset[int] = self._senses.get(lemma, frozenset())
+        senses = frozenset(self._senses.get(lemma, ()))
         opposites = frozenset[int]().union(*(self._opposites.get(sense, ()) for sense in senses))
-        parents: frozenset[int] = self._parents.get(lemma, frozenset())
+        parents = frozenset[int]().union(*(self._parents[sense] for sense in senses))
         groups: frozenset[int] = SAME.get(lemma, frozenset())
         axis, side = POLARITY.get(lemma, ("", 0))
         family = self.family(lemma)
@@ -286,4 +281,4 @@ def _by_length(one: str, other: str) -> tuple[str, str]:
 def english() -> Lexicon:
     """The one that ships with the package. Reading it takes a fraction of a second, once a process."""
     packed = (files("tollway_dataplane.core") / "lexicon.json.gz").read_bytes()
-    return Lexicon(json.loads(gzip.decompress(packed)))
+    return Lexicon(orjson.loads(gzip.decompress(packed)))
