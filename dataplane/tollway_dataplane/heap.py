@@ -1,10 +1,21 @@
-"""What the garbage collector is to leave alone: what a start and a large import make stays as long as the process, and
-walking it stalls the event loop at every full collection.
+"""What the garbage collector is to leave alone, and what the C library is to give back: what a start and a large import
+make stays as long as the process, and walking it stalls the event loop at every full collection; what they needed on
+the way is some 60 MB, which would stay as well.
 """
 
+import ctypes
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+# What is as large goes back to the system as soon as it is freed, and of what is smaller no more is kept at the heap's
+# end. By itself glibc raises both to what was freed before, so that the largest batch ever encoded would never be given
+# back. Any lower, and the encoder's usual batches would be given their memory anew each time.
+_LARGE_BYTES: Final = 16 * 1024 * 1024
 
 
 @contextmanager
@@ -18,6 +29,7 @@ def growing() -> Iterator[None]:
         gc.freeze()
         if was_enabled:
             gc.enable()
+        _give_back()
 
 
 def settle_heap() -> None:
@@ -29,3 +41,13 @@ def settle_heap() -> None:
     # Requests leave few cycles behind, so looking for them at every 700th allocation is mostly in vain. But what was
     # made since the last look is walked in one go, and of 50,000 objects that took too long for others to wait.
     gc.set_threshold(10_000, 20, 250)
+    _give_back()
+
+
+def _give_back() -> None:
+    """Where the C library is glibc; others keep less."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim") and hasattr(library, "mallopt"):
+        library.mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
+        library.mallopt(_TRIM_THRESHOLD, _LARGE_BYTES)
+        library.malloc_trim(0)

@@ -1,6 +1,9 @@
 """What the garbage collector looks at, and when there is one."""
 
+import ctypes
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -35,3 +38,15 @@ def test_a_collector_that_was_off_stays_off() -> None:
 def test_what_a_start_has_made_is_never_walked() -> None:
     settle_heap()
     assert gc.get_freeze_count() > 0
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library is not glibc")
+def test_what_a_start_needed_only_on_the_way_goes_back_to_the_system() -> None:
+    code = (
+        "import os, sys; from tollway_dataplane.heap import settle_heap\n"
+        "resident = lambda: int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE')\n"
+        "made = [b'x' * 100_000 for _ in range(401)]; had = resident()\n"
+        "del made[:-1]  # the last one keeps the heap from shrinking by itself\n"
+        "settle_heap(); sys.exit(had - resident() < 30_000_000)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own code
