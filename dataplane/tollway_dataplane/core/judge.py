@@ -26,7 +26,7 @@ from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.framing import framed_otherwise
 from tollway_dataplane.core.lasting import lasting
-from tollway_dataplane.core.lexicon import Relation, english
+from tollway_dataplane.core.lexicon import Relation
 from tollway_dataplane.core.likeness import alike, related
 from tollway_dataplane.core.network import Network
 from tollway_dataplane.core.pair_features import NAMES, features
@@ -232,6 +232,5 @@ def shown_probability(probability: float) -> str:
 
 @cache
 def shipped() -> Judge:
-    """The judge that comes with the package. The first time it takes half a second, with the lexicon."""
-    english()
+    """The judge that comes with the package. With its first verdict the lexicon is read."""
     return Judge.parse((files("tollway_dataplane.core") / "judge.json").read_bytes())
