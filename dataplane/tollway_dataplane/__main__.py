@@ -13,7 +13,7 @@ from tollway_api.environment import SettingsError, described, settings_from
 from tollway_dataplane import supervising
 from tollway_dataplane.background import running
 from tollway_dataplane.errors import SnapshotFault
-from tollway_dataplane.heap import settle_heap
+from tollway_dataplane.heap import growing, settle_heap
 from tollway_dataplane.logs import json_log
 from tollway_dataplane.server import ListenError, Site, admin_tls, listen, listen_at, serve, stop_on_signals
 from tollway_dataplane.settings import Settings
@@ -21,7 +21,8 @@ from tollway_dataplane.settings import Settings
 
 async def run(settings: Settings, worker: Path | None = None) -> None:
     """As a `worker`, one of several, it shares its port, and has its admin port at that socket."""
-    from tollway_dataplane.app import open_dataplane  # noqa: PLC0415 - loads much that a supervisor does not need
+    with growing():  # a tenth of what importing takes would go into looking for garbage
+        from tollway_dataplane.app import open_dataplane  # noqa: PLC0415 - loads much that a supervisor does not need
 
     stop = asyncio.Event()
     stop_on_signals(stop)

@@ -1,8 +1,8 @@
 """Counts tokens by OpenAI's own tables, which lie in LiteLLM's distribution: nothing is fetched, and LiteLLM is not
 imported for them. Where one is missing, every byte is a token.
 
-A table takes 0.3 to 0.7 seconds to build, of which Python stands still for up to 0.4, and 20 to 50 MB. So it is built before
-the first snapshot that needs it is run, once in a process.
+A table takes 0.3 to 0.7 seconds to build, of which Python stands still for up to 0.4, and 20 to 50 MB. So it is built
+before the first snapshot that needs it is run, once in a process.
 """
 
 import asyncio
