@@ -97,6 +97,7 @@ class LocalEmbedder:
         # Its arena would keep the memory of the largest batch ever seen.
         options.enable_cpu_mem_arena = False
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session._model_bytes = b""  # noqa: SLF001 - 23 MB, kept for who changes the provider, which nobody does
         tokenizer = Tokenizer.from_file(str(_tokenizer_file()))
         tokenizer.enable_truncation(MOST_TOKENS)
         tokenizer.enable_padding()
