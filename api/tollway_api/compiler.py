@@ -272,6 +272,9 @@ def _index(resource: IndexResource, world: World) -> Index:
     # Everything that decides which vectors may be compared, and nothing else.
     space = [embedding.provider, embedding.model, str(embedding.dimensions), vector.type, vector.metric]
     space += [embedding.endpoint] if embedding.endpoint else []
+    # The model behind the name may have changed, or a graph have degraded, and nothing of the spec says so.
+    rebuild = resource.annotations.get(semantic_cache_index.REBUILD_ANNOTATION)
+    space += [rebuild] if rebuild is not None else []
     return Index(
         namespace=identity.namespace,
         name=identity.name,

@@ -103,7 +103,7 @@ def inventory_of(
         identity, generation, created = found.identity, found.generation, found.created
         match found.spec:
             case SemanticCacheIndexSpec() as index:
-                indexes.append(Resource(identity, generation, created, index))
+                indexes.append(Resource(identity, generation, created, index, annotations=found.annotations))
             case TenantBudgetSpec() as budget:
                 budgets.append(Resource(identity, generation, created, budget, found.labels))
             case RoutingPolicySpec() as policy:
@@ -134,6 +134,7 @@ def parse_resource(identity: Identity, raw: RawObject) -> Resource[Spec] | tuple
         created=str(metadata.get("creationTimestamp") or ""),
         spec=spec,
         labels=labels_of(identity, raw),
+        annotations=annotations_of(identity, raw),
     )
 
 
@@ -143,6 +144,15 @@ def labels_of(identity: Identity, raw: RawObject) -> Mapping[str, str]:
         return {}
     labels = _mapping(_mapping(raw.get("metadata")).get("labels"))
     return {name: value for name, value in labels.items() if isinstance(value, str)}
+
+
+def annotations_of(identity: Identity, raw: RawObject) -> Mapping[str, str]:
+    """Those that a snapshot depends on: a SemanticCacheIndex is rebuilt by one."""
+    if identity.kind != semantic_cache_index.KIND:
+        return {}
+    annotations = _mapping(_mapping(raw.get("metadata")).get("annotations"))
+    value = annotations.get(semantic_cache_index.REBUILD_ANNOTATION)
+    return {semantic_cache_index.REBUILD_ANNOTATION: value} if isinstance(value, str) else {}
 
 
 def _check_metadata(identity: Identity, raw: RawObject) -> Iterator[Problem]:
@@ -156,12 +166,13 @@ def _check_metadata(identity: Identity, raw: RawObject) -> Iterator[Problem]:
         message = "is required; every object needs a name"
         yield Problem(identity, "metadata.name", ProblemReason.INVALID, message)
         return
-    labels = metadata.get("labels")
-    if labels is not None and not (
-        isinstance(labels, Mapping) and all(isinstance(value, str) for value in labels.values())
-    ):
-        message = "must be a mapping of names to text; put the values in quotes"
-        yield Problem(identity, "metadata.labels", ProblemReason.INVALID, message)
+    for part in ("labels", "annotations"):
+        texts = metadata.get(part)
+        if texts is not None and not (
+            isinstance(texts, Mapping) and all(isinstance(value, str) for value in texts.values())
+        ):
+            message = "must be a mapping of names to text; put the values in quotes"
+            yield Problem(identity, f"metadata.{part}", ProblemReason.INVALID, message)
     for name, default in (("name", None), ("namespace", "default")):
         value = metadata.get(name) or default
         try:

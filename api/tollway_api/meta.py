@@ -116,6 +116,7 @@ class Resource(Generic[SpecT_co]):
     created: str  # RFC 3339 in UTC, so that text order is time order; "" when it was read from a file
     spec: SpecT_co
     labels: Mapping[str, str] = field(default_factory=dict)  # of kinds that are picked by them; else none
+    annotations: Mapping[str, str] = field(default_factory=dict)  # those that a snapshot depends on
 
     @property
     def seniority(self) -> tuple[str, str, str]:

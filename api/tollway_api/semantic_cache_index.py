@@ -27,6 +27,8 @@ from tollway_api.meta import (
 )
 
 KIND: Final = "SemanticCacheIndex"
+# Set on one, or given another value, to have what it remembers embedded anew into a version of its own.
+REBUILD_ANNOTATION: Final = "tollway.dev/rebuild"
 # A version is called after its index: a namespace of 63 characters, a name of 253 and a fingerprint of 12, with dots.
 _MOST_VERSION: Final = 63 + 253 + 12 + 2
 _POSITIVE: Final = "maxErrorRate must be above 0%: no number of labels proves that nothing is ever wrong"
@@ -286,7 +288,8 @@ class SemanticCacheIndexSpec(Spec):
     match: Match = Field(default=Match(), description="When a remembered answer may be reused.")
     migration: Migration = Field(
         default=Migration(),
-        description="How prompts are embedded anew when embedding or vector.type changes.",
+        description="How prompts are embedded anew when embedding or vector.type changes, or the annotation "
+        "tollway.dev/rebuild, of any value, is set or given another one.",
     )
     accuracy: Accuracy | None = Field(
         default=None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
-from tollway_api.inventory import identify, labels_of, parse_resource
+from tollway_api.inventory import annotations_of, identify, labels_of, parse_resource
 from tollway_api.meta import Identity, Resource, Spec, epoch_ms
 from tollway_api.problems import Problem
 
@@ -29,7 +29,9 @@ class News(Enum):
     """What an object as it came says that was not known."""
 
     NOTHING = auto()  # it is as old as what we know, or what we have written ourselves
-    BESIDE = auto()  # what no snapshot depends on: its status, or labels by which its kind is not picked
+    BESIDE = (
+        auto()
+    )  # what no snapshot depends on: its status, or labels and annotations that mean nothing to us
     WANTED = auto()
 
 
@@ -87,7 +89,7 @@ class Objects:
         same = (
             before is not None
             and (before.uid, before.generation) == (metadata["uid"], generation)
-            and not _is_relabelled(before, body)
+            and not _is_marked_otherwise(before, body)
         )
         held = Held(
             identity=identity,
@@ -159,10 +161,13 @@ def _time_in(annotations: Mapping[str, str]) -> int:
         return 0
 
 
-def _is_relabelled(before: Held, body: Mapping[str, Any]) -> bool:
-    """Which changes no generation."""
-    parsed = before.parsed
-    return isinstance(parsed, Resource) and parsed.labels != labels_of(before.identity, body)
+def _is_marked_otherwise(before: Held, body: Mapping[str, Any]) -> bool:
+    """Labels and annotations change no generation."""
+    parsed, identity = before.parsed, before.identity
+    return isinstance(parsed, Resource) and (parsed.labels, parsed.annotations) != (
+        labels_of(identity, body),
+        annotations_of(identity, body),
+    )
 
 
 def canonical(status: Mapping[str, Any]) -> bytes:

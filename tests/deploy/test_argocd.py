@@ -78,10 +78,13 @@ def test_an_index_that_waits_for_its_redis_can_be_let_go() -> None:
     assert patched == index, "and nothing else is changed"
 
 
-def test_one_that_does_not_go_can_be_purged() -> None:
+@pytest.mark.parametrize(
+    ("action", "annotation"), [("purge", "tollway.dev/purge-before"), ("rebuild", "tollway.dev/rebuild")]
+)
+def test_one_that_does_not_go_can_be_purged_and_rebuilt(action: str, annotation: str) -> None:
     index = taken("index-healthy")["object"]
-    assert argocd.actions(index) == ["purge"]
-    time = argocd.acted(index, "purge")["metadata"]["annotations"]["tollway.dev/purge-before"]
+    assert argocd.actions(index) == ["purge", "rebuild"]
+    time = argocd.acted(index, action)["metadata"]["annotations"][annotation]
     assert 0 <= datetime.now(UTC).timestamp() - datetime.fromisoformat(time).timestamp() < 60
 
 

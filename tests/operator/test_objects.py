@@ -36,11 +36,13 @@ def later(status: dict[str, Any] | None = None, **metadata: object) -> dict[str,
         (later(resourceVersion="9"), News.NOTHING),
         (later({"conditions": []}), News.BESIDE),
         (later(labels={"team": "search"}), News.BESIDE),
+        (later(annotations={"team": "search"}), News.BESIDE),
         (later(generation=2), News.WANTED),
         (later(uid="u-2"), News.WANTED),
         (later(finalizers=["tollway.dev/index"]), News.WANTED),
         (later(deletionTimestamp="2026-01-01T00:00:00Z"), News.WANTED),
         (later(annotations={"tollway.dev/abandon": ""}), News.WANTED),
+        (later(annotations={"tollway.dev/rebuild": ""}), News.WANTED),
     ],
 )
 def test_only_what_is_wanted_is_compiled_again(body: dict[str, Any], news: News) -> None:
@@ -66,6 +68,24 @@ def test_labels_are_wanted_of_the_kind_that_is_picked_by_them() -> None:
     assert isinstance(held.parsed, Resource)
     assert held.parsed.labels == {"team": "ads"}
     assert held.edition == edition, "its spec is what it was"
+
+
+def test_an_index_is_rebuilt_when_its_annotation_comes_changes_or_goes_and_not_otherwise() -> None:
+    objects = Objects()
+    version = 10
+    for value, news in (
+        ("1", News.WANTED),
+        ("1", News.BESIDE),
+        ("2", News.WANTED),
+        (None, News.WANTED),
+        (None, News.BESIDE),
+    ):
+        annotations = {"tollway.dev/rebuild": value} if value else {}
+        version += 1
+        assert objects.put(later(resourceVersion=str(version), annotations=annotations)) is news
+        (held,) = objects
+        assert isinstance(held.parsed, Resource)
+        assert held.parsed.annotations == annotations
 
 
 def test_what_is_gone_is_dropped_unless_another_has_its_name() -> None:

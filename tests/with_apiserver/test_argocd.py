@@ -236,10 +236,12 @@ def test_nothing_of_the_examples_differs_when_the_operator_has_had_its_say_and_i
             for each in ours:
                 place = each["metadata"]
                 installation.until(each["kind"], place["name"], "Ready", "Ready", place["namespace"])
-            purged = argocd.acted(installation.get("SemanticCacheIndex", "answers"), "purge")
-            kubectl("replace", "-f", "-", given=yaml.safe_dump(purged))
+            for action in ("purge", "rebuild"):
+                acted = argocd.acted(installation.get("SemanticCacheIndex", "answers"), action)
+                kubectl("replace", "-f", "-", given=yaml.safe_dump(acted))
             assert list(differing(kubectl, wanted)) == []
-            kubectl("annotate", "sci", "answers", "-n", "default", "tollway.dev/purge-before-")
+            annotations = ("tollway.dev/purge-before-", "tollway.dev/rebuild-")
+            kubectl("annotate", "sci", "answers", "-n", "default", *annotations)
             assert [without_status(standing(kubectl, each)) for each in ours] == before
     finally:
         installation.clear()

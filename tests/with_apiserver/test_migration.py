@@ -168,6 +168,38 @@ def dataplane_with_answers(installation: Installation, setup: Setup) -> Iterator
         yield one
 
 
+@pytest.mark.long
+def test_an_index_is_rebuilt_beside_itself_under_load_and_nothing_is_missed(
+    installation: Installation, setup: Setup
+) -> None:
+    """The embedding stays what it is; each value of the annotation is a version of its own."""
+    with (
+        dataplane_with_answers(installation, setup) as one,
+        under_load(one) as load,
+        installation.operator("op-2"),
+    ):
+        installation.until("SemanticCacheIndex", "answers", "Ready", "Ready")
+        stood = {status(installation)["activeVersion"]}
+        for value in ("1", "2"):
+            annotation = f"tollway.dev/rebuild={value}"
+            installation.kubectl("annotate", "sci", "answers", "--overwrite", annotation)
+            wait_for(
+                lambda: (
+                    status(installation)["activeVersion"] not in stood and states(installation) == ["Active"]
+                ),
+                "the new version is asked alone",
+                120,
+            )
+            assert_whole(installation, 4 * 384)
+            stood.add(status(installation)["activeVersion"])
+            for thing in THINGS:
+                asked = one.ask(f"How can I reset my {thing}?")
+                assert asked.headers["x-tollway-cache-reason"] in HITS
+    assert len(stood) == 3
+    assert load.failed == []
+    assert load.share >= 0.95, load.seen
+
+
 @pytest.mark.parametrize("point", ["redis.create", "redis.progress", "redis.drop_version"])
 def test_an_operator_that_is_killed_at_a_step_has_a_successor_that_goes_on(
     installation: Installation, setup: Setup, point: str, monkeypatch: pytest.MonkeyPatch
