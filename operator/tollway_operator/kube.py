@@ -6,9 +6,9 @@ import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 import httpx2
 from lightkube import ApiError, AsyncClient
@@ -17,9 +17,9 @@ from lightkube.core.exceptions import ConfigError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.models.coordination_v1 import LeaseSpec
 from lightkube.models.core_v1 import ObjectReference, PodStatus
-from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
 from lightkube.resources.coordination_v1 import Lease
-from lightkube.resources.core_v1 import Namespace, Pod, Secret
+from lightkube.resources.core_v1 import Namespace, Pod, Secret, ServiceAccount
 from lightkube.resources.events_v1 import Event
 from lightkube.types import PatchType
 
@@ -29,6 +29,10 @@ from tollway_operator.errors import Conflict, Forbidden, Invalid, KubeFault, Not
 from tollway_operator.reports import DataPlanePod
 
 FIELD_MANAGER: Final = "tollway-operator"
+# The ServiceAccount that owns what we write, so that Kubernetes deletes it all when the chart is uninstalled. The data
+# plane's, since whoever takes the operator away for a while must leave data planes what they start from. Helm deletes
+# accounts after the roles by which we write, and no upgrade makes another of one.
+OWNER_NAME: Final = "tollway-dataplane"
 # Said of no object: the API server, or what stands before it, is busy or cannot be reached.
 _NO_TIME: Final = frozenset({429, 502, 503, 504})
 _DEADLINE_S: Final = 10.0
@@ -43,13 +47,24 @@ _KINDS: Final = {
     definition.kind: create_namespaced_resource(GROUP, VERSION, definition.kind, definition.plural)
     for definition in DEFINITIONS
 }
+_FORBIDDEN: Final = 403
 Labels = Mapping[str, str]
+_StoredT = TypeVar("_StoredT", Secret, Lease)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What is written for as long as this ServiceAccount stands."""
+
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSecret:
     data: Mapping[str, bytes]
     resource_version: str
+    labels: Labels = field(default_factory=dict)
+    owner: Owner | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,7 @@ class StoredLease:
     transitions: int
     duration_s: int
     resource_version: str
+    owner: Owner | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +101,7 @@ class Kube:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
+        self._owner: Owner | None = None  # as it was seen last
 
     async def secret(self, namespace: str, name: str) -> StoredSecret:
         """Raises KubeFault; NotFound and Forbidden among them."""
@@ -95,13 +112,50 @@ class Kube:
         self, namespace: str, name: str, data: Mapping[str, bytes], labels: Labels, replaces: str | None
     ) -> StoredSecret:
         """Creates it, or replaces the version given and no other. Raises KubeFault; Conflict among them."""
-        metadata = ObjectMeta(name=name, namespace=namespace, labels=dict(labels), resourceVersion=replaces)
+        metadata = ObjectMeta(
+            name=name,
+            namespace=namespace,
+            labels=dict(labels),
+            resourceVersion=replaces,
+            ownerReferences=_references(await self._owner_in(namespace)),
+        )
         encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
         secret = Secret(metadata=metadata, data=encoded, type="Opaque")
         async with _faults(f"write Secret {namespace}/{name}", _WRITE_S):
             if replaces is None:
                 return _stored(await self._client.create(secret))
-            return _stored(await self._client.replace(secret))
+            return _stored(await self._replaced(secret))
+
+    async def _owner_in(self, namespace: str) -> Owner | None:
+        """None outside a chart. Raises KubeFault; NotFound where there was one: then all is being uninstalled, and what
+        were written now would be left.
+        """
+        try:
+            async with _faults(f"read ServiceAccount {namespace}/{OWNER_NAME}"):
+                found = await self._client.get(ServiceAccount, OWNER_NAME, namespace=namespace)
+        except NotFound:
+            if self._owner is not None:
+                raise
+        except Forbidden:
+            pass  # an earlier chart's role has no such rule
+        else:
+            self._owner = Owner(str(found.metadata.uid)) if found.metadata else None
+        return self._owner
+
+    async def _replaced(self, body: _StoredT) -> _StoredT:
+        """Some clusters (by the admission plugin OwnerReferencesPermissionEnforcement) let nobody change the owner of
+        what they may not delete: there an object keeps the one it has.
+        """
+        try:
+            return await self._client.replace(body)
+        except ApiError as exc:
+            if exc.status.code != _FORBIDDEN or not (body.metadata and body.metadata.ownerReferences):
+                raise
+        standing = await self._client.get(
+            type(body), str(body.metadata.name), namespace=str(body.metadata.namespace)
+        )
+        body.metadata.ownerReferences = standing.metadata.ownerReferences if standing.metadata else None
+        return await self._client.replace(body)
 
     async def versions(self, kind: str, namespaces: Sequence[str]) -> dict[str, int]:
         """What there is of a kind: resource version by uid. Raises KubeFault; Forbidden among them."""
@@ -228,17 +282,23 @@ class Kube:
     async def lease(self, namespace: str, name: str) -> StoredLease:
         """Raises KubeFault; NotFound among them."""
         async with _faults(f"read Lease {namespace}/{name}"):
-            return _stored_lease(await self._client.get(Lease, name, namespace=namespace))
+            found = _stored_lease(await self._client.get(Lease, name, namespace=namespace))
+        self._owner = found.owner or self._owner  # so that who waits knows of it as well
+        return found
 
     async def write_lease(
         self, namespace: str, name: str, lease: StoredLease, acquired: str | None
     ) -> StoredLease:
-        """Creates it where the lease given has no resource version, and replaces that version otherwise. Raises
-        KubeFault; Conflict among them.
+        """Creates it where the lease given has no resource version, and replaces that version otherwise. Its owner is
+        looked for when it is acquired alone, since a renewal should wait for nothing else. Raises KubeFault; Conflict
+        among them.
         """
         version = lease.resource_version or None
+        owner = lease.owner if acquired is None else await self._owner_in(namespace)
         body = Lease(
-            metadata=ObjectMeta(name=name, namespace=namespace, resourceVersion=version),
+            metadata=ObjectMeta(
+                name=name, namespace=namespace, resourceVersion=version, ownerReferences=_references(owner)
+            ),
             spec=LeaseSpec(
                 holderIdentity=lease.holder,
                 leaseDurationSeconds=lease.duration_s,
@@ -248,7 +308,7 @@ class Kube:
             ),
         )
         async with _faults(f"write Lease {namespace}/{name}"):
-            written = await (self._client.replace(body) if version else self._client.create(body))
+            written = await (self._replaced(body) if version else self._client.create(body))
         return _stored_lease(written)
 
     async def pods(self, namespace: str, selector: Mapping[str, str]) -> tuple[list[DataPlanePod], str]:
@@ -331,7 +391,20 @@ def _within(text: str, most_bytes: int) -> str:
 
 def _stored(secret: Secret) -> StoredSecret:
     data = {key: base64.b64decode(value) for key, value in (secret.data or {}).items()}
-    return StoredSecret(data, str(secret.metadata.resourceVersion) if secret.metadata else "")
+    metadata = secret.metadata or ObjectMeta()
+    version = str(metadata.resourceVersion) if secret.metadata else ""
+    return StoredSecret(data, version, metadata.labels or {}, _owner_of(metadata))
+
+
+def _references(owner: Owner | None) -> list[OwnerReference] | None:
+    if owner is None:
+        return None
+    return [OwnerReference(apiVersion="v1", kind="ServiceAccount", name=OWNER_NAME, uid=owner.uid)]
+
+
+def _owner_of(metadata: ObjectMeta) -> Owner | None:
+    references = metadata.ownerReferences or ()
+    return next((Owner(each.uid) for each in references if each.name == OWNER_NAME), None)
 
 
 def _stored_lease(lease: Lease) -> StoredLease:
@@ -342,6 +415,7 @@ def _stored_lease(lease: Lease) -> StoredLease:
         transitions=spec.leaseTransitions or 0,
         duration_s=spec.leaseDurationSeconds or 0,
         resource_version=str(metadata.resourceVersion or ""),
+        owner=_owner_of(metadata),
     )
 
 

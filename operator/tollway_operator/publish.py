@@ -141,13 +141,13 @@ class Publisher:
 
     async def _sweep(self, head: Head, fence: int) -> None:
         """Empties the parts that no head names any more, since they hold provider keys. Not before the next look,
-        because somebody may still be reading them.
+        because somebody may still be reading them. One that an earlier release has emptied gets its owner.
         """
         numbers = range(1, parts.MOST_PARTS)
         names = {parts.overflow_name(slot, number) for slot in parts.SLOTS for number in numbers}
         for name in () if self._swept else sorted(names - set(head.overflow)):
             found = await self._find(f"{SECRET_NAME}-{name}")
-            if found is not None and found.data.get(parts.FIRST_PART):
+            if found is not None and (found.data.get(parts.FIRST_PART) or found.owner is None):
                 await self._write_part(f"{SECRET_NAME}-{name}", b"", fence)
         self._swept = True
 

@@ -1,10 +1,13 @@
-"""What an answer of the API server's is taken for."""
+"""What an answer of the API server's is taken for, and whose what is written is."""
 
 import httpx2
 import pytest
+from lightkube import ApiError
+from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
+from lightkube.resources.core_v1 import Secret, ServiceAccount
 
 from tollway_operator.errors import Conflict, Forbidden, Invalid, KubeFault, NotFound, Unanswered
-from tollway_operator.kube import Kube
+from tollway_operator.kube import OWNER_NAME, Kube, Owner
 
 
 class Client:
@@ -42,3 +45,85 @@ async def test_nobody_makes_it_wait_for_a_day() -> None:
     with pytest.raises(Unanswered) as raised:
         await Kube(Client(503, "86400")).secret("default", "acme")  # type: ignore[arg-type]  # a stand-in that has what is called
     assert raised.value.retry_after_s == 60.0
+
+
+def refusal(status: int) -> ApiError:
+    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": "no"}
+    request = httpx2.Request("PUT", "http://127.0.0.1")
+    return ApiError(response=httpx2.Response(status, json=said, request=request))
+
+
+class Cluster:
+    """A ServiceAccount, or why there is none; and one Secret, whose owner it may refuse to have changed."""
+
+    def __init__(self, account: str | int) -> None:
+        self.account = account
+        self.standing = Secret(metadata=ObjectMeta(name="s", namespace="ns", resourceVersion="1"))
+        self.keeps_owners = False
+
+    async def get(self, kind: type, _name: str, *, namespace: str) -> Secret | ServiceAccount:
+        assert namespace == "ns"
+        if kind is Secret:
+            return self.standing
+        if isinstance(self.account, int):
+            raise refusal(self.account)
+        return ServiceAccount(metadata=ObjectMeta(name=OWNER_NAME, uid=self.account))
+
+    async def create(self, body: Secret) -> Secret:
+        self.standing = body
+        return body
+
+    async def replace(self, body: Secret) -> Secret:
+        if self.keeps_owners and references(body) != references(self.standing):
+            raise refusal(403)
+        return await self.create(body)
+
+
+def references(secret: Secret) -> list[OwnerReference]:
+    return list(secret.metadata.ownerReferences or ()) if secret.metadata else []
+
+
+def uids(cluster: Cluster) -> list[str]:
+    return [each.uid for each in references(cluster.standing)]
+
+
+async def test_what_is_written_belongs_to_the_account_that_there_is() -> None:
+    cluster = Cluster("u-1")
+    kube = Kube(cluster)  # type: ignore[arg-type]  # a stand-in that has what is called
+    assert (await kube.write_secret("ns", "s", {}, {}, None)).owner == Owner("u-1")
+    cluster.account = "u-2"
+    assert (await kube.write_secret("ns", "s", {}, {}, "1")).owner == Owner("u-2"), "one made anew"
+    (reference,) = references(cluster.standing)
+    assert (reference.kind, reference.name) == ("ServiceAccount", OWNER_NAME)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_outside_a_chart_it_is_nobodys(status: int) -> None:
+    cluster = Cluster(status)
+    written = await Kube(cluster).write_secret("ns", "s", {}, {}, None)  # type: ignore[arg-type]  # a stand-in that has what is called
+    assert written.owner is None
+    assert uids(cluster) == []
+
+
+async def test_once_the_owner_is_gone_nothing_is_written_and_one_that_is_not_seen_any_more_may_stand() -> (
+    None
+):
+    cluster = Cluster("u-1")
+    kube = Kube(cluster)  # type: ignore[arg-type]  # a stand-in that has what is called
+    await kube.write_secret("ns", "s", {}, {}, None)
+    cluster.account = 403
+    assert (await kube.write_secret("ns", "s", {"a": b"1"}, {}, "1")).owner == Owner("u-1")
+    cluster.account = 404
+    with pytest.raises(NotFound):
+        await kube.write_secret("ns", "s", {"a": b"2"}, {}, "1")
+    assert cluster.standing.data == {"a": "MQ=="}
+
+
+async def test_where_owners_may_not_be_changed_what_stands_keeps_the_one_it_has() -> None:
+    cluster = Cluster("u-1")
+    cluster.keeps_owners = True
+    kube = Kube(cluster)  # type: ignore[arg-type]  # a stand-in that has what is called
+    assert (await kube.write_secret("ns", "s", {"a": b"1"}, {}, "1")).owner is None
+    assert cluster.standing.data == {"a": "MQ=="}
+    await kube.write_secret("ns", "s", {}, {}, None)
+    assert uids(cluster) == ["u-1"], "what is made may have one"
