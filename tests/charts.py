@@ -11,6 +11,7 @@ from tools.cluster_tools import find
 
 CHARTS = Path(__file__).parents[1] / "deploy" / "helm"
 CHART = CHARTS / "tollway"
+PROMISED = Path(__file__).parent / "golden" / "promised_chart"
 NAMESPACE = "tollway-system"
 PRODUCTION = ("--set", "redis.existingSecret=tollway-redis")
 TRIAL = ("--values", str(CHART / "values-trial.yaml"))
@@ -23,6 +24,12 @@ def helm(*arguments: str, given: str = "", environ: dict[str, str] | None = None
         input=given, capture_output=True, text=True, check=False, timeout=300, env=environ,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
+
+
+def promised(chart: str) -> Path:
+    """One of the charts as it was released last, packed."""
+    (found,) = PROMISED.glob(f"{chart}-[0-9]*.tgz")
+    return found
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.apiserver import ApiServer
-from tests.charts import CHART, CHARTS, TRIAL, helm, objects, rendered
+from tests.charts import CHART, CHARTS, PROMISED, TRIAL, helm, objects, promised, rendered
 from tests.kubectl import Kubectl
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "charts"
@@ -107,7 +107,7 @@ def test_budgets_are_written_by_those_who_may(restricted: Kubectl) -> None:
 def test_a_release_is_installed_and_changed_and_rolled_back_and_taken_out(
     cluster: ApiServer, admin: httpx.Client, tmp_path: Path
 ) -> None:
-    """All but the pods, for which there is no node here."""
+    """From the chart that was released last; all but the pods, for which there is no node here."""
     kubectl = Kubectl(cluster.kubeconfig())
     home = {"HOME": str(tmp_path), "KUBECONFIG": str(cluster.kubeconfig())}
 
@@ -120,10 +120,13 @@ def test_a_release_is_installed_and_changed_and_rolled_back_and_taken_out(
         return bool(kubectl.get("hpa", "tollway-dataplane", "tollway-charts"))
 
     run("install", "kinds", str(CHARTS / "tollway-crds"), "--create-namespace", "--take-ownership")
-    notes = run("install", "tollway", str(CHART), *TRIAL).partition("NOTES:")[2]
+    trial = ("--values", str(PROMISED / "values" / "trial.values.yaml"))
+    notes = run("install", "tollway", str(promised("tollway")), *trial).partition("NOTES:")[2]
     assert "kubectl rollout status -n tollway-charts deployment/tollway-operator" in notes
     assert "A TRIAL" in notes
-    run("upgrade", "tollway", str(CHART), *TRIAL, "--set", "dataplane.autoscaling.enabled=true")
+    kept = "--reset-then-reuse-values"
+    notes = run("upgrade", "tollway", str(CHART), kept, "--set", "dataplane.autoscaling.enabled=true")
+    assert "A TRIAL" in notes, "as it was said before"
     assert autoscaled()
     run("rollback", "tollway", "1")
     assert not autoscaled()

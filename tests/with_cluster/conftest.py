@@ -1,5 +1,6 @@
-"""Tollway as people install it, once for the folder: the charts of deploy/helm, with real pods, beside a simulated
-provider and a pod that calls. The cluster is that of TOLLWAY_E2E_KUBECONFIG, which must have the images.
+"""Tollway as people install it, once for the folder: the charts that were released last, upgraded to those of
+deploy/helm, with real pods, beside a simulated provider and a pod that calls. The cluster is that of
+TOLLWAY_E2E_KUBECONFIG, which must have the images.
 """
 
 import os
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.with_cluster.tollway import CALLERS, Tollway, installed, provide, uninstall
+from tests.with_cluster.tollway import CALLERS, Tollway, Upgrade, installed, provide, uninstall, upgraded
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,8 +32,16 @@ def provided() -> Iterator[Tollway]:
 
 
 @pytest.fixture(scope="session")
-def tollway(provided: Tollway) -> Iterator[Tollway]:
+def upgrade(provided: Tollway) -> Iterator[Upgrade]:
+    """What all of this runs on: an installation of an earlier release's, upgraded to this one."""
     try:
-        yield installed(provided)
+        installed(provided)
+        yield upgraded(provided)
     finally:
         uninstall(provided)
+
+
+@pytest.fixture(scope="session")
+def tollway(provided: Tollway, upgrade: Upgrade) -> Tollway:
+    """By then it is there."""
+    return provided

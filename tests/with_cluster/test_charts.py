@@ -7,10 +7,33 @@ from tests.charts import CHART, CHARTS
 from tests.dataplanes import ACME_KEY
 from tests.processes import wait_for
 from tests.with_cluster.caller import BEGAN
-from tests.with_cluster.test_lifecycle import report_of
-from tests.with_cluster.tollway import OPERATOR, OPTIONS, SETUP, TEAM, URL, Tollway, lines
+from tests.with_cluster.tollway import (
+    NAMESPACE,
+    OPERATOR,
+    OPTIONS,
+    SETUP,
+    TEAM,
+    URL,
+    Tollway,
+    Upgrade,
+    lines,
+    report_of,
+)
 
 _OTHER_OPERATOR = "operator.extraEnv[0].name=NEW,operator.extraEnv[0].value="
+
+
+def test_an_upgrade_from_an_earlier_chart_fails_no_request_and_forgets_nothing(
+    tollway: Tollway, upgrade: Upgrade
+) -> None:
+    assert upgrade.report["failed"] == []
+    assert upgrade.report["requests"] > 50
+    assert (upgrade.before["x-tollway-source"], upgrade.after["x-tollway-source"]) == ("live", "exact")
+    wait_for(
+        lambda: "ownerReferences" in tollway.kubectl.get("secret", "tollway-snapshot", NAMESPACE)["metadata"],
+        "what an earlier chart's operator wrote has an owner",
+        60,
+    )
 
 
 def test_helm_test_has_a_request_answered(tollway: Tollway) -> None:

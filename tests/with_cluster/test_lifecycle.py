@@ -2,8 +2,7 @@
 
 import os
 import signal
-import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,8 @@ import pytest
 from tests.dataplanes import ACME_KEY
 from tests.processes import wait_for
 from tests.with_cluster.caller import BEGAN
-from tests.with_cluster.tollway import DATAPLANE, NAMESPACE, SETUP, TEAM, URL, Tollway, lines
+from tests.with_cluster.tollway import DATAPLANE, NAMESPACE, SETUP, TEAM, URL, Tollway, lines, report_of
 from tools.node.layout import layout
-
-
-def report_of(load: "subprocess.Popen[str]", said: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    """Ends the load, which has gone on until now."""
-    assert load.stdin is not None
-    load.stdin.close()
-    return next(said)
 
 
 def test_a_rolling_update_under_load_fails_no_request(tollway: Tollway) -> None:

@@ -7,8 +7,17 @@ from typing import Any
 from tests.dataplanes import ACME_KEY, secret
 from tests.processes import wait_for
 from tests.with_cluster.caller import BEGAN
-from tests.with_cluster.test_lifecycle import report_of
-from tests.with_cluster.tollway import CALLERS, NAMESPACE, OPERATOR, SETUP, TEAM, URL, Tollway, lines
+from tests.with_cluster.tollway import (
+    CALLERS,
+    NAMESPACE,
+    OPERATOR,
+    SETUP,
+    TEAM,
+    URL,
+    Tollway,
+    lines,
+    report_of,
+)
 from tollway_api import wire
 
 

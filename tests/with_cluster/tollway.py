@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.charts import CHART, CHARTS, TRIAL, helm
+from tests.charts import CHART, CHARTS, PROMISED, TRIAL, helm, promised
 from tests.dataplanes import ACME_KEY, Setup, secret
 from tests.kubectl import Kubectl
 from tests.processes import wait_for
+from tests.with_cluster.caller import BEGAN
 from tools.node.images import VALUES, image_name
 
 NAMESPACE = "tollway-system"
@@ -27,10 +28,18 @@ URL = f"http://tollway.{NAMESPACE}"
 SETUP = Setup(f"http://provider.{CALLERS}:9101/v1", f"http://slow.{CALLERS}:9101/v1")
 KINDS = {"RoutingPolicy": "chat", "TenantBudget": "acme", "SemanticCacheIndex": "answers"}
 # As for a trial, but two of each plane, and a pod that goes sleeps no longer than one node needs to hear of it.
-OPTIONS = (
-    *TRIAL, "--values", str(VALUES), "--set", "operator.replicas=2,dataplane.preStopSeconds=4",
+_BESIDE = (
+    "--values", str(VALUES), "--set", "operator.replicas=2,dataplane.preStopSeconds=4",
     "--set", "test.apiKeySecret=test-key", "--set", f"allowEndpoints={{provider.{CALLERS},slow.{CALLERS}}}",
 )  # fmt: skip
+OPTIONS = (*TRIAL, *_BESIDE)
+# What the chart that was released last is installed with, and what is said otherwise when it is upgraded, so that there
+# are other pods of both planes, as there are with other images. Together they say what OPTIONS does.
+_EARLIER = (
+    "--values", str(PROMISED / "values" / "trial.values.yaml"), *_BESIDE,
+    "--set", "dataplane.drainSeconds=61,operator.extraEnv[0].name=EARLIER,operator.extraEnv[0].value=x",
+)  # fmt: skip
+_LATER = ("--set", "dataplane.drainSeconds=60", "--set-json", "operator.extraEnv=[]")
 _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
@@ -120,19 +129,48 @@ def provide(tollway: Tollway) -> None:
         tollway.rolled_out(name, CALLERS)
 
 
-def installed(tollway: Tollway) -> Tollway:
+def installed(tollway: Tollway) -> None:
+    """The charts that were released last."""
     kubectl = tollway.kubectl
     kubectl.apply(_namespace(TEAM), _namespace(NAMESPACE))
     kubectl.apply(secret("test-key", ACME_KEY), namespace=NAMESPACE)
-    tollway.helm("install", "tollway-crds", str(CHARTS / "tollway-crds"))
+    tollway.helm("install", "tollway-crds", str(promised("tollway-crds")))
     # Nobody has said yet what happens to requests, and it is ready all the same.
-    tollway.helm("install", "tollway", str(CHART), *OPTIONS, "--wait")
+    tollway.helm("install", "tollway", str(promised("tollway")), *_EARLIER, "--wait")
     tollway.scale("tollway-dataplane", 2)  # which no upgrade takes back
     kubectl.apply(*_caller(), namespace=CALLERS)
     tollway.rolled_out("caller", CALLERS)
     tollway.apply(SETUP)
     tollway.until_ready()
-    return tollway
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What was seen of one, by callers that went on meanwhile, and of an answer that was remembered before."""
+
+    report: Mapping[str, Any]
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+
+def upgraded(tollway: Tollway) -> Upgrade:
+    """To the charts of today, as docs/install.md says."""
+    question = "Which of the charts was there before the other?"
+    before = tollway.ask(question)
+    pods = tollway.names() | tollway.names(OPERATOR)
+    with tollway.calling("load", URL, ACME_KEY) as load:
+        said = lines(load, 400)
+        assert next(said) == BEGAN
+        tollway.helm("upgrade", "tollway-crds", str(CHARTS / "tollway-crds"))
+        tollway.helm("upgrade", "tollway", str(CHART), "--reset-then-reuse-values", *_LATER, "--wait")
+        wait_for(
+            lambda: pods.isdisjoint(tollway.names(leaving=True) | tollway.names(OPERATOR)),
+            "the old pods are gone",
+            90,
+        )
+        report = report_of(load, said)
+    tollway.until_ready()
+    return Upgrade(report, before, tollway.ask(question))
 
 
 def uninstall(tollway: Tollway) -> None:
@@ -217,6 +255,13 @@ def _deployment(name: str, container: Mapping[str, Any], volumes: list[dict[str,
         "metadata": {"name": name},
         "spec": {"selector": {"matchLabels": {"app": name}}, "template": template},
     }
+
+
+def report_of(load: "subprocess.Popen[str]", said: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    """Ends the load, which has gone on until now."""
+    assert load.stdin is not None
+    load.stdin.close()
+    return next(said)
 
 
 def lines(process: "subprocess.Popen[str]", seconds: float = 120) -> Iterator[dict[str, Any]]:
