@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
 from starlette.types import ASGIApp
 
 from tollway_api.routing_policy import FallbackTrigger
@@ -127,12 +128,9 @@ async def open_dataplane(
         tokenizers = TiktokenTokenizers()
         bills = EmbeddingBills(budgets, tokenizers, metrics.money.spent_on_index)
         embedders = _embedders(encoder, direct, bills)
-        near = LocalNearCache(settings.near_cache_bytes)
-        forgetter = RedisForgetter(cache_redis, settings.cache_write_deadline_s)
-        forgetting = Forgetting(near, forgetter, log, REPLICA_LAG_S if replica else READ_S)
-        await stack.enter_async_context(_following(forgetting))
-        cache = RedisAnswerCache(cache_redis, settings.cache_write_deadline_s, DIMENSIONS, *replica)
-        labels = RedisLabels(cache_redis, settings.cache_write_deadline_s)
+        cache, forgetting, labels = await stack.enter_async_context(
+            _remembering(settings, log, cache_redis, *replica)
+        )
         bounded = (
             Operating(INDEXES, labels, metrics.cache.observe_standing),
             Operating(POLICIES, labels, metrics.route.observe_standing),
@@ -164,12 +162,7 @@ async def open_dataplane(
         lag, draining = _measure_loop_lag(metrics), asyncio.Event()
         own = partial(_figures, settings.identity, live, following, metrics, draining)
         fleet = _fleet(RedisFleet(cache_redis, settings.cache_write_deadline_s, SILENT_S), own)
-        for work in (
-            cache.claims.keep(),
-            *(each.run() for each in (*bounded, health, fleet, choosing)),
-            memory,
-            lag,
-        ):
+        for work in (*(each.run() for each in (*bounded, health, fleet, choosing)), memory, lag):
             await stack.enter_async_context(running(work))
         admin = Admin(
             live,
@@ -248,12 +241,18 @@ async def _drained(*labellers: Labeller) -> None:
 
 
 @asynccontextmanager
-async def _following(forgetting: Forgetting) -> AsyncIterator[None]:
-    """With what it knows at first."""
+async def _remembering(
+    settings: Settings, log: JsonLog, redis: Redis, *replica: Redis
+) -> AsyncIterator[tuple[RedisAnswerCache, Forgetting, RedisLabels]]:
+    """With what has been forgotten, as far as is known at first."""
+    within_s = settings.cache_write_deadline_s
+    near, forgetter = LocalNearCache(settings.near_cache_bytes), RedisForgetter(redis, within_s)
+    forgetting = Forgetting(near, forgetter, log, REPLICA_LAG_S if replica else READ_S)
+    cache = RedisAnswerCache(redis, within_s, DIMENSIONS, *replica)
     with suppress(CacheFault):  # then nothing is answered from memory until it can be asked
         await forgetting.refresh()
-    async with running(forgetting.run()), running(forgetting.sweep()):
-        yield
+    async with running(forgetting.run()), running(forgetting.sweep()), running(cache.claims.keep()):
+        yield cache, forgetting, RedisLabels(redis, within_s)
 
 
 def _health(news: RedisHealth, metrics: Metrics) -> Health:

@@ -19,7 +19,7 @@ from tollway_dataplane.core.completions import (
     is_whole,
     usage_of,
 )
-from tollway_dataplane.core.facts import OUTPUT_LIMITS, ChatRequest, JsonObject, JsonValue, Usage
+from tollway_dataplane.core.facts import OUTPUT_LIMITS, ChatRequest, JsonObject, JsonValue, Operation, Usage
 from tollway_dataplane.core.gathering import Gathering
 from tollway_dataplane.core.parameters import bound_name
 from tollway_dataplane.core.shortcomings import begins, shortcoming, unbegun
@@ -27,7 +27,7 @@ from tollway_dataplane.errors import UpstreamFault
 from tollway_dataplane.holds import Hold
 from tollway_dataplane.jobs import Answered, Job, Opened
 from tollway_dataplane.metering import Metering
-from tollway_dataplane.ports import Chunk, Completion, Operation, Tokenizers, Upstream, UpstreamCall
+from tollway_dataplane.ports import Chunk, Completion, Tokenizers, Upstream, UpstreamCall
 from tollway_dataplane.settling import AnswerUnfit, Settling, estimated_usage, used
 
 

@@ -24,9 +24,9 @@ from tollway_dataplane.errors import EmbedderFault
 from tollway_dataplane.heap import settle_heap
 from tollway_dataplane.logs import JsonLog, json_log
 from tollway_dataplane.observe import Observer
-from tollway_dataplane.ports import UNTRACED
 from tollway_dataplane.server import ListenError, Site, listen, serve, stop_on_signals
 from tollway_dataplane.settings import EmbedServerSettings
+from tollway_dataplane.spans import UNTRACED
 from tollway_dataplane.vector_metrics import VectorMetrics
 from tollway_dataplane.vector_metrics import described as described_request
 from tollway_dataplane.vectors import Vectors

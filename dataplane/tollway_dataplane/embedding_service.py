@@ -10,7 +10,7 @@ from functools import partial
 from tollway_api.snapshot import Model, Policy, Protocol, Tenant
 from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.decision import RouteReason, Source
-from tollway_dataplane.core.facts import NO_USAGE, EmbeddingsRequest, Usage
+from tollway_dataplane.core.facts import NO_USAGE, EmbeddingsRequest, Operation, Usage
 from tollway_dataplane.core.naming import named_model
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.core.tokens import most_tokens_of_inputs
@@ -20,7 +20,7 @@ from tollway_dataplane.exceeding import Exceeded, refusal
 from tollway_dataplane.health import Health, Permit
 from tollway_dataplane.holds import Need
 from tollway_dataplane.live import Live
-from tollway_dataplane.ports import Operation, Tokenizers, Upstream, UpstreamCall
+from tollway_dataplane.ports import Tokenizers, Upstream, UpstreamCall
 from tollway_dataplane.record import AttemptNote, Record
 from tollway_dataplane.refusing import provider_refusal, refusal_of
 

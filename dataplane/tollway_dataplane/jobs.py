@@ -11,8 +11,9 @@ from tollway_dataplane.core.attempts import Attempt
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.values import value
 from tollway_dataplane.holds import Hold
-from tollway_dataplane.ports import CallSpan, Chunk, Completion
+from tollway_dataplane.ports import Chunk, Completion
 from tollway_dataplane.record import Record
+from tollway_dataplane.spans import CallSpan
 
 
 @value

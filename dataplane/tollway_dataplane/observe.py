@@ -11,8 +11,8 @@ from tollway_dataplane.core.facts import NO_HEADERS
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.errors import CLIENT_CLOSED_REQUEST, CallerGone, Refusal, RefusalCode
 from tollway_dataplane.logs import JsonLog
-from tollway_dataplane.ports import Tracer
 from tollway_dataplane.record import Record
+from tollway_dataplane.spans import Tracer
 
 
 class Counting(Protocol):

@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Final, Protocol, Self, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +21,13 @@ from tollway_api.wire import Sample
 from tollway_dataplane.core.breaker import Verdict
 from tollway_dataplane.core.budgeting import Denied, Taken
 from tollway_dataplane.core.completions import written_in
-from tollway_dataplane.core.facts import NO_HEADERS, JsonObject, Turn, Usage, choices_in
+from tollway_dataplane.core.facts import JsonObject, Operation, Turn, Usage, choices_in
 from tollway_dataplane.core.judge import View
 from tollway_dataplane.core.parameters import sent_parameters, tellable
 from tollway_dataplane.core.reading import Encoded, WordVectors
 from tollway_dataplane.core.values import value
 from tollway_dataplane.errors import UpstreamFault
+from tollway_dataplane.spans import UNTRACED, CallSpan
 
 Vector = npt.NDArray[np.float32]
 # What is larger is not remembered: it would push hundreds of usual answers out.
@@ -398,13 +398,6 @@ class Tokenizers(Protocol):
     def of(self, model: Model) -> Tokenizer: ...
 
 
-class Operation(StrEnum):
-    """The path of a call below a provider's base URL."""
-
-    CHAT = "chat/completions"
-    EMBEDDINGS = "embeddings"
-
-
 class HangUp:
     """Tells a provider in the middle of its stream that no more is wanted, while what is under way still comes, where
     that can be said at all.
@@ -422,114 +415,6 @@ class HangUp:
     def __call__(self) -> bool:
         """Whether the provider was told. Otherwise only leaving the stream stops it."""
         return self._heard()
-
-
-Fact = str | int | float | bool | None  # None: there is nothing to say
-
-
-class Span(Protocol):
-    """A part of a request, with its beginning and its end, for whoever follows the request. It ends with its `with`,
-    and has failed where that raises. Costs next to nothing where nobody follows, never waits and never fails; and
-    whoever notes something in it takes care that it is no prompt, no answer and no key.
-    """
-
-    def note(self, **facts: Fact) -> None: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None: ...
-
-
-class CallSpan(Protocol):
-    """The same of the call of a model."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """What tells the provider which trace the call belongs to (W3C Trace Context); empty where nobody follows."""
-
-    def begun(self, seconds: float) -> None:
-        """So long after the call a stream has begun to say something."""
-
-    def answered(self, usage: Usage, answer: JsonObject, finish_reason: str | None) -> None:
-        """What it has used, how the provider names its answer and the model, as a completion or a chunk says, and why
-        the answer ended.
-        """
-
-    def broke(self, error: str) -> None:
-        """The answer is not whole, although nothing is raised."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None: ...
-
-
-class Trace(Protocol):
-    """Of one request."""
-
-    @property
-    def id(self) -> str:
-        """In hexadecimal; empty where it is not kept."""
-
-    def step(self, name: str) -> Span:
-        """Inside the step that is under way."""
-
-    def embedding(self, embedding: Embedding) -> Span:
-        """The same: a text's vector."""
-
-    def call(self, model: Model, operation: Operation, fields: JsonObject, *, streams: bool) -> CallSpan:
-        """Of a model, by what it is sent. May outlast whatever is under way."""
-
-    def end(self, status: int, ended: str, facts: Mapping[str, object]) -> None:
-        """The reply has ended: with an HTTP status, and `whole`, `cut`, `broken` or `disconnected`."""
-
-
-class Tracer(Protocol):
-    """Makes a trace of each request, or passes over it."""
-
-    def begin(self, name: str, headers: Mapping[str, str], *, is_call: bool) -> Trace:
-        """The request's own span. `name` is `METHOD /path` of a caller's call, which may belong to a trace already, as
-        its headers say; otherwise what is done behind a reply.
-        """
-
-
-class Untraced:
-    """Tracer, trace and span where nothing is kept; others may yet follow the request by the headers."""
-
-    __slots__ = ("headers",)
-    id: Final = ""
-
-    def __init__(self, headers: Mapping[str, str] = NO_HEADERS) -> None:
-        self.headers = headers
-
-    def begin(self, _name: str, _headers: Mapping[str, str], *, is_call: bool) -> Self:  # noqa: ARG002 - the port's
-        return self
-
-    def step(self, _name: str) -> Self:
-        return self
-
-    def embedding(self, _embedding: Embedding) -> Self:
-        return self
-
-    def call(self, _model: Model, _operation: Operation, _fields: JsonObject, *, streams: bool) -> Self:  # noqa: ARG002 - the port's
-        return self
-
-    def note(self, **facts: Fact) -> None: ...
-
-    def begun(self, seconds: float) -> None: ...
-
-    def answered(self, usage: Usage, answer: JsonObject, finish_reason: str | None) -> None: ...
-
-    def broke(self, error: str) -> None: ...
-
-    def end(self, status: int, ended: str, facts: Mapping[str, object]) -> None: ...
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _kind: object, _exc: BaseException | None, _traceback: object) -> None: ...
-
-
-UNTRACED: Final = Untraced()
 
 
 @value

@@ -13,7 +13,7 @@ from tollway_dataplane.core.complexity import Assessment
 from tollway_dataplane.core.decision import CacheReason, RouteReason, Source, StaleReason
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.core.values import value
-from tollway_dataplane.ports import UNTRACED, Trace
+from tollway_dataplane.spans import UNTRACED, Trace
 
 # The operation of a call that is made behind a reply, to judge what has served.
 JUDGING: Final = "judging"

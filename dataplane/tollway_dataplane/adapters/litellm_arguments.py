@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from tollway_api.routing_policy import FallbackTrigger, UnknownParameters
 from tollway_api.snapshot import Model
-from tollway_dataplane.core.facts import OUTPUT_LIMITS, JsonObject
+from tollway_dataplane.core.facts import OUTPUT_LIMITS, JsonObject, Operation
 from tollway_dataplane.core.parameters import unknown_to_thinkers
 from tollway_dataplane.errors import UpstreamFault
-from tollway_dataplane.ports import Operation, UpstreamCall
+from tollway_dataplane.ports import UpstreamCall
 
 # The fields of OpenAI's requests, and a few of other providers', which LiteLLM translates. LiteLLM's own arguments are
 # in the same namespace, and one of them would send our key to the caller's server: so no other field is an argument.

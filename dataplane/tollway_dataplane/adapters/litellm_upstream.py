@@ -28,12 +28,12 @@ from tollway_dataplane.adapters.answer_bounds import MOST_BYTES, too_large
 from tollway_dataplane.adapters.litellm_arguments import arguments_of
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, is_whole, usage_of
-from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.core.facts import JsonObject, Operation
 from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
 from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
 from tollway_dataplane.heap import growing
-from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
+from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
 
 
 class LiteLLMUpstream:

@@ -11,9 +11,9 @@ import orjson
 
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import Embedding, Model, Price, Protocol
-from tollway_dataplane.core.facts import Usage
+from tollway_dataplane.core.facts import Operation, Usage
 from tollway_dataplane.errors import EmbedderFault, TextRefused, UpstreamFault, VectorsUnfit
-from tollway_dataplane.ports import Operation, Upstream, UpstreamCall, Vector
+from tollway_dataplane.ports import Upstream, UpstreamCall, Vector
 
 # Beside requests, which wait no longer than their own deadline.
 _TIMEOUT_S: Final = 10.0

@@ -21,12 +21,12 @@ from tollway_dataplane.adapters.answer_bounds import CONNECT_TIMEOUT_S, MOST_BYT
 from tollway_dataplane.adapters.event_streams import DONE, Event, events
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of
-from tollway_dataplane.core.facts import NO_HEADERS, JsonObject
+from tollway_dataplane.core.facts import NO_HEADERS, JsonObject, Operation
 from tollway_dataplane.core.parameters import unknown_to_thinkers, with_bound_named
 from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
 from tollway_dataplane.core.waits import wait_of
 from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
-from tollway_dataplane.ports import Chunk, Completion, Operation, UpstreamCall
+from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
 from tollway_http.confined import ConfinedResolver
 
 # Of an error page, this much is read.

@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 from tollway_api.semantic_cache_index import EmbeddingProvider
 from tollway_api.snapshot import Embedding, Model, Protocol
-from tollway_dataplane.core.facts import OUTPUT_LIMITS, JsonObject, Usage
-from tollway_dataplane.ports import Operation
+from tollway_dataplane.core.facts import OUTPUT_LIMITS, JsonObject, Operation, Usage
 
 Attributes = dict[str, str | int | float | bool | tuple[str, ...]]
 

@@ -37,10 +37,10 @@ from tollway_dataplane.adapters.otel_attributes import (
     of_request,
 )
 from tollway_dataplane.adapters.tracing import OnSpans
-from tollway_dataplane.core.facts import JsonObject, Usage
+from tollway_dataplane.core.facts import JsonObject, Operation, Usage
 from tollway_dataplane.errors import Refusal, UpstreamFault
 from tollway_dataplane.logs import JsonLog
-from tollway_dataplane.ports import CallSpan, Fact, Operation, Span, Trace, Untraced
+from tollway_dataplane.spans import CallSpan, Fact, Span, Trace, Untraced
 
 # The SDK's own default; some three hundred requests.
 _QUEUE_SPANS: Final = 2_048

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from tollway_dataplane.logs import JsonLog
-from tollway_dataplane.ports import UNTRACED, Tracer
+from tollway_dataplane.spans import UNTRACED, Tracer
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 # Hears of so many spans what has become of them: `sent`, `failed` or `dropped`. Called from any thread.

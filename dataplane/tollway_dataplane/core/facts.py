@@ -4,6 +4,7 @@ sees a raw body or an HTTP type.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Final
 
 from tollway_dataplane.core.values import value
@@ -15,6 +16,13 @@ JsonObject = Mapping[str, JsonValue]
 OUTPUT_LIMITS: Final = ("max_tokens", "max_completion_tokens")
 
 NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+class Operation(StrEnum):
+    """The path of a call below a provider's base URL."""
+
+    CHAT = "chat/completions"
+    EMBEDDINGS = "embeddings"
 
 
 def choices_in(fields: JsonObject) -> int:

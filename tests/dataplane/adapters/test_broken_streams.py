@@ -11,8 +11,9 @@ from tests.budgets import FREE_OF_CHARGE
 from tollway_api.reach import OWN
 from tollway_dataplane.adapters.openai_upstream import open_upstream
 from tollway_dataplane.core.completions import written_in_chunk
+from tollway_dataplane.core.facts import Operation
 from tollway_dataplane.errors import UpstreamFault
-from tollway_dataplane.ports import Chunk, Operation, UpstreamCall
+from tollway_dataplane.ports import Chunk, UpstreamCall
 
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 

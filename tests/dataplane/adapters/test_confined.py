@@ -20,9 +20,9 @@ from tollway_api.meta import ModelName
 from tollway_api.reach import OWN, Reach
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import ExtraHeader, Model, Price, Protocol
-from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.core.facts import JsonObject, Operation
 from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
-from tollway_dataplane.ports import Operation, Upstream, UpstreamCall
+from tollway_dataplane.ports import Upstream, UpstreamCall
 
 # LiteLLM and what it imports warn about themselves.
 pytestmark = [

@@ -19,9 +19,9 @@ from tollway_api.reach import OWN
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_api.snapshot import Model, Price, Protocol
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
-from tollway_dataplane.core.facts import JsonObject
+from tollway_dataplane.core.facts import JsonObject, Operation
 from tollway_dataplane.errors import UpstreamFault
-from tollway_dataplane.ports import Completion, Operation, UpstreamCall
+from tollway_dataplane.ports import Completion, UpstreamCall
 
 # LiteLLM and what it imports warn about themselves.
 pytestmark = [

@@ -16,8 +16,9 @@ from tollway_api.meta import ModelName
 from tollway_api.reach import OWN
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_dataplane.adapters.openai_upstream import OpenAIUpstream, open_upstream
+from tollway_dataplane.core.facts import Operation
 from tollway_dataplane.errors import UpstreamFault
-from tollway_dataplane.ports import Operation, UpstreamCall
+from tollway_dataplane.ports import UpstreamCall
 
 MOST_BYTES = 100_000
 

@@ -13,7 +13,8 @@ from tollway_dataplane.core.completions import Assembly, usage_of
 from tollway_dataplane.core.facts import JsonValue
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.errors import UpstreamFault
-from tollway_dataplane.ports import Untraced, Upstream
+from tollway_dataplane.ports import Upstream
+from tollway_dataplane.spans import Untraced
 
 # LiteLLM and what it imports warn about themselves.
 pytestmark = [

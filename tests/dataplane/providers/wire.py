@@ -23,8 +23,8 @@ from tests.servers import served
 from tollway_api import snapshot
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import Model, Price
-from tollway_dataplane.core.facts import Usage
-from tollway_dataplane.ports import Operation, UpstreamCall
+from tollway_dataplane.core.facts import Operation, Usage
+from tollway_dataplane.ports import UpstreamCall
 
 Json = dict[str, Any]  # what is in it is tested where it arrives
 TEXT: Final = ("A light", "house guides ", "ships.")
