@@ -1,6 +1,6 @@
 # One verb a line; `make help` lists them. Everything that is downloaded stays in one cache folder.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak e2e check check-types check-others format generate crds cluster-tools cluster cluster-down lock bench bench-side-by-side bench-latency bench-streams bench-quick bench-operator clean
+.PHONY: help setup demo test soak e2e check check-types check-others format generate crds cluster-tools cluster cluster-down lock bench bench-side-by-side bench-latency bench-streams bench-quick bench-operator clean bench-seed
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -124,6 +124,10 @@ bench-streams: $(VENV)/ready ## what gateways add to the first token, and to eac
 
 bench-quick: $(VENV)/ready ## live requests and exact hits beside the committed ratios (BENCH=…: more, see --help)
 	$(BIN)/python -m bench.quick $(BENCH)
+
+bench-seed: $(VENV)/ready ## the audit's load by k6, DATA=folder of labelled questions and a trace (bench/README.md)
+	@$(BIN)/python tools/cluster_tools.py scaling
+	$(BIN)/python -m bench.seed --data $(DATA)
 
 bench-operator: $(VENV)/ready ## from an edit to the last of 100 pods, and 10,000 objects (bench/README.md)
 	-@$(BIN)/python tools/cluster_tools.py apiserver helm
