@@ -2,14 +2,14 @@
 caller writes in a body can change it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, NamedTuple
 
 from tollway_api.conditions import moment
 from tollway_api.meta import TenantName
-from tollway_api.snapshot import KeyFacts, Match, Policy, SharedLimit, Snapshot, Tenant
+from tollway_api.snapshot import KeyFacts, Policy, SharedLimit, Snapshot, Tenant
 from tollway_dataplane.errors import Refusal, RefusalCode
 
 
@@ -40,19 +40,18 @@ class Directory:
         }
 
     @cached_property
-    def _policies_of_namespace(self) -> Mapping[str, tuple[Policy, ...]]:
-        """For tenants of each namespace: its own policies first, then the installation's."""
-        shared = self.snapshot.installation_namespace
-        namespaces = {tenant.namespace for tenant in self.snapshot.tenants.values()}
-        return {
-            namespace: tuple(
-                sorted(
-                    (each for each in self.snapshot.policies if each.namespace in {namespace, shared}),
-                    key=lambda policy: policy.namespace != namespace,  # stable: keeps the snapshot's order
-                )
-            )
-            for namespace in namespaces
-        }
+    def _policies_of_namespace(self) -> Mapping[str, "_Policies"]:
+        """Of each namespace its own, in the snapshot's order."""
+        found: dict[str, list[Policy]] = {}
+        for policy in self.snapshot.policies:
+            found.setdefault(policy.namespace, []).append(policy)
+        return {namespace: _Policies(tuple(each)) for namespace, each in found.items()}
+
+    def _policies_over(self, namespace: str) -> Iterator["_Policies"]:
+        """What may govern tenants of a namespace: its own policies first, then the installation's."""
+        for each in dict.fromkeys((namespace, self.snapshot.installation_namespace)):
+            if (found := self._policies_of_namespace.get(each)) is not None:
+                yield found
 
     @cached_property
     def _limits_of_shared(self) -> Mapping[str, tuple[SharedLimit, ...]]:
@@ -100,7 +99,8 @@ class Directory:
         """Policies that may govern a tenant, best first, whatever it asks for."""
         return tuple(
             policy
-            for policy in self._policies_of_namespace.get(tenant.namespace, ())
+            for some in self._policies_over(tenant.namespace)
+            for policy in some.policies
             if not policy.match.tenants or tenant.name in policy.match.tenants
         )
 
@@ -109,18 +109,49 @@ class Directory:
 
         Raises Refusal 404 when there is none, naming those that were tried.
         """
-        candidates = self._policies_of_namespace.get(tenant.namespace, ())
-        for policy in candidates:
-            if _meets(policy.match, tenant.name, model, headers):
+        for some in self._policies_over(tenant.namespace):
+            if (policy := some.first(tenant.name, model, headers)) is not None:
                 return policy
+        candidates = (policy for some in self._policies_over(tenant.namespace) for policy in some.policies)
         tried = ", ".join(policy.id for policy in candidates) or "none exists for this tenant"
         message = f"no RoutingPolicy matches model {model[:128]!r} for tenant {tenant.name!r}; tried: {tried}"
         raise Refusal(404, RefusalCode.NO_POLICY, message, param="model")
 
 
-def _meets(match: Match, tenant: TenantName, model: str, headers: Mapping[str, str]) -> bool:
-    if match.tenants and tenant not in match.tenants:
-        return False
-    if match.models and model not in match.models:
-        return False
-    return not match.headers or all(headers.get(each.name) == each.value for each in match.headers)
+class _Policies:
+    """Those of one namespace, best first. Which of them a request meets is read off bitmaps, so that a thousand
+    policies take hardly longer than ten: bit n of a name's stands for the policy at place n (P. O'Neil, "Model 204
+    Architecture and Performance", 1987). Headers are looked at one policy after the other.
+    """
+
+    def __init__(self, policies: tuple[Policy, ...]) -> None:
+        self.policies = policies
+        self._of_tenant = _Bitmaps([each.match.tenants for each in policies])
+        self._of_model = _Bitmaps([each.match.models for each in policies])
+
+    def first(self, tenant: TenantName, model: str, headers: Mapping[str, str]) -> Policy | None:
+        """The best that the request meets."""
+        left = self._of_tenant.meeting(tenant) & self._of_model.meeting(model)
+        while left:
+            lowest = left & -left
+            policy = self.policies[lowest.bit_length() - 1]
+            if all(headers.get(each.name) == each.value for each in policy.match.headers):
+                return policy
+            left ^= lowest
+        return None
+
+
+class _Bitmaps:
+    """By name, of what names it; and of what names nothing, which everything meets."""
+
+    def __init__(self, named: Sequence[Collection[str]]) -> None:
+        self._named: dict[str, int] = {}
+        self._any = 0
+        for place, names in enumerate(named):
+            if not names:
+                self._any |= 1 << place
+            for name in names:
+                self._named[name] = self._named.get(name, 0) | 1 << place
+
+    def meeting(self, name: str) -> int:
+        return self._any | self._named.get(name, 0)

@@ -1,12 +1,16 @@
 """Which policy governs a request."""
 
+import itertools
+import random
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from tests.dataplanes import compiled
-from tollway_api.meta import TenantName
-from tollway_api.snapshot import KeyFacts
+from tollway_api.meta import ModelName, TenantName
+from tollway_api.snapshot import Header, KeyFacts, Match, Snapshot, Tenant
 from tollway_api.wire import key_digest
 from tollway_dataplane.core.matching import Directory
 from tollway_dataplane.errors import Refusal
@@ -151,6 +155,57 @@ def test_policies_for_tenants_and_headers_take_precedence_in_order(
     policies: str, headers: dict[str, str], expected: str
 ) -> None:
     assert matched(A + B + policies, "a", **headers) == expected
+
+
+def _in_turn(snapshot: Snapshot, tenant: Tenant, model: str, headers: Mapping[str, str]) -> str | None:
+    """What looking at one policy after the other finds."""
+    own = [each for each in snapshot.policies if each.namespace == tenant.namespace]
+    shared = [each for each in snapshot.policies if each.namespace == "default" != tenant.namespace]
+    for policy in own + shared:
+        match = policy.match
+        if (
+            (not match.tenants or tenant.name in match.tenants)
+            and (not match.models or model in match.models)
+            and all(headers.get(each.name) == each.value for each in match.headers)
+        ):
+            return policy.id
+    return None
+
+
+def test_policies_are_found_as_by_looking_at_one_after_the_other() -> None:
+    draw = random.Random(5)  # noqa: S311 - the same policies each time
+    snapshot = compiled(A + B + tenant("c", "default") + policy("p", "team-a"))
+    (one,) = snapshot.policies
+
+    def some(names: str) -> tuple[str, ...]:
+        return tuple(each for each in names if draw.random() < 0.2)
+
+    found = Counter[bool]()
+    for _ in range(200):
+        policies = tuple(
+            replace(
+                one,
+                name=f"p{number}",
+                namespace=draw.choice(("team-a", "team-b", "default")),
+                match=Match(
+                    tuple(map(ModelName, some("xyz"))),
+                    tuple(map(TenantName, some("abc"))),
+                    tuple(Header(each, "1") for each in some("hk")),
+                ),
+            )
+            for number in range(draw.randrange(8))
+        )
+        directory = Directory(replace(snapshot, policies=policies), "r")
+        for who, model in itertools.product(snapshot.tenants.values(), ("x", "y", "auto")):
+            headers = dict.fromkeys(some("hk"), "1")
+            expected = _in_turn(directory.snapshot, who, model, headers)
+            found[expected is None] += 1
+            if expected is None:
+                with pytest.raises(Refusal, match="no RoutingPolicy matches"):
+                    directory.match(who, model, headers)
+            else:
+                assert directory.match(who, model, headers).id == expected
+    assert min(found[True], found[False]) > 100
 
 
 def test_a_key_is_refused_from_the_very_moment_at_which_it_expires() -> None:
