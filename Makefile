@@ -1,6 +1,6 @@
 # One verb a line; `make help` lists them. Everything that is downloaded stays in one cache folder.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak e2e check check-types check-others format generate crds cluster-tools cluster cluster-down lock bench bench-side-by-side bench-latency bench-streams bench-quick bench-operator clean bench-seed
+.PHONY: help setup demo test soak e2e check check-types check-others format generate crds cluster-tools cluster cluster-down lock bench bench-side-by-side bench-latency bench-streams bench-quick bench-operator clean bench-seed bench-scale
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -46,8 +46,9 @@ else
 endif
 
 HOURS ?= 1
-soak: $(VENV)/ready ## a crowd over its budgets while things break, for HOURS=1 (bench/README.md)
+soak: $(VENV)/ready ## a crowd over its budgets while things break, then steady load; HOURS=1 of each (bench/README.md)
 	$(BIN)/python -m bench.budgets --hours $(HOURS)
+	$(BIN)/python -m bench.soak --hours $(HOURS)
 
 # A node is brought up for it unless there is one, and then taken down again.
 e2e: $(VENV)/ready ## test on a true node; needs root (TOLLWAY_E2E_KUBECONFIG=…: on another cluster)
@@ -128,6 +129,9 @@ bench-quick: $(VENV)/ready ## live requests and exact hits beside the committed 
 bench-seed: $(VENV)/ready ## the audit's load by k6, DATA=folder of labelled questions and a trace (bench/README.md)
 	@$(BIN)/python tools/cluster_tools.py scaling
 	$(BIN)/python -m bench.seed --data $(DATA)
+
+bench-scale: $(VENV)/ready ## tenants, policies, bodies, data planes and streams, from few to many (bench/README.md)
+	$(BIN)/python -m bench.scale
 
 bench-operator: $(VENV)/ready ## from an edit to the last of 100 pods, and 10,000 objects (bench/README.md)
 	-@$(BIN)/python tools/cluster_tools.py apiserver helm

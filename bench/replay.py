@@ -13,7 +13,8 @@ from typing import Final
 from tools.cluster_tools import SETS, BuildError, folder_of
 
 _SCRIPT: Final = Path(__file__).with_suffix(".js")
-_CALLERS: Final = 400  # more than ever ask at a time, at the rates that a data plane can bear
+_CALLERS_PER_RATE: Final = 4  # for one request a second: each has so many seconds for its answer
+_LEAST_CALLERS: Final = 32
 _AT_ONCE: Final = 128  # callers who ask as soon as they are answered
 
 
@@ -65,11 +66,13 @@ def replay(
     schedule, told = folder / "schedule.json", folder / "outcomes.log"
     schedule.write_text(json.dumps(asks), encoding="utf-8")
     told.unlink(missing_ok=True)  # k6 would go on writing behind what an earlier run has said
+    seconds = asks[-1][0]
+    callers = max(_LEAST_CALLERS, int(_CALLERS_PER_RATE * len(asks) / (seconds or 1))) if paced else _AT_ONCE
     environ = {
         "URL": target.url, "KEY": target.key, "MODEL": target.model, "WHO": target.who,
         "SCHEDULE": str(schedule), "PACE": "trace" if paced else "none",
-        "CALLERS": str(min(len(asks), _CALLERS if paced else _AT_ONCE)),
-        "SECONDS": str(int(asks[-1][0]) + 600),
+        "CALLERS": str(min(len(asks), callers)),
+        "SECONDS": str(int(seconds) + 600),
     }  # fmt: skip
     flags = ("--quiet", "--no-color", "--no-usage-report", "--summary-mode=disabled", "--no-thresholds")
     log = ("--log-format", "raw", "--console-output", str(told))
