@@ -20,8 +20,8 @@ from bench.reports import cpu_seconds
 from bench.scale_rig import Server, Table, call, dataplane, key_of, policy, provider, publish, redis, tenant
 
 STREAMS: Final = (10, 100, 500, 2_000)
-CHUNKS: Final = 20
-PAUSE_S: Final = 2.0
+CHUNKS: Final = 12
+PAUSE_S: Final = 4.0
 _SENT: Final = re.compile(rb'"content":"([0-9.]+) "')
 _PATIENCE: Final = aiohttp.ClientTimeout(total=600)
 _BEGIN_A_SECOND: Final = 60

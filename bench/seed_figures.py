@@ -14,9 +14,13 @@ import numpy as np
 from bench.faults import most_share
 from bench.replay import Outcome
 from bench.traffic import Ask, Kind
+from tollway_dataplane.core.decision import CacheReason
 
 HITS: Final = frozenset({"exact", "semantic"})
-WAITED: Final = "Coalesced"  # for the same question of somebody else, and so for the provider
+WAITED: Final = CacheReason.COALESCED  # for the same question of somebody else, and so for the provider
+OUT_OF_TIME: Final = frozenset(
+    {CacheReason.CACHE_TIMEOUT, CacheReason.CACHE_UNAVAILABLE, CacheReason.EMBEDDER_UNAVAILABLE}
+)
 CHEAP: Final = "gpt-4o-mini"
 STAND_IN: Final = "gpt-4o"
 RICH: Final = "gpt-4"  # 60 USD for a million tokens of an answer, as the audit's
@@ -169,6 +173,10 @@ def figures(found: Measured) -> dict[str, object]:
         "wrong_hits": wrong,
         "wrong_share_of_hits": _share(wrong, len(after.hits)),
         "cache_reasons": dict(Counter(each.cache for each in after.noted).most_common()),
+        "out_of_time_share": _share(sum(each.cache in OUT_OF_TIME for each in after.noted), len(after.noted)),
+        "time_dependent_share": _share(
+            sum(each.cache == CacheReason.TIME_DEPENDENT for each in after.noted), len(after.noted)
+        ),
         "route_reasons": dict(Counter(each.route for each in after.noted if each.route).most_common()),
         "refusals": dict(Counter(each.refusal for each in after.noted if each.refusal)),
         "live_models_usd": {name: round(usd, 6) for name, usd in after.billed.usd.items()},

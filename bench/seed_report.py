@@ -26,6 +26,12 @@ def table(report: Mapping[str, object]) -> list[tuple[str, str, str]]:
             "45 %",
             f"{number('hit_share'):.1%} of {number('reachable_share'):.1%} that can be",
         ),
+        (
+            "… not looked up, since the answer depends on the time",
+            "",
+            f"{number('time_dependent_share'):.1%}",
+        ),
+        ("… found the cache or the encoder too busy", "", f"{number('out_of_time_share'):.1%}"),
         ("… of what is said in other words", "", f"{hit_kinds.get(Kind.PARAPHRASE, 0):.1%}"),
         (
             "wrong hits, by labels",
