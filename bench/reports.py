@@ -39,10 +39,11 @@ def heading(title: str, stamped: Mapping[str, str]) -> list[str]:
 
 
 def save(name: str, text: str, figures: Mapping[str, object], picture: str) -> None:
-    """As NAME.md, NAME.json and NAME.svg."""
+    """As NAME.md, NAME.json and, where there is a picture, NAME.svg."""
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    (RESULTS / f"{name}.svg").write_text(picture, encoding="utf-8")
+    if picture:
+        (RESULTS / f"{name}.svg").write_text(picture, encoding="utf-8")
 
 
 def cpu_seconds(pid: int) -> float:

@@ -54,6 +54,7 @@ def as_markdown(name: str, table: Table, stamped: Mapping[str, str]) -> str:
 
 
 def picture(table: Table) -> str:
+    """Nothing, where there is nothing to draw."""
     panels = [
         lines(
             title,
@@ -68,7 +69,7 @@ def picture(table: Table) -> str:
         )
         for title, columns in table.plots.items()
     ]
-    return sheet(panels, WIDTH, HEIGHT, columns=2)
+    return sheet(panels, WIDTH, HEIGHT, columns=2) if panels else ""
 
 
 def main() -> int:

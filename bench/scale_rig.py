@@ -27,6 +27,9 @@ from tollway_operator.provision import provision
 
 STARTS_S: Final = 300.0
 MODEL: Final = "openai/gpt-4o-mini"
+_QUIET_S: Final = 1.0
+_MOST_QUIETS: Final = 60
+_IDLE: Final = 0.03  # of a core, which a data plane takes that has nothing to do
 _PATIENCE: Final = aiohttp.ClientTimeout(total=300)
 
 
@@ -187,7 +190,7 @@ class Cost:
 def cost(
     servers: Sequence[Server], redis_pids: Sequence[int], calls: Sequence[Call], at_once: int = 16
 ) -> Cost:
-    """Of calls to data planes that were warm."""
+    """Of calls to data planes that were warm, with what is done behind the replies."""
 
     def worked(pids: Sequence[int]) -> float:
         return sum(map(cpu_seconds, pids))
@@ -195,6 +198,12 @@ def cost(
     pids = [each.pid for each in servers]
     before, redis_before = worked(pids), worked(redis_pids)
     fired = fire([each.url for each in servers], calls, at_once)
+    behind = worked(pids)
+    for _ in range(_MOST_QUIETS):
+        time.sleep(_QUIET_S)
+        earlier, behind = behind, worked(pids)
+        if behind - earlier <= _IDLE * _QUIET_S * len(pids):
+            break
     spent, redis_spent = worked(pids) - before, worked(redis_pids) - redis_before
     per = 1_000 / len(calls)
     return Cost(fired, spent * per, redis_spent * per, rss_mb(servers[0].pid))
