@@ -114,6 +114,7 @@ def dataplane(folder: Path, cache_url: str, ledger_url: str, name: str = "datapl
         "TOLLWAY_CACHE_READ_DEADLINE_S": "10",
         "TOLLWAY_EMBED_DEADLINE_S": "10",
         "TOLLWAY_LEDGER_DEADLINE_S": "10",
+        "TOLLWAY_BODY_DEADLINE_S": "300",
     }
     with started(log, "tollway_dataplane", env=env) as served:
         ready = f"http://127.0.0.1:{admin}/readyz"
