@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.hits import LIMITS, Served, chat, load, median_ms, serving, taught
-from bench.live import RESULTS, fake_provider
+from bench.provider import fake_provider
+from bench.report import RESULTS
 from tests.dataplanes import Setup
 from tollway_dataplane.adapters.local_embedder import MOST_BATCH, LocalEmbedder
 

@@ -24,7 +24,8 @@ from typing import Any, Final
 import httpx
 
 from bench.hits import AUTH, LIMITS, Served, chat, load, serving, taught
-from bench.live import RESULTS, fake_provider
+from bench.provider import fake_provider
+from bench.report import RESULTS
 from tests.dataplanes import Setup, manifest, secret
 
 GOAL_MS: Final = 20.0

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
 from starlette.types import ASGIApp
 
 from tollway_api.routing_policy import FallbackTrigger
@@ -128,9 +127,12 @@ async def open_dataplane(
         tokenizers = TiktokenTokenizers()
         bills = EmbeddingBills(budgets, tokenizers, metrics.money.spent_on_index)
         embedders = _embedders(encoder, direct, bills)
-        cache, forgetting, labels = await stack.enter_async_context(
-            _remembering(settings, log, cache_redis, *replica)
-        )
+        within_s = settings.cache_write_deadline_s
+        cache = RedisAnswerCache(cache_redis, within_s, DIMENSIONS, *replica)
+        labels = RedisLabels(cache_redis, within_s)
+        near, forgetter = LocalNearCache(settings.near_cache_bytes), RedisForgetter(cache_redis, within_s)
+        forgetting = Forgetting(near, forgetter, log, REPLICA_LAG_S if replica else READ_S)
+        await stack.enter_async_context(_remembering(cache, forgetting))
         bounded = (
             Operating(INDEXES, labels, metrics.cache.observe_standing),
             Operating(POLICIES, labels, metrics.route.observe_standing),
@@ -143,10 +145,8 @@ async def open_dataplane(
         reembedder = Reembedder(RedisReembedding(cache_redis), embedders)
         await stack.enter_async_context(aclosing(reembedder))
 
-        health = _health(RedisHealth(cache_redis, settings.cache_write_deadline_s), metrics)
-        choosing = Choosing(
-            encoder, shipped_router(), settings.embed_deadline_s, partial(_lacking, log, metrics)
-        )
+        health = _health(RedisHealth(cache_redis, within_s), metrics)
+        choosing = _choosing(encoder, settings, log, metrics)
         settle = _settling((metrics, health, budgets), bounded, (recall, choosing, reembedder))
         process, load = metrics.process, _loading(litellm, encoder, embedders, tokenizers, choosing)
         live = Live(load, process.observe_snapshot, process.snapshots_rejected.inc, settle)
@@ -161,7 +161,7 @@ async def open_dataplane(
         memory = watch_memory({"cache": cache_redis, "ledger": ledger_redis}, process)
         lag, draining = _measure_loop_lag(metrics), asyncio.Event()
         own = partial(_figures, settings.identity, live, following, metrics, draining)
-        fleet = _fleet(RedisFleet(cache_redis, settings.cache_write_deadline_s, SILENT_S), own)
+        fleet = _fleet(RedisFleet(cache_redis, within_s, SILENT_S), own)
         for work in (*(each.run() for each in (*bounded, health, fleet, choosing)), memory, lag):
             await stack.enter_async_context(running(work))
         admin = Admin(
@@ -230,10 +230,13 @@ def _given_up(log: JsonLog, metrics: Metrics, tenant: Tenant) -> None:
     metrics.money.uncounted()
 
 
-def _lacking(log: JsonLog, metrics: Metrics, examples: int) -> None:
-    if examples:
-        log.warning("examples of a policy could not be embedded", examples=examples)
-    metrics.route.observe_lacking(examples)
+def _choosing(encoder: LazyEncoder, settings: Settings, log: JsonLog, metrics: Metrics) -> Choosing:
+    def lacking(examples: int) -> None:
+        if examples:
+            log.warning("examples of a policy could not be embedded", examples=examples)
+        metrics.route.observe_lacking(examples)
+
+    return Choosing(encoder, shipped_router(), settings.embed_deadline_s, lacking)
 
 
 async def _drained(*labellers: Labeller) -> None:
@@ -241,18 +244,12 @@ async def _drained(*labellers: Labeller) -> None:
 
 
 @asynccontextmanager
-async def _remembering(
-    settings: Settings, log: JsonLog, redis: Redis, *replica: Redis
-) -> AsyncIterator[tuple[RedisAnswerCache, Forgetting, RedisLabels]]:
+async def _remembering(cache: RedisAnswerCache, forgetting: Forgetting) -> AsyncIterator[None]:
     """With what has been forgotten, as far as is known at first."""
-    within_s = settings.cache_write_deadline_s
-    near, forgetter = LocalNearCache(settings.near_cache_bytes), RedisForgetter(redis, within_s)
-    forgetting = Forgetting(near, forgetter, log, REPLICA_LAG_S if replica else READ_S)
-    cache = RedisAnswerCache(redis, within_s, DIMENSIONS, *replica)
     with suppress(CacheFault):  # then nothing is answered from memory until it can be asked
         await forgetting.refresh()
     async with running(forgetting.run()), running(forgetting.sweep()), running(cache.claims.keep()):
-        yield cache, forgetting, RedisLabels(redis, within_s)
+        yield
 
 
 def _health(news: RedisHealth, metrics: Metrics) -> Health:
