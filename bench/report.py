@@ -42,6 +42,11 @@ def said(origin: Mapping[str, object]) -> str:
     )
 
 
+def heading(title: str, origin: Mapping[str, object]) -> list[str]:
+    """First lines of a page."""
+    return [f"# {title}", "", said(origin), ""]
+
+
 def spread(values: Sequence[float]) -> Spread:
     """Three digits are kept, and all before the point."""
     found = {"min": min(values), "median": statistics.median(values), "max": max(values)}
@@ -67,12 +72,18 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:g}"
 
 
-def save(name: str, report: Mapping[str, object], page: str, brief: str, picture: str) -> None:
-    """All of it beside the benchmarks, and what is told in brief on the page for readers."""
+def keep(name: str, report: Mapping[str, object], page: str, picture: str = "") -> None:
+    """All of it beside the benchmarks; the picture where there is one."""
     RESULTS.mkdir(exist_ok=True)
     kept = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
     for suffix, text in {"json": kept, "md": page, "svg": picture}.items():
-        (RESULTS / f"{name}.{suffix}").write_text(text, encoding="utf-8")
+        if text:
+            (RESULTS / f"{name}.{suffix}").write_text(text, encoding="utf-8")
+
+
+def save(name: str, report: Mapping[str, object], page: str, brief: str, picture: str) -> None:
+    """The same, and what is told in brief on the page for readers."""
+    keep(name, report, page, picture)
     PAGE.write_text(told_anew(PAGE.read_text(encoding="utf-8"), name, brief), encoding="utf-8")
 
 

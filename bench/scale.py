@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.plots import HEIGHT, WIDTH, lines
-from bench.reports import heading, save, stamp
+from bench.report import heading, keep, origin
 from bench.scale_out import planes
 from bench.scale_rig import Table
 from bench.scale_size import bodies, policies, tenants
@@ -38,11 +38,11 @@ def cell(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def as_markdown(name: str, table: Table, stamped: Mapping[str, str]) -> str:
+def as_markdown(name: str, table: Table, begun: Mapping[str, object]) -> str:
     drawn = [f"![{table.title}](scale-{name}.svg)", ""] if table.plots else []
     return "\n".join(
         [
-            *heading(table.title, stamped),
+            *heading(table.title, begun),
             *([table.notes, ""] if table.notes else []),
             f"| {' | '.join(table.heads)} |",
             f"|{'---:|' * len(table.heads)}",
@@ -81,15 +81,15 @@ def main() -> int:
     parser.add_argument("--save", action="store_true", help="write the results to bench/results/")
     given = parser.parse_args()
     for name in given.part or PARTS:
+        begun = origin("bench.scale")
         with tempfile.TemporaryDirectory() as folder:
             table = PARTS[name](Path(folder), given.calls)
-        stamped = stamp("bench.scale")
-        text = as_markdown(name, table, stamped)
+        text = as_markdown(name, table, begun)
         print(f"\n{text}")
         if given.save:
             known = [[None if math.isnan(value) else value for value in row] for row in table.rows]
             rows = [dict(zip(table.heads, row, strict=True)) for row in known]
-            save(f"scale-{name}", text, {**stamped, "rows": rows}, picture(table))
+            keep(f"scale-{name}", {**begun, "rows": rows}, text, picture(table))
     return 0
 
 

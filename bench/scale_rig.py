@@ -16,7 +16,7 @@ import aiohttp
 import httpx
 import orjson
 
-from bench.reports import cpu_seconds, rss_mb
+from bench.usage import cpu_s, resident_mb
 from tests.dataplanes import compiled, manifest, secret
 from tests.processes import free_port, started, wait_for
 from tests.snapshots import mounted
@@ -194,7 +194,7 @@ def cost(
     """Of calls to data planes that were warm, with what is done behind the replies."""
 
     def worked(pids: Sequence[int]) -> float:
-        return sum(map(cpu_seconds, pids))
+        return cpu_s(pids)
 
     pids = [each.pid for each in servers]
     before, redis_before = worked(pids), worked(redis_pids)
@@ -207,4 +207,4 @@ def cost(
             break
     spent, redis_spent = worked(pids) - before, worked(redis_pids) - redis_before
     per = 1_000 / len(calls)
-    return Cost(fired, spent * per, redis_spent * per, rss_mb(servers[0].pid))
+    return Cost(fired, spent * per, redis_spent * per, resident_mb([servers[0].pid]))

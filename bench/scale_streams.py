@@ -16,8 +16,8 @@ from typing import Final
 import aiohttp
 import numpy as np
 
-from bench.reports import cpu_seconds
 from bench.scale_rig import Server, Table, call, dataplane, key_of, policy, provider, publish, redis, tenant
+from bench.usage import cpu_s
 
 STREAMS: Final = (10, 100, 500, 2_000)
 CHUNKS: Final = 12
@@ -69,9 +69,9 @@ async def _all(url: str, count: int) -> Seen:
 
 
 def row(count: int, served: Server, upstream: Server) -> Sequence[float]:
-    began = cpu_seconds(served.pid)
+    began = cpu_s([served.pid])
     seen = asyncio.run(_all(served.url, count))
-    spent = cpu_seconds(served.pid) - began
+    spent = cpu_s([served.pid]) - began
     assert seen.whole == count, f"{count - seen.whole} of {count} streams were not whole"
     straight = asyncio.run(_all(upstream.url, count))
     p50, p99 = np.percentile(seen.delays, (50, 99))

@@ -21,10 +21,11 @@ from typing import Any, Final
 import httpx
 
 from bench.replay import Outcome, Target, k6, replay
-from bench.reports import cpu_seconds, rss_mb, save, stamp
+from bench.report import keep, origin
 from bench.seed_figures import CHEAP, NOBODY, RICH, STAND_IN, Billed, Measured, Noted, Phase, figures
 from bench.seed_report import as_markdown, picture
 from bench.traffic import Ask, arrivals, read, traffic
+from bench.usage import cpu_s, resident_mb
 from tests.dataplanes import ACME_KEY, Setup
 from tests.processes import free_port, started, wait_for
 from tests.servers import redis_servers
@@ -153,10 +154,10 @@ def measure(place: Town, asks: Sequence[Ask], further: Sequence[Ask], folder: Pa
         print(
             f"{len(part):,} requests through Tollway, {'as they came' if paced else 'at once'} …", flush=True
         )
-        began = cpu_seconds(place.pid)
+        began = cpu_s([place.pid])
         target = Target(place.url, ACME_KEY, "auto", who)
         outcomes = replay(asked(part), target, folder, paced=paced)
-        spent = cpu_seconds(place.pid) - began
+        spent = cpu_s([place.pid]) - began
         time.sleep(1.0)  # which is more than lines take to be written
         lines = noted(place.log)
         return Phase(
@@ -171,7 +172,7 @@ def measure(place: Town, asks: Sequence[Ask], further: Sequence[Ask], folder: Pa
     for each in both:
         each.fail(FAULTS)
     before, after = straight(asks), through(asks, "after", paced=True)
-    return Measured(before, after, through(further, "at most", paced=False), rss_mb(place.pid))
+    return Measured(before, after, through(further, "at most", paced=False), resident_mb([place.pid]))
 
 
 def main() -> int:
@@ -194,11 +195,11 @@ def main() -> int:
     asks = traffic(read(given.data), due_s, given.seed)
     with tempfile.TemporaryDirectory() as temporary, town(Path(temporary)) as place:
         found = measure(place, asks[: given.requests], asks[given.requests :], Path(temporary))
-    report = {**stamp("bench.seed"), **figures(found)}
+    report = {**origin("bench.seed"), **figures(found)}
     text = as_markdown(report)
     print(f"\n{text}")
     if given.save:
-        save("seed", text, report, picture(found))
+        keep("seed", report, text, picture(found))
     return 0
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from bench.plots import HEIGHT, WIDTH, lines
-from bench.reports import heading
+from bench.report import heading
 from bench.seed_figures import HITS, Measured, percentile, reachable
 from bench.svg import sheet
 from bench.traffic import Kind
@@ -75,7 +75,6 @@ def table(report: Mapping[str, object]) -> list[tuple[str, str, str]]:
 
 
 def as_markdown(report: Mapping[str, object]) -> str:
-    stamped = {name: str(report[name]) for name in ("commit", "machine", "when", "command")}
     kinds, by_set = report["kinds"], report["paraphrases_hit_of_set"]
     assert isinstance(kinds, dict)
     assert isinstance(by_set, dict)
@@ -83,7 +82,7 @@ def as_markdown(report: Mapping[str, object]) -> str:
     sets = ", ".join(f"{share:.0%} of {name}" for name, share in by_set.items())
     return "\n".join(
         [
-            *heading("The audit's load", stamped),
+            *heading("The audit's load", report),
             f"{report['requests']:,} requests at Azure's trace's times, {report['per_second']} a second; {mix}.",
             f"Of what is said in other words {sets} were served.",
             "",

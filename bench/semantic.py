@@ -10,22 +10,18 @@ nginx.
 import argparse
 import asyncio
 import itertools
-import json
 import os
-import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bench.hits import LIMITS, Served, chat, load, median_ms, serving, taught
 from bench.provider import fake_provider
-from bench.report import RESULTS
+from bench.report import heading, keep, origin
 from tests.dataplanes import Setup
 from tollway_dataplane.adapters.local_embedder import MOST_BATCH, LocalEmbedder
 
@@ -114,22 +110,17 @@ def measure(rounds: int, seconds: int) -> list[Round]:
             return [one_round(served, encoder, texts, seconds) for _ in range(rounds)]
 
 
-def as_markdown(found: Sequence[Round]) -> str:
+def as_markdown(found: Sequence[Round], begun: Mapping[str, object]) -> str:
     def row(name: str, value: Callable[[Round], float]) -> str:
         values = [value(each) for each in found]
         return f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} | {max(values):.2f} |"
 
     under_load, at_idle = GOALS
-    head = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(head, capture_output=True, text=True, check=False).stdout.strip()
-    where = f"Commit {commit}, {os.cpu_count()} cores, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
     return "\n".join(
         [
-            "# Hits by meaning, beside embedding alone",
-            "",
-            f"{where}; `python -m bench.semantic {' '.join(sys.argv[1:])}`.",
-            f"Medians of {len(found)} alternating rounds, with the smallest and the largest. The load average was",
-            f"{os.getloadavg()[2]:.1f}: above 2 others had the processor as well, and only processor time counts.",
+            *heading("Hits by meaning, beside embedding alone", begun),
+            f"Medians of {len(found)} alternating rounds, with the smallest and the largest. Where others had the",
+            "processors as well, only processor time counts.",
             "",
             "| ratio | median | min | max | goal |",
             "|---|---:|---:|---:|---:|",
@@ -166,14 +157,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=4, help="length of one burst")
     parser.add_argument("--save", action="store_true", help="write the results to bench/results/")
     given = parser.parse_args()
+    begun = origin("bench.semantic")
     found = measure(given.rounds, given.seconds)
-    text = as_markdown(found)
+    text = as_markdown(found, begun)
     print(f"\n{text}")
     if given.save:
-        (RESULTS / "semantic.md").write_text(text, encoding="utf-8")
-        (RESULTS / "semantic.json").write_text(
-            json.dumps([each.__dict__ for each in found], indent=2) + "\n", encoding="utf-8"
-        )
+        keep("semantic", {**begun, "rounds": [vars(each) for each in found]}, text)
 
 
 if __name__ == "__main__":

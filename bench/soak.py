@@ -26,9 +26,10 @@ import httpx
 from redis import Redis
 
 from bench.plots import HEIGHT, WIDTH, lines
-from bench.reports import heading, rss_mb, save, stamp
+from bench.report import heading, keep, origin
 from bench.scale_rig import STARTS_S, key_of, redis, tenant
 from bench.svg import sheet
+from bench.usage import resident_mb
 from tests.dataplanes import compiled, manifest, secret
 from tests.processes import free_port, started, wait_for
 from tests.snapshots import mounted
@@ -79,7 +80,7 @@ class Watched:
         return Sample(
             round(seconds, 1),
             requests,
-            round(rss_mb(self.pid), 1),
+            round(resident_mb([self.pid]), 1),
             len(list((process / "fd").iterdir())),
             int(self.tasks.read_text(encoding="utf-8")),
             len(list((process / "task").iterdir())),
@@ -217,12 +218,12 @@ def grown(samples: Sequence[Sample]) -> list[str]:
     return found
 
 
-def as_markdown(samples: Sequence[Sample], replies: Counter[str], stamped: Mapping[str, str]) -> str:
+def as_markdown(samples: Sequence[Sample], replies: Counter[str], begun: Mapping[str, object]) -> str:
     counted = ", ".join(f"{count:,} {name}" for name, count in sorted(replies.items()))
     rows = [(name, *quarters(samples, name)) for name in _MARGINS]
     return "\n".join(
         [
-            *heading("A data plane under steady load", stamped),
+            *heading("A data plane under steady load", begun),
             f"{samples[-1].requests:,} requests in {samples[-1].seconds / 60:.0f} minutes: {counted}.",
             "",
             "| | second quarter | last quarter |",
@@ -250,13 +251,13 @@ def main() -> int:
     parser.add_argument("--every", type=float, default=10.0, help="seconds between two lines")
     parser.add_argument("--save", action="store_true", help="write the results to bench/results/")
     given = parser.parse_args()
+    begun = origin("bench.soak")
     with tempfile.TemporaryDirectory() as folder, servers(Path(folder)) as place:
         samples, replies = asyncio.run(soak(place, given.hours, given.every))
-    stamped = stamp("bench.soak")
-    text = as_markdown(samples, replies, stamped)
+    text = as_markdown(samples, replies, begun)
     print(f"\n{text}")
     if given.save:
-        save("soak", text, {**stamped, "samples": [vars(each) for each in samples]}, picture(samples))
+        keep("soak", {**begun, "samples": [vars(each) for each in samples]}, text, picture(samples))
     for sentence in (found := grown(samples)):
         print(sentence, file=sys.stderr)
     return int(bool(found))

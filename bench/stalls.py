@@ -8,10 +8,6 @@ counts. Needs wrk and nginx.
 
 import argparse
 import json
-import os
-import platform
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,7 +21,7 @@ import httpx
 
 from bench.hits import AUTH, LIMITS, Served, chat, load, serving, taught
 from bench.provider import fake_provider
-from bench.report import RESULTS
+from bench.report import heading, keep, origin
 from tests.dataplanes import Setup, manifest, secret
 
 GOAL_MS: Final = 20.0
@@ -128,17 +124,12 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def as_markdown(found: Sequence[Phase], report: Mapping[str, Any]) -> str:
-    head = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(head, capture_output=True, text=True, check=False).stdout.strip()
-    where = f"{os.cpu_count()} cores, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
+def as_markdown(found: Sequence[Phase], report: Mapping[str, Any], begun: Mapping[str, object]) -> str:
     lines = [
-        "# Stalls of the event loop",
-        "",
-        f"Commit {commit}, {where}; `python -m bench.stalls {' '.join(sys.argv[1:])}`.",
+        *heading("Stalls of the event loop", begun),
         "Milliseconds that a task which is due waits, asked every two. *own*: of them, those in which the loop's",
-        "thread had the processor, which is all that a machine which others use tells for sure (its load average was",
-        f"{os.getloadavg()[2]:.1f}). The goal is a largest one below {GOAL_MS:g} ms.",
+        "thread had the processor, which is all that a machine which others use tells for sure.",
+        f"The goal is a largest one below {GOAL_MS:g} ms.",
         "",
         "| load | asked | p50 | p99 | p99.9 | largest | own p50 | own p99.9 | largest own | garbage |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -178,15 +169,17 @@ def main() -> None:
     parser.add_argument("--tenants", type=int, default=1_000, help="of the snapshots that are swapped")
     parser.add_argument("--save", action="store_true", help="write the results to bench/results/")
     given = parser.parse_args()
+    begun = origin("bench.stalls")
     with tempfile.TemporaryDirectory() as temporary, fake_provider(Path(temporary)) as provider:
         setup, report = with_tenants(provider, given.tenants), Path(temporary) / "report.json"
         with serving(Path(temporary) / "tollway", setup, "bench.watched", str(report)) as served:
             found = phases(served, setup, given.seconds)
             served.process.stop()
-        text = as_markdown(found, json.loads(report.read_text(encoding="utf-8")))
+        seen = json.loads(report.read_text(encoding="utf-8"))
+        text = as_markdown(found, seen, begun)
     print(f"\n{text}")
     if given.save:
-        (RESULTS / "stalls.md").write_text(text, encoding="utf-8")
+        keep("stalls", {**begun, "worst": seen["worst"]}, text)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from bench.scale_out import TENANTS, mix
 from bench.scale_rig import Table
 from bench.scale_size import text_of
 
-STAMPED = {"commit": "c", "machine": "m", "when": "w", "command": "python -m bench.scale"}
+STAMPED = {"commit": "c", "machine": "m", "when": "w", "busy": 0.1, "command": "python -m bench.scale"}
 TABLE = Table(
     "Sizes",
     ("things", "ms", "first, ms"),

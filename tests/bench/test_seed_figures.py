@@ -80,8 +80,8 @@ def test_spend_is_by_answer_so_that_who_has_none_saves_nothing() -> None:
 
 
 def test_the_report_has_the_audits_figures_beside_ours_and_a_picture() -> None:
-    stamped = {"commit": "c", "machine": "m", "when": "w", "command": "python -m bench.seed"}
-    text = as_markdown({**stamped, **figures(measured())})
+    begun = {"commit": "c", "machine": "m", "when": "w", "busy": 0.1, "command": "python -m bench.seed"}
+    text = as_markdown({**begun, **figures(measured())})
     assert "| answered from memory | 45 % | 75.0% of 40.0% that can be |" in text
     assert "| errors after | 0.1 % | 20.000%" in text
     assert picture(measured()).startswith("<svg")

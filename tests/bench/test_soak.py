@@ -37,8 +37,8 @@ def test_what_there_is_more_of_in_the_end_is_named(name: str, value: float) -> N
 
 
 def test_the_report_has_both_quarters_and_a_picture() -> None:
-    stamped = {"commit": "c", "machine": "m", "when": "w", "command": "python -m bench.soak"}
-    text = as_markdown(course(tasks=60), Counter({"200": 3_800, "left": 100}), stamped)
+    begun = {"commit": "c", "machine": "m", "when": "w", "busy": 0.1, "command": "python -m bench.soak"}
+    text = as_markdown(course(tasks=60), Counter({"200": 3_800, "left": 100}), begun)
     assert "| tasks | 47 | 60 |" in text
     assert "3,900 requests in 6 minutes: 3,800 200, 100 left." in text
     assert picture(course()).startswith("<svg")
