@@ -236,13 +236,15 @@ def test_nothing_of_the_examples_differs_when_the_operator_has_had_its_say_and_i
             for each in ours:
                 place = each["metadata"]
                 installation.until(each["kind"], place["name"], "Ready", "Ready", place["namespace"])
-            for action in ("purge", "rebuild"):
-                acted = argocd.acted(installation.get("SemanticCacheIndex", "answers"), action)
-                kubectl("replace", "-f", "-", given=yaml.safe_dump(acted))
+            purged = argocd.acted(installation.get("SemanticCacheIndex", "answers"), "purge")
+            kubectl("replace", "-f", "-", given=yaml.safe_dump(purged))
             assert list(differing(kubectl, wanted)) == []
-            annotations = ("tollway.dev/purge-before-", "tollway.dev/rebuild-")
-            kubectl("annotate", "sci", "answers", "-n", "default", *annotations)
+            kubectl("annotate", "sci", "answers", "-n", "default", "tollway.dev/purge-before-")
             assert [without_status(standing(kubectl, each)) for each in ours] == before
+        # Of what is being rebuilt the status goes on changing, so that is asked where no operator says it.
+        rebuilt = argocd.acted(installation.get("SemanticCacheIndex", "answers"), "rebuild")
+        kubectl("replace", "-f", "-", given=yaml.safe_dump(rebuilt))
+        assert list(differing(kubectl, wanted)) == []
     finally:
         installation.clear()
         kubectl("delete", "namespace", "team-a", "team-a-staging", "--wait=false")
