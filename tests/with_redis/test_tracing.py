@@ -170,7 +170,7 @@ async def test_attempts_are_siblings_and_the_failed_one_says_why(
     assert (failed.failed, failed.error) == (True, "500")
     assert not named(spans, "chat gpt-4o").failed
     assert not spans[0].failed, "its caller has an answer"
-    assert spans[0].attributes["tollway.attempts"] == ["cheap:ServerError", "rich:ok"]
+    assert spans[0].attributes["tollway.attempts"] == ["cheap:ServerError:500", "rich:ok"]
 
 
 async def test_who_is_told_that_nobody_answers_sees_an_error(
