@@ -3,10 +3,12 @@ Redis, provisions the index versions, serves, and follows the files (`standalone
 """
 
 import asyncio
+import fcntl
 import secrets
+import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -93,7 +95,9 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
         file = _log_file(options, stack)
         log = await stack.enter_async_context(json_log(file or sys.stdout))
         opened = (
-            _one(settings, log, environ) if options.workers == 1 else _several(settings, log, environ, file)
+            _one(settings, log, environ)
+            if options.workers == 1
+            else _several(settings, log, environ, options.data_dir / "workers", file)
         )
         served = await stack.enter_async_context(opened)
         standalone = Standalone(sources, served.live, console, servers.keep_running)
@@ -142,10 +146,10 @@ async def _one(settings: Settings, log: JsonLog, environ: Mapping[str, str]) -> 
 
 @asynccontextmanager
 async def _several(
-    settings: Settings, log: JsonLog, environ: Mapping[str, str], output: TextIO | None
+    settings: Settings, log: JsonLog, environ: Mapping[str, str], within: Path, output: TextIO | None
 ) -> AsyncIterator[_Served]:
-    """In processes of their own, by a snapshot in a folder."""
-    with TemporaryDirectory(prefix="tollway-snapshot-") as folder:
+    """In processes of their own, by a snapshot in a folder of ours."""
+    with _alone_in(within), TemporaryDirectory(dir=within) as folder:
         told = replace(settings, snapshot_dir=Path(folder), snapshot_poll_s=_POLL_S)
         async with open_supervised(told, environ, log, output) as supervised:
             (token,) = read_tokens(settings.admin_token_dir)
@@ -161,6 +165,21 @@ async def _several(
                     return await supervised.run(stop)
 
             yield _Served(live, supervised.draining, run)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Without what one that was killed has left there, since providers' keys are in it. Raises ServeError."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / "lock").open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise ServeError(f"{folder} is in use by another tollway; give another --data-dir") from exc
+        for left in folder.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+        yield
 
 
 async def _announce_drain(draining: asyncio.Event, console: Console) -> None:

@@ -59,10 +59,11 @@ def reserve(address: Address) -> socket.socket:
     """Keeps an address for processes that will share it, and does not listen; port 0 takes a free one. Raises
     ListenError.
     """
-    # Whoever shares it already, such as another installation, would let us in: so first it must be had alone.
+    # Whoever shares it already, such as another installation, would let us in: so first it must be had alone. That
+    # fails where one is kept without SO_REUSEADDR, whether anybody listens there or not.
     with listen(address) as alone:
         host, port = alone.getsockname()[:2]
-    return _bound(Address(host, port), is_shared=True)
+    return _bound(Address(host, port), is_shared=True, is_kept=True)
 
 
 def listen_at(path: Path) -> socket.socket:
@@ -83,10 +84,10 @@ def _cannot_listen(where: object, exc: OSError) -> ListenError:
     return ListenError(f"cannot listen on {where}: {exc.strerror}")
 
 
-def _bound(address: Address, *, is_shared: bool) -> socket.socket:
+def _bound(address: Address, *, is_shared: bool, is_kept: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(not is_kept))
     # Inherited by what it accepts: a reply's body must not wait for the acknowledgement of its headers.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if is_shared:

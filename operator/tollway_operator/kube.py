@@ -75,6 +75,7 @@ class StoredLease:
     duration_s: int
     resource_version: str
     owner: Owner | None = None
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,13 +292,17 @@ class Kube:
     ) -> StoredLease:
         """Creates it where the lease given has no resource version, and replaces that version otherwise. Its owner is
         looked for when it is acquired alone, since a renewal should wait for nothing else. Raises KubeFault; Conflict
-        among them.
+        among them, also where that very Lease, by its uid, is not there any more: a replacement would make another.
         """
         version = lease.resource_version or None
         owner = lease.owner if acquired is None else await self._owner_in(namespace)
         body = Lease(
             metadata=ObjectMeta(
-                name=name, namespace=namespace, resourceVersion=version, ownerReferences=_references(owner)
+                name=name,
+                namespace=namespace,
+                uid=lease.uid or None,
+                resourceVersion=version,
+                ownerReferences=_references(owner),
             ),
             spec=LeaseSpec(
                 holderIdentity=lease.holder,
@@ -416,6 +421,7 @@ def _stored_lease(lease: Lease) -> StoredLease:
         duration_s=spec.leaseDurationSeconds or 0,
         resource_version=str(metadata.resourceVersion or ""),
         owner=_owner_of(metadata),
+        uid=metadata.uid or "",
     )
 
 

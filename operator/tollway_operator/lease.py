@@ -128,7 +128,11 @@ class Leadership:
         try:
             self._lease = await self._kube.write_lease(self._namespace, LEASE_NAME, wanted, None)
         except Conflict:
-            found = await self._kube.lease(self._namespace, LEASE_NAME)
+            try:
+                found = await self._kube.lease(self._namespace, LEASE_NAME)
+            except NotFound:  # deleted, perhaps with what owned it; whoever makes it first has it
+                await self._seek()
+                return
             if not _same(found, lease):
                 raise
             # One before has been done although no answer came. Others wait from when they saw it, which was not before

@@ -101,6 +101,21 @@ def test_all_that_was_written_goes_with_its_owner_and_nothing_is_written_until_t
 
 
 @pytest.mark.usefixtures("collector")
+def test_an_owner_that_is_made_anew_owns_all_that_is_written_again(installation: Installation) -> None:
+    """By the only operator there is, which goes on."""
+    with installation.light_pod("dp-1"), installation.operator("op-1"):
+        installation.apply(*SETUP.objects())
+        installation.until_ready()
+        before = owner_uid(installation)
+        part_with_the_owner(installation)
+        installation.prepare()
+        assert owner_uid(installation) != before
+        wait_for(lambda: all_owned(installation), "all has the new owner", 2 * PATIENCE_S)
+        installation.apply(SETUP.but(policy={"priority": 7}).objects()[1])
+        installation.until_ready()
+
+
+@pytest.mark.usefixtures("collector")
 def test_where_no_chart_is_it_is_written_without_an_owner_and_gets_one_once_there_is_one(
     installation: Installation,
 ) -> None:

@@ -144,11 +144,14 @@ def test_workers_end_when_who_keeps_them_is_gone(
 def test_a_port_that_is_taken_is_said_by_the_one_that_keeps_them(
     tmp_path: Path, cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
 ) -> None:
-    port, admin = free_ports(2)
-    env = {**process_env(tmp_path, cache_redis, ledger_redis, port, admin), "TOLLWAY_WORKERS": "2"}
+    port, *admins = free_ports(3)
+    first, second = (
+        {**process_env(tmp_path, cache_redis, ledger_redis, port, admin), "TOLLWAY_WORKERS": "2"}
+        for admin in admins
+    )
     with (
-        started(tmp_path / "one", "tollway_dataplane", env=env) as one,
-        started(tmp_path / "two", "tollway_dataplane", env=env) as two,
+        started(tmp_path / "one", "tollway_dataplane", env=first) as one,
+        started(tmp_path / "two", "tollway_dataplane", env=second) as two,
     ):
         wait_for(
             lambda: None not in {one.process.poll(), two.process.poll()} or _ended(one, two), "one ends", 60

@@ -6,7 +6,7 @@ in what is quoted, in code, at the beginning of lines, and where blanks are spok
 import re
 from typing import Final
 
-_RUN: Final = re.compile(r"(?<=\S)[ \t]*(?:\t|  )[ \t]*(?=\S)")
+_RUN: Final = re.compile(r"(?<=\S)(?:  | ?\t)[ \t]*(?=\S)")
 _INDENTED: Final = re.compile(r"\n[ \t]+\S")
 _LINE: Final = re.compile(r"^[ \t]*(?=\S)", re.MULTILINE)
 _SPOKEN_OF: Final = re.compile(

@@ -41,8 +41,9 @@ _SPELLED: Final = re.compile(
 # What it finds has one of these; most prompts have none, and this is asked in a tenth of the time.
 _MAY_SPELL: Final = re.compile(r"[-\\%+/@#$\d]|\.\w")
 
-# At the end of a prompt.
+# At the end of a prompt. Looked for where a run begins: from each of its pictures on, a long one would take very long.
 _PICTURES: Final = re.compile(
+    r"(?<![\s\ufe0f\u2600-\u27bf\U0001f300-\U0001faff])"
     r"[\s\ufe0f\u2600-\u27bf\U0001f300-\U0001faff]*[\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?\s*$"
 )
 _VARIATION: Final = "\ufe0f"  # says how a sign before it is to be drawn

@@ -23,6 +23,7 @@ _STRAIGHT: Final = str.maketrans(
     {**dict.fromkeys("\u2018\u2019\u201a", "'"), **dict.fromkeys("\u2013\u2014\u2212", "-")}
 )
 _MARKS: Final = '"“”„«»\u2039\u203a`「」『』'
+_UNQUOTED: Final = str.maketrans(dict.fromkeys(_MARKS + "')"))
 _MAY_QUOTE: Final = re.compile(rf"[{_MARKS}'\u2018\u2019\u201a]")
 # Between ' there may be apostrophes, and an apostrophe opens nothing: 'you're welcome', "the dogs' bowls".
 _QUOTED: Final = re.compile(
@@ -37,10 +38,9 @@ _QUESTION: Final = re.compile(
     re.IGNORECASE,
 )
 # Before these a stop may as well be left out, and behind these, where they begin a text.
-_JOINING: Final = frozenset("and or but please thanks thank though too".split())
-_OPENING: Final = frozenset(
-    "yes yeah yep hi hello hey hiya ok okay oh please thanks sorry well so bye cheers".split()
-)
+_JOINING: Final = frozenset("please though too".split())
+_GROUPING: Final = frozenset({"or", "but"})  # beside which it says what belongs together
+_OPENING: Final = frozenset("yes yeah yep hi hello hey hiya ok okay oh please thanks bye cheers".split())
 # Of what is written in one word, in two, or with a hyphen: "sign-up", "pay-as-you-go", "non-refundable".
 _BEFORE_HYPHEN: Final = frozenset("co e ex mid mini multi non pre self semi".split())
 _ASKING: Final = frozenset("how what why".split())
@@ -58,7 +58,16 @@ _FIRST_PERSON: Final = "i"
 _EITHER_WAY: Final = frozenset({"am", "pm", "ok"}) | NEGATIONS  # "10 AM", "NOT"
 _NAMES: Final = frozenset({"may", "will"})  # little words that are names with a capital
 _SYMBOL: Final = 3  # letters: "mW", "kB"
-_LEAST_TITLE: Final = 2  # words with a capital, the first aside
+_LEAST_TITLE: Final = 3  # words with a capital, the first aside
+_SMALL_IN_TITLES: Final = frozenset("a an and as at but by for from in of on or the to vs with".split())
+# Whose accents tell them from another word of English.
+_ACCENTED: Final = frozenset("exposé pâté rosé résumé résumés".split())
+_OF_WORDS: Final = frozenset("mean means meaning pronounce pronounced say translate word words".split())
+# At the end of a text, or of one that ends in a number or a letter by itself.
+_ENDS: Final = re.compile(r"[.?!…]*|\s+\?")
+_ENDS_NUMBER: Final = re.compile(r"[.?…]*|\s+\?")
+_PICTURES: Final = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]+")
+_SIGNS: Final = frozenset(":/\\.$#@&|=<>*")  # right before a word that is part of a command
 
 
 def are_same_words(ours: Reading, theirs: Reading) -> bool:
@@ -88,7 +97,7 @@ def written_otherwise(ours: Reading, theirs: Reading) -> str:
     asks_itself = _QUESTION.match(set_apart(ours)) and not _QUESTION.match(ours.text)
     if not asks_itself and (difference := set_apart_otherwise(ours, theirs)):
         return difference
-    return _capitals_differ(ours, theirs) or _stops_differ(ours, theirs)
+    return _capitals_differ(ours, theirs) or _stops_differ(ours, theirs) or _ends_differ(ours, theirs)
 
 
 @once
@@ -121,9 +130,7 @@ def _capitals_differ(ours: Reading, theirs: Reading) -> str:
         if ours.low[i] != theirs.low[i]:
             is_harmless = _is_harmless_accent(ours, theirs, i)
         elif (_is_small(ours) or _is_small(theirs)) and english_ahead(ours) > 0:
-            is_harmless = (
-                _is_in_phrase(mine, i) or _is_in_phrase(yours, i) or _is_one_word(ours, i, one, other)
-            )
+            is_harmless = _is_in_name(ours, i) or _is_one_word(ours, i, one, other)
         else:
             is_harmless = _is_one_name(ours, i) or _is_emphasis(ours, i) or _bear_capitals(one, other)
         if not is_harmless:
@@ -160,36 +167,38 @@ def _is_small(reading: Reading) -> bool:
 
 @once
 def _is_loud(reading: Reading) -> bool:
-    """Whether it is all in capitals, or each word begins with one, but for little ones."""
+    """Whether it is all in capitals, or a title, in which each word but the smallest begins with one."""
     if reading.text.isupper():
         return True
-    inner = [
-        shown for shown in reading.shown[1:] if shown[0].isalpha() and shown != "I" and shown not in FUNCTION
-    ]
+    inner = [shown for shown in reading.shown[1:] if shown[0].isalpha() and shown not in _SMALL_IN_TITLES]
     return len(inner) >= _LEAST_TITLE and all(shown[0].isupper() for shown in inner)
 
 
-def _is_in_phrase(words: tuple[str, ...], i: int) -> bool:
-    """Whether the word beside it has a capital as well: "Google Pay", "Northern Ireland"."""
-    beside = words[max(0, i - 1) : i] + words[i + 1 : i + 2]
-    return words[i][0].isupper() and any(each[0].isupper() for each in beside)
+def _is_in_name(reading: Reading, i: int) -> bool:
+    """Whether a name stands beside it, which it may be a part of: "Northern Ireland"."""
+    beside = (each for each in (i - 1, i + 1) if 0 <= each < len(reading.low))
+    return reading.low[i] not in FUNCTION and any(_is_one_name(reading, each) for each in beside)
 
 
 def _is_one_word(reading: Reading, i: int, *written: str) -> bool:
-    """Whether a word that somebody typed without a thought of capitals is no other with one: "Netflix", "PIN", "My";
-    but "Turkey" may be, and "US".
+    """Whether a word that somebody typed without a thought of capitals is no other with one: "Netflix", "ATM", "My";
+    but "Turkey" may be, and "US", "RAM" and "Windows".
     """
     low = reading.low[i]
     is_acronym = any(len(each) > 1 and each.isupper() for each in written)
     if low in FUNCTION:
         return _is_emphasis(reading, i) or not (is_acronym or low in _NAMES)
-    return is_acronym or _is_one_name(reading, i) or not english().is_ordinary(reading.lemmas[i])
+    return _is_one_name(reading, i) or not english().is_ordinary(reading.lemmas[i])
 
 
 def _is_one_name(reading: Reading, i: int) -> bool:
     """Whether it is never written without a capital by who thinks of them, and is no little word: "Friday"."""
-    low, lemma = reading.low[i], reading.lemmas[i]
-    return low not in FUNCTION and (english().is_capital(low) or english().is_capital(lemma))
+    low, lemma, words = reading.low[i], reading.lemmas[i], english()
+    if low in FUNCTION:
+        return False
+    if lemma != low and words.is_ordinary(low):  # nor a form of one that has none: "windows", "aids", "lent"
+        return words.is_capital(low) and not words.is_ordinary(lemma)
+    return words.is_capital(lemma)
 
 
 def _is_emphasis(reading: Reading, i: int) -> bool:
@@ -203,10 +212,11 @@ def _bear_capitals(mine: str, yours: str) -> bool:
 
 def _is_harmless_accent(ours: Reading, theirs: Reading, i: int) -> bool:
     """Of a word that English has taken over, and of a name of which no other word is left without it."""
-    bare, is_name = _folded(ours)[i], any(each.shown[i][0].isupper() for each in (ours, theirs))
-    return not LOANWORDS.isdisjoint({ours.low[i], theirs.low[i]}) or (
-        is_name and not english().is_ordinary(bare)
-    )
+    written, bare = {ours.low[i], theirs.low[i]}, _folded(ours)[i]
+    if not LOANWORDS.isdisjoint(written):
+        return _ACCENTED.isdisjoint(written)
+    is_name = any(each.shown[i][0].isupper() for each in (ours, theirs)) and _OF_WORDS.isdisjoint(ours.low)
+    return is_name and not english().is_ordinary(bare)
 
 
 def _stops_differ(ours: Reading, theirs: Reading) -> str:
@@ -221,6 +231,26 @@ def _stops_differ(ours: Reading, theirs: Reading) -> str:
     return ""
 
 
+def _ends_differ(ours: Reading, theirs: Reading) -> str:
+    """Marks behind the last word that are no end of a sentence ("5!", "A-", "ls ..", ":wq!"), with that word."""
+    mine, yours = _behind(ours), _behind(theirs)
+    if mine.strip() == yours.strip() or (_ends_sentence(ours) and _ends_sentence(theirs)):
+        return ""
+    return f"{ours.low[-1]}{mine} ≠ {theirs.low[-1]}{yours}"
+
+
+def _behind(reading: Reading) -> str:
+    """But for pictures, which `spelling` compares."""
+    return _PICTURES.sub("", straight(reading.text[reading.spans[-1][1] :])).translate(_UNQUOTED).rstrip()
+
+
+def _ends_sentence(reading: Reading) -> bool:
+    """Whether nothing follows the last word but what ends a sentence, if anything."""
+    start, end = reading.spans[-1]
+    is_word = end - start > 1 and reading.text[end - 1].isalpha() and reading.text[:start][-1:] not in _SIGNS
+    return (_ENDS if is_word else _ENDS_NUMBER).fullmatch(_behind(reading)) is not None
+
+
 def _shown_sign(sign: str) -> str:
     return f"{sign} " if sign in {",", ""} else sign
 
@@ -230,7 +260,8 @@ def _says_nothing(sign: str, before: tuple[str, ...], after: tuple[str, ...]) ->
     last, following = before[-1] if before else "", after[0]
     if sign == ",":
         is_led = bool(before) and before[0] in _LEADING and following in _RELATIVE
-        return following in _JOINING or _OPENING.issuperset(before) or is_led or _asks(after)
+        is_listed = following == "and" and _GROUPING.isdisjoint(before + after)
+        return is_listed or following in _JOINING or _OPENING.issuperset(before) or is_led or _asks(after)
     if sign == "-":
         joined = {last, following, following.removesuffix("s")} - NEGATIONS
         is_counted = any(map(is_quantity_word, joined))
@@ -239,9 +270,9 @@ def _says_nothing(sign: str, before: tuple[str, ...], after: tuple[str, ...]) ->
 
 
 def _asks(words: tuple[str, ...]) -> bool:
-    """Whether a question begins: "how", "can I". "Who" and "where" may go on with what was said."""
-    first, second = (*words, "")[:2]
-    return first in _ASKING or (first in _AUXILIARIES and second in _SUBJECTS)
+    """Whether a question begins: "can I", "how do I". Behind "how" by itself, and "where", what was said may go on."""
+    first, second = (*words[words[0] in _ASKING :], "", "")[:2]
+    return first in _AUXILIARIES and second in _SUBJECTS
 
 
 @once

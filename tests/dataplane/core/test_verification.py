@@ -27,7 +27,6 @@ def index() -> Index:
         ("What does the café cost’s owner do?", "what does the café cost's owner do"),
         ("How to reset my password?", "How do I reset my password?"),
         ("HOW DO I RESET IT", "how do I reset it"),
-        ("Is Turkey in Europe?", "is turkey in europe"),
         ("Do you like ❤️?", "Do you like ❤?"),
         ("How do I reset my password? 🙏", "How do I reset my password?"),
         ("Where are the terms & conditions?", "Where are the terms and conditions?"),
