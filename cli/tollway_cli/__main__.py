@@ -33,6 +33,7 @@ from tollway_cli.compare import Match, comparison_table
 from tollway_cli.compare import compare as compare_prompts
 from tollway_cli.embedded_redis import EmbeddedRedisError
 from tollway_cli.fit_router import as_patch, fitted, report
+from tollway_cli.folder_lock import FolderInUse
 from tollway_cli.labels import LabelError
 from tollway_cli.route import explain as explain_route
 from tollway_cli.route import route_table
@@ -52,7 +53,7 @@ from tollway_operator.gather_files import gather
 
 ReadT = TypeVar("ReadT")
 
-_MISTAKES = (ServeError, EmbeddedRedisError, ListenError, OperatorError, TollwayError)
+_MISTAKES = (ServeError, EmbeddedRedisError, FolderInUse, ListenError, OperatorError, TollwayError)
 
 app = typer.Typer(
     name="tollway",

@@ -4,7 +4,6 @@ tests. Nothing of it outlives the process that started it.
 
 import asyncio
 import ctypes
-import fcntl
 import os
 import signal
 import socket
@@ -20,6 +19,8 @@ from typing import IO, Final, Self
 
 from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError
+
+from tollway_cli.folder_lock import FolderInUse, lock_folder
 
 _START_DEADLINE_S: Final = 20.0
 _STOP_DEADLINE_S: Final = 10.0
@@ -195,16 +196,10 @@ class EmbeddedRedis:
         )
 
     def _take_lock(self) -> None:
-        lock = (self.data_dir / "lock").open("w")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            message = (
-                f"{self.data_dir} is in use by another tollway; stop that one, or give another --data-dir"
-            )
-            raise EmbeddedRedisError(message) from None
-        self._lock = lock
+            self._lock = lock_folder(self.data_dir)
+        except FolderInUse as exc:
+            raise EmbeddedRedisError(str(exc)) from None
 
     def _release_lock(self) -> None:
         if self._lock is not None:

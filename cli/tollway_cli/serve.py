@@ -3,7 +3,6 @@ Redis, provisions the index versions, serves, and follows the files (`standalone
 """
 
 import asyncio
-import fcntl
 import secrets
 import shutil
 import sys
@@ -18,6 +17,7 @@ from rich.console import Console
 
 from tollway_api.reach import OWN_NETWORKS
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
+from tollway_cli.folder_lock import lock_folder
 from tollway_cli.introduction import curl_line, introduction
 from tollway_cli.shared_snapshot import SharedSnapshot
 from tollway_cli.standalone import Runs, Sources, Standalone
@@ -60,7 +60,7 @@ class ServeOptions:
 async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], console: Console) -> int:
     """Serves until SIGTERM or Ctrl-C, then drains. The exit status.
 
-    Raises ServeError, EmbeddedRedisError, ListenError or OperatorError before anything is served.
+    Raises ServeError, EmbeddedRedisError, FolderInUse, ListenError or OperatorError before anything is served.
     """
     stop = asyncio.Event()
     stop_on_signals(stop)
@@ -169,13 +169,9 @@ async def _several(
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Without what one that was killed has left there, since providers' keys are in it. Raises ServeError."""
+    """Without what one that was killed has left there, since providers' keys are in it. Raises FolderInUse."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / "lock").open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            raise ServeError(f"{folder} is in use by another tollway; give another --data-dir") from exc
+    with lock_folder(folder):
         for left in folder.iterdir():
             if left.is_dir():
                 shutil.rmtree(left)

@@ -41,12 +41,12 @@ _SPELLED: Final = re.compile(
 # What it finds has one of these; most prompts have none, and this is asked in a tenth of the time.
 _MAY_SPELL: Final = re.compile(r"[-\\%+/@#$\d]|\.\w")
 
+PICTURES: Final = "\u2600-\u27bf\U0001f300-\U0001faff"  # of a class of characters
+VARIATION: Final = "\ufe0f"  # says how a sign before it is to be drawn
 # At the end of a prompt. Looked for where a run begins: from each of its pictures on, a long one would take very long.
 _PICTURES: Final = re.compile(
-    r"(?<![\s\ufe0f\u2600-\u27bf\U0001f300-\U0001faff])"
-    r"[\s\ufe0f\u2600-\u27bf\U0001f300-\U0001faff]*[\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?\s*$"
+    rf"(?<![\s{VARIATION}{PICTURES}])[\s{VARIATION}{PICTURES}]*[{PICTURES}]{VARIATION}?\s*$"
 )
-_VARIATION: Final = "\ufe0f"  # says how a sign before it is to be drawn
 # A mark that is spoken of, or that stands for itself: ' in "split on ','", . in "what does . match".
 _SPOKEN_OF: Final = re.compile(
     r"""(?:^|(?<=[\s"'`(]))[^\w\s"'`.?!]+(?=$|[\s"'`)?])|(?<=\s)[.?!'"]+(?=\s|$)"""
@@ -63,7 +63,7 @@ _PLAIN: Final = str.maketrans(
         "\u201d": '"',
         "\u2013": "-",
         "\u2212": "-",
-        _VARIATION: None,
+        VARIATION: None,
     }
 )
 # What these find has one of those, which is asked in half of the time or less.
@@ -138,7 +138,7 @@ def _signs(text: str) -> list[str]:
     few. Then what counts as it is spelled, and blanks that may be meant.
     """
     return [
-        *(char for char in _NO_LETTER.findall(text.replace(_VARIATION, "")) if _is_sign(char)),
+        *(char for char in _NO_LETTER.findall(text.replace(VARIATION, "")) if _is_sign(char)),
         *(found.strip() for found in (_SPELLED.findall(text) if _MAY_SPELL.search(text) else ())),
         *map(repr, meant_blanks(text)),
     ]

@@ -18,6 +18,7 @@ from tollway_dataplane.core.lexicon import english
 from tollway_dataplane.core.once import once
 from tollway_dataplane.core.quantities import is_quantity_word
 from tollway_dataplane.core.reading import MOST_WORDS_KEPT, Reading
+from tollway_dataplane.core.spelling import PICTURES, VARIATION
 
 _STRAIGHT: Final = str.maketrans(
     {**dict.fromkeys("\u2018\u2019\u201a", "'"), **dict.fromkeys("\u2013\u2014\u2212", "-")}
@@ -66,7 +67,7 @@ _OF_WORDS: Final = frozenset("mean means meaning pronounce pronounced say transl
 # At the end of a text, or of one that ends in a number or a letter by itself.
 _ENDS: Final = re.compile(r"[.?!…]*|\s+\?")
 _ENDS_NUMBER: Final = re.compile(r"[.?…]*|\s+\?")
-_PICTURES: Final = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff\ufe0f]+")
+_PICTURES: Final = re.compile(f"[{PICTURES}{VARIATION}]+")
 _SIGNS: Final = frozenset(":/\\.$#@&|=<>*")  # right before a word that is part of a command
 
 
