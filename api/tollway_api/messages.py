@@ -102,6 +102,11 @@ PURGED: Final = TypeAdapter(Purged)
 SAID: Final = TypeAdapter(Said)
 
 
+def headers(admin_token: str) -> dict[str, str]:
+    """Of whatever is said to an admin port in JSON."""
+    return {"authorization": f"Bearer {admin_token}", "content-type": "application/json"}
+
+
 def admin_token(value: bytes) -> str | None:
     """The admin token that is kept as this value; None for what no header can carry."""
     token = value.strip()

@@ -28,10 +28,7 @@ class SharedSnapshot:
         self._folder = folder
         self._workers = workers
         self._ports = ports
-        self._headers = {
-            "authorization": f"Bearer {admin_token}",
-            "content-type": "application/json",
-        }
+        self._headers = messages.headers(admin_token)
         self._encoded = b""
         self._order = 0
 

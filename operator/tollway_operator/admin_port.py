@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from tollway_api.messages import headers
 from tollway_operator.reports import DataPlanePod
 from tollway_tls.certificates import NAME, Certificates
 
@@ -26,7 +27,7 @@ class AdminPort:
         return self.session.post(
             f"{scheme}://{_bracketed(pod.address)}:{self.number}{path}",
             data=body,
-            headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+            headers=headers(token),
             timeout=aiohttp.ClientTimeout(_DEADLINE_S),
             allow_redirects=False,
             ssl=True if known is None else known.context,

@@ -15,7 +15,6 @@ import aiohttp
 from tollway_api.catalog import bundled
 from tollway_api.compiler import Compilation, compile_snapshot
 from tollway_api.inventory import Inventory
-from tollway_operator.accuracy import AccuracyReader
 from tollway_operator.admin import serving
 from tollway_operator.admin_port import AdminPort
 from tollway_operator.admin_token import AdminToken
@@ -27,6 +26,7 @@ from tollway_operator.events import Events
 from tollway_operator.handlers import Definitions, Watchers, watch_kinds
 from tollway_operator.health import Health
 from tollway_operator.kube import open_kube
+from tollway_operator.labels import labels_poller
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.namespaces import Namespaces
@@ -42,7 +42,7 @@ from tollway_operator.settings import Settings
 from tollway_operator.signals import Signal
 from tollway_operator.statuses import StatusWriter
 from tollway_operator.tasks import until_first_ends
-from tollway_operator.usage import UsageReader
+from tollway_operator.usage import usage_poller
 from tollway_operator.watches import Watches
 from tollway_tls.certificates import client_certificates
 
@@ -90,9 +90,9 @@ async def run_operator(settings: Settings) -> None:
             pods=pods,
             notifier=notifier,
             deletion=Deletion(kube, cache, leadership, metrics, settings.release_after_s, events),
-            usage=UsageReader(ledger, settings.usage_refresh_s, news),
+            usage=usage_poller(ledger, settings.usage_refresh_s, news),
             purges=_purges(cache, notifier, objects, leadership),
-            accuracy=AccuracyReader(cache, settings.usage_refresh_s, news),
+            labels=labels_poller(cache, settings.usage_refresh_s, news),
             metrics=metrics,
         )
         reconciler = Reconciler(
@@ -119,7 +119,7 @@ async def run_operator(settings: Settings) -> None:
                 parts.secrets.run(),
                 pods.run(),
                 notifier.run(),
-                *(each.run(lambda: reconciler.snapshot) for each in (parts.usage, parts.accuracy)),
+                *(each.run(lambda: reconciler.snapshot) for each in (parts.usage, parts.labels)),
                 parts.purges.run(),
                 _tell_alerts(settings, reconciler, parts),
                 reconciler.run(),
@@ -166,7 +166,7 @@ async def _tell_alerts(settings: Settings, reconciler: Reconciler, parts: Parts)
         while True:
             await asyncio.sleep(settings.usage_refresh_s)
             if parts.leadership.leads and reconciler.snapshot is not None:
-                await webhook.look(reconciler.snapshot, parts.usage.usage)
+                await webhook.look(reconciler.snapshot, parts.usage.found)
 
 
 async def _take_signals(kopf_is_ready: asyncio.Event, stop: asyncio.Event) -> None:

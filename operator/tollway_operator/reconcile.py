@@ -21,7 +21,6 @@ from tollway_api.meta import Identity, Resource, Spec
 from tollway_api.parts import Head
 from tollway_api.problems import Problem
 from tollway_api.snapshot import Snapshot
-from tollway_operator.accuracy import AccuracyReader
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.compiled import Compiled
 from tollway_operator.coverage import Publications
@@ -38,12 +37,14 @@ from tollway_operator.errors import (
 from tollway_operator.index_said import StoreView
 from tollway_operator.index_turns import IndexTurns
 from tollway_operator.index_versions import IndexVersions
+from tollway_operator.labels import Standings
 from tollway_operator.lasting import Lasting
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.notify import Notifier
 from tollway_operator.objects import Objects
 from tollway_operator.pods import Pods
+from tollway_operator.polling import Poller
 from tollway_operator.provision import (
     ServerWarning,
     WarningReason,
@@ -58,7 +59,7 @@ from tollway_operator.reports import forgotten_by, lookups_of, unfit_of, unwell_
 from tollway_operator.retries import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from tollway_operator.secrets import Secrets
 from tollway_operator.status import View
-from tollway_operator.usage import UsageReader
+from tollway_operator.usage import Usages
 from tollway_operator.watches import Watches
 
 log = logging.getLogger(__name__)
@@ -83,9 +84,9 @@ class Parts:
     pods: Pods
     notifier: Notifier
     deletion: Deletion
-    usage: UsageReader
+    usage: Poller[Usages]
     purges: PurgeReader
-    accuracy: AccuracyReader
+    labels: Poller[Standings]
     metrics: Metrics
 
 
@@ -443,7 +444,7 @@ class Reconciler:
             publish_fault=publish_fault,
             pods_unknown=pods_unknown,
             store=replace(self._versions.store, ledger_warnings=self._ledger_warnings),
-            usage=parts.usage.usage,
+            usage=parts.usage.found,
             usage_fault=parts.usage.fault,
             lookups=lookups_of(reports),
             unfit=unfit_of(reports),
@@ -451,8 +452,8 @@ class Reconciler:
             now=now,
             epochs=parts.purges.epochs,
             forgotten=forgotten_by(reports),
-            standings=parts.accuracy.standings,
-            standings_fault=parts.accuracy.fault,
+            standings=parts.labels.found,
+            standings_fault=parts.labels.fault,
             unheld=self._compiled.unheld,
             held_up=self._holding_up.said,
             uncompiled=self._gathering.said,

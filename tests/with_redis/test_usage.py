@@ -15,9 +15,10 @@ from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.background import running
 from tollway_dataplane.core.matching import Directory
+from tollway_operator.polling import Poller
 from tollway_operator.redis_store import open_store
 from tollway_operator.settings import Settings
-from tollway_operator.usage import UsageReader
+from tollway_operator.usage import Usages, usage_poller
 
 ACME, BETA = TenantName("acme"), TenantName("beta")
 LIMITS = {"limits": [{"name": "main", "unit": "Requests", "amount": "10", "window": {"rolling": "1h"}}]}
@@ -27,20 +28,20 @@ SHARED = "default/team"
 
 
 @pytest.fixture
-async def reader(ledger_redis: EmbeddedRedis) -> AsyncIterator[UsageReader]:
+async def reader(ledger_redis: EmbeddedRedis) -> AsyncIterator[Poller[Usages]]:
     async with open_store(ledger_redis.url, "ledger") as store:
-        reader = UsageReader(store, 0.02, lambda: None)
+        reader = usage_poller(store, 0.02, lambda: None)
         async with running(reader.run(lambda: SNAPSHOT)):
             yield reader
 
 
-def shown(reader: UsageReader, account: str) -> list[tuple[int, int]]:
+def shown(reader: Poller[Usages], account: str) -> list[tuple[int, int]]:
     """Used and held of each limit."""
-    return [(each.used, each.held) for each in reader.usage.get(account, ())]
+    return [(each.used, each.held) for each in reader.found.get(account, ())]
 
 
 async def test_what_tenants_use_of_a_shared_budget_is_read_as_its_own(
-    reader: UsageReader, redis: Redis
+    reader: Poller[Usages], redis: Redis
 ) -> None:
     ledger, directory = RedisLedger(redis, 2.0), Directory(SNAPSHOT, "")
     acme, beta = (directory.authenticate(wire.key_digest(key), 0.0).tenant for key in (ACME_KEY, BETA_KEY))
@@ -50,7 +51,7 @@ async def test_what_tenants_use_of_a_shared_budget_is_read_as_its_own(
     assert (shown(reader, ACME), shown(reader, BETA)) == ([(1, 0)], [(0, 1)])
 
 
-async def test_what_a_data_plane_counts_is_what_is_read(reader: UsageReader, redis: Redis) -> None:
+async def test_what_a_data_plane_counts_is_what_is_read(reader: Poller[Usages], redis: Redis) -> None:
     ledger = RedisLedger(redis, 2.0)
     await ledger.settle(SNAPSHOT.tenants[ACME], "a", [3])
     await ledger.hold(SNAPSHOT.tenants[ACME], "b", [2])
@@ -59,12 +60,12 @@ async def test_what_a_data_plane_counts_is_what_is_read(reader: UsageReader, red
 
 
 async def test_a_limit_of_which_less_is_left_than_somebody_needs_is_said_to_refuse(
-    reader: UsageReader, redis: Redis
+    reader: Poller[Usages], redis: Redis
 ) -> None:
     ledger, (acme, beta) = RedisLedger(redis, 2.0), (SNAPSHOT.tenants[each] for each in (ACME, BETA))
 
     def refusing() -> list[str]:
-        return [name for name, usages in reader.usage.items() if usages[0].refused]
+        return [name for name, usages in reader.found.items() if usages[0].refused]
 
     await ledger.settle(acme, "a", [8])
     await ledger.hold(acme, "b", [1])
@@ -86,7 +87,9 @@ async def test_a_limit_of_which_less_is_left_than_somebody_needs_is_said_to_refu
     assert await redis.pttl(keys.refused) > 540_000, "the ledger knows it for as long"
 
 
-async def test_a_hold_that_the_ledger_would_give_back_is_not_shown(reader: UsageReader, redis: Redis) -> None:
+async def test_a_hold_that_the_ledger_would_give_back_is_not_shown(
+    reader: Poller[Usages], redis: Redis
+) -> None:
     ledger, acme = RedisLedger(redis, 2.0), SNAPSHOT.tenants[ACME]
     await ledger.hold(acme, "stands", [2])
     await ledger.hold(acme, "dead", [5])
@@ -101,15 +104,15 @@ async def test_a_hold_that_the_ledger_would_give_back_is_not_shown(reader: Usage
 
 @pytest.mark.parametrize(("bucket", "amount"), [("soon", "5"), ("now", "-5"), ("now", "9" * 19)])
 async def test_an_account_that_somebody_has_damaged_is_not_known_and_all_others_are(
-    reader: UsageReader, redis: Redis, bucket: str, amount: str
+    reader: Poller[Usages], redis: Redis, bucket: str, amount: str
 ) -> None:
-    await until(lambda: reader.usage.keys() == {ACME, BETA, SHARED})
+    await until(lambda: reader.found.keys() == {ACME, BETA, SHARED})
     spent = wire.ledger_keys(ACME).spent
     field = f"{wire.counted_as(SNAPSHOT.tenants[ACME].limits[0])}|"
     await redis.hset(spent, field + bucket.replace("now", str(int(time.time() * 1_000))), amount)
-    await until(lambda: reader.usage.keys() == {BETA, SHARED})
+    await until(lambda: reader.found.keys() == {BETA, SHARED})
     await redis.delete(spent)
-    await until(lambda: reader.usage.keys() == {ACME, BETA, SHARED})
+    await until(lambda: reader.found.keys() == {ACME, BETA, SHARED})
 
 
 async def test_as_shipped_it_is_read_again_after_seconds_and_not_with_every_request(
@@ -125,7 +128,7 @@ async def test_as_shipped_it_is_read_again_after_seconds_and_not_with_every_requ
         news += 1
 
     async with open_store(ledger_redis.url, "ledger") as store:
-        reader = UsageReader(store, every_s, hear)
+        reader = usage_poller(store, every_s, hear)
         async with running(reader.run(lambda: SNAPSHOT)):
             await until(lambda: reader.has_read)
             for number in range(10):
