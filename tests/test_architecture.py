@@ -22,7 +22,7 @@ DOORS = {
     "tiktoken": {"adapters/tiktoken_tokenizers.py"},
     "aiohttp": {
         "tollway_http/confined.py", "adapters/openai_upstream.py", "adapters/worker_ports.py",
-        "tollway_operator/notify.py", "tollway_operator/admin.py", "tollway_operator/app.py",
+        "tollway_operator/notify.py", "tollway_operator/probes.py", "tollway_operator/app.py",
         "tollway_operator/admin_port.py", "tollway_operator/alerts.py",
     },
     "kopf": {"tollway_operator/handlers.py", "tollway_operator/__main__.py"},
@@ -30,7 +30,7 @@ DOORS = {
     "opentelemetry": {"adapters/otel_tracer.py"},
     "cachetools": {"adapters/near_cache.py"},
     "prometheus_client": {
-        "metrics.py", "app.py", "edge/admin.py", "edge/probes.py", "tollway_operator/admin.py",
+        "metrics.py", "app.py", "edge/admin.py", "edge/probes.py", "tollway_operator/probes.py",
     },
     "redis": {
         "tollway_redis/connecting.py", "tollway_redis/cluster.py",

@@ -17,7 +17,7 @@ from tollway_api import tenant_budget
 from tollway_api.conditions import moment
 from tollway_api.snapshot import Snapshot
 from tollway_api.tenant_budget import LimitStatus, TenantBudgetStatus, Unit
-from tollway_operator.budget_said import amount, limit_status
+from tollway_operator.budget_status import amount, limit_status
 from tollway_operator.kube import open_kube
 from tollway_operator.redis_store import open_store
 from tollway_operator.usage import read_usage

@@ -16,8 +16,8 @@ from watchfiles import awatch
 from tollway_api import snapshot
 from tollway_api.reach import OWN, Reach
 from tollway_cli.embedded_redis import EmbeddedRedisError
+from tollway_cli.last_indexes import LastIndexes
 from tollway_cli.migrations import Migrations
-from tollway_cli.standing import StandingIndexes
 from tollway_cli.validate import findings_table, summary
 from tollway_dataplane.errors import SnapshotFault
 from tollway_operator.dropping import Dropping
@@ -76,7 +76,7 @@ class Standalone:
         self._runs: Gathered | None = None
         self._trouble = ""  # the last one said, so that it is said once
         self._changed: set[str] = set()  # names of files that have not been looked at yet
-        self._standing = StandingIndexes(sources.data_dir)
+        self._last_indexes = LastIndexes(sources.data_dir)
         self._migrations = Migrations(console)
         self._dropping = Dropping()
         self._is_settled = True
@@ -98,9 +98,9 @@ class Standalone:
         async with self._turn:
             if (gathered := changed or self._runs) is None:
                 return None
-            before, urls = self._standing.read(), (self._sources.cache_url, self._sources.ledger_url)
+            before, urls = self._last_indexes.read(), (self._sources.cache_url, self._sources.ledger_url)
             done = await provision(gathered.snapshot, *urls, before, self._dropping)
-            self._standing.keep(done.snapshot)
+            self._last_indexes.keep(done.snapshot)
             encoded = snapshot.encode(done.snapshot)
             if snapshot.digest(encoded) != self._live.digest:
                 await self._live.offer(encoded)

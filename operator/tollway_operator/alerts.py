@@ -21,7 +21,7 @@ from tollway_api.reach import Reach
 from tollway_api.snapshot import Rolling, SharedBudget, Snapshot, Tenant
 from tollway_api.windows import Usage
 from tollway_http.confined import ConfinedResolver
-from tollway_operator.budget_said import amount, is_exhausted, percent_used
+from tollway_operator.budget_status import amount, is_exhausted, percent_used
 from tollway_operator.errors import StoreFault
 from tollway_operator.metrics import Metrics
 from tollway_operator.redis_store import RedisStore

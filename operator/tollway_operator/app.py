@@ -15,7 +15,6 @@ import aiohttp
 from tollway_api.catalog import bundled
 from tollway_api.compiler import Compilation, compile_snapshot
 from tollway_api.inventory import Inventory
-from tollway_operator.admin import serving
 from tollway_operator.admin_port import AdminPort
 from tollway_operator.admin_token import AdminToken
 from tollway_operator.alerts import AlertWebhook, alerting
@@ -33,6 +32,7 @@ from tollway_operator.namespaces import Namespaces
 from tollway_operator.notify import Notifier
 from tollway_operator.objects import Objects
 from tollway_operator.pods import Pods
+from tollway_operator.probes import serving
 from tollway_operator.publish import Publisher
 from tollway_operator.purges import EVERY_S, PurgeReader
 from tollway_operator.reconcile import Parts, Reconciler
@@ -40,7 +40,7 @@ from tollway_operator.redis_store import RedisStore, open_store
 from tollway_operator.secrets import Secrets
 from tollway_operator.settings import Settings
 from tollway_operator.signals import Signal
-from tollway_operator.statuses import StatusWriter
+from tollway_operator.status_writer import StatusWriter
 from tollway_operator.tasks import until_first_ends
 from tollway_operator.usage import usage_poller
 from tollway_operator.watches import Watches

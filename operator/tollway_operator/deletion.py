@@ -12,12 +12,12 @@ from tollway_api.meta import Resource
 from tollway_api.semantic_cache_index import DeletionPolicy, SemanticCacheIndexSpec
 from tollway_operator.errors import Conflict, KubeFault, LeadershipLost, NotFound, StoreFault, StoreRefusal
 from tollway_operator.events import Events
+from tollway_operator.incremental_deletion import IncrementalDeletion
 from tollway_operator.kube import Kube, Moment
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import ABANDON_ANNOTATION, Held
 from tollway_operator.redis_store import RedisStore, Walk
-from tollway_operator.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Deletion:
         self._said: set[tuple[str, str]] = set()  # of which uid, and the reason
         self._away = ""  # why Redis did not answer in this run
         self._until = float("inf")  # on the monotonic clock: as long as a run has time for
-        self._turns = Turns[str]()  # of indexes that are being deleted, by uid
+        self._incremental = IncrementalDeletion[str]()  # of indexes that are being deleted, by uid
         self._writing: dict[str, asyncio.Task[str]] = {}  # finalizers, by uid
 
     def begin_turns(self, until: float) -> None:
@@ -65,11 +65,11 @@ class Deletion:
         everybody. `away` is why it has not answered in this one already, or "".
         """
         self._away = away
-        self._turns.begin_run()
+        self._incremental.begin_run()
 
     def tried_at(self, held: Held) -> float:
         """By which those come first in a run for which there was least time before."""
-        return self._turns.tried_at(held.uid)
+        return self._incremental.tried_at(held.uid)
 
     async def settle(self, held: Held, why_in_use: str, *, may_forget: bool = True) -> bool:
         """Lets go what is not to be held any more, and deletes what it stands for. `why_in_use` says why some pod may
@@ -97,7 +97,7 @@ class Deletion:
             return False
         self._said = {each for each in self._said if each[0] != held.uid}
         self._since.pop(held.uid, None)
-        self._turns.forget(held.uid)
+        self._incremental.forget(held.uid)
         return True
 
     async def _emptied(self, held: Held, why_not: str, *, let_go: bool) -> str | None:
@@ -140,7 +140,7 @@ class Deletion:
             if walk.complete:
                 log.info("forgotten", extra={"index": index_id, "keys": walk.deleted})
 
-        return await self._turns.go_on(held.uid, delete) is not None
+        return await self._incremental.go_on(held.uid, delete) is not None
 
     async def _claim(self) -> None:
         """Somebody who slept must not delete what has been remembered anew meanwhile."""

@@ -13,7 +13,7 @@ from tollway_api.snapshot import Index, Snapshot
 from tollway_operator.compiled import Compiled, encoded_as
 from tollway_operator.dropping import Dropping
 from tollway_operator.errors import PublishFault, StoreFault
-from tollway_operator.index_said import StoreView
+from tollway_operator.index_status import StoreView
 from tollway_operator.metrics import Metrics
 from tollway_operator.migration import (
     Known,

@@ -34,11 +34,11 @@ from tollway_operator.errors import (
     PublishFault,
     StoreFault,
 )
-from tollway_operator.index_said import StoreView
-from tollway_operator.index_turns import IndexTurns
+from tollway_operator.index_finalizers import IndexFinalizers
+from tollway_operator.index_status import StoreView
 from tollway_operator.index_versions import IndexVersions
 from tollway_operator.labels import Standings
-from tollway_operator.lasting import Lasting
+from tollway_operator.lasting_fault import LastingFault
 from tollway_operator.lease import Leadership
 from tollway_operator.metrics import Metrics
 from tollway_operator.notify import Notifier
@@ -113,15 +113,17 @@ class Reconciler:
         self._versions = IndexVersions(
             parts.cache, parts.publisher, parts.metrics, self._claim, self._index_ids
         )
-        self._indexes = IndexTurns(parts.objects, parts.deletion, parts.leadership, self._tick, self.wake)
+        self._indexes = IndexFinalizers(
+            parts.objects, parts.deletion, parts.leadership, self._tick, self.wake
+        )
         self._ledger_warnings: tuple[ServerWarning, ...] | None = None  # None before it has been looked at
         self._publications = Publications()
         self._head: Head | None = None
         self._told: Head | None = None  # what pods are asked about
         self._published: Snapshot | None = None
-        self._gathering = Lasting()  # why it fails
-        self._publishing = Lasting()  # why it fails
-        self._holding_up = Lasting()  # why what was published before may still be run
+        self._gathering = LastingFault()  # why it fails
+        self._publishing = LastingFault()  # why it fails
+        self._holding_up = LastingFault()  # why what was published before may still be run
         self._token_fault = ""  # why pods can be told nothing
         self._is_published = False  # whether what this run has compiled is
         self._pods_are_heard = False

@@ -12,7 +12,7 @@ from typing import Final
 from tollway_api.inventory import SecretKey
 from tollway_operator.errors import Forbidden, KubeFault, NotFound, Unanswered
 from tollway_operator.kube import Kube
-from tollway_operator.lasting import LASTS_S
+from tollway_operator.lasting_fault import LASTS_S
 
 log = logging.getLogger(__name__)
 

@@ -35,13 +35,13 @@ from tollway_api.snapshot import Index, Policy, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import TenantBudgetSpec, TenantBudgetStatus
 from tollway_api.windows import Usage
 from tollway_api.wire import Sample
-from tollway_operator.accuracy_said import accuracy_met, accuracy_status
-from tollway_operator.budget_said import keys_valid, limit_status, usage_of, used_up_by_all, within_budget
+from tollway_operator.accuracy_status import accuracy_met, accuracy_status
+from tollway_operator.budget_status import keys_valid, limit_status, usage_of, used_up_by_all, within_budget
 from tollway_operator.coverage import Coverage, Covering
-from tollway_operator.index_said import StoreView, index_ready, left_out, redis_sound, unheld, versions_of
+from tollway_operator.index_status import StoreView, index_ready, left_out, redis_sound, unheld, versions_of
 from tollway_operator.objects import Edition, Held
 from tollway_operator.provision import WarningReason
-from tollway_operator.quality_said import quality_met, quality_status
+from tollway_operator.quality_status import quality_met, quality_status
 from tollway_operator.reports import Unwell, models_of
 
 ItemT = TypeVar("ItemT")

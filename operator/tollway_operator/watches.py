@@ -16,7 +16,7 @@ from typing import Final
 from tollway_api.inventory import SPEC_OF_KIND
 from tollway_operator.errors import Forbidden, KubeFault, NotFound
 from tollway_operator.kube import Kube
-from tollway_operator.lasting import LASTS_S
+from tollway_operator.lasting_fault import LASTS_S
 from tollway_operator.namespaces import Namespaces
 from tollway_operator.objects import Objects
 

@@ -14,9 +14,9 @@ from tollway_api.parts import Head
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import ModelState
 from tollway_api.windows import Usage
-from tollway_operator.budget_said import keys_valid
+from tollway_operator.budget_status import keys_valid
 from tollway_operator.coverage import Publications
-from tollway_operator.index_said import StoreView
+from tollway_operator.index_status import StoreView
 from tollway_operator.objects import Held, Objects
 from tollway_operator.reports import DataPlanePod, Report
 from tollway_operator.status import View, status_of

@@ -16,13 +16,13 @@ from tollway_api.snapshot import Snapshot
 from tollway_operator.coverage import Publications
 from tollway_operator.errors import Invalid, KubeFault, LeadershipLost, Unanswered
 from tollway_operator.events import Events
-from tollway_operator.index_said import StoreView
+from tollway_operator.index_status import StoreView
 from tollway_operator.kube import Moment
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Held, Objects
 from tollway_operator.retries import LONGEST_PAUSE_S
 from tollway_operator.status import View, conditions_in
-from tollway_operator.statuses import StatusWriter, _moment, _turned
+from tollway_operator.status_writer import StatusWriter, _moment, _turned
 
 
 class Leads:
@@ -200,7 +200,7 @@ async def test_who_does_not_lead_any_more_tells_nothing_of_what_it_had_still_to_
 async def test_a_status_that_hangs_keeps_no_other_waiting_and_is_written_once_it_can_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tollway_operator.statuses._SOON_S", 0.05)
+    monkeypatch.setattr("tollway_operator.status_writer._SOON_S", 0.05)
     objects, api, known = Objects(), Api(), dict[str, Any]()
     names = [f"hangs-{number}" for number in range(3)]
     for name in (*names, "other"):
@@ -227,7 +227,7 @@ async def test_a_status_that_hangs_keeps_no_other_waiting_and_is_written_once_it
 
 
 async def test_an_event_that_hangs_keeps_no_status_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tollway_operator.statuses._SOON_S", 0.05)
+    monkeypatch.setattr("tollway_operator.status_writer._SOON_S", 0.05)
     objects, api = Objects(), Api()
     for number in range(20):
         objects.put(index(name=f"{number}"))
@@ -245,7 +245,7 @@ async def test_an_event_that_hangs_keeps_no_status_waiting(monkeypatch: pytest.M
 async def test_a_turn_is_told_once_although_nobody_heard_that_it_was_written(
     takes_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tollway_operator.statuses._SOON_S", 0.05)
+    monkeypatch.setattr("tollway_operator.status_writer._SOON_S", 0.05)
     objects, api = Objects(), Api()
     objects.put(index())
     api.answers_after_s = takes_s
@@ -266,7 +266,7 @@ async def test_a_turn_is_told_once_although_nobody_heard_that_it_was_written(
 async def test_a_turn_of_which_nobody_heard_that_it_was_written_is_told_with_what_is_written_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tollway_operator.statuses._SOON_S", 0.05)
+    monkeypatch.setattr("tollway_operator.status_writer._SOON_S", 0.05)
     objects, api, known = Objects(), Api(), dict[str, Any]()
     objects.put(index())
     api.answers_after_s = 60.0

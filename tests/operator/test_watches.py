@@ -8,7 +8,7 @@ import pytest
 from tests.dataplanes import manifest
 from tollway_api.inventory import SPEC_OF_KIND
 from tollway_operator.errors import Forbidden, KubeFault, NotFound
-from tollway_operator.lasting import LASTS_S
+from tollway_operator.lasting_fault import LASTS_S
 from tollway_operator.namespaces import Namespaces
 from tollway_operator.objects import Objects
 from tollway_operator.watches import Watches

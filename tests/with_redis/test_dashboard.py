@@ -25,8 +25,8 @@ from tollway_api import wire
 from tollway_api.error_control import POINTS, Label, Scale, label_field
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.settings import EmbedServerSettings
-from tollway_operator.admin import serving as serving_operator
 from tollway_operator.metrics import Metrics as OperatorMetrics
+from tollway_operator.probes import serving as serving_operator
 from tools.dashboard import ROWS
 from tools.generate_dashboard import of_installation
 

@@ -12,7 +12,7 @@ from tollway_api.snapshot import Beside, Snapshot, Stage, encode
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator.compiled import Compiled
 from tollway_operator.dropping import Dropping
-from tollway_operator.index_said import index_ready
+from tollway_operator.index_status import index_ready
 from tollway_operator.index_versions import IndexVersions
 from tollway_operator.metrics import Metrics
 from tollway_operator.redis_store import RedisStore, open_store

@@ -6,7 +6,7 @@ from tollway_api.conditions import ConditionReason, ConditionStatus
 from tollway_api.error_control import Standing, Verdict
 from tollway_api.quality import QualityStatus
 from tollway_api.snapshot import Policy
-from tollway_operator.bounds_said import Said, Words, bound_met, percent, unlabelled
+from tollway_operator.bound_status import Said, Words, bound_met, percent, unlabelled
 
 
 def quality_met(policy: Policy | None, known: Standing | None, fault: str) -> Said:

@@ -7,7 +7,7 @@ from typing import Final
 LASTS_S: Final = 10.0
 
 
-class Lasting:
+class LastingFault:
     """`said` is what is in the way, or "" while that may still pass by itself. Once said it is until nothing is."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:

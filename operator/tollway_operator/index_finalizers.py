@@ -23,7 +23,7 @@ _AT_ONCE: Final = 8
 _FOR_S: Final = 1.0  # of a run, for each of the two; those that are left have theirs in the next
 
 
-class IndexTurns:
+class IndexFinalizers:
     """`tick` hears that it goes on, `wake` that another run is needed."""
 
     def __init__(

@@ -1,5 +1,5 @@
 """What is said alike of whatever is bounded: an index's error rate, and the simple model's answers. Pure; called by
-`accuracy_said` and `quality_said`.
+`accuracy_status` and `quality_status`.
 """
 
 from collections.abc import Callable

@@ -13,7 +13,7 @@ TURN_S: Final = 0.5  # of each run; a change that comes meanwhile waits for two 
 KeyT = TypeVar("KeyT", bound=Hashable)
 
 
-class Turns(Generic[KeyT]):
+class IncrementalDeletion(Generic[KeyT]):
     def __init__(self, turn_s: float = TURN_S) -> None:
         self._turn_s = turn_s
         self._ends_at: float | None = None  # the turn of this run, once it has begun, on the monotonic clock

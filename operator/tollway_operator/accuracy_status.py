@@ -6,7 +6,7 @@ from tollway_api.conditions import ConditionReason, ConditionStatus
 from tollway_api.error_control import Standing, Verdict
 from tollway_api.semantic_cache_index import AccuracyStatus
 from tollway_api.snapshot import Index
-from tollway_operator.bounds_said import Said, Words, bound_met, percent, unlabelled
+from tollway_operator.bound_status import Said, Words, bound_met, percent, unlabelled
 
 
 def accuracy_met(index: Index | None, known: Standing | None, fault: str) -> Said:

@@ -13,7 +13,7 @@ from tollway_api.snapshot import Index, Snapshot, SnapshotError, decode, encode
 _NAME: Final = "indexes.json"
 
 
-class StandingIndexes:
+class LastIndexes:
     def __init__(self, folder: Path) -> None:
         self._file = folder / _NAME
         self._known: Mapping[str, Index] | None = None

@@ -1,6 +1,6 @@
 """What is said of what is in the way, and when."""
 
-from tollway_operator.lasting import LASTS_S, Lasting
+from tollway_operator.lasting_fault import LASTS_S, LastingFault
 
 
 class Clock:
@@ -12,7 +12,7 @@ class Clock:
 
 def test_what_may_pass_is_said_once_it_has_lasted_in_the_words_of_now() -> None:
     clock = Clock()
-    lasting = Lasting(clock)
+    lasting = LastingFault(clock)
     assert lasting.said == ""
     lasting.note("500")
     clock.now += LASTS_S - 1
@@ -27,7 +27,7 @@ def test_what_may_pass_is_said_once_it_has_lasted_in_the_words_of_now() -> None:
 
 
 def test_what_does_not_pass_is_said_at_once_and_something_is_until_nothing_is_in_the_way() -> None:
-    lasting = Lasting(Clock())
+    lasting = LastingFault(Clock())
     lasting.note("403", passes=False)
     assert lasting.said == "403"
     lasting.note("500")

@@ -1,4 +1,4 @@
-"""The operator's own port: probes and metrics."""
+"""The operator's own port: probes and metrics. `health` says what they answer."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -9,7 +9,7 @@ from tests.dataplanes import Setup, compiled
 from tollway_api.conditions import ConditionReason, ConditionStatus
 from tollway_api.error_control import POINTS, Counts, Standing, Tally, standing
 from tollway_api.snapshot import Index
-from tollway_operator.accuracy_said import accuracy_met, accuracy_status
+from tollway_operator.accuracy_status import accuracy_met, accuracy_status
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 

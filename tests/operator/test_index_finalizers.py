@@ -9,7 +9,7 @@ from tests.dataplanes import manifest
 from tollway_api.meta import Identity
 from tollway_operator.deletion import FINALIZER, Deletion, is_held
 from tollway_operator.errors import KubeFault
-from tollway_operator.index_turns import IndexTurns
+from tollway_operator.index_finalizers import IndexFinalizers
 from tollway_operator.metrics import Metrics
 from tollway_operator.objects import Objects
 
@@ -46,7 +46,7 @@ class Indexes:
             gone = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": [FINALIZER]}
             self._put(f"gone-{number}", {"deletionPolicy": "Retain"}, gone)
         deletion = Deletion(self.kube, None, Leads(), Metrics(), 0.0, None)  # type: ignore[arg-type]  # stand-ins
-        self.turns = IndexTurns(self.objects, deletion, Leads(), lambda: None, self._wake)  # type: ignore[arg-type]  # a stand-in
+        self.turns = IndexFinalizers(self.objects, deletion, Leads(), lambda: None, self._wake)  # type: ignore[arg-type]  # a stand-in
 
     def _put(self, name: str, spec: dict[str, object], more: dict[str, Any]) -> None:
         metadata = {
@@ -72,7 +72,7 @@ class Indexes:
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tollway_operator.deletion._SOON_S", 0.2)
     monkeypatch.setattr("tollway_operator.deletion._LEAST_S", 0.02)
-    monkeypatch.setattr("tollway_operator.index_turns._FOR_S", 0.2)
+    monkeypatch.setattr("tollway_operator.index_finalizers._FOR_S", 0.2)
 
 
 async def test_a_run_waits_once_for_new_indexes_and_once_for_deleted_ones_however_many_hang() -> None:

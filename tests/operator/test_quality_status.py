@@ -8,7 +8,7 @@ from tests.dataplanes import Setup, compiled
 from tollway_api.conditions import ConditionReason, ConditionStatus
 from tollway_api.error_control import EASES, Counts, Standing, Tally, standing
 from tollway_api.snapshot import Policy
-from tollway_operator.quality_said import quality_met, quality_status
+from tollway_operator.quality_status import quality_met, quality_status
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
