@@ -10,7 +10,7 @@ from tollway_api.reembedding import Obstacle, Progress
 from tollway_api.semantic_cache_index import VersionState, VersionStatus
 from tollway_api.snapshot import Beside, Index, Stage
 from tollway_operator.provision import ServerWarning, WarningReason, stands
-from tollway_operator.redis_store import IndexFacts
+from tollway_operator.redis_facts import IndexFacts
 
 Said = tuple[ConditionStatus, ConditionReason | WarningReason, str]
 

@@ -34,7 +34,8 @@ from tollway_operator.provision import (
     still_ours,
 )
 from tollway_operator.publish import Publisher
-from tollway_operator.redis_store import IndexFacts, RedisStore
+from tollway_operator.redis_facts import IndexFacts
+from tollway_operator.redis_store import RedisStore
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from tollway_api import wire
 from tollway_api.reembedding import Progress
 from tollway_api.snapshot import Beside, Index, IndexVersion, Snapshot, Stage
-from tollway_operator.redis_store import IndexFacts
+from tollway_operator.redis_facts import IndexFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from tollway_api.snapshot import Index, IndexVersion, Snapshot
 from tollway_operator.dropping import Dropping
 from tollway_operator.errors import StoreFault, StoreRefusal
 from tollway_operator.migration import Known, abandoned, needed, next_snapshot, unfinished
-from tollway_operator.redis_store import IndexFacts, IndexSchema, RedisStore, ServerFacts, open_store
+from tollway_operator.redis_facts import IndexFacts, IndexSchema, ServerFacts
+from tollway_operator.redis_store import RedisStore, open_store
 
 _MOST_OTHERS: Final = 16  # that bear an index version's name
 

@@ -29,6 +29,7 @@ from tollway_api.snapshot import IndexVersion
 from tollway_api.windows import Holds
 from tollway_api.wire import Sample
 from tollway_operator.errors import StoreFault, StoreRefusal
+from tollway_operator.redis_facts import IndexFacts, ServerFacts, index_facts, server_facts, text, together
 from tollway_redis.connecting import connect
 
 _DEADLINE_S: Final = 10.0
@@ -50,73 +51,6 @@ return 1
 """
 # Redis 7 and later let such a script write where there is no room, which is made by what the claim is for.
 _WITHOUT_ROOM: Final = "#!lua flags=allow-oom\n"
-
-
-@dataclass(frozen=True, slots=True)
-class IndexSchema:
-    """What decides which vectors an index of ours takes, and how it finds them."""
-
-    algorithm: str  # "" where nodes search in different ways
-    type: str
-    dimensions: int
-    metric: str
-    m: int | None = None  # of HNSW alone; None also where the server does not tell
-    ef_construction: int | None = None
-
-    def takes_the_same_as(self, other: "IndexSchema") -> bool:
-        """Whether the vectors of one can be those of the other; how they are searched may differ."""
-        return (self.type, self.dimensions, self.metric) == (other.type, other.dimensions, other.metric)
-
-    def is_as(self, wanted: "IndexSchema") -> bool:
-        """Whether it need not be made anew, as far as is told."""
-        m = wanted.m if self.m is None else self.m
-        ef_construction = wanted.ef_construction if self.ef_construction is None else self.ef_construction
-        return replace(self, m=m, ef_construction=ef_construction) == wanted
-
-    @classmethod
-    def of(cls, version: IndexVersion) -> "IndexSchema":
-        is_hnsw = version.algorithm is VectorAlgorithm.HNSW
-        return cls(
-            algorithm=version.algorithm.upper(),
-            type=version.vector_type.upper(),
-            dimensions=version.embedding.dimensions,
-            metric=version.metric.upper(),
-            m=version.m if is_hnsw else None,
-            ef_construction=version.ef_construction if is_hnsw else None,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ServerFacts:
-    """How a Redis is set up, as it says itself."""
-
-    version: str
-    search_module: int | None  # its version number; None when it is not loaded
-    max_memory: int  # bytes; 0 is no bound
-    eviction: str
-    append_only: bool
-
-    @property
-    def soundness(self) -> tuple[bool, bool, bool, bool]:
-        """Sorts the worst set-up first."""
-        return (
-            self.search_module is not None,
-            self.max_memory > 0,
-            self.eviction == "allkeys-lru",
-            self.append_only,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class IndexFacts:
-    """One index in Redis, over all nodes. `schema` is None when it is not one that we make, or nodes take different
-    vectors.
-    """
-
-    schema: IndexSchema | None
-    entries: int
-    memory_bytes: int
-    being_dropped: bool = False  # once begun it is gone through with; the index itself may be gone already
 
 
 _MARK: Final = IndexFacts(None, 0, 0, being_dropped=True)
@@ -167,7 +101,7 @@ class RedisStore:
     async def facts(self) -> ServerFacts:
         """Of a cluster, what holds on its worst node. Raises StoreFault."""
         async with self._faults("read its configuration", _LOOK_S):
-            facts = [await _facts(node.redis) for node in await self._nodes()]
+            facts = [server_facts(await node.redis.info("everything")) for node in await self._nodes()]
         return min(facts, key=lambda each: each.soundness)
 
     async def indexes(self) -> dict[str, IndexFacts]:
@@ -175,7 +109,7 @@ class RedisStore:
         found = await self._indexes_of_nodes()
         marks = {name for each in found for name, facts in each.items() if facts.being_dropped}
         whole = set.intersection(*map(set, found)) - marks
-        indexes = {name: reduce(_together, (each[name] for each in found)) for name in whole}
+        indexes = {name: reduce(together, (each[name] for each in found)) for name in whole}
         for name in map(wire.dropped_under, marks):
             indexes[name] = replace(indexes.get(name, _MARK), being_dropped=True)
         return indexes
@@ -494,23 +428,10 @@ async def _names(node: _Node) -> dict[str, str]:
     use.
     """
     # Without the module there are none.
-    listed = map(_text, await _command(node.redis, "FT._LIST", unless="unknown command") or ())
+    listed = map(text, await _command(node.redis, "FT._LIST", unless="unknown command") or ())
     prefixes = (wire.INDEX_PREFIX, wire.DROPPING_PREFIX)
     ours = [name for name in listed if name.startswith(prefixes) and node.has(name)]
     return {wire.name_of_all_shards(name): name for name in ours}
-
-
-async def _facts(node: Redis) -> ServerFacts:
-    """From INFO alone, because managed servers forbid CONFIG and MODULE."""
-    info = await node.info("everything")
-    versions = {str(module["name"]): int(module["ver"]) for module in info.get("modules", ())}
-    return ServerFacts(
-        version=str(info["redis_version"]),
-        search_module=versions.get("search"),
-        max_memory=int(info["maxmemory"]),
-        eviction=str(info["maxmemory_policy"]),
-        append_only=bool(info["aof_enabled"]),
-    )
 
 
 async def _described(node: Redis, names: Sequence[tuple[str, str]]) -> dict[str, IndexFacts]:
@@ -521,62 +442,7 @@ async def _described(node: Redis, names: Sequence[tuple[str, str]]) -> dict[str,
     found = {}
     for (index, _), reply in zip(names, await pipeline.execute(raise_on_error=False), strict=True):
         if not isinstance(reply, Exception):
-            found[index] = _index_facts(index, reply)
+            found[index] = index_facts(index, reply)
         elif not re.search(_NO_INDEX, str(reply), re.IGNORECASE):
             raise reply
     return found
-
-
-def _index_facts(name: str, info: list[Any]) -> IndexFacts:
-    facts = _pairs(info)
-    memory = sum(
-        float(value) * 1_048_576
-        for name, value in facts.items()
-        if name.endswith(b"_sz_mb") and name != b"total_index_memory_sz_mb"
-    )
-    return IndexFacts(_schema(name, facts), int(facts.get(b"num_docs", 0)), int(memory))
-
-
-def _together(one: IndexFacts, other: IndexFacts) -> IndexFacts:
-    schema = one.schema
-    if schema is None or other.schema is None or not schema.takes_the_same_as(other.schema):
-        schema = None
-    elif schema != other.schema:
-        schema = replace(schema, algorithm="")  # as where somebody has died while it was made anew
-    return IndexFacts(schema, one.entries + other.entries, one.memory_bytes + other.memory_bytes)
-
-
-def _schema(name: str, facts: Mapping[bytes, Any]) -> IndexSchema | None:
-    """What FT.INFO says; None unless it has the fields that ours have, and takes what is for an index of its name."""
-    definition = _pairs(facts.get(b"index_definition", []))
-    prefixes = definition.get(b"prefixes") or []
-    fields = {_pairs(each).get(b"identifier"): each for each in facts.get(b"attributes", [])}
-    if (
-        fields.keys() != {b"partition", b"embedding"}
-        or definition.get(b"key_type") != b"HASH"
-        or list(map(_text, prefixes)) != [wire.prefix_of_vectors(name)]
-        or b"filter" in definition
-    ):
-        return None
-    partition, embedding = _pairs(fields[b"partition"]), _pairs(fields[b"embedding"])
-    if partition.get(b"type") != b"TAG" or b"CASESENSITIVE" not in fields[b"partition"]:
-        return None
-    return IndexSchema(
-        algorithm=_text(embedding.get(b"algorithm", b"")),
-        type=_text(embedding.get(b"data_type", b"")),
-        dimensions=int(embedding.get(b"dim", 0)),
-        metric=_text(embedding.get(b"distance_metric", b"")),
-        m=int(embedding[b"M"]) if b"M" in embedding else None,
-        ef_construction=int(embedding[b"ef_construction"]) if b"ef_construction" in embedding else None,
-    )
-
-
-def _pairs(flat: Any) -> dict[Any, Any]:
-    """A reply of alternating names and values; some versions put single words between them at the end."""
-    if isinstance(flat, dict):
-        return {name.encode() if isinstance(name, str) else name: value for name, value in flat.items()}
-    return dict(zip(flat[::2], flat[1::2], strict=False))
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

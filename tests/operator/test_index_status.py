@@ -13,7 +13,7 @@ from tollway_api.snapshot import Beside, Index, Snapshot, Stage
 from tollway_operator.coverage import Publications
 from tollway_operator.index_status import StoreView, index_ready
 from tollway_operator.objects import Held, Objects
-from tollway_operator.redis_store import IndexFacts, IndexSchema
+from tollway_operator.redis_facts import IndexFacts, IndexSchema
 from tollway_operator.reports import DataPlanePod, Report
 from tollway_operator.status import View, status_of
 

@@ -10,7 +10,7 @@ from tollway_api import wire
 from tollway_api.reembedding import Progress
 from tollway_api.snapshot import Beside, Index, IndexVersion, Snapshot, Stage
 from tollway_operator.migration import Known, abandoned, next_step, with_left_out
-from tollway_operator.redis_store import IndexFacts, IndexSchema
+from tollway_operator.redis_facts import IndexFacts, IndexSchema
 
 MODELS: dict[str, dict[str, object]] = {
     "a": {},

@@ -17,7 +17,8 @@ from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_operator.dropping import Dropping
 from tollway_operator.errors import StoreFault
 from tollway_operator.provision import Step, WarningReason, provision, stands
-from tollway_operator.redis_store import IndexSchema, ServerFacts, open_store
+from tollway_operator.redis_facts import IndexSchema, ServerFacts
+from tollway_operator.redis_store import open_store
 
 SETUP = Setup("http://a/v1", "http://b/v1")
 WANTED = compiled(SETUP.objects())

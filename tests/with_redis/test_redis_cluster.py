@@ -18,7 +18,8 @@ from tests.redis_cluster import Cluster, redis_cluster
 from tollway_api import wire
 from tollway_operator.errors import StoreFault
 from tollway_operator.provision import Step, WarningReason, provision
-from tollway_operator.redis_store import IndexSchema, open_store
+from tollway_operator.redis_facts import IndexSchema
+from tollway_operator.redis_store import open_store
 
 SETUP = Setup("http://a/v1", "http://b/v1")
 WANTED = compiled(SETUP.objects())
