@@ -96,6 +96,20 @@ def test_every_module_says_what_it_is_for() -> None:
     assert silent == []
 
 
+def test_every_module_can_be_found_in_the_architecture_and_every_file_named_there_exists() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(\w+\.(?:py|lua))`", page))
+    files = {path.name for folder in (*CONTAINERS, "tests", "tools") for path in (ROOT / folder).rglob("*.*")}
+    modules = {
+        path.name
+        for folder in CONTAINERS
+        for each in ("*.py", "*.lua")
+        for path in (ROOT / folder).rglob(each)
+    }
+    assert {each for each in modules - named if not each.startswith("__")} == set()
+    assert named - files == set()
+
+
 def test_nothing_is_global() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
