@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-from tollway_api import checks, semantic_cache_index, wire
+from tollway_api import semantic_cache_index, wire
+from tollway_api.budget_checks import BUDGET_CHECKS, is_time_zone
 from tollway_api.catalog import CatalogEntry, ModelCatalog
-from tollway_api.checks import BudgetResource, IndexResource, PolicyResource, World
+from tollway_api.checks import BudgetResource, IndexResource, PolicyResource, World, secret_value
 from tollway_api.controls import accuracy_control, quality_control
+from tollway_api.index_checks import INDEX_CHECKS, embedding_price
 from tollway_api.inventory import Inventory, Secrets
 from tollway_api.meta import (
     Identity,
@@ -28,6 +30,7 @@ from tollway_api.meta import (
     share,
 )
 from tollway_api.model_order import price_of, steps, worth_their_price
+from tollway_api.policy_checks import OPENAI_COMPATIBLE, POLICY_CHECKS
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.reach import PUBLIC, Reach
 from tollway_api.route import Classifier, Examples, ExplicitModel, Sessions
@@ -111,10 +114,10 @@ def compile_snapshot(
     """
     world = World(inventory, catalog, installation_namespace, is_of_files=is_of_files, reach=reach)
     problems: list[Problem] = []
-    indexes = _accepted(inventory.indexes, checks.INDEX_CHECKS, world, problems)
+    indexes = _accepted(inventory.indexes, INDEX_CHECKS, world, problems)
     world = replace(world, usable_indexes=frozenset(index.identity for index in indexes))
-    policies = _accepted(inventory.policies, checks.POLICY_CHECKS, world, problems)
-    budgets = _accepted(inventory.budgets, checks.BUDGET_CHECKS, world, problems)
+    policies = _accepted(inventory.policies, POLICY_CHECKS, world, problems)
+    budgets = _accepted(inventory.budgets, BUDGET_CHECKS, world, problems)
     policies = _unshadowed(policies, problems)
     callers = _undisputed([each for each in budgets if not each.spec.is_shared], inventory, problems)
     shared = _not_too_many([each for each in budgets if each.spec.is_shared], problems)
@@ -308,9 +311,9 @@ def _embedding(resource: IndexResource, world: World) -> Embedding:
         spec.model,
         spec.dimensions,
         endpoint=spec.endpoint or "",
-        api_key=checks.secret_value(namespace, ref, world.inventory.secrets) if ref else None,
+        api_key=secret_value(namespace, ref, world.inventory.secrets) if ref else None,
         api_key_from=ref.place if ref else "",
-        price=checks.embedding_price(spec, world.catalog),
+        price=embedding_price(spec, world.catalog),
     )
 
 
@@ -414,7 +417,7 @@ def _match(resource: PolicyResource) -> Match:
 def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
     provider = world.catalog.provider_of(spec.model) or ""
     entry = world.catalog.find(spec.model)
-    direct = provider in checks.OPENAI_COMPATIBLE
+    direct = provider in OPENAI_COMPATIBLE
     price = price_of(spec, world.catalog)
     if price is None:
         raise AssertionError(f"prices_are_known let {spec.model} pass without a price")
@@ -427,8 +430,8 @@ def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
         name=ModelName(spec.name),
         upstream_id=spec.model.removeprefix(f"{provider}/") if direct else through,
         protocol=Protocol.OPENAI if direct else Protocol.LITELLM,
-        endpoint=spec.endpoint or checks.OPENAI_COMPATIBLE.get(provider),
-        api_key=checks.secret_value(namespace, spec.credentials_ref, world.inventory.secrets)
+        endpoint=spec.endpoint or OPENAI_COMPATIBLE.get(provider),
+        api_key=secret_value(namespace, spec.credentials_ref, world.inventory.secrets)
         if spec.credentials_ref
         else None,
         price=price,
@@ -464,7 +467,7 @@ def _aws(spec: AwsSpec, namespace: str, secrets: Secrets) -> Aws:
         return Aws(spec.region)
     name = spec.credentials_ref.name
     access_key_id, secret_access_key, session_token = (
-        checks.secret_value(namespace, SecretKeyRef(name=name, key=key), secrets)
+        secret_value(namespace, SecretKeyRef(name=name, key=key), secrets)
         for key in (ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN)
     )
     return Aws(spec.region, access_key_id, secret_access_key, session_token, name)
@@ -474,7 +477,7 @@ def _extra_header(spec: ExtraHeaderSpec, namespace: str, secrets: Secrets) -> Ex
     ref = spec.secret_ref
     if ref is None:
         return ExtraHeader(spec.name, spec.value)
-    return ExtraHeader(spec.name, checks.secret_value(namespace, ref, secrets), ref.place)
+    return ExtraHeader(spec.name, secret_value(namespace, ref, secrets), ref.place)
 
 
 _STRICTEST_FIRST: Final = (LedgerUnavailable.DENY, LedgerUnavailable.LEASE, LedgerUnavailable.ALLOW)
@@ -533,7 +536,7 @@ def _limit(spec: LimitSpec) -> Limit:
         name=spec.name,
         unit=spec.unit,
         amount=scaled(spec.amount, NANO_PER_USD if spec.unit is Unit.USD else 1),
-        window=Calendar(window.calendar, window.time_zone if checks.is_time_zone(window.time_zone) else "UTC")
+        window=Calendar(window.calendar, window.time_zone if is_time_zone(window.time_zone) else "UTC")
         if window.calendar is not None
         else Rolling(milliseconds(window.rolling or "")),
     )
@@ -547,5 +550,5 @@ def _key_digests(resource: BudgetResource, inventory: Inventory) -> dict[int, st
     """By the place in `apiKeys`. Of those that are there: api_keys_exist has warned of the others."""
     namespace = resource.identity.namespace
     refs = [api_key.secret_ref for api_key in resource.spec.api_keys]
-    found = {place: checks.secret_value(namespace, ref, inventory.secrets) for place, ref in enumerate(refs)}
+    found = {place: secret_value(namespace, ref, inventory.secrets) for place, ref in enumerate(refs)}
     return {place: wire.digest_in_secret(value) for place, value in found.items() if value}
