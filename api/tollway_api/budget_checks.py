@@ -92,7 +92,8 @@ def model_names_are_offered(budget: BudgetResource, world: World) -> Iterator[Pr
     ]
     for field, name in wanted:
         if policies and name is not None and name != AUTO and name not in offered:
-            message = f"no RoutingPolicy that may govern {_whom(budget)} has a model {name!r}{suggestion(name, offered)}"
+            hint = suggestion(name, offered)
+            message = f"no RoutingPolicy that may govern {_whom(budget)} has a model {name!r}{hint}"
             message += "; until then who exceeds it is rejected" if budget.spec.is_shared else ""
             yield Problem(budget.identity, field, ProblemReason.UNKNOWN_REFERENCE, message, _severity(budget))
 

@@ -80,6 +80,8 @@ class ConditionReason(StrEnum):
 
 
 Reason = ConditionReason | ProblemReason
+# Before it is known of which condition, and since when: status, reason and message.
+ConditionState = tuple[ConditionStatus, ConditionReason, str]
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 

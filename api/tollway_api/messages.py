@@ -6,7 +6,7 @@ which one it runs.
 And what people say to any one data plane, for all of them:
 
     POST /purge      Purge   →  200 Purged              |  404, 409, 503: nothing was, and why
-    POST /feedback   Said    →  200 {"outcome"}         |  404, 503: nothing was noted, and why
+    POST /feedback   Feedback →  200 {"outcome"}         |  404, 503: nothing was noted, and why
 
 All want `Authorization: Bearer <admin token>`, and where the port has TLS a client certificate (`tollway_tls`).
 """
@@ -88,7 +88,7 @@ class Word(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Feedback:
     """What somebody says of a reply by meaning, of any tenant."""
 
     request_id: Annotated[str, Field(min_length=1, max_length=128)]  # as in the reply's x-tollway-request-id
@@ -99,7 +99,7 @@ NOTIFY: Final = TypeAdapter(Notify)
 POD_STATE: Final = TypeAdapter(PodState)
 PURGE: Final = TypeAdapter(Purge)
 PURGED: Final = TypeAdapter(Purged)
-SAID: Final = TypeAdapter(Said)
+FEEDBACK: Final = TypeAdapter(Feedback)
 
 
 def headers(admin_token: str) -> dict[str, str]:

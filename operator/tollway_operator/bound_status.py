@@ -5,11 +5,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tollway_api.conditions import ConditionReason, ConditionStatus
+from tollway_api.conditions import ConditionReason, ConditionState, ConditionStatus
 from tollway_api.error_control import Counts, Standing, Verdict
 from tollway_api.snapshot import ErrorControl
-
-Said = tuple[ConditionStatus, ConditionReason, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +18,9 @@ class Words:
     message: Callable[[Standing], str]
 
 
-def bound_met(words: Words, control: ErrorControl | None, known: Standing | None, fault: str) -> Said:
+def bound_met(
+    words: Words, control: ErrorControl | None, known: Standing | None, fault: str
+) -> ConditionState:
     """`known` is None before labels have been read; `fault` says why they cannot be."""
     unknown = ConditionStatus.UNKNOWN
     if control is None:

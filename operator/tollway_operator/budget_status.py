@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
-from tollway_api.conditions import ConditionReason, ConditionStatus, moment
+from tollway_api.conditions import ConditionReason, ConditionState, ConditionStatus, moment
 from tollway_api.snapshot import Limit, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import LimitStatus, Unit
 from tollway_api.windows import Usage
 
 _WARN_MS: Final = 7 * 86_400_000
 _NEARLY_USED_PERCENT: Final = 90
-
-Said = tuple[ConditionStatus, ConditionReason, str]
 
 
 def usage_of(account: str, limits: Sequence[Limit], read: Mapping[str, Sequence[Usage]]) -> list[Usage]:
@@ -21,7 +19,7 @@ def usage_of(account: str, limits: Sequence[Limit], read: Mapping[str, Sequence[
     return [by_limit[limit] for limit in limits] if by_limit.keys() >= set(limits) else []
 
 
-def within_budget(budget: Tenant | SharedBudget | None, usage: Sequence[Usage], fault: str) -> Said:
+def within_budget(budget: Tenant | SharedBudget | None, usage: Sequence[Usage], fault: str) -> ConditionState:
     """By what is used: what is held may come back, and the next request has room again. `budget` is None before it is
     published; `fault` says why its usage is not known.
     """
@@ -72,7 +70,7 @@ def _until(usage: Usage) -> str:
     return f" until {moment(usage.resets_ms)}" if usage.resets_ms else ""
 
 
-def keys_valid(tenant: Tenant | None, now_ms: int) -> Said:
+def keys_valid(tenant: Tenant | None, now_ms: int) -> ConditionState:
     """By this operator's clock; data planes refuse by theirs. `tenant` is None before it is published."""
     if tenant is None:
         return (ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet.")

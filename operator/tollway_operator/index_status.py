@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tollway_api import wire
-from tollway_api.conditions import ConditionReason, ConditionStatus
+from tollway_api.conditions import ConditionReason, ConditionState, ConditionStatus
 from tollway_api.reembedding import Obstacle, Progress
 from tollway_api.semantic_cache_index import VersionState, VersionStatus
 from tollway_api.snapshot import Beside, Index, Stage
 from tollway_operator.provision import ServerWarning, WarningReason, stands
 from tollway_operator.redis_facts import IndexFacts
 
-Said = tuple[ConditionStatus, ConditionReason | WarningReason, str]
+IndexConditionState = ConditionState | tuple[ConditionStatus, WarningReason, str]
 
 # Why an index's new version cannot be filled.
 _REASONS: Final = {
@@ -39,7 +39,7 @@ class StoreView:
     awaited: Mapping[str, str] = field(default_factory=dict)
 
 
-def unheld(why: str) -> Said | None:
+def unheld(why: str) -> IndexConditionState | None:
     """Of an index for which nothing may be made, since nobody would delete that again."""
     message = (
         f"Nothing is made for it before a finalizer holds it: {why}. It is tried again; if the operator's role lacks "
@@ -48,7 +48,7 @@ def unheld(why: str) -> Said | None:
     return (ConditionStatus.FALSE, ConditionReason.NOT_HELD, message) if why else None
 
 
-def left_out(why: ConditionReason, until: str, kept: Index | None, store: StoreView) -> Said:
+def left_out(why: ConditionReason, until: str, kept: Index | None, store: StoreView) -> IndexConditionState:
     """Of an index that is left out of what is published; `kept` is as what it was run last."""
     fate = "a version is made for it"
     if kept is not None and wire.index_name(kept.version) in store.indexes:
@@ -56,7 +56,7 @@ def left_out(why: ConditionReason, until: str, kept: Index | None, store: StoreV
     return ConditionStatus.UNKNOWN, why, f"It is left out of what is published; {fate} once {until}."
 
 
-def index_ready(index: Index | None, store: StoreView, held_up: str, unfit: str = "") -> Said:
+def index_ready(index: Index | None, store: StoreView, held_up: str, unfit: str = "") -> IndexConditionState:
     """`index` is None before it is published; `held_up` is why pods may run what was published before, if it lasts;
     `unfit` is why the vectors for its look-ups do not fit.
     """
@@ -78,7 +78,7 @@ def index_ready(index: Index | None, store: StoreView, held_up: str, unfit: str 
     return false, ConditionReason.PENDING, f"Version {version.name} is being made."
 
 
-def _asked(index: Index, store: StoreView, held_up: str, unfit: str) -> Said:
+def _asked(index: Index, store: StoreView, held_up: str, unfit: str) -> IndexConditionState:
     """Of an index whose version stands."""
     version = index.version
     if index.beside is not None:
@@ -96,7 +96,7 @@ def _asked(index: Index, store: StoreView, held_up: str, unfit: str) -> Said:
     return ConditionStatus.TRUE, ConditionReason.INDEX_READY, message
 
 
-def _on_its_way(index: Index, beside: Beside, progress: Progress | None, held_up: str) -> Said:
+def _on_its_way(index: Index, beside: Beside, progress: Progress | None, held_up: str) -> IndexConditionState:
     """Of an index whose embedding is being changed. It answers all the while."""
     asked, other = index.version.name, beside.version.name
     waits = _waits_for(held_up)
@@ -151,7 +151,7 @@ def _state_of(version: str, index: Index | None) -> VersionState:
     return VersionState.BUILDING if is_building else VersionState.DRAINING
 
 
-def redis_sound(store: StoreView) -> Said:
+def redis_sound(store: StoreView) -> IndexConditionState:
     """How Redis is set up: what will go wrong one day, which is why it is no part of Ready."""
     unknown = ConditionStatus.UNKNOWN
     if store.fault:

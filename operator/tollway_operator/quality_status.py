@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from tollway_api.conditions import ConditionReason, ConditionStatus
+from tollway_api.conditions import ConditionReason, ConditionState, ConditionStatus
 from tollway_api.error_control import Standing, Verdict
 from tollway_api.quality import QualityStatus
 from tollway_api.snapshot import Policy
-from tollway_operator.bound_status import Said, Words, bound_met, percent, unlabelled
+from tollway_operator.bound_status import Words, bound_met, percent, unlabelled
 
 
-def quality_met(policy: Policy | None, known: Standing | None, fault: str) -> Said:
+def quality_met(policy: Policy | None, known: Standing | None, fault: str) -> ConditionState:
     """`policy` is None before it is published, `known` before labels have been read; `fault` says why they cannot."""
     if policy is None:
         return ConditionStatus.UNKNOWN, ConditionReason.PENDING, "Not published yet."

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from tollway_api import messages
 from tollway_api.epochs import Scope
-from tollway_api.messages import Lookups, PodState, Purge, Purged, Said, Word
+from tollway_api.messages import Lookups, PodState, Purge, Purged, Word
 from tollway_api.routing_policy import ModelState
 from tollway_api.semantic_cache_index import Scope as Sharing
 from tollway_dataplane.auditing import Feedback
@@ -112,7 +112,7 @@ def create_admin_app(admin: Admin, others: Sequence[Route] = ()) -> Starlette:
         said = await _said(
             admin,
             request,
-            messages.SAID,
+            messages.FEEDBACK,
             'feedback; it reads {"request_id", "feedback": "wrong"}, or "right"',
         )
         return said if isinstance(said, Response) else await _label(admin, said)
@@ -173,7 +173,7 @@ async def _purge(admin: Admin, wanted: Purge) -> Response:
     return Response(purged, media_type="application/json")
 
 
-async def _label(admin: Admin, said: Said) -> Response:
+async def _label(admin: Admin, said: messages.Feedback) -> Response:
     try:
         outcome = await admin.label(said.request_id, said.feedback is Word.RIGHT)
     except Refusal as refusal:
