@@ -112,11 +112,11 @@ class Covering:
 
     @property
     def standing(self) -> Coverage | None:
-        """Who runs what an earlier leadership has published; None once this one has, or if it is not known."""
+        """How many pods run what an earlier leader published; None once this one has, or where that is not known."""
         return self._counted(self._standing) if self._standing is not None else None
 
     def without(self, identity: Identity) -> Coverage | None:
-        """Who runs what it is left out of; None while what was published last may hold it."""
+        """How many pods run a snapshot without the object; None while the one that was published last may hold it."""
         first = self._without.get(identity)
         return self._counted(first) if first is not None else None
 

@@ -1,4 +1,4 @@
-"""Index versions that nobody uses any more are deleted. Called by whoever provisions."""
+"""Deletes index versions that nobody uses any more, a part in each run. Called by whoever provisions."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence

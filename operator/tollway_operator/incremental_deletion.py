@@ -1,5 +1,5 @@
-"""What is to be deleted in Redis may be much, and others have changes too: of each run it is deleted for a while, and
-gone on with in the next. Used for index versions (`dropping.py`) and for all that an index remembers (`deletion.py`).
+"""Deleting much from Redis without keeping anybody's change waiting: each run deletes for a while, and the next one
+goes on where it stopped. Used for index versions (`dropping.py`) and for all that an index remembers (`deletion.py`).
 """
 
 from collections.abc import Awaitable, Callable, Collection, Hashable

@@ -1,6 +1,6 @@
-"""What each index needs for itself: to be held by a finalizer before anything is made for it, and once it is deleted
-to be emptied and let go. All have their turn in each run; what one of them needs must not keep another from it, nor
-hold up the rest of the run.
+"""The finalizers of all indexes: each is set before anything is made for its index, and removed once that is deleted
+and emptied. Every index has its turn in each run; one that hangs must keep neither another from its turn nor the rest
+of the run waiting. `deletion` does it for one index.
 """
 
 import asyncio

@@ -40,7 +40,7 @@ class StoreView:
 
 
 def unheld(why: str) -> IndexConditionState | None:
-    """Of an index for which nothing may be made, since nobody would delete that again."""
+    """How an index stands that no finalizer holds: nothing is made for it, since nobody would delete that again."""
     message = (
         f"Nothing is made for it before a finalizer holds it: {why}. It is tried again; if the operator's role lacks "
         "patch on semanticcacheindexes, give it back, or write deletionPolicy: Retain."
@@ -49,7 +49,7 @@ def unheld(why: str) -> IndexConditionState | None:
 
 
 def left_out(why: ConditionReason, until: str, kept: Index | None, store: StoreView) -> IndexConditionState:
-    """Of an index that is left out of what is published; `kept` is as what it was run last."""
+    """How an index stands that is left out of what is published; `kept` is the index as it ran last."""
     fate = "a version is made for it"
     if kept is not None and wire.index_name(kept.version) in store.indexes:
         fate = f"version {kept.version.name} is kept, and used again"
@@ -79,7 +79,7 @@ def index_ready(index: Index | None, store: StoreView, held_up: str, unfit: str 
 
 
 def _asked(index: Index, store: StoreView, held_up: str, unfit: str) -> IndexConditionState:
-    """Of an index whose version stands."""
+    """How an index stands whose version is in Redis."""
     version = index.version
     if index.beside is not None:
         return _on_its_way(index, index.beside, store.progress.get(index.beside.version.name), held_up)
@@ -97,7 +97,7 @@ def _asked(index: Index, store: StoreView, held_up: str, unfit: str) -> IndexCon
 
 
 def _on_its_way(index: Index, beside: Beside, progress: Progress | None, held_up: str) -> IndexConditionState:
-    """Of an index whose embedding is being changed. It answers all the while."""
+    """How an index stands whose embedding is being changed. It answers all the while."""
     asked, other = index.version.name, beside.version.name
     waits = _waits_for(held_up)
     if beside.stage is Stage.LEAVING:
@@ -119,7 +119,7 @@ def _waits_for(held_up: str) -> str:
 def versions_of(
     index_id: str, index: Index | None, kept: Index | None, store: StoreView
 ) -> list[VersionStatus]:
-    """Those that are there; `index` is as what it is run, `kept` as what it was before it was left out."""
+    """The versions in Redis; `index` is the index as it runs, `kept` as it was before it was left out."""
     versions = []
     for name, facts in sorted(store.indexes.items()):
         # One without a schema that we know is somebody else's, whatever its name.

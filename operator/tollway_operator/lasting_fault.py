@@ -1,4 +1,4 @@
-"""What may pass by itself before anybody need hear of it, and is said once it has lasted. Pure, given a clock."""
+"""A fault that may pass by itself before anybody need hear of it, and is said once it lasts. Pure, given a clock."""
 
 from collections.abc import Callable
 from time import monotonic

@@ -62,7 +62,9 @@ class Leadership:
 
     @property
     def leads(self) -> bool:
-        """Of a process that was stopped and woken the clock goes on, so this is false at its first step."""
+        """Whether the Lease still holds by our own clock, which goes on while a process is stopped: one that wakes too
+        late does not lead at its first step.
+        """
         return self._lease is not None and monotonic() - self._renewed < self._times.deadline
 
     def fence(self) -> int:

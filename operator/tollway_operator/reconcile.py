@@ -143,7 +143,7 @@ class Reconciler:
         self.wake()
 
     def pods_answered(self) -> None:
-        """Or are known again: a deletion, or an index's next step, may be waiting for the last of them."""
+        """Pods have answered, or are known again: a deletion or an index's next step may wait for the last of them."""
         if self._versions.is_moving or any(held.deleted_at for held in self._parts.objects):
             self.wake()
 
@@ -325,7 +325,7 @@ class Reconciler:
         return recalled
 
     def _index_ids(self) -> set[str]:
-        """Of all that are not deleted, also of those that are left out."""
+        """The ids of all indexes that are not deleted, also of those that are left out."""
         return {
             held.identity.path
             for held in self._parts.objects
@@ -345,7 +345,7 @@ class Reconciler:
             self.wake()  # it was published before it was known how index versions can be called
 
     async def _claim(self) -> None:
-        """Before something is written to Redis. Raises LeadershipLost and StoreFault."""
+        """Asked before anything is written to Redis. Raises LeadershipLost and StoreFault."""
         self._tick()
         if not await self._parts.cache.claim(self._parts.leadership.fence()):
             raise LeadershipLost("a later leader has written to the cache Redis")
@@ -398,8 +398,8 @@ class Reconciler:
         await self._settle(self._head, compiled.deleted)
 
     async def _settle(self, head: Head | None, unnamed: Collection[str]) -> None:
-        """Of deleted indexes, those that what is published as `head` does not name, by uid. One that was deleted since
-        that was made waits for the next run: pods still remember answers in it.
+        """Empties and lets go deleted indexes: `unnamed`, by uid, those that the snapshot published as `head` does not
+        name. One that was deleted since that was compiled waits for the next run: pods still remember answers in it.
         """
         still_named = ""
         if not self._is_published:
@@ -409,8 +409,8 @@ class Reconciler:
         await self._indexes.settle(used, unnamed, self._versions.store.fault, may_forget=not still_named)
 
     def _why_in_use(self, head: Head | None) -> str:
-        """Of an index that is deleted: why some pod may still write into it, or "". Nobody knows before it is known
-        which pods there are.
+        """Why some pod may still write into a deleted index, or "". Before it is known which pods there are, nobody can
+        say that none does.
         """
         pods = self._parts.pods
         if not pods.known:
@@ -462,7 +462,7 @@ class Reconciler:
         )
 
     def _blind_view(self, now: str) -> View | None:
-        """Of one that has compiled nothing since it began, where that lasts: then nothing is said but why."""
+        """The view of an operator that has compiled nothing yet, once that has lasted: statuses then say only why."""
         why = self._parts.watches.lacking or self._gathering.said
         if not why:
             return None

@@ -146,12 +146,12 @@ def status_of(held: Held, view: View) -> dict[str, Any]:
 
 
 def conditions_in(status: bytes) -> list[Condition]:
-    """Those of a status as it stands in the API; none where it makes no sense to us."""
+    """The conditions in a status as the API has it; none where they cannot be parsed."""
     return _listed_in(status, "conditions", _CONDITIONS)
 
 
 def _said(status: bytes) -> dict[str, Any]:
-    """The status that stands."""
+    """The status that the API has now."""
     return dict(json.loads(status or b"{}"))
 
 
@@ -174,7 +174,7 @@ def says(held: Held, condition: ConditionType) -> bool:
 
 
 def _coverage(held: Held, view: View) -> Coverage | None:
-    """Of what an operator before this one has published, where this one cannot."""
+    """How many pods run the object as it is now. Where this operator cannot publish, the one before it may have."""
     if _is_inherited(held, view):
         return view.covering.standing
     return view.covering.of(held.identity, held.edition)
@@ -299,19 +299,19 @@ def _index_status(held: Held, view: View) -> SemanticCacheIndexStatus:
 
 
 def _run_before(held: Held, view: View) -> Index | None:
-    """As what pods go on with the index while an edit of it cannot be published."""
+    """The index as pods go on with it while an edit of it cannot be published."""
     index = view.snapshot.indexes.get(held.identity.path)
     is_said = index is not None and _said(held.status).get("activeVersion") == index.version.name
     return index if is_said else None
 
 
 def _version_said(held: Held, view: View) -> str:
-    """As an operator before this one has said, where this one has not looked yet."""
+    """The active version that the status names already; "" once this operator has looked at Redis itself."""
     return "" if view.store.seen else str(_said(held.status).get("activeVersion") or "")
 
 
 def _last_purge(held: Held, view: View) -> PurgeStatus | None:
-    """As it was said before, while nobody knows better."""
+    """The latest purge, and which pods have yet to forget; what the status says already, while neither is known."""
     if view.epochs is None or view.pods_unknown:
         return next(iter(_listed_in(held.status, "lastPurge", _PURGES)), None)
     latest = view.epochs.latest_of(held.identity.path)
@@ -370,7 +370,7 @@ def _deleting(held: Held, view: View) -> _Draft:
 
 
 def _left_alone(held: Held, kind: ConditionType) -> _Draft | None:
-    """Of what is deleted and held by somebody. Programmed says by whom."""
+    """A condition that is not looked at any more, since the object is deleted; None of one that is not deleted."""
     message = "It is deleted, so this is not looked at any more."
     draft = _Draft(kind, ConditionStatus.UNKNOWN, ConditionReason.DELETING, message)
     return draft if held.deleted_at else None
@@ -406,7 +406,7 @@ def _run_by_pods(held: Held, view: View, coverage: Coverage | None) -> _Draft:
 
 
 def _why_left_out(held: Held, view: View) -> tuple[ConditionReason, str] | None:
-    """And until when."""
+    """Why the object is left out of what is published, and until when; None where it is not."""
     errors = [each for each in view.problems_of(held) if each.severity is Severity.ERROR]
     if not errors:
         return None
@@ -455,7 +455,7 @@ def _conditions(
 
 
 def _revision_shown(held: Held, coverage: Coverage) -> str:
-    """Of an object that an earlier leader has published as it is, the revision that was said then."""
+    """The revision for `status.dataPlane`: where an earlier leader has published the object, the one it wrote there."""
     if not coverage.inherited:
         return coverage.revision
     said = _revision_said(held)

@@ -97,7 +97,7 @@ class StatusWriter:
 
     @property
     def _longest_wait_s(self) -> float | None:
-        """Where there is something that nobody would wake us for."""
+        """Seconds until something is due for which nobody wakes this loop; None where nothing is."""
         rests = [until - monotonic() for until in self._resting.values()]
         waits = [*rests, *([_PAUSE_S] if self._is_early else [])]
         return max(0.0, min(waits)) if waits else None
@@ -130,7 +130,7 @@ class StatusWriter:
             self._resting[kind] = monotonic() + max(_PAUSE_S, *(fault.retry_after_s for fault in found))
 
     def _turns(self, all_of_them: Collection[Held]) -> Iterator[Held]:
-        """For long only while nobody asks anew, so that nobody need wait until thousands of others have been served."""
+        """The objects in turn, for long only while nobody asks anew, who need not wait for thousands of others."""
         until = monotonic() + _LONG_S
         for held in all_of_them:
             held.looked_at = monotonic()
@@ -235,7 +235,7 @@ def _moment(held: Held, condition: Condition) -> Moment:
 
 
 def _turned(before: list[Condition], after: list[Condition]) -> list[Condition]:
-    """What is worth an Event."""
+    """The conditions that are worth an Event."""
     known = {each.type: each for each in before}
     return [each for each in after if _is_news(known.get(each.type), each)]
 

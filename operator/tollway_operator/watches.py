@@ -29,7 +29,7 @@ _AFTER_FAULT_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Failing:
-    """Of a kind that cannot be listed."""
+    """Since when a kind cannot be listed, and why."""
 
     fault: KubeFault
     since: float  # on the monotonic clock
@@ -37,7 +37,7 @@ class _Failing:
 
     @property
     def lacks_from(self) -> float:
-        """From when on it is taken for something that somebody must see to."""
+        """When the fault is first shown, as one that somebody must see to."""
         return self.since + (0.0 if isinstance(self.fault, NotFound | Forbidden) else LASTS_S)
 
 
