@@ -16,7 +16,7 @@ import httpx
 
 from tollway_api.reach import Reach
 from tollway_dataplane.adapters.answer_bounds import CONNECT_TIMEOUT_S
-from tollway_dataplane.adapters.event_streams import lines
+from tollway_dataplane.adapters.event_streams import Lines
 
 # What is decompressed at a time, so that little that comes cannot become much at once.
 _PIECE_BYTES: Final = 256 * 1024
@@ -169,9 +169,11 @@ class _Bounded(httpx.AsyncByteStream):
 
 async def _lines(response: httpx.Response, most_bytes: int) -> AsyncGenerator[str, None]:
     """The last one also where it has not ended."""
+    lines = Lines(most_bytes)
     async with aclosing(_ended(response)) as parts:
-        async for line in lines(parts, most_bytes):
-            yield line.decode(errors="replace")
+        async for part in parts:
+            for line in lines.read(part):
+                yield line.decode(errors="replace")
 
 
 async def _ended(response: httpx.Response) -> AsyncGenerator[bytes, None]:

@@ -1,7 +1,10 @@
-"""Reads server-sent events (WHATWG HTML, section 9.2.6): the data alone, of which we read nothing else."""
+"""Reads server-sent events (WHATWG HTML, section 9.2.6): the data alone, of which we read nothing else. From whatever
+pieces they come in, and by plain functions: to wait at each step for what is there already would take longer than to
+read it.
+"""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import orjson
@@ -22,25 +25,33 @@ class Event(NamedTuple):
     value: JsonObject | None
 
 
-async def events(parts: AsyncIterator[bytes]) -> AsyncIterator[Event]:
-    """Each that has data; where its first line is a whole one, at once, since some forget the blank line after it.
-    Raises ValueError for what never ends.
+class Events:
+    """Of one stream: each that has data; where its first line is a whole one, at once, since some forget the blank line
+    after it.
     """
-    data: list[bytes] = []
-    length = 0
-    async for line in lines(parts, MOST_BYTES):
-        value = None
-        if line.startswith(b"data:"):
-            data.append(line[5:].strip())
-            length += len(line)
-            if length > MOST_BYTES:
-                raise ValueError("an event without an end")
-            value = _whole(data[0]) if len(data) == 1 else None
-        if not line or value is not None or data == [DONE]:
-            joined = b"\n".join(data).strip()
-            data, length = [], 0
-            if joined:
-                yield Event(joined, value)
+
+    __slots__ = ("_data", "_length", "_lines")
+
+    def __init__(self) -> None:
+        self._lines = Lines(MOST_BYTES)
+        self._data: list[bytes] = []
+        self._length = 0
+
+    def read(self, part: bytes) -> Iterator[Event]:
+        """Those that end in the stream's next part. Raises ValueError for what never ends."""
+        for line in self._lines.read(part):
+            data, value = self._data, None
+            if line.startswith(b"data:"):
+                data.append(line[5:].strip())
+                self._length += len(line)
+                if self._length > MOST_BYTES:
+                    raise ValueError("an event without an end")
+                value = _whole(data[0]) if len(data) == 1 else None
+            if not line or value is not None or data == [DONE]:
+                joined = b"\n".join(data).strip()
+                self._data, self._length = [], 0
+                if joined:
+                    yield Event(joined, value)
 
 
 def _whole(data: bytes) -> JsonObject | None:
@@ -54,21 +65,30 @@ def _whole(data: bytes) -> JsonObject | None:
     return value
 
 
-async def lines(parts: AsyncIterator[bytes], most_bytes: int) -> AsyncIterator[bytes]:
-    """Without what they end with, which is one of three; the last one where it has ended. Raises ValueError for one of
-    more bytes.
-    """
-    begun: list[bytes] = []
-    length, is_first, after_return = 0, True, False
-    async for part in parts:
-        given = part[1:] if after_return and part.startswith(b"\n") else part
-        after_return = part.endswith(b"\r")
+class Lines:
+    """Of one stream, without what they end with, which is one of three; the last one where it has ended."""
+
+    __slots__ = ("_after_return", "_begun", "_is_first", "_length", "_most_bytes")
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._begun: list[bytes] = []
+        self._length = 0
+        self._is_first = True
+        self._after_return = False
+
+    def read(self, part: bytes) -> Iterator[bytes]:
+        """Those that end in the stream's next part. Raises ValueError for one of more bytes."""
+        given = part[1:] if self._after_return and part.startswith(b"\n") else part
+        self._after_return = part.endswith(b"\r")
         first, *others = _LINE_END.split(given) if b"\r" in given else given.split(b"\n")  # which is faster
-        begun.append(first)
-        length += len(first)
-        if length > most_bytes:
+        self._begun.append(first)
+        self._length += len(first)
+        if self._length > self._most_bytes:
             raise ValueError("a line without an end")
         for other in others:
-            line = b"".join(begun)
-            yield line.removeprefix(_BOM) if is_first else line
-            begun, length, is_first = [other], len(other), False
+            line = b"".join(self._begun)
+            if self._is_first:
+                line, self._is_first = line.removeprefix(_BOM), False
+            self._begun, self._length = [other], len(other)
+            yield line

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import aiohttp
 import orjson
@@ -18,7 +18,7 @@ from yarl import URL
 from tollway_api.reach import PUBLIC, Reach
 from tollway_api.routing_policy import FallbackTrigger, UnknownParameters
 from tollway_dataplane.adapters.answer_bounds import CONNECT_TIMEOUT_S, MOST_BYTES, too_large
-from tollway_dataplane.adapters.event_streams import DONE, Event, events
+from tollway_dataplane.adapters.event_streams import DONE, Events
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject, Operation
@@ -32,6 +32,9 @@ from tollway_http.confined import ConfinedResolver
 # Of an error page, this much is read.
 _MOST_ERROR_BYTES: Final = 64 * 1024
 _MOST_URLS: Final = 1_024
+# Until a stream begins whoever calls has a time of its own, and then there is `_Silence`; aiohttp would set a timer for
+# each piece that it reads.
+_UNTIMED: Final = aiohttp.ClientTimeout(total=None)
 # What a call may raise; aiohttp's own timeout is a TimeoutError, and so an OSError. The last is for what is no HTTP,
 # and for a line of a stream that never ends.
 _HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, HttpProcessingError)
@@ -47,11 +50,10 @@ async def open_upstream(
     """The upstream with its connection pool, which lives as long as the process. An answer of more bytes is none."""
     resolver = ConfinedResolver(reach, EndpointForbidden)
     connector = _Impatient(connect_s, limit=max_connections, ttl_dns_cache=30, resolver=resolver)
-    timeout = aiohttp.ClientTimeout(total=None)
     # What a provider sets as a cookie in one tenant's reply is not for another tenant's request.
     no_cookies = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, read_bufsize=256 * 1024, cookie_jar=no_cookies
+        connector=connector, timeout=_UNTIMED, read_bufsize=256 * 1024, cookie_jar=no_cookies
     ) as session:
         yield OpenAIUpstream(session, most_bytes, reach)
 
@@ -95,7 +97,11 @@ class OpenAIUpstream:
             raise _translated(exc) from exc
         completion = _parsed(body)
         is_embedding = call.operation is Operation.EMBEDDINGS
-        fits = are_embeddings(completion, call.fields["input"]) if is_embedding else is_completion(completion)
+        fits = (
+            are_embeddings(completion, call.fields["input"])
+            if is_embedding
+            else is_completion(completion, body)
+        )
         if completion.get("error") or not fits:
             raise _fault(200, body)
         return Completion(body, usage_of(completion), is_whole(completion), completion)
@@ -103,9 +109,8 @@ class OpenAIUpstream:
     @asynccontextmanager
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
         fields = {**_fields(call), "stream": True, "stream_options": call.stream_options}
-        timeout = aiohttp.ClientTimeout(sock_read=call.idle_s)
         try:
-            async with self._request(call, fields, timeout) as response:
+            async with self._request(call, fields, _UNTIMED) as response:
                 await _check(response)
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES))
@@ -163,10 +168,6 @@ def _half_closed(response: aiohttp.ClientResponse) -> bool:
     return True
 
 
-class _BrokenOff(UpstreamFault):
-    """A stream ended that had not said so."""
-
-
 async def _check(response: aiohttp.ClientResponse) -> None:
     """Raises UpstreamFault for every status but 200."""
     if response.status != 200:
@@ -187,59 +188,83 @@ async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
     return b"".join(parts)
 
 
+class _Silence:
+    """Ends a stream that is waited for in vain for too long. One timer is for all chunks, and looks when it is due
+    whether that was so: to set one for each takes as long as to read it.
+    """
+
+    __slots__ = ("_loop", "_most_s", "_since", "_stream", "_timer")
+
+    def __init__(self, stream: aiohttp.StreamReader, most_s: float) -> None:
+        self._stream = stream
+        self._most_s = most_s
+        self._loop = asyncio.get_running_loop()
+        self.begins()
+
+    def __enter__(self) -> Self:
+        self._timer = self._loop.call_later(self._most_s, self._look)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def begins(self) -> None:
+        self._since: float | None = self._loop.time()
+
+    def ends(self) -> None:
+        self._since = None
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        left_s = (now if self._since is None else self._since) + self._most_s - now
+        if left_s > 0:
+            self._timer = self._loop.call_later(left_s, self._look)
+        else:
+            self._stream.set_exception(TimeoutError())
+
+
 async def _chunks(
     response: aiohttp.ClientResponse, call: UpstreamCall, most_bytes: int
 ) -> AsyncGenerator[Chunk, None]:
     """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk. Signs of life
     that are no chunk keep nobody waiting for longer than silence would.
     """
-    coming, finished, length = _until_done(response.content), set[str](), 0
+    stream, events, finished, length = response.content, Events(), set[str](), 0
     try:
-        while True:
-            try:
-                async with asyncio.timeout(call.idle_s):
-                    found = await anext(coming, None)
-            except _BrokenOff:
-                if len(finished) >= call.choices:  # the answer is whole, and only the word for it is missing
-                    return
-                raise
-            if found is None:
-                return
-            data = found.data
-            length += len(data)
-            if length > most_bytes:
-                raise too_large()
-            event = _parsed(data) if found.value is None else found.value
-            if event.get("error") or not is_chunk(event):
-                raise _fault(response.status, data)
-            finished |= finished_choices(event)
-            yield Chunk(data, event)
+        with _Silence(stream, call.idle_s) as silence:
+            while part := await _part(stream):
+                for data, value in events.read(part):
+                    if data == DONE:
+                        return
+                    silence.ends()
+                    length += len(data)
+                    if length > most_bytes:
+                        raise too_large()
+                    event = _parsed(data) if value is None else value
+                    if event.get("error") or not is_chunk(event, data):
+                        raise _fault(response.status, data)
+                    finished |= finished_choices(event)
+                    yield Chunk(data, event)
+                    silence.begins()
     except _HTTP_ERRORS as exc:
         raise _translated(exc) from exc
+    if len(finished) < call.choices:  # otherwise the answer is whole, and only the word for it is missing
+        raise UpstreamFault(FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True)
 
 
-async def _until_done(stream: aiohttp.StreamReader) -> AsyncIterator[Event]:
-    """Each event up to `[DONE]`. Raises _BrokenOff when the stream ends before it."""
-    async for event in events(_parts(stream)):
-        if event.data == DONE:
-            return
-        yield event
-    raise _BrokenOff(FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True)
-
-
-async def _parts(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """All that came, also what nobody has read yet when the connection ends, and which aiohttp forgets then: the
-    provider has written it, and bills it.
+async def _part(stream: aiohttp.StreamReader) -> bytes:
+    """What comes next, nothing at the end; also what nobody has read yet when the connection ends, and which aiohttp
+    forgets then: the provider has written it, and bills it.
     """
     try:
-        async for part in stream.iter_any():
-            yield part
-    except aiohttp.ClientError:
+        return await stream.readany()
+    except aiohttp.ClientError as exc:
         stream.set_exception(None)  # type: ignore[arg-type]  # there is no other word for it
-        stream.feed_eof()
-        async for part in stream.iter_any():
-            yield part
-        raise
+        unread = stream.read_nowait()
+        stream.set_exception(exc)
+        if not unread:
+            raise
+        return unread
 
 
 def _parsed(data: bytes) -> JsonObject:

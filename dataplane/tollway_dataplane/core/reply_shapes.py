@@ -28,17 +28,18 @@ _CALL: Final[_Kinds] = {"function": (dict,)}
 _EMBEDDING: Final[_Kinds] = {"index": (int,), "embedding": (list, str)}
 
 
-def is_completion(reply: JsonObject) -> bool:
-    """A whole answer, of one choice at least."""
+def is_completion(reply: JsonObject, data: bytes = b"") -> bool:
+    """A whole answer, of one choice at least. `data` is the JSON that it was read from, where it was."""
     choices = reply.get("choices")
-    return bool(choices) and _fits(reply, _REPLY) and _are_choices(choices, "message") and _is_shallow(reply)
+    fits = bool(choices) and _fits(reply, _REPLY) and _are_choices(choices, "message")
+    return fits and _is_shallow(reply, data)
 
 
-def is_chunk(event: JsonObject) -> bool:
+def is_chunk(event: JsonObject, data: bytes = b"") -> bool:
     """A piece of a stream, which need not bring a choice: one that says what was used does not."""
     choices = event.get("choices")
     fits = _fits(event, _REPLY) and (choices is None or _are_choices(choices, "delta"))
-    return fits and _is_shallow(event)
+    return fits and _is_shallow(event, data)
 
 
 def are_embeddings(reply: JsonObject, inputs: JsonValue) -> bool:
@@ -77,8 +78,11 @@ def _length(vector: JsonValue) -> int:
         return 0
 
 
-def _is_shallow(value: JsonValue) -> bool:
+def _is_shallow(value: JsonValue, data: bytes) -> bool:
     """Whether it can be written again: what nests much deeper can be read, and no more."""
+    # With fewer brackets than there may be levels, of which nearly all are, nothing need be looked through.
+    if data and data.count(b"{") + data.count(b"[") <= _MOST_LEVELS:
+        return True
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(_MOST_LEVELS):
         if not level:

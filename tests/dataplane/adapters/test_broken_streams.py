@@ -1,4 +1,6 @@
-"""What a provider has written before its connection ends is heard, though nobody was listening."""
+"""What a provider has written before its connection ends is heard, though nobody was listening; and silence ends a
+stream, but not while nobody waits for it.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,9 +42,9 @@ async def provider(*parts: bytes) -> AsyncIterator[tuple[str, asyncio.Event]]:
         yield f"http://127.0.0.1:{port}/v1", go_on
 
 
-def call(endpoint: str) -> UpstreamCall:
+def call(endpoint: str, idle_s: float = 5.0) -> UpstreamCall:
     fields = {"messages": [{"role": "user", "content": "What is a fjord?"}]}
-    return UpstreamCall(replace(FREE_OF_CHARGE, endpoint=endpoint), Operation.CHAT, fields, 5.0, 5.0)
+    return UpstreamCall(replace(FREE_OF_CHARGE, endpoint=endpoint), Operation.CHAT, fields, 5.0, idle_s)
 
 
 async def listen(chunks: AsyncIterator[Chunk], heard: list[str]) -> None:
@@ -63,3 +65,48 @@ async def test_what_was_written_before_a_connection_broke_is_heard(half: bytes) 
         with pytest.raises(UpstreamFault, match="broke"):
             await listen(chunks, heard)
     assert heard == ["one", "two", "three"]
+
+
+async def test_silence_ends_a_stream() -> None:
+    async with (
+        provider(_event("one")) as (endpoint, _),
+        open_upstream(reach=OWN) as upstream,
+        upstream.stream(call(endpoint, idle_s=0.2)) as chunks,
+    ):
+        heard: list[str] = []
+        with pytest.raises(UpstreamFault, match="no answer in time"):
+            await listen(chunks, heard)
+    assert heard == ["one"]
+
+
+async def test_signs_of_life_are_silence() -> None:
+    """A provider that says nothing else has no more time than one that says nothing."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(_HEAD + _event("one"))
+        while not writer.is_closing():
+            writer.write(b"4\r\n: .\n\r\n")
+            await asyncio.sleep(0.02)
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        async with (
+            open_upstream(reach=OWN) as upstream,
+            upstream.stream(call(endpoint, idle_s=0.3)) as chunks,
+        ):
+            with pytest.raises(UpstreamFault, match="no answer in time"):
+                await listen(chunks, [])
+
+
+async def test_who_reads_slowly_is_not_taken_for_a_silent_provider() -> None:
+    async with (
+        provider(_event("one"), _event("two"), b"e\r\ndata: [DONE]\n\n\r\n") as (endpoint, go_on),
+        open_upstream(reach=OWN) as upstream,
+        upstream.stream(call(endpoint, idle_s=0.5)) as chunks,
+    ):
+        heard = [written_in_chunk((await anext(chunks)).event)]
+        await asyncio.sleep(1.2)
+        go_on.set()
+        await listen(chunks, heard)
+    assert heard == ["one", "two"]

@@ -1,18 +1,15 @@
 """Server-sent events as servers may send them, in whatever pieces they come."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
-from tollway_dataplane.adapters.event_streams import MOST_BYTES, events
+from tollway_dataplane.adapters.event_streams import MOST_BYTES, Events
 
 
-async def heard(parts: Sequence[bytes]) -> list[bytes]:
-    async def given() -> AsyncIterator[bytes]:
-        for part in parts:
-            yield part
-
-    return [event.data async for event in events(given())]
+def heard(parts: Sequence[bytes]) -> list[bytes]:
+    events = Events()
+    return [event.data for part in parts for event in events.read(part)]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
@@ -32,13 +29,13 @@ async def heard(parts: Sequence[bytes]) -> list[bytes]:
     ],
     ids=["plain", "mark", "others", "lines", "empty", "no blank line", "malformed", "cut", "unfinished"],
 )
-async def test_what_is_read(lines: list[str], data: list[str], size: int, end: bytes) -> None:
+def test_what_is_read(lines: list[str], data: list[str], size: int, end: bytes) -> None:
     stream = end.join(line.encode() for line in lines) + (b"" if len(lines) == 1 else end)
     parts = [stream[place : place + size] for place in range(0, len(stream), size)]
-    assert await heard(parts) == [each.encode() for each in data]
+    assert heard(parts) == [each.encode() for each in data]
 
 
 @pytest.mark.parametrize("part", [b"data: " + b" " * 1_000, b"data: {\n" * 100], ids=["line", "event"])
-async def test_what_never_ends_is_given_up(part: bytes) -> None:
+def test_what_never_ends_is_given_up(part: bytes) -> None:
     with pytest.raises(ValueError, match="without an end"):
-        await heard([part] * (MOST_BYTES // 500))
+        heard([part] * (MOST_BYTES // 500))

@@ -1,5 +1,6 @@
 """Which replies are of OpenAI's shape, and that nothing trips over those that are."""
 
+import json
 import math
 import struct
 from base64 import b64encode
@@ -165,6 +166,13 @@ def test_what_could_not_be_written_again_is_none() -> None:
     assert is_completion({**reply("message"), "service_tier": nested(90)})
     assert not is_completion({**reply("message"), "service_tier": nested(300)})
     assert not is_chunk({"x_note": nested(300)})
+
+
+@pytest.mark.parametrize(("value", "fits"), [(nested(300), False), ([[]] * 300, True)], ids=["deep", "wide"])
+def test_what_has_many_brackets_is_looked_through(value: JsonValue, *, fits: bool) -> None:
+    """Where they are few, the bytes have said enough."""
+    event = {"x_note": value}
+    assert is_chunk(event, json.dumps(event).encode()) is fits
 
 
 odd: st.SearchStrategy[JsonValue] = st.recursive(
