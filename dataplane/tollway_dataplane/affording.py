@@ -2,7 +2,7 @@
 waits for what others hold, or goes to the model that the budget has for that. Called by `dispatch`.
 """
 
-import asyncio
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -36,7 +36,7 @@ PATIENCE_S: Final = 30.0
 
 
 class Affording:
-    """Of one request, until `deadline` of the event loop's clock."""
+    """Of one request, until `deadline` by `time.monotonic`."""
 
     def __init__(self, job: Job, budgets: Budgets, tokenizers: Tokenizers, deadline: float) -> None:
         self._job = job
@@ -109,4 +109,4 @@ class Affording:
         """
         if self._stand_ins(limit) if rest is None else rest:
             return 0.0
-        return min(PATIENCE_S, (self._deadline - asyncio.get_running_loop().time()) / 2)
+        return min(PATIENCE_S, (self._deadline - time.monotonic()) / 2)

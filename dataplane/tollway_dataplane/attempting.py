@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, aclosing, suppress
 from dataclasses import dataclass, field
@@ -48,32 +49,32 @@ class Attempting:
         """Raises UpstreamFault, also for an answer with a shortcoming that the policy falls back on while there is
         somebody else to ask: `times.is_last`.
         """
-        model, began = attempt.model, asyncio.get_running_loop().time()
-        bound = hold.most // job.request.choices
-        wanted = job.request.output_limit or hold.worst.completion_tokens // job.request.choices
-        job.record.max_tokens = bound if bound < wanted else None
-        fields = _fields(job.request, attempt, bound)
-        hold.prompt = hold.prompt or estimated_usage(attempt, "").prompt_tokens
-        within_s = times.first_token if job.request.stream else times.whole
-        with ExitStack() as failing:
-            streams, trace = job.request.stream, job.record.trace
-            span = failing.enter_context(trace.call(model, Operation.CHAT, fields, streams=streams))
-            call = UpstreamCall(model, Operation.CHAT, fields, within_s, idle_s=times.idle, span=span)
-            if streams:
-                opened = await self._opened(job, attempt, hold, call, is_last=times.is_last)
-                job.record.begun_s = opened.begun_at - began
-                span.begun(job.record.begun_s)
-                failing.pop_all()  # the span ends with the stream
-                return opened
+        request, record = job.request, job.record
+        bound = hold.most // request.choices
+        wanted = request.output_limit or hold.worst.completion_tokens // request.choices
+        record.max_tokens = bound if bound < wanted else None
+        fields = _fields(request, attempt, bound)
+        if request.stream:
+            return await self._streamed(job, attempt, hold, fields, times)
+        return await self._whole(job, attempt, hold, fields, times)
+
+    async def _whole(
+        self, job: Job, attempt: Attempt, hold: Hold, fields: JsonObject, times: Times
+    ) -> Answered:
+        model, record, began = attempt.model, job.record, time.monotonic()
+        with record.trace.call(model, Operation.CHAT, fields, streams=False) as span:
+            call = UpstreamCall(model, Operation.CHAT, fields, times.whole, idle_s=times.idle, span=span)
             completion = await (
-                self._gathered(call, hold) if hold.grows else self._upstreams[model.protocol].complete(call)
+                self._gathered(call, attempt, hold)
+                if hold.grows
+                else self._upstreams[model.protocol].complete(call)
             )
-            usage = used(completion.usage, hold, attempt, completion.answer_text)
-            job.record.left_out = tuple(sorted(call.left_out))
-            job.record.mark("upstream")
-            job.record.writing_s = asyncio.get_running_loop().time() - began
+            usage = used(completion.usage, hold, attempt, lambda: completion.answer_text)
+            record.left_out = tuple(sorted(call.left_out))
+            record.mark("upstream")
+            record.writing_s = time.monotonic() - began
             if hold.cut:
-                usage, job.record.ended = hold.seen, "cut"
+                usage, record.ended = hold.seen, "cut"
             span.answered(usage, completion.parsed, min(finish_reasons_in(completion.parsed), default=None))
             found = None if hold.cut else shortcoming(completion.parsed, job.request.parameters)
             if (found := _wanting(job, found, times.is_last)) is not None:
@@ -81,6 +82,22 @@ class Attempting:
         outcome = "cut" if hold.cut else "ok"
         await self._settling.settle(job, hold, attempt, usage, outcome)
         return Answered(attempt, completion)
+
+    async def _streamed(
+        self, job: Job, attempt: Attempt, hold: Hold, fields: JsonObject, times: Times
+    ) -> Opened:
+        model, record, began = attempt.model, job.record, time.monotonic()
+        with ExitStack() as failing:
+            span = failing.enter_context(record.trace.call(model, Operation.CHAT, fields, streams=True))
+            call = UpstreamCall(
+                model, Operation.CHAT, fields, times.first_token, idle_s=times.idle, span=span
+            )
+            opened = await self._opened(job, attempt, hold, call, is_last=times.is_last)
+            record.begun_s = opened.begun_at - began
+            span.begun(record.begun_s)
+            failing.pop_all()  # the span ends with the stream
+            return opened
+        raise AssertionError("an exit stack swallows no exception")
 
     async def _opened(
         self, job: Job, attempt: Attempt, hold: Hold, call: UpstreamCall, *, is_last: bool
@@ -92,13 +109,13 @@ class Attempting:
             try:
                 # A provider that sends signs of life but no answer has no more time than one that sends nothing.
                 async with asyncio.timeout(call.timeout_s):
-                    chunks = await stack.enter_async_context(self._stream(call, hold))
+                    chunks = await stack.enter_async_context(self._stream(call, attempt, hold))
                     beginning = await _beginning(chunks, call.choices)
                     if (reasons := beginning.unsaid) is not None:
                         found = _wanting(job, unbegun(reasons), is_last)
                         if found is not None:
                             usage = await beginning.usage(chunks)
-                            raise AnswerUnfit(found, used(usage, hold, attempt, ""))
+                            raise AnswerUnfit(found, used(usage, hold, attempt))
             except TimeoutError as exc:
                 message = "the stream did not begin in time"
                 raise UpstreamFault(FallbackTrigger.TIMEOUT, None, message, may_have_run=True) from exc
@@ -108,21 +125,24 @@ class Attempting:
             job.record.mark("first_chunk")
             first, *others = beginning.chunks
             rest = await stack.enter_async_context(aclosing(_then(others, chunks)))
-            begun_at = asyncio.get_running_loop().time()
+            begun_at = time.monotonic()
             return Opened(attempt, hold, begun_at, call.span, first, rest, stack.pop_all())
         raise AssertionError("an exit stack swallows no exception")
 
-    def _stream(self, call: UpstreamCall, hold: Hold) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
+    def _stream(
+        self, call: UpstreamCall, attempt: Attempt, hold: Hold
+    ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
         """As far as the hold can be made to cover it."""
+        hold.prompt = hold.prompt or estimated_usage(attempt, "").prompt_tokens
         stream = self._upstreams[call.model.protocol].stream(call)
         tokenizer = self._tokenizers.of(call.model)
         return Metering(self._budgets, hold, tokenizer, call.choices, call.hang_up).within(stream)
 
-    async def _gathered(self, call: UpstreamCall, hold: Hold) -> Completion:
+    async def _gathered(self, call: UpstreamCall, attempt: Attempt, hold: Hold) -> Completion:
         """The whole answer, by a stream, which can be ended where the hold does."""
         answer = Gathering()
         try:
-            async with asyncio.timeout(call.timeout_s), self._stream(call, hold) as chunks:
+            async with asyncio.timeout(call.timeout_s), self._stream(call, attempt, hold) as chunks:
                 async for chunk in chunks:
                     answer.add(chunk.event)
         except TimeoutError as exc:

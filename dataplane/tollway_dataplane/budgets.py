@@ -168,7 +168,8 @@ class Budgets:
         """Reserves the worst case; where that is not plenty the prompt as it was counted and a first part of the
         answer; where that does not fit, once more as much as is left. Raises LedgerFault.
         """
-        hold.begin()
+        if hold.held is not hold.worst:
+            hold.begin()
         scarce = await self._reserving.whole(hold)
         if scarce is None or scarce.limit.unit is Unit.REQUESTS:
             return scarce  # of which it takes one, and there is none

@@ -3,6 +3,7 @@ story of a request, and it is bounded by the plan.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 
 from tollway_api.snapshot import Protocol
@@ -38,7 +39,7 @@ class Dispatch:
         Raises Refusal: 429 when the budget is used up, the provider's own 4xx when the request is wrong, 503 when
         every attempt failed, or no model is to be asked.
         """
-        clock = asyncio.get_running_loop().time
+        clock = time.monotonic
         deadline = clock() + job.policy.fallback.deadline_ms / 1_000
         walk = Walk(job, self._health, self._tokenizers, deadline)
         affording = Affording(job, self._budgets, self._tokenizers, deadline)

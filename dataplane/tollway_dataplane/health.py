@@ -148,8 +148,6 @@ class Health:
 
     def is_elsewhere(self, policy: Policy, model: Model, tried: Collection[str | None]) -> bool:
         """Whether the model may be asked at an endpoint where it was not tried."""
-        if not model.endpoints:
-            return False
         now = self._clock()
         return any(
             each.breaker.admits(now, 0.0)

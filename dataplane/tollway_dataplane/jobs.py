@@ -39,7 +39,7 @@ class Opened:
 
     attempt: Attempt
     hold: Hold
-    begun_at: float  # by the event loop's clock
+    begun_at: float  # by `time.monotonic`
     span: CallSpan  # which ends with the stream
     first: Chunk = field(repr=False)
     rest: AsyncIterator[Chunk] = field(repr=False)

@@ -31,7 +31,8 @@ class Reserving:
 
     async def whole(self, hold: Hold) -> Denied | None:
         """The worst case, where it is plenty."""
-        return await self._reserve(hold, room_for(hold.tenant.limits, hold.amounts(hold.held, hold.price)))
+        wanted = hold.amounts(hold.held, hold.price)
+        return await self._reserve(hold, wanted, room_for(hold.tenant.limits, wanted))
 
     async def slice(self, hold: Hold, begin: Slice, known: Denied) -> Denied | None:
         """The prompt and a first part of the answer, or as much of it as is left of every limit where that is worth
@@ -40,7 +41,7 @@ class Reserving:
         prompt, most = begin.prompt.most, hold.worst.completion_tokens
         share = hold.room(known, prompt) // FIRST_SHARE
         hold.held = Usage(prompt, min(max(begin.first, share), most), estimated=True)
-        denied = await self._reserve(hold)
+        denied = await self._reserve(hold, hold.amounts(hold.held, hold.price))
         if denied is None:
             return None
         fits = tokens_that_fit_after(denied.limit, denied.left, prompt, hold.price)
@@ -49,10 +50,9 @@ class Reserving:
             return denied
         # Where another limit has less than the fewest, it is asked for them all the same, and says so itself.
         hold.held = Usage(prompt, max(fewest, hold.room(denied, prompt)), estimated=True)
-        return await self._reserve(hold)
+        return await self._reserve(hold, hold.amounts(hold.held, hold.price))
 
-    async def _reserve(self, hold: Hold, room: Sequence[int] = ()) -> Denied | None:
-        wanted = hold.amounts(hold.held, hold.price)
+    async def _reserve(self, hold: Hold, wanted: Sequence[int], room: Sequence[int] = ()) -> Denied | None:
         if hold.leased:
             return self._leases.hold(hold.tenant, hold.id, wanted, room)
         asking = partial(self._ledger.hold, hold.tenant, hold.id, wanted, room)

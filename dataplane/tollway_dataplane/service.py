@@ -210,14 +210,13 @@ class Service:
         yield _BROKEN if record.ended == "broken" else DONE
 
     async def _end_stream(self, job: Job, opened: Opened, assembly: Assembly, lookup: Lookup) -> None:
-        job.record.writing_s = asyncio.get_running_loop().time() - opened.begun_at
+        job.record.writing_s = time.monotonic() - opened.begun_at
         try:
             with opened.span as span:
                 with contextlib.suppress(UpstreamFault):
                     await opened.closing.aclose()
                 ended = job.record.ended
-                written = "".join(assembly.written)
-                usage = used(assembly.usage, opened.hold, opened.attempt, written)
+                usage = used(assembly.usage, opened.hold, opened.attempt, lambda: "".join(assembly.written))
                 if opened.hold.cut:
                     usage = opened.hold.seen  # the last event is our own
                 span.answered(usage, assembly.first or {}, assembly.finish_reason)

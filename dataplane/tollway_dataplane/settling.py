@@ -1,6 +1,7 @@
 """What an attempt has really used, noted and counted once, however it ended."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from tollway_api.routing_policy import FallbackTrigger
@@ -60,7 +61,7 @@ class Settling:
         if isinstance(fault, AnswerUnfit):
             usage = fault.usage
         else:
-            usage = used(None, hold, attempt, "") if fault.may_have_run or hold.written else NO_USAGE
+            usage = used(None, hold, attempt) if fault.may_have_run or hold.written else NO_USAGE
         nano = self._note_cost(job.record, usage, attempt)
         await self._counted(job, hold, usage, nano, answered=False)
 
@@ -92,11 +93,11 @@ def estimated_usage(attempt: Attempt, answer_text: str) -> Usage:
     return Usage(prompt, estimate_text(answer_text), estimated=True)
 
 
-def used(said: Usage | None, hold: Hold, attempt: Attempt, answer_text: str) -> Usage:
-    """What the provider says, and of what it does not, what was counted, or an estimate."""
+def used(said: Usage | None, hold: Hold, attempt: Attempt, answer_text: Callable[[], str] = str) -> Usage:
+    """What the provider says, and of what it does not, what was counted, or an estimate by the text."""
     if said is not None and said.is_complete:
         return said
-    seen = hold.seen if hold.grows or hold.written else estimated_usage(attempt, answer_text)
+    seen = hold.seen if hold.grows or hold.written else estimated_usage(attempt, answer_text())
     return seen if said is None else said.completed(seen)
 
 

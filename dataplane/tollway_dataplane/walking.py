@@ -4,6 +4,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -44,7 +45,7 @@ class Step:
 
 
 class Walk:
-    """Of one request, until `deadline` of the event loop's clock. No more steps than the policy allows attempts, but
+    """Of one request, until `deadline` by `time.monotonic`. No more steps than the policy allows attempts, but
     for those that are passed over, each of which is one model less.
     """
 
@@ -114,7 +115,7 @@ class Walk:
         return times(model, parameters, self._left_s(), others, elsewhere=elsewhere)
 
     def _left_s(self) -> float:
-        return self._deadline - asyncio.get_running_loop().time()
+        return self._deadline - time.monotonic()
 
     def _ready_in(self, attempt: Attempt) -> float:
         return self._health.ready_in(self._job.policy, attempt.model)
@@ -123,7 +124,7 @@ class Walk:
         """Those before it are noted, and passed over."""
         policy, noted = self._job.policy, self._job.record.attempts
         for place, attempt in enumerate(attempts):
-            tried = endpoints_tried(attempt.model, self.failures)
+            tried = endpoints_tried(attempt.model, self.failures) if self.failures else ()
             permit = self._health.admit(policy, attempt.model, tried, by_force=by_force)
             if permit is not None:
                 self._passed.pop(attempt.model.name, None)
@@ -157,6 +158,8 @@ class Walk:
 
     def _is_elsewhere(self, attempt: Attempt) -> bool:
         """Whether the model may be asked at an endpoint where this request has not been."""
+        if not attempt.model.endpoints:
+            return False
         tried = {attempt.model.endpoint, *endpoints_tried(attempt.model, self.failures)}
         return self._health.is_elsewhere(self._job.policy, attempt.model, tried)
 

@@ -25,6 +25,7 @@ from tollway_dataplane.core.facts import NO_HEADERS, JsonObject, Operation
 from tollway_dataplane.core.parameters import unknown_to_thinkers, with_bound_named
 from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
 from tollway_dataplane.core.waits import wait_of
+from tollway_dataplane.deadline import Within
 from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
 from tollway_http.confined import ConfinedResolver
@@ -32,8 +33,8 @@ from tollway_http.confined import ConfinedResolver
 # Of an error page, this much is read.
 _MOST_ERROR_BYTES: Final = 64 * 1024
 _MOST_URLS: Final = 1_024
-# Until a stream begins whoever calls has a time of its own, and then there is `_Silence`; aiohttp would set a timer for
-# each piece that it reads.
+# A whole answer and the beginning of a stream have times of their own, and then there is `_Silence`; aiohttp's timers
+# take longer to set, and there would be one for each piece that is read.
 _UNTIMED: Final = aiohttp.ClientTimeout(total=None)
 # What a call may raise; aiohttp's own timeout is a TimeoutError, and so an OSError. The last is for what is no HTTP,
 # and for a line of a stream that never ends.
@@ -88,11 +89,11 @@ class OpenAIUpstream:
         self._url = lru_cache(_MOST_URLS)(partial(_url, reach))
 
     async def complete(self, call: UpstreamCall) -> Completion:
-        timeout = aiohttp.ClientTimeout(total=call.timeout_s)
         try:
-            async with self._request(call, _fields(call), timeout) as response:
-                await _check(response)
-                body = await _read(response, self._most_bytes)
+            with Within(call.timeout_s):
+                async with self._request(call, _fields(call)) as response:
+                    await _check(response)
+                    body = await _read(response, self._most_bytes)
         except _HTTP_ERRORS as exc:
             raise _translated(exc) from exc
         completion = _parsed(body)
@@ -110,7 +111,7 @@ class OpenAIUpstream:
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
         fields = {**_fields(call), "stream": True, "stream_options": call.stream_options}
         try:
-            async with self._request(call, fields, _UNTIMED) as response:
+            async with self._request(call, fields) as response:
                 await _check(response)
                 if "text/event-stream" not in response.headers.get("content-type", ""):
                     raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES))
@@ -121,7 +122,7 @@ class OpenAIUpstream:
             raise _translated(exc) from exc
 
     def _request(
-        self, call: UpstreamCall, fields: JsonObject, limits: aiohttp.ClientTimeout
+        self, call: UpstreamCall, fields: JsonObject
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         url = self._url(call.model.endpoint or "", call.operation)
         body = orjson.dumps({**fields, "model": call.model.upstream_id})
@@ -130,7 +131,7 @@ class OpenAIUpstream:
             headers["authorization"] = f"Bearer {call.model.api_key}"
         headers |= {each.name: each.value for each in call.model.extra_headers}
         # A redirect would carry the key to wherever it points.
-        return self._session.post(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
+        return self._session.post(url, data=body, headers=headers, allow_redirects=False)
 
 
 def _url(reach: Reach, endpoint: str, operation: Operation) -> URL:

@@ -10,6 +10,8 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
 
+from tollway_dataplane.deadline import Within
+
 Words = Sequence[str | int]
 
 
@@ -38,7 +40,7 @@ class ScriptBatch:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                async with asyncio.timeout(self._deadline_s):
+                with Within(self._deadline_s):
                     replies = await self._round_trip([words for words, _ in batch])
             except Exception as exc:  # noqa: BLE001 - whatever it is, nobody may wait for ever
                 replies = [exc] * len(batch)

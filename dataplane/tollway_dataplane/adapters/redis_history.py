@@ -4,6 +4,7 @@ here must change nothing when it is told twice. Used by the ledger.
 """
 
 import asyncio
+import time
 from collections import deque
 from typing import Final, Generic, TypeVar
 
@@ -27,7 +28,7 @@ class ToldLately(Generic[_T]):
         self._history = ""
 
     def note(self, told: _T) -> None:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         self._told.append((now, told))
         self._forget_before(now - TOLD_S)
 
@@ -43,7 +44,7 @@ class ToldLately(Generic[_T]):
         if before in ("", self._history):
             # It has had these for so long that it will not lose them, and is not to be told of them by who was idle
             # since: it does not know for ever what it was told.
-            self._forget_before(asyncio.get_running_loop().time() - TOLD_S)
+            self._forget_before(time.monotonic() - TOLD_S)
             return []
         return [told for _, told in self._told]
 

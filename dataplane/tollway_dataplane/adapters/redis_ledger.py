@@ -68,6 +68,10 @@ class _Asked:
     def key(self) -> tuple[str, ...]:
         return self.operation, self.tenant.name, self.hold_id
 
+    @property
+    def what(self) -> str:
+        return f"{self.operation} for tenant {self.tenant.name}"
+
 
 class RedisLedger:
     """`observe` hears what is used and what is held of each limit, one after the other, whenever the ledger says;
@@ -229,7 +233,6 @@ class RedisLedger:
     async def _run(self, asked: _Asked) -> tuple[bytes, list[int]]:
         """The status and the numbers of the reply."""
         tenant, now_ms = asked.tenant, int(time.time() * 1_000)
-        what = f"{asked.operation} for tenant {tenant.name}"
         # Twice at most: the first answer of a pod whose clock is off tells it the ledger's time.
         for _ in range(2):
             windows = self._windows_of(tenant, now_ms)
@@ -244,11 +247,11 @@ class RedisLedger:
             try:
                 reply = await self._script.run([*windows.keys, *words], keys=len(windows.keys))
             except REDIS_ERRORS as exc:
-                raise LedgerFault(f"{what}: {type(exc).__name__}") from exc
+                raise LedgerFault(f"{asked.what}: {type(exc).__name__}") from exc
             status, now_ms, *values = cast("list[Any]", reply)
             if status != b"clock":
                 return status, list(map(int, values))
-        raise LedgerFault(f"{what}: no calendar window contains the ledger's time")
+        raise LedgerFault(f"{asked.what}: no calendar window contains the ledger's time")
 
     def _windows_of(self, tenant: Tenant, now_ms: int) -> "_Windows":
         """The tenant's limits in the script's words, made anew when a window ends or the tenant was edited."""

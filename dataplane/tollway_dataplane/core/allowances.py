@@ -4,6 +4,7 @@ are the same three with `usd`, in dollars.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from tollway_api.snapshot import Limit
@@ -37,7 +38,7 @@ def rate_limit_headers(allowances: Iterable[Allowance]) -> dict[str, str]:
     headers = {}
     for unit, each in least.items():
         limit, remaining, reset = _HEADERS[unit]
-        headers[limit] = _number(each.limit.amount, unit)
+        headers[limit] = _amount(each.limit.amount, unit)
         headers[remaining] = _number(max(0, each.left), unit)
         headers[reset] = duration(each.resets_in_s)
     return headers
@@ -50,6 +51,7 @@ def what_is_left(limit: Limit, left: int) -> str:
     )
 
 
+@lru_cache(1_024)
 def duration(seconds: int) -> str:
     """As OpenAI writes it, which is as Go does: "1h2m3s"."""
     minutes, rest = divmod(max(0, seconds), 60)
@@ -61,3 +63,7 @@ def duration(seconds: int) -> str:
 
 def _number(amount: int, unit: Unit) -> str:
     return as_usd(amount) if unit is Unit.USD else str(amount)
+
+
+# Of limits, which say the same in every reply.
+_amount = lru_cache(1_024)(_number)

@@ -54,8 +54,11 @@ def error_in(reply: JsonValue) -> tuple[str, str]:
 
 def _count(details: JsonValue, *names: str) -> int:
     """Under the first of the names that has one."""
-    values = (details.get(name) for name in names) if isinstance(details, dict) else ()
-    return next((value for value in values if _is_count(value) and value), 0)
+    if isinstance(details, dict):
+        for name in names:
+            if _is_count(value := details.get(name)) and value:
+                return value
+    return 0
 
 
 def _tier(value: JsonValue) -> str:

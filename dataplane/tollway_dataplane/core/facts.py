@@ -63,10 +63,12 @@ class ChatRequest:
     @property
     def output_limit(self) -> int | None:
         """The caller's own bound on an answer's tokens; the smaller one of who sent it under both of its names."""
-        return min(
-            [each for name in OUTPUT_LIMITS if isinstance(each := self.parameters.get(name), int)],
-            default=None,
-        )
+        least = None
+        for name in OUTPUT_LIMITS:
+            given = self.parameters.get(name)
+            if isinstance(given, int) and (least is None or given < least):
+                least = given
+        return least
 
 
 @dataclass(frozen=True, slots=True)

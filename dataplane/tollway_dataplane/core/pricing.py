@@ -13,7 +13,7 @@ _DIGITS: Final = 9
 
 def cost(usage: Usage, price: Price) -> int:
     """What an answer costs, in nano-USD, rounded up so that many small answers are never free."""
-    applies = _applying(price, usage.tier, usage.prompt_tokens)
+    applies = _applying(price, usage.tier, usage.prompt_tokens) if price.variants else price
     pico = usage.prompt_tokens * applies.input + usage.completion_tokens * applies.output
     if usage.cached_tokens or usage.written_tokens or usage.hour_tokens or usage.reasoning_tokens:
         pico += _more(usage, applies)
