@@ -1,4 +1,4 @@
-"""`Within`: what `asyncio.timeout` does, at a third of its cost, where each request has one and hardly any is late."""
+"""`Within`: what `asyncio.timeout` does, at half of its cost, where each request has one and hardly any is late."""
 
 import asyncio
 from typing import cast
