@@ -20,6 +20,7 @@ from tollway_dataplane.forgetting import Forgetting
 from tollway_dataplane.ghosts import Ghosts
 from tollway_dataplane.lookup import Candidate, Lookup, Patience, Question
 from tollway_dataplane.ports import AnswerCache, Neighbour, Place, Vector
+from tollway_dataplane.remembering import Remembering
 
 CANDIDATES: Final = 5
 # Many chats may end in the same words, and the nearest by those are told apart by what was said before.
@@ -43,18 +44,21 @@ class Comparing:
         self,
         cache: AnswerCache,
         forgetting: Forgetting,
+        remembering: Remembering,
         embedders: Embedders,
         judge: Judge,
         embed_deadline_s: float,
     ) -> None:
         self._cache = cache
         self._forgetting = forgetting
+        self._remembering = remembering
         self._embedders = embedders
         self._judge = judge
         self._embed_deadline_s = embed_deadline_s
         # A remembered prompt comes again with each question that is like it.
         self._read = lru_cache(READINGS_KEPT)(read)
         self._ghosts = Ghosts(cache)
+        self._turn = asyncio.Lock()
 
     async def drain(self) -> None:
         """Waits for what is under way."""
@@ -115,8 +119,7 @@ class Comparing:
                 candidate = candidate or Candidate(found, probability)
                 reason = _within(probability, place.index, place.index.accuracy)  # noqa: PLW2901 - by the bound
             if reason is CacheReason.SEMANTIC:
-                with patience.spend() as within_s:
-                    answer = await self._cache.get(found, within_s)
+                answer = await self._remembering.found(found, patience)
                 if self._forgetting.is_evicted(found):
                     answer = None
                 if answer is not None:
@@ -150,14 +153,19 @@ class Comparing:
             yield judged
 
     async def _judged(self, view: View, neighbour: Neighbour, index: Index) -> tuple[CacheReason, float]:
-        if view.turns:
-            return await asyncio.to_thread(self._verdict, view, neighbour, index)
-        return self._verdict(view, neighbour, index)
-
-    def _verdict(self, view: View, neighbour: Neighbour, index: Index) -> tuple[CacheReason, float]:
         # The judge's cosine, whatever the index's embedding makes of the two.
         if float(view.vector @ neighbour.vector) < LEAST_SIMILARITY:
             return CacheReason.BELOW_THRESHOLD, 0.0
+        if view.turns:
+            return await asyncio.to_thread(self._verdict, view, neighbour, index)
+        # One in each turn of the event loop: many callers' neighbours come at once, and each takes a millisecond.
+        await self._turn.acquire()
+        try:
+            return self._verdict(view, neighbour, index)
+        finally:
+            asyncio.get_running_loop().call_soon(self._turn.release)
+
+    def _verdict(self, view: View, neighbour: Neighbour, index: Index) -> tuple[CacheReason, float]:
         theirs = self._judge.view(
             self._read(neighbour.prompt), neighbour.vector, neighbour.words, neighbour.turns
         )

@@ -45,8 +45,8 @@ class Recall:
         self._forgetting = forgetting
         self._deadlines = deadlines
         self._flights = Flights()
-        self._comparing = Comparing(cache, forgetting, embedders, judge, deadlines.embed)
         self._remembering = Remembering(cache, forgetting, embedders, on_store)
+        self._comparing = Comparing(cache, forgetting, self._remembering, embedders, judge, deadlines.embed)
 
     async def follow(self, snapshot: Snapshot) -> None:
         """From now on what is remembered goes where the snapshot says. Ends when nothing else is under way."""
@@ -84,7 +84,7 @@ class Recall:
 
     async def _at(self, place: Place, question: Question, use: CacheUse) -> Lookup:
         try:
-            answer = await self._exact(place, question.reading)
+            answer = await self._remembering.found(place, question.reading)
             if answer is not None:
                 return Lookup(CacheReason.EXACT, answer, place=place)
             broken = None
@@ -168,15 +168,6 @@ class Recall:
             if answer is not None or is_ours:
                 return answer
         return None
-
-    async def _exact(self, place: Place, patience: Patience) -> Remembered | None:
-        answer = self._forgetting.recalled(place)
-        if answer is None and not self._forgetting.is_evicted(place):
-            with patience.spend() as within_s:
-                answer = await self._cache.get(place, within_s)
-            if answer is not None:
-                self._remembering.keep(place, answer)
-        return answer
 
     async def stand_in(self, lookup: Lookup, policy: Policy) -> tuple[Remembered, StaleReason] | None:
         """What may be served when nobody else has answered, and no better is there."""

@@ -1,5 +1,5 @@
 """Remembers answers: here at once, in Redis behind the reply, in all versions of an index that are written now. Called
-by `recall`.
+by `recall`, and by `comparing` for what is remembered.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from tollway_dataplane.core.judge import View, is_own
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.errors import CacheFault, EmbedderFault
 from tollway_dataplane.forgetting import Forgetting
-from tollway_dataplane.lookup import Lookup
+from tollway_dataplane.lookup import Lookup, Patience
 from tollway_dataplane.ports import MOST_ANSWER_BYTES, AnswerCache, FoundBy, Place, Remembered, Vector
 
 _MOST_PENDING: Final = 1_000
@@ -49,6 +49,16 @@ class Remembering:
             for index_id, index in before.items()
         ):
             await self.drain()
+
+    async def found(self, place: Place, patience: Patience) -> Remembered | None:
+        """What is remembered there; what this process has kept takes no round trip. Raises CacheFault."""
+        answer = self._forgetting.recalled(place)
+        if answer is None and not self._forgetting.is_evicted(place):
+            with patience.spend() as within_s:
+                answer = await self._cache.get(place, within_s)
+            if answer is not None:
+                self.keep(place, answer)
+        return answer
 
     def keep(self, place: Place, answer: Remembered) -> bool:
         """In this process; whether the index is still there to remember it."""

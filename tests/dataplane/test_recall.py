@@ -3,18 +3,20 @@
 import asyncio
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pytest
 
 from tests.dataplanes import Setup, compiled
+from tests.loops import counted_turns
 from tests.tenants import NO_BILLS
 from tollway_api.epochs import Epochs, Scope
+from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.adapters.near_cache import LocalNearCache
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.judge import shipped
+from tollway_dataplane.core.judge import ALL_CHECKS, Judge, Verdict, View, shipped
 from tollway_dataplane.core.reading import Encoded
 from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.forgetting import Forgetting
@@ -113,6 +115,39 @@ async def test_all_that_a_request_asks_of_the_cache_shares_one_deadline() -> Non
     assert search - hit >= 0.01 <= hit - others, "the one there was had gone, so it looked for others"
     await recall.drain()
     assert cache.ghosts == ["0" * 32]
+
+
+async def test_many_callers_neighbours_are_judged_one_in_each_turn_of_the_event_loop() -> None:
+    """They come at once, and a turn in which all were judged would keep everybody else waiting."""
+    judged: list[int] = []
+
+    class NotedJudge(Judge):
+        def verdict(
+            self,
+            ours: View,
+            theirs: View,
+            threshold: float | None = None,
+            checks: Collection[CriticalCheck] = ALL_CHECKS,
+        ) -> Verdict:
+            judged.append(turn())
+            return super().verdict(ours, theirs, threshold, checks)
+
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
+    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
+    await forgetting.refresh()
+    embedders, deadlines = Embedders(Encoder(), {}, NO_BILLS), Deadlines(60.0, 60.0, 0.0)
+    judge = NotedJudge(**vars(shipped()))
+    recall = Recall(SlowCache(), forgetting, embedders, judge, deadlines, lambda _: None)
+    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
+
+    async def look_up(prompt: str) -> None:
+        request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+        await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
+
+    with counted_turns() as turn:
+        await asyncio.gather(*(look_up(f"what is fjord number {n}?") for n in range(8)))
+    await recall.drain()
+    assert len(judged) == len(set(judged)) == 8
 
 
 async def test_an_answer_that_is_too_large_is_not_remembered_and_counted() -> None:

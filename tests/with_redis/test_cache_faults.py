@@ -224,13 +224,19 @@ async def test_an_index_that_is_gone_is_a_counted_miss_and_exact_hits_go_on(
     assert (await gateway.ask(PASSWORD)).source == "exact"
 
 
-async def test_a_vector_without_its_answer_is_a_miss(gateway: Running, cache_redis: EmbeddedRedis) -> None:
+@pytest.mark.parametrize(
+    ("near_cache_bytes", "source", "reason"), [(0, "live", "EntryGone"), (100_000, "semantic", "Semantic")]
+)
+async def test_a_vector_without_its_answer_is_a_miss_unless_this_process_has_kept_it(
+    start: Start, setup: Setup, cache_redis: EmbeddedRedis, near_cache_bytes: int, source: str, reason: str
+) -> None:
+    gateway = await start(setup, near_cache_bytes=near_cache_bytes)
     await gateway.ask(PASSWORD)
     await gateway.stored()
     async with Redis.from_url(cache_redis.url) as redis:
         await redis.delete(*await redis.keys("tollway:1:entry:*"))
     reply = await gateway.ask("How can I reset my password?")
-    assert (reply.source, reply.headers["x-tollway-cache-reason"]) == ("live", "EntryGone")
+    assert (reply.source, reply.headers["x-tollway-cache-reason"]) == (source, reason)
 
 
 async def test_answers_expire_after_their_time(

@@ -6,7 +6,6 @@ to others.
 
 import asyncio
 import hashlib
-import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,9 +33,6 @@ DIMENSIONS: Final = 384
 MOST_TOKENS: Final = 256
 MOST_BATCH: Final = 16
 MOST_PENDING: Final = 1_024
-# Of a batch's texts that are handed out in one turn of the event loop: who waits for one has a millisecond's work to do
-# with it, and others want their turn.
-_HANDED_OUT_AT_ONCE: Final = 4
 _TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 
 
@@ -177,13 +173,11 @@ class LocalEmbedder:
 def _hand_out(
     done: Iterator[tuple[asyncio.Future[Encoded], Encoded]], loop: asyncio.AbstractEventLoop
 ) -> None:
-    """The first of them now, the others in later turns of the event loop."""
-    count = 0
-    for future, encoded in itertools.islice(done, _HANDED_OUT_AT_ONCE):
+    """One in each turn of the event loop: who waits for it has some work to do with it, and others want their turn."""
+    for future, encoded in done:
         future.set_result(encoded)
-        count += 1
-    if count:
         loop.call_soon(_hand_out, done, loop)
+        return
 
 
 def _fail(batch: Iterable[_Wanted], fault: EmbedderFault) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.dataplanes import SharedEmbedder
+from tests.loops import counted_turns
 from tollway_dataplane.adapters.local_embedder import (
     MOST_BATCH,
     MOST_PENDING,
@@ -145,6 +146,21 @@ async def test_who_comes_while_a_batch_runs_is_in_the_next_one(embedder: SharedE
     encoded = await asyncio.gather(*tasks)
     assert batches == [MOST_BATCH, MOST_BATCH, 40 - 2 * MOST_BATCH]
     assert len({each.vector.tobytes() for each in encoded}) == 40, "to each its own"
+
+
+async def test_what_is_done_is_handed_out_one_in_each_turn_of_the_event_loop(
+    embedder: SharedEmbedder,
+) -> None:
+    """Each text that is handed out is work for who waits for it, and a turn with all of it would be a long one."""
+    seen: list[int] = []
+    with busy(embedder):
+        tasks = [asyncio.create_task(embedder.embed(f"text {n} of a batch")) for n in range(MOST_BATCH)]
+        await asyncio.sleep(0)
+    with counted_turns() as turn:
+        for task in tasks:
+            task.add_done_callback(lambda _: seen.append(turn()))
+        await asyncio.gather(*tasks)
+    assert len(seen) == len(set(seen)) == MOST_BATCH
 
 
 async def test_a_closed_embedder_says_so() -> None:
