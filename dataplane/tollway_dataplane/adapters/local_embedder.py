@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 DIMENSIONS: Final = 384
 MOST_TOKENS: Final = 256
 MOST_BATCH: Final = 16
+# With its padding. Of texts of 50 characters sixteen together take two thirds of the processor that they take one by one,
+# of 200 characters four take nine tenths; any more, and they take longer, and 100 MB and more of memory.
+MOST_CHARACTERS: Final = 1_024
 MOST_PENDING: Final = 1_024
 _TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 
@@ -190,10 +193,15 @@ def _next_batch(texts: Sequence[str]) -> Sequence[str]:
     """The oldest of them, so that none waits for ever, and those that are most like it in length, so that padding costs
     little.
     """
-    length = len(texts[0])
-    if len(texts) > MOST_BATCH:
-        texts = sorted(texts, key=lambda text: abs(len(text) - length))[:MOST_BATCH]
-    return sorted(texts, key=len)
+    oldest = len(texts[0])
+    batch: list[str] = []
+    longest = 0
+    for text in sorted(texts, key=lambda text: abs(len(text) - oldest))[:MOST_BATCH]:
+        longest = max(longest, len(text))
+        if batch and longest * (len(batch) + 1) > MOST_CHARACTERS:
+            break
+        batch.append(text)
+    return sorted(batch, key=len)
 
 
 def mean_pool(hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -319,6 +319,8 @@ def word_vectors(
     `hidden` has a row for each token of `offsets`, special tokens left out. Words past the encoder's end are zero.
     """
     rows = np.zeros((len(reading.content), hidden.shape[1]), dtype=np.float32)
+    whole: list[int] = []  # rows of words that are one token, as most are
+    tokens: list[int] = []
     at = 0
     for row, i in enumerate(reading.content):
         start, end = reading.spans[i]
@@ -327,8 +329,13 @@ def word_vectors(
         stop = at
         while stop < len(offsets) and offsets[stop][0] < end:
             stop += 1
-        if stop > at:
-            rows[row] = hidden[at:stop].mean(axis=0)
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
+        if stop == at + 1:
+            whole.append(row)
+            tokens.append(at)
+        elif stop > at:
+            rows[row] = np.add.reduce(hidden[at:stop]) / (stop - at)
+    rows[whole] = hidden[tokens]
+    # What `np.linalg.norm` gives, without what that does around it.
+    length = np.sqrt(np.add.reduce(rows * rows, axis=1, keepdims=True))
     packed: WordVectors = np.rint(rows * (127 / np.maximum(length, 1e-9))).astype(np.int8)
     return packed

@@ -113,10 +113,20 @@ async def test_what_nobody_waits_for_any_more_is_not_computed(embedder: SharedEm
 
 def test_the_oldest_is_never_left_behind_by_those_that_are_shorter() -> None:
     texts = ["long " * 100, *(f"short {n}" for n in range(100)), "long " * 90]
-    batch = _next_batch(texts)
-    assert len(batch) == MOST_BATCH
-    assert texts[0] in batch
-    assert texts[-1] in batch
+    assert _next_batch(texts) == [texts[-1], texts[0]]
+
+
+@pytest.mark.parametrize(("length", "size"), [(20, 16), (64, 16), (100, 10), (200, 5), (500, 2), (5_000, 1)])
+def test_a_batch_of_longer_texts_has_fewer_of_them(length: int, size: int) -> None:
+    """Any more would take longer together than one by one, and much memory."""
+    texts = [f"{n:02}".ljust(length, "x") for n in range(40)]
+    assert list(_next_batch(texts)) == texts[:size]
+
+
+def test_a_batch_is_not_padded_beyond_its_bound_by_one_long_text() -> None:
+    short, long = [f"{n:02} is short" for n in range(12)], "x" * 600
+    assert list(_next_batch([*short, long])) == short
+    assert list(_next_batch([long, *short])) == [long]
 
 
 async def test_more_threads_give_the_same_vectors(embedder: SharedEmbedder) -> None:
