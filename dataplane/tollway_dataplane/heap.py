@@ -40,7 +40,7 @@ def settle_heap() -> None:
     gc.freeze()
     # Requests leave few cycles behind, so looking for them at every 700th allocation is mostly in vain. But what was
     # made since the last look is walked in one go: of 10,000 objects that took a busy machine 12 ms.
-    gc.set_threshold(2_500, 20, 1_000)
+    gc.set_threshold(2_500, 4, 1_000)
     _give_back()
 
 

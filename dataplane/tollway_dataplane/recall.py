@@ -26,6 +26,8 @@ from tollway_dataplane.ports import AnswerCache, Place, Remembered
 from tollway_dataplane.record import Record
 from tollway_dataplane.remembering import Remembering
 
+# A millisecond's work, which others wait for no longer.
+_MOST_READ_AT_ONCE: Final = 2_000
 # Between two looks for an answer that another data plane is asking for, growing.
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.2
@@ -91,7 +93,7 @@ class Recall:
         except CacheFault as fault:
             # What is broken for reading is not asked again for this request; the store finds out by itself.
             broken = Lookup(CacheReason(fault.reason), place=place)
-        if unfit := unfit_reason(question.prompt, use, place.index, question.said):
+        if unfit := await _unfit(question, use, place.index):
             return Lookup(unfit)
         if broken is not None:
             return broken
@@ -198,3 +200,11 @@ class Recall:
         """Waits for what is under way."""
         await self._comparing.drain()
         await self._remembering.drain()
+
+
+async def _unfit(question: Question, use: CacheUse, index: Index) -> CacheReason | None:
+    """Beside the event loop where there is much to read."""
+    prompt, said = question.prompt, question.said
+    if len(prompt) + sum(len(turn.text) for turn in said) <= _MOST_READ_AT_ONCE:
+        return unfit_reason(prompt, use, index, said)
+    return await asyncio.to_thread(unfit_reason, prompt, use, index, said)

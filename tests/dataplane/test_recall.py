@@ -150,6 +150,21 @@ async def test_many_callers_neighbours_are_judged_one_in_each_turn_of_the_event_
     assert len(judged) == len(set(judged)) == 8
 
 
+@pytest.mark.parametrize("padding", [0, 100_000])
+async def test_a_prompt_of_any_length_is_asked_whether_it_is_about_just_now(padding: int) -> None:
+    """A long one beside the event loop, since that takes a millisecond a kilobyte."""
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
+    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
+    await forgetting.refresh()
+    embedders, deadlines = Embedders(Encoder(), {}, NO_BILLS), Deadlines(60.0, 60.0, 0.0)
+    recall = Recall(SlowCache(), forgetting, embedders, shipped(), deadlines, lambda _: None)
+    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
+    prompt = "a fjord is deep. " * (padding // 17) + "What is the weather in Bergen?"
+    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
+    assert lookup.reason is CacheReason.TIME_DEPENDENT
+
+
 async def test_an_answer_that_is_too_large_is_not_remembered_and_counted() -> None:
     snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
     outcomes: list[str] = []

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 DIMENSIONS: Final = 384
 MOST_TOKENS: Final = 256
 MOST_BATCH: Final = 16
-# With its padding. Of texts of 50 characters sixteen together take two thirds of the processor that they take one by one,
-# of 200 characters four take nine tenths; any more, and they take longer, and 100 MB and more of memory.
+# With its padding. Of texts of 50 characters sixteen together take two thirds of the processor that they take one by
+# one, of 200 characters four take nine tenths; any more, and they take longer, and 100 MB and more of memory.
 MOST_CHARACTERS: Final = 1_024
 MOST_PENDING: Final = 1_024
 _TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"

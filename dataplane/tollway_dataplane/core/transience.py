@@ -183,8 +183,12 @@ _HINTS: Final = frozenset(
 _ONLY_LETTERS: Final = bytes(
     byte if byte in b"abcdefghijklmnopqrstuvwxyz" else ord(" ") for byte in range(256)
 )
-# Written out before the patterns are asked.
-_IS_SHORT: Final = re.compile(r"(?<=\bwho|\bhow)'s\b|(?<=\bwhat|\bwhen)'s\b|(?<=\bwhere)'s\b")
+# Written out before the patterns are asked. What it begins with is sought first, which takes a tenth of the time.
+_IS_SHORT: Final = re.compile(r"'s\b(?:(?<=\bwho's|\bhow's)|(?<=\bwhat's|\bwhen's)|(?<=\bwhere's))")
+# A pattern looks through so many characters in one go, in which the interpreter does nothing else; what it finds is no
+# longer than the second, unless it is a question up to the text's end.
+_PIECE: Final = 8_192
+_LONGEST: Final = 1_024
 _ALWAYS: Final = (_NOW, _STATE, _OWN)
 _PATTERNS: Final = (_FEEDS, _WEATHER, _WORTH, _PRICE)
 _OF_NAMES: Final = (_PRICE_OF_A_NAME, _PRICE_OF_A_PRODUCT, _NEWS_OF_A_NAME)  # as it is written
@@ -195,11 +199,23 @@ def is_time_dependent(prompt: str) -> bool:
     if _HINTS.isdisjoint(low.encode("utf-8", "surrogatepass").translate(_ONLY_LETTERS).split()):
         return False
     low = _IS_SHORT.sub(" is", low)
-    if any(each.search(low) for each in _ALWAYS):
+    if any(_is_in(low, each) for each in _ALWAYS):
         return True
-    if _OF_A_WORK.search(low):
+    if _is_in(low, _OF_A_WORK):
         return False
-    return any(each.search(low) for each in _PATTERNS) or any(each.search(prompt) for each in _OF_NAMES)
+    return any(_is_in(low, each) for each in _PATTERNS) or any(_is_in(prompt, each) for each in _OF_NAMES)
+
+
+def _is_in(text: str, pattern: re.Pattern[str]) -> bool:
+    """Whether it is found, in pieces where the text is long, so that other threads have their turn in between."""
+    for start in range(0, len(text), _PIECE):
+        at, end = start, start + _PIECE + _LONGEST
+        while (found := pattern.search(text, at, end)) is not None:
+            # The end of a piece passes for that of the text.
+            if end >= len(text) or pattern.match(text, found.start()):
+                return True
+            at = found.start() + 1
+    return False
 
 
 def _lower(text: str) -> str:

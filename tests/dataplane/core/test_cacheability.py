@@ -1,6 +1,7 @@
 """What is not worth remembering: answers that are others soon, that are none, or that are somebody's own."""
 
 from dataclasses import replace
+from typing import Final
 
 import pytest
 
@@ -13,7 +14,7 @@ from tollway_dataplane.core.facts import ChatRequest, Turn
 from tollway_dataplane.core.identity import partition_of
 from tollway_dataplane.core.personal_data import may_have_personal_data
 from tollway_dataplane.core.refusals import is_refusal
-from tollway_dataplane.core.transience import is_time_dependent
+from tollway_dataplane.core.transience import _LONGEST, _PIECE, is_time_dependent
 
 SETUP = Setup("http://a/v1", "http://b/v1")
 
@@ -388,6 +389,31 @@ def test_what_only_puts_something_else_into_a_question_depends_on_time_as_that_d
     assert policy.cache is not None
     found = unfit_reason(prompt, policy.cache, index, turns)
     assert found == (CacheReason.TIME_DEPENDENT if depends else None)
+
+
+# Of words that hint at now, in sentences that do not ask for it.
+_LONG: Final = (
+    "The new order of the day is much like the last one, as far as its cost and its score go. " * 400
+)
+
+
+@pytest.mark.parametrize(
+    "question", ["Is it raining in Oslo?", "What's the price of gold?", "Who holds the record?"]
+)
+def test_a_question_about_just_now_is_found_wherever_it_stands_in_a_long_prompt(question: str) -> None:
+    """Long prompts are looked through in pieces, and a question may be in two of them."""
+    assert not is_time_dependent(_LONG)
+    for at in (0, 30_000, len(_LONG), *range(_PIECE - 30, _PIECE + _LONGEST + 2, 11)):
+        assert is_time_dependent(f"{_LONG[:at]} {question} {_LONG[at:]}"), at
+
+
+@pytest.mark.parametrize("question", [", is the shop open", ". Did Chelsea win", " what time is it"])
+def test_what_is_asked_at_the_end_is_asked_at_the_end_of_all(question: str) -> None:
+    """The end of a piece is none."""
+    for end in range(_PIECE + _LONGEST - 3, _PIECE + _LONGEST + 3):
+        before = _LONG[: end - len(question)]
+        assert is_time_dependent(before + question), end
+        assert not is_time_dependent(before + question + " " + _LONG), end
 
 
 @pytest.mark.parametrize(
