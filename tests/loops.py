@@ -18,15 +18,16 @@ async def under_way(loop: Coroutine[object, object, None]) -> AsyncIterator[None
 @contextmanager
 def counted_turns() -> Iterator[Callable[[], int]]:
     """Which turn of the event loop it is; there is always a next one while the context is open."""
-    loop, turns = asyncio.get_running_loop(), 0
+    loop, turns, over = asyncio.get_running_loop(), 0, False
 
     def go_on() -> None:
-        nonlocal turns, next_one
+        nonlocal turns
         turns += 1
-        next_one = loop.call_soon(go_on)
+        if not over:
+            loop.call_soon(go_on)
 
-    next_one = loop.call_soon(go_on)
+    go_on()
     try:
         yield lambda: turns
     finally:
-        next_one.cancel()
+        over = True

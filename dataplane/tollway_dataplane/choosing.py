@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from typing import Final
 
 from tollway_api.meta import ModelName
@@ -208,7 +209,7 @@ class Choosing:
 
         async def read(text: str) -> None:
             with suppress(EmbedderFault):
-                found[text] = await self._vector(text)
+                found[text] = await self._vector(text, within_s)
 
         with patience.spend() as within_s:
             if within_s > 0:
@@ -217,8 +218,8 @@ class Choosing:
                         await asyncio.gather(*map(read, texts))
         return found
 
-    async def _vector(self, text: str) -> Vector:
-        return (await self._encoder.embed(text[:MOST_CHARACTERS])).vector
+    async def _vector(self, text: str, within_s: float = inf) -> Vector:
+        return (await self._encoder.embed(text[:MOST_CHARACTERS], within_s)).vector
 
 
 def _key(prompt: Prompt) -> bytes:

@@ -95,7 +95,7 @@ class Embedders:
 
     async def _read(self, text: str, within_s: float) -> Encoded:
         async with asyncio.timeout(within_s):
-            return await self._encoder.embed(text)
+            return await self._encoder.embed(text, within_s)
 
     async def _in_time(self, text: str, embedding: Embedding, payer: Payer, within_s: float) -> Vector:
         """Nobody waits for an endpoint that does not answer anybody: it has a circuit breaker, as models have."""

@@ -4,6 +4,7 @@ plane that neither remembers answers nor routes by what prompts mean. Wired by `
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from tollway_api.route import Classifier
 from tollway_api.snapshot import Snapshot
@@ -31,10 +32,10 @@ class LazyEncoder:
         except EmbedderFault as exc:
             raise SnapshotFault(str(exc)) from exc
 
-    async def embed(self, text: str) -> Encoded:
+    async def embed(self, text: str, within_s: float = inf) -> Encoded:
         """Raises EmbedderFault."""
         encoder = self._encoder or await self._loaded()
-        return await encoder.embed(text)
+        return await encoder.embed(text, within_s)
 
     async def aclose(self) -> None:
         if self._encoder is not None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -266,7 +267,8 @@ class Labels(Protocol):
 class Encoder(Protocol):
     """The judge's: what it sees of a text. Raises EmbedderFault."""
 
-    async def embed(self, text: str) -> Encoded: ...
+    async def embed(self, text: str, within_s: float = inf, /) -> Encoded:
+        """Who waits no longer than so long may be told sooner that it would be in vain."""
 
 
 class ClosableEncoder(Encoder, Protocol):

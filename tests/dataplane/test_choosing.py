@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ class Encoder:
         self.pause_s = pause_s
         self.is_broken = is_broken
 
-    async def embed(self, text: str) -> Encoded:
+    async def embed(self, text: str, _: float = inf) -> Encoded:
         self.reads += 1
         if text not in self.asked:
             self.asked.append(text)

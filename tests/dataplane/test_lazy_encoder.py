@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ NOBODY = "http://127.0.0.1:9/v1"
 class Encoder:
     is_closed = False
 
-    async def embed(self, text: str) -> Encoded:
+    async def embed(self, text: str, _: float = inf) -> Encoded:
         return Encoded(np.zeros(len(text), np.float32), np.zeros((0, 384), np.float32), [])
 
     async def aclose(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import time
 from collections.abc import Collection, Sequence
+from math import inf
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ class NothingPurged:
 
 
 class Encoder:
-    async def embed(self, text: str) -> Encoded:
+    async def embed(self, text: str, _: float = inf) -> Encoded:
         vector = np.full(384, 384**-0.5, dtype=np.float32)
         return Encoded(vector, np.ones((1, 384), dtype=np.float32), [(0, len(text))])
 

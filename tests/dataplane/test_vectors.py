@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from math import inf
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ class Slow:
         self.may = asyncio.Event()
         self.asked: list[str] = []
 
-    async def embed(self, text: str) -> Encoded:
+    async def embed(self, text: str, _: float = inf) -> Encoded:
         self.asked.append(text)
         await self.may.wait()
         if text == "broken":

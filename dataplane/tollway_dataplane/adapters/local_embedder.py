@@ -6,8 +6,10 @@ to others.
 
 import asyncio
 import hashlib
+import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -42,6 +44,7 @@ _TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 @dataclass(slots=True)
 class _Wanted:
     future: asyncio.Future[Encoded]
+    until: float = 0.0  # by when the most patient caller has to have it
     callers: int = 0
 
 
@@ -58,6 +61,7 @@ class LocalEmbedder:
         self._session = session
         self._tokenizer = tokenizer
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="embedder")
+        self._batch_s = 0.0  # how long the latest took
         self._lock = threading.Lock()  # of the two below, which the event loop and the worker share
         self._waiting: dict[str, _Wanted] = {}  # the oldest first
         self._is_running = False
@@ -102,11 +106,11 @@ class LocalEmbedder:
         tokenizer.enable_padding()
         return cls(session, tokenizer)
 
-    async def embed(self, text: str) -> Encoded:
+    async def embed(self, text: str, within_s: float = math.inf) -> Encoded:
         """In 384 dimensions. Raises EmbedderFault when too many prompts are waiting."""
         if self._closed:
             raise EmbedderFault("the embedder is closed")
-        wanted = self._wanted(text)
+        wanted = self._wanted(text, time.monotonic() + within_s)
         try:
             # Shielded, because others may wait for the same text.
             return await asyncio.shield(wanted.future)
@@ -121,7 +125,7 @@ class LocalEmbedder:
         self._closed = True
         await asyncio.to_thread(self._worker.shutdown)
 
-    def _wanted(self, text: str) -> _Wanted:
+    def _wanted(self, text: str, until: float) -> _Wanted:
         """Has the worker begin at once where it does nothing."""
         loop = asyncio.get_running_loop()
         with self._lock:
@@ -130,6 +134,7 @@ class LocalEmbedder:
                 if len(self._waiting) >= MOST_PENDING:
                     raise EmbedderFault(f"{MOST_PENDING} prompts are waiting already")
                 wanted = self._waiting[text] = _Wanted(loop.create_future())
+            wanted.until = max(wanted.until, until)
             wanted.callers += 1
             if not self._is_running:
                 self._is_running = True
@@ -138,7 +143,8 @@ class LocalEmbedder:
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         """Runs batch after batch until nobody waits. In the worker."""
-        while batch := self._taken():
+        while batch := self._taken(loop):
+            began = time.monotonic()
             self.observe_batch(len(batch))
             try:
                 encoded = self.encode(list(batch))
@@ -148,10 +154,21 @@ class LocalEmbedder:
             else:
                 done = zip((each.future for each in batch.values()), encoded, strict=True)
                 loop.call_soon_threadsafe(_hand_out, done, loop)
+            self._batch_s = time.monotonic() - began
 
-    def _taken(self) -> dict[str, _Wanted]:
-        """What is to be encoded next; none where nobody waits, and then the worker is done."""
+    def _taken(self, loop: asyncio.AbstractEventLoop) -> dict[str, _Wanted]:
+        """What is to be encoded next; none where nobody waits, and then the worker is done. Who would not live to see
+        it is told at once: where more is wanted than can be done, the oldest are all about to leave, and the encoder
+        would work for nobody.
+        """
         with self._lock:
+            ends = time.monotonic() + self._batch_s
+            late = [text for text, wanted in self._waiting.items() if wanted.until < ends]
+            if late:
+                self._batch_s /= 2  # it may have been an exception, and then nobody would ever be in time
+                fault = EmbedderFault("too many prompts are waiting for it to be done in time")
+                left = [self._waiting.pop(text) for text in late]
+                loop.call_soon_threadsafe(_fail, left, fault)
             texts = _next_batch(list(self._waiting)) if self._waiting else ()
             self._is_running = bool(texts)
             return {text: self._waiting.pop(text) for text in texts}

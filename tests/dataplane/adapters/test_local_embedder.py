@@ -89,8 +89,14 @@ async def test_a_caller_who_gives_up_breaks_nobody_elses_batch(embedder: SharedE
 @contextlib.contextmanager
 def busy(embedder: SharedEmbedder) -> Iterator[None]:
     """Nothing is encoded until the context is left."""
-    over = threading.Event()
-    embedder._worker.submit(over.wait)
+    begun, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        over.wait()
+
+    embedder._worker.submit(hold)
+    begun.wait()  # else what ran before could take what comes now
     try:
         yield
     finally:
@@ -145,6 +151,35 @@ async def test_too_many_waiting_prompts_are_refused_at_once(embedder: SharedEmbe
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_who_would_not_live_to_see_it_is_told_at_once_and_costs_nothing(
+    embedder: SharedEmbedder,
+) -> None:
+    """Where more is wanted than can be done, the oldest leave while they are encoded, and all work is in vain."""
+    batches: list[int] = []
+    embedder.observe_batch = batches.append
+    with busy(embedder):
+        late = [asyncio.create_task(embedder.embed(f"text {n} that is late", 50.0)) for n in range(3)]
+        patient = [asyncio.create_task(embedder.embed(f"text {n} in time", 500.0)) for n in range(2)]
+        both = [asyncio.create_task(embedder.embed("text of two", within_s)) for within_s in (50.0, 500.0)]
+        await asyncio.sleep(0)
+        embedder._batch_s = 100.0
+    found = await asyncio.gather(*late, return_exceptions=True)
+    assert {str(each) for each in found} == {"too many prompts are waiting for it to be done in time"}
+    assert len(await asyncio.gather(*patient, *both)) == 4
+    assert batches == [3]
+
+
+async def test_one_batch_that_took_very_long_does_not_stop_the_next(embedder: SharedEmbedder) -> None:
+    """The machine may have stood still; then nobody would seem to have the time any more."""
+    with busy(embedder):
+        first = asyncio.create_task(embedder.embed("the first after it", 60.0))
+        await asyncio.sleep(0)
+        embedder._batch_s = 100.0
+    with pytest.raises(EmbedderFault, match="in time"):
+        await first
+    assert (await embedder.embed("the second", 60.0)).offsets
 
 
 async def test_who_comes_while_a_batch_runs_is_in_the_next_one(embedder: SharedEmbedder) -> None:
