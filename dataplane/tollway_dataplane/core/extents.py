@@ -1,4 +1,4 @@
-"""Of how many of its kind something is said, and how often: all, most, a few, hardly any; always, often, rarely. An
+"""Of how many of its kind something is said, how often and how much so: all, most, a few; always, rarely; slightly. An
 encoder hardly tells these apart, and each asks for another answer. Pure and symmetric in what it decides; called by
 `framing`.
 """
@@ -50,6 +50,11 @@ _PHRASES: Final = (
     ("any", r"any"),
     ("both", r"both"),
     ("either", r"either of"),
+    # how much so
+    ("slightly", r"a (?:little|tiny|wee )?bit|a little|a touch|slightly|somewhat|mildly|moderately|marginally"),
+    ("very", r"very|extremely|severely|badly|seriously|highly|heavily|incredibly|terribly|awfully|hugely|massively"),
+    ("nearly", r"almost|nearly"),
+    ("too", r"too"),
 )  # fmt: skip
 _PATTERN: Final = re.compile(
     "(?:" + "|".join(rf"(?P<{extent}_{i}>{words})" for i, (extent, words) in enumerate(_PHRASES)) + r")\b"
@@ -60,7 +65,9 @@ _SIGNS: Final = frozenset(
     "frequently times time sometimes occasionally now while all most every each everyone everybody everything "
     "once enough too majority few lot number lots plenty numerous many half any couple several some single one both "
     "either largely mainly part completely entirely wholly fully totally altogether partly partially extent hourly "
-    "daily nightly weekly monthly yearly".split()
+    "daily nightly weekly monthly yearly "
+    "little bit touch slightly somewhat mildly moderately marginally very extremely "
+    "severely badly seriously highly heavily incredibly terribly awfully hugely massively almost nearly".split()
 )
 _FIRST: Final = _SIGNS | frozenset(
     "how too so as the first after above best at no thanks one's can do does could should would almost nearly hardly "
@@ -69,6 +76,8 @@ _FIRST: Final = _SIGNS | frozenset(
 _OFTEN: Final = frozenset("usually always rarely often sometimes never ever regularly alternately".split())
 # "Mostly" is so for the most part, or most of the time.
 _HOW_FAR: Final = frozenset("completely largely partly usually".split())
+_OF_DEGREE: Final = frozenset("slightly very nearly too".split())
+_HOW_MUCH: Final = _OF_DEGREE | {"enough", "many"}
 # One is as good as the other; the first two in questions alone.
 _IF_ASKED: Final = frozenset({frozenset({"some", "any"}), frozenset({"either", "any"})})
 _INTERCHANGED: Final = frozenset(
@@ -84,10 +93,12 @@ _INTERCHANGED: Final = frozenset(
         "regularly often",
         "regularly always",
         "regularly ever",
+        "very many",
+        "very too",
     )
 )
 # These narrow what is said, whatever is asked; and those the answer to whether it is so.
-_NARROWING: Final = frozenset("few half rarely partly".split())
+_NARROWING: Final = frozenset("few half rarely partly nearly".split())
 _WEIGHING: Final = frozenset("all most many always often both".split())
 _WHETHER: Final = re.compile(r"^\W*(?:is|are|was|were|do|does|did|has|have|will)\b")
 """The sentence is a question that yes or no answers."""
@@ -98,8 +109,8 @@ def extents_differ(ours: Reading, theirs: Reading) -> tuple[set[str], set[str]] 
     mine, yours = _extents(ours), _extents(theirs)
     if mine == yours or not _are_alike(ours, theirs):
         return None
-    how_many = (mine | yours) - _OFTEN - _HOW_FAR
-    for kind in (_OFTEN, _HOW_FAR, how_many):
+    how_many = (mine | yours) - _OFTEN - _HOW_FAR - _OF_DEGREE
+    for kind in (_OFTEN, _HOW_FAR, _HOW_MUCH, how_many):
         one, other = set(mine & kind), set(yours & kind)
         if one and other:
             if one.isdisjoint(other) and not _are_interchanged(one, other, ours, theirs):

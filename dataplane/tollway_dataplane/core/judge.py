@@ -23,6 +23,7 @@ from tollway_dataplane.core.arrangement import exchanged, left_over, modes, pers
 from tollway_dataplane.core.competence import may_judge
 from tollway_dataplane.core.critical_facts import conflict, quoted_apart
 from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.endings import endings_differ
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.framing import framed_otherwise
 from tollway_dataplane.core.lasting import lasting
@@ -31,8 +32,11 @@ from tollway_dataplane.core.likeness import alike, related
 from tollway_dataplane.core.network import Network
 from tollway_dataplane.core.pair_features import NAMES, features
 from tollway_dataplane.core.persons import parts_exchanged
+from tollway_dataplane.core.placing import placed_otherwise
 from tollway_dataplane.core.reading import Encoded, Reading, WordVectors, read, word_vectors
+from tollway_dataplane.core.slips import one_hand
 from tollway_dataplane.core.spelling import linked_otherwise, spelled_otherwise
+from tollway_dataplane.core.tenses import tenses_differ
 from tollway_dataplane.core.verbatim import verbatim_differs
 from tollway_dataplane.core.voices import voices_differ
 from tollway_dataplane.core.writing import are_same_words
@@ -157,15 +161,19 @@ def ruling(ours: View, theirs: View, checks: Collection[CriticalCheck] = ALL_CHE
     is_letter_for_letter = same and ours.reading.text == theirs.reading.text
     if not is_letter_for_letter and not (ours.may_be_judged and theirs.may_be_judged):
         return Verdict(CacheReason.NOT_JUDGED, "not English prose of moderate length", 0.0)
+    mine, yours = ours.reading, theirs.reading
+    if not same:
+        mine, yours = one_hand(mine, yours)
+        same = are_same_words(mine, yours)
     # Of texts of moderate length alone, which bounds what it costs.
-    apart = verbatim_differs(ours.reading, theirs.reading)
+    apart = verbatim_differs(mine, yours)
     if apart and CriticalCheck.KEYWORDS in checks:
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"written differently: {apart}", 0.0)
     if same and not apart:
-        if CriticalCheck.KEYWORDS in checks and (quoted := quoted_apart(ours.reading, theirs.reading)):
+        if CriticalCheck.KEYWORDS in checks and (quoted := quoted_apart(mine, yours)):
             return Verdict(quoted.reason, quoted.explanation, 0.0)
         return Verdict(CacheReason.SEMANTIC, "the same words", 1.0)
-    return facts_against(ours.reading, theirs.reading, checks)
+    return facts_against(mine, yours, checks)
 
 
 def _written_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
@@ -190,7 +198,7 @@ def _arranged_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
         return Verdict(CacheReason.RELATIONS_DIFFER, f"in another order: {pair[0]}, {pair[1]}", 0.0)
     if (pair := persons_differ(ours, theirs)) and alike(ours, theirs):
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"persons differ: {pair[0]} ≠ {pair[1]}", 0.0)
-    if difference := parts_exchanged(ours, theirs) or voices_differ(ours, theirs):
+    if difference := _done_otherwise(ours, theirs) or placed_otherwise(ours, theirs):
         return Verdict(CacheReason.RELATIONS_DIFFER, difference, 0.0)
     mine, yours = modes(ours), modes(theirs)
     if mine and yours and mine != yours and alike(ours, theirs):
@@ -201,6 +209,12 @@ def _arranged_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
     if words := left_over(ours, theirs):
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"only in one of them: {', '.join(words[:4])}", 0.0)
     return None
+
+
+def _done_otherwise(ours: Reading, theirs: Reading) -> str:
+    """By whom, to whom, of whom or when."""
+    found = parts_exchanged(ours, theirs) or voices_differ(ours, theirs)
+    return found or endings_differ(ours, theirs) or tenses_differ(ours, theirs)
 
 
 def _doubt(ours: Reading, theirs: Reading) -> str:

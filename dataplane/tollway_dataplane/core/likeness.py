@@ -54,7 +54,7 @@ def without_like(of: Reading, against: Reading) -> list[int]:
         if max(relations[lemmas[i]].values(), default=_UNRELATED) < _SYNONYM and low[i] not in others
     ]
     # A slip makes no word of a word, or a word of none.
-    if not left or not (_unknown(of) or _unknown(against)):
+    if not left or not (unknown(of) or unknown(against)):
         return left
     return [i for i in left if not slips(low[i], against)]
 
@@ -73,20 +73,21 @@ def slips(written: str, among: Reading) -> list[str]:
     word or a word of none.
     """
     lexicon = english()
-    others = _unknown(among) if lexicon.knows(lexicon.lemma(written)) else among.low
+    others = unknown(among) if lexicon.knows(lexicon.lemma(written)) else among.low
     return [low for low in others if low[0] == written[0] and is_misspelling(written, low)]
 
 
 def all_slips(of: Reading, against: Reading) -> dict[int, list[str]]:
     """Of the places of content words, what is there as a slip in the other prompt or of it; of most prompts nothing."""
-    if not _unknown(of) and not _unknown(against):
+    if not unknown(of) and not unknown(against):
         return {}
     found = ((i, slips(of.low[i], against)) for i in of.content)
     return {i: meant for i, meant in found if meant}
 
 
 @once
-def _unknown(reading: Reading) -> list[str]:
+def unknown(reading: Reading) -> list[str]:
+    """Words that neither the dictionary nor the encoder's vocabulary has."""
     knows = english().knows
     return [low for low, lemma in zip(reading.low, reading.lemmas, strict=True) if not knows(lemma)]
 

@@ -30,7 +30,7 @@ from tollway_dataplane.core.reading import MOST_WORDS_KEPT, Reading
 
 # Past forms and participles that do not end in "ed", by their verb. The lexicon does not have them all, and may not:
 # what the judge has learned hangs on its lemmas.
-_VERB_OF: Final = {
+VERB_OF: Final = {
     form: verb
     for verb, forms in (
         line.split("/")
@@ -49,7 +49,7 @@ _VERB_OF: Final = {
     )
     for form in forms.split(",")
 }
-_UNCHANGED: Final = frozenset("beat burst cut hit hurt let put quit read set shut split spread".split())
+UNCHANGED: Final = frozenset("beat burst cut hit hurt let put quit read set shut split spread".split())
 # What happens of itself as well, or what one does to oneself: "the shop closed", "I got dressed".
 _OF_ITSELF: Final = frozenset(
     "begin boil break burn change clear close complete cook decrease dress drop end expire finish freeze grow improve "
@@ -198,14 +198,14 @@ def _actives(reading: Reading, verb: str) -> list[_Use]:
 
 @lru_cache(MOST_WORDS_KEPT)
 def _verb(low: str) -> str:
-    return _VERB_OF.get(low) or english().lemma(low)
+    return VERB_OF.get(low) or english().lemma(low)
 
 
 @lru_cache(MOST_WORDS_KEPT)
 def _is_participle(low: str) -> bool:
     verb = english().lemma(low)
     is_regular = low.endswith("ed") and not low.endswith("eed") and verb != low and english().is_verb(verb)
-    return is_regular or low in _VERB_OF or low in _UNCHANGED
+    return is_regular or low in VERB_OF or low in UNCHANGED
 
 
 @lru_cache(MOST_WORDS_KEPT)

@@ -42,6 +42,14 @@ _QUESTION: Final = re.compile(
 _JOINING: Final = frozenset("please though too".split())
 _GROUPING: Final = frozenset({"or", "but"})  # beside which it says what belongs together
 _OPENING: Final = frozenset("yes yeah yep hi hello hey hiya ok okay oh please thanks bye cheers".split())
+# Before a noun these are one word, with a hyphen or without: "a long-term loan", "open source code". In "a small
+# business owner" the hyphen says who is small.
+_COMPOUND: Final = (
+    frozenset("long short medium mid full part real high low open all first one well".split()),
+    frozenset(
+        "term time quality level scale speed cost risk end source class inclusive carb fat calorie known".split()
+    ),
+)
 # Of what is written in one word, in two, or with a hyphen: "sign-up", "pay-as-you-go", "non-refundable".
 _BEFORE_HYPHEN: Final = frozenset("co e ex mid mini multi non pre self semi".split())
 _ASKING: Final = frozenset("how what why".split())
@@ -60,7 +68,18 @@ _EITHER_WAY: Final = frozenset({"am", "pm", "ok"}) | NEGATIONS  # "10 AM", "NOT"
 _NAMES: Final = frozenset({"may", "will"})  # little words that are names with a capital
 _SYMBOL: Final = 3  # letters: "mW", "kB"
 _LEAST_TITLE: Final = 3  # words with a capital, the first aside
+_SHORTENED: Final = frozenset(
+    "e.g eg i.e ie cf vs mr mrs ms dr prof".split()
+)  # a stop behind these ends nothing
 _SMALL_IN_TITLES: Final = frozenset("a an and as at but by for from in of on or the to vs with".split())
+# What an organisation's functions, documents and posts, and fields of work end with. Those of a state have names of
+# their own: "the Home Department".
+_OFFICE: Final = re.compile(
+    r"\b(?:(?!Secret|State|Home|Foreign|Civil)[A-Z][a-z]+ (?:(?:of|and|&) )?){1,4}"
+    r"(?:Service|Support|Team|Department|Desk|Cent(?:er|re)|Policy|Policies|Terms|Condition|Agreement|Manager|Engineer|Director"
+    r"|Officer|Analyst|Developer|Assistant|Resource|Card|Account|Learning|Intelligence|Management|Engineering|Marketing"
+    r"|Accounting|Insurance|Mortgage|Letter|Wage|Plan|Page|Settings|Menu|Button|Table|Hours|History|Status|Number|Fee|Address)(?:s|es)?\b"
+)
 # Whose accents tell them from another word of English.
 _ACCENTED: Final = frozenset("exposé pâté rosé résumé résumés".split())
 _OF_WORDS: Final = frozenset("mean means meaning pronounce pronounced say translate word words".split())
@@ -130,10 +149,15 @@ def _capitals_differ(ours: Reading, theirs: Reading) -> str:
             continue
         if ours.low[i] != theirs.low[i]:
             is_harmless = _is_harmless_accent(ours, theirs, i)
+        elif ours.low[i] in _varied(ours) or ours.low[i] in _varied(theirs):
+            is_harmless = False
         elif (_is_small(ours) or _is_small(theirs)) and english_ahead(ours) > 0:
             is_harmless = _is_in_name(ours, i) or _is_one_word(ours, i, one, other)
         else:
-            is_harmless = _is_one_name(ours, i) or _is_emphasis(ours, i) or _bear_capitals(one, other)
+            is_office = i in _offices(ours) or i in _offices(theirs)
+            is_harmless = (
+                is_office or _is_one_name(ours, i) or _is_emphasis(ours, i) or _bear_capitals(one, other)
+            )
         if not is_harmless:
             return f"{ours.shown[i]} ≠ {theirs.shown[i]}"
     return ""
@@ -151,11 +175,23 @@ def _as_meant(reading: Reading) -> tuple[str, ...]:
         if shown != low
         and (
             low.partition("'")[0] == _FIRST_PERSON
-            or (straight(shown[1:]) == low[1:] and reading.begins_sentence(i))
+            or (straight(shown[1:]) == low[1:] and _begins_sentence(reading, i))
         )
         else straight(shown)
         for i, (shown, low) in enumerate(zip(reading.shown, reading.low, strict=True))
     )
+
+
+def _begins_sentence(reading: Reading, i: int) -> bool:
+    return reading.begins_sentence(i) and not (i and reading.low[i - 1] in _SHORTENED)
+
+
+@once
+def _varied(reading: Reading) -> frozenset[str]:
+    """Words that it has in other capitals as well, which are then what it is about: "replace Aids with AIDS"."""
+    written = dict(zip(_as_meant(reading), reading.low, strict=True))
+    ways = list(written.values())
+    return frozenset(low for low in ways if ways.count(low) > 1)
 
 
 @once
@@ -202,6 +238,21 @@ def _is_one_name(reading: Reading, i: int) -> bool:
     return words.is_capital(lemma)
 
 
+@once
+def _offices(reading: Reading) -> frozenset[int]:
+    """Places of words that are a common thing's name though they begin with capitals: "Customer Service", "the Terms of
+    Service". Of other words in a row capitals may make a name: "the White House", "Great Expectations".
+    """
+    found = [match.span() for match in _OFFICE.finditer(reading.text)]
+    places = {
+        i
+        for i, (start, end) in enumerate(reading.spans)
+        for first, last in found
+        if first <= start and end <= last
+    }
+    return frozenset(i for i in places if not english().is_name(reading.lemmas[i]))
+
+
 def _is_emphasis(reading: Reading, i: int) -> bool:
     return reading.low[i] in _EITHER_WAY
 
@@ -217,7 +268,7 @@ def _is_harmless_accent(ours: Reading, theirs: Reading, i: int) -> bool:
     if not LOANWORDS.isdisjoint(written):
         return _ACCENTED.isdisjoint(written)
     is_name = any(each.shown[i][0].isupper() for each in (ours, theirs)) and _OF_WORDS.isdisjoint(ours.low)
-    return is_name and not english().is_ordinary(bare)
+    return is_name and (english().is_name(bare) or not english().is_ordinary(bare))
 
 
 def _stops_differ(ours: Reading, theirs: Reading) -> str:
@@ -264,6 +315,8 @@ def _says_nothing(sign: str, before: tuple[str, ...], after: tuple[str, ...]) ->
         is_listed = following == "and" and _GROUPING.isdisjoint(before + after)
         return is_listed or following in _JOINING or _OPENING.issuperset(before) or is_led or _asks(after)
     if sign == "-":
+        if last in _COMPOUND[0] and following in _COMPOUND[1]:
+            return True
         joined = {last, following, following.removesuffix("s")} - NEGATIONS
         is_counted = any(map(is_quantity_word, joined))
         return last in _BEFORE_HYPHEN or not (is_counted or joined.isdisjoint(FUNCTION))

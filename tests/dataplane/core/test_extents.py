@@ -41,6 +41,12 @@ HOW_FAR = [
     ("partly", "partially"),
 ]
 SENTENCES_HOW_FAR = ["The road is {} closed", "Is it {} paid?", "Is {} hidden ice dangerous?"]
+HOW_MUCH = [
+    ("slightly", "a bit", "a little", "somewhat", "mildly"),
+    ("very", "extremely", "severely", "badly"),
+    ("almost", "nearly"),
+]
+SENTENCES_HOW_MUCH = ["The screen is {} cracked", "Is it dangerous when {} hot?", "I am {} allergic to nuts"]
 SENTENCES = [
     "Delete {} backups",
     "Are {} snakes venomous?",
@@ -55,6 +61,7 @@ OF_TWO = [
         (SENTENCES_OFTEN, HOW_OFTEN),
         (SENTENCES_EACH, [EACH_SPAN, NOT_EACH]),
         (SENTENCES_HOW_FAR, HOW_FAR),
+        (SENTENCES_HOW_MUCH, HOW_MUCH),
     )
     for sentence in sentences
     for ones, others in combinations(classes, 2)
