@@ -10,6 +10,7 @@ from tollway_dataplane.core.once import once
 from tollway_dataplane.core.reading import Reading
 
 _ACTED_ON: Final = re.compile(r"([a-z]{3,})ees?")
+_ENDS: Final = ("ee", "ees")
 _OWNED: Final = re.compile(r"\b([a-z]+)(?:'s\b|(s)'(?=\s+[a-z]))")
 
 
@@ -19,6 +20,8 @@ def endings_differ(ours: Reading, theirs: Reading) -> str:
         return f"who acts differs: {pair[0]} ≠ {pair[1]}"
     if pair := _acting(theirs, ours):
         return f"who acts differs: {pair[1]} ≠ {pair[0]}"
+    if "'" not in ours.plain or "'" not in theirs.plain:
+        return ""
     mine, yours = _owners(ours), _owners(theirs)
     for owner in (each for each in mine if each in yours):
         if mine[owner].isdisjoint(yours[owner]) and alike(ours, theirs):
@@ -40,15 +43,14 @@ def _acting(of: Reading, against: Reading) -> tuple[str, str] | None:
 @once
 def _acted_on(reading: Reading) -> list[tuple[str, str]]:
     """With what they begin with."""
-    if "ee" not in reading.plain:
-        return []
-    return [(low, match[1]) for low in reading.low if (match := _ACTED_ON.fullmatch(low))]
+    ending = [low for low in reading.low if low.endswith(_ENDS)]
+    return [(low, match[1]) for low in ending if (match := _ACTED_ON.fullmatch(low))]
 
 
 @once
 def _owners(reading: Reading) -> dict[str, set[str]]:
     """How each is written, where an apostrophe says how many there are."""
     found: dict[str, set[str]] = {}
-    for owner, several in _OWNED.findall(reading.plain) if "'" in reading.plain else ():
+    for owner, several in _OWNED.findall(reading.plain):
         found.setdefault(owner, set()).add(f"{owner}s'" if several else f"{owner}'s")
     return found

@@ -35,7 +35,10 @@ _BEHIND_IDEAS: Final = frozenset(
 _EXACT: Final = frozenset(
     "near under above inside outside behind before between through around along across beyond".split()
 )
-_SIGNS: Final = frozenset(word for word, place in _PLACES.items() if place in _EXACT | {"by"}) | _OPENING
+# Without one of these in either prompt nothing excludes anything.
+_SIGNS: Final = frozenset(word for word, place in _PLACES.items() if place in _EXACT | {"by"}) | frozenset(
+    "front back top next close".split()
+)
 # Each excludes each other, but for these.
 _EITHER_WAY: Final = frozenset(
     frozenset(pair.split())
@@ -57,13 +60,14 @@ _EXCLUDED: Final = frozenset(
 
 def placed_otherwise(ours: Reading, theirs: Reading) -> str:
     """What differs, "" when nothing does."""
-    mine, yours = _placed(ours), _placed(theirs)
-    if not mine or not yours:
+    is_signed = not (_SIGNS.isdisjoint(ours.plain_set) and _SIGNS.isdisjoint(theirs.plain_set))
+    if not is_signed or not alike(ours, theirs):
         return ""
+    mine, yours = _placed(ours), _placed(theirs)
     for word in (each for each in mine if each in yours):
         pairs = product(sorted(mine[word] - yours[word]), sorted(yours[word] - mine[word]))
         found = next((pair for pair in pairs if frozenset(pair) in _EXCLUDED), None)
-        if found and alike(ours, theirs):
+        if found:
             return f"{found[0]} {word} ≠ {found[1]} {word}"
     return ""
 

@@ -68,9 +68,16 @@ def _is_slip(written: str, meant: str) -> bool:
     """Whether two neighbours of a known word have changed places, or one of a pair is missing or too many. Another
     letter in its place, or one more, makes names of other things: "ethane", "ethene".
     """
+    lengths = len(written), len(meant)
+    if (
+        min(lengths) < _LEAST
+        or abs(lengths[0] - lengths[1]) > 1
+        or written[0] != meant[0]
+        or written == meant
+    ):
+        return False
     lemma = english().lemma(meant)
-    is_word = english().knows(lemma) or lemma in SAME
-    if written == meant or not is_word or min(len(written), len(meant)) < _LEAST or written[0] != meant[0]:
+    if not english().knows(lemma) and lemma not in SAME:
         return False
     if len(written) == len(meant):
         i = next(i for i, (one, other) in enumerate(zip(written, meant, strict=True)) if one != other)

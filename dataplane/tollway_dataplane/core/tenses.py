@@ -53,10 +53,12 @@ _NONE: Final[frozenset[str]] = frozenset()
 
 def tenses_differ(ours: Reading, theirs: Reading) -> str:
     """Of a verb that is in the past in one of two prompts that are alike; "" for none."""
-    mine, yours = _past(ours), _past(theirs)
-    for verb in dict.fromkeys((*mine, *yours)):
+    if not alike(ours, theirs):
+        return ""
+    mine, yours = _verbs(ours), _verbs(theirs)
+    for verb in [verb for verb, is_past in mine.items() if verb in yours and (is_past or yours[verb])]:
         one, other = _tenses(ours, verb), _tenses(theirs, verb)
-        if one and other and one.isdisjoint(other) and alike(ours, theirs):
+        if one and other and one.isdisjoint(other):
             return f"tenses differ: {_shown(one)} ≠ {_shown(other)} ({verb})"
     return ""
 
@@ -66,12 +68,15 @@ def _shown(tense: frozenset[str]) -> str:
 
 
 @once
-def _past(reading: Reading) -> tuple[str, ...]:
-    """Verbs of which a past form is there, or what makes one of the plain form."""
+def _verbs(reading: Reading) -> dict[str, bool]:
+    """What may be one, and whether a past form of it is there, or one with what makes it past."""
     words = reading.plain_set
-    made = {form for form, signs in _MADE_PAST.items() if not signs.isdisjoint(words)}
-    forms = map(_form, parted(reading)[0])
-    return tuple(verb for verb, form in forms if form == _PAST or form in made)
+    past = {_PAST, *(form for form, signs in _MADE_PAST.items() if not signs.isdisjoint(words))}
+    found: dict[str, bool] = {}
+    for verb, form in map(_form, parted(reading)[0]):
+        if verb:
+            found[verb] = found.get(verb, False) or form in past
+    return found
 
 
 @lru_cache(MOST_WORDS_KEPT)
