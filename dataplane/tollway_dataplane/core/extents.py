@@ -110,7 +110,7 @@ def extents_differ(ours: Reading, theirs: Reading) -> tuple[set[str], set[str]] 
     if mine == yours or not _are_alike(ours, theirs):
         return None
     how_many = (mine | yours) - _OFTEN - _HOW_FAR - _OF_DEGREE
-    for kind in (_OFTEN, _HOW_FAR, _HOW_MUCH, how_many):
+    for kind in (_OFTEN, _HOW_FAR, how_many, _HOW_MUCH):
         one, other = set(mine & kind), set(yours & kind)
         if one and other:
             if one.isdisjoint(other) and not _are_interchanged(one, other, ours, theirs):
