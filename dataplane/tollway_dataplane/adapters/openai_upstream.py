@@ -5,8 +5,10 @@ came; only what we must know is read from them.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache, partial
+from types import SimpleNamespace
 from typing import Any, Final, Self
 
 import aiohttp
@@ -32,10 +34,16 @@ from tollway_http.confined import ConfinedResolver
 
 # Of an error page, this much is read.
 _MOST_ERROR_BYTES: Final = 64 * 1024
+_ERROR_WITHIN_S: Final = 1.0
 _MOST_URLS: Final = 1_024
 # A whole answer and the beginning of a stream have times of their own, and then there is `_Silence`; aiohttp's timers
 # take longer to set, and there would be one for each piece that is read.
 _UNTIMED: Final = aiohttp.ClientTimeout(total=None)
+# Servers give up a kept connection when they like, as uvicorn's and Node's do after five seconds, and a request that
+# crosses their word for it is not read. So one that ends without a byte this soon after it was asked has not answered:
+# later it may have been at work (RFC 9112, section 9.3.1, leaves it to who knows that nothing was done).
+_GIVEN_UP_WITHIN_S: Final = 1.0
+_ENDED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 # What a call may raise; aiohttp's own timeout is a TimeoutError, and so an OSError. The last is for what is no HTTP,
 # and for a line of a stream that never ends.
 _HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, HttpProcessingError)
@@ -54,7 +62,11 @@ async def open_upstream(
     # What a provider sets as a cookie in one tenant's reply is not for another tenant's request.
     no_cookies = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
-        connector=connector, timeout=_UNTIMED, read_bufsize=256 * 1024, cookie_jar=no_cookies
+        connector=connector,
+        timeout=_UNTIMED,
+        read_bufsize=256 * 1024,
+        cookie_jar=no_cookies,
+        trace_configs=[_reuse_noted()],
     ) as session:
         yield OpenAIUpstream(session, most_bytes, reach)
 
@@ -79,6 +91,24 @@ class _Impatient(aiohttp.TCPConnector):
                 return await super()._create_connection(req, traces, timeout)
         except TimeoutError as exc:
             raise aiohttp.ConnectionTimeoutError from exc
+
+
+@dataclass
+class _Kept:
+    """Of one request: whether it went into a connection that was kept from another."""
+
+    is_reused: bool = False
+
+
+async def _note_reuse(_: aiohttp.ClientSession, traced: SimpleNamespace, __: object) -> None:
+    if isinstance(traced.trace_request_ctx, _Kept):
+        traced.trace_request_ctx.is_reused = True
+
+
+def _reuse_noted() -> aiohttp.TraceConfig:
+    config = aiohttp.TraceConfig()
+    config.on_connection_reuseconn.append(_note_reuse)
+    return config
 
 
 class OpenAIUpstream:
@@ -113,25 +143,35 @@ class OpenAIUpstream:
         try:
             async with self._request(call, fields) as response:
                 await _check(response)
-                if "text/event-stream" not in response.headers.get("content-type", ""):
-                    raise _fault(response.status, await response.content.read(_MOST_ERROR_BYTES))
+                if "text/event-stream" not in response.headers.get("content-type", "").lower():
+                    raise _fault(response.status, await _beginning(response))
                 call.hang_up.heard_by(partial(_half_closed, response))
                 async with aclosing(_chunks(response, call, self._most_bytes)) as chunks:
                     yield chunks
         except _HTTP_ERRORS as exc:
             raise _translated(exc) from exc
 
-    def _request(
-        self, call: UpstreamCall, fields: JsonObject
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    @asynccontextmanager
+    async def _request(self, call: UpstreamCall, fields: JsonObject) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Sends it again, over another connection, where it went into one that its provider has given up."""
         url = self._url(call.model.endpoint or "", call.operation)
         body = orjson.dumps({**fields, "model": call.model.upstream_id})
         headers = {"content-type": "application/json", **call.span.headers}
         if call.model.api_key is not None:
             headers["authorization"] = f"Bearer {call.model.api_key}"
         headers |= {each.name: each.value for each in call.model.extra_headers}
+        kept, clock = _Kept(), asyncio.get_running_loop().time
         # A redirect would carry the key to wherever it points.
-        return self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        post = partial(self._session.post, url, data=body, headers=headers, allow_redirects=False)
+        began = clock()
+        try:
+            response = await post(trace_request_ctx=kept)
+        except _ENDED:
+            if not kept.is_reused or clock() - began >= _GIVEN_UP_WITHIN_S:
+                raise
+            response = await post()
+        async with response:
+            yield response
 
 
 def _url(reach: Reach, endpoint: str, operation: Operation) -> URL:
@@ -172,8 +212,19 @@ def _half_closed(response: aiohttp.ClientResponse) -> bool:
 async def _check(response: aiohttp.ClientResponse) -> None:
     """Raises UpstreamFault for every status but 200."""
     if response.status != 200:
-        error = await response.content.read(_MOST_ERROR_BYTES)
-        raise _fault(response.status, error, response.headers)
+        raise _fault(response.status, await _beginning(response), response.headers)
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """Of an error reply, as much as there is soon. It comes in pieces, and one of them would not say what is wrong; but
+    the status is known, so that nobody waits long for the rest of it, nor minds if that does not come.
+    """
+    error = b""
+    with suppress(*_HTTP_ERRORS):
+        async with asyncio.timeout(_ERROR_WITHIN_S):
+            while len(error) < _MOST_ERROR_BYTES and (part := await response.content.read(_MOST_ERROR_BYTES)):
+                error += part
+    return error
 
 
 async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
@@ -186,6 +237,7 @@ async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
         length += len(part)
         if length > most_bytes:
             raise too_large()
+        await asyncio.sleep(0)  # little that was sent may be very much, which would keep everybody waiting
     return b"".join(parts)
 
 

@@ -1,7 +1,13 @@
-"""What an OpenAI-compatible endpoint sends is bounded, however much it sends; and how long it is looked for."""
+"""What an OpenAI-compatible endpoint sends is bounded, however much it sends, and read however it comes; how long it is
+looked for; and what becomes of a connection that was kept.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+import gzip
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
@@ -11,10 +17,12 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from tests.dataplanes import Setup, compiled
+from tests.faulty_provider import completion, events
 from tests.servers import served
 from tollway_api.meta import ModelName
 from tollway_api.reach import OWN
 from tollway_api.routing_policy import FallbackTrigger
+from tollway_dataplane.adapters import openai_upstream
 from tollway_dataplane.adapters.openai_upstream import OpenAIUpstream, open_upstream
 from tollway_dataplane.core.facts import Operation
 from tollway_dataplane.errors import UpstreamFault
@@ -86,3 +94,152 @@ async def test_a_look_up_that_hangs_is_waited_for_as_long_as_a_connection(
         with pytest.raises(UpstreamFault, match="could not connect") as caught:
             await heard(upstream, call, stream=stream)
     assert (caught.value.trigger, caught.value.may_have_run) == (FallbackTrigger.CONNECTION, False)
+
+
+Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def wire(answering: Answering) -> AsyncIterator[UpstreamCall]:
+    """A call to a provider that is a function of the bytes on a connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answering(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # its caller has what it wants
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        model = compiled(Setup(url, url).objects()).policies[0].models[ModelName("cheap")]
+        yield UpstreamCall(model, Operation.CHAT, {"messages": []}, timeout_s=60.0, idle_s=60.0)
+
+
+async def take_request(reader: asyncio.StreamReader) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+
+
+def reply(status: int, body: bytes, *headers: str) -> bytes:
+    head = "".join(f"{each}\r\n" for each in (f"content-length: {len(body)}", *headers))
+    return f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + body
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_error_that_comes_in_pieces_is_read_whole(*, stream: bool) -> None:
+    sentence = {"error": {"message": "Too long.", "code": "context_length_exceeded"}}
+    whole = reply(400, json.dumps(sentence).encode())
+    gone_on = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await take_request(reader)
+        writer.write(whole[:-40])
+        await asyncio.wait_for(gone_on.wait(), 10)
+        writer.write(whole[-40:])
+
+    async with wire(answer) as call, open_upstream(reach=OWN) as upstream:
+        asked = asyncio.create_task(heard(upstream, call, stream=stream))
+        await asyncio.sleep(0.1)
+        gone_on.set()
+        with pytest.raises(UpstreamFault, match="Too long") as caught:
+            await asked
+    assert caught.value.trigger is FallbackTrigger.CONTEXT_OVERFLOW
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_error_whose_sentence_does_not_come_is_known_by_its_status(*, stream: bool) -> None:
+    whole = reply(429, b'{"error": {}}', "retry-after: 7")
+    ended = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await take_request(reader)
+        writer.write(whole[:-4])
+        await ended.wait()
+
+    async with wire(answer) as call, open_upstream(reach=OWN) as upstream:
+        with pytest.raises(UpstreamFault) as caught:
+            await heard(upstream, call, stream=stream)
+        ended.set()
+    assert (caught.value.trigger, caught.value.retry_after_s) == (FallbackTrigger.RATE_LIMIT, 7)
+
+
+async def test_what_little_becomes_much_of_keeps_nobody_waiting() -> None:
+    """A body of 128 kB that is 128 MB when it is decompressed: others have their turn while it is."""
+    bomb = gzip.compress(b" " * 128 * 1024 * 1024, 1)
+    turns = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await take_request(reader)
+        writer.write(reply(200, bomb, "content-encoding: gzip"))
+
+    async with wire(answer) as call, open_upstream(most_bytes=64 * 1024 * 1024, reach=OWN) as upstream:
+        asked = asyncio.create_task(upstream.complete(call))
+        while not asked.done():
+            turns += 1
+            await asyncio.sleep(0)
+        with pytest.raises(UpstreamFault, match="has no end"):
+            await asked
+    assert turns > 64
+
+
+async def test_a_content_type_is_one_in_capitals_too() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await take_request(reader)
+        writer.write(reply(200, b"".join(events("Tuesday")), "Content-Type: Text/Event-Stream"))
+
+    async with wire(answer) as call, open_upstream(reach=OWN) as upstream:
+        assert await heard(upstream, call, stream=True)
+
+
+@pytest.mark.parametrize("prompt", ["Hello", "x" * 1_000_000], ids=["short", "a megabyte"])
+@pytest.mark.parametrize("is_read", [False, True], ids=["unread", "read"])
+async def test_what_went_into_a_connection_that_was_given_up_is_sent_again(
+    prompt: str, *, is_read: bool
+) -> None:
+    """Each connection is kept after its first answer, and closed when it is to be used again."""
+    answered = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal answered
+        await take_request(reader)
+        answered += 1
+        writer.write(reply(200, completion("Tuesday"), "content-type: application/json"))
+        await (take_request(reader) if is_read else reader.readexactly(1))
+
+    async with wire(answer) as call, open_upstream(reach=OWN) as upstream:
+        asked = replace(call, fields={"messages": [{"role": "user", "content": prompt}]})
+        for _ in range(4):
+            await upstream.complete(asked)
+    assert answered == 4
+
+
+async def test_what_is_given_up_later_may_have_been_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is not sent again, since both might be billed."""
+    monkeypatch.setattr(openai_upstream, "_GIVEN_UP_WITHIN_S", 0.0)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await take_request(reader)
+        writer.write(reply(200, completion("Tuesday"), "content-type: application/json"))
+        await take_request(reader)
+
+    async with wire(answer) as call, open_upstream(reach=OWN) as upstream:
+        await upstream.complete(call)
+        with pytest.raises(UpstreamFault, match="broke") as caught:
+            await upstream.complete(call)
+    assert caught.value.may_have_run
+
+
+async def test_a_new_connection_that_ends_without_an_answer_is_a_fault() -> None:
+    asked = 0
+
+    async def answer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await take_request(reader)
+        asked += 1
+
+    async with wire(answer) as call, open_upstream(reach=OWN) as upstream:
+        with pytest.raises(UpstreamFault, match="broke") as caught:
+            await upstream.complete(call)
+    assert (asked, caught.value.may_have_run) == (1, True)
