@@ -111,8 +111,9 @@ class Breaker:
         """Whether the next request may ask it, of which a draw decides while it recovers."""
         match self.state(now):
             case ModelState.HALF_OPEN:
-                free = self._settings.half_open_probes - self._probed - self._probing
-                return free > 0 and not self.cooling_s(now)
+                # The first goes alone, so that a provider that is still away costs nobody else its time.
+                most = self._settings.half_open_probes - self._probed if self._probed else 1
+                return self._probing < most and not self.cooling_s(now)
             case ModelState.RECOVERING:
                 return draw < self._share(now)
             case ModelState.HEALTHY:

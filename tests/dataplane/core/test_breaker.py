@@ -120,21 +120,42 @@ def test_failures_that_come_by_chance_are_hardly_ever_taken_for_an_outage() -> N
             found.answered(now, is_probe=False)
 
 
-def test_only_a_few_probe_whether_it_is_well_again() -> None:
+def test_one_probes_whether_it_is_well_again_and_where_that_is_answered_a_few_at_once() -> None:
     found = opened()
     now = T0 + 30
     assert found.state(now) is ModelState.HALF_OPEN
-    taken = 0
-    while found.admits(now, 0.0):
-        found.take(now)
-        taken += 1
-    assert taken == 3
+
+    def taken() -> int:
+        count = 0
+        while found.admits(now, 0.0):
+            found.take(now)
+            count += 1
+        return count
+
+    assert taken() == 1
+    found.answered(now, is_probe=True)
+    assert taken() == 2
+
+
+def test_an_outage_costs_one_request_each_time_that_it_is_probed() -> None:
+    """Ten requests a second for ten minutes, of which the provider keeps each that reaches it for 20 seconds."""
+    found, under_way, asked = opened(), list[float](), 0
+    for tenth in range(6_000):
+        now = T0 + tenth / 10
+        while under_way and under_way[0] <= now:
+            under_way.pop(0)
+            found.failed(now, 0.0, is_probe=True)
+        if found.admits(now, 0.0):
+            found.take(now)
+            under_way.append(now + 20)
+            asked += 1
+    assert asked == 5, "after 30 s, 60 s and then every 120 s, each time when the one before has failed"
 
 
 def test_a_probe_of_which_nothing_comes_makes_room_for_another() -> None:
     found = opened()
-    for _ in range(3):
-        found.take(T0 + 30)
+    found.take(T0 + 30)
+    assert not found.admits(T0 + 30, 0.0)
     found.left(is_probe=True)
     assert found.admits(T0 + 30, 0.0)
 
