@@ -3,8 +3,10 @@
 from math import log1p
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tollway_dataplane.core.prompt_features import MOST_CHARACTERS, NAMES, features
+from tollway_dataplane.core.prompt_features import _ASCII_WORD, _WORD, MOST_CHARACTERS, NAMES, features
 
 
 def seen(text: str) -> dict[str, float]:
@@ -56,6 +58,12 @@ def test_code_is_known_by_whole_words_and_by_signs(text: str, times: int) -> Non
 @pytest.mark.parametrize("text", ["", " ", "?", "\n\n\n", "🙂", "東京はどこですか", "\x00\ud800"])
 def test_any_text_has_features(text: str) -> None:
     assert all(value == value and abs(value) < 1e6 for value in features(text))  # noqa: PLR0124 - no NaN
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=200))
+def test_what_is_all_ascii_has_the_same_words_as_any_other_text(text: str) -> None:
+    """Its words are looked for by a quicker expression."""
+    assert _ASCII_WORD.findall(text) == _WORD.findall(text)
 
 
 def test_sums_and_code_and_formulas_are_told_from_prose() -> None:
