@@ -22,7 +22,7 @@ from tollway_api.routing_policy import FallbackTrigger, UnknownParameters
 from tollway_dataplane.adapters.answer_bounds import CONNECT_TIMEOUT_S, MOST_BYTES, too_large
 from tollway_dataplane.adapters.event_streams import DONE, Events
 from tollway_dataplane.core.attempts import trigger_of
-from tollway_dataplane.core.completions import error_in, finished_choices, is_whole, usage_of
+from tollway_dataplane.core.completions import error_in, finished_choices, is_error, is_whole, usage_of
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject, Operation
 from tollway_dataplane.core.parameters import unknown_to_thinkers, with_bound_named
 from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
@@ -133,7 +133,7 @@ class OpenAIUpstream:
             if is_embedding
             else is_completion(completion, body)
         )
-        if completion.get("error") or not fits:
+        if is_error(completion) or not fits:
             raise _fault(200, body)
         return Completion(body, usage_of(completion), is_whole(completion), completion)
 
@@ -294,7 +294,7 @@ async def _chunks(
                     if length > most_bytes:
                         raise too_large()
                     event = _parsed(data) if value is None else value
-                    if event.get("error") or not is_chunk(event, data):
+                    if is_error(event) or not is_chunk(event, data):
                         raise _fault(response.status, data)
                     finished |= finished_choices(event)
                     yield Chunk(data, event)

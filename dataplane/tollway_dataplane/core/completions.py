@@ -39,6 +39,11 @@ def usage_of(completion: JsonObject) -> Usage | None:
     return Usage(prompt, answer, False, cached, written, hour, min(reasoning, answer), tier)
 
 
+def is_error(reply: JsonObject) -> bool:
+    """Whether what came as a success says itself that it is none; OpenRouter has it in the choice that failed."""
+    return bool(reply.get("error")) or any(choice.get("error") for choice in choices_of(reply))
+
+
 def error_in(reply: JsonValue) -> tuple[str, str]:
     """Code and sentence of an error reply; empty where it has none. Most providers have OpenAI's `error` around them,
     Mistral and older vLLMs nothing, and for Ollama the error is the sentence.

@@ -11,7 +11,7 @@ from typing import Final
 
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,9})?")
 _DURATION: Final = re.compile(r"(?=\d)((\d+)d)?((\d+)h)?((\d+)m(?!s))?((\d+(\.\d+)?)s)?((\d+(\.\d+)?)ms)?")
-_EPOCH: Final = re.compile(r"\d{10}(\d{3})?")  # in seconds, or milliseconds
+_EPOCH: Final = re.compile(r"\d{10}(\d{3})?(\.\d{1,9})?")  # in seconds, or milliseconds
 # What the reset of a limit is called, whoever's it is.
 _RESET: Final = re.compile(r"([a-z]+-)?ratelimit(-[a-z-]+)?-reset(-[a-z-]+)?")
 # Longer than any provider's day, so that nonsense is none.
@@ -57,8 +57,8 @@ def _resets(headers: Mapping[str, str], now: float) -> Iterator[tuple[float, str
 
 
 def _until(value: str, now: float) -> float | None:
-    if _EPOCH.fullmatch(value):
-        return _bounded(float(value) / (1_000 if len(value) > 10 else 1) - now)
+    if found := _EPOCH.fullmatch(value):
+        return _bounded(float(value) / (1_000 if found[1] else 1) - now)
     if _SECONDS.fullmatch(value):
         return _bounded(float(value))
     if value and (found := _DURATION.fullmatch(value)):

@@ -193,6 +193,24 @@ async def test_a_content_type_is_one_in_capitals_too() -> None:
         assert await heard(upstream, call, stream=True)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_choice_that_failed_is_no_answer(*, stream: bool) -> None:
+    """As OpenRouter says it, within a success."""
+    failed = {"index": 0, "finish_reason": "error", "error": {"code": 502, "message": "Overloaded."}}
+    said = json.dumps({"choices": [{**failed, "delta" if stream else "message": {"content": ""}}]}).encode()
+    body = b"data: " + said + b"\n\n" if stream else said
+    kind = "text/event-stream" if stream else "application/json"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await take_request(reader)
+        writer.write(reply(200, body, f"content-type: {kind}"))
+
+    async with wire(answer) as call, open_upstream(reach=OWN) as upstream:
+        with pytest.raises(UpstreamFault) as caught:
+            await heard(upstream, call, stream=stream)
+    assert caught.value.trigger is FallbackTrigger.SERVER_ERROR
+
+
 @pytest.mark.parametrize("prompt", ["Hello", "x" * 1_000_000], ids=["short", "a megabyte"])
 @pytest.mark.parametrize("is_read", [False, True], ids=["unread", "read"])
 async def test_what_went_into_a_connection_that_was_given_up_is_sent_again(

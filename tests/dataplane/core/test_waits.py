@@ -18,6 +18,7 @@ NOW = 1_790_000_000.0  # 2026-09-21T14:13:20Z
         ({"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-remaining-requests": "0"}, 360.0),
         ({"x-ratelimit-reset": "1790000005"}, 5.0),
         ({"X-RateLimit-Reset": "1790000005000"}, 5.0),
+        ({"x-ratelimit-reset": "1790000005.5"}, 5.5),
         ({"ratelimit-reset": "7"}, 7.0),
         ({"anthropic-ratelimit-requests-reset": "2026-09-21T14:13:30Z"}, 10.0),
         ({"x-ratelimit-reset-tokens": "1d2h3m4.5s"}, 93_784.5),
