@@ -1,6 +1,6 @@
 # One verb a line; `make help` lists them. Everything that is downloaded stays in one cache folder.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak e2e check check-types check-others format generate crds cluster-tools cluster cluster-down lock bench bench-side-by-side bench-latency bench-streams bench-quick bench-operator clean bench-seed bench-scale
+.PHONY: help setup demo test soak e2e check audit check-types check-others format generate crds cluster-tools cluster cluster-down lock bench bench-side-by-side bench-latency bench-streams bench-quick bench-operator clean bench-seed bench-scale
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -59,7 +59,7 @@ else
 endif
 
 # Types take as long as all the others.
-check: $(VENV)/ready ## format, lint, types, import contracts, generated files, licences
+check: $(VENV)/ready ## format, lint, types, import contracts, generated files, licences, audit
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync check-types check-others
 
 check-types: $(VENV)/ready
@@ -76,6 +76,10 @@ check-others: $(VENV)/ready
 	$(BIN)/python -m tools.generate_metrics --check
 	$(BIN)/python -m tools.generate_dashboard --check
 	$(BIN)/python -m tools.licences --check
+	$(BIN)/python -m tools.audit
+
+audit: $(VENV)/ready ## known vulnerabilities of what locks pin, by OSV (TOLLWAY_REQUIRE_AUDIT=1: fail if it is away)
+	$(BIN)/python -m tools.audit
 
 format: $(VENV)/ready ## rewrite the code in the house format
 	$(BIN)/ruff format $(CODE)
