@@ -4,12 +4,12 @@ remove the first.
 """
 
 import secrets
-from contextlib import suppress
 from typing import Final
 
 from tollway_api import wire
 from tollway_api.messages import admin_token
-from tollway_operator.errors import Conflict, KubeFault, NotFound
+from tollway_operator.adoption import Adoption
+from tollway_operator.errors import Conflict, NotFound
 from tollway_operator.kube import Kube, StoredSecret
 from tollway_operator.lease import Leadership
 
@@ -22,7 +22,7 @@ class AdminToken:
         self._kube = kube
         self._leadership = leadership
         self._namespace = namespace
-        self._adopted = False
+        self._adoption = Adoption(kube, namespace)
 
     async def exists(self) -> bool:
         """Whether pods have been told of a snapshot before. Raises KubeFault."""
@@ -33,8 +33,10 @@ class AdminToken:
         found = await self._find()
         values = [value for _, value in sorted(found.data.items())] if found else []
         if usable := [token for token in map(admin_token, values) if token]:
-            if found is not None:
-                await self._adopt(found)
+            # What somebody else has made is theirs.
+            if found is not None and found.owner is None and found.labels.items() >= _LABELS.items():
+                self._leadership.fence()
+                await self._adoption.adopt(SECRET_NAME, found)
             return usable
         token = secrets.token_urlsafe(32)
         version = found.resource_version if found else None
@@ -46,19 +48,6 @@ class AdminToken:
         except Conflict:
             return await self.ensure()
         return [token]
-
-    async def _adopt(self, found: StoredSecret) -> None:
-        """One that an earlier release has made gets its owner, so that it goes when Tollway does; what somebody else
-        has made is theirs. Tried once: where it may not be done it is as good a token. Raises LeadershipLost.
-        """
-        if self._adopted or found.owner is not None or not found.labels.items() >= _LABELS.items():
-            return
-        self._leadership.fence()
-        self._adopted = True
-        with suppress(KubeFault):
-            await self._kube.write_secret(
-                self._namespace, SECRET_NAME, found.data, _LABELS, found.resource_version
-            )
 
     async def _find(self) -> StoredSecret | None:
         try:

@@ -33,6 +33,7 @@ FIELD_MANAGER: Final = "tollway-operator"
 # plane's, since whoever takes the operator away for a while must leave data planes what they start from. Helm deletes
 # accounts after the roles by which we write, and no upgrade makes another of one.
 OWNER_NAME: Final = "tollway-dataplane"
+_OWNER: Final = ("v1", "ServiceAccount", OWNER_NAME)
 # Said of no object: the API server, or what stands before it, is busy or cannot be reached.
 _NO_TIME: Final = frozenset({429, 502, 503, 504})
 _DEADLINE_S: Final = 10.0
@@ -103,6 +104,7 @@ class Kube:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._owner: Owner | None = None  # as it was seen last
+        self._owners_stay = False  # of what there is: the cluster lets nobody change them
 
     async def secret(self, namespace: str, name: str) -> StoredSecret:
         """Raises KubeFault; NotFound and Forbidden among them."""
@@ -118,7 +120,7 @@ class Kube:
             namespace=namespace,
             labels=dict(labels),
             resourceVersion=replaces,
-            ownerReferences=_references(await self._owner_in(namespace)),
+            ownerReferences=_references(await self.owner(namespace)),
         )
         encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
         secret = Secret(metadata=metadata, data=encoded, type="Opaque")
@@ -127,9 +129,9 @@ class Kube:
                 return _stored(await self._client.create(secret))
             return _stored(await self._replaced(secret))
 
-    async def _owner_in(self, namespace: str) -> Owner | None:
-        """None outside a chart. Raises KubeFault; NotFound where there was one: then all is being uninstalled, and what
-        were written now would be left.
+    async def owner(self, namespace: str) -> Owner | None:
+        """Whose what is written now will be; None outside a chart. Raises KubeFault; NotFound where there was one: then
+        all is being uninstalled, and what were written now would be left.
         """
         try:
             async with _faults(f"read ServiceAccount {namespace}/{OWNER_NAME}"):
@@ -152,6 +154,7 @@ class Kube:
         except ApiError as exc:
             if exc.status.code != _FORBIDDEN or not (body.metadata and body.metadata.ownerReferences):
                 raise
+        self._owners_stay = True
         standing = await self._client.get(
             type(body), str(body.metadata.name), namespace=str(body.metadata.namespace)
         )
@@ -291,11 +294,13 @@ class Kube:
         self, namespace: str, name: str, lease: StoredLease, acquired: str | None
     ) -> StoredLease:
         """Creates it where the lease given has no resource version, and replaces that version otherwise. Its owner is
-        looked for when it is acquired alone, since a renewal should wait for nothing else. Raises KubeFault; Conflict
-        among them, also where that very Lease, by its uid, is not there any more: a replacement would make another.
+        looked for when it is acquired alone, since a renewal should wait for nothing else; one that is known since is
+        named then. Raises KubeFault; Conflict among them, also where that very Lease, by its uid, is not there any
+        more: a replacement would make another.
         """
         version = lease.resource_version or None
-        owner = lease.owner if acquired is None else await self._owner_in(namespace)
+        known = None if self._owners_stay else self._owner
+        owner = (lease.owner or known) if acquired is None else await self.owner(namespace)
         body = Lease(
             metadata=ObjectMeta(
                 name=name,
@@ -404,12 +409,14 @@ def _stored(secret: Secret) -> StoredSecret:
 def _references(owner: Owner | None) -> list[OwnerReference] | None:
     if owner is None:
         return None
-    return [OwnerReference(apiVersion="v1", kind="ServiceAccount", name=OWNER_NAME, uid=owner.uid)]
+    version, kind, name = _OWNER
+    return [OwnerReference(apiVersion=version, kind=kind, name=name, uid=owner.uid)]
 
 
 def _owner_of(metadata: ObjectMeta) -> Owner | None:
     references = metadata.ownerReferences or ()
-    return next((Owner(each.uid) for each in references if each.name == OWNER_NAME), None)
+    ours = (each for each in references if (each.apiVersion, each.kind, each.name) == _OWNER)
+    return next((Owner(each.uid) for each in ours), None)
 
 
 def _stored_lease(lease: Lease) -> StoredLease:

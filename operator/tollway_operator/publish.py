@@ -14,6 +14,7 @@ from typing import Final
 from tollway_api import parts, semantic_cache_index, snapshot, wire
 from tollway_api.parts import Head
 from tollway_api.snapshot import Snapshot
+from tollway_operator.adoption import Adoption
 from tollway_operator.errors import Conflict, LeadershipLost, NotFound, PublishFault
 from tollway_operator.kube import Kube, StoredSecret
 
@@ -36,6 +37,7 @@ class Publisher:
     def __init__(self, kube: Kube, namespace: str) -> None:
         self._kube = kube
         self._namespace = namespace
+        self._adoption = Adoption(kube, namespace)
         self._swept = False  # whether no part is left that no head names
         self._order = 0  # of the last one that was written
         self.found: Head | None = None  # what stood at the last look, as far as it says what it is
@@ -81,7 +83,8 @@ class Publisher:
             raise PublishFault(await self._why_it_stays(found))
         same = standing is not None and standing.digest == snapshot.digest(encoded)
         whole = same and await self._content(found) is not None
-        if standing is not None and whole and standing.fence == fence:
+        if found is not None and standing is not None and whole and standing.fence == fence:
+            await self._adopt(found, standing)
             await self._sweep(standing, fence)
             return standing, False
         slot = parts.SLOTS[1] if standing is not None and standing.slot == parts.SLOTS[0] else parts.SLOTS[0]
@@ -138,6 +141,17 @@ class Publisher:
         except snapshot.SnapshotError:
             log.warning("the published snapshot is damaged", extra={"revision": head.revision})
             return None
+
+    async def _adopt(self, found: StoredSecret, head: Head) -> None:
+        """The first Secret last, since it tells whether all have been given their owner."""
+        if found.owner is not None:
+            return
+        for name in [f"{SECRET_NAME}-{each}" for each in head.overflow]:
+            part = await self._find(name)
+            if part is None or not await self._adoption.adopt(name, part):
+                return
+        if await self._adoption.adopt(SECRET_NAME, found):
+            self._swept = False  # what is empty wants one as well
 
     async def _sweep(self, head: Head, fence: int) -> None:
         """Empties the parts that no head names any more, since they hold provider keys. Not before the next look,

@@ -229,6 +229,33 @@ async def test_parts_that_nobody_needs_any_more_are_emptied_once_nobody_reads_th
     assert await reader.encoded(small) == b"small"
 
 
+async def test_what_was_published_while_the_account_could_not_be_read_gets_its_owner_once_it_can_be(
+    kube: Kube, reader: SnapshotSecrets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Head and parts, full ones and empty ones, with nobody told of a new snapshot."""
+    names = ["", *(f"-{parts.overflow_name(slot, number)}" for slot in parts.SLOTS for number in (1, 2))]
+
+    async def owned() -> list[bool]:
+        found = [await kube.secret(NAMESPACE, f"tollway-snapshot{name}") for name in names]
+        return [each.owner is not None for each in found]
+
+    publisher = Publisher(kube, NAMESPACE)
+    with monkeypatch.context() as forbidden:
+        forbidden.setattr(kube, "owner", _nobody)
+        await publisher.publish(large(0), 1)
+        head, _ = await publisher.publish(large(1), 1)
+        assert await publisher.publish(large(1), 1) == (head, False)
+        assert await owned() == [False] * 5
+    assert await publisher.publish(large(1), 1) == (head, False)
+    assert await owned() == [True] * 5
+    assert await reader.head() == head
+    assert await reader.encoded(head) == large(1)
+
+
+async def _nobody(_namespace: str) -> None:
+    return None
+
+
 async def test_parts_are_emptied_although_somebody_has_deleted_one_of_them(
     installation: Installation, kube: Kube
 ) -> None:
