@@ -25,7 +25,7 @@ DOORS = {
         "tollway_operator/notify.py", "tollway_operator/probes.py", "tollway_operator/app.py",
         "tollway_operator/admin_port.py", "tollway_operator/alerts.py",
     },
-    "kopf": {"tollway_operator/handlers.py", "tollway_operator/__main__.py"},
+    "kopf": {"tollway_operator/handlers.py"},
     "lightkube": {"tollway_operator/kube.py", "adapters/snapshot_secrets.py"},
     "opentelemetry": {"adapters/otel_tracer.py"},
     "cachetools": {"adapters/near_cache.py"},

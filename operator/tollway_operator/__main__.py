@@ -2,15 +2,13 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import sys
-
-import kopf
 
 from tollway_api.environment import SettingsError, described, settings_from
 from tollway_operator.app import run_operator
 from tollway_operator.errors import OperatorError
+from tollway_operator.logs import log_in_json
 from tollway_operator.settings import Settings
 
 
@@ -24,9 +22,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()
-    kopf.configure(log_format=kopf.LogFormat.JSON, log_prefix=False)
-    for chatty in ("httpx2", "kopf.objects"):  # a line for every request, and one for every event
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    log_in_json()
     try:
         asyncio.run(run_operator(settings_from(os.environ, Settings)))
     except (SettingsError, OperatorError) as error:

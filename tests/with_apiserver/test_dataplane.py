@@ -206,14 +206,14 @@ def test_a_purge_may_be_asked_for_on_the_index_and_is_done_once(
             assert one.ask("What is a fjord?").headers["x-tollway-source"] == "live"
             at = last_purge()["at"]
             assert str(at) >= now
-            wait_for(lambda: operator.logged('"message": "purged"'), "the operator says so")
+            wait_for(lambda: operator.logged('"event":"purged"'), "the operator says so")
             assert one.ask("What is a fjord?").headers["x-tollway-source"] == "exact"
         before = installation.get("SemanticCacheIndex", "answers")["metadata"]["generation"]
         with dataplane(installation, "dp-2", "127.0.2.2") as two:
             installation.until("RoutingPolicy", "chat", "Ready", "Ready")
             assert two.ask("What is a fjord?").headers["x-tollway-source"] == "exact"
             assert (last_purge()["at"], before) == (at, index["metadata"]["generation"])
-            assert operator.process.output.count('"message": "purged"') == 1
+            assert operator.process.output.count('"event":"purged"') == 1
 
 
 def test_a_pod_is_ready_with_its_first_valid_snapshot_and_not_before(
