@@ -2,7 +2,7 @@
 real adapter, on a real Redis with vector search that this starts, with the entries of `bench.cache_scale`.
 
 `python -m bench.cache_memory --save` writes results/cache_memory.md: each embedding at 20,000 and at 100,000 entries,
-or at `--sizes`. It takes an hour of an idle core; `--only 384/Float16` measures one.
+or at `--sizes`. It takes two hours of an idle core; `--only 384/Float16` measures one.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from tollway_dataplane.ports import FoundBy
 from tollway_operator.provision import provision
 from tollway_operator.redis_store import open_store
 
-DIMENSIONS: Final = (256, 384, 1_024)
+DIMENSIONS: Final = (256, 384, 768, 1_024, 1_536, 3_072)
 TYPES: Final = ("Float32", "Float16")
 SIZES: Final = (20_000, 100_000)
 OWN: Final = 384  # of the judge's encoder, which is the embedding where an index names none
@@ -157,12 +157,12 @@ def main() -> None:
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=SIZES, help="entries, each more than the one before"
     )
-    parser.add_argument("--only", help="DIMENSIONS/TYPE")
+    parser.add_argument("--only", nargs="+", metavar="DIMENSIONS/TYPE", help="of these alone")
     parser.add_argument("--save", action="store_true", help="write results/cache_memory.md")
     given = parser.parse_args()
     rows: list[Row] = []
     for dimensions, vector_type in product(DIMENSIONS, TYPES):
-        if given.only in (None, f"{dimensions}/{vector_type}"):
+        if not given.only or f"{dimensions}/{vector_type}" in given.only:
             with started() as server:
                 rows += asyncio.run(measured(server, dimensions, vector_type, given.sizes))
     with started() as server:

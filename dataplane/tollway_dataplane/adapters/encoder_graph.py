@@ -1,6 +1,7 @@
 """Of the encoder's table of words, only the rows that a prompt looks up become floating point. As the model comes, all
-of it does, before the look-up: the runtime does that once, when it loads, and keeps 47 MB for 12. What is computed is
-the same to the bit. Called by `local_embedder`.
+of it does, before the look-up: the runtime does that once, when it loads, and keeps 47 MB for 12. These 12 stay in the
+model's file, which the runtime maps: what is looked up of them takes memory, once for all processes. What is computed
+is the same to the bit. Called by `local_embedder`.
 
 A model is a message of protocol buffers (onnx.proto), of which no more is read here than where each field ends.
 """
@@ -8,10 +9,12 @@ A model is a message of protocol buffers (onnx.proto), of which no more is read 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-# Fields of onnx.proto: of ModelProto, GraphProto and NodeProto.
+# Fields of onnx.proto: of ModelProto, GraphProto, NodeProto and TensorProto.
 _GRAPH: Final = 7
-_NODE: Final = 1
+_NODE, _INITIALIZER = 1, 5
 _INPUT, _OUTPUT, _OPERATOR, _ATTRIBUTE = 1, 2, 4, 5
+_NAME, _CONTENT, _ELSEWHERE = 8, 9, 13
+_IS_ELSEWHERE: Final = b"\x70\x01"  # its data_location, TensorProto.EXTERNAL
 _TO_FLOAT: Final = (
     b"\n\x02to\x18\x01\xa0\x01\x02"  # an AttributeProto: its name, TensorProto.FLOAT, that it is an INT
 )
@@ -23,13 +26,13 @@ _DELIMITED: Final = 2  # after its length
 _TABLE: Final = "inner.embeddings.word_embeddings.weight"  # made of `…_q`, int8, and of `…_scale`, one a row
 
 
-def looking_up_first(model: bytes) -> bytes:
-    """The same model with the look-up before the conversion. Raises ValueError where the table is not made of what
-    it is made of in the model that we know.
+def looking_up_first(model: bytes, file: str) -> bytes:
+    """The same model with the look-up before the conversion, and the table left in the file of this name. Raises
+    ValueError where the table is not made of what it is made of in the model that we know.
     """
     around, (graph,) = _apart(memoryview(model), _GRAPH)
-    rest, nodes = _apart(graph, _NODE)
-    kept = [node for node in nodes if not any(_is_of_table(name) for name in _inputs(node))]
+    rest, nodes, tensors = _apart(graph, _NODE, _INITIALIZER)
+    kept = [node for node in nodes if not any(_is_of_table(name) for name in _contents(node, _INPUT))]
     if len(nodes) - len(kept) != 3:
         raise ValueError(f"{_TABLE} is not converted, scaled and looked up once each")
     found = [
@@ -38,23 +41,38 @@ def looking_up_first(model: bytes) -> bytes:
         _node("Cast", ["rows_q"], "rows_f", _TO_FLOAT),
         _node("Mul", ["rows_f", "rows_scale"], "embedding"),
     ]
-    parts = [*rest, *(piece for node in (*found, *kept) for piece in (_head(_NODE, len(node)), node))]
+    parts = [*rest, *(piece for node in (*found, *kept) for piece in _field(_NODE, node))]
+    for tensor in tensors:
+        is_table = [f"{_TABLE}_q".encode()] == list(_contents(tensor, _NAME))
+        parts += _field(_INITIALIZER, _left_in(file, model, tensor) if is_table else tensor)
     return b"".join([*around, _head(_GRAPH, sum(map(len, parts))), *parts])
+
+
+def _left_in(file: str, model: bytes, tensor: memoryview) -> bytes:
+    """Says where its content lies instead of bearing it."""
+    rest, (content,) = _apart(tensor, _CONTENT)
+    place = {"location": file, "offset": str(model.index(content)), "length": str(len(content))}
+    entries = (
+        b"".join([*_field(1, key.encode()), *_field(2, value.encode())]) for key, value in place.items()
+    )
+    return b"".join(
+        [*rest, *(piece for entry in entries for piece in _field(_ELSEWHERE, entry)), _IS_ELSEWHERE]
+    )
 
 
 def _is_of_table(name: bytes) -> bool:
     return name.startswith(_TABLE.encode())
 
 
-def _inputs(node: memoryview) -> Iterator[bytes]:
-    return (bytes(content) for number, _, content in _fields(node) if number == _INPUT)
+def _contents(message: memoryview, wanted: int) -> Iterator[bytes]:
+    return (bytes(content) for number, _, content in _fields(message) if number == wanted)
 
 
-def _apart(message: memoryview, wanted: int) -> tuple[list[memoryview], list[memoryview]]:
-    """Every other field as it is written, and the contents of those that are wanted."""
+def _apart(message: memoryview, *wanted: int) -> list[list[memoryview]]:
+    """Every other field as it is written, and the contents of each that is wanted."""
     fields = list(_fields(message))
-    others = [whole for number, whole, _ in fields if number != wanted]
-    return others, [content for number, _, content in fields if number == wanted]
+    others = [whole for number, whole, _ in fields if number not in wanted]
+    return [others, *([content for number, _, content in fields if number == each] for each in wanted)]
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
@@ -95,6 +113,10 @@ def _head(number: int, length: int) -> bytes:
     return bytes([*written, length])
 
 
+def _field(number: int, content: bytes | memoryview) -> tuple[bytes, bytes | memoryview]:
+    return _head(number, len(content)), content
+
+
 def _node(operator: str, inputs: Sequence[str], output: str, attribute: bytes = b"") -> memoryview:
     fields = [
         *((_INPUT, each.encode()) for each in inputs),
@@ -102,4 +124,4 @@ def _node(operator: str, inputs: Sequence[str], output: str, attribute: bytes = 
         (_OPERATOR, operator.encode()),
         *([(_ATTRIBUTE, attribute)] if attribute else []),
     ]
-    return memoryview(b"".join(_head(number, len(content)) + content for number, content in fields))
+    return memoryview(b"".join(piece for number, content in fields for piece in _field(number, content)))

