@@ -228,6 +228,30 @@ def test_roles_and_mounts_name_every_secret_of_a_snapshot() -> None:
     assert {each["secret"]["name"] for each in mounted} == wanted
 
 
+def test_where_namespaces_are_listed_no_more_than_indexes_and_namespaces_are_the_clusters() -> None:
+    """What a Role that has gone before an index would keep the operator from letting go."""
+    listed = objects(rendered_of("listed-namespaces"))
+    rules = [rule for each in listed if each["kind"] == "ClusterRole" for rule in each["rules"]]
+    assert [(rule["apiGroups"], rule["resources"], rule["verbs"]) for rule in rules] == [
+        ([""], ["namespaces"], ["get"]),
+        (["tollway.dev"], ["semanticcacheindexes"], ["list", "patch"]),
+    ]
+
+
+def test_the_admin_port_is_reached_by_the_operator_and_monitoring_alone() -> None:
+    """Where the cluster enforces it."""
+    policy = one(rendered(*PRODUCTION), "NetworkPolicy", "tollway-dataplane")["spec"]
+    (admin,) = [rule for rule in policy["ingress"] if rule["ports"] == [{"port": "admin"}]]
+    assert [
+        each["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for each in admin["from"][:1]
+    ] == ["operator"]
+    assert [each["namespaceSelector"]["matchLabels"] for each in admin["from"][1:]] == [
+        {"kubernetes.io/metadata.name": "monitoring"}
+    ]
+    others = [each["ports"] for each in policy["ingress"] if each is not admin]
+    assert others == [[{"port": "http"}]], "and by no rule for all ports"
+
+
 def test_alerts_and_dashboard_are_what_is_in_the_files() -> None:
     """Byte for byte, since both are full of what Helm would take for its own; a runbook becomes a link."""
     everything = rendered("--values", str(VALUES["monitored"]))
