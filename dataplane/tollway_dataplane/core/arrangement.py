@@ -48,6 +48,11 @@ _POLITE: Final = re.compile(
 # It finds nothing without one of these.
 _SIGNS_OF_POLITENESS: Final = frozenset("you please like want need me".split())
 _HAVE_TO: Final = re.compile(r"\b(?:have|has|need|needs) to\b")
+# What is asked for is a way, whether one can go it or should: "how can I", "what should be done".
+_FOR_MEANS: Final = re.compile(
+    r"\bhow (?:can|could|should|shall|might|must) (?=(?:i|we|you|one|people)\b)"
+    r"|\bwhat (?:can|could|should|shall|might|must) (?=(?:i|we|you|one|people) do\b|be done\b)"
+)
 _WORDS: Final = re.compile(r"[a-z]+")
 _PERSON: Final = {
     word: person
@@ -186,6 +191,17 @@ def modes(reading: Reading) -> set[str]:
     if "to" in reading.plain_set and _HAVE_TO.search(_without_politeness(reading)):
         found.add("must")
     return found
+
+
+@once
+def modes_beside_means(reading: Reading) -> set[str]:
+    """The same without what a question for a way begins with, of which the judge has learned as a sign alone."""
+    found = modes(reading)
+    if not found or _FOR_MEANS.search(reading.plain) is None:
+        return found
+    rest = _FOR_MEANS.sub(" ", _without_politeness(reading))
+    left = {_MODES[word] for word in _WORDS.findall(rest) if word in _MODES}
+    return left | {"must"} if _HAVE_TO.search(rest) else left
 
 
 @once

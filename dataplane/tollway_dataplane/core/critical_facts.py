@@ -13,7 +13,7 @@ from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.core.everyday_words import FUNCTION, OPPOSITES_OF, POLARITY, SAME
 from tollway_dataplane.core.initials import initials_without_like, words_of_initials
 from tollway_dataplane.core.lexicon import Relation, english, positives
-from tollway_dataplane.core.likeness import alike, has_like, is_misspelling, related
+from tollway_dataplane.core.likeness import alike, are_forms, has_like, is_misspelling, related
 from tollway_dataplane.core.once import once
 from tollway_dataplane.core.pair_features import parity_differs, polarity_conflict
 from tollway_dataplane.core.quantities import Quantity, is_unit, units
@@ -131,8 +131,19 @@ _IN_CAPITALS: Final = FUNCTION - {"am"}
 
 
 def _capitals(ours: Reading, theirs: Reading) -> Conflict | None:
-    """ "US" is not "us", "IT" is not "it"."""
-    return _sets(_shouted(ours), _shouted(theirs), CacheReason.KEYWORDS_DIFFER, "names differ")
+    """ "US" is not "us", "IT" is not "it"; but "America" is the US."""
+    mine, yours = _shouted(ours), _shouted(theirs)
+    if mine == yours:
+        return None
+    mine, yours = (
+        frozenset(shown for shown in only if not _is_called_otherwise(shown, one, other))
+        for only, one, other in ((mine - yours, ours, theirs), (yours - mine, theirs, ours))
+    )
+    return _sets(mine, yours, CacheReason.KEYWORDS_DIFFER, "names differ")
+
+
+def _is_called_otherwise(shown: str, of: Reading, by: Reading) -> bool:
+    return Relation.SYNONYM in related(of, by)[english().lemma(shown.casefold())].values()
 
 
 @once
@@ -234,18 +245,39 @@ def _adverbs(reading: Reading) -> list[str]:
 
 
 _SPANS: Final = frozenset("second minute hour day week month year usd gbp ounce percent".split())
+_MONEY: Final = frozenset("eur jpy inr".split())
+# What says before or after noon without "am" and "pm".
+_HALVES: Final = {"am": frozenset({"morning"}), "pm": frozenset({"afternoon", "evening", "tonight"})}
 
 
-def _measures(ours: Reading, theirs: Reading) -> Conflict | None:
+def units_apart(ours: Reading, theirs: Reading) -> Conflict | None:
     """A unit that only one of them asks for: "in feet"."""
-    mine, yours = (_units_of(each) - _SPANS for each in (ours, theirs))
+    mine, yours = _units_of(ours), _units_of(theirs)
+    if mine == yours:
+        return None
+    mine, yours = mine - yours - _left_out(ours, theirs), yours - mine - _left_out(theirs, ours)
     return _sets(mine, yours, CacheReason.NUMBERS_DIFFER, "units differ")
 
 
 @once
 def _units_of(reading: Reading) -> frozenset[str]:
     counted = frozenset(quantity.unit for quantity in reading.quantities)
-    return units([reading.low[i] for i in reading.content]) | counted - {""}
+    return (units([reading.low[i] for i in reading.content]) | counted) - _SPANS - {""}
+
+
+def _left_out(of: Reading, by: Reading) -> frozenset[str]:
+    """Units of one prompt's amounts that the other may do without: a currency, with which the amount itself is compared,
+    and "am" and "pm" where it says "in the morning".
+    """
+    counted = [quantity.unit for quantity in of.quantities]
+    written = [unit for i in of.content for unit in units([of.low[i]])]
+    paid = {unit for unit in _MONEY.intersection(counted) if written.count(unit) <= counted.count(unit)}
+    halves = {half for half, words in _HALVES.items() if not words.isdisjoint(by.low)}
+    return frozenset(paid | halves if len(halves) == 1 else paid)
+
+
+# A dictionary has them as verbs and nouns of their own: to can somebody is no opposite of hiring here.
+_AUXILIARIES: Final = frozenset("can could will would may might must shall should".split())
 
 
 def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
@@ -257,9 +289,9 @@ def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
     negated = ours.negations % 2 != theirs.negations % 2
     relations = related(ours, theirs)
     for one in only_ours:
-        if Relation.OPPOSITE not in relations[one].values():
+        if one in _AUXILIARIES or Relation.OPPOSITE not in relations[one].values():
             continue
-        for other in only_theirs:
+        for other in (each for each in only_theirs if each not in _AUXILIARIES):
             if relations[one].get(other) is Relation.OPPOSITE:
                 weighed = all(word in POLARITY and POLARITY[word][0] in TURNING for word in (one, other))
                 if turned if weighed else not negated:
@@ -329,12 +361,12 @@ _CHECKS: Final[tuple[tuple[CriticalCheck, Callable[[Reading, Reading], Conflict 
     (CriticalCheck.NEGATION, _negation),
     (CriticalCheck.NEGATION, _scope),
     (CriticalCheck.NEGATION, _manner),
-    (CriticalCheck.NUMBERS, _measures),
+    (CriticalCheck.NUMBERS, units_apart),
     (CriticalCheck.KEYWORDS, _initials),
     (CriticalCheck.KEYWORDS, _names),
 )
 # Those that find nothing where neither prompt has anything but plain words.
-_OF_FIGURES: Final = frozenset({quoted_apart, _numbers, _calendar, _codes, _capitals, _measures})
+_OF_FIGURES: Final = frozenset({quoted_apart, _numbers, _calendar, _codes, _capitals, units_apart})
 _CHECKS_OF_WORDS: Final = tuple((kind, check) for kind, check in _CHECKS if check not in _OF_FIGURES)
 
 
@@ -358,7 +390,10 @@ def names_without_like(ours: Reading, theirs: Reading) -> list[str]:
 def _unmatched_strangers(ours: Reading, theirs: Reading) -> list[str]:
     relations = related(ours, theirs)
     return [
-        lemma for lemma in _strangers(ours) if not has_like(relations[lemma], lemma, theirs, Relation.BROADER)
+        lemma
+        for lemma in _strangers(ours)
+        if not has_like(relations[lemma], lemma, theirs, Relation.BROADER)
+        and (lemma in ours.names or not any(are_forms(lemma, low) for low in theirs.low))
     ]
 
 
@@ -371,7 +406,7 @@ def _strangers(reading: Reading) -> list[str]:
 
 
 def _resembling(of: Reading, against: Reading, strangers: list[str]) -> list[str]:
-    """Words of the other prompt that begin as a stranger does and are neither a slip nor the beginning of it:
+    """Words of the other prompt that begin as a stranger does and are no slip, no form and no beginning of it:
     prednisone is not prednisolone.
     """
     return [
@@ -383,7 +418,7 @@ def _resembling(of: Reading, against: Reading, strangers: list[str]) -> list[str
             and not lemma.startswith(each)
             and not each.startswith(lemma)
             for each in strangers
-            if len(each) > _BEGINNING and not is_misspelling(lemma, each)
+            if len(each) > _BEGINNING and not is_misspelling(lemma, each) and not are_forms(lemma, each)
         )
     ]
 

@@ -11,6 +11,7 @@ from typing import Final
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core import circumstances, digressions, self_contained
 from tollway_dataplane.core.chat_pairs import Block, Pair, key_of, named_anew, reading_of
+from tollway_dataplane.core.critical_facts import units_apart
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.core.framing import quantified_otherwise
 from tollway_dataplane.core.judge import ALL_CHECKS, facts_against
@@ -95,6 +96,8 @@ def _refused(one: Turn, other: Turn, said: tuple[Said, Said]) -> str:
         return turned(ours, theirs) or parted_otherwise(ours, theirs)
     if found := verbatim_differs(ours, theirs):
         return found
+    if apart := units_apart(ours, theirs):
+        return apart.explanation
     if against := facts_against(ours, theirs, _may_differ_in(ours, theirs, said)):
         return against.explanation
     same_words = not without_like(ours, theirs) and not without_like(theirs, ours)

@@ -9,7 +9,7 @@ from typing import Final
 
 from tollway_dataplane.core.extents import extents_differ
 from tollway_dataplane.core.lexicon import english
-from tollway_dataplane.core.likeness import alike
+from tollway_dataplane.core.likeness import alike, are_forms
 from tollway_dataplane.core.once import once, once_of_two
 from tollway_dataplane.core.reading import Reading
 from tollway_dataplane.core.wanted import wanted_otherwise
@@ -233,11 +233,14 @@ def _bounds(reading: Reading) -> set[str]:
 
 
 def _strangers(of: Reading, against: Reading) -> set[str]:
-    """Words that no dictionary has and the other does not have letter by letter: semaglutide is not semaglutine."""
+    """Words that no dictionary has and the other does not have letter by letter, but for how a verb is inflected:
+    semaglutide is not semaglutine.
+    """
     return {
         of.lemmas[i]
         for i in _unheard_of(of)
         if of.lemmas[i] not in against.lemmas and of.low[i] not in against.low
+        if of.lemmas[i] in of.names or not any(are_forms(of.low[i], low) for low in against.low)
     }
 
 

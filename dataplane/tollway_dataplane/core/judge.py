@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from tollway_api.semantic_cache_index import CriticalCheck, EmbeddingProvider
 from tollway_api.snapshot import Embedding
-from tollway_dataplane.core.arrangement import exchanged, left_over, modes, persons_differ
+from tollway_dataplane.core.arrangement import exchanged, left_over, modes_beside_means, persons_differ
 from tollway_dataplane.core.competence import may_judge
 from tollway_dataplane.core.critical_facts import conflict, quoted_apart
 from tollway_dataplane.core.decision import CacheReason
@@ -200,7 +200,7 @@ def _arranged_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"persons differ: {pair[0]} ≠ {pair[1]}", 0.0)
     if difference := _done_otherwise(ours, theirs) or placed_otherwise(ours, theirs):
         return Verdict(CacheReason.RELATIONS_DIFFER, difference, 0.0)
-    mine, yours = modes(ours), modes(theirs)
+    mine, yours = modes_beside_means(ours), modes_beside_means(theirs)
     if mine and yours and mine != yours and alike(ours, theirs):
         shown = " ".join(sorted(mine)), " ".join(sorted(yours))
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"modality differs: {shown[0]} ≠ {shown[1]}", 0.0)

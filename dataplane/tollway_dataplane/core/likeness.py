@@ -2,16 +2,21 @@
 what compares prompts.
 """
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
 from tollway_dataplane.core.lexicon import Relation, Relatives, english
 from tollway_dataplane.core.once import once, once_both_ways, once_of_two
-from tollway_dataplane.core.reading import Reading
+from tollway_dataplane.core.reading import MOST_WORDS_KEPT, Reading
 
 # Of both prompts together: with more words apart than this, they say things in words of their own.
 MOST_APART: Final = 2
+# What a word that no dictionary has may end in, and how it may be spelled.
+_INFLECTIONS: Final = ("", "e", "s", "es", "ed", "ing", "ion", "ation")
+_BRITISH: Final = re.compile(r"is(?=(?:e[ds]?|ing|ations?)$)")
+_SHORTEST_STEM: Final = 5  # letters
 # A member of an enumeration that is asked of it each time takes as long as what is done with it.
 _SYNONYM: Final = Relation.SYNONYM
 _UNRELATED: Final = Relation.UNRELATED
@@ -102,6 +107,22 @@ def is_misspelling(one: str, other: str) -> bool:
     if any(map(str.isdigit, one + other)):
         return False
     return edits(one, other) <= (1 if min(len(one), len(other)) < 8 else 2)
+
+
+def are_forms(one: str, other: str) -> bool:
+    """Whether two words that no dictionary has, and that are no names, are forms of one: "truncate", "truncating";
+    "demonetise", "demonetization". Who does it is somebody else ("-er", "-ee"), and an "e" more makes another word.
+    """
+    if one.removesuffix("e") == other.removesuffix("e"):
+        return one == other
+    return not _stems(one).isdisjoint(_stems(other))
+
+
+@lru_cache(MOST_WORDS_KEPT)
+def _stems(word: str) -> frozenset[str]:
+    spelled = _BRITISH.sub("iz", word)
+    found = {spelled.removesuffix(ending) for ending in _INFLECTIONS}
+    return frozenset(stem for stem in found if len(stem) >= _SHORTEST_STEM)
 
 
 def edits(one: str, other: str) -> int:

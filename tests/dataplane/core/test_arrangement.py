@@ -8,6 +8,7 @@ from tollway_dataplane.core.arrangement import exchanged
 from tollway_dataplane.core.chat_pairs import Chat
 from tollway_dataplane.core.conversation import difference
 from tollway_dataplane.core.facts import Turn
+from tollway_dataplane.core.judge import facts_against
 from tollway_dataplane.core.reading import read
 
 PATTERNS = [
@@ -65,3 +66,32 @@ def test_nor_in_what_an_assistant_said(one: str, other: str) -> None:
 def test_a_clause_may_move(one: str, other: str) -> None:
     assert exchanged(read(one), read(other)) is None
     assert exchanged(read(other), read(one)) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How can I loosen the bolt?", "How should I loosen the bolt?"),
+        ("What can I do if the boiler leaks?", "What should I do if the boiler leaks?"),
+        ("What must be done about damp?", "What can be done about damp?"),
+    ],
+)
+def test_who_asks_for_a_way_may_ask_how_it_can_or_how_it_should_be_done(one: str, other: str) -> None:
+    assert facts_against(read(one), read(other)) is None
+    assert facts_against(read(other), read(one)) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Can I loosen the bolt?", "Should I loosen the bolt?"),
+        ("How can I say that I must leave?", "How can I say that I may leave?"),
+        ("How often can I water it?", "How often must I water it?"),
+        ("What can I eat?", "What should I eat?"),
+    ],
+)
+def test_what_may_be_done_is_not_what_must_be(one: str, other: str) -> None:
+    for ours, theirs in ((one, other), (other, one)):
+        found = facts_against(read(ours), read(theirs))
+        assert found is not None
+        assert found.explanation.startswith("modality differs")

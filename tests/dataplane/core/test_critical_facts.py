@@ -67,6 +67,13 @@ TRAPS = [
     ("When was J.K. Rowling born?", "When was J. R. Rowling born?", R.KEYWORDS_DIFFER),
     ('What does "it" stand for?', "What does it stand for?", R.KEYWORDS_DIFFER),
     ("Can ibuprofen be taken with milk?", "Can omeprazole be taken with milk?", R.KEYWORDS_DIFFER),
+    ("Wake me at 7 am", "Wake me at seven in the evening", R.NUMBERS_DIFFER),
+    ("Wake me at 7 pm", "Wake me at seven in the morning", R.NUMBERS_DIFFER),
+    ("Wake me at 7 am", "Wake me at seven", R.NUMBERS_DIFFER),
+    ("How much is it?", "How much is it in rupees?", R.NUMBERS_DIFFER),
+    ("Is 500 yen enough?", "Is 500 rupees enough?", R.NUMBERS_DIFFER),
+    ("Who leads in the US?", "Who leads in Canada?", R.KEYWORDS_DIFFER),
+    ("Hire a driver", "Fire a driver", R.OPPOSITES),
 ]
 
 
@@ -99,6 +106,14 @@ SAME = [
     ("When was JRR Tolkien born?", "When was J. R. R. Tolkien born?"),
     ("when was john f kennedy born", "When was John F. Kennedy born?"),
     ("Is vitamin C. Good question, enough?", "Good question, is vitamin C enough?"),
+    ("Wake me at 7 am", "Wake me at seven in the morning"),
+    ("Is there a ferry at 8pm?", "Does a ferry leave at eight this evening?"),
+    ("Is 2000 rupees enough for a phone?", "Is 2000 enough for a phone?"),
+    ("What is the minimum wage in the US?", "What is the minimum wage in America?"),
+    ("What benefits can one expect from a mentor?", "What are the benefits of engaging a mentor?"),
+    ("Truncate the log files", "I need the log files truncating"),
+    ("Which cans can be recycled?", "Which cans may go in for recycling?"),
+    ("How was the demonetisation announced?", "How was the demonetization announced?"),
 ]
 
 

@@ -98,6 +98,7 @@ AGREE = [
     ("Explain rain to a child", "Explain rain for kids"),
     ("Explain the way to Rome", "Explain how to get to Rome"),
     ("How do I recieve a parcel?", "How do I receive a parcel?"),
+    ("Preprocess the scans", "Start preprocessing the scans"),
 ]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tollway_dataplane.core.lexicon import Relation
-from tollway_dataplane.core.likeness import alike, is_misspelling, related, slips, without_like
+from tollway_dataplane.core.likeness import alike, are_forms, is_misspelling, related, slips, without_like
 from tollway_dataplane.core.reading import read
 
 
@@ -57,6 +57,26 @@ def test_a_slip_makes_of_a_word_what_is_none(one: str, other: str, expected: boo
 )
 def test_slips_are_found_among_the_words_of_a_prompt(written: str, among: str, expected: list[str]) -> None:
     assert slips(written, read(among)) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ("truncate", "truncating", True),
+        ("troubleshoot", "troubleshooting", True),
+        ("demonetised", "demonetization", True),
+        ("iterate", "iteration", True),
+        ("semaglutide", "semaglutine", False),
+        ("troubleshooter", "troubleshootee", False),
+        ("chlorin", "chlorine", False),
+        ("prednisone", "prednisolone", False),
+    ],
+)
+def test_words_that_no_dictionary_has_are_known_by_how_verbs_are_inflected(
+    one: str, other: str, expected: bool
+) -> None:
+    assert are_forms(one, other) is expected
+    assert are_forms(other, one) is expected
 
 
 def test_related_words_are_those_of_the_other_prompt_either_way_round() -> None:
