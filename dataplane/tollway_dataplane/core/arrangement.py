@@ -193,12 +193,17 @@ def modes(reading: Reading) -> set[str]:
     return found
 
 
+def modes_beside_means(ours: Reading, theirs: Reading) -> tuple[set[str], set[str]]:
+    """The same of two prompts, where both ask for a way without that question's own."""
+    mine, yours = _modes_without_means(ours), _modes_without_means(theirs)
+    return (modes(ours), modes(theirs)) if mine is None or yours is None else (mine, yours)
+
+
 @once
-def modes_beside_means(reading: Reading) -> set[str]:
-    """The same without what a question for a way begins with, of which the judge has learned as a sign alone."""
-    found = modes(reading)
-    if not found or _FOR_MEANS.search(reading.plain) is None:
-        return found
+def _modes_without_means(reading: Reading) -> set[str] | None:
+    """None where no way is asked for."""
+    if not modes(reading) or _FOR_MEANS.search(reading.plain) is None:
+        return None
     rest = _FOR_MEANS.sub(" ", _without_politeness(reading))
     left = {_MODES[word] for word in _WORDS.findall(rest) if word in _MODES}
     return left | {"must"} if _HAVE_TO.search(rest) else left

@@ -200,7 +200,7 @@ def _arranged_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"persons differ: {pair[0]} ≠ {pair[1]}", 0.0)
     if difference := _done_otherwise(ours, theirs) or placed_otherwise(ours, theirs):
         return Verdict(CacheReason.RELATIONS_DIFFER, difference, 0.0)
-    mine, yours = modes_beside_means(ours), modes_beside_means(theirs)
+    mine, yours = modes_beside_means(ours, theirs)
     if mine and yours and mine != yours and alike(ours, theirs):
         shown = " ".join(sorted(mine)), " ".join(sorted(yours))
         return Verdict(CacheReason.KEYWORDS_DIFFER, f"modality differs: {shown[0]} ≠ {shown[1]}", 0.0)

@@ -85,6 +85,7 @@ def test_who_asks_for_a_way_may_ask_how_it_can_or_how_it_should_be_done(one: str
     ("one", "other"),
     [
         ("Can I loosen the bolt?", "Should I loosen the bolt?"),
+        ("How can I loosen the bolt?", "Should I loosen the bolt?"),
         ("How can I say that I must leave?", "How can I say that I may leave?"),
         ("How often can I water it?", "How often must I water it?"),
         ("What can I eat?", "What should I eat?"),
