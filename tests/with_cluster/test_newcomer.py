@@ -22,6 +22,11 @@ INSTEAD = {
     r"registry\.example\.com": "localhost",
     r"values-trial\.yaml": rf"\g<0> -f {VALUES} --set allowEndpoints={{provider.{CALLERS}}}",
     r"model: openai/": rf"endpoint: http://provider.{CALLERS}:9101/v1, \g<0>",
+    # Who reads and types is slower than the operator, which asks the ledger every few seconds.
+    r"^kubectl get tollway -n team-a$": (
+        "kubectl wait -n team-a --for=jsonpath='{.status.limits[0].resetsAt}' --timeout=60s tenantbudget/acme >/dev/null\n"
+        r"\g<0>"
+    ),
 }
 _FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NEXT = "==> next"
