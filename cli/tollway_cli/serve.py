@@ -5,7 +5,6 @@ Redis, provisions the index versions, serves, and follows the files (`standalone
 import asyncio
 import secrets
 import shutil
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from tollway_dataplane.background import running
 from tollway_dataplane.edge.probes import READY
 from tollway_dataplane.edge.workers import readiness
 from tollway_dataplane.heap import settle_heap
-from tollway_dataplane.logs import JsonLog, json_log
+from tollway_dataplane.logs import json_log
 from tollway_dataplane.server import Site, listen, serve, stop_on_signals
 from tollway_dataplane.settings import Address, Settings, read_tokens
 from tollway_dataplane.supervising import open_supervised
@@ -93,11 +92,10 @@ async def serve_standalone(options: ServeOptions, environ: Mapping[str, str], co
         # First of all, so that a Redis that is not there is said at once and by nobody else.
         await provision(gathered.snapshot, servers.cache_url, servers.ledger_url)
         file = _log_file(options, stack)
-        log = await stack.enter_async_context(json_log(file or sys.stdout))
         opened = (
-            _one(settings, log, environ)
+            _one(settings, environ, file)
             if options.workers == 1
-            else _several(settings, log, environ, options.data_dir / "workers", file)
+            else _several(settings, environ, file, options.data_dir / "workers")
         )
         served = await stack.enter_async_context(opened)
         standalone = Standalone(sources, served.live, console, servers.keep_running)
@@ -129,9 +127,11 @@ class _Served:
 
 
 @asynccontextmanager
-async def _one(settings: Settings, log: JsonLog, environ: Mapping[str, str]) -> AsyncIterator[_Served]:
+async def _one(
+    settings: Settings, environ: Mapping[str, str], output: TextIO | None
+) -> AsyncIterator[_Served]:
     """In this process."""
-    async with open_dataplane(settings, log, environ=environ) as dataplane:
+    async with json_log(output) as log, open_dataplane(settings, log, environ=environ) as dataplane:
 
         async def run(stop: asyncio.Event, introduce: Callable[[Address, Address], None]) -> int:
             public = Site(dataplane.public, listen(settings.listen))
@@ -146,12 +146,12 @@ async def _one(settings: Settings, log: JsonLog, environ: Mapping[str, str]) -> 
 
 @asynccontextmanager
 async def _several(
-    settings: Settings, log: JsonLog, environ: Mapping[str, str], within: Path, output: TextIO | None
+    settings: Settings, environ: Mapping[str, str], output: TextIO | None, within: Path
 ) -> AsyncIterator[_Served]:
     """In processes of their own, by a snapshot in a folder of ours."""
     with _alone_in(within), TemporaryDirectory(dir=within) as folder:
         told = replace(settings, snapshot_dir=Path(folder), snapshot_poll_s=_POLL_S)
-        async with open_supervised(told, environ, log, output) as supervised:
+        async with open_supervised(told, environ, output) as supervised:
             (token,) = read_tokens(settings.admin_token_dir)
             live = SharedSnapshot(Path(folder), supervised.workers, supervised.ports, token)
 

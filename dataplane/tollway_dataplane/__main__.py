@@ -12,7 +12,7 @@ import uvloop
 from tollway_api.environment import SettingsError, described, settings_from
 from tollway_dataplane import supervising
 from tollway_dataplane.background import running
-from tollway_dataplane.errors import SnapshotFault
+from tollway_dataplane.errors import TollwayError
 from tollway_dataplane.heap import growing, settle_heap
 from tollway_dataplane.logs import json_log
 from tollway_dataplane.server import ListenError, Site, admin_tls, listen, listen_at, serve, stop_on_signals
@@ -27,7 +27,7 @@ async def run(settings: Settings, worker: Path | None = None) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
     async with (
-        json_log() as log,
+        json_log(turns=supervising.log_turns(worker) if worker else None) as log,
         open_dataplane(settings, log, environ=os.environ) as dataplane,
         running(dataplane.following.run(settings.snapshot_poll_s)),
     ):
@@ -80,8 +80,10 @@ def main() -> None:
         if settings.workers > 1:
             sys.exit(uvloop.run(supervising.run(settings)))
         uvloop.run(run(settings, worker))
-    except (SettingsError, ListenError, SnapshotFault) as error:
+    except (SettingsError, ListenError, TollwayError) as error:
         sys.exit(f"tollway-dataplane: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

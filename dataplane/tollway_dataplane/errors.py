@@ -9,6 +9,7 @@
     │   └── EmbeddingUnpaid  the tenant's budget has no room for it
     ├── LedgerFault      spending could not be counted: the tenant's budget says what then
     ├── SnapshotFault    a snapshot could not be read: the last good one stays
+    ├── WorkersError     none of several processes of this machine can be started
     ├── UpstreamFault    one attempt at a provider failed
     │   └── EndpointForbidden  it is at an address that this installation does not ask
     └── CallerGone       nobody waits for the reply any more

@@ -146,15 +146,18 @@ def _allow_descriptors() -> None:
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
-    """SIGTERM and Ctrl-C set `stop`; a second one ends the process at once, as people expect."""
+    """SIGTERM and Ctrl-C set `stop`; a second one, of either, ends the process at once, as people expect."""
     loop = asyncio.get_running_loop()
 
-    def on_signal(number: signal.Signals) -> None:
-        stop.set()
-        loop.remove_signal_handler(number)
+    numbers = (signal.SIGTERM, signal.SIGINT)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
+    def on_signal() -> None:
+        stop.set()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal)
 
 
 def _config(site: Site, drain_s: float) -> uvicorn.Config:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Final
+from typing import Final, TextIO
 
 from tollway_api.environment import PREFIX, as_environment
 from tollway_dataplane.adapters.worker_ports import WorkerPorts
@@ -19,7 +19,7 @@ from tollway_dataplane.logs import JsonLog, json_log
 from tollway_dataplane.server import Site, admin_tls, listen, reserve, serve, stop_on_signals
 from tollway_dataplane.settings import Address, Settings
 from tollway_dataplane.worker_metrics import WorkerMetrics
-from tollway_dataplane.workers import Command, Workers
+from tollway_dataplane.workers import Command, Patience, Workers
 
 # After its drain a worker writes down what it owes, within the deadlines of its Redis.
 _END_S: Final = 30.0
@@ -34,6 +34,7 @@ class Supervised:
     address: Address
     admin: Site
     draining: asyncio.Event
+    log: JsonLog
 
     async def run(self, stop: asyncio.Event) -> int:
         """Until `stop`, and the drain after it. The worst exit status of a worker."""
@@ -51,17 +52,18 @@ class Supervised:
 
 @asynccontextmanager
 async def open_supervised(
-    settings: Settings, environ: Mapping[str, str], log: JsonLog, output: IO[str] | None = None
+    settings: Settings, environ: Mapping[str, str], output: TextIO | None = None
 ) -> AsyncIterator[Supervised]:
-    """As many workers as the settings say. `output` takes what they log; None: standard output. Raises ListenError and
+    """As many workers as the settings say. `output` takes what is logged; None: standard output. Raises ListenError and
     SettingsError.
     """
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="tollway-workers-")))
+        sockets = [folder / f"admin-{number}" for number in range(1, settings.workers + 1)]
+        log = await stack.enter_async_context(json_log(output, log_turns(sockets[0])))
         reserved = stack.enter_context(reserve(settings.listen))
         host, port = reserved.getsockname()[:2]
         address = Address(host, port)
-        sockets = [folder / f"admin-{number}" for number in range(1, settings.workers + 1)]
         ports = await stack.enter_async_context(WorkerPorts(sockets))
         metrics, draining = WorkerMetrics(settings.workers), asyncio.Event()
         app = create_workers_app(
@@ -80,16 +82,26 @@ async def open_supervised(
             )
             arguments = (sys.executable, "-m", "tollway_dataplane", "--worker", str(path))
             commands.append(Command(arguments, {**others, **as_environment(own)}))
-        workers = Workers(commands, log, settings.drain_s + _END_S, metrics.restarted, output)
-        yield Supervised(workers, ports, address, admin, draining)
+
+        async def answers(number: int) -> bool:
+            return await ports.ask(number, "GET", "/livez", {}) is not None
+
+        patience = Patience(settings.drain_s + _END_S)
+        workers = Workers(commands, log, patience, answers, metrics.restarted, output)
+        yield Supervised(workers, ports, address, admin, draining, log)
+
+
+def log_turns(socket: Path) -> Path:
+    """By which all workers and who keeps them take turns at their log; beside the socket of any of them."""
+    return socket.with_name("log-turns")
 
 
 async def run(settings: Settings) -> int:
-    """Serves until SIGTERM or Ctrl-C, then drains. The worst exit status of a worker."""
+    """Serves until SIGTERM or Ctrl-C, then drains. The worst exit status of a worker. Raises WorkersError."""
     stop = asyncio.Event()
     stop_on_signals(stop)
-    async with json_log() as log, open_supervised(settings, os.environ, log) as supervised:
-        log.info(
+    async with open_supervised(settings, os.environ) as supervised:
+        supervised.log.info(
             "serving",
             listen=str(supervised.address),
             admin_listen=str(supervised.admin.address),

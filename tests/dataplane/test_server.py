@@ -1,6 +1,9 @@
-"""Sockets that several processes share, on the loopback."""
+"""Sockets that several processes share, on the loopback; and signals."""
 
+import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -31,3 +34,38 @@ def test_it_can_be_kept_again_although_connections_of_before_are_not_forgotten_y
                 served.close()  # who closes first has the connection in TIME_WAIT
                 assert caller.recv(1) == b""
     reserve(address).close()
+
+
+_STUBBORN = """
+import asyncio
+from tollway_dataplane.server import stop_on_signals
+
+async def main():
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    print("begun", flush=True)
+    await stop.wait()
+    print("told", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_second_signal_ends_the_process_at_once_whichever_it_is(
+    first: signal.Signals, second: signal.Signals
+) -> None:
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-c", _STUBBORN], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(first)
+        assert process.stdout.readline() == "told\n"
+        process.send_signal(second)
+        try:
+            assert process.wait(30) == -second
+        finally:
+            process.kill()

@@ -16,7 +16,7 @@ def merged(pages: Mapping[str, str], own: str) -> str:
     for worker, page in {**pages, "": own}.items():
         headers: list[str] = []
         samples: list[str] = []
-        for line in page.splitlines():
+        for line in page.split("\n"):  # and nowhere else: a label's value may have other ends of lines
             if line.startswith("# ") and line != _END:
                 headers, samples = families.setdefault(line.split(" ", 3)[2], ([], []))
                 if line not in headers:

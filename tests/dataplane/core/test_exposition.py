@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tollway_dataplane.core.exposition import merged
 
-ODD = 'a "quoted" {value}, with = and \\ and\nlines'
+# Of which Python takes the last three for ends of lines as well.
+ODD = 'a "quoted" {value}, with = and \\ and\nlines\r\u2028\x85'
 
 
 def registry(requests: int, *, is_slow: bool = False) -> CollectorRegistry:
