@@ -29,8 +29,10 @@ def main() -> None:
     ratios = summary(measure(told.names, told.rounds, told.seconds))["ratios"]
     print(f"\nRatios of requests a second, now and on commit {committed['commit']}:")
     for name, now in ratios.items():
-        before = committed["ratios"][name]
-        print(f"  {name}: {shown(now)}, was {shown(before)}: {moved(now, before)}")
+        if before := committed["ratios"].get(name):
+            print(f"  {name}: {shown(now)}, was {shown(before)}: {moved(now, before)}")
+        else:
+            print(f"  {name}: {shown(now)}, was not measured")
 
 
 if __name__ == "__main__":
