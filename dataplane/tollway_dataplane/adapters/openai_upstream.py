@@ -51,14 +51,14 @@ _HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, HttpProcessingE
 
 @asynccontextmanager
 async def open_upstream(
-    max_connections: int = 1_000,
     most_bytes: int = MOST_BYTES,
     reach: Reach = PUBLIC,
     connect_s: float = CONNECT_TIMEOUT_S,
 ) -> AsyncIterator["OpenAIUpstream"]:
     """The upstream with its connection pool, which lives as long as the process. An answer of more bytes is none."""
     resolver = ConfinedResolver(reach, EndpointForbidden)
-    connector = _Impatient(connect_s, limit=max_connections, ttl_dns_cache=30, resolver=resolver)
+    # No limit but the system's: who waits for a connection of another's stream would be taken for a slow provider's.
+    connector = _Impatient(connect_s, limit=0, ttl_dns_cache=30, resolver=resolver)
     # What a provider sets as a cookie in one tenant's reply is not for another tenant's request.
     no_cookies = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(

@@ -1,10 +1,11 @@
 """What an OpenAI-compatible endpoint sends is bounded, however much it sends, and read however it comes; how long it is
-looked for; and what becomes of a connection that was kept.
+looked for; what becomes of a connection that was kept, and that calls do not wait for each other.
 """
 
 import asyncio
 import gzip
 import json
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -261,3 +262,32 @@ async def test_a_new_connection_that_ends_without_an_answer_is_a_fault() -> None
         with pytest.raises(UpstreamFault, match="broke") as caught:
             await upstream.complete(call)
     assert (asked, caught.value.may_have_run) == (1, True)
+async def test_nobody_waits_for_the_connection_of_another() -> None:
+    """More calls at once than a pool of connections would have, of which none is answered before all are there."""
+    count = 1_100
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    arrived, all_there = 0, asyncio.Event()
+    answer = b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}]}'
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(answer)}\r\n\r\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        await reader.readuntil(b"\r\n\r\n")
+        arrived += 1
+        if arrived == count:
+            all_there.set()
+        await all_there.wait()
+        writer.write(head.encode() + answer)
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=2_048)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        model = compiled(Setup(url, url).objects()).policies[0].models[ModelName("cheap")]
+        call = UpstreamCall(model, Operation.CHAT, {"messages": []}, timeout_s=60.0, idle_s=60.0)
+        async with open_upstream(reach=OWN, connect_s=60.0) as upstream:
+            await asyncio.gather(*(upstream.complete(call) for _ in range(count)))
+    assert arrived == count
