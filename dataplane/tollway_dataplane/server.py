@@ -81,7 +81,7 @@ def listen_at(path: Path) -> socket.socket:
 
 
 def _cannot_listen(where: object, exc: OSError) -> ListenError:
-    return ListenError(f"cannot listen on {where}: {exc.strerror}")
+    return ListenError(f"cannot listen on {where}: {exc.strerror or exc}")
 
 
 def _bound(address: Address, *, is_shared: bool, is_kept: bool = False) -> socket.socket:

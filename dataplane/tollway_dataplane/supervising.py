@@ -82,12 +82,8 @@ async def open_supervised(
             )
             arguments = (sys.executable, "-m", "tollway_dataplane", "--worker", str(path))
             commands.append(Command(arguments, {**others, **as_environment(own)}))
-
-        async def answers(number: int) -> bool:
-            return await ports.ask(number, "GET", "/livez", {}) is not None
-
         patience = Patience(settings.drain_s + _END_S)
-        workers = Workers(commands, log, patience, answers, metrics.restarted, output)
+        workers = Workers(commands, log, patience, ports.lives, metrics.restarted, output)
         yield Supervised(workers, ports, address, admin, draining, log)
 
 

@@ -62,9 +62,8 @@ class Ports(Protocol):
 
 class Workers:
     """Each is told to end by SIGTERM, and by the end of its standard input, which is what it sees when this process is
-    gone. Who has answered and then does not any more is killed, and so is who goes on after SIGTERM; for how long, its
-    `patience` says. Who has never answered may be waiting for its first snapshot. Terminals send their signals to this
-    process alone.
+    gone. Who does not answer any more is killed, and so is who goes on after SIGTERM; for how long, `patience` says.
+    Who does not listen yet may be waiting for its first snapshot. Terminals send their signals to this process alone.
     """
 
     def __init__(
@@ -72,17 +71,17 @@ class Workers:
         commands: Sequence[Command],
         log: JsonLog,
         patience: Patience,
-        answers: Callable[[int], Awaitable[bool]],
+        lives: Callable[[int], Awaitable[bool | None]],
         restarted: Callable[[int], None],
         output: IO[str] | None = None,
     ) -> None:
-        """`answers` says whether a worker does, `restarted` is told whose successor is started. `output` takes what
-        they print; None: where we print.
+        """`lives` says whether a worker answers, and None where it does not listen. `restarted` is told whose successor
+        is started. `output` takes what they print; None: where we print.
         """
         self._commands = commands
         self._log = log
         self._patience = patience
-        self._answers = answers
+        self._lives = lives
         self._restarted = restarted
         self._output = output
         self._processes: dict[int, Process] = {}
@@ -173,14 +172,15 @@ class Workers:
         return 0 if process.returncode == -signal.SIGTERM else _status(process)
 
     async def _silent(self, number: int) -> None:
-        """Returns when one that has answered does not any more."""
+        """Returns when one that listens, or has answered, does not answer any more."""
         silences = 0
         while silences < self._patience.silences:
             await asyncio.sleep(self._patience.ask_every_s)
-            if await self._answers(number):
+            lives = await self._lives(number)
+            if lives:
                 self._sound.add(number)
                 silences = 0
-            elif number in self._sound:
+            elif lives is False or number in self._sound:
                 silences += 1
 
     async def _kill(self, number: int, process: Process, why: str) -> None:

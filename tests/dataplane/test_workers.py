@@ -31,6 +31,7 @@ _STUBBORN = (
 class Kept:
     def __init__(self, output: IO[str], *programs: str, patience: Patience = _PATIENCE) -> None:
         self.silent: set[int] = set()  # workers that do not answer
+        self.deaf: set[int] = set()  # workers that do not listen either
         self.is_slow = False  # just often enough
         self.asked: Counter[int] = Counter()
         self.restarted: list[int] = []
@@ -39,7 +40,7 @@ class Kept:
         self.stop = asyncio.Event()
         commands = [Command((sys.executable, "-c", program), os.environ) for program in programs]
         self.workers = Workers(
-            commands, JsonLog(self.log), patience, self.answers, self.restarted.append, self.output
+            commands, JsonLog(self.log), patience, self.lives, self.restarted.append, self.output
         )
 
     async def until(self, met: Callable[[], bool]) -> None:
@@ -47,8 +48,10 @@ class Kept:
             while not met():  # noqa: ASYNC110 - processes set no event
                 await asyncio.sleep(0.02)
 
-    async def answers(self, number: int) -> bool:
+    async def lives(self, number: int) -> bool | None:
         self.asked[number] += 1
+        if number in self.deaf or number in self.restarted:
+            return None
         return number not in self.silent and not (self.is_slow and self.asked[number] % _HASTY.silences)
 
     def logged(self) -> str:
@@ -139,7 +142,7 @@ async def test_one_that_does_not_answer_any_more_is_killed_and_started_again(out
     assert "it does not answer any more" in kept.logged()
     asked = kept.asked[1]
     await kept.until(lambda: kept.asked[1] > asked + 3 * _HASTY.silences)
-    assert kept.restarted == [1], "one that has not answered yet is left alone"
+    assert kept.restarted == [1], "one that does not listen yet is left alone"
     await kept.until(lambda: kept.begun() == 3)
     kept.stop.set()
     assert await running == 0
@@ -159,7 +162,7 @@ async def test_one_that_answers_again_in_time_is_left_alone(output: IO[str]) -> 
 
 async def test_where_none_can_be_started_all_end(output: IO[str]) -> None:
     kept = Kept(output, "exit(7)", _SLEEPS.format(status=0), patience=_HASTY)
-    kept.silent = {1, 2}
+    kept.deaf = {1, 2}
     with pytest.raises(
         WorkersError, match=r"no worker can be started: worker 1 has ended 5 times .* status 7"
     ):
@@ -171,7 +174,7 @@ async def test_where_none_can_be_started_all_end(output: IO[str]) -> None:
 
 async def test_where_another_answers_it_is_tried_for_ever(output: IO[str]) -> None:
     kept = Kept(output, "exit(7)", _SLEEPS.format(status=0), patience=_HASTY)
-    kept.silent = {1}
+    kept.deaf = {1}
     running = asyncio.create_task(kept.workers.run(kept.stop))
     await kept.until(lambda: len(kept.restarted) > _HASTY.starts)
     assert kept.workers.pid(2) is not None

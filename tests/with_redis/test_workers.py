@@ -54,11 +54,19 @@ class Served:
         return found
 
     def workers(self) -> list[int]:
-        return [
-            pid
+        return list(self.by_number().values())
+
+    def by_number(self) -> Mapping[str, int]:
+        """Processes by their number, which is the end of the name of their socket."""
+        commands = {
+            pid: Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
             for pid in children_of(self.process.process.pid)
-            if b"--worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
+        }
+        return {
+            words[words.index("--worker") + 1].rpartition("-")[2]: pid
+            for pid, words in commands.items()
+            if "--worker" in words
+        }
 
 
 @contextmanager
@@ -129,6 +137,26 @@ def test_streams_end_before_they_do_and_nothing_is_left(
             assert served.process.stop() == 0
             assert streaming.result().endswith("data: [DONE]\n\n")
             assert not any(map(is_alive, workers))
+
+
+def test_where_none_can_listen_all_end_and_it_is_said_why(
+    tmp_path: Path, setup: Setup, cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+) -> None:
+    published(setup, tmp_path / "snapshot", cache_redis, ledger_redis)
+    unfit = tmp_path / ("x" * 100)  # longer than a socket's name may be
+    unfit.mkdir()
+    port, admin = free_ports(2)
+    env = {
+        **process_env(tmp_path / "snapshot", cache_redis, ledger_redis, port, admin),
+        "TOLLWAY_WORKERS": "2",
+        "TMPDIR": str(unfit),
+    }
+    with started(tmp_path / "log", "tollway_dataplane", env=env) as process:
+        wait_for(lambda: process.process.poll() is not None, "it ends", _STARTS_S)
+        assert process.process.poll() == 1
+        assert "cannot listen on" in process.output
+        assert "AF_UNIX path too long" in process.output
+        assert "no worker can be started" in process.output.splitlines()[-1]
 
 
 def test_workers_end_when_who_keeps_them_is_gone(

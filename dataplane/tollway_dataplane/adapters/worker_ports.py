@@ -43,13 +43,28 @@ class WorkerPorts:
         self, number: int, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
     ) -> WorkerAnswer | None:
         """None where it does not answer in time, as one that is being started."""
-        session = self._sessions[number - 1]
         try:
-            async with session.request(
-                method, f"http://worker{path}", headers=headers, data=body or None, allow_redirects=False
-            ) as response:
-                content = await response.read()
+            return await self._asked(number, method, path, headers, body)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return None
+
+    async def lives(self, number: int) -> bool | None:
+        """None where nothing listens, as at one that is being started or waits for its first snapshot."""
+        try:
+            await self._asked(number, "GET", "/livez", {})
+        except aiohttp.ClientConnectorError:
+            return None
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def _asked(
+        self, number: int, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> WorkerAnswer:
+        session = self._sessions[number - 1]
+        async with session.request(
+            method, f"http://worker{path}", headers=headers, data=body or None, allow_redirects=False
+        ) as response:
+            content = await response.read()
         kept = {name: value for name, value in response.headers.items() if name.lower() not in _HOP_BY_HOP}
         return WorkerAnswer(response.status, kept, content)
