@@ -179,7 +179,7 @@ _HINTS: Final = frozenset(
         "franc francs rouble roubles ruble rubles usd eur gbp jpy inr cny chf"
     ).split()
 )
-# All other bytes become blanks: so words are found three times faster than by a pattern, and a prompt may have 8 MB.
+# All other bytes become blanks: so words are found three times faster than by a pattern.
 _ONLY_LETTERS: Final = bytes(
     byte if byte in b"abcdefghijklmnopqrstuvwxyz" else ord(" ") for byte in range(256)
 )
@@ -189,12 +189,17 @@ _IS_SHORT: Final = re.compile(r"'s\b(?:(?<=\bwho's|\bhow's)|(?<=\bwhat's|\bwhen'
 # longer than the second, unless it is a question up to the text's end.
 _PIECE: Final = 8_192
 _LONGEST: Final = 1_024
+# Of a longer prompt, so much of its beginning and of its end is read: what is asked stands before or behind a document,
+# and all of one of 1 MB would take more than a second.
+_MOST_OF_AN_END: Final = 32_768
 _ALWAYS: Final = (_NOW, _STATE, _OWN)
 _PATTERNS: Final = (_FEEDS, _WEATHER, _WORTH, _PRICE)
 _OF_NAMES: Final = (_PRICE_OF_A_NAME, _PRICE_OF_A_PRODUCT, _NEWS_OF_A_NAME)  # as it is written
 
 
 def is_time_dependent(prompt: str) -> bool:
+    if len(prompt) > 2 * _MOST_OF_AN_END:
+        prompt = f"{prompt[:_MOST_OF_AN_END]}\n{prompt[-_MOST_OF_AN_END:]}"
     low = _lower(prompt)
     if _HINTS.isdisjoint(low.encode("utf-8", "surrogatepass").translate(_ONLY_LETTERS).split()):
         return False

@@ -428,3 +428,19 @@ def test_what_is_asked_at_the_end_is_asked_at_the_end_of_all(question: str) -> N
 def test_a_word_that_hints_at_now_is_seen_between_whatever_signs(prompt: str) -> None:
     assert is_time_dependent(prompt)
     assert not is_time_dependent(prompt.lower().replace("today", "xtodayx").replace("weather", "weatherx"))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "depends"),
+    [
+        (f"What is the weather in Oslo today? {'A long report. ' * 6_000}", True),
+        (f"{'A long report. ' * 6_000} What is the weather in Oslo today?", True),
+        (
+            f"{'A long report. ' * 6_000} What is the weather in Oslo today? {'A long report. ' * 6_000}",
+            False,
+        ),
+    ],
+    ids=["before", "behind", "within"],
+)
+def test_of_a_very_long_prompt_its_two_ends_are_read(prompt: str, *, depends: bool) -> None:
+    assert is_time_dependent(prompt) is depends
