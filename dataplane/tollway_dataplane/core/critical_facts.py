@@ -266,7 +266,7 @@ def _units_of(reading: Reading) -> frozenset[str]:
 
 
 def _left_out(of: Reading, by: Reading) -> frozenset[str]:
-    """Units of one prompt's amounts that the other may do without: a currency, with which the amount itself is compared,
+    """Units of one prompt's amounts that the other may do without: a currency, as the amount itself is compared,
     and "am" and "pm" where it says "in the morning".
     """
     counted = [quantity.unit for quantity in of.quantities]
