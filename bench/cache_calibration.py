@@ -18,7 +18,7 @@ import numpy as np
 from bench.cache_curves import COLOURS
 from bench.cache_quality import RESULTS, Scores, scores_of
 from bench.svg import curve, sheet
-from tollway_dataplane.core.judge import shipped
+from tollway_dataplane.judgement.judge import shipped
 from tools.cache_data import Encodings
 from tools.train_judge import GOOD_ODDS, labelled
 

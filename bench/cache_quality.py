@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from bench.cache_curves import Curve, Panel, drawing
 from bench.cache_streams import best_of, replay, sweep
-from tollway_dataplane.core.chat_pairs import Chat
-from tollway_dataplane.core.conversation import difference
-from tollway_dataplane.core.identity import turns_of
-from tollway_dataplane.core.judge import Judge, shipped
-from tollway_dataplane.core.reading import read
+from tollway_dataplane.judgement.chat_pairs import Chat
+from tollway_dataplane.judgement.conversation import difference
+from tollway_dataplane.judgement.identity import turns_of
+from tollway_dataplane.judgement.judge import Judge, shipped
+from tollway_dataplane.prompts.reading import read
 from tools.cache_data import Encodings, Row, neighbours, rows
 from tools.judge_training import turned_cosine
 from tools.train_judge import (

@@ -35,10 +35,10 @@ from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
-from tollway_dataplane.comparing import CANDIDATES
-from tollway_dataplane.core.judge import View, shipped
-from tollway_dataplane.core.reading import read
+from tollway_dataplane.cache.comparing import CANDIDATES
+from tollway_dataplane.judgement.judge import View, shipped
 from tollway_dataplane.ports import FoundBy, Place, Remembered, Vector
+from tollway_dataplane.prompts.reading import read
 from tollway_operator.provision import provision
 from tollway_operator.redis_store import open_store
 

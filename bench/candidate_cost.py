@@ -19,10 +19,10 @@ import numpy.typing as npt
 from bench.candidate_pairs import pairs
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
-from tollway_dataplane.core.judge import ALL_CHECKS, View, shipped
-from tollway_dataplane.core.reading import Reading, WordVectors, read
-from tollway_dataplane.core.verification import verify
 from tollway_dataplane.heap import settle_heap
+from tollway_dataplane.judgement.judge import ALL_CHECKS, View, shipped
+from tollway_dataplane.judgement.verification import verify
+from tollway_dataplane.prompts.reading import Reading, WordVectors, read
 
 Kept = dict[str, tuple[npt.NDArray[np.float32], WordVectors]]  # what an entry keeps of its prompt
 TITLES: Final = {

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from bench.cache_quality import QQP_LEAST_COSINE, scores_of
 from tollway_api.error_control import SLICES, Bound, Counts, standing
-from tollway_dataplane.core.judge import shipped
+from tollway_dataplane.judgement.judge import shipped
 from tools.cache_data import Encodings, neighbours, rows
 from tools.train_judge import LEAST_COSINE, NEIGHBOURS, class_of
 

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 from tollway_api.semantic_cache_index import CriticalCheck, Match
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
-from tollway_dataplane.core.identity import turns_of
-from tollway_dataplane.core.judge import View, shipped
-from tollway_dataplane.core.verification import verify
+from tollway_dataplane.judgement.identity import turns_of
+from tollway_dataplane.judgement.judge import View, shipped
+from tollway_dataplane.judgement.verification import verify
 
 Prompt = str | list[dict[str, str]]
 

@@ -16,7 +16,7 @@ import numpy as np
 from tollway_cli.labels import LEAST_OF_A_KIND, Label
 from tollway_cli.router_fit import Doubles, Places, Rows, fit, rows_of
 from tollway_cli.router_scores import apgr
-from tollway_dataplane.core.router import shipped
+from tollway_dataplane.routing.router import shipped
 from tools.router_data import Pair, Questions, Vectors, arena, nine_models
 from tools.train_router import KEPT
 

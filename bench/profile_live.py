@@ -30,7 +30,12 @@ PARTS = {
     ),
     "provider's client, aiohttp": ("aiohttp/", "openai_upstream.py"),
     "parsing and checking the request": ("edge/wire_format.py", "edge/incoming.py", "edge/authentication.py"),
-    "partition and look-up": ("recall.py", "core/identity.py", "core/cacheability.py", "near_cache.py"),
+    "partition and look-up": (
+        "recall.py",
+        "judgement/identity.py",
+        "judgement/cacheability.py",
+        "near_cache.py",
+    ),
     "writing the reply": ("edge/replies.py", "edge/chat_completions.py"),
     "deciding: match, route, plan, price": ("core/", "dispatch.py", "service.py", "live.py"),
     "the request's frame: routes, callers": ("edge/", "starlette/"),

@@ -20,9 +20,9 @@ import numpy as np
 
 from bench.error_control import Candidates, Trial, best_fixed, fixed, run
 from tollway_api.error_control import Bound, Scale
-from tollway_dataplane.core.complexity import Assessment, Eases
 from tollway_dataplane.core.decision import RouteReason
-from tollway_dataplane.core.router import Router, shipped
+from tollway_dataplane.routing.complexity import Assessment, Eases
+from tollway_dataplane.routing.router import Router, shipped
 from tools.router_data import Doubles, Vectors, arena, mt_bench, nine_models
 from tools.train_router import KEPT
 

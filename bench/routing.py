@@ -23,8 +23,8 @@ from tollway_api.model_order import worth_their_price
 from tollway_api.route import Complexity
 from tollway_api.routing_policy import Model, Pricing
 from tollway_cli.router_scores import apgr, calibration_error, cpt, recovered
-from tollway_dataplane.core.complexity import Heuristic, Prompt
-from tollway_dataplane.core.router import Router, shipped
+from tollway_dataplane.routing.complexity import Heuristic, Prompt
+from tollway_dataplane.routing.router import Router, shipped
 from tools.judge_training import folds
 from tools.router_data import Doubles, Pair, Questions, Vectors, arena, mmlu, mt_bench, nine_models, table_of
 from tools.router_training import Labelled, cross_validate, fit

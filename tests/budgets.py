@@ -12,13 +12,13 @@ from tollway_api.meta import ModelName
 from tollway_api.snapshot import Model, Price, Protocol
 from tollway_dataplane.adapters import redis_ledger
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
-from tollway_dataplane.balances import Balances
-from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.facts import Usage
 from tollway_dataplane.core.tokens import Counted
-from tollway_dataplane.holds import Need, Slice
-from tollway_dataplane.leases import Leases
-from tollway_dataplane.metrics import MoneyMetrics
+from tollway_dataplane.spending.balances import Balances
+from tollway_dataplane.spending.budgets import Budgets
+from tollway_dataplane.spending.holds import Need, Slice
+from tollway_dataplane.spending.leases import Leases
+from tollway_dataplane.telemetry.metrics import MoneyMetrics
 
 FREE_OF_CHARGE: Final = Model(
     name=ModelName("cheap"),

@@ -22,7 +22,7 @@ from tollway_api.reach import OWN, OWN_NETWORKS
 from tollway_api.snapshot import Snapshot, encode
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.app import DataPlane, open_dataplane
-from tollway_dataplane.health import Health
+from tollway_dataplane.fallback.health import Health
 from tollway_dataplane.logs import json_log
 from tollway_dataplane.ports import Heard
 from tollway_dataplane.server import Site, admin_tls, listen, serve

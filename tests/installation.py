@@ -40,9 +40,9 @@ from tollway_dataplane.adapters.near_cache import LocalNearCache
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
 from tollway_dataplane.adapters.snapshot_secrets import SnapshotSecrets
+from tollway_dataplane.cache.forgetting import Forgetting
 from tollway_dataplane.edge.admin import Admin, create_admin_app
 from tollway_dataplane.following import Following
-from tollway_dataplane.forgetting import Forgetting
 from tollway_dataplane.live import Live
 from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.settings import read_tokens

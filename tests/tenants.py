@@ -6,7 +6,7 @@ from typing import Final, cast
 from tollway_api.meta import ModelName, TenantName
 from tollway_api.snapshot import Calendar, Limit, OnExceeded, Rolling, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import AUTO, ExceededAction, LedgerUnavailable, Unit
-from tollway_dataplane.embedding_bills import EmbeddingBills
+from tollway_dataplane.spending.embedding_bills import EmbeddingBills
 
 # Of embeddings that cost nothing, for which nobody asks them.
 NO_BILLS: Final = cast("EmbeddingBills", None)

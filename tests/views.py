@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
-from tollway_dataplane.core.judge import View, shipped
+from tollway_dataplane.judgement.judge import View, shipped
 
 ViewOf = Callable[[str], View]
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tollway_dataplane.core.judge import Judge, Verdict, View, ruling
-from tollway_dataplane.core.pair_features import features
-from tollway_dataplane.core.reading import Encoded, Reading, WordVectors, read, word_vectors
+from tollway_dataplane.judgement.judge import Judge, Verdict, View, ruling
+from tollway_dataplane.judgement.pair_features import features
+from tollway_dataplane.prompts.reading import Encoded, Reading, WordVectors, read, word_vectors
 from tools.kept_encodings import KeptEncodings
 
 Row = dict[str, Any]

@@ -10,11 +10,11 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from tollway_dataplane.balances import Balances
-from tollway_dataplane.health_metrics import HealthMetrics
-from tollway_dataplane.metrics import Metrics as DataPlaneMetrics
-from tollway_dataplane.vector_metrics import VectorMetrics
-from tollway_dataplane.worker_metrics import WorkerMetrics
+from tollway_dataplane.spending.balances import Balances
+from tollway_dataplane.telemetry.health_metrics import HealthMetrics
+from tollway_dataplane.telemetry.metrics import Metrics as DataPlaneMetrics
+from tollway_dataplane.telemetry.vector_metrics import VectorMetrics
+from tollway_dataplane.telemetry.worker_metrics import WorkerMetrics
 from tollway_operator.metrics import Metrics as OperatorMetrics
 from tools.generated import ROOT, write_or_check
 

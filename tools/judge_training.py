@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tollway_dataplane.core.network import Network
-from tollway_dataplane.core.pair_features import NAMES
+from tollway_dataplane.judgement.pair_features import NAMES
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

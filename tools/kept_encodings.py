@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
-from tollway_dataplane.core.reading import Encoded
+from tollway_dataplane.prompts.reading import Encoded
 
 Made = TypeVar("Made")
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from tools.generated import ROOT
 
-TARGET: Final = ROOT / "dataplane" / "tollway_dataplane" / "core" / "lexicon.json.gz"
+TARGET: Final = ROOT / "dataplane" / "tollway_dataplane" / "prompts" / "lexicon.json.gz"
 PARTS: Final = {"n": "noun", "v": "verb", "a": "adj", "r": "adv"}
 SENSES: Final = 4  # of one word as one part of speech
 SHARED_PREFIX: Final = 4  # letters that words of one family begin with

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tollway_dataplane.core.identity import normalise
-from tollway_dataplane.core.prompt_features import features
+from tollway_dataplane.judgement.identity import normalise
+from tollway_dataplane.prompts.prompt_features import features
 from tools.cache_data import Row, rows
 from tools.kept_encodings import KeptEncodings
 

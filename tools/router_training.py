@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tollway_dataplane.core.network import Network
-from tollway_dataplane.core.prompt_features import NAMES
-from tollway_dataplane.core.router import Point, advantages
+from tollway_dataplane.prompts.prompt_features import NAMES
+from tollway_dataplane.routing.router import Point, advantages
 from tools.judge_training import Places, Recipe, calibrate, fit_network, folds, rounded
 
 Floats = npt.NDArray[np.float32]

@@ -1,4 +1,5 @@
-"""Writes core/judge.json from labelled prompts: `python -m tools.train_judge --data FOLDER [--seed 0] [--keep FILE]`.
+"""Writes judgement/judge.json from labelled prompts:
+`python -m tools.train_judge --data FOLDER [--seed 0] [--keep FILE]`.
 
 Learns from sets whose licence lets what was learned be shipped (docs/judge-model-card.md); says by grouped
 cross-validation how well it does on prompts it has not seen, and chooses its threshold there.
@@ -16,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tollway_api.wire import fingerprint
-from tollway_dataplane.core.judge import Judge
+from tollway_dataplane.judgement.judge import Judge
 from tools import judge_training
 from tools.cache_data import Encodings, Row, neighbours, rows
 from tools.generated import ROOT
 from tools.judge_training import Doubles, Pairs, calibrate, cross_validate, fit, pack
 
-TARGET: Final = ROOT / "dataplane" / "tollway_dataplane" / "core" / "judge.json"
+TARGET: Final = ROOT / "dataplane" / "tollway_dataplane" / "judgement" / "judge.json"
 FOLDS: Final = 4
 # Weight of a pair that may and of one that may not be reused. The same intent is not the same answer, so good pairs of
 # one intent weigh little.

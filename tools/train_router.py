@@ -1,4 +1,5 @@
-"""Writes core/router.json from labelled prompts: `python -m tools.train_router --data FOLDER [--seed 0] [--keep FILE]`.
+"""Writes routing/router.json from labelled prompts:
+`python -m tools.train_router --data FOLDER [--seed 0] [--keep FILE]`.
 
 Learns from RouteLLM's outcomes on MMLU, calibrates on these and on LLMRouter's nine models
 (docs/router-model-card.md), both by networks that had not seen the question.
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tollway_cli.router_scores import curve_of
-from tollway_dataplane.core.router import Router
+from tollway_dataplane.routing.router import Router
 from tools.generated import ROOT
 from tools.router_data import Pair, Questions, Vectors, mmlu, nine_models, stem, table_of
 from tools.router_fingerprint import fingerprint
@@ -27,7 +28,7 @@ from tools.router_training import (
     pack,
 )
 
-TARGET: Final = ROOT / "dataplane" / "tollway_dataplane" / "core" / "router.json"
+TARGET: Final = ROOT / "dataplane" / "tollway_dataplane" / "routing" / "router.json"
 KEPT: Final = Path(tempfile.gettempdir()) / "tollway-router-vectors.pickle"
 FOLDS: Final = 4
 

@@ -8,11 +8,11 @@ from rich.text import Text
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.core.facts import Turn
-from tollway_dataplane.core.identity import normalise, turns_of
-from tollway_dataplane.core.judge import Verdict, shipped, shown_probability
-from tollway_dataplane.core.verification import verify
 from tollway_dataplane.edge.wire_format import parse_chat, parse_json
 from tollway_dataplane.errors import Refusal, RefusalCode
+from tollway_dataplane.judgement.identity import normalise, turns_of
+from tollway_dataplane.judgement.judge import Verdict, shipped, shown_probability
+from tollway_dataplane.judgement.verification import verify
 
 
 @dataclass(frozen=True)

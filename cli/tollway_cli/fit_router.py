@@ -15,7 +15,7 @@ from tollway_cli.labels import Label, read_labels
 from tollway_cli.router_fit import Fit, Interval, fit, rows_of
 from tollway_dataplane.adapters.local_embedder import MOST_BATCH, LocalEmbedder
 from tollway_dataplane.choosing import MOST_CHARACTERS
-from tollway_dataplane.core.router import Dial, Floats, shipped
+from tollway_dataplane.routing.router import Dial, Floats, shipped
 
 DIALS: Final = (0.80, 0.90, 0.95, 0.98, 0.99)
 USUAL_DIAL: Final = 0.95

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tollway_dataplane.core.identity import normalise
+from tollway_dataplane.judgement.identity import normalise
 
 LEAST: Final = 50
 LEAST_OF_A_KIND: Final = 10

@@ -8,12 +8,12 @@ from rich.text import Text
 from tollway_api.snapshot import Policy, Route, Snapshot
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.choosing import Choosing
-from tollway_dataplane.core.complexity import embedding, prompts_of
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.fitting import Choice, able_model
-from tollway_dataplane.core.prompt_features import NAMES, features
-from tollway_dataplane.core.router import shipped
-from tollway_dataplane.core.routing import ladder
+from tollway_dataplane.prompts.prompt_features import NAMES, features
+from tollway_dataplane.routing.complexity import embedding, prompts_of
+from tollway_dataplane.routing.fitting import Choice, able_model
+from tollway_dataplane.routing.router import shipped
+from tollway_dataplane.routing.routing import ladder
 
 # The encoder's first run takes longer than any other.
 _EMBED_S = 10.0

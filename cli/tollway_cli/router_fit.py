@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tollway_api.own_weights import OwnWeights
 from tollway_cli.labels import Label
 from tollway_cli.router_scores import apgr, curve_of
-from tollway_dataplane.core.router import Dial, Floats, Point, Router
+from tollway_dataplane.routing.router import Dial, Floats, Point, Router
 
 Doubles = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]

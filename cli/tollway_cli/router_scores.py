@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tollway_dataplane.core.router import Point
+from tollway_dataplane.routing.router import Point
 
 POINTS: Final = 100  # of a curve
 Doubles = npt.NDArray[np.float64]

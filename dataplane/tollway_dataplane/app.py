@@ -37,15 +37,15 @@ from tollway_dataplane.adapters.snapshot_secrets import open_snapshot_secrets
 from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.adapters.tracing import open_tracer
 from tollway_dataplane.adapters.wordllama_embedder import WordLlamaEmbedder
-from tollway_dataplane.auditing import Auditor, Feedback
 from tollway_dataplane.background import running
-from tollway_dataplane.balances import Balances
-from tollway_dataplane.budgets import Budgets
+from tollway_dataplane.cache.embedders import Embedders
+from tollway_dataplane.cache.forgetting import READ_S, REPLICA_LAG_S, Forgetting
+from tollway_dataplane.cache.lazy_encoder import LazyEncoder
+from tollway_dataplane.cache.lookup import Deadlines
+from tollway_dataplane.cache.recall import Recall
+from tollway_dataplane.cache.reembedding import Reembedder
 from tollway_dataplane.choosing import Choosing
 from tollway_dataplane.console import Console
-from tollway_dataplane.core.judge import shipped
-from tollway_dataplane.core.router import shipped as shipped_router
-from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.edge.admin import Admin, Labelling, create_admin_app
 from tollway_dataplane.edge.authentication import admit_tenant
 from tollway_dataplane.edge.chat import chat_route
@@ -55,31 +55,31 @@ from tollway_dataplane.edge.embeddings import embeddings_route
 from tollway_dataplane.edge.endpoint import Bounds, Edge, create_public_app
 from tollway_dataplane.edge.feedback import feedback_route
 from tollway_dataplane.edge.models import models_routes, names_of
-from tollway_dataplane.embedders import Embedders
-from tollway_dataplane.embedding_bills import EmbeddingBills
 from tollway_dataplane.embedding_service import EmbeddingService
 from tollway_dataplane.errors import CacheFault
+from tollway_dataplane.fallback.dispatch import Dispatch
+from tollway_dataplane.fallback.health import Health
 from tollway_dataplane.fleet import SILENT_S, Fleet
 from tollway_dataplane.following import Following
-from tollway_dataplane.forgetting import READ_S, REPLICA_LAG_S, Forgetting
-from tollway_dataplane.health import Health
-from tollway_dataplane.health_metrics import HealthMetrics
-from tollway_dataplane.judging import AnswerJudge, Asking
-from tollway_dataplane.labelling import Labeller
-from tollway_dataplane.lazy_encoder import LazyEncoder
-from tollway_dataplane.leases import Leases
+from tollway_dataplane.judgement.judge import shipped
 from tollway_dataplane.live import Live, Prepare
 from tollway_dataplane.logs import JsonLog
-from tollway_dataplane.lookup import Deadlines
-from tollway_dataplane.metrics import Metrics
-from tollway_dataplane.observe import Observer, described
-from tollway_dataplane.operating import INDEXES, POLICIES, Operating
 from tollway_dataplane.ports import ClosableEncoder, Encoder, Figures, SnapshotSource, Upstream
-from tollway_dataplane.recall import Recall
-from tollway_dataplane.reembedding import Reembedder
+from tollway_dataplane.quality.auditing import Auditor, Feedback
+from tollway_dataplane.quality.judging import AnswerJudge, Asking
+from tollway_dataplane.quality.labelling import Labeller
+from tollway_dataplane.quality.operating_points import INDEXES, POLICIES, Operating
+from tollway_dataplane.quality.shadowing import Shadows
+from tollway_dataplane.routing.router import shipped as shipped_router
 from tollway_dataplane.service import Service, Stages, Watchers
 from tollway_dataplane.settings import Settings, read_tokens
-from tollway_dataplane.shadowing import Shadows
+from tollway_dataplane.spending.balances import Balances
+from tollway_dataplane.spending.budgets import Budgets
+from tollway_dataplane.spending.embedding_bills import EmbeddingBills
+from tollway_dataplane.spending.leases import Leases
+from tollway_dataplane.telemetry.health_metrics import HealthMetrics
+from tollway_dataplane.telemetry.metrics import Metrics
+from tollway_dataplane.telemetry.observe import Observer, described
 
 _NO_VARIABLES: Final[Mapping[str, str]] = {}
 _LAG_EVERY_S: Final = 0.1

@@ -15,7 +15,12 @@ from typing import Final
 from tollway_api.meta import ModelName
 from tollway_api.route import Classifier as ClassifierName
 from tollway_api.snapshot import Policy, Route, Snapshot, Tenant
-from tollway_dataplane.core.complexity import (
+from tollway_dataplane.cache.lookup import Lookup, Patience
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.errors import EmbedderFault
+from tollway_dataplane.ports import Encoder, Vector
+from tollway_dataplane.routing.complexity import (
     Assessment,
     Classifier,
     Eases,
@@ -26,14 +31,9 @@ from tollway_dataplane.core.complexity import (
     predictor_of,
     prompts_of,
 )
-from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.fitting import Choice
-from tollway_dataplane.core.router import Router
-from tollway_dataplane.core.routing import is_complex, placed, routed, settled
-from tollway_dataplane.errors import EmbedderFault
-from tollway_dataplane.lookup import Lookup, Patience
-from tollway_dataplane.ports import Encoder, Vector
+from tollway_dataplane.routing.fitting import Choice
+from tollway_dataplane.routing.router import Router
+from tollway_dataplane.routing.routing import is_complex, placed, routed, settled
 
 # The encoder reads no further than its 256 tokens, and these have hardly ever more characters.
 MOST_CHARACTERS: Final = 2_000

@@ -12,12 +12,12 @@ from typing import Final
 from tollway_api.routing_policy import ModelState
 from tollway_api.snapshot import Limit, Rolling
 from tollway_api.tenant_budget import Unit
-from tollway_dataplane.balances import Balances, share_taken
 from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.fleet import Fleet
 from tollway_dataplane.ports import Figures
-from tollway_dataplane.recent import Decision, Recent
+from tollway_dataplane.spending.balances import Balances, share_taken
+from tollway_dataplane.telemetry.recent import Decision, Recent
 
 _MOST_BUDGETS: Final = 50
 _FROM_MEMORY: Final = (Source.EXACT, Source.SEMANTIC)

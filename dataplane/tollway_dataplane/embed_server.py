@@ -15,21 +15,21 @@ from starlette.types import ASGIApp
 
 from tollway_api.environment import SettingsError, described, settings_from
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
-from tollway_dataplane.core.judge import ENCODER
 from tollway_dataplane.edge.endpoint import Bounds, Edge, create_public_app
 from tollway_dataplane.edge.models import models_routes
 from tollway_dataplane.edge.own_embeddings import PATHS, admit_by, own_embeddings_route, served_models
 from tollway_dataplane.edge.probes import READY, Readiness, probe_routes
+from tollway_dataplane.embed_queue import Vectors
 from tollway_dataplane.errors import EmbedderFault
 from tollway_dataplane.heap import settle_heap
+from tollway_dataplane.judgement.judge import ENCODER
 from tollway_dataplane.logs import JsonLog, json_log
-from tollway_dataplane.observe import Observer
 from tollway_dataplane.server import ListenError, Site, listen, serve, stop_on_signals
 from tollway_dataplane.settings import EmbedServerSettings
 from tollway_dataplane.spans import UNTRACED
-from tollway_dataplane.vector_metrics import VectorMetrics
-from tollway_dataplane.vector_metrics import described as described_request
-from tollway_dataplane.vectors import Vectors
+from tollway_dataplane.telemetry.observe import Observer
+from tollway_dataplane.telemetry.vector_metrics import VectorMetrics
+from tollway_dataplane.telemetry.vector_metrics import described as described_request
 
 
 async def run(settings: EmbedServerSettings) -> None:

@@ -8,21 +8,21 @@ from collections.abc import Mapping
 from functools import partial
 
 from tollway_api.snapshot import Model, Policy, Protocol, Tenant
-from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.decision import RouteReason, Source
 from tollway_dataplane.core.facts import NO_USAGE, EmbeddingsRequest, Operation, Usage
 from tollway_dataplane.core.naming import named_model
 from tollway_dataplane.core.pricing import cost
 from tollway_dataplane.core.tokens import most_tokens_of_inputs
-from tollway_dataplane.embedding_bills import slice_of_inputs
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
-from tollway_dataplane.exceeding import Exceeded, refusal
-from tollway_dataplane.health import Health, Permit
-from tollway_dataplane.holds import Need
+from tollway_dataplane.fallback.health import Health, Permit
+from tollway_dataplane.fallback.refusing import provider_refusal, refusal_of
 from tollway_dataplane.live import Live
 from tollway_dataplane.ports import Tokenizers, Upstream, UpstreamCall
 from tollway_dataplane.record import AttemptNote, Record
-from tollway_dataplane.refusing import provider_refusal, refusal_of
+from tollway_dataplane.spending.budgets import Budgets
+from tollway_dataplane.spending.embedding_bills import slice_of_inputs
+from tollway_dataplane.spending.exceeding import Exceeded, refusal
+from tollway_dataplane.spending.holds import Need
 
 
 class EmbeddingService:

@@ -23,11 +23,11 @@ from tollway_dataplane.core.breaker import Verdict
 from tollway_dataplane.core.budgeting import Denied, Taken
 from tollway_dataplane.core.completions import written_in
 from tollway_dataplane.core.facts import JsonObject, Operation, Turn, Usage, choices_in
-from tollway_dataplane.core.judge import View
 from tollway_dataplane.core.parameters import sent_parameters, tellable
-from tollway_dataplane.core.reading import Encoded, WordVectors
 from tollway_dataplane.core.values import value
 from tollway_dataplane.errors import UpstreamFault
+from tollway_dataplane.judgement.judge import View
+from tollway_dataplane.prompts.reading import Encoded, WordVectors
 from tollway_dataplane.spans import UNTRACED, CallSpan
 
 Vector = npt.NDArray[np.float32]

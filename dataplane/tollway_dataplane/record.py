@@ -9,10 +9,10 @@ from typing import Final
 
 from tollway_api.meta import ModelName
 from tollway_dataplane.core.allowances import Allowance
-from tollway_dataplane.core.complexity import Assessment
 from tollway_dataplane.core.decision import CacheReason, RouteReason, Source, StaleReason
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.core.values import value
+from tollway_dataplane.routing.complexity import Assessment
 from tollway_dataplane.spans import UNTRACED, Trace
 
 # The operation of a call that is made behind a reply, to judge what has served.

@@ -17,7 +17,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from tollway_dataplane.connections import Connection, EncryptedConnection
+from tollway_dataplane.edge.connections import Connection, EncryptedConnection
 from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.settings import Address, Settings
 from tollway_tls.certificates import server_context

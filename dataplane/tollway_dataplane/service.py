@@ -12,25 +12,25 @@ from typing import Final
 import orjson
 
 from tollway_api.snapshot import Index, Policy
-from tollway_dataplane.auditing import Auditor
+from tollway_dataplane.cache.lookup import Lookup
+from tollway_dataplane.cache.recall import Recall
 from tollway_dataplane.choosing import Choosing
 from tollway_dataplane.core.completions import Assembly, chunks_of
 from tollway_dataplane.core.decision import CacheReason, Source
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.naming import named_model, stood_in
 from tollway_dataplane.core.values import value
-from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import Refusal, RefusalCode, UpstreamFault
-from tollway_dataplane.jobs import Answered, Job, Opened
+from tollway_dataplane.fallback.dispatch import Dispatch
+from tollway_dataplane.fallback.jobs import Answered, Job, Opened
+from tollway_dataplane.fallback.settling import used
 from tollway_dataplane.live import Live
-from tollway_dataplane.lookup import Lookup
-from tollway_dataplane.observe import Observer
-from tollway_dataplane.operating import Operating
 from tollway_dataplane.ports import Chunk, Remembered
-from tollway_dataplane.recall import Recall
+from tollway_dataplane.quality.auditing import Auditor
+from tollway_dataplane.quality.operating_points import Operating
+from tollway_dataplane.quality.shadowing import Shadows
 from tollway_dataplane.record import Record
-from tollway_dataplane.settling import used
-from tollway_dataplane.shadowing import Shadows
+from tollway_dataplane.telemetry.observe import Observer
 
 DONE: Final = b"[DONE]"
 

@@ -18,7 +18,7 @@ from tollway_dataplane.edge.workers import create_workers_app
 from tollway_dataplane.logs import JsonLog, json_log
 from tollway_dataplane.server import Site, admin_tls, listen, reserve, serve, stop_on_signals
 from tollway_dataplane.settings import Address, Settings
-from tollway_dataplane.worker_metrics import WorkerMetrics
+from tollway_dataplane.telemetry.worker_metrics import WorkerMetrics
 from tollway_dataplane.workers import Command, Patience, Workers
 
 # After its drain a worker writes down what it owes, within the deadlines of its Redis.

@@ -15,7 +15,7 @@ from tollway_api.own_weights import read
 from tollway_cli.fit_router import plot, verdict
 from tollway_cli.labels import Label, LabelError, read_labels
 from tollway_cli.router_fit import Fit, Interval, Rows, fit, resamples
-from tollway_dataplane.core.router import Dial, Point
+from tollway_dataplane.routing.router import Dial, Point
 
 SEEN = 62
 TOPICS = ("refunds", "invoices", "shipping", "passwords", "returns", "vouchers", "warranties", "newsletters")

@@ -11,15 +11,15 @@ import pytest
 from tests.dataplanes import Setup, compiled
 from tollway_api.snapshot import Snapshot
 from tollway_dataplane.background import running
+from tollway_dataplane.cache.lookup import Lookup
 from tollway_dataplane.choosing import MOST_EARLIER, MOST_KNOWN, Choosing, Known
-from tollway_dataplane.core.complexity import Assessment, Eases, Prompt
 from tollway_dataplane.core.decision import CacheReason, RouteReason
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.fitting import Choice
-from tollway_dataplane.core.reading import Encoded
-from tollway_dataplane.core.router import shipped
 from tollway_dataplane.errors import EmbedderFault
-from tollway_dataplane.lookup import Lookup
+from tollway_dataplane.prompts.reading import Encoded
+from tollway_dataplane.routing.complexity import Assessment, Eases, Prompt
+from tollway_dataplane.routing.fitting import Choice
+from tollway_dataplane.routing.router import shipped
 
 SETUP = Setup("http://a/v1", "http://b/v1")
 SIMPLE, HARD = "What are your opening hours?", "What are your obligations?"

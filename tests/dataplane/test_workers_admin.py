@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tollway_dataplane.edge.workers import create_workers_app
-from tollway_dataplane.worker_metrics import WorkerMetrics
+from tollway_dataplane.telemetry.worker_metrics import WorkerMetrics
 from tollway_dataplane.workers import WorkerAnswer
 
 

@@ -19,8 +19,8 @@ from tollway_api.messages import Lookups
 from tollway_api.snapshot import SCHEMA_VERSION, encode
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.reading import Encoded
 from tollway_dataplane.errors import SnapshotFault
+from tollway_dataplane.prompts.reading import Encoded
 from tollway_dataplane.record import Record
 from tools.generate_metrics import planes
 

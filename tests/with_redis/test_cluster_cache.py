@@ -147,7 +147,7 @@ async def test_replicas_are_looked_up_in_where_they_may_be(
 async def test_a_purge_is_of_all_shards_and_what_is_void_is_deleted_on_each(
     start: Start, setup: Setup, cluster: Cluster, ledger_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tollway_dataplane.forgetting._SWEEP_AFTER_S", 0.1)
+    monkeypatch.setattr("tollway_dataplane.cache.forgetting._SWEEP_AFTER_S", 0.1)
     gateway = await begun(start, setup, cluster, ledger_redis)
     await remembered(gateway)
     await gateway.dataplane.forgetting.purge(Scope("default/answers", "acme"))

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Start
 from tests.dataplanes import ACME_KEY, Running, Setup, until
 from tests.servers import provider
-from tollway_dataplane import connections
+from tollway_dataplane.edge import connections
 
 CHAT = "/v1/chat/completions"
 BODY = json.dumps({"messages": [{"role": "user", "content": "What is a fjord?"}]}).encode()

@@ -26,7 +26,7 @@ from tollway_api.error_control import Counts
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import encode
 from tollway_cli.embedded_redis import EmbeddedRedis
-from tollway_dataplane import judging, labelling
+from tollway_dataplane.quality import judging, labelling
 
 FIRST = "You can reset your password under Settings > Security."
 SAME = "To reset your password, open Settings and choose Security."

@@ -13,11 +13,11 @@ from tollway_api.snapshot import Limit, Rolling, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
 from tollway_api.wire import LEASE, ledger_keys
 from tollway_cli.embedded_redis import EmbeddedRedis
-from tollway_dataplane import leases as leasing
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.errors import LedgerFault
-from tollway_dataplane.leases import KEEP_EVERY_S, LEASE_LIFE_S, Leases
+from tollway_dataplane.spending import leases as leasing
+from tollway_dataplane.spending.leases import KEEP_EVERY_S, LEASE_LIFE_S, Leases
 
 
 def leasing_tenant(amount: int = 1_000, percent: int = 1) -> Tenant:

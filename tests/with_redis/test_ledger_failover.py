@@ -22,7 +22,7 @@ from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.background import running
 from tollway_dataplane.errors import LedgerFault
-from tollway_dataplane.leases import Leases
+from tollway_dataplane.spending.leases import Leases
 
 LIMIT = 1_000
 ACME = replace(

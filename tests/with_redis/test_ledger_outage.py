@@ -23,8 +23,8 @@ from tests.tenants import tenant
 from tollway_api.snapshot import Calendar, Limit
 from tollway_api.tenant_budget import CalendarPeriod, Unit
 from tollway_cli.embedded_redis import EmbeddedRedis
-from tollway_dataplane import leases
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
+from tollway_dataplane.spending import leases
 
 PROMPT = "What is a lighthouse?"
 INPUT, OUTPUT = 150, 600  # nano-USD a token, of gpt-4o-mini

@@ -13,15 +13,15 @@ from redis.asyncio import Redis
 
 from tests.budgets import FREE_OF_CHARGE, budgets_on, need
 from tests.tenants import limit, tenant
-from tollway_dataplane import metering
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
-from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.completions import usage_of, written_in_chunk
 from tollway_dataplane.core.facts import JsonObject, Usage
-from tollway_dataplane.holds import Hold
-from tollway_dataplane.metering import Metering
 from tollway_dataplane.ports import Chunk, HangUp
+from tollway_dataplane.spending import metering
+from tollway_dataplane.spending.budgets import Budgets
+from tollway_dataplane.spending.holds import Hold
+from tollway_dataplane.spending.metering import Metering
 
 ACME = tenant(limit(1_000))
 # Whose tokenizer is not public: there may be half as many tokens again.

@@ -19,10 +19,10 @@ from tollway_api import wire
 from tollway_api.epochs import EVERYTHING, Epochs, Scope
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_cli.simulator.latency import Latency
-from tollway_dataplane import forgetting
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
-from tollway_dataplane.forgetting import TRUSTED_S
+from tollway_dataplane.cache import forgetting
+from tollway_dataplane.cache.forgetting import TRUSTED_S
 from tollway_dataplane.ports import Place
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "semantic-cache.md"

@@ -25,12 +25,12 @@ from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.background import running
 from tollway_dataplane.core.facts import ChatRequest, Usage
 from tollway_dataplane.core.tokens import Counted
-from tollway_dataplane.dispatch import Dispatch
 from tollway_dataplane.errors import LedgerFault, Refusal
-from tollway_dataplane.holds import Need, Slice
-from tollway_dataplane.jobs import Job
+from tollway_dataplane.fallback.dispatch import Dispatch
+from tollway_dataplane.fallback.jobs import Job
 from tollway_dataplane.ports import Chunk, Completion, UpstreamCall
 from tollway_dataplane.record import Record
+from tollway_dataplane.spending.holds import Need, Slice
 
 HOUR = Rolling(3_600_000)
 DAY = Calendar(CalendarPeriod.DAY, "Europe/Berlin")

@@ -26,8 +26,8 @@ from tollway_cli.simulator.latency import Latency
 from tollway_dataplane.adapters import redis_cache
 from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
-from tollway_dataplane.core.identity import entry_of
 from tollway_dataplane.errors import CacheFault
+from tollway_dataplane.judgement.identity import entry_of
 from tollway_dataplane.ports import FoundBy, Place, Remembered
 from tollway_operator.provision import provision
 

@@ -21,11 +21,11 @@ from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_reembedding import RedisReembedding
 from tollway_dataplane.adapters.wordllama_embedder import WordLlamaEmbedder
+from tollway_dataplane.cache.embedders import Embedders
+from tollway_dataplane.cache.reembedding import Reembedder
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.embedders import Embedders
 from tollway_dataplane.errors import CacheFault, EmbedderFault, TextRefused
 from tollway_dataplane.ports import Embedder, FoundBy, Place, Remembered, Vector
-from tollway_dataplane.reembedding import Reembedder
 from tollway_operator.provision import provision
 from tollway_operator.redis_store import open_store
 

@@ -8,7 +8,7 @@ from tests.conftest import Start
 from tests.dataplanes import Running, Setup
 from tollway_api.own_weights import OwnWeights, write
 from tollway_api.snapshot import encode
-from tollway_dataplane.core.router import shipped
+from tollway_dataplane.routing.router import shipped
 
 EASY = "What is the capital of France?"
 HARD = (

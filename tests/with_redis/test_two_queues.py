@@ -13,13 +13,13 @@ from redis.asyncio import Redis
 from tests.budgets import FREE_OF_CHARGE, budgets_on, need
 from tests.tenants import limit, shared, sharing, tenant
 from tollway_api.snapshot import Tenant
-from tollway_dataplane import queueing
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
-from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.facts import Usage
 from tollway_dataplane.core.tokens import Counted
-from tollway_dataplane.exceeding import Exceeded
-from tollway_dataplane.holds import Need, Slice
+from tollway_dataplane.spending import queueing
+from tollway_dataplane.spending.budgets import Budgets
+from tollway_dataplane.spending.exceeding import Exceeded
+from tollway_dataplane.spending.holds import Need, Slice
 
 PATIENCE_S = 20.0
 TEAM = shared("default/team", limit(10_000, "team"))

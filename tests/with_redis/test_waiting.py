@@ -15,18 +15,18 @@ from tests.tenants import limit, tenant
 from tollway_api.snapshot import Limit, Price, Rolling, Tenant, Variant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
 from tollway_cli.embedded_redis import EmbeddedRedis
-from tollway_dataplane import budgets as doorkeeper
-from tollway_dataplane import leases as leasing
-from tollway_dataplane import queueing
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.background import running
-from tollway_dataplane.budgets import Budgets
 from tollway_dataplane.core.facts import Usage
 from tollway_dataplane.errors import Refusal
-from tollway_dataplane.exceeding import Exceeded
-from tollway_dataplane.holds import Need
-from tollway_dataplane.leases import Leases
+from tollway_dataplane.spending import budgets as doorkeeper
+from tollway_dataplane.spending import leases as leasing
+from tollway_dataplane.spending import queueing
+from tollway_dataplane.spending.budgets import Budgets
+from tollway_dataplane.spending.exceeding import Exceeded
+from tollway_dataplane.spending.holds import Need
+from tollway_dataplane.spending.leases import Leases
 
 HOUR = Rolling(3_600_000)
 PATIENCE_S = 20.0

@@ -30,7 +30,7 @@ from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, is_whole, usage_of
 from tollway_dataplane.core.facts import JsonObject, Operation
 from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
-from tollway_dataplane.core.waits import wait_of
+from tollway_dataplane.core.retry_after import wait_of
 from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
 from tollway_dataplane.heap import growing
 from tollway_dataplane.ports import Chunk, Completion, UpstreamCall

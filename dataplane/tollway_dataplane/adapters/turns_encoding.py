@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Final
 
-from tollway_dataplane.core.conversation import MOST_CHARACTERS, MOST_TURNS
 from tollway_dataplane.core.facts import Turn
+from tollway_dataplane.judgement.conversation import MOST_CHARACTERS, MOST_TURNS
 
 # JSON escapes a character beyond ASCII with 6 bytes, or twice 6; the rest is what stands around a turn.
 _MOST_BYTES: Final = 12 * MOST_CHARACTERS + 32 * MOST_TURNS

@@ -22,14 +22,14 @@ from tollway_api.epochs import Scope
 from tollway_api.messages import Lookups, PodState, Purge, Purged, Word
 from tollway_api.routing_policy import ModelState
 from tollway_api.semantic_cache_index import Scope as Sharing
-from tollway_dataplane.auditing import Feedback
+from tollway_dataplane.cache.forgetting import TRUSTED_S, Forgetting
 from tollway_dataplane.edge.admin_requests import Certified, body_of
 from tollway_dataplane.edge.feedback import UNKNOWN
 from tollway_dataplane.edge.probes import READY, Readiness, probe_routes
 from tollway_dataplane.errors import CacheFault, Refusal
 from tollway_dataplane.following import Following
-from tollway_dataplane.forgetting import TRUSTED_S, Forgetting
 from tollway_dataplane.live import Live
+from tollway_dataplane.quality.auditing import Feedback
 
 MessageT = TypeVar("MessageT")
 

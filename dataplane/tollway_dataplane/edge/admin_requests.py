@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tollway_dataplane.connections import PEER_NAMES
+from tollway_dataplane.edge.connections import PEER_NAMES
 from tollway_dataplane.edge.incoming import Incoming
 from tollway_dataplane.edge.probes import PROBE_PATHS
 from tollway_dataplane.errors import CLIENT_CLOSED_REQUEST, CallerGone, Refusal

@@ -21,8 +21,8 @@ from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_json
 from tollway_dataplane.errors import CLIENT_CLOSED_REQUEST, CallerGone, Refusal
 from tollway_dataplane.logs import JsonLog
-from tollway_dataplane.observe import Observer
 from tollway_dataplane.record import Record
+from tollway_dataplane.telemetry.observe import Observer
 
 # A request's id: random for the process, counted within it.
 _PROCESS: Final = f"req-{secrets.token_hex(8)}"

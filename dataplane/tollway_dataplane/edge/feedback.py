@@ -10,13 +10,13 @@ import orjson
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tollway_dataplane.auditing import Auditor
 from tollway_dataplane.edge.endpoint import Edge
 from tollway_dataplane.edge.incoming import Incoming
 from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.errors import CacheFault, Refusal, RefusalCode
 from tollway_dataplane.live import Live
+from tollway_dataplane.quality.auditing import Auditor
 from tollway_dataplane.record import Record
 
 PATH: Final = "/v1/feedback"

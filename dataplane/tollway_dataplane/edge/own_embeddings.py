@@ -10,17 +10,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from tollway_dataplane.core.facts import EmbeddingsRequest, Usage
-from tollway_dataplane.core.judge import ENCODER
 from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.endpoint import Admit, Edge
 from tollway_dataplane.edge.incoming import Incoming
 from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_embeddings
+from tollway_dataplane.embed_queue import Vectors, Write
 from tollway_dataplane.errors import Refusal, RefusalCode
+from tollway_dataplane.judgement.judge import ENCODER
 from tollway_dataplane.ports import Vector
 from tollway_dataplane.record import Record
-from tollway_dataplane.vectors import Vectors, Write
 
 PATHS: Final = "POST /v1/embeddings, GET /v1/models"
 

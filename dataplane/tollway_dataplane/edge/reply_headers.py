@@ -2,8 +2,8 @@
 
 from tollway_dataplane.core.allowances import rate_limit_headers
 from tollway_dataplane.core.decision import Source
-from tollway_dataplane.core.judge import shown_probability
 from tollway_dataplane.core.pricing import as_usd
+from tollway_dataplane.judgement.judge import shown_probability
 from tollway_dataplane.record import Record
 
 

@@ -18,7 +18,7 @@ from tollway_api import messages
 from tollway_dataplane.core.exposition import merged
 from tollway_dataplane.edge.admin_requests import Certified, body_of
 from tollway_dataplane.edge.probes import READY
-from tollway_dataplane.worker_metrics import WorkerMetrics
+from tollway_dataplane.telemetry.worker_metrics import WorkerMetrics
 from tollway_dataplane.workers import Ports, WorkerAnswer
 
 _FORWARDED: Final = ("accept", "authorization", "content-type")

@@ -20,8 +20,8 @@ from tollway_dataplane.adapters.local_embedder import (
     _next_batch,
     mean_pool,
 )
-from tollway_dataplane.core.reading import Encoded
 from tollway_dataplane.errors import EmbedderFault
+from tollway_dataplane.prompts.reading import Encoded
 
 
 def test_the_runtime_writes_nothing_and_reports_nothing(tmp_path: Path) -> None:

@@ -262,6 +262,8 @@ async def test_a_new_connection_that_ends_without_an_answer_is_a_fault() -> None
         with pytest.raises(UpstreamFault, match="broke") as caught:
             await upstream.complete(call)
     assert (asked, caught.value.may_have_run) == (1, True)
+
+
 async def test_nobody_waits_for_the_connection_of_another() -> None:
     """More calls at once than a pool of connections would have, of which none is answered before all are there."""
     count = 1_100

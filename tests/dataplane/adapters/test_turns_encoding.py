@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollway_dataplane.adapters.turns_encoding import packed, unpacked
-from tollway_dataplane.core.conversation import MOST_CHARACTERS
 from tollway_dataplane.core.facts import Turn
+from tollway_dataplane.judgement.conversation import MOST_CHARACTERS
 
 
 @given(st.lists(st.builds(Turn, st.sampled_from(["user", "assistant"]), st.text()), max_size=5))

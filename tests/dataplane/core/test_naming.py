@@ -7,8 +7,8 @@ import pytest
 from tests.dataplanes import Setup, compiled
 from tollway_api.meta import ModelName, TenantName
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.core.identity import partition_of
 from tollway_dataplane.core.naming import stood_in
+from tollway_dataplane.judgement.identity import partition_of
 
 SETUP = Setup("http://a/v1", "http://b/v1")
 ALIASES = {"route": {"aliases": [{"name": "gpt-4o"}, {"name": "house", "model": "rich"}]}}

@@ -1,0 +1,1 @@
+"""A live request: whom to ask in which order, each attempt inside its hold, and what it came to."""

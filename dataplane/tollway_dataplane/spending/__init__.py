@@ -1,0 +1,1 @@
+"""The budgets' part of a request, over the ledger's port: hold, extend, wait, lease."""

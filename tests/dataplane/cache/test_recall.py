@@ -1,0 +1,180 @@
+"""The cache's part of a request."""
+
+import asyncio
+import io
+import time
+from collections.abc import Collection, Sequence
+from math import inf
+
+import numpy as np
+import pytest
+
+from tests.dataplanes import Setup, compiled
+from tests.loops import counted_turns
+from tests.tenants import NO_BILLS
+from tollway_api.epochs import Epochs, Scope
+from tollway_api.semantic_cache_index import CriticalCheck
+from tollway_dataplane.adapters.near_cache import LocalNearCache
+from tollway_dataplane.cache.embedders import Embedders
+from tollway_dataplane.cache.forgetting import Forgetting
+from tollway_dataplane.cache.lookup import Deadlines, Lookup
+from tollway_dataplane.cache.recall import Recall
+from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.judgement.judge import ALL_CHECKS, Judge, Verdict, View, shipped
+from tollway_dataplane.logs import JsonLog
+from tollway_dataplane.ports import MOST_ANSWER_BYTES, FoundBy, Neighbour, News, Place, Remembered, Vector
+from tollway_dataplane.prompts.reading import Encoded
+from tollway_dataplane.record import Record
+
+
+class NoClaims:
+    async def take(self, place: Place, within_s: float) -> bool:
+        raise AssertionError((place, within_s))
+
+    def release(self, place: Place) -> None:
+        raise AssertionError(place)
+
+    def forget(self, place: Place) -> None:
+        raise AssertionError(place)
+
+    async def drain(self) -> None:
+        return
+
+
+class SlowCache:
+    """Takes a while for every answer, and notes how long it might have taken."""
+
+    def __init__(self) -> None:
+        self.given: list[float] = []
+        self.ghosts: list[str] = []
+        self.claims = NoClaims()
+
+    async def get(
+        self, _: Place, within_s: float, *, latest: bool = False, expired: bool = False
+    ) -> Remembered | None:
+        assert not latest
+        assert not expired
+        await self._answer(within_s)
+        return None
+
+    async def nearest(
+        self, _: Place, vector: Vector, count: int, within_s: float, about: Sequence[str] = ()
+    ) -> Sequence[Neighbour]:
+        assert about == ()
+        await self._answer(within_s)
+        words = np.ones((1, 384), dtype=np.int8)
+        return [Neighbour("0" * 32, 1.0, "what is a fjord?", vector, words)][: count * len(vector)]
+
+    async def put(self, place: Place, found_by: FoundBy | None, answer: Remembered) -> None:
+        raise AssertionError((place, found_by, answer))
+
+    async def unlink_ghost(self, place: Place) -> None:
+        self.ghosts.append(place.entry)
+
+    async def _answer(self, within_s: float) -> None:
+        self.given.append(within_s)
+        await asyncio.sleep(0.01)
+
+
+class NothingPurged:
+    async def news(self, known: Epochs, wait_s: float, *, trusted: bool) -> News:
+        return News(known, time.monotonic() + wait_s * trusted)
+
+    async def purge(self, scope: Scope) -> int:
+        raise AssertionError(scope)
+
+    async def evict(self, place: Place) -> None:
+        raise AssertionError(place)
+
+    async def sweep(self, after_s: float) -> int | None:
+        raise AssertionError(after_s)
+
+
+class Encoder:
+    async def embed(self, text: str, _: float = inf) -> Encoded:
+        vector = np.full(384, 384**-0.5, dtype=np.float32)
+        return Encoded(vector, np.ones((1, 384), dtype=np.float32), [(0, len(text))])
+
+
+async def test_all_that_a_request_asks_of_the_cache_shares_one_deadline() -> None:
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
+    cache = SlowCache()
+    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
+    await forgetting.refresh()
+    embedders = Embedders(Encoder(), {}, NO_BILLS)
+    recall = Recall(cache, forgetting, embedders, shipped(), Deadlines(5.0, 1.0, 0.0), lambda _: None)
+    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
+    prompt = "what is a fjord?"
+    record = Record("r", "chat")
+    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, record)  # type: ignore[index]  # a name is a name
+    assert lookup.reason is CacheReason.ENTRY_GONE
+    exact, search, hit, others = cache.given
+    assert exact == pytest.approx(5.0)
+    assert 5.0 - exact < 0.01 <= exact - search
+    assert search - hit >= 0.01 <= hit - others, "the one there was had gone, so it looked for others"
+    await recall.drain()
+    assert cache.ghosts == ["0" * 32]
+
+
+async def test_many_callers_neighbours_are_judged_one_in_each_turn_of_the_event_loop() -> None:
+    """They come at once, and a turn in which all were judged would keep everybody else waiting."""
+    judged: list[int] = []
+
+    class NotedJudge(Judge):
+        def verdict(
+            self,
+            ours: View,
+            theirs: View,
+            threshold: float | None = None,
+            checks: Collection[CriticalCheck] = ALL_CHECKS,
+        ) -> Verdict:
+            judged.append(turn())
+            return super().verdict(ours, theirs, threshold, checks)
+
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
+    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
+    await forgetting.refresh()
+    embedders, deadlines = Embedders(Encoder(), {}, NO_BILLS), Deadlines(60.0, 60.0, 0.0)
+    judge = NotedJudge(**vars(shipped()))
+    recall = Recall(SlowCache(), forgetting, embedders, judge, deadlines, lambda _: None)
+    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
+
+    async def look_up(prompt: str) -> None:
+        request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+        await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
+
+    with counted_turns() as turn:
+        await asyncio.gather(*(look_up(f"what is fjord number {n}?") for n in range(8)))
+    await recall.drain()
+    assert len(judged) == len(set(judged)) == 8
+
+
+@pytest.mark.parametrize("padding", [0, 100_000])
+async def test_a_prompt_of_any_length_is_asked_whether_it_is_about_just_now(padding: int) -> None:
+    """A long one beside the event loop, since that takes a millisecond a kilobyte."""
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
+    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
+    await forgetting.refresh()
+    embedders, deadlines = Embedders(Encoder(), {}, NO_BILLS), Deadlines(60.0, 60.0, 0.0)
+    recall = Recall(SlowCache(), forgetting, embedders, shipped(), deadlines, lambda _: None)
+    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
+    prompt = "a fjord is deep. " * (padding // 17) + "What is the weather in Bergen?"
+    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
+    assert lookup.reason is CacheReason.TIME_DEPENDENT
+
+
+async def test_an_answer_that_is_too_large_is_not_remembered_and_counted() -> None:
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
+    outcomes: list[str] = []
+    forgetting = Forgetting(LocalNearCache(10**9), NothingPurged(), JsonLog(io.BytesIO()))
+    embedders, deadlines = Embedders(Encoder(), {}, NO_BILLS), Deadlines(1.0, 1.0, 0.0)
+    recall = Recall(SlowCache(), forgetting, embedders, shipped(), deadlines, outcomes.append)
+    await recall.follow(snapshot)
+    place = Place(snapshot.indexes["default/answers"], "0" * 52, "0" * 32)
+    body = b" " * (MOST_ANSWER_BYTES + 1)
+    recall.remember(Lookup(CacheReason.NO_NEIGHBOUR, place=place), snapshot.policies[0], body, "cheap", 1)
+    assert outcomes == ["AnswerTooLarge"]
+    assert forgetting.recalled(place) is None
