@@ -35,7 +35,7 @@ from tollway_operator import (
     publish,
     reconcile,
     redis_store,
-    statuses,
+    status_writer,
 )
 from tollway_operator.compiled import Compiled
 
@@ -96,7 +96,7 @@ def _arm_clock(seconds: float) -> None:
     def off(clock: Callable[[], float], scale: int = 1) -> Callable[[], float]:
         return lambda: clock() + (int(seconds) * scale if jumped else 0)
 
-    for module in (lease, statuses, deletion):
+    for module in (lease, status_writer, deletion):
         vars(module)["datetime"] = Clock
     vars(lease)["time"] = off(time.time)
     vars(publish)["time"] = SimpleNamespace(time_ns=off(time.time_ns, 1_000_000_000))

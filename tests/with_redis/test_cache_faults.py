@@ -86,7 +86,8 @@ async def test_what_somebody_else_has_written_is_a_miss(
     async with Redis.from_url(fault_redis.url) as redis:
         async for key in redis.scan_iter(pattern):
             await redis.hset(key, field, value)
-    reply = await gateway.ask(PARAPHRASE)
+    other = await start(setup, cache_url=fault_redis.url)  # who has not kept it
+    reply = await other.ask(PARAPHRASE)
     assert (reply.status, reply.source) == (200, "live")
     assert reply.headers["x-tollway-cache-reason"] == reason
 
@@ -162,7 +163,7 @@ async def test_a_full_cache_with_eviction_goes_on_storing(
 
 
 async def test_a_key_of_another_type_is_a_counted_miss(
-    gateway: Running, cache_redis: EmbeddedRedis, cheap: Provider
+    start: Start, setup: Setup, gateway: Running, cache_redis: EmbeddedRedis
 ) -> None:
     await gateway.ask(PASSWORD)
     await gateway.stored()
@@ -170,7 +171,8 @@ async def test_a_key_of_another_type_is_a_counted_miss(
         (entry,) = await redis.keys("tollway:1:entry:*")
         await redis.delete(entry)
         await redis.rpush(entry, "not a hash")
-    reply = await gateway.ask("How can I reset my password?")
+    other = await start(setup, cache_url=cache_redis.url)  # who has not kept it
+    reply = await other.ask(PARAPHRASE)
     assert (reply.status, reply.source) == (200, "live")
     assert reply.headers["x-tollway-cache-reason"] == "CacheKeyCollision"
 

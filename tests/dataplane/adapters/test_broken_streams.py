@@ -28,7 +28,7 @@ def _event(token: str) -> bytes:
 @asynccontextmanager
 async def provider(*parts: bytes) -> AsyncIterator[tuple[str, asyncio.Event]]:
     """Writes these one after the other, and ends the connection when it is told to."""
-    go_on = asyncio.Event()
+    go_on, ended = asyncio.Event(), asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -36,10 +36,15 @@ async def provider(*parts: bytes) -> AsyncIterator[tuple[str, asyncio.Event]]:
         await go_on.wait()
         writer.write(b"".join(parts[1:]))
         writer.close()
+        ended.set()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}/v1", go_on
+        try:
+            yield f"http://127.0.0.1:{port}/v1", go_on
+        finally:
+            go_on.set()
+            await ended.wait()
 
 
 def call(endpoint: str, idle_s: float = 5.0) -> UpstreamCall:
@@ -81,6 +86,7 @@ async def test_silence_ends_a_stream() -> None:
 
 async def test_signs_of_life_are_silence() -> None:
     """A provider that says nothing else has no more time than one that says nothing."""
+    ended = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -88,6 +94,7 @@ async def test_signs_of_life_are_silence() -> None:
         while not writer.is_closing():
             writer.write(b"4\r\n: .\n\r\n")
             await asyncio.sleep(0.02)
+        ended.set()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
@@ -97,6 +104,7 @@ async def test_signs_of_life_are_silence() -> None:
         ):
             with pytest.raises(UpstreamFault, match="no answer in time"):
                 await listen(chunks, [])
+        await ended.wait()
 
 
 async def test_who_reads_slowly_is_not_taken_for_a_silent_provider() -> None:
