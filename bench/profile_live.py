@@ -37,9 +37,17 @@ PARTS = {
         "near_cache.py",
     ),
     "writing the reply": ("edge/replies.py", "edge/chat_completions.py"),
-    "deciding: match, route, plan, price": ("core/", "dispatch.py", "service.py", "live.py"),
+    "deciding: match, route, plan, price": (
+        "core/",
+        "routing/",
+        "judgement/",
+        "prompts/",
+        "dispatch.py",
+        "service.py",
+        "live.py",
+    ),
+    "HTTP server, uvicorn": ("uvicorn/", "edge/connections.py"),
     "the request's frame: routes, callers": ("edge/", "starlette/"),
-    "HTTP server, uvicorn": ("uvicorn/",),
     "event loop": ("",),
 }
 

@@ -1,5 +1,5 @@
 """Which model answers a request: the policy's classifier is asked, with the vector of the prompt that the cache has
-computed, or one that is waited for as long as it may take; then `core.routing` says where that is sent. Called by
+computed, or one that is waited for as long as it may take; then `routing` says where that is sent. Called by
 `service` and `judging`; never fails for want of a vector.
 """
 

@@ -1,4 +1,4 @@
-"""The story of a request, from key to account, on one screen: `Service.chat`. Everything it decides is in `core`,
+"""The story of a request, from key to account, on one screen: `Service.chat`. What it decides is in the pure folders,
 everything it asks of the world is behind `ports`, and every stage notes what it did in the request's record.
 """
 

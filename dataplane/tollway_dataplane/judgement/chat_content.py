@@ -1,5 +1,5 @@
 """What is said in some turns of a chat, for asking whether another says it too: numbers, dates, names, and the words
-that carry something. Pure; called by `conversation`.
+that carry something. Pure; called by what compares chats.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Small talk and side questions in a chat: what one user says more that was met as such. The assistant is the witness:
 it answered a remark with a remark, and went on with the very words that it has in the other chat. Pure; called by
-`conversation` and `statements`.
+`earlier_turns` and `statements`.
 """
 
 import re

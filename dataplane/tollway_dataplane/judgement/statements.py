@@ -1,5 +1,5 @@
 """What a user says in a chat, clause by clause: whether it states something, and whether that is news to another chat.
-Pure; called by `conversation`.
+Pure; called by `earlier_turns` and `independent_turns`.
 """
 
 import re

@@ -2,7 +2,7 @@
 People tell what a question needs right before they ask it: "we use Fedora", and then "how do I install Redis?". What
 was told together with an earlier question, or has had its answer, served its purpose there (Grice's maxim of relation,
 "Logic and Conversation", 1975). How close a statement is to a prompt says nothing of the kind: to MiniLM, "we live
-downtown" is as far from a question about fibre internet as small talk is. Pure; called by `conversation`.
+downtown" is as far from a question about fibre internet as small talk is. Pure; called by `independent_turns`.
 """
 
 import re

@@ -1,5 +1,5 @@
 """Two turns that stand for each other in two chats: is one the other with something exchanged, or its contrary? Pure
-and symmetric but for the order in which the two are named; called by `conversation`, and of answers by
+and symmetric but for the order in which the two are named; called by `earlier_turns`, and of answers by
 `answer_comparison`.
 """
 

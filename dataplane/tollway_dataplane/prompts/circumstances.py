@@ -1,6 +1,6 @@
 """What a turn more, or a turn left out, may change although no fact is exchanged for another: somebody says what they
 are, corrects what they said, or says how they want to be answered; and prompts to which any of that matters. English
-patterns, erring towards "it matters". Pure; called by `conversation` and `self_contained`.
+patterns, erring towards "it matters". Pure; called by what compares chats, and by `cacheability`.
 """
 
 import re

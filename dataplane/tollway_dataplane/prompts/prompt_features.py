@@ -1,5 +1,5 @@
 """What can be seen of a prompt at once: how long it is, whether it asks for code or for sums, how it asks, in which
-script. Pure; called by `complexity` for the router's learned part, and by `tools/router_training.py`.
+script. Pure; called by `router`, and by `tools/router_training.py`.
 """
 
 import re
