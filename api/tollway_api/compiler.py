@@ -4,7 +4,6 @@ rest goes on. Pure and deterministic: the same inputs give the same bytes, whate
 Called by the operator's reconcile, by `tollway serve` and by `tollway validate`.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,61 +11,29 @@ from typing import Final, TypeVar
 
 from tollway_api import semantic_cache_index, wire
 from tollway_api.budget_checks import BUDGET_CHECKS, is_time_zone
-from tollway_api.catalog import CatalogEntry, ModelCatalog
+from tollway_api.catalog import ModelCatalog
 from tollway_api.checks import BudgetResource, IndexResource, PolicyResource, World, secret_value
-from tollway_api.controls import accuracy_control, quality_control
+from tollway_api.compiled_policies import compiled_match, compiled_policy
+from tollway_api.controls import accuracy_control
 from tollway_api.index_checks import INDEX_CHECKS, embedding_price
-from tollway_api.inventory import Inventory, Secrets
-from tollway_api.meta import (
-    Identity,
-    ModelName,
-    Resource,
-    SecretKeyRef,
-    Spec,
-    TenantName,
-    epoch_ms,
-    milliseconds,
-    scaled,
-    share,
-)
-from tollway_api.model_order import price_of, steps, worth_their_price
-from tollway_api.policy_checks import OPENAI_COMPATIBLE, POLICY_CHECKS
+from tollway_api.inventory import Inventory
+from tollway_api.meta import Identity, ModelName, Resource, Spec, TenantName, epoch_ms, milliseconds, scaled
+from tollway_api.policy_checks import POLICY_CHECKS
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.reach import PUBLIC, Reach
-from tollway_api.route import Classifier, Examples, ExplicitModel, Sessions
-from tollway_api.routing_policy import Aws as AwsSpec
-from tollway_api.routing_policy import Cache as CacheSpec
-from tollway_api.routing_policy import Capability, RoutingPolicySpec
-from tollway_api.routing_policy import CircuitBreaker as CircuitBreakerSpec
-from tollway_api.routing_policy import ExtraHeader as ExtraHeaderSpec
-from tollway_api.routing_policy import Model as ModelSpec
 from tollway_api.semantic_cache_index import EmbeddingProvider
 from tollway_api.snapshot import (
-    ACCESS_KEY_ID,
     NANO_PER_USD,
-    SECRET_ACCESS_KEY,
-    SESSION_TOKEN,
-    Alias,
-    Aws,
-    CacheUse,
     Calendar,
-    Canary,
-    CircuitBreaker,
     Embedding,
-    ExtraHeader,
-    Fallback,
-    Header,
     Index,
     IndexVersion,
     KeyFacts,
     Limit,
     Match,
-    Model,
     OnExceeded,
     Policy,
-    Protocol,
     Rolling,
-    Route,
     SharedBudget,
     Snapshot,
     Source,
@@ -76,11 +43,6 @@ from tollway_api.tenant_budget import ApiKey, BudgetScope, LedgerUnavailable, Un
 from tollway_api.tenant_budget import Limit as LimitSpec
 from tollway_api.tenant_budget import OnExceeded as OnExceededSpec
 
-# What is assumed of a model that neither the catalogue nor its owner describes.
-DEFAULT_CONTEXT_WINDOW: Final = 32_768
-DEFAULT_MAX_OUTPUT_TOKENS: Final = 4_096
-# Where nobody says how much of the complex model's quality to keep.
-DEFAULT_QUALITY: Final = "95%"
 # Shared budgets of one scope in one namespace. Each that covers a tenant makes each of its requests dearer for the
 # ledger, which all tenants wait for.
 MOST_SHARED_BUDGETS: Final = 32
@@ -109,8 +71,8 @@ def compile_snapshot(
     is_of_files: bool = False,
     reach: Reach = PUBLIC,
 ) -> Compilation:
-    """The snapshot of everything that is right, and a problem for everything that is not. Of files no namespace is the
-    operator's own, so budgets for all may be in any. `reach`: where endpoints may be.
+    """The snapshot of everything that is right, and a problem for everything that is not. `reach` says where endpoints
+    may be. No namespace of files is the operator's own, so budgets for all may be in any.
     """
     world = World(inventory, catalog, installation_namespace, is_of_files=is_of_files, reach=reach)
     problems: list[Problem] = []
@@ -125,7 +87,9 @@ def compile_snapshot(
     made_of_callers = {each.identity: _tenant(each, inventory, covering.of(each)) for each in callers}
     made_of_shared = {each.identity: _shared_budget(each) for each in shared}
     problems += covering.idle()
-    made_of_policies = {each.identity: _policy(each, world) for each in sorted(policies, key=_preference)}
+    made_of_policies = {
+        each.identity: compiled_policy(each, world) for each in sorted(policies, key=_preference)
+    }
     made_of_indexes = {each.identity: _index(each, world) for each in indexes}
     snapshot = Snapshot(
         installation_namespace=installation_namespace,
@@ -159,7 +123,7 @@ def _unshadowed(policies: list[PolicyResource], problems: list[Problem]) -> list
     """Drops the younger of two policies that no request could tell apart."""
     holders: dict[tuple[str, Match, int], PolicyResource] = {}
     for policy in policies:
-        match = _match(policy)
+        match = compiled_match(policy)
         # The order in which names are listed makes no difference to what they match.
         canonical = Match(
             tuple(sorted(match.models)),
@@ -237,7 +201,7 @@ class _Covering:
         self._idle = {each.identity: each for each in budgets if each.spec.selector}
 
     def of(self, caller: BudgetResource) -> list[BudgetResource]:
-        """The narrower scope first."""
+        """The budgets that count this caller's requests, the narrower scope first."""
         candidates = [*self._of_namespace.get(caller.identity.namespace, ()), *self._of_all]
         found = [each for each in candidates if _selects(each, caller.labels)]
         for each in found:
@@ -245,7 +209,7 @@ class _Covering:
         return found
 
     def idle(self) -> Iterator[Problem]:
-        """Of those that select and have found nobody, once all tenants were asked about."""
+        """A warning for each budget that selects tenants and has found none, once all tenants were asked about."""
         message = (
             "no tenant's TenantBudget has these labels, so nothing is counted; correct them, or label one"
         )
@@ -261,7 +225,7 @@ def _selects(budget: BudgetResource, labels: Mapping[str, str]) -> bool:
 
 def _preference(policy: PolicyResource) -> tuple[int, int, tuple[str, str, str]]:
     """Higher priority first, then the more specific match, then the older."""
-    return (-policy.spec.priority, -_match(policy).specificity, policy.seniority)
+    return (-policy.spec.priority, -compiled_match(policy).specificity, policy.seniority)
 
 
 def _sources(resources: Iterable[Resource[Spec]]) -> Iterator[Source]:
@@ -315,169 +279,6 @@ def _embedding(resource: IndexResource, world: World) -> Embedding:
         api_key_from=ref.place if ref else "",
         price=embedding_price(spec, world.catalog),
     )
-
-
-def _policy(resource: PolicyResource, world: World) -> Policy:
-    spec, identity = resource.spec, resource.identity
-    models = [_model(model, identity.namespace, world) for model in spec.models]
-    # Nothing comes to a model that is tried out but its share.
-    proven = [model.name for model in spec.models if model.canary is None]
-    return Policy(
-        namespace=identity.namespace,
-        name=identity.name,
-        match=_match(resource),
-        priority=spec.priority,
-        cache=_cache_use(spec.cache, identity.namespace, world),
-        models={model.name: model for model in models},
-        route=_route(spec, world.catalog),
-        fallback=Fallback(
-            order=tuple(map(ModelName, spec.fallback.order or proven)),
-            max_fallbacks=spec.fallback.max_fallbacks,
-            triggers=tuple(sorted(set(spec.fallback.triggers))),
-            deadline_ms=milliseconds(spec.fallback.deadline),
-            breaker=_breaker(spec.fallback.circuit_breaker),
-            max_cooldown_ms=milliseconds(spec.fallback.max_cooldown),
-        ),
-    )
-
-
-def _route(spec: RoutingPolicySpec, catalog: ModelCatalog) -> Route:
-    asked = spec.route
-    told, quality = asked.complexity, asked.quality
-    simple_share, floor = asked.simple_share, asked.min_quality
-    if floor is not None:
-        simple_share = floor.min_simple_share
-    elif told.classifier is Classifier.EMBEDDING and simple_share is None:
-        quality = quality or DEFAULT_QUALITY
-    examples = told.examples or Examples()
-    by_price = worth_their_price(spec.models, catalog)
-    simple, hard = asked.simple_model or by_price[0], asked.complex_model or by_price[-1]
-    # Who names both wants these, and who gives a share says it of one model.
-    has_steps = quality is not None and not (asked.simple_model and asked.complex_model)
-    return Route(
-        simple=ModelName(simple),
-        complex=ModelName(hard),
-        allow_explicit_model=asked.explicit_model is ExplicitModel.ALLOW,
-        word_threshold=told.word_threshold,
-        keywords=tuple(sorted({word.casefold() for word in told.keywords})),
-        aliases=tuple(
-            Alias(ModelName(each.name), ModelName(each.model))
-            for each in sorted(asked.aliases, key=lambda alias: alias.name)
-        ),
-        canaries=tuple(
-            Canary(ModelName(each.name), ModelName(each.canary.of), share(each.canary.share))
-            for each in sorted(spec.models, key=lambda model: model.name)
-            if each.canary is not None
-        ),
-        sticky=asked.sessions is Sessions.STICKY,
-        classifier=told.classifier,
-        quality=share(quality) if quality else None,
-        simple_share=share(simple_share) if simple_share else None,
-        simple_examples=tuple(examples.simple),
-        complex_examples=tuple(examples.complex),
-        weights=told.weights or "",
-        steps=steps(spec.models, simple, hard, catalog) if has_steps else (),
-        min_quality=quality_control(floor) if floor else None,
-    )
-
-
-def _breaker(spec: CircuitBreakerSpec) -> CircuitBreaker:
-    return CircuitBreaker(
-        failure_share=share(spec.failure_share),
-        window_ms=milliseconds(spec.window),
-        min_requests=spec.min_requests,
-        open_for_ms=milliseconds(spec.open_for),
-        half_open_probes=spec.half_open_probes,
-    )
-
-
-def _cache_use(spec: CacheSpec | None, namespace: str, world: World) -> CacheUse | None:
-    if spec is None:
-        return None
-    if Identity(semantic_cache_index.KIND, namespace, spec.index_ref.name) not in world.usable_indexes:
-        return None  # cache_index_exists has warned
-    return CacheUse(
-        index=f"{namespace}/{spec.index_ref.name}",
-        mode=spec.mode,
-        max_temperature=float(spec.max_temperature),
-        time_dependent=spec.time_dependent,
-        stale_if_error_ms=None if spec.stale_if_error is None else milliseconds(spec.stale_if_error),
-    )
-
-
-def _match(resource: PolicyResource) -> Match:
-    match = resource.spec.match
-    return Match(
-        models=tuple(map(ModelName, match.models)),
-        tenants=tuple(map(TenantName, match.tenants)),
-        headers=tuple(Header(header.name.lower(), header.value) for header in match.headers),
-    )
-
-
-def _model(spec: ModelSpec, namespace: str, world: World) -> Model:
-    provider = world.catalog.provider_of(spec.model) or ""
-    entry = world.catalog.find(spec.model)
-    direct = provider in OPENAI_COMPATIBLE
-    price = price_of(spec, world.catalog)
-    if price is None:
-        raise AssertionError(f"prices_are_known let {spec.model} pass without a price")
-    window = spec.context_window or (entry and entry.context_window) or DEFAULT_CONTEXT_WINDOW
-    output = spec.max_output_tokens or (entry and entry.max_output_tokens) or DEFAULT_MAX_OUTPUT_TOKENS
-    lacks, unproven = _incapable(spec, entry)
-    # The catalogue's name for it, which LiteLLM itself does not know as a prefix.
-    through = spec.model.replace("bedrock_converse/", "bedrock/converse/", 1)
-    return Model(
-        name=ModelName(spec.name),
-        upstream_id=spec.model.removeprefix(f"{provider}/") if direct else through,
-        protocol=Protocol.OPENAI if direct else Protocol.LITELLM,
-        endpoint=spec.endpoint or OPENAI_COMPATIBLE.get(provider),
-        api_key=secret_value(namespace, spec.credentials_ref, world.inventory.secrets)
-        if spec.credentials_ref
-        else None,
-        price=price,
-        context_window=window,
-        max_output_tokens=output,
-        timeout_ms=milliseconds(spec.timeout),
-        api_key_from=spec.credentials_ref.place if spec.credentials_ref else "",
-        lacks=lacks,
-        unproven=unproven,
-        first_token_ms=milliseconds(spec.first_token_timeout) if spec.first_token_timeout else None,
-        endpoints=tuple(each for each in dict.fromkeys(spec.endpoints) if each != spec.endpoint),
-        api_version=spec.api_version,
-        aws=_aws(spec.aws, namespace, world.inventory.secrets) if spec.aws else None,
-        extra_headers=tuple(
-            _extra_header(each, namespace, world.inventory.secrets) for each in spec.extra_headers
-        ),
-        extra_body=json.loads(json.dumps(spec.extra_body or {}, sort_keys=True)),
-        unknown_parameters=spec.unknown_parameters,
-    )
-
-
-def _incapable(
-    spec: ModelSpec, entry: CatalogEntry | None
-) -> tuple[tuple[Capability, ...], tuple[Capability, ...]]:
-    """What a model surely cannot, and what nobody says it can: the user's word before the catalogue's."""
-    if spec.capabilities is not None:
-        return tuple(sorted(set(Capability) - set(spec.capabilities))), ()
-    return (entry.lacks, entry.unproven) if entry is not None else ((), ())
-
-
-def _aws(spec: AwsSpec, namespace: str, secrets: Secrets) -> Aws:
-    if spec.credentials_ref is None:
-        return Aws(spec.region)
-    name = spec.credentials_ref.name
-    access_key_id, secret_access_key, session_token = (
-        secret_value(namespace, SecretKeyRef(name=name, key=key), secrets)
-        for key in (ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN)
-    )
-    return Aws(spec.region, access_key_id, secret_access_key, session_token, name)
-
-
-def _extra_header(spec: ExtraHeaderSpec, namespace: str, secrets: Secrets) -> ExtraHeader:
-    ref = spec.secret_ref
-    if ref is None:
-        return ExtraHeader(spec.name, spec.value)
-    return ExtraHeader(spec.name, secret_value(namespace, ref, secrets), ref.place)
 
 
 _STRICTEST_FIRST: Final = (LedgerUnavailable.DENY, LedgerUnavailable.LEASE, LedgerUnavailable.ALLOW)
@@ -547,7 +348,7 @@ def _tenant_name(resource: BudgetResource) -> TenantName:
 
 
 def _key_digests(resource: BudgetResource, inventory: Inventory) -> dict[int, str]:
-    """By the place in `apiKeys`. Of those that are there: api_keys_exist has warned of the others."""
+    """Digests by the place in `apiKeys`. Keys that are missing are left out: api_keys_exist has warned of them."""
     namespace = resource.identity.namespace
     refs = [api_key.secret_ref for api_key in resource.spec.api_keys]
     found = {place: secret_value(namespace, ref, inventory.secrets) for place, ref in enumerate(refs)}
