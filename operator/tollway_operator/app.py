@@ -35,7 +35,7 @@ from tollway_operator.pods import Pods
 from tollway_operator.probes import serving
 from tollway_operator.publish import Publisher
 from tollway_operator.purges import EVERY_S, PurgeReader
-from tollway_operator.reconcile import Parts, Reconciler
+from tollway_operator.reconcile import Collaborators, Reconciler
 from tollway_operator.redis_store import RedisStore, open_store
 from tollway_operator.secrets import Secrets
 from tollway_operator.settings import Settings
@@ -78,7 +78,7 @@ async def run_operator(settings: Settings) -> None:
         watches = Watches(kube, objects, namespaces, settings.watch_stale_s, state_changed)
         pods = Pods(kube, settings.namespace, selector, settings.watch_stale_s, pods_changed)
         notifier = Notifier(_port(session, settings), pods, settings.pod_poll_s, metrics, word_came)
-        parts = Parts(
+        parts = Collaborators(
             objects=objects,
             watches=watches,
             secrets=Secrets(kube, settings.secret_refresh_s, secrets_changed),
@@ -157,7 +157,7 @@ def _purges(cache: RedisStore, notifier: Notifier, objects: Objects, leadership:
     return PurgeReader(cache, EVERY_S, notifier.purged, asked.settle)
 
 
-async def _tell_alerts(settings: Settings, reconciler: Reconciler, parts: Parts) -> None:
+async def _tell_alerts(settings: Settings, reconciler: Reconciler, parts: Collaborators) -> None:
     """Runs for the life of the process; where nobody wants to be told, that takes no time."""
     async with alerting(settings.reach) as session:
         webhook = AlertWebhook(

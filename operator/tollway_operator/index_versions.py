@@ -102,7 +102,7 @@ class IndexVersions:
     async def _standing(self) -> Snapshot:
         """What was published last, as far as it is whole; empty otherwise."""
         with suppress(PublishFault):  # which is met again when it comes to publishing
-            if (standing := await self._publisher.standing()) is not None:
+            if (standing := await self._publisher.published()) is not None:
                 return standing.snapshot
         return Snapshot("")
 

@@ -26,7 +26,7 @@ _LABELS: Final = {"app.kubernetes.io/part-of": "tollway", "app.kubernetes.io/man
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Published:
     """What was published last."""
 
     digest: str
@@ -52,7 +52,7 @@ class Publisher:
         standing = await self._standing_head()
         return standing.digest if standing is not None else None
 
-    async def standing(self) -> Standing | None:
+    async def published(self) -> Published | None:
         """What was published last; None where nothing was. Raises KubeFault, and PublishFault where it is damaged."""
         found = await self._find(SECRET_NAME)
         if found is None:
@@ -61,7 +61,7 @@ class Publisher:
         try:
             if encoded is not None:
                 # In a thread: with thousands of tenants it takes a second, and the Lease is renewed meanwhile.
-                return Standing(snapshot.digest(encoded), await asyncio.to_thread(snapshot.decode, encoded))
+                return Published(snapshot.digest(encoded), await asyncio.to_thread(snapshot.decode, encoded))
         except snapshot.SnapshotError as exc:
             raise PublishFault(str(exc)) from exc
         raise PublishFault(f"Secret {SECRET_NAME} is damaged")
@@ -115,7 +115,7 @@ class Publisher:
         """What stands, without these indexes, and nothing of it changed besides; None where nothing stands. Raises as
         `publish` does.
         """
-        standing = await self.standing()
+        standing = await self.published()
         if standing is None:
             return None
         encoded = await asyncio.to_thread(snapshot.encode, without(standing.snapshot, index_ids))

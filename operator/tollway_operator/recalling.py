@@ -34,7 +34,7 @@ class Recalling:
         with suppress(PublishFault, Forbidden):  # which are met again when it comes to publishing
             if before <= self._not_recalled and await self._publisher.standing_digest() in self._known:
                 return False
-            if (standing := await self._publisher.standing()) is not None:
+            if (standing := await self._publisher.published()) is not None:
                 self._secrets.recall(values_in(standing.snapshot))
                 self._recalled, self._not_recalled = standing.digest, self._secrets.unknown
         return self._secrets.unknown != before

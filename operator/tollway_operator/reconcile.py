@@ -70,7 +70,7 @@ Steps = tuple[tuple[str, Callable[[Compiled], Awaitable[None]]], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Collaborators:
     """What the loop works with."""
 
     objects: Objects
@@ -93,7 +93,7 @@ class Parts:
 class Reconciler:
     def __init__(
         self,
-        parts: Parts,
+        parts: Collaborators,
         compile_all: Callable[[Inventory], Compilation],
         namespace: str,
         debounce_s: float,

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 from tests.operator.test_status_writer import until
 from tollway_operator.metrics import Metrics
-from tollway_operator.reconcile import Parts, Reconciler
+from tollway_operator.reconcile import Collaborators, Reconciler
 
 
 class Watches:
@@ -27,7 +27,7 @@ class Watches:
 def loop(watches: Watches, debounce_s: float) -> Reconciler:
     """Which has nothing but these."""
     parts = SimpleNamespace(
-        **dict.fromkeys((each.name for each in fields(Parts)), SimpleNamespace()),
+        **dict.fromkeys((each.name for each in fields(Collaborators)), SimpleNamespace()),
     )
     parts.objects, parts.watches, parts.metrics = [], watches, Metrics()
     return Reconciler(parts, Mock(), "tollway-system", debounce_s, 60.0, lambda: None)  # type: ignore[arg-type]  # they stand in

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from tests.dataplane.providers.wire import ARGUMENTS, PICTURE, SCHEMA, Failure, Json, Said, model
+from tests.dataplane.providers.wire import ARGUMENTS, PICTURE, SCHEMA, Failure, Json, ScriptedReply, model
 from tollway_api.snapshot import Model
 
 STOPS: Mapping[str, str] = {
@@ -32,10 +32,10 @@ class Anthropic:
     def key_in(self, headers: Mapping[str, str]) -> str | None:
         return headers["x-api-key"] if headers["anthropic-version"] == "2023-06-01" else None
 
-    def telling(self, said: Said) -> Said:
+    def telling(self, said: ScriptedReply) -> ScriptedReply:
         return replace(said, thought=0)
 
-    def whole(self, said: Said) -> Json:
+    def whole(self, said: ScriptedReply) -> Json:
         text = [{"type": "text", "text": "".join(said.text)}] if said.text else []
         tool = [{"type": "tool_use", "id": "toolu_1", "name": said.tool, "input": ARGUMENTS}]
         return {
@@ -49,7 +49,7 @@ class Anthropic:
             "usage": _usage(said, said.answer),
         }
 
-    def stream(self, said: Said) -> Sequence[bytes]:
+    def stream(self, said: ScriptedReply) -> Sequence[bytes]:
         return [
             f"event: {each['type']}\n".encode() + b"data: " + orjson.dumps(each) + b"\n\n"
             for each in _events(said)
@@ -92,7 +92,7 @@ class Anthropic:
         }
 
 
-def _usage(said: Said, answer: int) -> Json:
+def _usage(said: ScriptedReply, answer: int) -> Json:
     """Of which `input_tokens` are only those that the cache had no part in."""
     return {
         "input_tokens": said.prompt - said.cached - said.written,
@@ -104,7 +104,7 @@ def _usage(said: Said, answer: int) -> Json:
     }
 
 
-def _events(said: Said) -> Iterator[Json]:
+def _events(said: ScriptedReply) -> Iterator[Json]:
     head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-haiku-4-5", "content": []}
     message = {**head, "stop_reason": None, "stop_sequence": None, "usage": _usage(said, 1)}
     yield {"type": "message_start", "message": message}

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import orjson
 
-from tests.dataplane.providers.wire import ARGUMENTS, PICTURE, SCHEMA, Failure, Json, Said, model
+from tests.dataplane.providers.wire import ARGUMENTS, PICTURE, SCHEMA, Failure, Json, ScriptedReply, model
 from tollway_api.snapshot import Model
 
 STOPS: Mapping[str, str] = {
@@ -37,10 +37,10 @@ class Bedrock:
     def key_in(self, headers: Mapping[str, str]) -> str | None:
         return headers["authorization"].removeprefix("Bearer ")
 
-    def telling(self, said: Said) -> Said:
+    def telling(self, said: ScriptedReply) -> ScriptedReply:
         return replace(said, thought=0)
 
-    def whole(self, said: Said) -> Json:
+    def whole(self, said: ScriptedReply) -> Json:
         text = [{"text": "".join(said.text)}] if said.text else []
         tool = [{"toolUse": {"toolUseId": "tooluse_1", "name": said.tool, "input": ARGUMENTS}}]
         content = [*text, *(tool if said.tool else [])]
@@ -51,7 +51,7 @@ class Bedrock:
             "metrics": {"latencyMs": 350},
         }
 
-    def stream(self, said: Said) -> Sequence[bytes]:
+    def stream(self, said: ScriptedReply) -> Sequence[bytes]:
         return [frame("event", kind, body) for kind, body in _events(said)]
 
     @property
@@ -81,7 +81,7 @@ class Bedrock:
         }
 
 
-def _usage(said: Said) -> Json:
+def _usage(said: ScriptedReply) -> Json:
     fresh = said.prompt - said.cached - said.written
     return {
         "inputTokens": fresh,
@@ -92,7 +92,7 @@ def _usage(said: Said) -> Json:
     }
 
 
-def _events(said: Said) -> Iterator[tuple[str, Json]]:
+def _events(said: ScriptedReply) -> Iterator[tuple[str, Json]]:
     yield "messageStart", {"role": "assistant", "p": "abcdefg"}
     arguments = orjson.dumps(ARGUMENTS).decode()
     deltas: list[Json] = [{"text": each} for each in said.text]

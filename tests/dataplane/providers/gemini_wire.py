@@ -3,7 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tests.dataplane.providers.wire import ARGUMENTS, PICTURE, SCHEMA, Failure, Json, Said, model, sse
+from tests.dataplane.providers.wire import (
+    ARGUMENTS,
+    PICTURE,
+    SCHEMA,
+    Failure,
+    Json,
+    ScriptedReply,
+    model,
+    sse,
+)
 from tollway_api.snapshot import Model
 
 STOPS: Mapping[str, str] = {
@@ -30,10 +39,10 @@ class Gemini:
     def key_in(self, headers: Mapping[str, str]) -> str | None:
         return headers["x-goog-api-key"]
 
-    def telling(self, said: Said) -> Said:
+    def telling(self, said: ScriptedReply) -> ScriptedReply:
         return replace(said, written=0)
 
-    def _reply(self, said: Said, parts: Sequence[Json], finish: str | None) -> Json:
+    def _reply(self, said: ScriptedReply, parts: Sequence[Json], finish: str | None) -> Json:
         """`candidatesTokenCount` is without what was thought."""
         candidate: Json = {"content": {"role": "model", "parts": parts}, "index": 0}
         usage = {
@@ -53,11 +62,11 @@ class Gemini:
             "responseId": "r-1",
         }
 
-    def whole(self, said: Said) -> Json:
+    def whole(self, said: ScriptedReply) -> Json:
         parts = [{"text": "".join(said.text)}] if said.text else []
         return self._reply(said, [*parts, *_calls(said)], STOPS[said.finish])
 
-    def stream(self, said: Said) -> Sequence[bytes]:
+    def stream(self, said: ScriptedReply) -> Sequence[bytes]:
         parts = [[{"text": each}] for each in said.text] + ([_calls(said)] if said.tool else [])
         ends = [None] * (len(parts) - 1) + [STOPS[said.finish]]
         return sse(
@@ -97,7 +106,7 @@ class Gemini:
         }
 
 
-def _calls(said: Said) -> list[Json]:
+def _calls(said: ScriptedReply) -> list[Json]:
     return [{"functionCall": {"name": said.tool, "args": ARGUMENTS}}] if said.tool else []
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from tests.dataplane.providers.wire import ARGUMENTS, PICTURE, TOOL, Failure, Json, Said, model
+from tests.dataplane.providers.wire import ARGUMENTS, PICTURE, TOOL, Failure, Json, ScriptedReply, model
 from tollway_api.snapshot import Model
 
 
@@ -25,13 +25,13 @@ class Ollama:
     def key_in(self, headers: Mapping[str, str]) -> str | None:
         return headers["authorization"].removeprefix("Bearer ")
 
-    def telling(self, said: Said) -> Said:
+    def telling(self, said: ScriptedReply) -> ScriptedReply:
         return replace(said, cached=0, written=0, thought=0)
 
-    def whole(self, said: Said) -> Json:
+    def whole(self, said: ScriptedReply) -> Json:
         return _line("".join(said.text), said, done=True)
 
-    def stream(self, said: Said) -> Sequence[bytes]:
+    def stream(self, said: ScriptedReply) -> Sequence[bytes]:
         none = replace(said, tool="")
         pieces = said.text or [""]
         lines = [_line(each, said if said.tool else none, done=False) for each in pieces]
@@ -66,7 +66,7 @@ class Ollama:
         }
 
 
-def _line(text: str, said: Said, *, done: bool) -> Json:
+def _line(text: str, said: ScriptedReply, *, done: bool) -> Json:
     calls = [{"function": {"name": said.tool, "arguments": ARGUMENTS}}]
     message = {"role": "assistant", "content": text, **({"tool_calls": calls} if said.tool else {})}
     head: Json = {"model": "llama3.2", "created_at": "2026-11-01T12:00:00.000000Z", "message": message}

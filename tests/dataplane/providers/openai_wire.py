@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from tests.dataplane.providers.wire import ARGUMENTS, REQUEST, Failure, Json, Said, model, sse
+from tests.dataplane.providers.wire import ARGUMENTS, REQUEST, Failure, Json, ScriptedReply, model, sse
 from tollway_api.snapshot import Model, Protocol
 
 DONE = b"data: [DONE]\n\n"
@@ -31,17 +31,17 @@ class OpenAI:
     def key_in(self, headers: Mapping[str, str]) -> str | None:
         return headers["authorization"].removeprefix("Bearer ")
 
-    def telling(self, said: Said) -> Said:
+    def telling(self, said: ScriptedReply) -> ScriptedReply:
         return replace(said, written=0)
 
-    def message(self, said: Said) -> Json:
+    def message(self, said: ScriptedReply) -> Json:
         called = {"name": said.tool, "arguments": orjson.dumps(ARGUMENTS).decode()}
         calls = [{"id": "call_1", "type": "function", "function": called}]
         content = "".join(said.text) or None
         message: Json = {"role": "assistant", "content": content}
         return {**message, **({"tool_calls": calls} if said.tool else {})}
 
-    def usage(self, said: Said) -> Json:
+    def usage(self, said: ScriptedReply) -> Json:
         return {
             "prompt_tokens": said.prompt,
             "completion_tokens": said.answer,
@@ -50,12 +50,12 @@ class OpenAI:
             "completion_tokens_details": {"reasoning_tokens": said.thought, "audio_tokens": 0},
         }
 
-    def whole(self, said: Said) -> Json:
+    def whole(self, said: ScriptedReply) -> Json:
         choice = {"index": 0, "message": self.message(said), "logprobs": None, "finish_reason": said.finish}
         head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1_764_000_000}
         return {**head, "model": "m-2026", "choices": [choice], "usage": self.usage(said)}
 
-    def deltas(self, said: Said) -> list[Json]:
+    def deltas(self, said: ScriptedReply) -> list[Json]:
         text: list[Json] = [{"content": piece} for piece in said.text]
         if not said.tool:
             return text
@@ -68,7 +68,7 @@ class OpenAI:
         head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_764_000_000}
         return {**head, "model": "m-2026", "choices": list(choices), **more}
 
-    def stream(self, said: Said) -> Sequence[bytes]:
+    def stream(self, said: ScriptedReply) -> Sequence[bytes]:
         deltas: list[Json] = [{"role": "assistant", "content": ""}, *self.deltas(said)]
         events = [self.chunk({"index": 0, "delta": each, "finish_reason": None}) for each in deltas]
         end = self.chunk({"index": 0, "delta": {}, "finish_reason": said.finish})
@@ -119,10 +119,10 @@ class VLLM(OpenAI):
     def model(self) -> Model:
         return model("served-model", Protocol.OPENAI)
 
-    def telling(self, said: Said) -> Said:
+    def telling(self, said: ScriptedReply) -> ScriptedReply:
         return replace(said, written=0, thought=0)
 
-    def usage(self, said: Said) -> Json:
+    def usage(self, said: ScriptedReply) -> Json:
         return {
             "prompt_tokens": said.prompt,
             "total_tokens": said.prompt + said.answer,
@@ -130,10 +130,10 @@ class VLLM(OpenAI):
             "prompt_tokens_details": {"cached_tokens": said.cached},
         }
 
-    def message(self, said: Said) -> Json:
+    def message(self, said: ScriptedReply) -> Json:
         return {**super().message(said), "reasoning_content": None, "refusal": None, "function_call": None}
 
-    def whole(self, said: Said) -> Json:
+    def whole(self, said: ScriptedReply) -> Json:
         extras = {"prompt_logprobs": None, "kv_transfer_params": None, "service_tier": None}
         return {**super().whole(said), **extras}
 
@@ -178,13 +178,13 @@ class Azure(OpenAI):
     def key_in(self, headers: Mapping[str, str]) -> str | None:
         return headers["api-key"]
 
-    def whole(self, said: Said) -> Json:
+    def whole(self, said: ScriptedReply) -> Json:
         found = {"hate": {"filtered": False, "severity": "safe"}}
         whole = super().whole(said)
         results = [{"prompt_index": 0, "content_filter_results": found}]
         return {**whole, "prompt_filter_results": results, "system_fingerprint": "fp_1"}
 
-    def stream(self, said: Said) -> Sequence[bytes]:
+    def stream(self, said: ScriptedReply) -> Sequence[bytes]:
         found = {"prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {}}]}
         first: Json = {"choices": [], "created": 0, "id": "", "model": "", "object": "", **found}
         return [*sse(first), *super().stream(said)]
@@ -227,17 +227,17 @@ class Mistral(OpenAI):
         del stream
         return "/v1/chat/completions"
 
-    def telling(self, said: Said) -> Said:
+    def telling(self, said: ScriptedReply) -> ScriptedReply:
         return replace(said, cached=0, written=0, thought=0)
 
-    def usage(self, said: Said) -> Json:
+    def usage(self, said: ScriptedReply) -> Json:
         return {
             "prompt_tokens": said.prompt,
             "completion_tokens": said.answer,
             "total_tokens": said.prompt + said.answer,
         }
 
-    def stream(self, said: Said) -> Sequence[bytes]:
+    def stream(self, said: ScriptedReply) -> Sequence[bytes]:
         deltas: list[Json] = [{"role": "assistant", "content": ""}, *self.deltas(said)]
         events = [self.chunk({"index": 0, "delta": each, "finish_reason": None}) for each in deltas]
         last = {"index": 0, "delta": {"content": ""}, "finish_reason": said.finish}

@@ -6,7 +6,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from tests.dataplane.providers.wire import ARGUMENTS, CALL, KEY, REQUEST, TEXT, Said, Server
+from tests.dataplane.providers.wire import ARGUMENTS, CALL, KEY, REQUEST, TEXT, ScriptedReply, Server
 from tests.dataplane.providers.wires import streamed
 from tollway_api.routing_policy import FallbackTrigger
 from tollway_dataplane.core.completions import Assembly, usage_of
@@ -84,7 +84,7 @@ async def test_a_stream_comes_piece_by_piece(upstream: Upstream, server: Server)
 
 async def test_a_stream_may_repeat_itself(upstream: Upstream, server: Server) -> None:
     """As a table or a poem does; whether a model is stuck is for who reads it to say."""
-    server.said = Said(text=("again, ",) * 150)
+    server.said = ScriptedReply(text=("again, ",) * 150)
     assembly = Assembly()
     for chunk in await streamed(upstream, server.call()):
         assembly.add(chunk.event)
@@ -127,7 +127,7 @@ async def test_a_call_of_a_tool_comes_back(upstream: Upstream, server: Server) -
 async def test_an_answer_that_was_cut_short_says_so(upstream: Upstream, server: Server, finish: str) -> None:
     if (server.wire.name, finish) == ("Ollama", "content_filter"):
         pytest.skip("Ollama has no filter")
-    server.said = Said(finish=finish)
+    server.said = ScriptedReply(finish=finish)
     completion = await upstream.complete(server.call())
     (choice,) = orjson.loads(completion.body)["choices"]
     assert choice["finish_reason"] == finish
@@ -239,7 +239,7 @@ async def test_what_means_something_to_streams_is_text_within_a_text(
     upstream: Upstream, server: Server, text: str
 ) -> None:
     """The word for the end, and signs that end a line elsewhere than in streams."""
-    server.said = Said(text=["A ", text, " lighthouse."])
+    server.said = ScriptedReply(text=["A ", text, " lighthouse."])
     answer = Assembly()
     for chunk in await streamed(upstream, server.call()):
         answer.add(chunk.event)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.dataplane.providers.wire import KEY, Said, Wire
+from tests.dataplane.providers.wire import KEY, ScriptedReply, Wire
 from tests.dataplane.providers.wires import WIRES, model_id
 from tollway_api.catalog import bundled
 from tollway_api.compiler import compile_snapshot
@@ -29,7 +29,7 @@ HEADERS = {"anthropic-version": "2023-06-01"}
 def row(wire: Wire) -> str:
     names = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
     (header,) = [name for name in names if wire.key_in(Only(name)) == KEY]
-    said = wire.telling(Said())
+    said = wire.telling(ScriptedReply())
     apart = {"cached": said.cached, "written to the cache": said.written, "thought": said.thought}
     called = "directly" if wire.model.protocol is Protocol.OPENAI else "through LiteLLM"
     told = ", ".join(ERRORS[kind] for kind in ERRORS if kind in wire.failures)

@@ -37,7 +37,7 @@ WITHIN_S: Final = 60.0
 
 
 @dataclass(frozen=True)
-class Said:
+class ScriptedReply:
     """What a provider answers, in OpenAI's words."""
 
     text: Sequence[str] = TEXT
@@ -56,7 +56,7 @@ class Said:
         )
 
 
-CALL: Final = Said(text=(), tool="look_up", finish="tool_calls")
+CALL: Final = ScriptedReply(text=(), tool="look_up", finish="tool_calls")
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class Wire(Protocol):
     def key_in(self, headers: Mapping[str, str]) -> str | None:
         """Where the key is sent."""
 
-    def telling(self, said: Said) -> Said:
+    def telling(self, said: ScriptedReply) -> ScriptedReply:
         """Of what is said, what this format can tell."""
 
-    def whole(self, said: Said) -> Json: ...
+    def whole(self, said: ScriptedReply) -> Json: ...
 
-    def stream(self, said: Said) -> Sequence[bytes]:
+    def stream(self, said: ScriptedReply) -> Sequence[bytes]:
         """Pieces as they are written, one event each."""
 
     @property
@@ -125,7 +125,7 @@ class Server:
 
     wire: Wire
     url: str = ""
-    said: Said = field(default_factory=Said)
+    said: ScriptedReply = field(default_factory=ScriptedReply)
     failure: Failure | None = None
     cut_after: int | None = None  # events of a stream; of a whole answer half is sent
     breaks_off: bool = False  # in the middle of a stream
@@ -190,7 +190,7 @@ class Server:
             self.left.set()
 
     def reset(self) -> None:
-        self.said, self.failure, self.cut_after, self.breaks_off = Said(), None, None, False
+        self.said, self.failure, self.cut_after, self.breaks_off = ScriptedReply(), None, None, False
         self.counts = True
         self.stops_short, self.garbles, self.is_endless, self.sent_bytes = False, None, False, 0
         self.left.clear()
