@@ -68,7 +68,7 @@ from tollway_dataplane.ports import ClosableEncoder, Encoder, Figures, SnapshotS
 from tollway_dataplane.quality.auditing import Auditor, Feedback
 from tollway_dataplane.quality.judging import AnswerJudge, Asking
 from tollway_dataplane.quality.labelling import Labeller
-from tollway_dataplane.quality.operating_points import INDEXES, POLICIES, Operating
+from tollway_dataplane.quality.operating_points import INDEXES, POLICIES, OperatingPoints
 from tollway_dataplane.quality.shadowing import Shadows
 from tollway_dataplane.routing.router import shipped as shipped_router
 from tollway_dataplane.service import Service, Stages, Watchers
@@ -134,8 +134,8 @@ async def open_dataplane(
         forgetting = Forgetting(near, forgetter, log, REPLICA_LAG_S if replica else READ_S)
         await stack.enter_async_context(_remembering(cache, forgetting))
         bounded = (
-            Operating(INDEXES, labels, metrics.cache.observe_standing),
-            Operating(POLICIES, labels, metrics.route.observe_standing),
+            OperatingPoints(INDEXES, labels, metrics.cache.observe_standing),
+            OperatingPoints(POLICIES, labels, metrics.route.observe_standing),
         )
         judge = await asyncio.to_thread(shipped)
         recall = Recall(
@@ -254,7 +254,7 @@ async def _remembering(cache: RedisAnswerCache, forgetting: Forgetting) -> Async
 
 def _health(news: RedisHealth, metrics: Metrics) -> Health:
     health = Health(news, asyncio.get_running_loop().time, random.random)
-    metrics.registry.register(HealthMetrics(health.standings))
+    metrics.registry.register(HealthMetrics(health.endpoint_states))
     return health
 
 
@@ -310,7 +310,7 @@ def _loading(
 
 def _settling(
     at_once: tuple[Metrics, Health, Budgets],
-    bounded: tuple[Operating[Index], Operating[Policy]],
+    bounded: tuple[OperatingPoints[Index], OperatingPoints[Policy]],
     at_length: tuple[Recall, Choosing, Reembedder],
 ) -> Prepare:
     """Those who follow what a snapshot says, in order."""

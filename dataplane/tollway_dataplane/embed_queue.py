@@ -22,7 +22,7 @@ _RETRY_AFTER: Final = {"retry-after": "1"}
 Write = Callable[[int, Vector], bytes]
 
 
-class Vectors:
+class EmbedQueue:
     """`waiting` is how many texts have been taken on and not been embedded yet; at most `most_waiting`."""
 
     def __init__(self, encoder: Encoder, most_waiting: int, deadline_s: float) -> None:

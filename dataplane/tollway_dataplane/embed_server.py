@@ -19,7 +19,7 @@ from tollway_dataplane.edge.endpoint import Bounds, Edge, create_public_app
 from tollway_dataplane.edge.models import models_routes
 from tollway_dataplane.edge.own_embeddings import PATHS, admit_by, own_embeddings_route, served_models
 from tollway_dataplane.edge.probes import READY, Readiness, probe_routes
-from tollway_dataplane.embed_queue import Vectors
+from tollway_dataplane.embed_queue import EmbedQueue
 from tollway_dataplane.errors import EmbedderFault
 from tollway_dataplane.heap import settle_heap
 from tollway_dataplane.judgement.judge import ENCODER
@@ -52,7 +52,7 @@ def applications(
     """For the public port and for the admin port."""
     metrics = VectorMetrics()
     encoder.observe_batch = metrics.observe_batch
-    vectors = Vectors(encoder, settings.most_waiting_texts, settings.deadline_s)
+    vectors = EmbedQueue(encoder, settings.most_waiting_texts, settings.deadline_s)
     metrics.follow(lambda: vectors.waiting)
     bounds = Bounds(settings.most_body_bytes, settings.body_deadline_s)
     observer = Observer(metrics, log, described_request, UNTRACED)

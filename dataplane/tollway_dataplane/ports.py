@@ -131,7 +131,7 @@ class AnswerCache(Protocol):
     async def put(self, place: Place, found_by: "FoundBy | None", answer: Remembered) -> None:
         """Without what it is found by, only the very same prompt will find the answer."""
 
-    async def unlink_ghost(self, place: Place) -> None:
+    async def unlink_orphan(self, place: Place) -> None:
         """Deletes what an answer is found by, unless the answer is there (by now)."""
 
 

@@ -27,7 +27,7 @@ from tollway_dataplane.fallback.settling import used
 from tollway_dataplane.live import Live
 from tollway_dataplane.ports import Chunk, Remembered
 from tollway_dataplane.quality.auditing import Auditor
-from tollway_dataplane.quality.operating_points import Operating
+from tollway_dataplane.quality.operating_points import OperatingPoints
 from tollway_dataplane.quality.shadowing import Shadows
 from tollway_dataplane.record import Record
 from tollway_dataplane.telemetry.observe import Observer
@@ -58,8 +58,8 @@ class Stream:
 class Stages:
     """What a request passes, in order."""
 
-    indexes: Operating[Index]
-    policies: Operating[Policy]
+    indexes: OperatingPoints[Index]
+    policies: OperatingPoints[Policy]
     recall: Recall
     choosing: Choosing
     dispatch: Dispatch

@@ -296,10 +296,10 @@ async def test_what_a_full_redis_evicts_leaves_no_ghost(
         vectors = {key async for key in client.scan_iter("tollway:1:vector:*")}
         answered = {key async for key in client.scan_iter("tollway:1:entry:*")}
         met = [each for each in places if _vector_key(each) in vectors]
-        ghosts = {_vector_key(each) for each in met if each.key.encode() not in answered}
-        assert ghosts, "Redis evicts by the key, and knows nothing of what belongs together"
-        await asyncio.gather(*map(cache.unlink_ghost, met))
-        assert {key async for key in client.scan_iter("tollway:1:vector:*")} == vectors - ghosts
+        orphans = {_vector_key(each) for each in met if each.key.encode() not in answered}
+        assert orphans, "Redis evicts by the key, and knows nothing of what belongs together"
+        await asyncio.gather(*map(cache.unlink_orphan, met))
+        assert {key async for key in client.scan_iter("tollway:1:vector:*")} == vectors - orphans
 
 
 async def _partition(client: Redis) -> str:

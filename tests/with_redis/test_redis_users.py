@@ -153,7 +153,7 @@ async def use_cache(url: str, embedder: SharedEmbedder) -> None:
     await forgetter.purge(Scope(INDEX.id))
     await forgetter.news(Epochs(), 0.01, trusted=True)
     assert await forgetter.sweep(-60.0)
-    await cache.unlink_ghost(PLACE)
+    await cache.unlink_orphan(PLACE)
     await forgetter.evict(PLACE)
     await redis.hset(wire.HEALTH_KEY, "a", "Open 1 2 3")  # it is over, and deleted
     await RedisHealth(redis, 5.0).exchange({})

@@ -137,7 +137,7 @@ class RedisAnswerCache:
             pipeline.delete(place.claim_key)
             await pipeline.execute()
 
-    async def unlink_ghost(self, place: Place) -> None:
+    async def unlink_orphan(self, place: Place) -> None:
         keys = [wire.vector_key(each, place.partition, place.entry) for each in place.index.versions]
         async with cache_faults("unlink", self._write_deadline_s):
             await self._redis.eval(_UNLINK_GHOST, 1 + len(keys), place.key, *keys)

@@ -20,7 +20,7 @@ from tollway_api.windows import window_bounds
 from tollway_dataplane.adapters.redis_batch import ScriptBatch
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
 from tollway_dataplane.adapters.redis_history import ToldLately
-from tollway_dataplane.core.budgeting import Denied, Standing, Taken
+from tollway_dataplane.core.budgeting import Denied, LimitState, Taken
 from tollway_dataplane.core.values import value
 from tollway_dataplane.errors import LedgerFault
 
@@ -151,9 +151,9 @@ class RedisLedger:
         tenant, amounts = asked.tenant, asked.amounts
         if status == b"denied":
             number, wait_ms, leased, *taken = values
-            standings = list(map(Standing, tenant.limits, taken[::2], taken[1::2]))
+            states = list(map(LimitState, tenant.limits, taken[::2], taken[1::2]))
             wait_s = max(1, -(-wait_ms // 1_000))
-            return Denied(standings, number - 1, amounts[number - 1], wait_s, leased)
+            return Denied(states, number - 1, amounts[number - 1], wait_s, leased)
         self._standing[asked.hold_id] = _Asked(
             _Operation.EXTEND, tenant, asked.hold_id, amounts, life_s=asked.life_s
         )

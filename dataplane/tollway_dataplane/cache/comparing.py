@@ -12,7 +12,7 @@ from tollway_api.snapshot import ErrorControl, Index
 from tollway_dataplane.cache.embedders import Embedders
 from tollway_dataplane.cache.forgetting import Forgetting
 from tollway_dataplane.cache.lookup import Candidate, Lookup, Patience, Question
-from tollway_dataplane.cache.orphan_vectors import Ghosts
+from tollway_dataplane.cache.orphan_vectors import OrphanVectors
 from tollway_dataplane.cache.remembering import Remembering
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.errors import CacheFault, EmbedderFault, EmbeddingUnpaid
@@ -57,12 +57,12 @@ class Comparing:
         self._embed_deadline_s = embed_deadline_s
         # A remembered prompt comes again with each question that is like it.
         self._read = lru_cache(READINGS_KEPT)(read)
-        self._ghosts = Ghosts(cache)
+        self._orphans = OrphanVectors(cache)
         self._turn = asyncio.Lock()
 
     async def drain(self) -> None:
         """Waits for what is under way."""
-        await self._ghosts.drain()
+        await self._orphans.drain()
 
     async def by_meaning(self, place: Place, question: Question) -> Lookup:
         prompt, turns = question.prompt, question.turns
@@ -90,19 +90,19 @@ class Comparing:
         count = CANDIDATES_OF_A_CHAT if view.turns else CANDIDATES
         with patience.spend() as within_s:
             neighbours = await self._cache.nearest(place, vector, count, within_s, about)
-        lookup, ghosts = await self._served(place, view, neighbours, patience)
-        if not ghosts:
+        lookup, orphans = await self._served(place, view, neighbours, patience)
+        if not orphans:
             return lookup
-        self._ghosts.lay(ghosts)
+        self._orphans.lay(orphans)
         if lookup.answer is not None or lookup.candidate is not None:
             return lookup
         # They have taken the places of others.
         with patience.spend() as within_s:
-            more = await self._cache.nearest(place, vector, count + len(ghosts), within_s, about)
+            more = await self._cache.nearest(place, vector, count + len(orphans), within_s, about)
         seen = {each.entry for each in neighbours}
         unseen = [each for each in more if each.entry not in seen]
-        others, ghosts = await self._served(place, view, unseen, patience)
-        self._ghosts.lay(ghosts)
+        others, orphans = await self._served(place, view, unseen, patience)
+        self._orphans.lay(orphans)
         return others if others.answer is not None else replace(lookup, candidate=others.candidate)
 
     async def _served(
@@ -112,7 +112,7 @@ class Comparing:
         refused: Lookup | None = None
         candidate: Candidate | None = None
         stand_in: Candidate | None = None
-        ghosts: list[Place] = []
+        orphans: list[Place] = []
         async for reason, probability, neighbour in self._verdicts(view, neighbours, place.index):
             found = replace(place, entry=neighbour.entry)
             if reason is CacheReason.SEMANTIC and place.index.accuracy is not None:
@@ -125,15 +125,15 @@ class Comparing:
                 if answer is not None:
                     similarity = neighbour.similarity
                     hit = Lookup(reason, answer, similarity, probability, place, view, candidate=candidate)
-                    return hit, ghosts
-                ghosts.append(found)
+                    return hit, orphans
+                orphans.append(found)
                 reason, candidate = CacheReason.ENTRY_GONE, None  # noqa: PLW2901 - and the next may serve
             if reason in _UNLIKELY and not (view.turns or neighbour.turns):
                 likeliest = max(STANDS_IN, stand_in.probability if stand_in else 0.0)
                 stand_in = Candidate(found, probability) if probability >= likeliest else stand_in
             refused = refused or Lookup(reason, None, neighbour.similarity, probability, place, view)
         refused = refused or Lookup(CacheReason.NO_NEIGHBOUR, place=place, view=view)
-        return replace(refused, candidate=candidate, stand_in=stand_in), ghosts
+        return replace(refused, candidate=candidate, stand_in=stand_in), orphans
 
     async def _verdicts(
         self, view: View, neighbours: Sequence[Neighbour], index: Index

@@ -13,7 +13,7 @@ from tollway_dataplane.ports import AnswerCache, Place
 _MOST_PENDING: Final = 100
 
 
-class Ghosts:
+class OrphanVectors:
     def __init__(self, cache: AnswerCache) -> None:
         self._cache = cache
         self._under_way: set[asyncio.Task[None]] = set()
@@ -28,7 +28,7 @@ class Ghosts:
     async def _lay(self, places: Sequence[Place]) -> None:
         for place in places:
             try:
-                await self._cache.unlink_ghost(place)
+                await self._cache.unlink_orphan(place)
             except CacheFault:
                 return
 

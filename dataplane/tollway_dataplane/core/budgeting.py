@@ -37,7 +37,7 @@ class Taken(NamedTuple):
     held: int
 
 
-class Standing(NamedTuple):
+class LimitState(NamedTuple):
     """How a limit stands."""
 
     limit: Limit
@@ -58,7 +58,7 @@ class Standing(NamedTuple):
 class Denied:
     """A limit has no room for the request: the one that stands at `number` of all that count it."""
 
-    standings: Sequence[Standing]
+    states: Sequence[LimitState]
     number: int
     asked: int  # what the request may take at most
     retry_after_s: int
@@ -71,19 +71,19 @@ class Denied:
 
     @property
     def limit(self) -> Limit:
-        return self.standings[self.number].limit
+        return self.states[self.number].limit
 
     @property
     def used(self) -> int:
-        return self.standings[self.number].used
+        return self.states[self.number].used
 
     @property
     def held(self) -> int:
-        return self.standings[self.number].held
+        return self.states[self.number].held
 
     @property
     def left(self) -> int:
-        return self.standings[self.number].left
+        return self.states[self.number].left
 
 
 def on_exceeded(tenant: Tenant, limit: Limit) -> OnExceeded:

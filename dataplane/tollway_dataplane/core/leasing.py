@@ -9,7 +9,7 @@ from typing import Final
 
 from tollway_api.leasing import slices
 from tollway_api.snapshot import Limit, Tenant
-from tollway_dataplane.core.budgeting import Denied, Standing, Taken
+from tollway_dataplane.core.budgeting import Denied, LimitState, Taken
 
 # A lease is taken while a quarter of every limit is left, and given back where less than a tenth is: in between it
 # stays as it is, so that pods do not take and give back by turns.
@@ -60,18 +60,18 @@ class Lease:
         """As the ledger does: the id holds these amounts from now on, or what it did where a limit has no room."""
         standing = self.holds.get(hold_id, ())
         more = beyond(amounts, standing)
-        standings = self._standings()
-        for number, each in enumerate(standings):
+        states = self._states()
+        for number, each in enumerate(states):
             needed = max(more[number], room[number] if room else 0)
             if more[number] and needed > each.left:
-                return Denied(standings, number, amounts[number], _AGAIN_AFTER_S)
+                return Denied(states, number, amounts[number], _AGAIN_AFTER_S)
         self.holds[hold_id] = list(map(max, amounts, standing or amounts))
         return None
 
-    def _standings(self) -> list[Standing]:
+    def _states(self) -> list[LimitState]:
         """As if no more were allowed of each limit than is leased."""
         return [
-            Standing(replace(limit, amount=amount), used, sum(each[number] for each in self.holds.values()))
+            LimitState(replace(limit, amount=amount), used, sum(each[number] for each in self.holds.values()))
             for number, (limit, amount, used) in enumerate(
                 zip(self.tenant.limits, self.amounts, self.used, strict=True)
             )

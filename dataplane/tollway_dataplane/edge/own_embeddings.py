@@ -16,7 +16,7 @@ from tollway_dataplane.edge.incoming import Incoming
 from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.edge.reply_headers import headers_of
 from tollway_dataplane.edge.wire_format import parse_embeddings
-from tollway_dataplane.embed_queue import Vectors, Write
+from tollway_dataplane.embed_queue import EmbedQueue, Write
 from tollway_dataplane.errors import Refusal, RefusalCode
 from tollway_dataplane.judgement.judge import ENCODER
 from tollway_dataplane.ports import Vector
@@ -42,7 +42,7 @@ def served_models(edge: Edge, request: Incoming, record: Record) -> Sequence[str
     return [ENCODER]
 
 
-def own_embeddings_route(edge: Edge, vectors: Vectors, dimensions: int) -> Route:
+def own_embeddings_route(edge: Edge, vectors: EmbedQueue, dimensions: int) -> Route:
     async def handle(request: Incoming, record: Record) -> ASGIApp:
         edge.caller(request, record)
         body = await edge.json_body(request)

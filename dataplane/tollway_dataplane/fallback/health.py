@@ -32,7 +32,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class EndpointState:
     """How a policy's model is at one of its endpoints."""
 
     policy: str
@@ -207,13 +207,13 @@ class Health:
             self._to_tell[key] = verdict, self._clock()
             self._perhaps_unwell.add((watched.policy.id, watched.model.name))
 
-    def standings(self) -> Iterator[Standing]:
+    def endpoint_states(self) -> Iterator[EndpointState]:
         """Of the models that have been asked."""
         now = self._clock()
         for (policy, model), several in self._watched.items():
             for each in filter(lambda watched: watched.was_asked, several):
                 state, cooling_s = each.breaker.state(now), each.breaker.cooling_s(now)
-                yield Standing(policy, model, each.model.endpoint or "", state, cooling_s)
+                yield EndpointState(policy, model, each.model.endpoint or "", state, cooling_s)
 
     def unwell(self) -> dict[str, dict[str, ModelState]]:
         """The models that are not asked with every request, by policy: how each is at the endpoint where it is best."""

@@ -36,7 +36,7 @@ class Kind(Generic[SubjectT]):
     served: Callable[[SubjectT, Standing], SubjectT]
 
 
-class Operating(Generic[SubjectT]):
+class OperatingPoints(Generic[SubjectT]):
     """`on_standing` is told what is known of a subject, by its id; None when it has gone or its bound has."""
 
     def __init__(

@@ -110,7 +110,7 @@ class Hold:
         """Tokens of an answer beside a prompt, for what is left of each limit of which it takes tokens or money; or for
         what would be, if others gave back what they hold.
         """
-        pairs = zip(denied.standings, self.amounts(self.worst, self.price, 0), strict=True)
+        pairs = zip(denied.states, self.amounts(self.worst, self.price, 0), strict=True)
         concerned = [each for each, amount in pairs if amount]
         rooms = [(each.limit, each.unused if if_given_back else each.left) for each in concerned]
         return tokens_that_fit_all(rooms, prompt_tokens, self.price)

@@ -1,15 +1,16 @@
-"""Who waits for what others hold. For each limit there is a queue, in the order in which its requests came to wait, and
-only who is the first in every queue that it stands in asks the ledger; whoever comes while some wait for a limit that
-counts him goes behind them. Called by `budgets`.
+"""Queues of requests that wait for what others hold: one for each limit, the oldest request first. A request asks the
+ledger only while it is the first in every queue that it stands in; one that comes while others wait for a limit that
+counts it goes behind them. Called by `budgets`.
 
-Who is first for one limit and is denied by another one stands in both queues for a moment, and then in that of the
-other alone, so that nobody is held up for what is plenty; it keeps its place by age wherever it goes. Each time that it
-comes back to a limit which it had let pass, the moment is twice as long: where both are tight it has both in the end.
-All take precedence by age, in every queue, so no two ever wait for each other (Rosenkrantz, Stearns and Lewis, "System
+A request that is first for one limit and is denied by another stands in both queues for a moment, and then in that of
+the other alone, so that nobody is held up for what is plenty; it keeps its place by age wherever it goes. Each time
+that it comes back to a limit which it had let pass, the moment is twice as long: where both are tight it has both in
+the end. All queues go by age, so no two requests ever wait for each other (Rosenkrantz, Stearns and Lewis, "System
 Level Concurrency Control for Distributed Database Systems", 1978).
 
-Who is not the first in every queue that it stands in stands in one alone. So the first of any queue may ask: no limit
-is kept from those behind for longer than that moment, and what is known of it is no older than its first's last word.
+A request that is not the first in every queue that it stands in stands in one alone. So the first of any queue may ask:
+no limit is kept from those behind for longer than that moment, and what is known of it is no older than what its first
+heard last.
 """
 
 import asyncio
@@ -25,20 +26,20 @@ from typing import Final
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Limit, Tenant
 from tollway_api.wire import account_of, full_name
-from tollway_dataplane.core.budgeting import Denied, Standing
+from tollway_dataplane.core.budgeting import Denied, LimitState
 
 # In one data plane, for all limits together: a request that waits keeps its connection and its body. Half as many of
 # one tenant, so that there is room for the others.
 MOST_WAITING: Final = 10_000
 MOST_OF_ONE: Final = MOST_WAITING // 2
-# How long who is denied by another limit is waited for, the first time: as long as it takes to ask twice more.
+# How long a request that is denied by another limit keeps its place here, the first time: it can ask twice more.
 KEEPS_S: Final = 0.2
 _BY_AGE: Final = attrgetter("number")
 
 
 @dataclass(slots=True)
 class _Queue:
-    """For one limit."""
+    """The requests that wait for one limit."""
 
     waiting: "list[Waiter]" = field(default_factory=list)  # the oldest first
     denied: Denied | None = None  # what its first heard last of the limit; None while the ledger is away
@@ -53,8 +54,9 @@ class Queues:
     def ahead_of(
         self, tenant: Tenant, amounts: Sequence[int], waiter: "Waiter | None" = None
     ) -> Denied | None:
-        """What others were told who wait already, where it takes something of the limit that they wait for; `amounts`
-        are one per limit. Of a waiter, what those were told who have waited for longer.
+        """The denial that others ahead of a request have got, where the request takes something of the limit that they
+        wait for; None where nobody is ahead. `amounts` are one per limit. All who wait are ahead of a newcomer, and
+        those who have waited for longer ahead of a waiter.
         """
         for limit, amount in zip(tenant.limits, amounts, strict=True) if self._queues else ():
             queue = self._queues.get(_place(tenant, limit)) if amount else None
@@ -69,7 +71,7 @@ class Queues:
 
     @contextmanager
     def waiter(self, tenant: Tenant, limit: Limit) -> Iterator["Waiter"]:
-        """One who waits from now on, behind all who wait for the limit."""
+        """The request waits from now on, behind all who wait for the limit, until the context ends."""
         waiter = Waiter(self, next(self._numbers), tenant, KEEPS_S)
         self._waiting[tenant.name] += 1
         try:
@@ -82,13 +84,15 @@ class Queues:
                 del self._waiting[tenant.name]
 
     def end_waits(self, is_current: Callable[[Tenant], bool]) -> None:
-        """Of all whose limits are not as they were when they asked."""
+        """Ends the wait of every request whose limits have changed since it asked."""
         for waiter in [each for queue in self._queues.values() for each in queue.waiting]:
             if not is_current(waiter.tenant):
                 waiter.end()
 
     def enter(self, place: str, waiter: "Waiter") -> None:
-        """Who was the first there until now has lost its turn, and keeps nothing else."""
+        """Puts the waiter into the queue by its age. The one that was first until then has lost its turn there, and
+        leaves all other queues.
+        """
         waiting = self._queues.setdefault(place, _Queue()).waiting
         insort(waiting, waiter, key=_BY_AGE)
         if waiting[0] is waiter and len(waiting) > 1:
@@ -107,21 +111,21 @@ class Queues:
         return self._queues[place].waiting[0] is waiter
 
     def heard(self, tenant: Tenant, denied: Denied | None) -> None:
-        """The newest word, of every limit of a tenant for which some wait; None where the ledger is away."""
-        standings: Sequence[Standing | None] = denied.standings if denied else [None] * len(tenant.limits)
-        for limit, standing in zip(tenant.limits, standings, strict=True):
+        """Notes what the ledger said last in every queue for a limit of this tenant; None: the ledger is away."""
+        states: Sequence[LimitState | None] = denied.states if denied else [None] * len(tenant.limits)
+        for limit, state in zip(tenant.limits, states, strict=True):
             queue = self._queues.get(_place(tenant, limit))
             if queue is None:
                 continue
             if denied is None or limit == denied.limit:
                 queue.denied = denied
-            elif standing is not None and queue.denied is not None:
-                queue.denied = replace(queue.denied, standings=[standing], number=0)
+            elif state is not None and queue.denied is not None:
+                queue.denied = replace(queue.denied, states=[state], number=0)
 
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """One request. It stands where it was denied lately, by place."""
+    """One request that waits. It stands in the queue of each limit that denied it lately; `denied_at` says when."""
 
     queues: Queues
     number: int  # by age
@@ -151,7 +155,7 @@ class Waiter:
         return all(self.queues.is_first(place, self) for place in self.denied_at)
 
     def go_behind(self, limit: Limit) -> None:
-        """And nowhere else, since it has to wait there first."""
+        """Waits for this limit and leaves all other queues, since it has to wait here first."""
         place = _place(self.tenant, limit)
         self._enter(place, asyncio.get_running_loop().time())
         self.stay_at(place)
@@ -161,7 +165,7 @@ class Waiter:
             self._leave(other)
 
     def heard(self, denied: Denied | None) -> None:
-        """That a limit has no room for it; None where the ledger is away."""
+        """Takes in that a limit has no room for the request; None: the ledger is away."""
         if denied is None:
             self.queues.heard(self.tenant, None)
             return
@@ -194,8 +198,8 @@ class Waiter:
 
 
 def _of_limit_alone(told: Denied, limit: Limit) -> Denied:
-    """They may be others' requests, and of the limit alone it is the same for all."""
-    return replace(told, standings=[Standing(limit, told.used, told.held)], number=0, asked=0)
+    """What was told, of the limit alone: the rest is about the request that asked, which may be another's."""
+    return replace(told, states=[LimitState(limit, told.used, told.held)], number=0, asked=0)
 
 
 def _place(tenant: Tenant, limit: Limit) -> str:

@@ -7,14 +7,14 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from tollway_dataplane.fallback.health import Standing
+from tollway_dataplane.fallback.health import EndpointState
 
 _LABELS: Final = ("policy", "model", "endpoint")
 
 
 class HealthMetrics(Collector):
-    def __init__(self, standings: Callable[[], Iterable[Standing]]) -> None:
-        self._standings = standings
+    def __init__(self, endpoint_states: Callable[[], Iterable[EndpointState]]) -> None:
+        self._endpoint_states = endpoint_states
 
     def collect(self) -> Iterator[Metric]:
         state = GaugeMetricFamily(
@@ -27,7 +27,7 @@ class HealthMetrics(Collector):
             "For how long a model's provider still wants to be left alone.",
             labels=_LABELS,
         )
-        for each in self._standings():
+        for each in self._endpoint_states():
             labels = [each.policy, each.model, each.endpoint]
             state.add_metric([*labels, each.state], 1)
             if each.cooling_s:

@@ -47,7 +47,7 @@ class SlowCache:
 
     def __init__(self) -> None:
         self.given: list[float] = []
-        self.ghosts: list[str] = []
+        self.orphans: list[str] = []
         self.claims = NoClaims()
 
     async def get(
@@ -69,8 +69,8 @@ class SlowCache:
     async def put(self, place: Place, found_by: FoundBy | None, answer: Remembered) -> None:
         raise AssertionError((place, found_by, answer))
 
-    async def unlink_ghost(self, place: Place) -> None:
-        self.ghosts.append(place.entry)
+    async def unlink_orphan(self, place: Place) -> None:
+        self.orphans.append(place.entry)
 
     async def _answer(self, within_s: float) -> None:
         self.given.append(within_s)
@@ -115,7 +115,7 @@ async def test_all_that_a_request_asks_of_the_cache_shares_one_deadline() -> Non
     assert 5.0 - exact < 0.01 <= exact - search
     assert search - hit >= 0.01 <= hit - others, "the one there was had gone, so it looked for others"
     await recall.drain()
-    assert cache.ghosts == ["0" * 32]
+    assert cache.orphans == ["0" * 32]
 
 
 async def test_many_callers_neighbours_are_judged_one_in_each_turn_of_the_event_loop() -> None:

@@ -18,7 +18,7 @@ from tollway_api.snapshot import Limit, Model, Protocol, Rolling, Snapshot, Tena
 from tollway_api.tenant_budget import Unit
 from tollway_api.wire import account_of
 from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
-from tollway_dataplane.core.budgeting import Denied, Standing
+from tollway_dataplane.core.budgeting import Denied, LimitState
 from tollway_dataplane.core.capabilities import needs
 from tollway_dataplane.core.facts import ChatRequest, Usage
 from tollway_dataplane.errors import Refusal, UpstreamFault
@@ -98,7 +98,7 @@ class Spent(Budgets):
     ) -> Hold:
         self.waived.append(set(waived))
         if self.asked > self.room:
-            raise Exceeded(Denied([Standing(REQUESTS, 1, 0)], 0, asked=1, retry_after_s=60))
+            raise Exceeded(Denied([LimitState(REQUESTS, 1, 0)], 0, asked=1, retry_after_s=60))
         return await super().hold(hold_id, tenant, model, need, waived)
 
 

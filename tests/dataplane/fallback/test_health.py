@@ -255,7 +255,7 @@ def test_requests_of_a_policy_that_is_no_more_are_let_through(board: Board) -> N
     snapshot = snapshot_of()
     health = plane(board, Snapshot("default"))
     ask(health, snapshot, BROKEN, 20)
-    assert list(health.standings()) == []
+    assert list(health.endpoint_states()) == []
 
 
 def several() -> Snapshot:
@@ -291,7 +291,7 @@ def test_an_endpoint_that_fails_is_ejected_and_the_model_stays_well(board: Board
             permit.answered()
         permit.release()
     assert health.unwell() == {}
-    states = {each.endpoint: each.state for each in health.standings()}
+    states = {each.endpoint: each.state for each in health.endpoint_states()}
     assert states["http://b/v1"] is ModelState.OPEN
     assert {states["http://a/v1"], states["http://c/v1"]} == {ModelState.HEALTHY}
     asked = [health.admit(*of(snapshot)) for _ in range(10)]

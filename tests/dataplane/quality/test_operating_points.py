@@ -12,7 +12,7 @@ from tollway_api.snapshot import ErrorControl, Index
 from tollway_api.wire import Sample
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.ports import Served
-from tollway_dataplane.quality.operating_points import INDEXES, NOTHING, POLICIES, Operating
+from tollway_dataplane.quality.operating_points import INDEXES, NOTHING, POLICIES, OperatingPoints
 
 PROVEN: Tally = {POINTS.index(0.95): Counts(right=2_000)}
 BROKEN: Tally = {POINTS.index(0.999): Counts(wrong=500)}
@@ -65,11 +65,13 @@ def told() -> Told:
 
 
 @pytest.fixture
-def operating(labels: ScriptedLabels, told: Told) -> Operating[Index]:
-    return Operating(INDEXES, labels, told)
+def operating(labels: ScriptedLabels, told: Told) -> OperatingPoints[Index]:
+    return OperatingPoints(INDEXES, labels, told)
 
 
-async def test_an_index_without_a_bound_is_served_as_it_says(operating: Operating[Index], told: Told) -> None:
+async def test_an_index_without_a_bound_is_served_as_it_says(
+    operating: OperatingPoints[Index], told: Told
+) -> None:
     plain = index()
     operating.follow([plain])
     await operating.refresh()
@@ -77,12 +79,14 @@ async def test_an_index_without_a_bound_is_served_as_it_says(operating: Operatin
     assert told == {}
 
 
-async def test_before_any_label_is_read_nothing_is_taken_for_proven(operating: Operating[Index]) -> None:
+async def test_before_any_label_is_read_nothing_is_taken_for_proven(
+    operating: OperatingPoints[Index],
+) -> None:
     assert operating.applied(index(onBreach="Bypass")).threshold == NOTHING
     assert operating.applied(index(onBreach="Tighten")).threshold == 0.98
 
 
-async def proven(operating: Operating[Index], labels: ScriptedLabels) -> Index:
+async def proven(operating: OperatingPoints[Index], labels: ScriptedLabels) -> Index:
     """An index that is followed, and whose labels show that its bound holds."""
     asked = index(onBreach="Bypass")
     operating.follow([asked])
@@ -92,7 +96,7 @@ async def proven(operating: Operating[Index], labels: ScriptedLabels) -> Index:
 
 
 async def test_labels_move_the_point_and_who_watches_is_told(
-    operating: Operating[Index], labels: ScriptedLabels, told: Told
+    operating: OperatingPoints[Index], labels: ScriptedLabels, told: Told
 ) -> None:
     asked = await proven(operating, labels)
     assert operating.applied(asked).threshold == 0.95
@@ -105,7 +109,7 @@ async def test_labels_move_the_point_and_who_watches_is_told(
 
 
 async def test_while_redis_is_away_what_was_known_last_stands(
-    operating: Operating[Index], labels: ScriptedLabels
+    operating: OperatingPoints[Index], labels: ScriptedLabels
 ) -> None:
     asked = await proven(operating, labels)
     labels.says = None
@@ -114,7 +118,7 @@ async def test_while_redis_is_away_what_was_known_last_stands(
 
 
 async def test_a_changed_bound_begins_with_what_is_known_of_it(
-    operating: Operating[Index], labels: ScriptedLabels
+    operating: OperatingPoints[Index], labels: ScriptedLabels
 ) -> None:
     await proven(operating, labels)
     stricter = index(onBreach="Bypass", maxErrorRate="0.01%")
@@ -122,7 +126,9 @@ async def test_a_changed_bound_begins_with_what_is_known_of_it(
     assert operating.applied(stricter).threshold == NOTHING
 
 
-async def test_never_looser_than_is_allowed(operating: Operating[Index], labels: ScriptedLabels) -> None:
+async def test_never_looser_than_is_allowed(
+    operating: OperatingPoints[Index], labels: ScriptedLabels
+) -> None:
     """Also where the user's own threshold is above every point that there is."""
     asked = index(onBreach="Bypass")
     assert asked.accuracy is not None
@@ -135,7 +141,7 @@ async def test_never_looser_than_is_allowed(operating: Operating[Index], labels:
 
 
 async def test_an_index_that_goes_takes_its_standing_along(
-    operating: Operating[Index], labels: ScriptedLabels, told: Told
+    operating: OperatingPoints[Index], labels: ScriptedLabels, told: Told
 ) -> None:
     asked = await proven(operating, labels)
     operating.follow([])
@@ -155,7 +161,7 @@ async def test_of_a_policy_the_share_that_is_left_to_the_simple_model_moves(
 ) -> None:
     route = {"complexity": {"classifier": "Embedding"}, "minQuality": {"least": "90%"}}
     policy = compiled(Setup("http://a/v1", "http://b/v1", policy={"route": route}).objects()).policies[0]
-    operating = Operating(POLICIES, labels, told)
+    operating = OperatingPoints(POLICIES, labels, told)
     operating.follow([policy])
     assert operating.applied(policy).route.simple_share == 0
     labels.says = [{EASES.index(0.6): Counts(right=2_000)}]
@@ -166,7 +172,7 @@ async def test_of_a_policy_the_share_that_is_left_to_the_simple_model_moves(
 
 async def test_a_policy_without_a_floor_is_left_alone(labels: ScriptedLabels, told: Told) -> None:
     policy = compiled(Setup("http://a/v1", "http://b/v1").objects()).policies[0]
-    operating = Operating(POLICIES, labels, told)
+    operating = OperatingPoints(POLICIES, labels, told)
     operating.follow([policy])
     await operating.refresh()
     assert operating.applied(policy) is policy

@@ -20,7 +20,7 @@ from tests.tenants import limit, shared, sharing, tenant
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Tenant
 from tollway_api.wire import account_of
-from tollway_dataplane.core.budgeting import Denied, Standing, Taken
+from tollway_dataplane.core.budgeting import Denied, LimitState, Taken
 from tollway_dataplane.core.facts import Usage
 from tollway_dataplane.core.tokens import Counted
 from tollway_dataplane.spending import queueing
@@ -68,10 +68,10 @@ class CountingLedger:
         await asyncio.sleep(CALL_S)
         self.calls += 1
         accounts = [account_of(tenant.name, each) for each in tenant.limits]
-        standings = [Standing(*each) for each in zip(tenant.limits, [0] * 9, map(self.held, accounts))]  # noqa: B905 - there are no more limits
-        for number, each in enumerate(standings):
+        states = [LimitState(*each) for each in zip(tenant.limits, [0] * 9, map(self.held, accounts))]  # noqa: B905 - there are no more limits
+        for number, each in enumerate(states):
             if max(amounts[number], room[number] if room else 0) > each.left:
-                return Denied(standings, number, amounts[number], 1)
+                return Denied(states, number, amounts[number], 1)
         self.holds[hold_id] = Counter(dict(zip(accounts, amounts, strict=True)))
         return None
 

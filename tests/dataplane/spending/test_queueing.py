@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from tests.tenants import limit, shared, sharing, tenant
 from tollway_api.meta import TenantName
-from tollway_dataplane.core.budgeting import Denied, Standing
+from tollway_dataplane.core.budgeting import Denied, LimitState
 from tollway_dataplane.spending.queueing import KEEPS_S, MOST_OF_ONE, MOST_WAITING, Queues
 
 MONEY, FEW = limit(100, "money"), limit(10, "few")
 ACME, BETA = (tenant(MONEY, FEW, name=name) for name in ("acme", "beta"))
-NO_MONEY = Denied([Standing(MONEY, 0, 95), Standing(FEW, 0, 0)], 0, 10, 1)
-TOO_FEW = Denied([Standing(MONEY, 0, 3), Standing(FEW, 0, 10)], 1, 1, 1)
+NO_MONEY = Denied([LimitState(MONEY, 0, 95), LimitState(FEW, 0, 0)], 0, 10, 1)
+TOO_FEW = Denied([LimitState(MONEY, 0, 3), LimitState(FEW, 0, 10)], 1, 1, 1)
 
 
 def soon(seconds: float = 5.0) -> float:
@@ -135,8 +135,8 @@ async def test_who_is_overtaken_for_one_limit_lets_those_behind_it_pass_for_anot
     acme, beta = (sharing(tenant(limit(100, "money"), name=name), team) for name in ("acme", "beta"))
     money, few = acme.limits
     none_of = {
-        few: Denied([Standing(money, 0, 3), Standing(few, 0, 10)], 1, 1, 1),
-        money: Denied([Standing(money, 0, 95), Standing(few, 0, 0)], 0, 10, 1),
+        few: Denied([LimitState(money, 0, 3), LimitState(few, 0, 10)], 1, 1, 1),
+        money: Denied([LimitState(money, 0, 95), LimitState(few, 0, 0)], 0, 10, 1),
     }
     queues = Queues()
     with ExitStack() as stack:
