@@ -25,7 +25,7 @@ _OBJECTS: Final = frozenset(
 _NO_AMOUNTS: Final = frozenset({"half"})
 
 
-class Said:
+class ChatContent:
     def __init__(self, readings: Iterable[Reading]) -> None:
         self._readings = list(readings)
 
@@ -114,7 +114,7 @@ def matters_of(readings: Iterable[Reading]) -> list[str]:
     return sorted(found, key=found.__getitem__, reverse=True)[:_MATTERS]
 
 
-def share_found(words: Collection[str], said: Said) -> float:
+def share_found(words: Collection[str], said: ChatContent) -> float:
     return sum(map(said.has, words)) / len(words)
 
 
@@ -145,7 +145,10 @@ def is_order(reading: Reading) -> bool:
 
 
 def exchanged_facts(
-    sides: tuple[Sequence[Reading], Sequence[Reading]], said: tuple[Said, Said], *, any_kind: bool
+    sides: tuple[Sequence[Reading], Sequence[Reading]],
+    said: tuple[ChatContent, ChatContent],
+    *,
+    any_kind: bool,
 ) -> str:
     """Facts that each side has and the other chat lacks: 500 ≠ 900. What only one side has more is no exchange. Of one
     kind with each other, or of any.

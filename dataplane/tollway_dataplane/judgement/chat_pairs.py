@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Final
 
 from tollway_dataplane.core.facts import Turn
-from tollway_dataplane.judgement.chat_content import Said
+from tollway_dataplane.judgement.chat_content import ChatContent
 from tollway_dataplane.judgement.turn_pairs import spelling_of
 from tollway_dataplane.prompts.lexicon import english
 from tollway_dataplane.prompts.pleasantries import without_politeness
@@ -54,8 +54,10 @@ class Pair:
         return ours, theirs
 
     @cached_property
-    def said(self) -> tuple[Said, Said]:
-        return Said(map(reading_of, self.chats[0].turns)), Said(map(reading_of, self.chats[1].turns))
+    def said(self) -> tuple[ChatContent, ChatContent]:
+        return ChatContent(map(reading_of, self.chats[0].turns)), ChatContent(
+            map(reading_of, self.chats[1].turns)
+        )
 
     @property
     def prompts(self) -> tuple[Reading, Reading]:
@@ -89,7 +91,7 @@ def key_of(turn: Turn) -> tuple[str, ...]:
     return turn.role, *without_politeness(reading), *spelling_of(reading)
 
 
-def named_anew(reading: Reading, said: Said) -> list[str]:
+def named_anew(reading: Reading, said: ChatContent) -> list[str]:
     """A short reply may begin with a name, which no dictionary has."""
     ordinary = english().is_ordinary
     first = [

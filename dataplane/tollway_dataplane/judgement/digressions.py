@@ -1,5 +1,5 @@
-"""Small talk and side questions in a chat: what one user says more that was met as such. The assistant is the witness:
-it answered a remark with a remark, and went on with the very words that it has in the other chat. Pure; called by
+"""Small talk and side questions that only one of two chats has. The assistant is the witness: it answered a remark with
+a remark, and went on with the very words that it has in the other chat. Pure; called by
 `earlier_turns` and `statements`.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tollway_dataplane.core.facts import Turn
-from tollway_dataplane.judgement.chat_content import Said, is_order, sentences_in, words_of
+from tollway_dataplane.judgement.chat_content import ChatContent, is_order, sentences_in, words_of
 from tollway_dataplane.prompts import circumstances
 from tollway_dataplane.prompts.lexicon import english
 from tollway_dataplane.prompts.reading import Reading, read_again
@@ -45,9 +45,9 @@ _DONE: Final = re.compile(
 _OTHERS: Final = frozenset("he him his she her hers they them their".split())
 
 
-def is_remark(said: Reading, reply: Turn | None, known: Said, others: Sequence[Turn]) -> bool:
-    """Whether a statement was met as small talk: with a remark, and then with all that the assistant says in the other
-    chat, of which `others` are its turns that may stand for the reply. `known` is what is said in that chat.
+def is_remark(said: Reading, reply: Turn | None, known: ChatContent, others: Sequence[Turn]) -> bool:
+    """Whether the assistant took a statement for small talk: its reply is a remark, and then all that it says in the
+    other chat. `others` are its turns there that may stand for the reply, `known` is all that is said there.
     """
     plain = said.plain
     if circumstances.corrects(plain) or circumstances.says_what_one_is(plain):
@@ -60,8 +60,8 @@ def is_remark(said: Reading, reply: Turn | None, known: Said, others: Sequence[T
 
 
 def is_detour(turns: Sequence[Turn], prompts: Sequence[Reading]) -> bool:
-    """Whether turns that only one chat has begin with a question that is marked as being about something else, have
-    nothing done, and speak of nothing and nobody that the prompt speaks of.
+    """Whether turns that only one chat has are a side question: they begin with a question that says that it is about
+    something else, have nothing done, and name nothing and nobody that the prompt names.
     """
     if len(turns) < 2 or turns[0].role != "user" or not _opens_aside(read_again(turns[0].text)):
         return False
@@ -78,12 +78,12 @@ def is_detour(turns: Sequence[Turn], prompts: Sequence[Reading]) -> bool:
 
 
 def commits(plain: str) -> bool:
-    """Whether something is agreed to, so that from then on it holds."""
+    """Whether the text agrees to something, so that it holds from then on."""
     return _COMMITS.search(plain) is not None
 
 
 def has_something_done(turn: Turn, reply: Turn | None) -> bool:
-    """Whether a user asks for a deed, or is told of one."""
+    """Whether a user asks for something to be done, or is told that it was."""
     return _requests(read_again(turn.text)) or (
         reply is not None and _DONE.search(read_again(reply.text).plain) is not None
     )
@@ -94,7 +94,7 @@ def _families(said: Reading) -> set[str]:
 
 
 def _bears_on_it(said: Reading) -> bool:
-    """Whether it has a fact, refers to something, or says how things are or are to be."""
+    """Whether a statement has a fact, refers to something, or says how things are or are to be."""
     plain = said.plain
     return bool(
         said.quantities
@@ -110,20 +110,20 @@ def _bears_on_it(said: Reading) -> bool:
 
 
 def _repeats(reply: Turn, other: Turn) -> bool:
-    """Whether an assistant says in one chat all that it says in the other."""
+    """Whether the assistant says in this reply all that it says in the other chat's turn."""
     told = read_again(other.text)
     words = {told.lemmas[i] for i in words_of(told)} - LIGHT
     if len(words) < _LEAST_REPEATED:
         return False
-    said = Said([read_again(reply.text)])
+    said = ChatContent([read_again(reply.text)])
     return sum(map(said.has, words)) >= _REPEATED * len(words) and all(
         map(said.has_quantity, told.quantities)
     )
 
 
 def _is_met_by_remark(reply: Turn, others: Sequence[Turn]) -> bool:
-    """Whether a short exclamation is in a reply that is in none of the others, and states no amount."""
-    known = Said([read_again(each.text) for each in others])
+    """Whether the reply has a short exclamation that none of the others has, and that states no amount."""
+    known = ChatContent([read_again(each.text) for each in others])
     exclaimed = (read_again(text) for text in sentences_in(reply.text) if text.rstrip().endswith("!"))
     return any(
         len(said.low) <= _REMARK and not said.quantities and known.share_of([said]) < 1 for said in exclaimed
@@ -135,7 +135,7 @@ def _opens_aside(first: Reading) -> bool:
 
 
 def _changes(said: Reading) -> bool:
-    """Whether something holds from then on, or is known, that was not before."""
+    """Whether a statement makes something hold, or known, that was not before."""
     plain = said.plain
     return (
         commits(plain)

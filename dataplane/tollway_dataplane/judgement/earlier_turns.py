@@ -1,6 +1,6 @@
-"""What two chats were told that differs, where their last messages need what was said before: a fact or a word or two
-that are exchanged, a reply that says something else, news, another matter. Pure and symmetric but for the order in
-which the two are named; called by `conversation`.
+"""The differences between the earlier turns of two chats whose last messages need them: a fact or a word or two that
+are exchanged, a reply that says something else, news, another matter. Pure and symmetric but for the order in which
+the two are named; called by `conversation`.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Final
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.judgement import digressions
-from tollway_dataplane.judgement.chat_content import Said, exchanged_facts, sentences_in, words_of
+from tollway_dataplane.judgement.chat_content import ChatContent, exchanged_facts, sentences_in, words_of
 from tollway_dataplane.judgement.chat_pairs import Block, Pair, key_of, named_anew, reading_of
 from tollway_dataplane.judgement.critical_facts import units_apart
 from tollway_dataplane.judgement.framing import quantified_otherwise
@@ -33,17 +33,19 @@ _WORD: Final = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A user's turn that the other chat has not, and what is there in its place."""
+    """A user's turn that the other chat lacks, and what stands there in its place."""
 
     turn: Turn
     reply: Turn | None
-    known: Said  # all that is said in the other chat
+    known: ChatContent  # all that is said in the other chat
     others: Sequence[Turn]  # what the assistant of the other chat says there
-    is_more: bool  # whether one user says more often something there than the other
+    is_more: bool  # whether one of the two users has more turns there
 
 
 def difference_in_turns(pair: Pair) -> str:
-    """What was told otherwise, "" when nothing was. Asides that only one chat has are left out first."""
+    """The first difference that speaks against one answer for both, "" when none does. Asides that only one chat has
+    are left out before.
+    """
     pair = _without_detours(pair)
     return next((found for check in _COMPARING if (found := check(pair))), "")
 
@@ -63,9 +65,7 @@ def _facts(pair: Pair) -> str:
 
 
 def _edits(pair: Pair) -> str:
-    """Turns of like place and wording in which a word or two are others, or which could not answer for each other if
-    they were prompts.
-    """
+    """Two turns at the same place differ in a word or two, or would not pass for each other if they were prompts."""
     for one, other in _counterparts(pair.blocks):
         found = edited(reading_of(one), reading_of(other)) or _refused(one, other, pair.said)
         if found:
@@ -74,7 +74,7 @@ def _edits(pair: Pair) -> str:
 
 
 def _counterparts(blocks: Sequence[Block]) -> Iterator[tuple[Turn, Turn]]:
-    """What stands at the same place of a block, counted from its beginning or its end."""
+    """The pairs of turns at the same place of a block, counted from its beginning or its end."""
     for block in blocks:
         for i, one in enumerate(block.ours):
             for j in {i, len(block.theirs) - len(block.ours) + i}:
@@ -82,9 +82,9 @@ def _counterparts(blocks: Sequence[Block]) -> Iterator[tuple[Turn, Turn]]:
                     yield one, block.theirs[j]
 
 
-def _refused(one: Turn, other: Turn, said: tuple[Said, Said]) -> str:
-    """What refuses two turns as it would two prompts. An assistant says the same in many ways: there only what is
-    turned over counts, who acts, and of how many it is said.
+def _refused(one: Turn, other: Turn, said: tuple[ChatContent, ChatContent]) -> str:
+    """The check of prompts that two turns fail, "" when they fail none. An assistant says the same in many ways, so of
+    its turns only reversals, who acts, and quantities in words are checked.
     """
     ours, theirs = _told_in(one), _told_in(other)
     if not ours.low or not theirs.low:
@@ -105,13 +105,15 @@ def _refused(one: Turn, other: Turn, said: tuple[Said, Said]) -> str:
     return linked_otherwise(ours, theirs) if same_words else ""
 
 
-def _may_differ_in(ours: Reading, theirs: Reading, said: tuple[Said, Said]) -> Collection[CriticalCheck]:
+def _may_differ_in(
+    ours: Reading, theirs: Reading, said: tuple[ChatContent, ChatContent]
+) -> Collection[CriticalCheck]:
     """The facts to compare two turns by. A number or name that the other chat has in another turn is not missing, and
     numbers may be told in any order.
     """
     if said[1].lacks(ours) or said[0].lacks(theirs):
         return ALL_CHECKS
-    if Said([theirs]).lacks(ours) or Said([ours]).lacks(theirs):
+    if ChatContent([theirs]).lacks(ours) or ChatContent([ours]).lacks(theirs):
         return {CriticalCheck.NEGATION}
     return ALL_CHECKS - {CriticalCheck.NUMBERS} if ours.quantities and theirs.quantities else ALL_CHECKS
 
@@ -129,7 +131,7 @@ def _is_in_passing(said: Turn) -> bool:
 
 
 def _moves(pair: Pair) -> str:
-    """What both users say in the very same words, but not at the same point: in answer to something else."""
+    """Both users say something in the very same words, but at another point: in answer to something else."""
     ours, theirs = ({key_of(turn): turn for turn in side if turn.role == "user"} for side in pair.left)
     for key, turn in ours.items():
         if key in theirs and words_of(reading_of(turn)) and not circumstances.asks(reading_of(turn).plain):
@@ -138,7 +140,7 @@ def _moves(pair: Pair) -> str:
 
 
 def _turns_away(pair: Pair) -> str:
-    """A question about something else that one user asks last: whatever the prompt refers to, it may be that now."""
+    """One user asks about something else last: what the prompt refers to may be that."""
     if not pair.blocks or not any(map(self_contained.refers_back, pair.prompts)):
         return ""
     last = pair.blocks[-1]
@@ -156,7 +158,7 @@ def _turns_away(pair: Pair) -> str:
 
 
 def _replies(pair: Pair) -> str:
-    """What was said right after the very same turn: yes to one and no to the other, or something else altogether."""
+    """The very same turn is answered by yes in one chat and by no in the other, or by something else altogether."""
     for block in pair.blocks:
         if block.before is None or not block.ours or not block.theirs:
             continue
@@ -169,8 +171,8 @@ def _replies(pair: Pair) -> str:
 
 
 def _asks_for_one_reply(turn: Turn, *replies: Turn) -> bool:
-    """Whether the replies can be held against each other. Who is not asked may say anything next, and who asks back
-    does not answer.
+    """Whether the replies can be held against each other. After a turn that asks nothing anything may follow, and a
+    question in return is no answer.
     """
     if turn.role == "user":
         return not is_pleasantry(turn)
@@ -180,7 +182,7 @@ def _asks_for_one_reply(turn: Turn, *replies: Turn) -> bool:
 
 
 def _news(pair: Pair) -> str:
-    """What one user states, takes back or has done, and the other does not, unless it was met as small talk."""
+    """One user states something, takes it back or has it done, and the other does not. Small talk does not count."""
     advice, leave = _wants(pair.prompts)
     for told in _told(pair.blocks, pair.said):
         reading = reading_of(told.turn)
@@ -197,12 +199,12 @@ def _news(pair: Pair) -> str:
 
 
 def _wants(prompts: Sequence[Reading]) -> tuple[bool, bool]:
-    """Whether advice is asked for, or leave."""
+    """Whether the prompts ask for advice, and whether for leave."""
     plain = [prompt.plain for prompt in prompts]
     return any(map(circumstances.wants_advice, plain)), any(map(circumstances.wants_leave, plain))
 
 
-def _told(blocks: Sequence[Block], said: tuple[Said, Said]) -> Iterator[_Told]:
+def _told(blocks: Sequence[Block], said: tuple[ChatContent, ChatContent]) -> Iterator[_Told]:
     for block in blocks:
         sides = block.ours, block.theirs
         counts = [sum(turn.role == "user" for turn in side) for side in sides]
@@ -221,7 +223,7 @@ def _without_detours(pair: Pair) -> Pair:
 
 
 def _without_detour(block: Block, prompts: Sequence[Reading]) -> list[Block]:
-    """What is left of it without the exchanges at its beginning that only one chat has, where both go on afterwards."""
+    """The block without the exchanges at its beginning that only one chat has, where both go on afterwards."""
     more = len(block.ours) - len(block.theirs)
     longer, shorter = (block.ours, block.theirs) if more > 0 else (block.theirs, block.ours)
     detour, rest = longer[: abs(more)], longer[abs(more) :]
@@ -234,7 +236,7 @@ def _without_detour(block: Block, prompts: Sequence[Reading]) -> list[Block]:
 
 
 def _offers(pair: Pair) -> str:
-    """What the assistant of one chat speaks of by name, and nobody in the other does: the prompt may mean that."""
+    """An assistant names something that nobody in the other chat does, and the prompt may mean that."""
     if not any(self_contained.refers_back(prompt) or prompt.question == "choice" for prompt in pair.prompts):
         return ""
     for side, said in zip(pair.left, pair.said[::-1], strict=True):
@@ -245,7 +247,7 @@ def _offers(pair: Pair) -> str:
 
 
 def _other_matters(pair: Pair) -> str:
-    """Whether too little of what one user says comes up in the other chat, whichever of the two is asked."""
+    """The chats are about other matters: too little of what either user says comes up in the other chat."""
     shares = [
         said.share_of([reading_of(turn) for turn in side if turn.role == "user"])
         for side, said in zip(pair.left, pair.said[::-1], strict=True)

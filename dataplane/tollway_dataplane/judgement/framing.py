@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tollway_dataplane.judgement.answer_style import wanted_otherwise
-from tollway_dataplane.judgement.quantifiers import extents_differ
+from tollway_dataplane.judgement.quantifiers import quantifiers_differ
 from tollway_dataplane.prompts.lexicon import english
 from tollway_dataplane.prompts.once import once, once_of_two
 from tollway_dataplane.prompts.reading import Reading
@@ -113,7 +113,7 @@ def framed_otherwise(ours: Reading, theirs: Reading) -> str:
 
 def quantified_otherwise(ours: Reading, theirs: Reading) -> str:
     """Said of more or fewer, or more or less often."""
-    found = extents_differ(ours, theirs)
+    found = quantifiers_differ(ours, theirs)
     return _shown("quantifiers differ", *found) if found else ""
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.judgement import topic_change as settled
-from tollway_dataplane.judgement.chat_content import Said
+from tollway_dataplane.judgement.chat_content import ChatContent
 from tollway_dataplane.judgement.chat_pairs import SHORT, Pair, named_anew, reading_of
 from tollway_dataplane.judgement.statements import sentences, states
 from tollway_dataplane.prompts import circumstances, self_contained
@@ -46,7 +46,7 @@ def may_stand_alone(pair: Pair) -> bool:
     ):
         return False
     every = [turn for chat in pair.chats for turn in chat.turns]
-    said = Said(map(reading_of, every))
+    said = ChatContent(map(reading_of, every))
     return all(_stands_alone(prompt, every, said) for prompt in pair.prompts)
 
 
@@ -76,7 +76,7 @@ def _are_variants(pair: Pair) -> bool:
     )
 
 
-def _sets_scene(before: Turn | None, turn: Turn, said: Said) -> bool:
+def _sets_scene(before: Turn | None, turn: Turn, said: ChatContent) -> bool:
     """Whether a user names a place, a product or a person that the other chat does not, or is told of one."""
     reading = reading_of(turn)
     if turn.role == "user":
@@ -98,7 +98,7 @@ def _told_otherwise(pair: Pair) -> bool:
     return False
 
 
-def _stands_alone(prompt: Reading, turns: Sequence[Turn], said: Said) -> bool:
+def _stands_alone(prompt: Reading, turns: Sequence[Turn], said: ChatContent) -> bool:
     asked = self_contained.topics(self_contained.without_shift(prompt)) - prompt.names
     family = english().family
     spoken_of = {family(topic) for topic in asked} & said.families

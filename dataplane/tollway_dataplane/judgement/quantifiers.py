@@ -104,9 +104,9 @@ _WHETHER: Final = re.compile(r"^\W*(?:is|are|was|were|do|does|did|has|have|will)
 """The sentence is a question that yes or no answers."""
 
 
-def extents_differ(ours: Reading, theirs: Reading) -> tuple[set[str], set[str]] | None:
+def quantifiers_differ(ours: Reading, theirs: Reading) -> tuple[set[str], set[str]] | None:
     """What each of two prompts that are otherwise alike says of how many or how often, where that differs."""
-    mine, yours = _extents(ours), _extents(theirs)
+    mine, yours = _quantifiers(ours), _quantifiers(theirs)
     if mine == yours or not _are_alike(ours, theirs):
         return None
     how_many = (mine | yours) - _OFTEN - _HOW_FAR - _OF_DEGREE
@@ -144,7 +144,7 @@ def _weighs(extents: set[str], ours: Reading, theirs: Reading) -> bool:
 
 
 @once
-def _extents(reading: Reading) -> frozenset[str]:
+def _quantifiers(reading: Reading) -> frozenset[str]:
     if reading.plain_set.isdisjoint(_SIGNS):
         return frozenset()
     text = " ".join(reading.low)

@@ -8,7 +8,7 @@ from typing import Final
 
 from tollway_dataplane.core.facts import Turn
 from tollway_dataplane.judgement import digressions
-from tollway_dataplane.judgement.chat_content import Said, is_order, sentences_in
+from tollway_dataplane.judgement.chat_content import ChatContent, is_order, sentences_in
 from tollway_dataplane.prompts import circumstances, self_contained
 from tollway_dataplane.prompts.pleasantries import is_pleasantry
 from tollway_dataplane.prompts.reading import Reading, read_again
@@ -46,7 +46,7 @@ def states(said: Reading) -> bool:
     return not is_pleasantry(Turn("user", said.text)) and not circumstances.is_in_passing(plain)
 
 
-def is_news(clause: Reading, known: Said, *, weighs: bool) -> bool:
+def is_news(clause: Reading, known: ChatContent, *, weighs: bool) -> bool:
     """`weighs` where it must be said in both: one user says more than the other, or it matters by itself."""
     if circumstances.corrects(clause.plain):
         return True

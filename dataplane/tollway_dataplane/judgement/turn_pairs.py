@@ -10,7 +10,7 @@ from typing import Final
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.judgement.arrangement import exchanged, modes
-from tollway_dataplane.judgement.chat_content import Said, share_found, words_of
+from tollway_dataplane.judgement.chat_content import ChatContent, share_found, words_of
 from tollway_dataplane.judgement.critical_facts import conflict
 from tollway_dataplane.judgement.passive import voices_differ
 from tollway_dataplane.judgement.persons import parts_exchanged
@@ -136,7 +136,7 @@ def contradict(ours: Reading, theirs: Reading) -> bool:
     one, other = ({each.lemmas[i] for i in words_of(each)} - LIGHT for each in (ours, theirs))
     if min(len(one), len(other)) < 1:
         return False
-    share = max(share_found(one, Said([theirs])), share_found(other, Said([ours])))
+    share = max(share_found(one, ChatContent([theirs])), share_found(other, ChatContent([ours])))
     return share < _LEAST_ANSWERED_ALIKE
 
 
@@ -145,7 +145,7 @@ def _same_otherwise_meant(ours: Reading, theirs: Reading) -> str:
     one, other = ({each.lemmas[i] for i in words_of(each)} - LIGHT for each in (ours, theirs))
     if min(len(one), len(other)) < _LEAST_SAME:
         return ""
-    if min(share_found(one, Said([theirs])), share_found(other, Said([ours]))) < 1:
+    if min(share_found(one, ChatContent([theirs])), share_found(other, ChatContent([ours]))) < 1:
         return ""
     for check in (CriticalCheck.KEYWORDS, CriticalCheck.NEGATION):
         if (found := conflict(ours, theirs, {check})) and found.reason in _MEANT:

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tollway_dataplane.judgement.chat_content import Said, exchanged_facts, is_order
+from tollway_dataplane.judgement.chat_content import ChatContent, exchanged_facts, is_order
 from tollway_dataplane.prompts.reading import read
 
 
 def exchanged(one: str, other: str, *, any_kind: bool = True) -> str:
     ours, theirs = [read(one)], [read(other)]
-    return exchanged_facts((ours, theirs), (Said(ours), Said(theirs)), any_kind=any_kind)
+    return exchanged_facts((ours, theirs), (ChatContent(ours), ChatContent(theirs)), any_kind=any_kind)
 
 
 def test_facts_that_each_side_has_for_itself_are_exchanged() -> None:
@@ -26,7 +26,7 @@ def test_of_another_kind_a_fact_is_exchanged_only_where_any_kind_counts() -> Non
 
 
 def test_the_share_of_what_is_said_here_too_is_found_in_other_words() -> None:
-    said = Said([read("I want to purchase a bike for three people")])
+    said = ChatContent([read("I want to purchase a bike for three people")])
     assert said.share_of([read("buy a bicycle for 3")]) == 1
     assert said.share_of([read("buy a boat")]) == pytest.approx(1 / 2)
     assert said.share_of([read("hi!")]) == 1

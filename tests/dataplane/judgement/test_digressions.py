@@ -3,13 +3,13 @@
 import pytest
 
 from tollway_dataplane.core.facts import Turn
-from tollway_dataplane.judgement.chat_content import Said
+from tollway_dataplane.judgement.chat_content import ChatContent
 from tollway_dataplane.judgement.digressions import commits, has_something_done, is_detour, is_remark
 from tollway_dataplane.prompts.reading import read
 
 PLAIN = Turn("assistant", "Please unplug it for ten seconds, then plug it in again.")
 MET = Turn("assistant", "Oh dear! Please unplug it for ten seconds, then plug it in again.")
-KNOWN = Said([read("my router has a red light"), read(PLAIN.text)])
+KNOWN = ChatContent([read("my router has a red light"), read(PLAIN.text)])
 PROMPT = read("will I get a text when it's fixed?")
 
 

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from tollway_dataplane.judgement.quantifiers import extents_differ
+from tollway_dataplane.judgement.quantifiers import quantifiers_differ
 from tollway_dataplane.prompts.reading import read
 
 HOW_MANY = [
@@ -111,14 +111,14 @@ TOO_MUCH = [
 @pytest.mark.parametrize("word", ["storage", "water", "sugar"])
 def test_enough_is_not_too_much(one: str, other: str, word: str) -> None:
     ours, theirs = read(one.format(word)), read(other.format(word))
-    assert extents_differ(ours, theirs) is not None
-    assert extents_differ(theirs, ours) is not None
+    assert quantifiers_differ(ours, theirs) is not None
+    assert quantifiers_differ(theirs, ours) is not None
 
 
 @pytest.mark.parametrize(("one", "other"), OF_TWO)
 def test_words_of_two_classes_are_a_difference(one: str, other: str) -> None:
-    assert extents_differ(read(one), read(other)) is not None
-    assert extents_differ(read(other), read(one)) is not None
+    assert quantifiers_differ(read(one), read(other)) is not None
+    assert quantifiers_differ(read(other), read(one)) is not None
 
 
 @pytest.mark.parametrize(
@@ -126,15 +126,15 @@ def test_words_of_two_classes_are_a_difference(one: str, other: str) -> None:
 )
 def test_what_only_one_says_differs_where_it_weighs(sentence: str, word: str) -> None:
     one, other = read(sentence.format(word)), read(sentence.format(""))
-    assert extents_differ(one, other) is not None
-    assert extents_differ(other, one) is not None
+    assert quantifiers_differ(one, other) is not None
+    assert quantifiers_differ(other, one) is not None
 
 
 @pytest.mark.parametrize(("one", "other"), AS_GOOD)
 def test_another_way_to_say_the_same_is_let_pass(one: str, other: str) -> None:
-    assert extents_differ(read(one), read(other)) is None
-    assert extents_differ(read(other), read(one)) is None
+    assert quantifiers_differ(read(one), read(other)) is None
+    assert quantifiers_differ(read(other), read(one)) is None
 
 
 def test_some_and_any_differ_in_orders() -> None:
-    assert extents_differ(read("Delete some backups"), read("Delete any backups")) == ({"some"}, {"any"})
+    assert quantifiers_differ(read("Delete some backups"), read("Delete any backups")) == ({"some"}, {"any"})

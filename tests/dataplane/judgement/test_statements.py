@@ -3,11 +3,11 @@
 import pytest
 
 from tollway_dataplane.core.facts import Turn
-from tollway_dataplane.judgement.chat_content import Said
+from tollway_dataplane.judgement.chat_content import ChatContent
 from tollway_dataplane.judgement.statements import clauses, is_news, states, weighs_by_itself
 from tollway_dataplane.prompts.reading import read
 
-KNOWN = Said([read("I want to return my shoes"), read("Sure, in any shop.")])
+KNOWN = ChatContent([read("I want to return my shoes"), read("Sure, in any shop.")])
 
 
 def texts(said: str) -> list[str]:
