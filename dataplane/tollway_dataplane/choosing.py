@@ -159,7 +159,7 @@ class Choosing:
         return placed(choice, request, tenant, policy)
 
     async def routed(self, request: ChatRequest, route: Route, lookup: Lookup | None = None) -> Choice:
-        """Of whoever leaves the choice to the router."""
+        """The router's choice, for a caller who has named no model."""
         *earlier, last = prompts_of(request)
         if route.classifier is ClassifierName.HEURISTIC:
             told = heuristic(route)
@@ -204,7 +204,7 @@ class Choosing:
         ]
 
     async def _in_time(self, texts: set[str], patience: Patience) -> dict[str, Vector]:
-        """Of those that could be read before patience is at its end."""
+        """The vectors of those texts that could be read before patience is at its end."""
         found: dict[str, Vector] = {}
 
         async def read(text: str) -> None:

@@ -55,7 +55,9 @@ class Embedders:
         self._unfit = {embedding: why for embedding, why in self._unfit.items() if embedding in wanted}
 
     def unfit(self) -> dict[str, str]:
-        """Of indexes whose look-ups were given vectors that do not fit when they asked last: why, by id."""
+        """Why the vectors do not fit that an index's look-ups were given last, by the id of each index with such
+        vectors.
+        """
         return {index_id: self._unfit[each] for index_id, each in self._asked.items() if each in self._unfit}
 
     async def _made(self, embedding: Embedding) -> Embedder:
@@ -70,7 +72,7 @@ class Embedders:
         return self._ready.get(embedding) or _Broken(f"{embedding.model} is not in use any more")
 
     async def anew(self, version: IndexVersion, texts: Sequence[str]) -> Sequence[Vector]:
-        """Of what is remembered, for a version of its index. Raises EmbedderFault."""
+        """The vectors of what is remembered, for a version of its index. Raises EmbedderFault."""
         embedder = self.of(version.embedding)
         if version.embedding.price and isinstance(embedder, PaidEmbedder):
             return await self._bills.of_index(embedder, texts, wire.owner_of(wire.index_name(version)))

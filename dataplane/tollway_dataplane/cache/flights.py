@@ -15,7 +15,7 @@ class Flight:
     _afterwards: list[Callable[[], object]] = field(default_factory=list)
 
     def then(self, what: Callable[[], object]) -> None:
-        """To be done when it lands."""
+        """Notes what to do when the flight lands."""
         self._afterwards.append(what)
 
     def land(self) -> None:

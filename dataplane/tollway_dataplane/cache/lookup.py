@@ -43,7 +43,7 @@ class Lookup:
         return self.place is not None or self.candidate is not None
 
     def land(self) -> None:
-        """To be called once what the lookup is for has ended, because others may be waiting for that."""
+        """Lets those go on who wait for this lookup. Called once what it is for has ended."""
         if self.flight is not None:
             self.flight.land()
 

@@ -185,7 +185,7 @@ class Reembedder:
     async def _vectors(
         self, target: IndexVersion, lacking: Sequence[Lacking]
     ) -> Sequence[tuple[Lacking, Vector]]:
-        """Of a prompt that is refused there is none, and it keeps no other from having one. Raises EmbedderFault."""
+        """The prompts with their vectors, without those that the embedder refuses. Raises EmbedderFault."""
         if not lacking:
             return []
         try:
@@ -208,7 +208,7 @@ def _obstacle(error: Exception) -> Obstacle:
 
 
 def _said(error: Exception) -> str:
-    """For people; what nobody foresaw may hold a prompt."""
+    """What people are told of a fault. Of one that nobody foresaw not its message, which may hold a prompt."""
     if _obstacle(error) is Obstacle.NO_ROOM:
         return (
             "the cache Redis has no room for it; raise its maxmemory, "

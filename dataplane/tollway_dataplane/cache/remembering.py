@@ -108,8 +108,8 @@ class Remembering:
                 self._cache.claims.release(place)
 
     async def _found_by(self, lookup: Lookup, place: Place) -> FoundBy | None:
-        """For the versions that are written now, of which the lookup's may be none any more. A version whose embedding
-        is not to be had goes without, which is better than to remember nothing.
+        """The vectors by which the answer is found, of the versions that are written now; the lookup's may be none of
+        them any more. A version whose embedding is not to be had goes without, rather than that nothing is remembered.
         """
         if lookup.view is None:
             return None

@@ -21,7 +21,7 @@ _HEADERS: Final = {
 
 @value
 class Allowance:
-    """Of one limit."""
+    """What is left of one limit."""
 
     limit: Limit
     left: int  # of its unit: nano-USD, tokens or requests
@@ -29,7 +29,7 @@ class Allowance:
 
 
 def rate_limit_headers(allowances: Iterable[Allowance]) -> dict[str, str]:
-    """Of each unit, the limit of which the least is left."""
+    """The headers for each unit: they tell of the limit of which the least is left."""
     least: dict[Unit, Allowance] = {}
     for each in allowances:
         before = least.setdefault(each.limit.unit, each)
@@ -53,7 +53,7 @@ def what_is_left(limit: Limit, left: int) -> str:
 
 @lru_cache(1_024)
 def duration(seconds: int) -> str:
-    """As OpenAI writes it, which is as Go does: "1h2m3s"."""
+    """A time as OpenAI writes it, which is as Go does: "1h2m3s"."""
     minutes, rest = divmod(max(0, seconds), 60)
     hours, minutes = divmod(minutes, 60)
     parts = [f"{hours}h"] if hours else []

@@ -68,8 +68,8 @@ class Times:
 def times(
     model: Model, parameters: JsonObject, left_s: float, others: int, *, elsewhere: bool = False
 ) -> Times:
-    """Of an attempt after which so many other models may be asked in the time that is left, and this one elsewhere.
-    Each has an equal share, so that none takes the others', and leaves what it does not need.
+    """How long an attempt may take after which so many other models may be asked, and this one elsewhere. The time that
+    is left is shared equally, so that none takes the others'; what an attempt does not need is left to them.
     """
     whole = min(model.timeout_ms / 1_000, left_s / (1 + others + elsewhere))
     if model.first_token_ms is not None:
@@ -98,7 +98,7 @@ def is_short(pause_s: float, left_s: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Of an attempt, which was one of so many tries of its model."""
+    """An attempt that failed, the last of so many tries of its model."""
 
     attempt: Attempt
     fault: UpstreamFault

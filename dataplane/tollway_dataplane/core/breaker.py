@@ -194,8 +194,8 @@ class Breaker:
         return Verdict(ModelState.COOLING_DOWN, until - now)
 
     def hear(self, now: float, verdict: Verdict) -> None:
-        """Of another data plane. That it is open is not believed where this one has seen enough to know better: it may
-        be the other's own connection.
+        """Takes over what another data plane says. That the breaker is open is not believed where this one has seen
+        enough to know better: it may be the other's own connection.
         """
         match verdict.state:
             case ModelState.COOLING_DOWN:
@@ -224,7 +224,7 @@ class Breaker:
         self._window.clear()
 
     def _share(self, now: float) -> float:
-        """Of the requests, with which it may be asked."""
+        """The share of requests that the model may be asked."""
         if self._recovering_since is None:
             return 1.0
         grown = (now - self._recovering_since) / (self._open_for_s * _RAMP)

@@ -31,7 +31,7 @@ _BOUNDLESS: Final = 1 << 40
 
 
 class Taken(NamedTuple):
-    """Of a limit."""
+    """What is taken of a limit."""
 
     used: int
     held: int
@@ -50,7 +50,7 @@ class LimitState(NamedTuple):
 
     @property
     def unused(self) -> int:
-        """With what is held, and may come back."""
+        """What is left together with what is held, which may come back."""
         return self.limit.amount - self.used
 
 

@@ -107,7 +107,7 @@ def written_in(completion: JsonObject) -> str:
 
 
 def _written(message: JsonObject) -> str:
-    """Of a message, or of a piece of one, of which there are hundreds in a stream and most are plain."""
+    """All that a message says, or a piece of one. A stream has hundreds of pieces, and most are plain."""
     if message.keys() <= _PLAIN:
         return _words(message.get("content"))
     values = [message.get(name) for name in ("content", "refusal", "reasoning_content", "function_call")]
@@ -173,7 +173,7 @@ def _is_plain(message: JsonValue) -> bool:
 
 
 def choices_of(completion: JsonObject) -> list[JsonObject]:
-    """Of a completion, or of a stream's chunk."""
+    """The choices of a completion, or of a stream's chunk."""
     choices = completion.get("choices")
     return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
 

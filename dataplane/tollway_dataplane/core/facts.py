@@ -113,7 +113,7 @@ class Usage:
         return self.prompt_tokens > 0 and self.completion_tokens > 0
 
     def completed(self, estimate: "Usage") -> "Usage":
-        """With the estimate's in place of a half that nobody counted."""
+        """This usage, with the estimate in place of a half that nobody counted."""
         prompt = self.prompt_tokens or estimate.prompt_tokens
         answer = self.completion_tokens or estimate.completion_tokens
         guessed = (prompt, answer) != (self.prompt_tokens, self.completion_tokens)

@@ -57,7 +57,9 @@ class Lease:
         return tenant.limits == self.tenant.limits and slices(tenant) == self.amounts
 
     def hold(self, hold_id: str, amounts: Sequence[int], room: Sequence[int]) -> Denied | None:
-        """As the ledger does: the id holds these amounts from now on, or what it did where a limit has no room."""
+        """Holds these amounts under the id from now on, as the ledger would. Where a limit has no room nothing
+        changes.
+        """
         standing = self.holds.get(hold_id, ())
         more = beyond(amounts, standing)
         states = self._states()
@@ -69,7 +71,7 @@ class Lease:
         return None
 
     def _states(self) -> list[LimitState]:
-        """As if no more were allowed of each limit than is leased."""
+        """How the limits stand, each as if no more of it were allowed than is leased."""
         return [
             LimitState(replace(limit, amount=amount), used, sum(each[number] for each in self.holds.values()))
             for number, (limit, amount, used) in enumerate(

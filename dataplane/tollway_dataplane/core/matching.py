@@ -41,7 +41,7 @@ class Directory:
 
     @cached_property
     def _policies_of_namespace(self) -> Mapping[str, "_Policies"]:
-        """Of each namespace its own, in the snapshot's order."""
+        """The policies of each namespace, in the snapshot's order."""
         found: dict[str, list[Policy]] = {}
         for policy in self.snapshot.policies:
             found.setdefault(policy.namespace, []).append(policy)
@@ -63,7 +63,7 @@ class Directory:
         return {}
 
     def _counted(self, tenant: Tenant) -> Tenant:
-        """With the limits of all budgets that count its requests, its own first."""
+        """The tenant with the limits of all budgets that count its requests, its own first."""
         if not tenant.shared:
             return tenant
         known = self._with_shared.get(tenant.name)
@@ -142,7 +142,7 @@ class _Policies:
 
 
 class _Bitmaps:
-    """By name, of what names it; and of what names nothing, which everything meets."""
+    """Which policies name something, as bits, by the name; and which name nothing, so that everything meets them."""
 
     def __init__(self, named: Sequence[Collection[str]]) -> None:
         self._named: dict[str, int] = {}

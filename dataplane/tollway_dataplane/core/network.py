@@ -43,7 +43,7 @@ class Network:
         return found
 
     def logits(self, table: Doubles) -> Doubles:
-        """Of the rows of a table, or of one row."""
+        """The logit of each row of a table, or of one row."""
         x = self.standardised(table)
         found: Doubles = np.tanh(x @ self.hidden + self.shift) @ self.out + x @ self.direct + self.bias
         return found

@@ -25,7 +25,7 @@ _MOST_NAMES: Final = 16
 
 
 def sent_parameters(parameters: JsonObject, model: Model) -> JsonObject:
-    """With what the policy adds, which is instead of a caller's own."""
+    """The caller's parameters with those that the policy adds, which replace the caller's own."""
     return {**parameters, **model.extra_body} if model.extra_body else parameters
 
 
@@ -72,5 +72,5 @@ def with_bound_named(upstream_id: str, parameters: JsonObject) -> JsonObject:
 
 
 def tellable(names: Iterable[str]) -> list[str]:
-    """Of names that a caller may have made up, those that are names, and not too many."""
+    """The names that may be told to people, of those that a caller may have made up: well formed, and not too many."""
     return sorted(filter(_NAME.fullmatch, names))[:_MOST_NAMES]

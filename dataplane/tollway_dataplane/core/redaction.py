@@ -71,7 +71,9 @@ def _in_base64(secret: str) -> Iterator[str]:
 
 
 def _however_written(character: str) -> str:
-    """As a pattern. A sign may stand encoded, as in an address or in JSON, once or several times over, or in HTML."""
+    """A pattern for a character in all its spellings. A sign may stand encoded, as in an address or in JSON, once or
+    several times over, or in HTML.
+    """
     if character.isascii() and character.isalnum():
         return character
     plain, in_address = re.escape(character), "".join(f"%(?:25)*{byte:02x}" for byte in character.encode())

@@ -25,5 +25,5 @@ _DECLINES: Final = re.compile(
 
 
 def is_refusal(answer: str) -> bool:
-    """By how it begins, in English."""
+    """Whether an answer declines to answer, by how it begins. In English alone."""
     return bool(_DECLINES.search(answer[:_BEGINNING].replace("’", "'")))

@@ -63,7 +63,7 @@ def _count(inputs: JsonValue) -> int:
 
 
 def _length(vector: JsonValue) -> int:
-    """Of what is one, else 0."""
+    """How many numbers a vector has; 0 for what is no vector."""
     if isinstance(vector, str):
         try:
             vector = np.frombuffer(b64decode(vector, validate=True), "<f4").tolist()

@@ -19,8 +19,8 @@ _MOST_S: Final = 7 * 86_400.0
 
 
 def seconds_of(retry_after: str | None, now: float = 0.0) -> float | None:
-    """Of a Retry-After header: seconds, or a date, which is counted from `now`, in seconds since the epoch. None where
-    it is neither.
+    """The seconds in a Retry-After header. A date in it is counted from `now`, in seconds since the epoch; None where
+    it has neither.
     """
     if not retry_after:
         return None

@@ -23,8 +23,8 @@ _BESIDE: Final = frozenset(
 
 
 def shortcoming(completion: JsonObject, demanded: JsonObject) -> FallbackTrigger | None:
-    """Of a whole answer to a request with these parameters. One that was cut at its bound is not judged: its caller, or
-    a budget, wanted no more.
+    """What a whole answer to a request with these parameters lacks, if anything. An answer that was cut at its bound is
+    not judged: its caller, or a budget, wanted no more.
     """
     choices = choices_of(completion)
     if any(choice.get("finish_reason") == _FILTERED for choice in choices):

@@ -111,7 +111,7 @@ class Encoding(StrEnum):
 
 
 class Spelling(NamedTuple):
-    """By which table a model's tokens are counted, and how many times as many of a text it makes at most."""
+    """The table by which a model's tokens are counted, and how many times as many the model makes at most."""
 
     encoding: Encoding
     safety: float
@@ -163,7 +163,9 @@ _UNREAD: Final = frozenset(
 
 
 def countable(messages: Sequence[JsonObject], parameters: JsonObject) -> Countable:
-    """Of a chat. Of what is not a message's text, the JSON: tools, their calls, the schema of an answer."""
+    """What is to be counted of a chat: the texts of its messages, and the JSON of all else, such as tools and
+    schemas.
+    """
     texts: list[str] = []
     pictures = 0
     for message in messages:
@@ -186,7 +188,7 @@ def countable(messages: Sequence[JsonObject], parameters: JsonObject) -> Countab
 
 
 def countable_inputs(inputs: JsonValue) -> Countable | None:
-    """Of an embeddings request; None for token ids, of which there are as many as there are."""
+    """What is to be counted of an embeddings request; None where it brings token ids, which need no counting."""
     texts = [inputs] if isinstance(inputs, str) else inputs
     if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
         return None

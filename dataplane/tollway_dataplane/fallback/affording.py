@@ -36,7 +36,7 @@ PATIENCE_S: Final = 30.0
 
 
 class Affording:
-    """Of one request, until `deadline` by `time.monotonic`."""
+    """The holds of one request's attempts, until `deadline` by `time.monotonic`."""
 
     def __init__(self, job: Job, budgets: Budgets, tokenizers: Tokenizers, deadline: float) -> None:
         self._job = job
@@ -46,7 +46,7 @@ class Affording:
         self._waived: set[str] = set()  # accounts whose budgets have sent the request to another model
 
     async def hold(self, attempt: Attempt, made: int, rest: Sequence[Attempt]) -> Hold:
-        """For an attempt, after so many that failed and before the rest. Raises Exceeded."""
+        """Holds what an attempt may cost that follows `made` failed ones and precedes the rest. Raises Exceeded."""
         job = self._job
         worst = worst_case(job.request, attempt.messages, attempt.model)
         need = Need(
@@ -104,8 +104,8 @@ class Affording:
         return [Attempt(model, job.request.messages)]
 
     def _patience_s(self, rest: Sequence[Attempt] | None, limit: Limit) -> float:
-        """For how long to wait for others' holds: who has another way waits for nobody. `rest` is None before any
-        attempt, when the budget's own rule decides.
+        """For how long to wait for others' holds: a request that has another way does not wait. `rest` is None before
+        any attempt, when the budget's own rule decides.
         """
         if self._stand_ins(limit) if rest is None else rest:
             return 0.0

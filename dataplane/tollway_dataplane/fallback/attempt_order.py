@@ -45,8 +45,8 @@ class Step:
 
 
 class Walk:
-    """Of one request, until `deadline` by `time.monotonic`. No more steps than the policy allows attempts, but
-    for those that are passed over, each of which is one model less.
+    """One request's way through its plan, until `deadline` by `time.monotonic`. It has no more steps than the policy
+    allows attempts, but for those that are passed over, each of which is one model less.
     """
 
     def __init__(self, job: Job, health: Health, tokenizers: Tokenizers, deadline: float) -> None:
@@ -83,11 +83,13 @@ class Walk:
         return step or self._first_well(sorted(self._ahead, key=self._ready_in), by_force=True)
 
     def go_on(self, attempts: Sequence[Attempt]) -> None:
-        """With these, instead of what was ahead."""
+        """Goes on with these attempts, instead of those that were ahead."""
         self._ahead = attempts
 
     def pass_over(self, step: Step) -> None:
-        """Since the budget has no room for it. It is not tried again, because nothing would end that."""
+        """Leaves out the step's model, for which the budget has no room. It is not tried again: nothing would end
+        that.
+        """
         self._too_dear.add(step.attempt.model.name)
         self._ahead = step.rest
 
@@ -106,7 +108,7 @@ class Walk:
             self._ahead = [attempt, *self._ahead]
 
     def times(self, step: Step) -> Times:
-        """Of an attempt, where some of those after it may still be made."""
+        """How long an attempt may take, given those after it that may still be made."""
         job, model = self._job, step.attempt.model
         most = job.policy.fallback.max_fallbacks - self.made
         others = min(most, sum(self._health.is_well(job.policy, each.model) for each in step.rest))
@@ -164,7 +166,7 @@ class Walk:
         return self._health.is_elsewhere(self._job.policy, attempt.model, tried)
 
     def _tokens_of(self, model: Model, messages: Sequence[JsonObject], parameters: JsonObject) -> int:
-        """As many as there may be."""
+        """The most tokens that the prompt may have for the model."""
         tokenizer, given = self._tokenizers.of(model), countable(messages, parameters)
         bound = most_tokens(messages, parameters)
         return given.counted(tokenizer.count(given.text), tokenizer.safety, bound).most

@@ -132,7 +132,7 @@ class Attempting:
     def _stream(
         self, call: UpstreamCall, attempt: Attempt, hold: Hold
     ) -> AbstractAsyncContextManager[AsyncIterator[Chunk]]:
-        """As far as the hold can be made to cover it."""
+        """The model's stream, as far as the hold can be made to cover it."""
         hold.prompt = hold.prompt or estimated_usage(attempt, "").prompt_tokens
         stream = self._upstreams[call.model.protocol].stream(call)
         tokenizer = self._tokenizers.of(call.model)
@@ -157,7 +157,7 @@ class Attempting:
 
 @dataclass(slots=True)
 class _Beginning:
-    """Of a stream: up to the first chunk that says something."""
+    """A stream up to its first chunk that says something."""
 
     chunks: list[Chunk] = field(default_factory=list)
     says_something: bool = False

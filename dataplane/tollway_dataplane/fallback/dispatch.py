@@ -84,7 +84,7 @@ class Dispatch:
         raise refusal_of(walk.failures, job.record.attempts, ready_in_s)
 
     async def settle(self, job: Job, hold: Hold, attempt: Attempt, usage: Usage, outcome: str) -> None:
-        """Of a stream, by whoever passes it on, once it has ended."""
+        """Settles a stream. Called once it has ended, by whoever passes it on."""
         if outcome == "broken":
             self._health.broke(job.policy, attempt.model)
         elif outcome in {"ok", "cut"}:  # the latter by us

@@ -208,7 +208,7 @@ class Health:
             self._perhaps_unwell.add((watched.policy.id, watched.model.name))
 
     def endpoint_states(self) -> Iterator[EndpointState]:
-        """Of the models that have been asked."""
+        """How each model that has been asked is, at each endpoint."""
         now = self._clock()
         for (policy, model), several in self._watched.items():
             for each in filter(lambda watched: watched.was_asked, several):

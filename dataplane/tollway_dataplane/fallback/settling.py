@@ -88,7 +88,7 @@ class Settling:
 
 
 def estimated_usage(attempt: Attempt, answer_text: str) -> Usage:
-    """For providers that do not say."""
+    """What an attempt may have used, where its provider does not say."""
     prompt = sum(map(estimate, attempt.messages))
     return Usage(prompt, estimate_text(answer_text), estimated=True)
 
@@ -102,6 +102,6 @@ def used(said: Usage | None, hold: Hold, attempt: Attempt, answer_text: Callable
 
 
 def abandoned_usage(attempt: Attempt, worst: Usage, seconds: float) -> Usage:
-    """For calls that we broke off: what the fastest provider may have written until then."""
+    """What a call that we broke off may have used: the fastest provider may have written so much until then."""
     written = min(worst.completion_tokens, int(seconds * FASTEST_TOKENS_PER_S))
     return Usage(sum(map(estimate, attempt.messages)), written, estimated=True)

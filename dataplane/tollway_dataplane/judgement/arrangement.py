@@ -156,8 +156,8 @@ def _between(reading: Reading, first: int, last: int) -> tuple[str, ...]:
 
 
 def left_over(ours: Reading, theirs: Reading) -> list[str]:
-    """Of a long prompt, words for which the other one has none like it, where they are few beside those that it has:
-    many are as many for the learned part, which is to judge them.
+    """The words of two long prompts that have none like them in the other, where they are few beside those that have.
+    Many such words weigh enough with the learned part, which is to judge them.
     """
     longest = max(len(ours.content), len(theirs.content))
     if longest < _LONG:
@@ -168,7 +168,9 @@ def left_over(ours: Reading, theirs: Reading) -> list[str]:
 
 @once_of_two
 def persons_differ(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
-    """Of other people altogether, or of the same in another order. Who is not spoken of in one may be anybody."""
+    """The persons of each prompt where they are others altogether, or the same in another order; None otherwise, and
+    where one of the prompts names nobody, who may be anybody.
+    """
     mine, yours = _persons(ours), _persons(theirs)
     if mine == yours or not mine or not yours:
         return None

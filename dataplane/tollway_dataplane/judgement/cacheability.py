@@ -56,8 +56,8 @@ def unfit_reason(prompt: str, use: CacheUse, index: Index, said: Sequence[Turn] 
 
 
 def _is_about_just_now(prompt: str, said: Sequence[Turn]) -> bool:
-    """Of a chat also by what its user has asked before, where a message leans on that: "What's the weather in Oslo?",
-    and then "And in Bergen?".
+    """Whether the prompt asks for what is true just now, by itself or by what its user has asked before, where it leans
+    on that: "What's the weather in Oslo?", and then "And in Bergen?".
     """
     if is_time_dependent(prompt):
         return True

@@ -305,7 +305,7 @@ def _opposites(ours: Reading, theirs: Reading) -> Conflict | None:
 
 
 def _opposed_as_written(ours: Reading, theirs: Reading) -> Conflict | None:
-    """Of words whose lemma is another word, which has no such opposite ("left" is "leave", "faster" is "faster"), and
+    """Opposites that only the words as written show, since their lemmas are other words ("left" is "leave"), and
     opposites that the learned part was not told of.
     """
     mine, yours = _sides_as_written(ours), _sides_as_written(theirs)
@@ -376,7 +376,7 @@ def _only(ours: Reading, theirs: Reading) -> list[str]:
 
 
 def names_without_like(ours: Reading, theirs: Reading) -> list[str]:
-    """Of one text those that the other has in no form. Initials are compared by themselves."""
+    """The names in `ours` that `theirs` has in no form. Initials are compared by themselves."""
     relations = related(ours, theirs)
     return [
         name

@@ -30,7 +30,9 @@ def endings_differ(ours: Reading, theirs: Reading) -> str:
 
 
 def _acting(of: Reading, against: Reading) -> tuple[str, str] | None:
-    """To whom it is done in the first prompt and who does it in the second, neither of which is in the other."""
+    """The one acted on in the first prompt and the one acting in the second ("payee", "payer"), where neither is in the
+    other prompt.
+    """
     for low, stem in _acted_on(of):
         for acting in (f"{stem}er", f"{stem}or"):
             if low in against.low or acting in of.low or f"{acting}s" in of.low:
@@ -42,7 +44,7 @@ def _acting(of: Reading, against: Reading) -> tuple[str, str] | None:
 
 @once
 def _acted_on(reading: Reading) -> list[tuple[str, str]]:
-    """With what they begin with."""
+    """The words for whom something is done to, each with its stem."""
     ending = [low for low in reading.low if low.endswith(_ENDS)]
     return [(low, match[1]) for low in ending if (match := _ACTED_ON.fullmatch(low))]
 

@@ -202,7 +202,7 @@ def _each_or_one(ours: Reading, theirs: Reading) -> str:
 
 @once
 def _determined(reading: Reading) -> dict[str, str]:
-    """Of how many of their kind the words right behind such a little word are said."""
+    """How many of its kind a word stands for, by the little word right before it."""
     found: dict[str, str] = {}
     for i, low in enumerate(reading.low[:-1]):
         if low in _BEFORE_ONE and reading.lemmas[i + 1] not in _SPANS:

@@ -116,7 +116,7 @@ class Judge:
         return cls(Network.parse(content["network"]), adapter, float(content["threshold"]))
 
     def view_of(self, text: str, encoded: Encoded, turns: tuple[Turn, ...] = ()) -> View:
-        """Of a prompt that has just been encoded."""
+        """The view of a prompt that has just been encoded."""
         reading = read(text)
         words = word_vectors(reading, encoded.hidden, encoded.offsets)
         return self.view(reading, encoded.vector, words, turns)
@@ -212,7 +212,7 @@ def _arranged_otherwise(ours: Reading, theirs: Reading) -> Verdict | None:
 
 
 def _done_otherwise(ours: Reading, theirs: Reading) -> str:
-    """By whom, to whom, of whom or when."""
+    """What differs in by whom, to whom, of whom or when it is done; "" for nothing."""
     found = parts_exchanged(ours, theirs) or voices_differ(ours, theirs)
     return found or endings_differ(ours, theirs) or tenses_differ(ours, theirs)
 

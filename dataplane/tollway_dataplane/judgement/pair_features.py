@@ -76,7 +76,7 @@ def align(ours: Reading, theirs: Reading, our_vectors: WordVectors, their_vector
 
 
 def _same(of: Reading, against: Reading, slipped: dict[int, list[str]]) -> list[int]:
-    """Of each content word the first of the other prompt that is the same, a form of it or a slip."""
+    """For each content word, the first place in the other prompt of the same word, a form of it or a slip."""
     relations_of, places = related(of, against), _first_places(against)
     found: list[int] = []
     for i in of.content:
@@ -187,8 +187,8 @@ def _left_over(ours: Reading, theirs: Reading, alignment: Alignment) -> list[flo
 
 
 def _side(left: list[str], best: list[Relation], count: int) -> tuple[float, ...]:
-    """Of one prompt: how many words are left over, the share of those that are not, how many nothing explains, how many
-    of these are no verbs, and how rare the rarest is.
+    """The features of one side: how many words are left over, the share of those that are not, how many nothing
+    explains, how many of these are no verbs, and how rare the rarest is.
     """
     lexicon = english()
     unexplained = [lemma for lemma, relation in zip(left, best, strict=True) if relation < _BROADER]
@@ -226,7 +226,7 @@ def _vectors_left(alignment: Alignment) -> list[float]:
 
 
 def _least_and_most(table: Table, rows: list[int], columns: list[int]) -> tuple[float, float]:
-    """Of the best matches of some words in either direction."""
+    """The least of the best matches of some words in either direction, and the most of those of the first prompt."""
     mine, yours = _best([list(map(table[i].__getitem__, columns)) for i in rows])
     return min(*mine, *yours), max(mine)
 
@@ -250,7 +250,7 @@ def _shape(ours: Reading, theirs: Reading, alignment: Alignment) -> list[float]:
 
 
 def _inversions(same: list[int]) -> float:
-    """Of the pairs of words that both prompts have, the share that stands the other way round in the other."""
+    """The share of pairs of words that stand in the other order in the other prompt, among those that both have."""
     places = [place for place in same if place >= 0]
     pairs = len(places) * (len(places) - 1) / 2
     turned = sum(sum(map(a.__gt__, places[i + 1 :])) for i, a in enumerate(places))

@@ -108,7 +108,7 @@ _ONE: Final = _Named("I", frozenset({"I"}), is_person=True)  # "how to pay" is h
 
 
 class _Use(NamedTuple):
-    """Of a verb in a prompt."""
+    """One use of a verb in a prompt."""
 
     is_passive: bool
     subject: _Named
@@ -138,8 +138,8 @@ def voices_differ(ours: Reading, theirs: Reading) -> str:
 
 
 def _turned(verb: str, passives: list[_Use], actives: list[_Use]) -> tuple[str, str]:
-    """To whom it is done in the passive and by whom in the active, and the other way round. Nobody where one of the
-    sentences may be the other in other words.
+    """Who is acted on in the passive and acts in the active, and who acts in the passive and is acted on in the active.
+    Both are "" where one of the sentences may be the other in other words.
     """
     pairs = list(product(passives, actives))
     if any(
@@ -179,7 +179,7 @@ def _asked_otherwise(ours: Reading, theirs: Reading) -> tuple[str, str] | None:
 
 @once
 def _passives(reading: Reading) -> dict[str, list[_Use]]:
-    """By their verbs."""
+    """The verbs that are used in the passive, with their uses."""
     found: dict[str, list[_Use]] = {}
     if _SIGNS.isdisjoint(reading.plain_set):
         return found

@@ -51,7 +51,7 @@ _NEAR: Final = 2  # words between what is done and to whom
 
 
 class _Parts:
-    """Of each word who does it, to whom, and whose it is."""
+    """Who does it, to whom, and whose it is, by the word that says so."""
 
     def __init__(self) -> None:
         self.acting: dict[str, set[str]] = {}  # pronouns
