@@ -71,7 +71,7 @@ class Place:
 
     @property
     def claim_key(self) -> str:
-        """Of who is asking a provider for it."""
+        """The key of the claim of whoever is asking a provider for the answer."""
         return wire.claim_key(self.partition, self.entry)
 
 
@@ -124,8 +124,8 @@ class AnswerCache(Protocol):
     async def nearest(
         self, place: Place, vector: Vector, count: int, within_s: float, about: Sequence[str] = ()
     ) -> Sequence[Neighbour]:
-        """By the version that lookups ask, whose embedding has made the vector. Of the chats alone in which one of the
-        words in `about` was said, where there are such words.
+        """The nearest by the version that lookups ask, whose embedding has made the vector. Where there are words in
+        `about`, only chats in which one of them was said.
         """
 
     async def put(self, place: Place, found_by: "FoundBy | None", answer: Remembered) -> None:
@@ -169,7 +169,7 @@ class ReembeddingStore(Protocol):
     async def release(self, target: IndexVersion, fence: int) -> None: ...
 
     async def beginning(self, source: IndexVersion) -> Progress:
-        """Of a source that nobody has begun to go through."""
+        """The progress of going through a source, as nobody has begun it."""
 
     async def scan(self, source: IndexVersion, cursor: int) -> tuple[int, Sequence[str]]:
         """The next cursor, 0 at the end, and some keys of the source's documents."""
@@ -237,7 +237,7 @@ class Forgetter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """From which entry a tenant was served by meaning, and how likely that was to be right."""
+    """A hit by meaning: whom it served, from which entry, and how likely it was to be right."""
 
     tenant: str
     partition: str
@@ -249,7 +249,7 @@ class Labels(Protocol):
     """Counts what is sampled, over all data planes. Every method raises CacheFault."""
 
     async def tallies(self, sample: Sample) -> Sequence[Tally]:
-        """Of a window's time slices, the newest first."""
+        """The tally of each time slice of a window, the newest first."""
 
     async def count(self, sample: Sample, place: int, label: Label) -> None:
         """One more that has reached a point, by its place among the points."""
@@ -287,7 +287,7 @@ class PaidEmbedder(Embedder, Protocol):
 
     @property
     def model(self) -> Model:
-        """With its price."""
+        """The embedding as a model, with its price."""
 
     async def billed(self, texts: Sequence[str]) -> tuple[Sequence[Vector], Usage | None]:
         """Also what the provider says it used."""
@@ -390,10 +390,10 @@ class Tokenizer(Protocol):
         """How many times as many there may really be."""
 
     def count(self, text: str) -> int:
-        """Of a piece of an answer, at once."""
+        """The tokens of a piece of an answer, counted at once."""
 
     async def count_prompt(self, text: str) -> int:
-        """Of a text of any length, which keeps nobody else waiting."""
+        """The tokens of a text of any length, counted so that nobody else waits."""
 
 
 class Tokenizers(Protocol):

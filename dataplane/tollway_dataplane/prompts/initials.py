@@ -15,7 +15,7 @@ _MAY_HAVE: Final = re.compile(r"[A-Z](?!\w)")
 
 
 def initials_without_like(ours: Reading, theirs: Reading) -> list[str]:
-    """Of names of one text those initials that the other has in no form: "hw"."""
+    """The initials in names of `ours` that `theirs` has in no form: "hw"."""
     mine = [_joined(ours, run) for run in _of_names(ours)]
     if not mine:
         return []

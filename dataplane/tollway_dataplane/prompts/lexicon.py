@@ -36,7 +36,9 @@ _FORMS: Final = frozenset("s es d ed ing er ers or ion ation ment ly ness".split
 
 
 class Relation(IntEnum):
-    """From what speaks most against to what speaks most for two words meaning the same."""
+    """How two words stand to each other, from what speaks most against their meaning the same to what speaks most for
+    it.
+    """
 
     OPPOSITE = 0
     SIBLING = 1  # two of one kind: "Monday" and "Tuesday"
@@ -212,7 +214,7 @@ class Lexicon:
 
 
 class Relatives(dict[str, dict[str, Relation]]):
-    """To which of some lemmas a word is related, and how; to those left out it is UNRELATED. Found when it is asked
+    """The relations of words to some lemmas; those left out are UNRELATED. A word's are found when they are asked
     for: of the hundreds of pairs that two prompts have, hardly one in ten has to be looked at.
     """
 

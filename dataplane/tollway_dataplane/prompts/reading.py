@@ -117,7 +117,7 @@ class Reading:
 
     @cached
     def plain_words(self) -> list[str]:
-        """Of that, what is between anything but the letters from a to z: "don't" is "don" and "t"."""
+        """The runs of letters from a to z in it: "don't" is "don" and "t"."""
         return _PLAIN_WORD.findall(self.plain)
 
     @cached
@@ -303,7 +303,7 @@ def _is_acronym(shown: str, low: str, capitals: bool) -> bool:
 
 @lru_cache(MOST_WORDS_KEPT)
 def _stance(low: str, lemma: str) -> tuple[str, int, frozenset[str]] | None:
-    """Of a word that is on a side of an axis: which, and after which verbs alone; or that it is a negation."""
+    """The axis and the side on which a word stands, and after which verbs alone; or that it is a negation."""
     if _is_negation(low):
         return _NEGATION
     if low in _PARTICLES:

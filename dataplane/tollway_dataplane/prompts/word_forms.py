@@ -33,7 +33,9 @@ def alike(ours: Reading, theirs: Reading) -> bool:
 
 @once_both_ways
 def related(ours: Reading, theirs: Reading) -> tuple[Relations, Relations]:
-    """Of each lemma of the first prompt, to which of the second's it is related, and how; to others it is unrelated."""
+    """The relations of each lemma of one prompt to those of the other, both ways round; those left out are
+    unrelated.
+    """
     relatives = _relatives(ours.lemmas)
     columns = {lemma: relatives[lemma] for lemma in theirs.lemmas}
     rows: dict[str, dict[str, Relation]] = {lemma: {} for lemma in ours.lemmas}
@@ -83,7 +85,7 @@ def slips(written: str, among: Reading) -> list[str]:
 
 
 def all_slips(of: Reading, against: Reading) -> dict[int, list[str]]:
-    """Of the places of content words, what is there as a slip in the other prompt or of it; of most prompts nothing."""
+    """The slips between two prompts, by the places of content words; in most prompts there are none."""
     if not unknown(of) and not unknown(against):
         return {}
     found = ((i, slips(of.low[i], against)) for i in of.content)

@@ -146,8 +146,8 @@ def _hit(request: ChatRequest, tenant: Tenant, policy: Policy, lookup: Lookup) -
 
 
 def _is_sampled(hit: Hit) -> bool:
-    """By one coin for what is served and what is not, so that labels are a fair sample of both. While nothing is served
-    all of it is judged, since live answers are there anyway.
+    """Whether a hit is judged, by one coin for what is served and what is not, so that labels are a fair sample of
+    both. While nothing is served all of it is judged, since live answers are there anyway.
     """
     control = hit.case.control
     if control.judge is JudgeType.LABELS:

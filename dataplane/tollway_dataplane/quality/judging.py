@@ -198,7 +198,7 @@ class AnswerJudge:
         return any(now < self._away.get(each, 0.0) for each in _asked_of(case))
 
     async def outcome(self, case: Case, judged: bytes, beside: bytes) -> LabelOutcome:
-        """Of an answer beside another one, both whole completions."""
+        """The label of the judged answer, by another one beside it. Both are whole completions."""
         if self.rests(case):
             return LabelOutcome.JUDGE_RESTS
         theirs, ours = (text_of(orjson.loads(each)) for each in (judged, beside))

@@ -87,7 +87,7 @@ class Assessment:
         return self.reason is RouteReason.SIMPLE
 
     def at(self, threshold: float, *, if_unknown: bool) -> "Assessment":
-        """As it is where another threshold holds. `if_unknown`: whether what nobody can say is the simple model's."""
+        """The assessment by another threshold. `if_unknown`: whether what nobody can say is the simple model's."""
         is_likely = if_unknown if self.probability is None else self.probability >= threshold
         reason = RouteReason.SIMPLE if is_likely else RouteReason.COMPLEX
         return replace(self, reason=reason, threshold=threshold, step=0)
@@ -202,7 +202,9 @@ def heuristic(route: Route) -> Heuristic:
 
 
 def embedding(route: Route, router: Router, examples: Examples | None = None) -> Embedding:
-    """By the policy's own weights, where they are of this version. Raises ValueError for a route without a dial."""
+    """The learned classifier, with the policy's own weights where they are of this version. Raises ValueError for a
+    route without a dial.
+    """
     predictor = predictor_of(route, router)
     has_own_weights = not route.weights or predictor is not router
     if route.quality is not None:

@@ -64,12 +64,12 @@ class Dial:
         return max(enough, default=0.0) if share < 1 else 0.0
 
     def most_share(self, least: float) -> float:
-        """Of prompts that the simple model can be left with while so much quality is kept."""
+        """The greatest share of prompts that the simple model may be given while so much quality is kept."""
         return max((point.simple_share for point in self.curve if point.quality >= least), default=0.0)
 
     def for_steps(self, steps: Sequence[Step], least: float) -> tuple[float, ...]:
-        """Of each step the loosest threshold, so that all together keep so much of the complex model's quality; of none
-        the simple model's alone.
+        """The loosest threshold of each step, so that all together keep so much of the complex model's quality; without
+        steps, the simple model's alone.
 
         What the simple model loses between two thresholds a step loses in proportion to its shortfall. `reach` ties
         the thresholds to each other, so there is one number to find: how doubtful the last step's prompts may be.
@@ -115,7 +115,7 @@ class Router:
 
     @classmethod
     def parse(cls, text: str | bytes) -> Self:
-        """From `router.json`. Raises ValueError where it was learned with other features, KeyError for what lacks."""
+        """Reads `router.json`. Raises ValueError where it was learned with other features, KeyError for what lacks."""
         content = json.loads(text)
         if content["features"] != list(NAMES):
             raise ValueError("learned with other features; run tools/train_router.py")
@@ -136,7 +136,7 @@ class Router:
         return np.concatenate([features(text), self.axes @ vector])
 
     def log_odds(self, table: Doubles) -> Doubles:
-        """That the simple model's answer is good enough, of such rows."""
+        """The log-odds that the simple model's answer is good enough, for each row."""
         found: Doubles = self.slope * advantages(self.simple, self.complex, table) + self.shift
         return found
 

@@ -13,7 +13,7 @@ from tollway_dataplane.core.allowances import Allowance
 
 
 def share_taken(limit: Limit, taken: int) -> float:
-    """Of a limit. One of nothing is used up."""
+    """The share of a limit that is taken. A limit of nothing is used up."""
     return taken / limit.amount if limit.amount else 1.0
 
 
@@ -74,7 +74,7 @@ class Balances:
         )
 
     def _resets_in_s(self, limit: Limit, now_ms: int) -> int:
-        """Of a rolling window its length, after which what was used up to now counts no more."""
+        """When all of a limit may be used again. For a rolling window that is its length, after which what was used up to now counts no more."""
         if isinstance(limit.window, Rolling):
             return -(-limit.window.milliseconds // 1_000)
         end_ms = self._ends_ms.get(limit.window, 0)

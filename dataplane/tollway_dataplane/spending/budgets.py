@@ -55,7 +55,7 @@ class Budgets:
         self._snapshot: Snapshot | None = None
 
     def follow(self, snapshot: Snapshot) -> None:
-        """From now on these are the limits: nobody waits for older ones any more, or begins by them."""
+        """Goes by the snapshot's limits from now on: nobody waits for older ones any more, or begins by them."""
         self._snapshot = snapshot
         self._leases.keep_only(self._is_current)
         self._queues.end_waits(self._is_current)
@@ -136,7 +136,7 @@ class Budgets:
                 not_before = clock() + (ASK_AGAIN_S if isinstance(asked, Denied) else AWAY_S)
 
     async def _ask(self, hold: Hold, need: Need) -> Stopped:
-        """For all that is needed, or a slice of it, as the tenant's budget says where the ledger is away."""
+        """Asks for all that is needed, or a slice of it; where the ledger is away, as the tenant's budget says."""
         try:
             return await self._ask_for_some(hold, need)
         except LedgerFault as fault:

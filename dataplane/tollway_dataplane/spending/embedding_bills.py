@@ -83,7 +83,7 @@ class EmbeddingBills:
 
 
 async def slice_of_inputs(tokenizers: Tokenizers, model: Model, inputs: JsonValue, worst: Usage) -> Slice:
-    """Of what is to be embedded, of which all must be paid for: as many tokens as its tokenizer counts."""
+    """The slice for what is to be embedded: all of it, by as many tokens as the model's tokenizer counts."""
     texts, bound = countable_inputs(inputs), worst.prompt_tokens
     if texts is None:
         return Slice(Counted(bound, bound))
@@ -93,5 +93,5 @@ async def slice_of_inputs(tokenizers: Tokenizers, model: Model, inputs: JsonValu
 
 
 def _estimated(texts: Sequence[str]) -> Usage:
-    """For providers that do not say."""
+    """What the texts may have used, where the provider does not say."""
     return Usage(sum(map(estimate_text, texts)), 0, estimated=True)

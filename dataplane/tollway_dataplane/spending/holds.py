@@ -74,7 +74,7 @@ class Hold:
         self.begin()
 
     def begin(self) -> None:
-        """With the whole worst case, and anew where that came to less."""
+        """Begins with the whole worst case; also anew, where that came to less."""
         self.held, self.most, self.tight = self.worst, self.worst.completion_tokens, ""
         self.price = dearest(self.model.price, self.worst)
 

@@ -72,7 +72,7 @@ class Leases:
     def hold(
         self, tenant: Tenant, hold_id: str, amounts: Sequence[int], room: Sequence[int] = ()
     ) -> Denied | None:
-        """As the ledger does, out of the lease. Raises LedgerFault where there is none that stands."""
+        """Holds out of the lease, as the ledger would. Raises LedgerFault where no lease stands."""
         lease = self._taken_from.get(hold_id) or self._leases.get(tenant.name)
         if lease is None or not lease.is_of(tenant) or not lease.until:
             raise LedgerFault("nothing of this budget is set aside for that")
@@ -102,13 +102,13 @@ class Leases:
         return True
 
     async def _yield(self, lease: Lease) -> None:
-        """To those who need it now; nothing is leased again at once."""
+        """Gives the lease to those who need it now, and takes no new one at once."""
         if (asking := self._asking.get(lease.tenant.name)) is not None:
             asking.lease_from = self._clock() + KEEP_EVERY_S
         await self._end(lease)
 
     async def run(self) -> None:
-        """For the life of the process."""
+        """Keeps and ends leases, for the life of the process."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await self.look()

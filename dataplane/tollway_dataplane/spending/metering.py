@@ -88,7 +88,7 @@ class Metering:
             hearing.result()
 
     async def _hear(self, chunks: AsyncIterator[Chunk]) -> None:
-        """To the end: a short answer may be over, and then the provider says what it was."""
+        """Hears the stream to its end: a short answer may be over, and then the provider says what it was."""
         async for chunk in chunks:
             self.hold.written += self.tokenizer.count(written_in_chunk(chunk.event))
             self.hold.reported = usage_of(chunk.event) or self.hold.reported

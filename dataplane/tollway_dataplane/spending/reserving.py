@@ -69,7 +69,7 @@ class Reserving:
         return denied
 
     async def grow(self, hold: Hold, completion_tokens: int) -> Denied | None:
-        """By a step, or by what is left, so that it covers so many tokens of the answer."""
+        """Lets the hold grow by a step, or by what is left, so that it covers so many tokens of the answer."""
         wanted = max(completion_tokens, min(hold.most, hold.held.completion_tokens + STEP_TOKENS))
         denied = await self._extend(hold, wanted)
         if denied is not None:
