@@ -259,7 +259,7 @@ async def _indexed(client: Redis) -> int:
     return int(dict(zip(facts[::2], facts[1::2], strict=False))[b"num_docs"])
 
 
-async def test_what_a_full_redis_evicts_leaves_no_ghost(
+async def test_what_a_full_redis_evicts_leaves_no_orphan(
     fault_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis, embedder: SharedEmbedder
 ) -> None:
     """Filled to its limit several times over, the index knows what is there and nothing else. Of a vector whose answer
@@ -341,7 +341,7 @@ async def test_answers_that_were_evicted_hide_no_other(
         assert await client.keys("tollway:1:vector:*") == [_vector_key(places[5])]
 
 
-async def test_what_expires_leaves_no_ghost(
+async def test_what_expires_leaves_no_orphan(
     fault_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis, embedder: SharedEmbedder
 ) -> None:
     snapshot = compiled(Setup("http://a/v1", "http://b/v1", index={"ttl": "1s"}).objects())

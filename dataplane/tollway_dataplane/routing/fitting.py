@@ -40,8 +40,8 @@ class Choice:
 
 
 def check_named(model: Model, wanted: frozenset[Capability], policy: Policy) -> None:
-    """Checks the model that the caller has named. Its provider knows best how long a prompt may be, and says so; but not all
-    say of what they cannot do, and LiteLLM leaves it out for them.
+    """Checks the model that the caller has named. Its provider knows best how long a prompt may be, and says so; but
+    not all say what they cannot do, and LiteLLM leaves it out for them.
 
     Raises Refusal 400 where it surely cannot do what is asked.
     """

@@ -29,7 +29,8 @@ def settled(request: ChatRequest, named: ModelName | None, tenant: Tenant, polic
 
 def routed(last: Assessment, earlier: Iterable[Assessment], route: Route) -> Choice:
     """The model for a prompt, by the user's last turn; where the policy keeps chats together, by the most complex turn,
-    which can only grow, so a chat never goes back to a simpler model, whichever pod answers. `earlier` is asked for no more than it takes.
+    which can only grow, so a chat never goes back to a simpler model, whichever pod answers. No more of `earlier` is
+    read than is needed.
     """
     place = found = place_of(last, route)
     if route.sticky and not is_complex(last, route):

@@ -74,7 +74,9 @@ class Balances:
         )
 
     def _resets_in_s(self, limit: Limit, now_ms: int) -> int:
-        """When all of a limit may be used again. For a rolling window that is its length, after which what was used up to now counts no more."""
+        """When all of a limit may be used again. For a rolling window that is its length, after which what was used
+        until now counts no more.
+        """
         if isinstance(limit.window, Rolling):
             return -(-limit.window.milliseconds // 1_000)
         end_ms = self._ends_ms.get(limit.window, 0)
