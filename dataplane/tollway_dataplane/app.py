@@ -133,10 +133,7 @@ async def open_dataplane(
         near, forgetter = LocalNearCache(settings.near_cache_bytes), RedisForgetter(cache_redis, within_s)
         forgetting = Forgetting(near, forgetter, log, REPLICA_LAG_S if replica else READ_S)
         await stack.enter_async_context(_remembering(cache, forgetting))
-        bounded = (
-            OperatingPoints(INDEXES, labels, metrics.cache.observe_standing),
-            OperatingPoints(POLICIES, labels, metrics.route.observe_standing),
-        )
+        bounded = _bounded(labels, metrics)
         judge = await asyncio.to_thread(shipped)
         recall = Recall(
             cache, forgetting, embedders, judge, _deadlines(settings), metrics.cache.observe_store
@@ -182,6 +179,13 @@ async def open_dataplane(
         public = _public(edge, live, service, embeddings, watchers.auditor)
         private = _private(admin, fleet, metrics, balances)
         yield DataPlane(live, following, forgetting, metrics, public, private, draining)
+
+
+def _bounded(labels: RedisLabels, metrics: Metrics) -> tuple[OperatingPoints[Index], OperatingPoints[Policy]]:
+    return (
+        OperatingPoints(INDEXES, labels, metrics.cache.observe_standing),
+        OperatingPoints(POLICIES, labels, metrics.route.observe_standing),
+    )
 
 
 def _private(admin: Admin, fleet: Fleet, metrics: Metrics, balances: Balances) -> ASGIApp:

@@ -64,14 +64,10 @@ async def run_operator(settings: Settings) -> None:
         state_changed, secrets_changed, pods_changed, word_came, news = (Signal() for _ in range(5))
         publisher = Publisher(kube, settings.namespace)
 
-        async def standing_fence() -> int:
-            fence = await publisher.standing_fence()
-            with suppress(StoreFault):  # a Redis that is away delays nobody's election
-                fence = max(fence, await cache.standing_fence())
-            return fence
-
         leadership = Leadership(
-            kube, settings.namespace, settings.identity, standing_fence, on_acquired=state_changed
+            *(kube, settings.namespace, settings.identity),
+            partial(_standing_fence, publisher, cache),
+            on_acquired=state_changed,
         )
         events = Events(kube, leadership, settings.identity)
         namespaces = Namespaces(kube, objects, settings.watch_namespaces, state_changed)
@@ -155,6 +151,13 @@ def _compiling(settings: Settings) -> Callable[[Inventory], Compilation]:
 def _purges(cache: RedisStore, notifier: Notifier, objects: Objects, leadership: Leadership) -> PurgeReader:
     asked = AskedPurges(objects, lambda: leadership.leads, notifier.purge)
     return PurgeReader(cache, EVERY_S, notifier.purged, asked.settle)
+
+
+async def _standing_fence(publisher: Publisher, cache: RedisStore) -> int:
+    fence = await publisher.standing_fence()
+    with suppress(StoreFault):  # a Redis that is away delays nobody's election
+        fence = max(fence, await cache.standing_fence())
+    return fence
 
 
 async def _tell_alerts(settings: Settings, reconciler: Reconciler, parts: Collaborators) -> None:
