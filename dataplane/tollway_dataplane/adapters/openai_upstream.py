@@ -166,12 +166,17 @@ class OpenAIUpstream:
         began = clock()
         try:
             response = await post(trace_request_ctx=kept)
-        except _ENDED:
-            if not kept.is_reused or clock() - began >= _GIVEN_UP_WITHIN_S:
+        except _ENDED as exc:
+            if not kept.is_reused or clock() - began >= _GIVEN_UP_WITHIN_S or _had_begun(exc):
                 raise
             response = await post()
         async with response:
             yield response
+
+
+def _had_begun(exc: aiohttp.ClientError) -> bool:
+    """Whether some of an answer's head had come, which aiohttp hands over in place of a sentence."""
+    return isinstance(exc, aiohttp.ServerDisconnectedError) and not isinstance(exc.message, str)
 
 
 def _url(reach: Reach, endpoint: str, operation: Operation) -> URL:

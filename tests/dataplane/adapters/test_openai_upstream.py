@@ -250,6 +250,25 @@ async def test_what_is_given_up_later_may_have_been_at_work(monkeypatch: pytest.
     assert caught.value.may_have_run
 
 
+@pytest.mark.parametrize("half", [b"HT", b"HTTP/1.1 200 OK\r\ncontent-ty"])
+async def test_what_breaks_off_within_its_head_is_not_sent_again(half: bytes) -> None:
+    """Whoever has begun to answer was at work, and both might be billed."""
+    asked = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        for said in (reply(200, completion("Tuesday"), "content-type: application/json"), half):
+            await take_request(reader)
+            asked += 1
+            writer.write(said)
+
+    async with wire(answer) as call, open_upstream(reach=OWN) as upstream:
+        await upstream.complete(call)
+        with pytest.raises(UpstreamFault, match="broke") as caught:
+            await upstream.complete(call)
+    assert (asked, caught.value.may_have_run) == (2, True)
+
+
 async def test_a_new_connection_that_ends_without_an_answer_is_a_fault() -> None:
     asked = 0
 
