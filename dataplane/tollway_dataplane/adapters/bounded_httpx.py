@@ -186,11 +186,14 @@ async def _inflated(stream: httpx.AsyncByteStream) -> AsyncIterator[bytes]:
     inflater = zlib.decompressobj(_ANY_HEADER)
     try:
         async for part in stream:
+            if inflater.eof:
+                break  # the decompressor would keep what comes then, and nobody count it
             piece, rest = b"", part
             while rest or len(piece) == _PIECE_BYTES:
                 piece = inflater.decompress(rest, _PIECE_BYTES)
                 rest = inflater.unconsumed_tail
                 yield piece
+                await asyncio.sleep(0)  # a part may be very much, which would keep everybody waiting
         yield inflater.flush()
     except zlib.error as exc:
         raise httpx.DecodingError(str(exc)) from exc

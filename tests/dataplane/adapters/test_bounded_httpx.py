@@ -1,5 +1,6 @@
 """What httpx reads of a reply is bounded by what it is once decompressed."""
 
+import asyncio
 import gzip
 import os
 import zlib
@@ -75,3 +76,26 @@ async def test_one_byte_more_is_too_much() -> None:
 async def test_what_is_not_compressed_although_it_says_so_cannot_be_read() -> None:
     with pytest.raises(httpx.DecodingError):
         await read([b"plain"], {"content-encoding": "gzip"}, [])
+
+
+async def test_what_comes_after_the_end_of_what_is_compressed_is_not_kept() -> None:
+    """It would be counted as nothing, however much it is."""
+    pieces, counted = [gzip.compress(b"said"), *[b"a" * 1_000] * 1_000], list[int]()
+    assert await read(pieces, {"content-encoding": "gzip"}, counted) == b"said"
+    assert len(counted) <= 2
+
+
+async def test_others_have_their_turn_while_much_is_decompressed() -> None:
+    turns, is_over = 0, asyncio.Event()
+
+    async def count() -> None:
+        nonlocal turns
+        while not is_over.is_set():
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    await read([gzip.compress(b"a" * MOST_BYTES)], {"content-encoding": "gzip"}, [])
+    is_over.set()
+    await counting
+    assert turns >= 4
