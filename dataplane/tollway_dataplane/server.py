@@ -63,7 +63,11 @@ def reserve(address: Address) -> socket.socket:
     # fails where one is kept without SO_REUSEADDR, whether anybody listens there or not.
     with listen(address) as alone:
         host, port = alone.getsockname()[:2]
-    return _bound(Address(host, port), is_shared=True, is_kept=True)
+    try:
+        return _bound(Address(host, port), is_shared=True, is_kept=True)
+    except ListenError:
+        # For a minute there are connections of one who shared it with nobody, and has ended (TIME_WAIT).
+        return _bound(Address(host, port), is_shared=True)
 
 
 def listen_at(path: Path) -> socket.socket:

@@ -24,16 +24,17 @@ def test_what_is_kept_is_had_by_those_who_share_it_and_by_nobody_else() -> None:
             socket.create_connection((address.host, address.port)).close()
 
 
-def test_it_can_be_kept_again_although_connections_of_before_are_not_forgotten_yet() -> None:
-    with reserve(Address("127.0.0.1", 0)) as kept:
-        address = Address(*kept.getsockname())
-        with listen(address, is_shared=True) as listener:
-            listener.setblocking(True)
-            with socket.create_connection((address.host, address.port)) as caller:
-                served, _ = listener.accept()
-                served.close()  # who closes first has the connection in TIME_WAIT
-                assert caller.recv(1) == b""
-    reserve(address).close()
+@pytest.mark.parametrize("is_shared", [False, True], ids=["of one process", "of several"])
+def test_it_can_be_kept_although_connections_of_before_are_not_forgotten_yet(*, is_shared: bool) -> None:
+    with listen(Address("127.0.0.1", 0), is_shared=is_shared) as listener:
+        address = Address(*listener.getsockname())
+        listener.setblocking(True)
+        with socket.create_connection((address.host, address.port)) as caller:
+            served, _ = listener.accept()
+            served.close()  # who closes first has the connection in TIME_WAIT
+            assert caller.recv(1) == b""
+    with reserve(address), listen(address, is_shared=True):
+        pass
 
 
 _STUBBORN = """
