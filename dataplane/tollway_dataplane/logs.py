@@ -66,7 +66,7 @@ class JsonLog:
             self.flush()
 
     def flush(self, *, waits: bool = False) -> None:
-        """Unless another process writes just now and this one neither `retry_after` nor has too much to say."""
+        """Unless another process writes just now and this one neither `waits` nor has too much to say."""
         if self._waiting and self._has_turn(waits or len(self._waiting) >= MOST_WAITING):
             waiting, self._waiting = self._waiting, []
             # On a full disk these lines are lost, and nothing else is: neither memory nor the next ones.

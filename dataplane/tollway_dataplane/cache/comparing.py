@@ -10,7 +10,6 @@ from typing import Final
 
 from tollway_api.snapshot import ErrorControl, Index
 from tollway_dataplane.cache.embedders import Embedders
-from tollway_dataplane.cache.forgetting import Forgetting
 from tollway_dataplane.cache.lookup import Candidate, Lookup, Patience, Question
 from tollway_dataplane.cache.orphan_vectors import OrphanVectors
 from tollway_dataplane.cache.remembering import Remembering
@@ -43,14 +42,12 @@ class Comparing:
     def __init__(
         self,
         cache: AnswerCache,
-        forgetting: Forgetting,
         remembering: Remembering,
         embedders: Embedders,
         judge: Judge,
         embed_deadline_s: float,
     ) -> None:
         self._cache = cache
-        self._forgetting = forgetting
         self._remembering = remembering
         self._embedders = embedders
         self._judge = judge
@@ -120,8 +117,6 @@ class Comparing:
                 reason = _within(probability, place.index, place.index.accuracy)  # noqa: PLW2901 - by the bound
             if reason is CacheReason.SEMANTIC:
                 answer = await self._remembering.found(found, patience)
-                if self._forgetting.is_evicted(found):
-                    answer = None
                 if answer is not None:
                     similarity = neighbour.similarity
                     hit = Lookup(reason, answer, similarity, probability, place, view, candidate=candidate)

@@ -48,7 +48,7 @@ class Recall:
         self._deadlines = deadlines
         self._flights = Flights()
         self._remembering = Remembering(cache, forgetting, embedders, on_store)
-        self._comparing = Comparing(cache, forgetting, self._remembering, embedders, judge, deadlines.embed)
+        self._comparing = Comparing(cache, self._remembering, embedders, judge, deadlines.embed)
 
     async def follow(self, snapshot: Snapshot) -> None:
         """From now on what is remembered goes where the snapshot says. Ends when nothing else is under way."""

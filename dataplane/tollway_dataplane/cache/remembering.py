@@ -51,14 +51,16 @@ class Remembering:
             await self.drain()
 
     async def found(self, place: Place, patience: Patience) -> Remembered | None:
-        """What is remembered there; what this process has kept takes no round trip. Raises CacheFault."""
+        """What is remembered there, unless it is evicted meanwhile; what this process has kept takes no round trip.
+        Raises CacheFault.
+        """
         answer = self._forgetting.recalled(place)
         if answer is None and not self._forgetting.is_evicted(place):
             with patience.spend() as within_s:
                 answer = await self._cache.get(place, within_s)
             if answer is not None:
                 self.keep(place, answer)
-        return answer
+        return None if self._forgetting.is_evicted(place) else answer
 
     def keep(self, place: Place, answer: Remembered) -> bool:
         """In this process; whether the index is still there to remember it."""

@@ -118,6 +118,34 @@ async def test_all_that_a_request_asks_of_the_cache_shares_one_deadline() -> Non
     assert cache.orphans == ["0" * 32]
 
 
+async def test_what_is_evicted_while_it_is_fetched_is_not_served() -> None:
+    """By whatever it was found: the very same prompt, or one that means the same."""
+
+    class Evicting(NothingPurged):
+        async def evict(self, place: Place) -> None:
+            assert place.entry
+
+    class LateCache(SlowCache):
+        async def get(
+            self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
+        ) -> Remembered | None:
+            await super().get(place, within_s, latest=latest, expired=expired)
+            await forgetting.evict(place)
+            return Remembered(b"{}", "cheap", 0, time.time() + 60.0, 0)
+
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
+    forgetting = Forgetting(LocalNearCache(1_000), Evicting(), JsonLog(io.BytesIO()))
+    await forgetting.refresh()
+    cache, embedders = LateCache(), Embedders(Encoder(), {}, NO_BILLS)
+    recall = Recall(cache, forgetting, embedders, shipped(), Deadlines(5.0, 1.0, 0.0), lambda _: None)
+    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
+    prompt = "what is a fjord?"
+    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
+    await recall.drain()
+    assert (lookup.answer, lookup.reason) == (None, CacheReason.ENTRY_GONE)
+
+
 async def test_many_callers_neighbours_are_judged_one_in_each_turn_of_the_event_loop() -> None:
     """They come at once, and a turn in which all were judged would keep everybody else waiting."""
     judged: list[int] = []
