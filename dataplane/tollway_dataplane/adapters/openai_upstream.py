@@ -39,6 +39,8 @@ _MOST_URLS: Final = 1_024
 # A whole answer and the beginning of a stream have times of their own, and then there is `_Silence`; aiohttp's timers
 # take longer to set, and there would be one for each piece that is read.
 _UNTIMED: Final = aiohttp.ClientTimeout(total=None)
+# In which what has come is read, where this process stood still when a stream had been silent for too long.
+_READ_WITHIN_S: Final = 0.02
 # Servers give up a kept connection when they like, as uvicorn's and Node's do after five seconds, and a request that
 # crosses their word for it is not read. So one that ends without a byte this soon after it was asked has not answered:
 # later it may have been at work (RFC 9112, section 9.3.1, leaves it to who knows that nothing was done).
@@ -251,12 +253,13 @@ class _Silence:
     whether that was so: to set one for each takes as long as to read it.
     """
 
-    __slots__ = ("_loop", "_most_s", "_since", "_stream", "_timer")
+    __slots__ = ("_doubted", "_loop", "_most_s", "_since", "_stream", "_timer")
 
     def __init__(self, stream: aiohttp.StreamReader, most_s: float) -> None:
         self._stream = stream
         self._most_s = most_s
         self._loop = asyncio.get_running_loop()
+        self._doubted: float | None = None  # the beginning of a silence that has been too long once
         self.begins()
 
     def __enter__(self) -> Self:
@@ -277,6 +280,10 @@ class _Silence:
         left_s = (now if self._since is None else self._since) + self._most_s - now
         if left_s > 0:
             self._timer = self._loop.call_later(left_s, self._look)
+        elif self._doubted != self._since:
+            # A timer is due before what came meanwhile is read, where this process stood still.
+            self._doubted = self._since
+            self._timer = self._loop.call_later(_READ_WITHIN_S, self._look)
         else:
             self._stream.set_exception(TimeoutError())
 

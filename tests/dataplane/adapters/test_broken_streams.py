@@ -3,6 +3,7 @@ stream, but not while nobody waits for it.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -118,3 +119,27 @@ async def test_who_reads_slowly_is_not_taken_for_a_silent_provider() -> None:
         go_on.set()
         await listen(chunks, heard)
     assert heard == ["one", "two"]
+
+
+async def test_a_process_that_stands_still_takes_no_provider_for_silent() -> None:
+    """What has come meanwhile is read before anybody is given up, and the stream goes on."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(_HEAD + _event("one"))
+        await asyncio.sleep(0.1)
+        writer.write(_event("two"))
+        time.sleep(0.6)  # noqa: ASYNC251 - nothing is read, and no timer looked at
+        await asyncio.sleep(0.1)
+        writer.write(_event("three") + b"e\r\ndata: [DONE]\n\n\r\n")
+        writer.close()
+
+    heard: list[str] = []
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        async with (
+            open_upstream(reach=OWN) as upstream,
+            upstream.stream(call(endpoint, idle_s=0.5)) as chunks,
+        ):
+            await listen(chunks, heard)
+    assert heard == ["one", "two", "three"]
