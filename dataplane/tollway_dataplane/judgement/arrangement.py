@@ -47,7 +47,10 @@ _POLITE: Final = re.compile(
 )
 # It finds nothing without one of these.
 _SIGNS_OF_POLITENESS: Final = frozenset("you please like want need me".split())
-_HAVE_TO: Final = re.compile(r"\b(?:have|has|need|needs) to\b")
+_HAVE_TO: Final = re.compile(
+    r"\b(?:have|has|need|needs) to\b|\b(?:am|is|are|was|were) (?:\w+ ){1,3}(?:required|obliged|obligated) to\b"
+)
+_ALLOWED_TO: Final = re.compile(r"\b(?:allowed|permitted) to\b")
 # What is asked for is a way, whether one can go it or should: "how can I", "what should be done".
 _FOR_MEANS: Final = re.compile(
     r"\bhow (?:can|could|should|shall|might|must) (?=(?:i|we|you|one|people)\b)"
@@ -190,8 +193,9 @@ def _persons(reading: Reading) -> list[str]:
 def modes(reading: Reading) -> set[str]:
     """Whether something may be done, or must."""
     found = {_MODES[word] for word in _words_without_politeness(reading) if word in _MODES}
-    if "to" in reading.plain_set and _HAVE_TO.search(_without_politeness(reading)):
-        found.add("must")
+    if "to" in reading.plain_set:
+        text = _without_politeness(reading)
+        found |= {mode for mode, told in (("must", _HAVE_TO), ("may", _ALLOWED_TO)) if told.search(text)}
     return found
 
 

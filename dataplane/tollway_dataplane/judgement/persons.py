@@ -57,6 +57,7 @@ class _Parts:
         self.acting: dict[str, set[str]] = {}  # pronouns
         self.acted_on: dict[str, set[str]] = {}  # pronouns
         self.owning: dict[str, set[str]] = {}  # pronouns and nouns
+        self.within: set[str] = set()  # before the last word of what is owned: "bank" in "my bank account"
         self.asked_for: set[str] = set()  # nobody says who is to do it: "book me a table"
 
 
@@ -80,7 +81,9 @@ def parts_exchanged(ours: Reading, theirs: Reading) -> str:
 
 
 def _turned(mine: _Parts, yours: _Parts, ours: Reading) -> str:
-    """What somebody does in their prompt, and in ours is done to them, or to what is theirs by somebody named."""
+    """What somebody does in their prompt, and in ours is done to them, or to what is theirs by somebody named; who may
+    be named in theirs only as part of what they own: "my bank account".
+    """
     for word in yours.acting.keys() & mine.acted_on.keys() - yours.acted_on.keys() - mine.acting.keys():
         both = yours.acting[word] & mine.acted_on[word]
         if both and word not in mine.asked_for:
@@ -91,20 +94,31 @@ def _turned(mine: _Parts, yours: _Parts, ours: Reading) -> str:
             for word, acting in yours.acting.items():
                 if not persons.isdisjoint(acting) and any(_does(ours, noun, word) for noun in nouns):
                     return f"who acts differs: {_shown(persons)} ≠ {_shown(nouns)} ({word})"
+    for word in yours.acting.keys() - mine.acting.keys() if yours.within else ():
+        for noun in sorted(yours.within):
+            if _does(ours, noun, word, OWNING):
+                return f"who acts differs: {noun} ≠ {_shown(yours.acting[word])} ({word})"
     return ""
 
 
-def _does(reading: Reading, noun: str, word: str) -> bool:
-    """Whether what is called by this noun does something: "my boss can read"."""
+def _does(reading: Reading, noun: str, word: str, to: Collection[str] = ()) -> bool:
+    """Whether what is called by this noun does something: "my boss can read". Where it is asked to what, to that:
+    "the bank can close my account".
+    """
     lemmas, low = reading.lemmas, reading.low
     for i in range(len(low)):
         if lemmas[i] == noun:
             j = i + 1
             while j < len(low) and (low[j] in AUXILIARY or low[j].endswith(("ly", "n't"))):
                 j += 1
-            if j < len(low) and lemmas[j] == word:
+            if j < len(low) and lemmas[j] == word and (not to or _is_told_of(low, i, j, to)):
                 return True
     return False
+
+
+def _is_told_of(low: Sequence[str], actor: int, verb: int, to: Collection[str]) -> bool:
+    """Whether one of these comes next, and who acts is not asked to: "ask the bank to freeze my account"."""
+    return low[actor + 1] != "to" and any(word in to for word in low[verb + 1 : verb + 2])
 
 
 def _compared_otherwise(ours: Reading, theirs: Reading) -> str:
@@ -196,6 +210,8 @@ class _Finder:
             self.found.owning.setdefault(self._lemma(i), set()).add(owner)
             if self._endings.get(i) == "s":
                 return
+            if self._is_named(i + 1):
+                self.found.within.add(self._lemma(i))
 
     def _own_before(self, i: int) -> None:
         """The emails of my boss."""

@@ -46,6 +46,8 @@ _PHRASES: Final = (
     ("single", r"(?:a|one) single(?! (?:day|week|month|year))|(?:just|only|exactly) one"),
     ("single", r"one of (?=the\b|my\b|our\b|your\b|these\b|those\b)"),
     ("one", r"one"),
+    ("others", r"(?:every|all)(?: (?:of )?(?:the|my|our|your))? other"),
+    ("others", r"every second(?= \w)(?! (?:of|and|i|we|you)\b)"),
     ("all", r"all|every|each|everyone|everybody|everything"),
     ("any", r"any"),
     ("both", r"both"),

@@ -31,6 +31,12 @@ _BY_AUXILIARY: Final[Mapping[str, frozenset[str]]] = {
     for word in words.split()
 }
 _BEING: Final = frozenset("am is are m re".split())
+# Before these stands when something is done to it: "has it been sent", "will it be sent". Who is being charged and who
+# was may both complain of one charge.
+_DONE_TO: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
+    "been": _BY_AUXILIARY,
+    "be": {"will": _BY_AUXILIARY["will"], "ll": _BY_AUXILIARY["ll"]},
+}
 _WITH_ING: Final = {"dying": "die", "lying": "lie", "tying": "tie"}
 _IRREGULAR: Final = {
     form: verb
@@ -119,6 +125,8 @@ def _tense(reading: Reading, low: Sequence[str], endings: Mapping[int, str], i: 
     if before == "to":
         is_over = at > first and low[at - 1] == "used" and (at - 1 == first or low[at - 2] not in AUXILIARY)
         return _DONE if is_over and form == _PLAIN else _NONE
+    if before in _DONE_TO and form == _PAST:
+        return _done_to(low, endings, first, at)
     if (bare := _bare(before)) in AUXILIARY or before.endswith("n't"):
         return _by(bare, form)
     if endings.get(at) in _BY_AUXILIARY:
@@ -161,6 +169,15 @@ def _by(auxiliary: str, form: str) -> frozenset[str]:
     if auxiliary in _BEING and form != _ING:
         return _NONE  # what is done to it: `framing` compares "is" and "was"
     return _BY_AUXILIARY.get(auxiliary, _NONE)
+
+
+def _done_to(low: Sequence[str], endings: Mapping[int, str], first: int, at: int) -> frozenset[str]:
+    """By the auxiliary that stands nearest before it."""
+    for j in range(at - 1, first - 1, -1):
+        for auxiliary in (_bare(low[j]), endings.get(j, "")):
+            if auxiliary in AUXILIARY or auxiliary in _BY_AUXILIARY:
+                return _DONE_TO[low[at]].get(auxiliary, _NONE)
+    return _NONE
 
 
 def _alone(form: str) -> frozenset[str]:

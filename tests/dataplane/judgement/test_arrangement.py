@@ -84,11 +84,27 @@ def test_who_asks_for_a_way_may_ask_how_it_can_or_how_it_should_be_done(one: str
 @pytest.mark.parametrize(
     ("one", "other"),
     [
+        ("Am I allowed to bring my dog?", "Can I bring my dog?"),
+        ("Am I required to file a return?", "Do I have to file a return?"),
+        ("What papers are required to open a shop?", "What papers do I need to open a shop?"),
+    ],
+)
+def test_what_is_allowed_may_be_done_and_what_is_required_must(one: str, other: str) -> None:
+    assert facts_against(read(one), read(other)) is None
+    assert facts_against(read(other), read(one)) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
         ("Can I loosen the bolt?", "Should I loosen the bolt?"),
         ("How can I loosen the bolt?", "Should I loosen the bolt?"),
         ("How can I say that I must leave?", "How can I say that I may leave?"),
         ("How often can I water it?", "How often must I water it?"),
         ("What can I eat?", "What should I eat?"),
+        ("Is my boss allowed to cut my pay?", "Is my boss required to cut my pay?"),
+        ("Am I permitted to leave early?", "Must I leave early?"),
+        ("Can the tenant paint the wall?", "Is the tenant obliged to paint the wall?"),
     ],
 )
 def test_what_may_be_done_is_not_what_must_be(one: str, other: str) -> None:

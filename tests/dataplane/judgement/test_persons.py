@@ -77,6 +77,16 @@ ACROSS = made(
     ],
     ["boss", "neighbour", "brother"],
 )
+# Who acts in one is in the other only part of what somebody has.
+WITHIN = made(
+    [
+        "Can the {0} close my account? | Can I close my {0} account?",
+        "Will the {0} change our records? | Will we change our {0} records?",
+        "How long may my {0} keep my deposit? | How long may I keep my {0} deposit?",
+        "Can the {0} share my child's files? | Can I share my child's {0} files?",
+    ],
+    ["bank", "store", "school"],
+)
 OTHERWISE = [
     ("Did she ever catch somebody?", "Was she ever caught by somebody?"),
     ("Why does my bank not recognise me?", "Why do I not recognise my bank?"),
@@ -102,10 +112,17 @@ THE_SAME = [
     ("Do I have to pay before I leave?", "Before I leave, do I have to pay?"),
     ("My car is bigger than yours", "Yours is smaller than my car"),
     ("I want you to book me a table", "I have to book a table"),
+    ("Can the app export my data?", "Can I export my data from the app?"),
+    ("Can my phone connect to my car?", "Can I connect my phone to my car?"),
+    ("Please ask the bank to freeze my account", "Can I freeze my bank account?"),
+    ("Can my bank account be closed?", "Can I close my bank account?"),
+    ("Does the bank charge interest on my loan?", "Am I charged interest on my bank loan?"),
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), BY_NOUN + BY_PRONOUN + BY_OWNER + BY_DUTY + ACROSS + OTHERWISE)
+@pytest.mark.parametrize(
+    ("one", "other"), BY_NOUN + BY_PRONOUN + BY_OWNER + BY_DUTY + ACROSS + WITHIN + OTHERWISE
+)
 def test_who_acts_and_whose_it_is_are_not_exchanged(one: str, other: str) -> None:
     assert facts_against(read(one), read(other)) is not None
     assert facts_against(read(other), read(one)) is not None

@@ -68,6 +68,12 @@ OF_TWO = [
     for one in ones
     for other in others
 ]
+OTHERS = [
+    ("How do I select every row?", "How do I select every other row?"),
+    ("How do I select all rows?", "How do I select all other rows?"),
+    ("Do all plans include it?", "Do all of the other plans include it?"),
+    ("Delete every row", "Delete every second row"),
+]
 OF_ONE = [
     ("Are {}snakes venomous?", ("all ", "most ", "many ", "few ", "half of ", "hardly any ")),
     ("Does it {}rain in Bergen?", ("always ", "often ", "rarely ")),
@@ -76,6 +82,9 @@ OF_ONE = [
 ]
 AS_GOOD = [
     ("Show all open tickets", "Show every open ticket"),
+    ("Log out every other device", "Log out all other devices"),
+    ("Delete every other row", "Delete every second row"),
+    ("Is it open every other day?", "Is it open every second day?"),
     ("Where are all the lighthouses?", "Where are the lighthouses?"),
     ("How do I delete all cookies?", "How do I delete cookies?"),
     ("Do you have any tips?", "Do you have some tips?"),
@@ -115,7 +124,7 @@ def test_enough_is_not_too_much(one: str, other: str, word: str) -> None:
     assert quantifiers_differ(theirs, ours) is not None
 
 
-@pytest.mark.parametrize(("one", "other"), OF_TWO)
+@pytest.mark.parametrize(("one", "other"), OF_TWO + OTHERS)
 def test_words_of_two_classes_are_a_difference(one: str, other: str) -> None:
     assert quantifiers_differ(read(one), read(other)) is not None
     assert quantifiers_differ(read(other), read(one)) is not None
