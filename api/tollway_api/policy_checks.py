@@ -35,6 +35,10 @@ _WITHOUT_ENDPOINT: Final = frozenset({"azure", "azure_ai", "azure_text"}) | {
     provider for provider, endpoint in OPENAI_COMPATIBLE.items() if endpoint is None
 }
 _AZURE: Final = frozenset({"azure", "azure_text"})
+# Of these LiteLLM prefers what it finds in its process's environment to the key that it is given, so whoever writes a
+# policy could have that sent to a server of their own.
+_PREFER_OUR_KEYS: Final = frozenset({"gigachat", "watsonx"})
+_PREFERS_OUR_KEYS_TO_AN_ACCOUNT: Final = "bedrock_mantle"
 
 
 def cache_index_exists(policy: PolicyResource, world: World) -> Iterator[Problem]:
@@ -184,6 +188,22 @@ def endpoints_are_known(policy: PolicyResource, world: World) -> Iterator[Proble
             yield Problem(policy.identity, f"spec.models[{place}].endpoint", ProblemReason.INVALID, message)
 
 
+def endpoints_are_sent_no_key_of_ours(policy: PolicyResource, world: World) -> Iterator[Problem]:
+    for place, model in enumerate(policy.spec.models):
+        provider = world.catalog.provider_of(model.model) or ""
+        mended = ""
+        if provider == _PREFERS_OUR_KEYS_TO_AN_ACCOUNT and model.credentials_ref is None:
+            mended = ", or give credentialsRef, a Bedrock API key"
+        elif provider not in _PREFER_OUR_KEYS:
+            continue
+        if model.endpoint is not None:
+            message = (
+                f"cannot be given of provider {provider!r}, because a key of the data plane's own could be sent "
+                f"there; leave it out{mended}"
+            )
+            yield Problem(policy.identity, f"spec.models[{place}].endpoint", ProblemReason.INVALID, message)
+
+
 def endpoints_may_be_asked(policy: PolicyResource, world: World) -> Iterator[Problem]:
     for place, model in enumerate(policy.spec.models):
         field = f"spec.models[{place}].endpoint"
@@ -240,6 +260,12 @@ def providers_are_told_what_they_need(policy: PolicyResource, world: World) -> I
                 "of the Gemini API"
             )
             yield Problem(policy.identity, f"{field}.model", ProblemReason.INVALID, message)
+        if provider == "sagemaker":
+            message = (
+                "is on Amazon SageMaker, which Tollway could only ask by the data plane's own identity, and that is "
+                "lent to no policy; put a server before it that speaks OpenAI's protocol"
+            )
+            yield Problem(policy.identity, f"{field}.model", ProblemReason.INVALID, message)
 
 
 POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]] = [
@@ -252,6 +278,7 @@ POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]]
     models_are_known,
     prices_are_known,
     endpoints_are_known,
+    endpoints_are_sent_no_key_of_ours,
     endpoints_may_be_asked,
     credentials_exist,
     providers_are_told_what_they_need,

@@ -78,9 +78,12 @@ def arguments_of(litellm: Any, call: UpstreamCall) -> dict[str, Any]:
 
 def _no_key(model: Model) -> str | None:
     """Of a policy's own server, because LiteLLM would send it a key from this process's environment; and of who gives
-    another header instead, because without a key it does not even ask. With one it would not sign.
+    another header instead, because without a key it does not even ask. With one it would not sign; with an empty one it
+    does, whatever Bedrock API key is in the environment.
     """
-    return "none" if (model.endpoint or model.extra_headers) and model.aws is None else None
+    if model.aws is not None:
+        return ""
+    return "none" if model.endpoint or model.extra_headers else None
 
 
 # Of these LiteLLM puts into the body what it does not know an argument for, and nothing else.

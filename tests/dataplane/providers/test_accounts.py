@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.*ReadOnly.*:UserWarning"),
 ]
+ACCOUNT = Aws("eu-central-1", "AKIDEXAMPLE", "a-secret-access-key", "", "amazon")
 HEADERS = (ExtraHeader("x-team", "search"), ExtraHeader("x-gateway-key", "another-key", "gateway/api-key"))
 
 
@@ -114,12 +115,12 @@ async def test_no_key_of_our_own_environment_goes_to_a_server_that_a_policy_name
     upstream: Upstream, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever may write a policy could have it sent to a server of their own."""
-    if server.wire.name == "Amazon Bedrock":
-        pytest.skip("which is given an account in any case")
     monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "key-of-the-environment")
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "key-of-the-environment")
     for provider in ("AZURE", "OPENAI", "ANTHROPIC", "GEMINI", "GOOGLE", "MISTRAL", "OLLAMA", "AZURE_OPENAI"):
         monkeypatch.setenv(f"{provider}_API_KEY", "key-of-the-environment")
-    await upstream.complete(server.call(api_key=None))
+    aws = ACCOUNT if server.wire.name == "Amazon Bedrock" else None
+    await upstream.complete(server.call(api_key=None, aws=aws))
     (seen,) = server.seen
     assert "key-of-the-environment" not in f"{seen.headers}{seen.path}{seen.body}"
 
