@@ -113,10 +113,16 @@ def _accepted(
     kept = []
     for resource in sorted(resources, key=lambda each: each.seniority):
         found = [problem for check in named_checks for problem in check(resource, world)]
+        found += [_of_a_newer_kind(resource.identity, each) for each in resource.unknown]
         problems += found
         if all(problem.severity is Severity.WARNING for problem in found):
             kept.append(resource)
     return kept
+
+
+def _of_a_newer_kind(identity: Identity, field: str) -> Problem:
+    message = "is of a newer version of the kind than this operator, which goes without it; upgrade Tollway"
+    return Problem(identity, field, ProblemReason.INVALID, message, Severity.WARNING)
 
 
 def _unshadowed(policies: list[PolicyResource], problems: list[Problem]) -> list[PolicyResource]:

@@ -7,9 +7,10 @@ Called by the operator and by `tollway serve` and `validate`, before the compile
 import base64
 import binascii
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -100,21 +101,34 @@ def inventory_of(
     budgets: list[Resource[TenantBudgetSpec]] = []
     policies: list[Resource[RoutingPolicySpec]] = []
     for found in resources:
-        identity, generation, created = found.identity, found.generation, found.created
+        identity, generation, created, unknown = (
+            found.identity,
+            found.generation,
+            found.created,
+            found.unknown,
+        )
         match found.spec:
             case SemanticCacheIndexSpec() as index:
-                indexes.append(Resource(identity, generation, created, index, annotations=found.annotations))
+                marks = found.annotations
+                indexes.append(
+                    Resource(identity, generation, created, index, annotations=marks, unknown=unknown)
+                )
             case TenantBudgetSpec() as budget:
-                budgets.append(Resource(identity, generation, created, budget, found.labels))
+                labels = found.labels
+                budgets.append(Resource(identity, generation, created, budget, labels, unknown=unknown))
             case RoutingPolicySpec() as policy:
-                policies.append(Resource(identity, generation, created, policy))
+                policies.append(Resource(identity, generation, created, policy, unknown=unknown))
     return Inventory(
         tuple(indexes), tuple(budgets), tuple(policies), secrets, frozenset(unparsed), unreadable or {}
     )
 
 
-def parse_resource(identity: Identity, raw: RawObject) -> Resource[Spec] | tuple[Problem, ...]:
-    """One object, or what is wrong with it."""
+def parse_resource(
+    identity: Identity, raw: RawObject, *, is_pruned: bool = False
+) -> Resource[Spec] | tuple[Problem, ...]:
+    """One object, or what is wrong with it. `is_pruned`: the API server has taken out what the kind does not have, so a
+    field that we do not know is no slip of the pen but of a newer version of the kind, and may be there by default.
+    """
     kind_problem = _check_kind(identity, raw)
     if kind_problem is not None:
         return (kind_problem,)
@@ -123,7 +137,7 @@ def parse_resource(identity: Identity, raw: RawObject) -> Resource[Spec] | tuple
     spec_type = SPEC_OF_KIND[identity.kind]
     written = raw.get("spec")
     try:
-        spec = spec_type.model_validate({} if written is None else written)
+        spec, newer = _read(spec_type, {} if written is None else written, is_pruned=is_pruned)
     except ValidationError as error:
         return tuple(_explain(identity, spec_type, details) for details in error.errors())
     metadata = _mapping(raw.get("metadata"))
@@ -135,7 +149,32 @@ def parse_resource(identity: Identity, raw: RawObject) -> Resource[Spec] | tuple
         spec=spec,
         labels=labels_of(identity, raw),
         annotations=annotations_of(identity, raw),
+        unknown=tuple(_path(each) for each in newer),
     )
+
+
+def _read(
+    spec_type: type[Spec], written: object, *, is_pruned: bool
+) -> tuple[Spec, Sequence[Sequence[int | str]]]:
+    """The spec, and where it had what it was read without. Raises ValidationError."""
+    try:
+        return spec_type.model_validate(written), ()
+    except ValidationError as error:
+        newer = [each["loc"] for each in error.errors() if each["type"] == "extra_forbidden"]
+        if not (is_pruned and newer):
+            raise
+    return spec_type.model_validate(_without(written, newer)), newer
+
+
+def _without(written: object, locations: Sequence[Sequence[int | str]]) -> object:
+    """What was written but for what is at those places, which is left as it is."""
+    left = deepcopy(written)
+    for *outside, name in locations:
+        inside: Any = left
+        for part in outside:
+            inside = inside[part]
+        del inside[name]
+    return left
 
 
 def labels_of(identity: Identity, raw: RawObject) -> Mapping[str, str]:

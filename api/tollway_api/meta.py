@@ -117,6 +117,7 @@ class Resource(Generic[SpecT_co]):
     spec: SpecT_co
     labels: Mapping[str, str] = field(default_factory=dict)  # of kinds that are picked by them; else none
     annotations: Mapping[str, str] = field(default_factory=dict)  # those that a snapshot depends on
+    unknown: tuple[str, ...] = ()  # paths of what a newer version of the kind has, and we go without
 
     @property
     def seniority(self) -> tuple[str, str, str]:

@@ -96,7 +96,9 @@ class Objects:
             uid=str(metadata["uid"]),
             resource_version=version,
             generation=generation,
-            parsed=before.parsed if before is not None and same else parse_resource(identity, body),
+            parsed=before.parsed
+            if before is not None and same
+            else parse_resource(identity, body, is_pruned=True),
             packed_status=zlib.compress(canonical(body.get("status") or {}), 1),
             finalizers=tuple(metadata.get("finalizers") or ()),
             deleted_at=str(metadata.get("deletionTimestamp") or ""),

@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 
+from tollway_api.catalog import bundled
+from tollway_api.compiler import compile_snapshot
+from tollway_api.inventory import inventory_of
 from tollway_api.meta import Resource
+from tollway_api.problems import Severity
 from tollway_operator.objects import News, Objects
 
 BODY: dict[str, Any] = {
@@ -112,3 +116,35 @@ def test_what_a_list_of_one_namespace_does_not_have_is_gone_from_there_and_from_
     objects.put_all(BODY["kind"], "a", [])
     assert [each.identity.name for each in objects] == ["elsewhere"]
     assert objects.revision > revision
+
+
+def test_fields_of_a_newer_kind_are_gone_without_and_said() -> None:
+    """Kinds are upgraded before operators, and not taken back with them; a new field may be there by default."""
+    spec: dict[str, Any] = {
+        "models": [
+            {"name": "cheap", "model": "gpt-4o-mini", "novelty": {"a": 1}},
+            {"name": "best", "model": "gpt-4o"},
+        ],
+        "route": {"complexity": {"newer": True}},
+        "newest": [],
+    }
+    objects = Objects()
+    objects.put({**BODY, "kind": "RoutingPolicy", "spec": spec})
+    (held,) = objects
+    assert isinstance(held.parsed, Resource)
+    compilation = compile_snapshot(inventory_of([held.parsed], {}, ()), bundled())
+    assert [policy.name for policy in compilation.snapshot.policies] == ["answers"]
+    assert [(each.field, each.severity) for each in compilation.problems] == [
+        ("spec.models[0].novelty", Severity.WARNING),
+        ("spec.newest", Severity.WARNING),
+        ("spec.route.complexity.newer", Severity.WARNING),
+    ]
+    assert "novelty" in spec["models"][0], "what the API has told is left as it is"
+
+
+def test_what_is_wrong_beside_a_field_of_a_newer_kind_is_still_wrong() -> None:
+    objects = Objects()
+    objects.put({**BODY, "kind": "RoutingPolicy", "spec": {"models": [], "newest": 1}})
+    (held,) = objects
+    assert isinstance(held.parsed, tuple)
+    assert [each.field for each in held.parsed] == ["spec.models"]
