@@ -9,7 +9,7 @@ from tollway_api.snapshot import Policy, Route, Snapshot
 from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.choosing import Choosing
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.prompts.prompt_features import NAMES, features
+from tollway_dataplane.prompts.prompt_features import NAMES, features, in_counts
 from tollway_dataplane.routing.complexity import embedding, prompts_of
 from tollway_dataplane.routing.fitting import Choice, able_model
 from tollway_dataplane.routing.router import shipped
@@ -41,7 +41,7 @@ async def explain(snapshot: Snapshot, policy_id: str | None, prompt: str) -> Exp
         await embedder.aclose()
     choice = able_model(routed, request, frozenset(), policy)
     seen = zip(NAMES, features(prompts_of(request)[-1].text), strict=True)
-    return Explained(policy, choice, {name: value for name, value in seen if value})
+    return Explained(policy, choice, {name: in_counts(name, value) for name, value in seen if value})
 
 
 def _policy(snapshot: Snapshot, policy_id: str | None) -> Policy:
@@ -70,8 +70,12 @@ def route_table(found: Explained) -> Table:
         table.add_row(Text(f"{route.complex} below"), "")
         table.add_row("by", Text(_weights(route, is_own=assessment.has_own_weights)))
     for name, value in found.features.items():
-        table.add_row(Text(name.replace("_", " "), "dim"), Text(f"{value:.2f}", "dim"))
+        table.add_row(Text(name.replace("_", " "), "dim"), Text(_number(value), "dim"))
     return table
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def _weights(route: Route, *, is_own: bool) -> str:

@@ -1,6 +1,7 @@
 """The commands' manners: help, exit statuses, and one sentence for a user's mistake."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,7 @@ def test_route_says_which_model_and_why(tmp_path: Path) -> None:
     assert (said.returncode, said.stderr) == (0, "")
     for told in ("cheap", "Simple", "probability 0.", "of simple share 0.5", "what"):
         assert told in said.stdout
+    assert re.search(r"│ words +│ 4 +│", said.stdout), "and not its logarithm"
     unknown = run("tollway_cli", "route", str(file), "--explain", "Hi", "--policy", "default/chats")
     assert unknown.returncode == 2
     assert "there are: default/chat" in unknown.stderr

@@ -3,7 +3,7 @@ script. Pure; called by `router`, and by `tools/router_training.py`.
 """
 
 import re
-from math import log1p
+from math import expm1, log1p
 from typing import Final
 
 # Past this no more is looked at but the length, so that the longest prompt takes no longer than a long one.
@@ -49,6 +49,16 @@ NAMES: Final = (
     *_ASKING,
     *("capitals", "quotes", "foreign"),
 )
+
+# These are counts, of which the logarithm is taken: whether there are 10 or 20 says more than whether 510 or 520.
+_COUNTED: Final = frozenset(
+    "words stem_words lines sentences numbers amounts formulas code option_words quotes".split()
+)
+
+
+def in_counts(name: str, value: float) -> float:
+    """What a feature says to somebody who reads it."""
+    return expm1(value) if name in _COUNTED else value
 
 
 def features(text: str) -> list[float]:

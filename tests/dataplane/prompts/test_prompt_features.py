@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollway_dataplane.prompts.prompt_features import _ASCII_WORD, _WORD, MOST_CHARACTERS, NAMES, features
+from tollway_dataplane.prompts.prompt_features import (
+    _ASCII_WORD,
+    _WORD,
+    MOST_CHARACTERS,
+    NAMES,
+    features,
+    in_counts,
+)
 
 
 def seen(text: str) -> dict[str, float]:
@@ -53,6 +60,16 @@ def test_a_prompt_has(text: str, name: str, value: float) -> None:
 )
 def test_code_is_known_by_whole_words_and_by_signs(text: str, times: int) -> None:
     assert seen(text)["code"] == pytest.approx(log1p(times))
+
+
+def test_who_reads_the_features_is_told_counts_and_no_logarithms() -> None:
+    told = {
+        name: in_counts(name, value) for name, value in seen('Say "hi" 3 times\nA. a b\nB. c\nC. d').items()
+    }
+    counts = {"words": 10, "stem_words": 3, "lines": 3, "numbers": 1, "quotes": 2, "code": 0, "options": 3}
+    assert {name: told[name] for name in counts} == pytest.approx(counts)
+    assert told["option_words"] == pytest.approx(7 / 3)
+    assert told["word_length"] == pytest.approx(10 / 3)
 
 
 @pytest.mark.parametrize("text", ["", " ", "?", "\n\n\n", "🙂", "東京はどこですか", "\x00\ud800"])
