@@ -39,12 +39,18 @@ def prompt() -> str:
 
 
 async def until_open(gateway: Running, endpoint: str) -> None:
-    labels = (("endpoint", endpoint), ("model", "cheap"), ("policy", "default/chat"), ("state", "Open"))
+    await until_state(gateway, endpoint, "Open")
+
+
+async def until_state(gateway: Running, endpoint: str, *states: str) -> None:
+    """One of them."""
+    model = (("endpoint", endpoint), ("model", "cheap"), ("policy", "default/chat"))
     for _ in range(500):
-        if (await gateway.metrics()).get("tollway_model_state", {}).get(labels):
+        found = (await gateway.metrics()).get("tollway_model_state", {})
+        if any(found.get((*model, ("state", state))) for state in states):
             return
         await asyncio.sleep(0.02)
-    raise AssertionError("it is never open")
+    raise AssertionError(f"it is never {states}")
 
 
 @pytest.mark.parametrize("fault", ["server-error", "stall", "reset"])
@@ -204,6 +210,53 @@ async def test_one_data_plane_hears_of_another_what_is_not_well(
     reply = await second.ask(prompt())
     assert reply.headers["x-tollway-failed-attempts"] == "cheap:Open"
     assert cheap.total == before
+
+
+async def test_while_redis_hangs_each_data_plane_goes_by_what_it_sees_and_tells_it_afterwards(
+    start: Start, setup: Setup, fault_redis: EmbeddedRedis, cheap: Provider, rich: Provider
+) -> None:
+    """It keeps all connections and answers nothing, which is worse than one that is away."""
+    setup = setup.but(policy={"fallback": LATER, "cache": None})
+    one, other = [await start(setup, cache_url=fault_redis.url) for _ in range(2)]
+    await other.ask(prompt())
+    fault_redis.pause()
+    try:
+        cheap.fail("server-error")
+        before = cheap.total
+        failed = [(await one.ask(prompt())).headers["x-tollway-failed-attempts"] for _ in range(5)]
+        assert failed == [*["cheap:ServerError"] * 3, *["cheap:Open"] * 2]
+        assert (cheap.total - before, rich.total) == (3, 5)
+        assert (await other.ask(prompt())).headers["x-tollway-failed-attempts"] == "cheap:ServerError"
+    finally:
+        fault_redis.resume()
+    await until_open(other, cheap.endpoint)
+    before = cheap.total
+    assert (await other.ask(prompt())).headers["x-tollway-failed-attempts"] == "cheap:Open"
+    assert cheap.total == before
+
+
+async def test_three_data_planes_hear_of_one_that_a_model_is_back(
+    start: Start, setup: Setup, cheap: Provider
+) -> None:
+    """Otherwise each would have to find that out by probes of its own."""
+    breaker = {"minRequests": 3, "openFor": "5s", "halfOpenProbes": 1}
+    setup = setup.but(policy={"fallback": {"circuitBreaker": breaker}, "cache": None})
+    one, *others = [await start(setup) for _ in range(3)]
+    for each in others:
+        await each.ask(prompt())
+    cheap.fail("server-error", times=3)
+    for _ in range(3):
+        await one.ask(prompt())
+    for each in others:
+        await until_open(each, cheap.endpoint)
+    for _ in range(500):
+        if (await one.ask(prompt())).headers["x-tollway-model"] == "cheap":
+            break
+        await asyncio.sleep(0.02)
+    else:
+        raise AssertionError("it is never asked again")
+    for each in others:
+        await until_state(each, cheap.endpoint, "Recovering", "Healthy")
 
 
 async def test_a_model_is_asked_at_another_endpoint_before_another_model(

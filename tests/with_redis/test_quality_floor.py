@@ -20,6 +20,7 @@ from tests.servers import served
 from tollway_api import wire
 from tollway_api.error_control import Counts, Scale, tally_of
 from tollway_cli.embedded_redis import EmbeddedRedis
+from tollway_dataplane.quality import judging
 
 EASY = "What is the capital of France?"
 GOOD = "Paris."
@@ -34,6 +35,7 @@ class Models:
         self.simple = GOOD
         self.judged: list[tuple[str, str]] = []  # what it was told, and the answer that was called A
         self.asked: list[str] = []
+        self.is_away = False  # who judges
 
     def said(self, name: str, body: dict[str, object]) -> str:
         self.asked.append(name)
@@ -47,6 +49,9 @@ class Models:
         return "no" if given[which] == BAD else "Yes."
 
     async def complete(self, request: Request) -> Response:
+        if self.is_away and request.path_params["name"] == "judge":
+            self.asked.append("judge")
+            return JSONResponse({"error": {"message": "away"}}, 503)
         says = self.said(request.path_params["name"], json.loads(await request.body()))
         message = {"role": "assistant", "content": says}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
@@ -179,3 +184,63 @@ async def test_what_is_no_text_or_was_named_is_not_judged(
     await gateway.ask(EASY, model="complex")
     assert await labelled(gateway, redis) == Counts(skipped=1)
     assert "judge" not in models.asked
+
+
+async def test_who_has_nothing_left_for_another_answer_gets_the_one_that_was_asked_for_and_no_label(
+    start: Start, floored: Setup, models: Models, redis: Redis
+) -> None:
+    once = {"limits": [{"name": "once", "unit": "Requests", "amount": "1"}], "onLedgerUnavailable": "Deny"}
+    gateway = await start(floored.but(acme=once))
+    reply = await gateway.ask(EASY)
+    assert (reply.status, reply.headers["x-tollway-model"]) == (200, "complex")
+
+    async def counted() -> bool:
+        return await labelled(gateway, redis) == Counts(skipped=1)
+
+    await until(counted)
+    assert models.asked == ["complex"]
+    labels = (("outcome", "NoAnswer"), POLICY[0])
+    assert (await gateway.metrics())["tollway_route_labels_total"][labels] == 1
+
+
+async def test_while_who_judges_is_away_nothing_more_is_left_to_the_simple_model(
+    start: Start, floored: Setup, models: Models, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pair that found it away counts as one of which nobody can say; of the next nothing is asked for a while."""
+    monkeypatch.setattr(judging, "PAUSES_S", (0.05, 0.05))
+    models.is_away = True
+    gateway = await start(floored)
+    await gateway.ask(EASY)
+
+    async def missing() -> bool:
+        return await labelled(gateway, redis) == Counts(missing=1)
+
+    await until(missing)
+    for _ in range(3):
+        assert (await gateway.ask(EASY)).headers["x-tollway-model"] == "complex"
+
+    async def resting() -> bool:
+        return await labelled(gateway, redis) == Counts(missing=1, skipped=3)
+
+    await until(resting)
+    assert models.asked.count("simple") == 1, "nobody pays for an answer that cannot be judged"
+
+
+async def test_a_floor_that_the_simple_model_cannot_reach_leaves_it_nothing(
+    start: Start, floored: Setup, models: Models, redis: Redis
+) -> None:
+    models.simple = BAD
+    gateway = await start(floored)
+    for times in range(1, 9):
+        assert (await gateway.ask(EASY)).headers["x-tollway-model"] == "complex"
+        await judged(gateway, redis, times)
+    assert await labelled(gateway, redis) == Counts(wrong=8)
+
+    async def said() -> bool:
+        metrics = await gateway.metrics()
+        bounds = {
+            dict(labels)["bound"]: value for labels, value in metrics.get("ai_route_quality", {}).items()
+        }
+        return metrics.get("tollway_route_simple_share", {}).get(POLICY) == 0 and bounds.get("estimate") == 0
+
+    await until(said)
