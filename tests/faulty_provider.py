@@ -105,7 +105,9 @@ ACTS: Final[Mapping[str, Callable[[bool], Act]]] = {
     "500": lambda _: error(500),
     "503": lambda _: error(503),
     "409": lambda _: error(409),
+    "401": lambda _: error(401),
     "402": lambda _: error(402),
+    "403": lambda _: error(403),
     "404": lambda _: error(404),
     "200 with an error inside": lambda _: error(200),
     "an event with an error": lambda stream: (
@@ -133,7 +135,6 @@ ACTS: Final[Mapping[str, Callable[[bool], Act]]] = {
     "blank": answering(""),
     "no JSON": answering("Tuesday"),
     "400": lambda _: error(400, None, "The seed is not supported."),
-    "401": lambda _: error(401),
     "a byte at a time": one_by_one,
     "usage missing": answering(usage=None),
     "usage negative": answering(usage={"prompt_tokens": -5, "completion_tokens": 6}),

@@ -33,6 +33,8 @@ PROMPT = "Which day comes after Monday?"
         ("cut", "Connection"),
         ("context-length", "ContextOverflow"),
         ("hollow", "ServerError"),
+        ("bad-key", "ServerError"),
+        ("forbidden", "ServerError"),
         ("no-credit", "ServerError"),
         ("no-model", "ServerError"),
         ("request-timeout", "Timeout"),
@@ -163,18 +165,27 @@ async def test_attempts_share_one_deadline(
     assert time.monotonic() - started < 5, "each attempt alone may take 60 seconds"
 
 
-async def test_a_request_that_is_itself_wrong_is_not_tried_again(
+async def test_a_key_that_one_provider_refuses_is_seen_by_the_operator_and_costs_no_caller_an_answer(
     start: Start, setup: Setup, rich: Provider
 ) -> None:
+    few = {"fallback": {"circuitBreaker": {"minRequests": 3, "openFor": "60s"}}}
     with provider("strict", require_key="right") as strict:
-        gateway = await start(setup.but(cheap=strict.endpoint))
-        reply = await gateway.ask(PROMPT)
-        assert reply.status == 502
-        assert reply.error["code"] == "provider_refused"
-        assert rich.total == 0
+        gateway = await start(setup.but(cheap=strict.endpoint, policy=few))
+        replies = [await gateway.ask(f"{PROMPT} {number}") for number in range(4)]
+        assert [reply.status for reply in replies] == [200] * 4
+        failed = [reply.headers["x-tollway-failed-attempts"] for reply in replies]
+        assert failed == [*["cheap:ServerError"] * 3, "cheap:Open"]
+        assert rich.total == 4
+        metrics = await gateway.metrics()
+        assert metrics["ai_upstream_errors_total"] == {(("kind", "401"), ("model", "cheap")): 3}
+        labels = (
+            *(("endpoint", strict.endpoint), ("model", "cheap")),
+            *(("policy", "default/chat"), ("state", "Open")),
+        )
+        assert metrics["tollway_model_state"][labels] == 1
 
 
-@pytest.mark.parametrize("fault", ["no-credit", "no-model"])
+@pytest.mark.parametrize("fault", ["bad-key", "forbidden", "no-credit", "no-model"])
 async def test_what_a_provider_says_of_our_account_is_not_for_the_caller(
     gateway: Running, cheap: Provider, rich: Provider, fault: str
 ) -> None:

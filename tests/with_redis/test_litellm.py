@@ -77,6 +77,8 @@ async def test_an_answer_that_is_paid_for_as_it_comes_is_the_same(
         ("server-error", "ServerError"),
         ("unavailable", "ServerError"),
         ("context-length", "ContextOverflow"),
+        ("bad-key", "ServerError"),
+        ("forbidden", "ServerError"),
         ("no-credit", "ServerError"),
         ("no-model", "ServerError"),
     ],
@@ -134,17 +136,19 @@ async def test_a_stream_that_ends_before_it_began_falls_back(
     assert (cheap.total, rich.total) == (1, 1)
 
 
-async def test_a_provider_that_refuses_our_key_is_told_apart(
-    start: Start, setup: Setup, rich: Provider
-) -> None:
+async def test_a_provider_that_refuses_our_key_is_told_apart(start: Start, setup: Setup) -> None:
     with provider("strict", require_key="right") as strict:
         model = {
             "model": f"anthropic/{MODEL}",
             "endpoint": strict.url,
             "credentialsRef": {"name": "provider"},
         }
-        gateway = await start(setup.but(cheap_model=model, others=(secret("provider", "wrong"),)))
-        assert (await gateway.ask(PROMPT)).error["code"] == "provider_refused"
+        setup = setup.but(cheap_model=model, others=(secret("provider", "wrong"),))
+        gateway, alone = await start(setup), await start(setup.but(policy={"fallback": {"maxFallbacks": 0}}))
+        assert (await alone.ask(PROMPT)).error["code"] == "provider_refused"
+        assert (await gateway.ask(PROMPT)).headers["x-tollway-model"] == "rich"
+        errors = (await gateway.metrics())["ai_upstream_errors_total"]
+        assert errors == {(("kind", "401"), ("model", "cheap")): 1}
 
 
 @pytest.mark.parametrize(

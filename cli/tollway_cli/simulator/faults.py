@@ -14,6 +14,8 @@ class FaultKind(StrEnum):
     UNAVAILABLE = "unavailable"  # 503
     CONTEXT_LENGTH = "context-length"  # 400 in the provider's own words
     BAD_REQUEST = "bad-request"  # 400 for something only the provider knows, in words that repeat a key
+    BAD_KEY = "bad-key"  # 401 in words that repeat the key
+    FORBIDDEN = "forbidden"  # 403
     NO_CREDIT = "no-credit"  # 402 in words that repeat a key and an account
     NO_MODEL = "no-model"  # 404
     REQUEST_TIMEOUT = "request-timeout"  # 408
@@ -38,6 +40,8 @@ STATUS: Final = {
     FaultKind.UNAVAILABLE: 503,
     FaultKind.CONTEXT_LENGTH: 400,
     FaultKind.BAD_REQUEST: 400,
+    FaultKind.BAD_KEY: 401,
+    FaultKind.FORBIDDEN: 403,
     FaultKind.NO_CREDIT: 402,
     FaultKind.NO_MODEL: 404,
     FaultKind.HOLLOW: 200,
@@ -50,6 +54,8 @@ MESSAGE: Final = {
     FaultKind.SERVER_ERROR: "The server had an error while processing your request.",
     FaultKind.UNAVAILABLE: "The engine is currently overloaded, please try again later.",
     FaultKind.BAD_REQUEST: "The seed is not supported for org-SECRET123 with key sk-abc123.",
+    FaultKind.BAD_KEY: "Incorrect API key provided: sk-abc123 of organisation org-SECRET123.",
+    FaultKind.FORBIDDEN: "Organisation org-SECRET123 may not use this model.",
     FaultKind.NO_CREDIT: "Insufficient credits for organisation org-SECRET123, key sk-abc123.",
     FaultKind.NO_MODEL: "The model does not exist or organisation org-SECRET123 has no access to it.",
     FaultKind.HOLLOW: "Something went wrong.",

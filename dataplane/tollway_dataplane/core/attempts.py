@@ -28,14 +28,18 @@ _MOST_BACKOFF_S: Final = 2.0
 _COME_BACK: Final = frozenset({429, 503, 529})
 
 _STATUS_TRIGGERS: Final = {
-    # No money or no such model there: which says nothing of another provider.
+    # Our key is refused, no money or no such model there: which says nothing of another provider.
+    401: FallbackTrigger.SERVER_ERROR,
     402: FallbackTrigger.SERVER_ERROR,
+    403: FallbackTrigger.SERVER_ERROR,
     404: FallbackTrigger.SERVER_ERROR,
     408: FallbackTrigger.TIMEOUT,
     409: FallbackTrigger.SERVER_ERROR,
     413: FallbackTrigger.CONTEXT_OVERFLOW,
     429: FallbackTrigger.RATE_LIMIT,
 }
+# What is wrong with our key or account at one endpoint of a model is so at all of them, which take the same.
+_EVERYWHERE: Final = frozenset({401, 402, 403})
 _FILTER_CODES: Final = frozenset({"content_filter", "content_policy_violation"})
 _OVERFLOW_CODES: Final = frozenset({"context_length_exceeded", "string_above_max_length"})
 _OVERFLOW_WORDS: Final = ("maximum context length", "context window", "prompt is too long", "context length")
@@ -103,6 +107,11 @@ class Failure:
     attempt: Attempt
     fault: UpstreamFault
     tries: int
+
+
+def is_everywhere(fault: UpstreamFault) -> bool:
+    """Whether another endpoint of the same model would fail alike."""
+    return fault.status in _EVERYWHERE
 
 
 def endpoints_tried(model: Model, failures: Sequence[Failure]) -> set[str | None]:

@@ -239,4 +239,6 @@ class Breaker:
 
 
 def is_unwell(fault: UpstreamFault) -> bool:
-    return fault.trigger in UNWELL
+    # What is forbidden may be what a prompt says, to a firewall or a moderator before the provider: by that no tenant
+    # shall close a model for others.
+    return fault.trigger in UNWELL and fault.status != 403

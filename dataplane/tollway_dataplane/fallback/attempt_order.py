@@ -16,6 +16,7 @@ from tollway_dataplane.core.attempts import (
     Failure,
     Times,
     endpoints_tried,
+    is_everywhere,
     is_short,
     pause_s,
     plan,
@@ -104,7 +105,7 @@ class Walk:
         if fault.trigger is FallbackTrigger.CONTEXT_OVERFLOW:
             reduced = partial(reduced_attempts, attempt, step.rest, job.request, self._tokens_of)
             self._ahead = await asyncio.to_thread(reduced)
-        if is_unwell(fault) and self._is_elsewhere(attempt):
+        if is_unwell(fault) and not is_everywhere(fault) and self._is_elsewhere(attempt):
             self._ahead = [attempt, *self._ahead]
 
     def times(self, step: Step) -> Times:

@@ -44,6 +44,8 @@ FAULTS = [
     UpstreamFault(FallbackTrigger.TIMEOUT, None, "", may_have_run=True),
     UpstreamFault(FallbackTrigger.CONTEXT_OVERFLOW, 400, ""),
     UpstreamFault(FallbackTrigger.CONTENT_FILTER, 400, ""),
+    UpstreamFault(FallbackTrigger.SERVER_ERROR, 401, ""),
+    UpstreamFault(FallbackTrigger.SERVER_ERROR, 403, ""),
     UpstreamFault(None, 400, ""),
 ]
 REQUESTS = Limit("requests", Unit.REQUESTS, 1, Rolling(3_600_000))
@@ -238,6 +240,15 @@ async def test_who_was_passed_over_and_is_well_again_soon_is_waited_for(
     assert [name for name, *_ in upstream.asked] == (["cheap", "b"] if answers else ["cheap"])
     states = [(note.model, note.outcome) for note in record.attempts if not note.made]
     assert states == [("b", "CoolingDown")]
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+async def test_a_model_whose_key_is_refused_is_not_asked_elsewhere(status: int) -> None:
+    """All its endpoints take the same key, and the next model's attempt is not spent on them."""
+    upstream = Scripted([UpstreamFault(FallbackTrigger.SERVER_ERROR, status, "")])
+    result, _ = await call(snapshot_of(most=1, models=2, endpoints=2), upstream)
+    assert isinstance(result, Answered)
+    assert [name for name, *_ in upstream.asked] == ["cheap", "b"]
 
 
 async def test_a_wrong_request_is_wrong_everywhere() -> None:

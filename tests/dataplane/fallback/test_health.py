@@ -20,6 +20,8 @@ CHEAP, RICH = ModelName("cheap"), ModelName("rich")
 BROKEN = UpstreamFault(FallbackTrigger.SERVER_ERROR, 500, "")
 LIMITED = UpstreamFault(FallbackTrigger.RATE_LIMIT, 429, "", retry_after_s=20.0)
 WRONG = UpstreamFault(None, 400, "")
+REVOKED = UpstreamFault(FallbackTrigger.SERVER_ERROR, 401, "")
+FORBIDDEN = UpstreamFault(FallbackTrigger.SERVER_ERROR, 403, "")
 
 
 @dataclass
@@ -97,11 +99,19 @@ def test_a_model_that_fails_often_is_not_asked_and_others_are(board: Board) -> N
     assert not health.is_well(*of(snapshot))
 
 
-def test_a_model_that_refuses_what_it_is_asked_is_well(board: Board) -> None:
+@pytest.mark.parametrize("refusal", [WRONG, FORBIDDEN], ids=["400", "403"])
+def test_a_model_that_refuses_what_it_is_asked_is_well(board: Board, refusal: UpstreamFault) -> None:
     snapshot = snapshot_of()
     health = plane(board, snapshot)
-    ask(health, snapshot, WRONG, 50)
+    ask(health, snapshot, refusal, 50)
     assert health.unwell() == {}
+
+
+def test_a_model_whose_key_is_refused_is_not_asked_with_every_request(board: Board) -> None:
+    snapshot = snapshot_of()
+    health = plane(board, snapshot)
+    ask(health, snapshot, REVOKED, 10)
+    assert health.unwell() == {"default/chat": {CHEAP: ModelState.OPEN}}
 
 
 def test_a_model_that_wants_to_be_left_alone_is(board: Board, clock: Clock) -> None:

@@ -140,7 +140,7 @@ async def test_an_answer_that_was_cut_short_says_so(upstream: Upstream, server: 
 
 
 EXPECTED = {
-    "key": None,
+    "key": FallbackTrigger.SERVER_ERROR,
     "rate": FallbackTrigger.RATE_LIMIT,
     "broken": FallbackTrigger.SERVER_ERROR,
     "busy": FallbackTrigger.SERVER_ERROR,

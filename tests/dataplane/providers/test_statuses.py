@@ -20,8 +20,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning"),
 ]
 STATUSES: Final = {
-    **dict.fromkeys((400, 401, 403, 405, 418, 422)),
-    **dict.fromkeys((402, 404, 409, 500, 501, 502, 503, 504, 520, 529), FallbackTrigger.SERVER_ERROR),
+    **dict.fromkeys((400, 405, 418, 422)),
+    **dict.fromkeys(
+        (401, 402, 403, 404, 409, 500, 501, 502, 503, 504, 520, 529), FallbackTrigger.SERVER_ERROR
+    ),
     408: FallbackTrigger.TIMEOUT,
     413: FallbackTrigger.CONTEXT_OVERFLOW,
     429: FallbackTrigger.RATE_LIMIT,
