@@ -234,7 +234,12 @@ async def running(
     stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
     environ = settings.pop("environ", {})
     assert isinstance(environ, Mapping)
-    patient = {"cache_read_deadline_s": 1.0, "embed_deadline_s": 5.0, "allow_endpoints": OWN_NETWORKS}
+    patient = {
+        "cache_read_deadline_s": 1.0,
+        "embed_deadline_s": 5.0,
+        "allow_endpoints": OWN_NETWORKS,
+        "drain_s": 5.0,
+    }
     chosen = Settings(cache_url, ledger_url, **{**patient, **settings})  # type: ignore[arg-type]  # a test may give anything
 
     import openai  # noqa: PLC0415 - half of what it takes to import this file, and hardly anybody needs it
@@ -252,7 +257,9 @@ async def running(
         admin = Site(dataplane.admin, listen(Address("127.0.0.1", 0)), admin_tls(chosen, log))
         stop = asyncio.Event()
         # Each by itself, so that neither waits for the other to end: that is 0.2 s of every test.
-        serving = asyncio.gather(*(serve([site], stop, 5, dataplane.draining) for site in (public, admin)))
+        serving = asyncio.gather(
+            *(serve([site], stop, chosen.drain_s, dataplane.draining) for site in (public, admin))
+        )
         url = f"http://{public.address}"
         # Clients like their own, but without every authority of the world: those take 40 ms to read.
         plain = [openai.DefaultAsyncHttpxClient(verify=False) for _ in range(2)]  # nothing here is encrypted

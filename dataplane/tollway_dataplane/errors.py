@@ -51,6 +51,7 @@ class RefusalCode(StrEnum):
     CACHE_UNAVAILABLE = "cache_unavailable"
     NOT_READY = "not_ready"
     OVERLOADED = "overloaded"
+    SHUTTING_DOWN = "shutting_down"
     INTERNAL = "internal_error"
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import openai
 import pytest
+from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -14,6 +15,8 @@ from starlette.routing import Route
 from tests.conftest import Start
 from tests.dataplanes import ACME_KEY, Running, Setup, until
 from tests.servers import Provider, provider, served
+from tollway_api import wire
+from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_cli.simulator.answers import answer_for
 
 PROMPT = "What is a lighthouse?"
@@ -179,6 +182,29 @@ async def test_open_streams_finish_while_the_data_plane_drains(
     text, reasons, _ = await asking
     assert text == answer_for("slow", "gpt-4o-mini", "What is a fjord?")
     assert reasons == ["stop"]
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_who_is_not_answered_before_the_drain_is_over_is_told_so_and_pays_for_what_came(
+    start: Start, setup: Setup, ledger_redis: EmbeddedRedis, *, stream: bool
+) -> None:
+    with provider("slow", tokens_per_second=3.0) as slow:
+        gateway = await start(setup.but(cheap=slow.endpoint, acme=UNLEASED), drain_s=2.0)
+        asking = asyncio.create_task(gateway.ask(PROMPT, stream=stream))
+        await until(lambda: slow.seen()["in_flight"] == 1)
+        gateway.stop.set()
+        reply = await asking
+        await until(lambda: slow.seen()["in_flight"] == 0)
+    said = reply.body.split(b"data: ")[-1] if stream else reply.body
+    assert json.loads(said)["error"]["code"] == "shutting_down"
+    assert b"[DONE]" not in reply.body
+    await until(lambda: len(gateway.requests()) == 1)
+    line = gateway.requests()[0]
+    assert (reply.status, line["status"]) == ((200, 200) if stream else (503, 503))
+    assert line["cost_usd"] != "0"
+    async with Redis.from_url(ledger_redis.url, decode_responses=True) as redis:
+        holds = await redis.hkeys(wire.ledger_keys("acme").holds)
+    assert [hold for hold in holds if str(hold).startswith("acme/req")] == []
 
 
 async def test_a_snapshot_swap_breaks_no_stream_that_is_under_way(

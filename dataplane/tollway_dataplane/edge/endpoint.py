@@ -14,7 +14,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tollway_dataplane.core.facts import JsonObject
 from tollway_dataplane.edge.authentication import key_digest_of
-from tollway_dataplane.edge.error_replies import error_response, internal_error, unknown_path, wrong_method
+from tollway_dataplane.edge.error_replies import (
+    error_response,
+    internal_error,
+    shutting_down,
+    unknown_path,
+    wrong_method,
+)
 from tollway_dataplane.edge.incoming import Incoming
 from tollway_dataplane.edge.replies import JsonReply
 from tollway_dataplane.edge.reply_headers import headers_of
@@ -95,12 +101,18 @@ class _Endpoint:
             self._log.exception("unforeseen", operation=self._operation)
             raise
 
+    async def _handled(self, request: Incoming, record: Record) -> ASGIApp:
+        try:
+            return await self._handler(request, record)
+        except asyncio.CancelledError:  # the time to drain is over, and what was held is settled
+            raise shutting_down() from None
+
     async def _reply(self, request: Incoming) -> ASGIApp:
         record = Record(f"{_PROCESS}{next(_NUMBERS):08x}", self._operation, self._route)
         try:
             with self._observer.request(record, request.headers):
                 request.check()
-                return await self._handler(request, record)
+                return await self._handled(request, record)
         except Refusal as refusal:
             return error_response(refusal, headers_of(record))
         except CallerGone:

@@ -52,6 +52,12 @@ def internal_error() -> Refusal:
     return Refusal(500, RefusalCode.INTERNAL, message)
 
 
+def shutting_down() -> Refusal:
+    """For what takes longer than a process that ends may wait."""
+    message = "this gateway's process had to end before the answer was whole; please send the request again"
+    return Refusal(503, RefusalCode.SHUTTING_DOWN, message, headers={"retry-after": "1"})
+
+
 def wrong_method(allowed: str) -> Refusal:
     message = f"this path answers {allowed}"
     return Refusal(405, RefusalCode.METHOD_NOT_ALLOWED, message, headers={"allow": allowed})

@@ -1,10 +1,12 @@
 """Server-sent events out, until the stream or its caller ends."""
 
+import asyncio
 from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
 from tollway_dataplane.edge.callers import CallerWatch
+from tollway_dataplane.edge.error_replies import error_body, shutting_down
 from tollway_dataplane.edge.replies import raw_headers
 from tollway_dataplane.errors import CallerGone
 from tollway_dataplane.service import Comment, Stream
@@ -34,6 +36,10 @@ class EventStream:
                         await _send_event(send, data)
         except CallerGone:
             return  # the stream is closed and settled, and nobody is there to be told
+        except asyncio.CancelledError:
+            # The time to drain is over. The stream is closed and settled, and its caller is not left to guess whether
+            # that was all.
+            await _send_event(send, error_body(shutting_down()))
         # Outside: a server reports a finished reply as a disconnect, too.
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
