@@ -305,7 +305,8 @@ def route(
         typer.Argument(metavar="[PATH]...", help="YAML files, or folders with all below them. Default: ."),
     ] = None,
     policy: Annotated[
-        str | None, typer.Option(metavar="NAMESPACE/NAME", help="Which. Default: the only one.")
+        str | None,
+        typer.Option(metavar="NAMESPACE/NAME", help="Which. Default: the only one without an error."),
     ] = None,
     installation_namespace: Namespace = "tollway-system",
 ) -> None:
