@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -101,23 +101,14 @@ def inventory_of(
     budgets: list[Resource[TenantBudgetSpec]] = []
     policies: list[Resource[RoutingPolicySpec]] = []
     for found in resources:
-        identity, generation, created, unknown = (
-            found.identity,
-            found.generation,
-            found.created,
-            found.unknown,
-        )
+        # Its type goes by what its spec is, which a generic class cannot be narrowed by.
         match found.spec:
-            case SemanticCacheIndexSpec() as index:
-                marks = found.annotations
-                indexes.append(
-                    Resource(identity, generation, created, index, annotations=marks, unknown=unknown)
-                )
-            case TenantBudgetSpec() as budget:
-                labels = found.labels
-                budgets.append(Resource(identity, generation, created, budget, labels, unknown=unknown))
-            case RoutingPolicySpec() as policy:
-                policies.append(Resource(identity, generation, created, policy, unknown=unknown))
+            case SemanticCacheIndexSpec():
+                indexes.append(cast("Resource[SemanticCacheIndexSpec]", found))
+            case TenantBudgetSpec():
+                budgets.append(cast("Resource[TenantBudgetSpec]", found))
+            case RoutingPolicySpec():
+                policies.append(cast("Resource[RoutingPolicySpec]", found))
     return Inventory(
         tuple(indexes), tuple(budgets), tuple(policies), secrets, frozenset(unparsed), unreadable or {}
     )
