@@ -286,7 +286,7 @@ def _stops_differ(ours: Reading, theirs: Reading) -> str:
 def _ends_differ(ours: Reading, theirs: Reading) -> str:
     """Marks behind the last word that are no end of a sentence ("5!", "A-", "ls ..", ":wq!"), with that word."""
     mine, yours = _behind(ours), _behind(theirs)
-    if mine.strip() == yours.strip() or (_ends_sentence(ours) and _ends_sentence(theirs)):
+    if mine.strip() == yours.strip() or (_ends_sentence(ours, mine) and _ends_sentence(theirs, yours)):
         return ""
     return f"{ours.low[-1]}{mine} ≠ {theirs.low[-1]}{yours}"
 
@@ -296,11 +296,11 @@ def _behind(reading: Reading) -> str:
     return _PICTURES.sub("", straight(reading.text[reading.spans[-1][1] :])).translate(_UNQUOTED).rstrip()
 
 
-def _ends_sentence(reading: Reading) -> bool:
-    """Whether nothing follows the last word but what ends a sentence, if anything."""
+def _ends_sentence(reading: Reading, behind: str) -> bool:
+    """Whether what stands behind the last word is nothing but what ends a sentence, if anything."""
     start, end = reading.spans[-1]
     is_word = end - start > 1 and reading.text[end - 1].isalpha() and reading.text[:start][-1:] not in _SIGNS
-    return (_ENDS if is_word else _ENDS_NUMBER).fullmatch(_behind(reading)) is not None
+    return (_ENDS if is_word else _ENDS_NUMBER).fullmatch(behind) is not None
 
 
 def _shown_sign(sign: str) -> str:
