@@ -2,7 +2,7 @@
 exchanges for something else, what it says more, and whether the question depends on any of that. Stricter than the
 comparison of the questions, and by words alone, so that long chats cost little. When in doubt, they may not.
 
-Pure and symmetric; `verification` asks, once the judge would serve. Explained to users in `docs/semantic-cache.md`.
+Pure and symmetric; `verification` asks, once the judge would serve. Explained to users in `docs/cache-judgement.md`.
 """
 
 import re

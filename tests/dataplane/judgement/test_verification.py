@@ -1,6 +1,7 @@
 """May this answer serve that prompt? Both are encoded by the real encoder and judged by the judge that ships."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from tollway_api.snapshot import Index
 from tollway_dataplane.core.decision import CacheReason
 from tollway_dataplane.judgement.judge import shipped
 from tollway_dataplane.judgement.verification import verify
+
+GUIDE = Path(__file__).parents[3] / "docs" / "semantic-cache.md"
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +177,16 @@ def test_numbers_amounts_and_dates_want_the_strict_threshold(view: ViewOf, index
 def test_a_check_that_the_index_leaves_out_is_not_made(view: ViewOf, index: Index) -> None:
     lenient = replace(index, checks=(), threshold=0.0, strict_threshold=0.0)
     assert verify(view("Approve it"), view("Deny it"), lenient, shipped()).serves
+
+
+def test_the_guide_shows_what_becomes_of_its_pairs(view: ViewOf, index: Index) -> None:
+    """Its table is made of what `tollway compare` says."""
+    lines = [line.strip("|").split(" | ") for line in GUIDE.read_text(encoding="utf-8").splitlines()]
+    rows = [[cell.strip() for cell in line] for line in lines if len(line) == 5]
+    pairs = [row for row in rows if row[2].startswith("0.")]
+    assert len(pairs) >= 9
+    for one, other, cosine, reason, because in pairs:
+        ours, theirs = view(one), view(other)
+        verdict = verify(ours, theirs, index, shipped())
+        assert (f"`{verdict.reason}`", verdict.explanation) == (reason, because)
+        assert f"{float(ours.vector @ theirs.vector):.2f}" == cosine
