@@ -100,7 +100,10 @@ class Comparing:
         unseen = [each for each in more if each.entry not in seen]
         others, orphans = await self._served(place, view, unseen, patience)
         self._orphans.lay(orphans)
-        return others if others.answer is not None else replace(lookup, candidate=others.candidate)
+        if others.answer is not None:
+            return others
+        stand_in = _likelier(lookup.stand_in, others.stand_in)
+        return replace(lookup, candidate=others.candidate, stand_in=stand_in)
 
     async def _served(
         self, place: Place, view: View, neighbours: Sequence[Neighbour], patience: Patience
@@ -123,9 +126,9 @@ class Comparing:
                     return hit, orphans
                 orphans.append(found)
                 reason, candidate = CacheReason.ENTRY_GONE, None  # noqa: PLW2901 - and the next may serve
-            if reason in _UNLIKELY and not (view.turns or neighbour.turns):
-                likeliest = max(STANDS_IN, stand_in.probability if stand_in else 0.0)
-                stand_in = Candidate(found, probability) if probability >= likeliest else stand_in
+            is_of_chat = view.turns or neighbour.turns
+            if reason in _UNLIKELY and probability >= STANDS_IN and not is_of_chat:
+                stand_in = _likelier(stand_in, Candidate(found, probability))
             refused = refused or Lookup(reason, None, neighbour.similarity, probability, place, view)
         refused = refused or Lookup(CacheReason.NO_NEIGHBOUR, place=place, view=view)
         return replace(refused, candidate=candidate, stand_in=stand_in), orphans
@@ -166,6 +169,10 @@ class Comparing:
         )
         verdict = verify(view, theirs, index, self._judge)
         return verdict.reason, verdict.probability
+
+
+def _likelier(one: Candidate | None, other: Candidate | None) -> Candidate | None:
+    return max((each for each in (one, other) if each), key=lambda each: each.probability, default=None)
 
 
 def _within(probability: float, index: Index, accuracy: ErrorControl) -> CacheReason:

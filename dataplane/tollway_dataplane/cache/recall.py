@@ -174,19 +174,25 @@ class Recall:
     async def stand_in(self, lookup: Lookup, policy: Policy) -> tuple[Remembered, StaleReason] | None:
         """What may be served when nobody else has answered, and no better is there."""
         place, grace_ms = lookup.place, policy.cache.stale_if_error_ms if policy.cache else None
-        if place is None or grace_ms is None or not self._forgetting.serves(place):
+        if place is None or grace_ms is None:
             return None
         least = time.time() - grace_ms / 1_000
         try:
             answer = await self._cache.get(place, self._deadlines.read, expired=True)
-            if answer is not None and answer.expires_at > least and not self._forgetting.is_evicted(place):
+            if answer is not None and answer.expires_at > least and self._may_stand_in(place):
                 return answer, StaleReason.EXPIRED
-            if lookup.stand_in is None or self._forgetting.is_evicted(lookup.stand_in.place):
+            if lookup.stand_in is None:
                 return None
             answer = await self._cache.get(lookup.stand_in.place, self._deadlines.read)
         except CacheFault:
             return None
-        return None if answer is None else (answer, StaleReason.UNSURE)
+        if answer is None or not self._may_stand_in(lookup.stand_in.place):
+            return None
+        return answer, StaleReason.UNSURE
+
+    def _may_stand_in(self, place: Place) -> bool:
+        """Asked of what was fetched, since it may have been purged or evicted meanwhile."""
+        return self._forgetting.serves(place) and not self._forgetting.is_evicted(place)
 
     async def at(self, place: Place) -> Remembered | None:
         """What is remembered there, for who does not wait for it. Raises CacheFault."""

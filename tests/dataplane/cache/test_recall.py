@@ -15,11 +15,12 @@ from tests.tenants import NO_BILLS
 from tollway_api.epochs import Epochs, Scope
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.adapters.near_cache import LocalNearCache
+from tollway_dataplane.cache.comparing import CANDIDATES
 from tollway_dataplane.cache.embedders import Embedders
 from tollway_dataplane.cache.forgetting import Forgetting
 from tollway_dataplane.cache.lookup import Deadlines, Lookup
 from tollway_dataplane.cache.recall import Recall
-from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.core.decision import CacheReason, StaleReason
 from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.judgement.judge import ALL_CHECKS, Judge, Verdict, View, shipped
 from tollway_dataplane.logs import JsonLog
@@ -206,3 +207,80 @@ async def test_an_answer_that_is_too_large_is_not_remembered_and_counted() -> No
     recall.remember(Lookup(CacheReason.NO_NEIGHBOUR, place=place), snapshot.policies[0], body, "cheap", 1)
     assert outcomes == ["AnswerTooLarge"]
     assert forgetting.recalled(place) is None
+
+
+class FullCache(SlowCache):
+    """The answer of one prompt was evicted and its vector was not, so that the only other is not among the nearest."""
+
+    ORPHAN, OTHER = "0" * 32, "1" * 32
+
+    async def get(
+        self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
+    ) -> Remembered | None:
+        await asyncio.sleep(0)
+        assert within_s > 0
+        assert not latest
+        is_there = place.entry == self.OTHER and not expired
+        return Remembered(b"{}", "cheap", 0, time.time() + 60.0, 0) if is_there else None
+
+    async def nearest(
+        self, _: Place, vector: Vector, count: int, within_s: float, about: Sequence[str] = ()
+    ) -> Sequence[Neighbour]:
+        assert within_s > 0
+        assert about == ()
+        words = np.ones((1, 384), dtype=np.int8)
+        prompts = {self.ORPHAN: "what is a fjord?", self.OTHER: "what is a fjord for?"}
+        found = [Neighbour(entry, 1.0, prompt, vector, words) for entry, prompt in prompts.items()]
+        return found if count > CANDIDATES else found[:1]
+
+
+class RatherSure(Judge):
+    """That the other's answer is right, but not enough for a hit."""
+
+    def verdict(
+        self,
+        ours: View,
+        theirs: View,
+        threshold: float | None = None,
+        checks: Collection[CriticalCheck] = ALL_CHECKS,
+    ) -> Verdict:
+        if theirs.reading.text == "what is a fjord for?":
+            return Verdict(CacheReason.BELOW_THRESHOLD, "it is not known", 0.6)
+        return super().verdict(ours, theirs, threshold, checks)
+
+
+@pytest.mark.parametrize("is_purged", [False, True])
+async def test_what_stands_behind_an_orphan_stands_in_unless_it_is_purged_while_it_is_fetched(
+    *, is_purged: bool
+) -> None:
+    """An orphan takes the place of another among the nearest, which is the one that may be served."""
+
+    class Purging(NothingPurged):
+        async def purge(self, scope: Scope) -> int:
+            assert scope.index_id
+            return 1
+
+    class PurgedCache(FullCache):
+        async def get(
+            self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
+        ) -> Remembered | None:
+            answer = await super().get(place, within_s, latest=latest, expired=expired)
+            if answer is not None:
+                await forgetting.purge(Scope(place.index.id))
+            return answer
+
+    use = {"cache": {"indexRef": {"name": "answers"}, "staleIfError": "1h"}}
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1", policy=use).objects())
+    forgetting = Forgetting(LocalNearCache(1_000), Purging(), JsonLog(io.BytesIO()))
+    await forgetting.refresh()
+    cache, embedders = PurgedCache() if is_purged else FullCache(), Embedders(Encoder(), {}, NO_BILLS)
+    judge, deadlines = RatherSure(**vars(shipped())), Deadlines(5.0, 60.0, 0.0)
+    recall = Recall(cache, forgetting, embedders, judge, deadlines, lambda _: None)
+    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
+    prompt = "what is a fjord?"
+    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
+    await recall.drain()
+    assert (lookup.answer, lookup.reason) == (None, CacheReason.ENTRY_GONE)
+    found = await recall.stand_in(lookup, policy)
+    assert (found and found[1]) == (None if is_purged else StaleReason.UNSURE)
