@@ -3,7 +3,8 @@ Called by `recall` where the very same prompt is not remembered.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final
@@ -109,11 +110,21 @@ class Comparing:
         self, place: Place, view: View, neighbours: Sequence[Neighbour], patience: Patience
     ) -> tuple[Lookup, list[Place]]:
         """Also those that would have served, had their answers not been gone."""
+        async with aclosing(self._verdicts(view, neighbours, place.index)) as verdicts:
+            return await self._first_of(verdicts, place, view, patience)
+
+    async def _first_of(
+        self,
+        verdicts: AsyncIterator[tuple[CacheReason, float, Neighbour]],
+        place: Place,
+        view: View,
+        patience: Patience,
+    ) -> tuple[Lookup, list[Place]]:
         refused: Lookup | None = None
         candidate: Candidate | None = None
         stand_in: Candidate | None = None
         orphans: list[Place] = []
-        async for reason, probability, neighbour in self._verdicts(view, neighbours, place.index):
+        async for reason, probability, neighbour in verdicts:
             found = replace(place, entry=neighbour.entry)
             if reason is CacheReason.SEMANTIC and place.index.accuracy is not None:
                 candidate = candidate or Candidate(found, probability)
@@ -135,7 +146,7 @@ class Comparing:
 
     async def _verdicts(
         self, view: View, neighbours: Sequence[Neighbour], index: Index
-    ) -> AsyncIterator[tuple[CacheReason, float, Neighbour]]:
+    ) -> AsyncGenerator[tuple[CacheReason, float, Neighbour], None]:
         """The nearest first. Where the error rate is bounded, by the loosest point there may be, and the likeliest
         first, so that what is served at one point is also served at every looser one.
         """

@@ -1,7 +1,9 @@
 """The cache's part of a request."""
 
 import asyncio
+import gc
 import io
+import sys
 import time
 from collections.abc import Collection, Sequence
 from math import inf
@@ -13,6 +15,7 @@ from tests.dataplanes import Setup, compiled
 from tests.loops import counted_turns
 from tests.tenants import NO_BILLS
 from tollway_api.epochs import Epochs, Scope
+from tollway_api.meta import TenantName
 from tollway_api.semantic_cache_index import CriticalCheck
 from tollway_dataplane.adapters.near_cache import LocalNearCache
 from tollway_dataplane.cache.comparing import CANDIDATES
@@ -284,3 +287,36 @@ async def test_what_stands_behind_an_orphan_stands_in_unless_it_is_purged_while_
     assert (lookup.answer, lookup.reason) == (None, CacheReason.ENTRY_GONE)
     found = await recall.stand_in(lookup, policy)
     assert (found and found[1]) == (None if is_purged else StaleReason.UNSURE)
+
+
+async def test_a_hit_leaves_no_verdicts_to_the_garbage_collector() -> None:
+    """Which would end them in a task of its own, whenever it comes to them."""
+    left: list[object] = []
+
+    class HitCache(SlowCache):
+        async def get(
+            self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
+        ) -> Remembered | None:
+            await super().get(place, within_s, latest=latest, expired=expired)
+            return None if len(self.given) == 1 else Remembered(b"{}", "cheap", 0, time.time() + 60.0, 0)
+
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
+    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
+    await forgetting.refresh()
+    embedders, deadlines = Embedders(Encoder(), {}, NO_BILLS), Deadlines(5.0, 60.0, 0.0)
+    recall = Recall(HitCache(), forgetting, embedders, shipped(), deadlines, lambda _: None)
+    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
+    prompt = "what is a fjord?"
+    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(finalizer=left.append)
+    try:
+        lookup = await recall.look_up(
+            request, snapshot.tenants[TenantName("acme")], policy, index, Record("r", "chat")
+        )
+        gc.collect()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    lookup.land()
+    assert lookup.reason is CacheReason.SEMANTIC
+    assert left == []
