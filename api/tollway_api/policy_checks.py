@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from itertools import chain
 from typing import Final
 
 from tollway_api import own_weights, semantic_cache_index
@@ -225,9 +226,10 @@ def credentials_exist(policy: PolicyResource, world: World) -> Iterator[Problem]
                 where = f"{field}.extraHeaders[{at}].secretRef.key"
                 yield Problem(policy.identity, where, ProblemReason.INVALID, message)
         if model.aws is not None and (of_aws := model.aws.credentials_ref) is not None:
-            for key in (ACCESS_KEY_ID, SECRET_ACCESS_KEY):
-                ref = SecretKeyRef(name=of_aws.name, key=key)
-                yield from secret_exists(policy, f"{field}.aws.credentialsRef", ref, world)
+            refs = [SecretKeyRef(name=of_aws.name, key=key) for key in (ACCESS_KEY_ID, SECRET_ACCESS_KEY)]
+            of_both = [secret_exists(policy, f"{field}.aws.credentialsRef", ref, world) for ref in refs]
+            # What is wrong with the Secret itself is so for both keys.
+            yield from dict.fromkeys(chain.from_iterable(of_both))
 
 
 def providers_are_told_what_they_need(policy: PolicyResource, world: World) -> Iterator[Problem]:
