@@ -54,7 +54,7 @@ def compiled_policy(resource: PolicyResource, world: World) -> Policy:
     return Policy(
         namespace=identity.namespace,
         name=identity.name,
-        match=compiled_match(resource),
+        match=_match(resource),
         priority=spec.priority,
         cache=_cache_use(spec.cache, identity.namespace, world),
         models={model.name: model for model in models},
@@ -134,7 +134,7 @@ def _cache_use(spec: CacheSpec | None, namespace: str, world: World) -> CacheUse
     )
 
 
-def compiled_match(resource: PolicyResource) -> Match:
+def _match(resource: PolicyResource) -> Match:
     match = resource.spec.match
     return Match(
         models=tuple(map(ModelName, match.models)),

@@ -13,7 +13,7 @@ from tollway_api import semantic_cache_index, wire
 from tollway_api.budget_checks import BUDGET_CHECKS, is_time_zone
 from tollway_api.catalog import ModelCatalog
 from tollway_api.checks import BudgetResource, IndexResource, PolicyResource, World, secret_value
-from tollway_api.compiled_policies import compiled_match, compiled_policy
+from tollway_api.compiled_policies import compiled_policy
 from tollway_api.controls import accuracy_control
 from tollway_api.index_checks import INDEX_CHECKS, embedding_price
 from tollway_api.inventory import Inventory
@@ -80,16 +80,16 @@ def compile_snapshot(
     world = replace(world, usable_indexes=frozenset(index.identity for index in indexes))
     policies = _accepted(inventory.policies, POLICY_CHECKS, world, problems)
     budgets = _accepted(inventory.budgets, BUDGET_CHECKS, world, problems)
-    policies = _unshadowed(policies, problems)
+    made_of_policies = {each.identity: compiled_policy(each, world) for each in policies}
+    policies = _unshadowed(policies, made_of_policies, problems)
     callers = _undisputed([each for each in budgets if not each.spec.is_shared], inventory, problems)
     shared = _not_too_many([each for each in budgets if each.spec.is_shared], problems)
     covering = _Covering(shared)
     made_of_callers = {each.identity: _tenant(each, inventory, covering.of(each)) for each in callers}
     made_of_shared = {each.identity: _shared_budget(each) for each in shared}
     problems += covering.idle()
-    made_of_policies = {
-        each.identity: compiled_policy(each, world) for each in sorted(policies, key=_preference)
-    }
+    policies.sort(key=lambda each: _preference(each, made_of_policies[each.identity]))
+    made_of_policies = {each.identity: made_of_policies[each.identity] for each in policies}
     made_of_indexes = {each.identity: _index(each, world) for each in indexes}
     snapshot = Snapshot(
         installation_namespace=installation_namespace,
@@ -125,11 +125,13 @@ def _of_a_newer_kind(identity: Identity, field: str) -> Problem:
     return Problem(identity, field, ProblemReason.INVALID, message, Severity.WARNING)
 
 
-def _unshadowed(policies: list[PolicyResource], problems: list[Problem]) -> list[PolicyResource]:
+def _unshadowed(
+    policies: list[PolicyResource], made: Mapping[Identity, Policy], problems: list[Problem]
+) -> list[PolicyResource]:
     """Drops the younger of two policies that no request could tell apart."""
     holders: dict[tuple[str, Match, int], PolicyResource] = {}
     for policy in policies:
-        match = compiled_match(policy)
+        match = made[policy.identity].match
         # The order in which names are listed makes no difference to what they match.
         canonical = Match(
             tuple(sorted(match.models)),
@@ -229,9 +231,9 @@ def _selects(budget: BudgetResource, labels: Mapping[str, str]) -> bool:
     return selector is None or selector.match_labels.items() <= labels.items()
 
 
-def _preference(policy: PolicyResource) -> tuple[int, int, tuple[str, str, str]]:
+def _preference(policy: PolicyResource, made: Policy) -> tuple[int, int, tuple[str, str, str]]:
     """Higher priority first, then the more specific match, then the older."""
-    return (-policy.spec.priority, -compiled_match(policy).specificity, policy.seniority)
+    return (-made.priority, -made.match.specificity, policy.seniority)
 
 
 def _sources(resources: Iterable[Resource[Spec]]) -> Iterator[Source]:
