@@ -50,7 +50,10 @@ class Affording:
         job = self._job
         worst = worst_case(job.request, attempt.messages, attempt.model)
         need = Need(
-            worst, partial(self._slice, attempt, worst), partial(self._patience_s, rest if made else None)
+            worst,
+            partial(self._slice, attempt, worst),
+            partial(self._patience_s, rest if made else None),
+            gives_way=job.in_background,
         )
         hold_id = f"{job.request.request_id}.{made}"
         with job.record.trace.step("hold") as step:
@@ -93,7 +96,7 @@ class Affording:
         # What costs money must be in the way of a limit that counts it: nothing else would ever stop it.
         counts_money = any(limit.unit is Unit.USD for limit in job.tenant.limits)
         if (
-            job.alone
+            job.in_background
             or exceeding.action is ExceededAction.REJECT
             or model is None
             or lacking(model, job.needs)

@@ -56,7 +56,7 @@ class Walk:
         self._tokenizers = tokenizers
         self._deadline = deadline
         whole = able(plan(job.policy, job.model, job.request.messages), job.needs)
-        self._ahead: Sequence[Attempt] = whole[:1] if job.alone else whole
+        self._ahead: Sequence[Attempt] = whole[:1] if job.in_background else whole
         self._passed: dict[ModelName, Attempt] = {}  # since they were not well
         self._too_dear: set[ModelName] = set()
         self._is_over = False
@@ -98,7 +98,7 @@ class Walk:
         job, attempt = self._job, step.attempt
         tries = sum(each.attempt.model.name == attempt.model.name for each in self.failures)
         self.failures.append(Failure(attempt, fault, tries + 1))
-        if job.alone or fault.trigger not in job.policy.fallback.triggers:
+        if job.in_background or fault.trigger not in job.policy.fallback.triggers:
             self._is_over = True
             return
         self._ahead = step.rest

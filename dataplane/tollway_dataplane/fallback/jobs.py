@@ -24,7 +24,7 @@ class Job:
     model: ModelName
     record: Record
     needs: frozenset[Capability]  # what the request needs of a model beside text
-    alone: bool = False  # whether no other model may stand in for it
+    in_background: bool = False  # then no other model stands in for it, and it gives way to what callers ask
 
 
 @value

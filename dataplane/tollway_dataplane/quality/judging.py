@@ -169,7 +169,7 @@ class Asking:
         record = Record(request.request_id, JUDGING, policy=policy.id)
         record.tenant = tenant.name
         with self._observer.request(record):
-            job = Job(request, tenant, policy, model, record, needs(request), alone=True)
+            job = Job(request, tenant, policy, model, record, needs(request), in_background=True)
             result = await self._dispatch.call(job)
             record.source, record.model = Source.LIVE, model
         assert isinstance(result, Answered)  # noqa: S101 - the request did not ask for a stream

@@ -33,6 +33,7 @@ class Need:
     slice: Callable[[], Awaitable[Slice]]
     # To wait for what others hold of a limit, of which they mostly give much back.
     patience_s: Callable[[Limit], float] = lambda _: 0.0
+    gives_way: bool = False  # to all who wait: it does not wait itself, and takes nothing that they wait for
 
     def counted_once(self) -> "Need":
         """However often it is asked about its slice."""
@@ -43,7 +44,7 @@ class Need:
                 found.append(await self.slice())
             return found[0]
 
-        return Need(self.worst, counted, self.patience_s)
+        return Need(self.worst, counted, self.patience_s, self.gives_way)
 
 
 @dataclass(slots=True)

@@ -90,6 +90,7 @@ class Spent(Budgets):
         )
         self.room = room
         self.waived: list[set[str]] = []  # of each that asked
+        self.gave_way: list[bool] = []
 
     @property
     def asked(self) -> int:
@@ -99,13 +100,19 @@ class Spent(Budgets):
         self, hold_id: str, tenant: Tenant, model: Model, need: Need, waived: Collection[str] = ()
     ) -> Hold:
         self.waived.append(set(waived))
+        self.gave_way.append(need.gives_way)
         if self.asked > self.room:
             raise Exceeded(Denied([LimitState(REQUESTS, 1, 0)], 0, asked=1, retry_after_s=60))
         return await super().hold(hold_id, tenant, model, need, waived)
 
 
 async def call(
-    snapshot: Snapshot, upstream: Scripted, health: Health | None = None, budgets: Budgets | None = None
+    snapshot: Snapshot,
+    upstream: Scripted,
+    health: Health | None = None,
+    budgets: Budgets | None = None,
+    *,
+    in_background: bool = False,
 ) -> tuple[Answered | Refusal, Record]:
     """What becomes of one request."""
     dispatch = Dispatch(
@@ -114,9 +121,10 @@ async def call(
     messages = [{"role": "user", "content": f"{n} " + "some words " * 20} for n in range(6)]
     request, record = ChatRequest("r", "auto", messages), Record("r", "chat")
     tenant = snapshot.tenants[TenantName("acme")]
+    policy = snapshot.policies[0]
     try:
         result = await dispatch.call(
-            Job(request, tenant, snapshot.policies[0], CHEAP, record, needs(request))
+            Job(request, tenant, policy, CHEAP, record, needs(request), in_background)
         )
     except Refusal as refusal:
         return refusal, record
@@ -174,6 +182,15 @@ def test_whom_the_budget_has_no_room_for_is_not_tried_again(
     assert result.status == 503
     assert len(upstream.asked) == len([note for note in record.attempts if note.made]) <= room
     assert budgets.asked <= room + models
+
+
+@pytest.mark.parametrize("in_background", [False, True])
+async def test_only_what_is_asked_behind_the_replies_gives_way_in_its_tenants_budget(
+    *, in_background: bool
+) -> None:
+    budgets = Spent(1)
+    await call(snapshot_of(0, 1, 0), Scripted([]), budgets=budgets, in_background=in_background)
+    assert budgets.gave_way == [in_background]
 
 
 async def test_a_budget_says_only_once_whom_to_ask_instead() -> None:

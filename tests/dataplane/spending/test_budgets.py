@@ -101,6 +101,7 @@ class Request(NamedTuple):
     amount: int
     patience_s: float = 30.0
     lasts_s: float = 1e6
+    gives_way: bool = False
 
 
 @dataclass(eq=False)
@@ -134,7 +135,7 @@ class House:
         async def begin() -> Slice:
             return Slice(Counted(0, 0), request.amount, request.amount)
 
-        need = Need(Usage(0, request.amount), begin, lambda _: request.patience_s)
+        need = Need(Usage(0, request.amount), begin, lambda _: request.patience_s, request.gives_way)
         try:
             hold = await self.budgets.hold(f"r{number}", asked.tenant, FREE_OF_CHARGE, need)
         except Exceeded:
@@ -193,12 +194,33 @@ def test_who_is_overtaken_for_one_limit_holds_nobody_up_for_another(
     virtual_time.run(main())
 
 
+def test_what_gives_way_waits_for_nobody_and_takes_nothing_that_others_wait_for() -> None:
+    async def main() -> None:
+        house = House()
+        background = Request(X, 300, gives_way=True)
+        house.ledger.holds["another's"] = Counter({"default/x": 800})
+        refused = await house.ask(background)
+        assert not refused.has_begun
+        assert refused.waited_s < ASK_AGAIN_S, "it does not wait until there is room"
+        caller = asyncio.create_task(house.ask(Request(X, 900)))
+        await asyncio.sleep(ASK_AGAIN_S / 2)
+        house.ledger.holds["another's"] = Counter({"default/x": 200})
+        assert not (await house.ask(background)).has_begun, "although there is room for it"
+        del house.ledger.holds["another's"]
+        assert (await caller).has_begun
+        assert not (await house.ask(background)).has_begun
+        house.ledger.holds.clear()
+        assert (await house.ask(background)).has_begun
+
+    virtual_time.run(main())
+
+
 class Came(NamedTuple):
     after_s: float
     request: Request
 
     def __repr__(self) -> str:
-        who, amount, patience_s, lasts_s = self.request
+        who, amount, patience_s, lasts_s, _ = self.request
         return f"{self.after_s} {who.shared} {amount} {patience_s} {lasts_s}"
 
 
