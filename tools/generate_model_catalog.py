@@ -1,7 +1,7 @@
 """Writes api/tollway_api/model_catalog.json from the pinned LiteLLM's price table; `--check` only compares.
 
 The table is read as a file of the installed distribution. LiteLLM itself is asked only which parameters it passes on to
-a model, since it leaves out all others without a word.
+a model, since it leaves out all others without a word, and which names are arguments of its own.
 """
 
 import importlib
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tollway_api.routing_policy import Capability
+from tollway_dataplane.adapters.litellm_arguments import own_arguments
 from tools.generated import ROOT, write_or_check
 
 TARGET = ROOT / "api" / "tollway_api" / "model_catalog.json"
@@ -172,7 +173,9 @@ def generate() -> str:
     providers = sorted({str(values[0]) for values in models.values()} | set(SELF_HOSTED))
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(values)}" for name, values in models.items())
     source = json.dumps(f"litellm {litellm.version}")
-    return f'{{"source": {source},\n"providers": {json.dumps(providers)},\n"models": {{\n{lines}\n}}}}\n'
+    arguments = json.dumps(sorted(own_arguments(module)))
+    head = f'"source": {source},\n"providers": {json.dumps(providers)},\n"arguments": {arguments}'
+    return f'{{{head},\n"models": {{\n{lines}\n}}}}\n'
 
 
 if __name__ == "__main__":

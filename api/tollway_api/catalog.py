@@ -42,6 +42,9 @@ class CatalogEntry:
 class ModelCatalog:
     entries: Mapping[str, CatalogEntry]
     providers: frozenset[str]
+    arguments: frozenset[str] = (
+        frozenset()
+    )  # of LiteLLM itself, but for those of AWS, which begin with `aws_`
 
     def find(self, model_id: str) -> CatalogEntry | None:
         """The entry of a LiteLLM model id, with or without its provider's prefix."""
@@ -79,7 +82,7 @@ def decode(data: bytes) -> ModelCatalog:
         )
         for model_id, (provider, mode, prices, window, output, *incapable) in table["models"].items()
     }
-    return ModelCatalog(entries=entries, providers=frozenset(table["providers"]))
+    return ModelCatalog(entries, frozenset(table["providers"]), frozenset(table["arguments"]))
 
 
 def _capabilities(names: str) -> tuple[Capability, ...]:

@@ -40,6 +40,8 @@ _AZURE: Final = frozenset({"azure", "azure_text"})
 # policy could have that sent to a server of their own.
 _PREFER_OUR_KEYS: Final = frozenset({"gigachat", "watsonx"})
 _PREFERS_OUR_KEYS_TO_AN_ACCOUNT: Final = "bedrock_mantle"
+# Of these LiteLLM has what is added to a body among its own arguments, and sends only what is none.
+_TAKE_ARGUMENTS: Final = frozenset({"anthropic", "bedrock", "bedrock_converse"})
 
 
 def cache_index_exists(policy: PolicyResource, world: World) -> Iterator[Problem]:
@@ -270,6 +272,19 @@ def providers_are_told_what_they_need(policy: PolicyResource, world: World) -> I
             yield Problem(policy.identity, f"{field}.model", ProblemReason.INVALID, message)
 
 
+def extra_fields_reach_the_provider(policy: PolicyResource, world: World) -> Iterator[Problem]:
+    for place, model in enumerate(policy.spec.models):
+        provider = world.catalog.provider_of(model.model) or ""
+        for name in model.extra_body or () if provider in _TAKE_ARGUMENTS else ():
+            if name in world.catalog.arguments or name.startswith("aws_"):
+                message = (
+                    f"never reaches provider {provider!r}: it is an argument of LiteLLM's own, by which that is asked; "
+                    "leave it out"
+                )
+                field = f"spec.models[{place}].extraBody.{name}"
+                yield Problem(policy.identity, field, ProblemReason.INVALID, message)
+
+
 POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]] = [
     cache_index_exists,
     model_names_are_defined,
@@ -284,6 +299,7 @@ POLICY_CHECKS: Final[list[Callable[[PolicyResource, World], Iterator[Problem]]]]
     endpoints_may_be_asked,
     credentials_exist,
     providers_are_told_what_they_need,
+    extra_fields_reach_the_provider,
 ]
 
 

@@ -90,9 +90,17 @@ def _no_key(model: Model) -> str | None:
 _TAKE_ARGUMENTS: Final = frozenset({"anthropic", "bedrock"})
 
 
+def own_arguments(litellm: Any) -> frozenset[str]:
+    """What LiteLLM would take for itself, beside what begins with `aws_`. The catalogue has them for the compiler."""
+    named = {*signature(litellm.acompletion).parameters, *litellm.types.utils.all_litellm_params}
+    return frozenset(named - _TRANSLATED)
+
+
 def _as_arguments(litellm: Any, added: JsonObject) -> JsonObject:
-    """Raises UpstreamFault where LiteLLM would take one of them for itself, such as another role on AWS."""
-    own = {*signature(litellm.acompletion).parameters, *litellm.types.utils.all_litellm_params}
+    """Raises UpstreamFault where LiteLLM would take one of them for itself, such as another role on AWS. The compiler
+    refuses them first; but an operator may be older than this process.
+    """
+    own = own_arguments(litellm)
     if taken := sorted(name for name in added if name in own or name.startswith("aws_")):
         message = f"the model is not set up: this provider cannot be given extraBody's {', '.join(taken)}"
         raise UpstreamFault(FallbackTrigger.SERVER_ERROR, None, message)

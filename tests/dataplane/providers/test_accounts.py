@@ -9,6 +9,7 @@ from tests.dataplane.providers.bedrock_wire import Bedrock
 from tests.dataplane.providers.openai_wire import Azure
 from tests.dataplane.providers.wire import KEY, Server, serving
 from tests.dataplane.providers.wires import streamed
+from tollway_api.catalog import bundled
 from tollway_api.reach import OWN
 from tollway_api.snapshot import Aws, ExtraHeader
 from tollway_dataplane.adapters.litellm_upstream import LiteLLMUpstream
@@ -133,3 +134,4 @@ async def test_no_extra_field_is_an_argument_of_litellm(
     with pytest.raises(UpstreamFault, match=f"cannot be given extraBody's {name}"):
         await litellm.complete(bedrock.call(extra_body={name: "x"}))
     assert not bedrock.seen
+    assert name in bundled().arguments or name.startswith("aws_"), "so that its policy is not even accepted"
