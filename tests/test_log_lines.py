@@ -3,10 +3,12 @@
 import io
 import json
 import logging
+import math
 import re
 import sys
 from typing import Any
 
+import orjson
 import pytest
 
 from tollway_dataplane.logs import JsonLog
@@ -70,3 +72,19 @@ def test_what_a_library_logs_has_the_same_shape_and_says_whose_it_is() -> None:
 def test_what_is_no_json_is_written_as_text() -> None:
     """A line is never lost for what is in it."""
     assert by_the_operator(logging.INFO, "x", bounds={1.5}, path=Exception("why"))["path"] == "why"
+
+
+def test_numbers_and_characters_that_json_has_not_leave_a_line_that_everybody_can_read() -> None:
+    fields = {
+        "share": math.nan,
+        "most": [math.inf, {"least": -math.inf}],
+        "reason": "half of \ud83d and \udfff",
+    }
+    record = logging.makeLogRecord({"name": "kopf", "levelno": logging.INFO, "msg": "\ud800", **fields})
+    line = orjson.loads(JsonFormatter().format(record).encode())
+    assert [line[name] for name in ("event", *fields)] == [
+        "?",
+        None,
+        [None, {"least": None}],
+        "half of ? and ?",
+    ]

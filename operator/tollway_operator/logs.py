@@ -5,7 +5,9 @@ whatever else there is to say. What libraries log is written the same way, and s
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 _OURS: Final = "tollway_operator"
@@ -16,6 +18,7 @@ _OF_RECORDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "k8s_skip",
     "settings",
 }
+_written: Final = partial(json.dumps, default=str, ensure_ascii=False, separators=(",", ":"))
 _CHATTY: Final = ("httpx2", "kopf.objects")  # a line for every request, and one for every event
 
 
@@ -46,7 +49,18 @@ class JsonFormatter(logging.Formatter):
         line |= {key: value for key, value in vars(record).items() if key not in _OF_RECORDS}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False, separators=(",", ":"))
+        return _as_json(line)
+
+
+def _as_json(line: Mapping[str, object]) -> str:
+    """A number that JSON has not is null, as the data plane writes it; and half of a character, which nobody can read
+    or write, is a question mark.
+    """
+    try:
+        text = _written(line, allow_nan=False)
+    except ValueError:
+        text = _written(json.loads(_written(line), parse_constant=lambda _: None))
+    return text.encode(errors="replace").decode()
 
 
 def _level(number: int) -> str:
