@@ -73,7 +73,7 @@ class Record:
     tight: str = ""  # the limit of which the worst case was not plenty
     cut: str = ""  # why the answer was ended before its end
     max_tokens: int | None = None  # of each answer, where that is less than its caller wanted
-    ended: str = "whole"  # or "cut", "broken" and "disconnected", of a reply that had begun
+    ended: str = "whole"  # or "cut", "broken", "disconnected" and "drained", of a reply that had begun
     marks: dict[str, float] = field(default_factory=dict)  # milliseconds since the start, by stage
 
     def mark(self, stage: str) -> None:

@@ -62,7 +62,7 @@ class Trace(Protocol):
         """Of a model, by what it is sent. May outlast whatever is under way."""
 
     def end(self, status: int, ended: str, facts: Mapping[str, object]) -> None:
-        """The reply has ended: with an HTTP status, and `whole`, `cut`, `broken` or `disconnected`."""
+        """The reply has ended: with an HTTP status, and `whole`, `cut`, `broken`, `disconnected` or `drained`."""
 
 
 class Tracer(Protocol):

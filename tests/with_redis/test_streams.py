@@ -201,6 +201,8 @@ async def test_who_is_not_answered_before_the_drain_is_over_is_told_so_and_pays_
     await until(lambda: len(gateway.requests()) == 1)
     line = gateway.requests()[0]
     assert (reply.status, line["status"]) == ((200, 200) if stream else (503, 503))
+    assert line["ended"] == ("drained" if stream else "whole"), "its caller has not left"
+    assert line["attempts"] == ["cheap:drained" if stream else "cheap:Cancelled"]
     assert line["cost_usd"] != "0"
     async with Redis.from_url(ledger_redis.url, decode_responses=True) as redis:
         holds = await redis.hkeys(wire.ledger_keys("acme").holds)

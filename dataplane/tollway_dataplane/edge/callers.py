@@ -1,6 +1,7 @@
 """Callers who go away before they have their reply."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from starlette.types import Receive
@@ -11,15 +12,20 @@ from tollway_dataplane.errors import CallerGone
 _WATCH_AFTER_S: Final = 0.05
 
 
+def _unnoticed() -> None:
+    """Nobody has to know."""
+
+
 class CallerWatch:
     """Stops the body of the `with` when the caller goes away, and raises CallerGone. The request's body must have
-    been read.
+    been read. Before that `on_gone` is called, so that what is stopped knows by whom.
     """
 
-    __slots__ = ("_beginning", "_gone", "_receive", "_story", "_watcher")
+    __slots__ = ("_beginning", "_gone", "_on_gone", "_receive", "_story", "_watcher")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, on_gone: Callable[[], None] = _unnoticed) -> None:
         self._receive = receive
+        self._on_gone = on_gone
         self._story = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
         self._gone = False
@@ -43,5 +49,6 @@ class CallerWatch:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._gone = True
+        self._on_gone()
         if self._story is not None:
             self._story.cancel()

@@ -25,6 +25,6 @@ def chat_completions_route(edge: Edge, service: Service) -> Route:
         headers = headers_of(record)
         if isinstance(reply, Whole):
             return JsonReply(reply.body, headers)
-        return EventStream(reply, headers)
+        return EventStream(reply, headers, record)
 
     return edge.route("POST", "/v1/chat/completions", "chat", handle)

@@ -9,15 +9,17 @@ from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.error_replies import error_body, shutting_down
 from tollway_dataplane.edge.replies import raw_headers
 from tollway_dataplane.errors import CallerGone
+from tollway_dataplane.record import Record
 from tollway_dataplane.service import Comment, Stream
 
 
 class EventStream:
     """An ASGI response that sends a stream's events and closes it in any case."""
 
-    def __init__(self, stream: Stream, headers: dict[str, str]) -> None:
+    def __init__(self, stream: Stream, headers: dict[str, str], record: Record) -> None:
         self._stream = stream
         self._headers = headers
+        self._record = record
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         headers = {
@@ -27,7 +29,7 @@ class EventStream:
         }
         try:
             async with aclosing(self._stream.rest) as rest:
-                with CallerWatch(receive):
+                with CallerWatch(receive, self._on_gone):
                     await send(
                         {"type": "http.response.start", "status": 200, "headers": raw_headers(headers)}
                     )
@@ -42,6 +44,10 @@ class EventStream:
             await _send_event(send, error_body(shutting_down()))
         # Outside: a server reports a finished reply as a disconnect, too.
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _on_gone(self) -> None:
+        if self._record.ended == "drained":  # what has come to an end by then did not end by this
+            self._record.ended = "disconnected"
 
 
 async def _send_event(send: Send, data: bytes) -> None:

@@ -58,7 +58,7 @@ class Observer:
     @contextmanager
     def stream(self, record: Record) -> Iterator[None]:
         """Around the events of a reply that is a stream, however they end."""
-        record.ended = "disconnected"  # unless it is said to have ended otherwise
+        record.ended = "drained"  # unless it is said to have ended otherwise, or that its caller has left
         try:
             yield
         finally:
