@@ -1,10 +1,10 @@
-"""What a look-up by meaning costs in one partition of a hundred thousand entries, and what it finds there: real questions,
-by the data plane's own adapter, in a real Redis with vector search that this starts. `cache_scale` has a hot partition
-of made-up vectors, which have no structure but their centre and so are the hardest for a graph.
+"""What a look-up by meaning costs in one partition of a hundred thousand entries, and what it finds there: real
+questions, by the data plane's own adapter, in a real Redis with vector search that this starts. `cache_scale` has a hot
+partition of made-up vectors, which have no structure but their centre and so are the hardest for a graph.
 
-`python -m bench.hot_partition --data FOLDER --save` writes results/hot_partition.md and .json. FOLDER has cache/, which is
-not part of this repository. Every question of its sets is stored but for those that are asked; these are Quora's that
-have a labelled duplicate among the others. It takes ten minutes of an idle core.
+`python -m bench.hot_partition --data FOLDER --save` writes results/hot_partition.md and .json. FOLDER has cache/, which
+is not part of this repository. Every question of its sets is stored but for those that are asked; these are Quora's
+that have a labelled duplicate among the others. It takes ten minutes of an idle core.
 """
 
 import argparse
