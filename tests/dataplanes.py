@@ -149,7 +149,7 @@ class Running:
 
     async def stored(self, count: int = 1) -> None:
         """Waits until so many answers have reached Redis, or were given up."""
-        for _ in range(200):
+        for _ in range(1_000):
             stores = (await self.metrics()).get("tollway_cache_stores_total", {})
             if sum(stores.values()) >= count:
                 return
@@ -242,7 +242,9 @@ async def running(
     }
     chosen = Settings(cache_url, ledger_url, **{**patient, **settings})  # type: ignore[arg-type]  # a test may give anything
 
-    import openai  # noqa: PLC0415 - half of what it takes to import this file, and hardly anybody needs it
+    # Half of what it takes to import this file, and hardly anybody needs it. And before the data plane is there:
+    # otherwise it is imported when it is first used, which may block the loop for longer than epochs are trusted.
+    import openai.resources.chat  # noqa: PLC0415 - see above
 
     async def load() -> LocalEmbedder:
         return embedder

@@ -13,6 +13,7 @@ from tests.servers import served
 from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
+from tollway_dataplane.cache import forgetting
 
 
 @pytest.fixture
@@ -52,3 +53,11 @@ def judged(setup: Setup, judge: ScriptedJudge) -> Iterator[Callable[..., Setup]]
             )
 
         yield made
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known of purges is trusted for as long as the test takes: where a processor is not to be had for seconds
+    it would lapse, and a test that is not about that would find nothing remembered.
+    """
+    monkeypatch.setattr(forgetting, "TRUSTED_S", 600.0)

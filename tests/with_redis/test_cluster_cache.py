@@ -129,10 +129,15 @@ async def test_answers_are_spread_and_a_look_up_asks_one_shard(
     assert refused(cluster) == []
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_replicas_are_looked_up_in_where_they_may_be(
     start: Start, setup: Setup, cluster: Cluster, ledger_redis: EmbeddedRedis
 ) -> None:
-    gateway = await begun(start, setup, cluster, ledger_redis, cache_replica_redis_url=url(cluster))
+    # A replica has half of that; who has not answered by then would not be asked for a while.
+    patient = {"cache_read_deadline_s": 60.0, "embed_deadline_s": 60.0}
+    gateway = await begun(
+        start, setup, cluster, ledger_redis, cache_replica_redis_url=url(cluster), **patient
+    )
     await remembered(gateway)
     replicas = [number for number in range(len(cluster.nodes)) if number not in cluster.primaries]
     for shard in zip((3, 4, 5), (0, 1, 2), strict=True):

@@ -5,7 +5,7 @@ elsewhere, or is full. Requests are answered, and nothing is found that is not t
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.crc import key_slot
+from redis.exceptions import ConnectionError  # noqa: A004 - whose name this is, too
 
 from tests.conftest import Start
 from tests.dataplanes import Setup, SharedEmbedder, compiled, until
@@ -49,39 +50,47 @@ def remembered(text: str = "an answer") -> Remembered:
     return Remembered(body, "cheap", 1, time.time() + 60)
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_redis_that_loads_its_data_is_a_miss_until_it_has(
     start: Start, setup: Setup, fault_redis: EmbeddedRedis, cheap: Provider
 ) -> None:
-    gateway = await start(setup, cache_url=fault_redis.url)
+    gateway = await start(setup, cache_url=fault_redis.url, cache_read_deadline_s=10.0)
+    await until(lambda: gateway.dataplane.forgetting.is_trusted)
     await gateway.ask(PASSWORD)
     await gateway.stored()
-    async with cache_at(fault_redis.url) as (client, _):
-        await client.mset({f"ballast:{number}": "x" * 2_000 for number in range(200)})
-        await client.bgrewriteaof()
-        for _ in range(200):
-            if not (await client.info("persistence"))["aof_rewrite_in_progress"]:
-                break
-            await asyncio.sleep(0.05)
+    with SyncRedis("127.0.0.1", port=fault_redis.port) as client:
+        client.mset({f"ballast:{number}": "x" * 2_000 for number in range(3_000)})
+        client.bgrewriteaof()
+        await until(lambda: not client.info("persistence")["aof_rewrite_in_progress"])
     fault_redis.kill()
+    # Each key takes so many microseconds: longer than anybody waits, and then no longer.
     slowly = ["--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024"]
     fault_redis._more = slowly
     fault_redis._process = fault_redis._spawn()
     with SyncRedis("127.0.0.1", port=fault_redis.port) as client:
-        await asyncio.to_thread(wait_for, lambda: bool(client.info("persistence")["loading"]), "it loads")
+        await until(lambda: _answers(client) and bool(client.info("persistence")["loading"]))
         reply = await gateway.ask(PARAPHRASE)
         assert client.info("persistence")["loading"], "it still does"
     assert (reply.status, reply.source) == (200, "live")
     assert reply.headers["x-tollway-cache-reason"] == "CacheUnavailable"
     with SyncRedis("127.0.0.1", port=fault_redis.port) as client:
-        await asyncio.to_thread(wait_for, lambda: not client.info("persistence")["loading"], "it has loaded")
-    await until(lambda: gateway.dataplane.forgetting.is_trusted)
+        client.config_set("key-load-delay", "0")
+        await until(lambda: not client.info("persistence")["loading"])
     async with cache_at(fault_redis.url) as (loaded, _):
-        for _ in range(100):  # what was loaded is indexed afterwards
+        for _ in range(1_200):  # what was loaded is indexed afterwards
             if await _indexed(loaded):
                 break
             await asyncio.sleep(0.05)
+    await until(lambda: gateway.dataplane.forgetting.is_trusted)
     reply = await gateway.ask("Please, how can I reset my password?")
     assert reply.source == "semantic"
+
+
+def _answers(client: SyncRedis) -> bool:
+    with suppress(ConnectionError):
+        client.info("server")
+        return True
+    return False
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 
-import openai.resources.chat  # elsewhere when it is first used, which blocks the loop for as long as epochs are trusted
+import openai
 import pytest
 
 from tests.conftest import Start

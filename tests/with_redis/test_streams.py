@@ -44,8 +44,10 @@ async def collect(
     return text, list(reasons), tokens
 
 
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("usage", [True, False])
 async def test_a_live_stream_and_its_replay_are_both_valid_streams(gateway: Running, usage: bool) -> None:
+    await until(lambda: gateway.dataplane.forgetting.is_trusted)
     live = await collect(gateway.acme, PROMPT, usage=usage)
     replayed = await collect(gateway.acme, PROMPT, usage=usage)
     assert live == replayed
