@@ -4,6 +4,7 @@ to the same place take turns.
 """
 
 import asyncio
+import json
 import sys
 import traceback
 from collections.abc import AsyncIterator, Mapping
@@ -58,7 +59,7 @@ class JsonLog:
     def _add(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         # In RFC 3339, which orjson writes ten times faster than a `datetime` does.
         line = {"timestamp": datetime.now(UTC), "level": level, "event": event, **fields}
-        self._waiting.append(orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z))
+        self._waiting.append(_as_json(line))
 
     async def flush_regularly(self) -> None:
         while True:
@@ -85,3 +86,20 @@ class JsonLog:
         except BlockingIOError:
             return False
         return True
+
+
+def _as_json(line: dict[str, object]) -> bytes:
+    """Whatever stands in it: who logs must not fail for half of a character, which becomes a question mark, for a number
+    of more than 64 bits, or for a key that is no text.
+    """
+    try:
+        return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z)
+    except orjson.JSONEncodeError:
+        text = json.dumps(line, default=_in_words, ensure_ascii=False)
+        return text.encode(errors="replace")
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return str(value)

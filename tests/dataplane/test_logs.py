@@ -70,3 +70,21 @@ def test_then_it_waits_for_its_turn(tmp_path: Path, many: int) -> None:
         flock(other, LOCK_UN)
         flushed.result()
         assert written.read_bytes().count(b"\n") == many
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("half \ud83d of a character", "half ? of a character"),
+        (2**70, 2**70),
+        ({1: "one"}, {"1": "one"}),
+    ],
+)
+def test_what_is_hard_to_write_fails_nobody_who_logs(tmp_path: Path, said: object, read: object) -> None:
+    with (tmp_path / "log").open("wb") as file:
+        log = JsonLog(file)
+        log.info("met", what=said)
+        log.flush()
+    line = json.loads((tmp_path / "log").read_bytes())
+    assert (line["event"], line["what"]) == ("met", read)
+    assert line["timestamp"].endswith("Z")
