@@ -122,7 +122,8 @@ def unseen(pairs: Pairs, seed: int, keep: Path) -> tuple[Doubles, float, float]:
     from a file beside `keep` when the same pairs were asked for before, to be learned from in the same way.
     """
     how = Path(judge_training.__file__).read_bytes()
-    digest = hashlib.sha256(pairs.features.tobytes() + pairs.weight.tobytes() + bytes([FOLDS, seed]) + how)
+    learned_from = (pairs.features, pairs.weight, pairs.same, pairs.vetoed, pairs.group)
+    digest = hashlib.sha256(b"".join(each.tobytes() for each in learned_from) + bytes([FOLDS, seed]) + how)
     kept = keep.with_name(f"{keep.stem}-{digest.hexdigest()[:16]}.npy")
     if kept.exists():
         logits: Doubles = np.load(kept)

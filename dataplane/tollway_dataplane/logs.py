@@ -89,8 +89,8 @@ class JsonLog:
 
 
 def _as_json(line: dict[str, object]) -> bytes:
-    """Whatever stands in it: who logs must not fail for half of a character, which becomes a question mark, for a number
-    of more than 64 bits, or for a key that is no text.
+    """Whatever stands in it: who logs must not fail for half of a character, which becomes a question mark, for a
+    number of more than 64 bits, or for a key that is no text.
     """
     try:
         return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z)
