@@ -21,7 +21,8 @@ DOORS = {
     "tokenizers": {"adapters/local_embedder.py", "adapters/wordllama_embedder.py"},
     "tiktoken": {"adapters/tiktoken_tokenizers.py"},
     "aiohttp": {
-        "tollway_http/confined.py", "adapters/openai_upstream.py", "adapters/worker_ports.py",
+        "tollway_http/confined.py", "adapters/http_exchange.py", "adapters/openai_upstream.py",
+        "adapters/worker_ports.py",
         "tollway_operator/notify.py", "tollway_operator/probes.py", "tollway_operator/app.py",
         "tollway_operator/admin_port.py", "tollway_operator/alerts.py",
     },

@@ -6,14 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from types import SimpleNamespace
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import aiohttp
 import orjson
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
@@ -21,6 +18,7 @@ from tollway_api.reach import PUBLIC, Reach
 from tollway_api.routing_policy import FallbackTrigger, UnknownParameters
 from tollway_dataplane.adapters.answer_bounds import CONNECT_TIMEOUT_S, MOST_BYTES, too_large
 from tollway_dataplane.adapters.event_streams import DONE, Events
+from tollway_dataplane.adapters.http_exchange import Connections, Exchange, Reply, Target
 from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, finished_choices, is_error, is_whole, usage_of
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject, Operation
@@ -35,17 +33,9 @@ from tollway_http.confined import ConfinedResolver
 # Of an error page, this much is read.
 _MOST_ERROR_BYTES: Final = 64 * 1024
 _ERROR_WITHIN_S: Final = 1.0
-_MOST_URLS: Final = 1_024
-# A whole answer and the beginning of a stream have times of their own, and then there is `_Silence`; aiohttp's timers
-# take longer to set, and there would be one for each piece that is read.
-_UNTIMED: Final = aiohttp.ClientTimeout(total=None)
+_MOST_TARGETS: Final = 1_024
 # In which what has come is read, where this process stood still when a stream had been silent for too long.
 _READ_WITHIN_S: Final = 0.02
-# Servers give up a kept connection when they like, as uvicorn's and Node's do after five seconds, and a request that
-# crosses their word for it is not read. So one that ends without a byte this soon after it was asked has not answered:
-# later it may have been at work (RFC 9112, section 9.3.1, leaves it to who knows that nothing was done).
-_GIVEN_UP_WITHIN_S: Final = 1.0
-_ENDED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 # What a call may raise; aiohttp's own timeout is a TimeoutError, and so an OSError. The last is for what is no HTTP,
 # and for a line of a stream that never ends.
 _HTTP_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError, HttpProcessingError)
@@ -60,70 +50,22 @@ async def open_upstream(
     """The upstream with its connection pool, which lives as long as the process. An answer of more bytes is none."""
     resolver = ConfinedResolver(reach, EndpointForbidden)
     # No limit but the system's: who waits for a connection of another's stream would be taken for a slow provider's.
-    connector = _Impatient(connect_s, limit=0, ttl_dns_cache=30, resolver=resolver)
-    # What a provider sets as a cookie in one tenant's reply is not for another tenant's request.
-    no_cookies = aiohttp.DummyCookieJar()
-    async with aiohttp.ClientSession(
-        connector=connector,
-        timeout=_UNTIMED,
-        read_bufsize=256 * 1024,
-        cookie_jar=no_cookies,
-        trace_configs=[_reuse_noted()],
-    ) as session:
-        yield OpenAIUpstream(session, most_bytes, reach)
-
-
-class _Impatient(aiohttp.TCPConnector):
-    """Has one time for the look-up of a host, all its addresses and the handshake: aiohttp would wait for the first as
-    long as it takes, and for each of the others anew. To wait for a connection that others have is another matter.
-    """
-
-    def __init__(self, within_s: float, **more: Any) -> None:
-        super().__init__(**more)
-        self._within_s = within_s
-
-    async def _create_connection(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Any],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
-    ) -> ResponseHandler:
-        try:
-            async with asyncio.timeout(self._within_s):
-                return await super()._create_connection(req, traces, timeout)
-        except TimeoutError as exc:
-            raise aiohttp.ConnectionTimeoutError from exc
-
-
-@dataclass
-class _Kept:
-    """Of one request: whether it went into a connection that was kept from another."""
-
-    is_reused: bool = False
-
-
-async def _note_reuse(_: aiohttp.ClientSession, traced: SimpleNamespace, __: object) -> None:
-    if isinstance(traced.trace_request_ctx, _Kept):
-        traced.trace_request_ctx.is_reused = True
-
-
-def _reuse_noted() -> aiohttp.TraceConfig:
-    config = aiohttp.TraceConfig()
-    config.on_connection_reuseconn.append(_note_reuse)
-    return config
+    connections = Connections(connect_s, limit=0, ttl_dns_cache=30, resolver=resolver)
+    async with connections:
+        yield OpenAIUpstream(connections, most_bytes, reach)
 
 
 class OpenAIUpstream:
-    def __init__(self, session: aiohttp.ClientSession, most_bytes: int, reach: Reach) -> None:
-        self._session = session
+    def __init__(self, connections: Connections, most_bytes: int, reach: Reach) -> None:
+        self._connections = connections
         self._most_bytes = most_bytes
         # Found once for each endpoint: whether an address may be asked takes longer than to prepare the rest.
-        self._url = lru_cache(_MOST_URLS)(partial(_url, reach))
+        self._target = lru_cache(_MOST_TARGETS)(partial(_target, reach))
 
     async def complete(self, call: UpstreamCall) -> Completion:
         try:
             with Within(call.timeout_s):
-                async with self._request(call, _fields(call)) as response:
+                async with self._exchange(call, _fields(call)) as response:
                     await _check(response)
                     body = await _read(response, self._most_bytes)
         except _HTTP_ERRORS as exc:
@@ -143,7 +85,7 @@ class OpenAIUpstream:
     async def stream(self, call: UpstreamCall) -> AsyncIterator[AsyncIterator[Chunk]]:
         fields = {**_fields(call), "stream": True, "stream_options": call.stream_options}
         try:
-            async with self._request(call, fields) as response:
+            async with self._exchange(call, fields) as response:
                 await _check(response)
                 if "text/event-stream" not in response.headers.get("content-type", "").lower():
                     raise _fault(response.status, await _beginning(response))
@@ -153,40 +95,22 @@ class OpenAIUpstream:
         except _HTTP_ERRORS as exc:
             raise _translated(exc) from exc
 
-    @asynccontextmanager
-    async def _request(self, call: UpstreamCall, fields: JsonObject) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Sends it again, over another connection, where it went into one that its provider has given up."""
-        url = self._url(call.model.endpoint or "", call.operation)
+    def _exchange(self, call: UpstreamCall, fields: JsonObject) -> Exchange:
+        target = self._target(call.model.endpoint or "", call.operation)
         body = orjson.dumps({**fields, "model": call.model.upstream_id})
         headers = {"content-type": "application/json", **call.span.headers}
         if call.model.api_key is not None:
             headers["authorization"] = f"Bearer {call.model.api_key}"
         headers |= {each.name: each.value for each in call.model.extra_headers}
-        kept, clock = _Kept(), asyncio.get_running_loop().time
-        # A redirect would carry the key to wherever it points.
-        post = partial(self._session.post, url, data=body, headers=headers, allow_redirects=False)
-        began = clock()
-        try:
-            response = await post(trace_request_ctx=kept)
-        except _ENDED as exc:
-            if not kept.is_reused or clock() - began >= _GIVEN_UP_WITHIN_S or _had_begun(exc):
-                raise
-            response = await post()
-        async with response:
-            yield response
+        return Exchange(self._connections, target, target.message(headers, body))
 
 
-def _had_begun(exc: aiohttp.ClientError) -> bool:
-    """Whether some of an answer's head had come, which aiohttp hands over in place of a sentence."""
-    return isinstance(exc, aiohttp.ServerDisconnectedError) and not isinstance(exc.message, str)
-
-
-def _url(reach: Reach, endpoint: str, operation: Operation) -> URL:
+def _target(reach: Reach, endpoint: str, operation: Operation) -> Target:
     """Raises EndpointForbidden."""
     url = URL(f"{endpoint.rstrip('/')}/{operation}")
     if reach.forbids(url.host or ""):
         raise EndpointForbidden
-    return url
+    return Target(url)
 
 
 def _fields(call: UpstreamCall) -> JsonObject:
@@ -203,12 +127,12 @@ def _fields(call: UpstreamCall) -> JsonObject:
     return with_bound_named(model.upstream_id, fields)
 
 
-def _half_closed(response: aiohttp.ClientResponse) -> bool:
+def _half_closed(response: Reply) -> bool:
     """Closes our half of the connection: the provider's server sees that its caller is gone, and what it has written
     until then still comes. TLS has no such half (RFC 8446, section 6.1, allows one that hardly any server does).
     """
     connection = response.connection
-    if connection is None or connection.transport is None or not connection.transport.can_write_eof():
+    if connection.transport is None or not connection.transport.can_write_eof():
         return False
     if connection.protocol is not None:
         connection.protocol.force_close()  # it is of no use to the next call
@@ -216,13 +140,13 @@ def _half_closed(response: aiohttp.ClientResponse) -> bool:
     return True
 
 
-async def _check(response: aiohttp.ClientResponse) -> None:
+async def _check(response: Reply) -> None:
     """Raises UpstreamFault for every status but 200."""
     if response.status != 200:
         raise _fault(response.status, await _beginning(response), response.headers)
 
 
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+async def _beginning(response: Reply) -> bytes:
     """Of an error reply, as much as there is soon. It comes in pieces, and one of them would not say what is wrong; but
     the status is known, so that nobody waits long for the rest of it, nor minds if that does not come.
     """
@@ -234,16 +158,18 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     return error
 
 
-async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+async def _read(response: Reply, most_bytes: int) -> bytes:
     """The whole body."""
-    if (response.content_length or 0) > most_bytes:
+    if int(response.headers.get("content-length", "0")) > most_bytes:
         raise too_large()
-    parts, length = [], 0
-    async for part in response.content.iter_any():
+    stream, parts, length = response.content, list[bytes](), 0
+    while part := await stream.readany():
         parts.append(part)
         length += len(part)
         if length > most_bytes:
             raise too_large()
+        if stream.at_eof():
+            break
         await asyncio.sleep(0)  # little that was sent may be very much, which would keep everybody waiting
     return b"".join(parts)
 
@@ -288,9 +214,7 @@ class _Silence:
             self._stream.set_exception(TimeoutError())
 
 
-async def _chunks(
-    response: aiohttp.ClientResponse, call: UpstreamCall, most_bytes: int
-) -> AsyncGenerator[Chunk, None]:
+async def _chunks(response: Reply, call: UpstreamCall, most_bytes: int) -> AsyncGenerator[Chunk, None]:
     """Raises UpstreamFault itself: what goes wrong in here is met by whoever asks for the next chunk. Signs of life
     that are no chunk keep nobody waiting for longer than silence would.
     """

@@ -23,7 +23,7 @@ from tests.servers import served
 from tollway_api.meta import ModelName
 from tollway_api.reach import OWN
 from tollway_api.routing_policy import FallbackTrigger
-from tollway_dataplane.adapters import openai_upstream
+from tollway_dataplane.adapters import http_exchange
 from tollway_dataplane.adapters.openai_upstream import OpenAIUpstream, open_upstream
 from tollway_dataplane.core.facts import Operation
 from tollway_dataplane.errors import UpstreamFault
@@ -236,7 +236,7 @@ async def test_what_went_into_a_connection_that_was_given_up_is_sent_again(
 
 async def test_what_is_given_up_later_may_have_been_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """And is not sent again, since both might be billed."""
-    monkeypatch.setattr(openai_upstream, "_GIVEN_UP_WITHIN_S", 0.0)
+    monkeypatch.setattr(http_exchange, "_GIVEN_UP_WITHIN_S", 0.0)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await take_request(reader)
@@ -281,6 +281,51 @@ async def test_a_new_connection_that_ends_without_an_answer_is_a_fault() -> None
         with pytest.raises(UpstreamFault, match="broke") as caught:
             await upstream.complete(call)
     assert (asked, caught.value.may_have_run) == (1, True)
+
+
+async def test_a_reply_that_is_still_to_come_is_waited_for() -> None:
+    """A provider may say first that it has heard (RFC 9110, section 15.2)."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await take_request(reader)
+        writer.write(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: <x>\r\n\r\n")
+        writer.write(reply(200, completion("Tuesday"), "content-type: application/json"))
+
+    async with wire(answer) as call, open_upstream(reach=OWN) as upstream:
+        assert (await upstream.complete(call)).answer_text == "Tuesday"
+
+
+async def test_what_was_answered_before_all_was_sent_goes_into_no_kept_connection() -> None:
+    """The next request would stand behind what nobody reads any more."""
+    connections = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply(429, b"{}", "content-type: application/json"))
+        await writer.drain()
+        await asyncio.sleep(0.2)
+
+    async with wire(answer) as call, open_upstream(reach=OWN) as upstream:
+        asked = replace(call, fields={"messages": [{"role": "user", "content": "x" * 16_000_000}]})
+        for _ in range(2):
+            with pytest.raises(UpstreamFault) as caught:
+                await upstream.complete(asked)
+            assert caught.value.trigger is FallbackTrigger.RATE_LIMIT
+    assert connections == 2
+
+
+@pytest.mark.parametrize("key", ["sk-a\r\nx-other: b", "sk-a\nx", "sk-a\rx", "sk-a\0x"])
+async def test_a_key_that_would_be_two_headers_is_sent_to_nobody(key: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raise AssertionError("nothing is to be sent")
+
+    async with wire(answer) as call, open_upstream(reach=OWN) as upstream:
+        asked = replace(call, model=replace(call.model, api_key=key))
+        with pytest.raises(UpstreamFault) as caught:
+            await upstream.complete(asked)
+    assert key not in str(caught.value)
 
 
 async def test_nobody_waits_for_the_connection_of_another() -> None:
