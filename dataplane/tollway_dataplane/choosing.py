@@ -30,6 +30,7 @@ from tollway_dataplane.routing.complexity import (
     heuristic,
     predictor_of,
     prompts_of,
+    texts_of,
 )
 from tollway_dataplane.routing.fitting import Choice
 from tollway_dataplane.routing.router import Router
@@ -160,10 +161,11 @@ class Choosing:
 
     async def routed(self, request: ChatRequest, route: Route, lookup: Lookup | None = None) -> Choice:
         """The router's choice, for a caller who has named no model."""
-        *earlier, last = prompts_of(request)
         if route.classifier is ClassifierName.HEURISTIC:
             told = heuristic(route)
-            return routed(told.assess(last), map(told.assess, earlier), route)
+            *before, text = texts_of(request)
+            return routed(told.of(text), map(told.of, before), route)
+        *earlier, last = prompts_of(request)
         known = self._classifiers.get(_kept_as(route)) or self._known(route)
         if lookup is not None and lookup.view is not None:
             last = replace(last, vector=lookup.view.vector)

@@ -94,6 +94,7 @@ class Exchange:
             if not is_kept or clock() - began >= _GIVEN_UP_WITHIN_S or _had_begun(exc):
                 raise
             self._reply = await self._answer(await self._connect())
+        self._message = b""  # of which a stream that lasts has no more use
         return self._reply
 
     async def __aexit__(self, *_: object) -> None:

@@ -44,6 +44,8 @@ def is_proven(model: Model, wanted: frozenset[Capability]) -> bool:
 
 def able(attempts: Sequence[Attempt], wanted: frozenset[Capability]) -> list[Attempt]:
     """The first, which was chosen for the request, and what can stand in for it."""
+    if not wanted:
+        return list(attempts)
     return [*attempts[:1], *(each for each in attempts[1:] if not lacking(each.model, wanted))]
 
 

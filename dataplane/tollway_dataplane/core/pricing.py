@@ -3,6 +3,7 @@ another price than the rest of a prompt or an answer, and says so in its usage, 
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from tollway_api.snapshot import NANO_PER_USD, PICO_PER_NANO, Price
@@ -35,15 +36,19 @@ def dearest(price: Price, worst: Usage) -> Price:
     """What no token of a call can cost more than, whatever the provider makes of it: what is held is priced so. `worst`
     has the tier of service that was asked for, and tokens for an hour where any may be.
     """
-    plain = _dearest(_applying(price, "", worst.prompt_tokens), worst)
+    is_kept = worst.hour_tokens > 0
+    plain = _dearest(_applying(price, "", worst.prompt_tokens), is_kept)
     if not worst.tier:
         return plain
-    tier = _dearest(_applying(price, worst.tier, worst.prompt_tokens), worst)
+    tier = _dearest(_applying(price, worst.tier, worst.prompt_tokens), is_kept)
     return Price(max(plain.input, tier.input), max(plain.output, tier.output))
 
 
-def _dearest(price: Price, worst: Usage) -> Price:
-    hour = worst.hour_tokens and price.cache_write_hour
+# Prices are few, and each request asks for one.
+@lru_cache(1_024)
+def _dearest(price: Price, is_kept: bool) -> Price:
+    """`is_kept`: whether some of the prompt may be, for an hour."""
+    hour = price.cache_write_hour if is_kept else None
     inputs = (price.input, price.cached_input, price.cache_write, hour)
     return Price(_highest(inputs), _highest((price.output, price.reasoning)))
 

@@ -3,6 +3,7 @@ small learned model over the encoder's vector of the prompt and what can be seen
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -15,7 +16,7 @@ from tollway_api.error_control import Scale
 from tollway_api.own_weights import read
 from tollway_api.snapshot import Route
 from tollway_dataplane.core.decision import RouteReason
-from tollway_dataplane.core.facts import ChatRequest, answer_format, has_tools, text_of_content
+from tollway_dataplane.core.facts import ChatRequest, answer_format, has_tools, text_of_content, user_texts
 from tollway_dataplane.core.values import value
 from tollway_dataplane.judgement.identity import normalise
 from tollway_dataplane.routing.router import Fitted, Predictor, Router
@@ -69,6 +70,12 @@ def _text_at(place: int, request: ChatRequest) -> str:
     return normalise(text_of_content(request.messages[place].get("content"))) if request.messages else ""
 
 
+def texts_of(request: ChatRequest) -> list[str]:
+    """The texts of the same turns as they were written, for who looks at nothing else."""
+    said = list(user_texts(request.messages))
+    return said or [text_of_content(each.get("content")) for each in request.messages[-1:]] or [""]
+
+
 @value
 class Assessment:
     reason: RouteReason  # SIMPLE, MIDDLE, or what makes it complex
@@ -105,7 +112,11 @@ class Heuristic:
     keywords: tuple[str, ...]  # lower case
 
     def assess(self, prompt: Prompt) -> Assessment:
-        return Assessment(self._reason(prompt.text))
+        return self.of(prompt.text)
+
+    def of(self, text: str) -> Assessment:
+        """Of a text as it was written: what else the cache makes of it are blanks, which change no word."""
+        return Assessment(self._reason(unicodedata.normalize("NFC", text).strip()))
 
     def _reason(self, text: str) -> RouteReason:
         most = self.word_threshold

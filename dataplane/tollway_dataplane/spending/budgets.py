@@ -91,7 +91,9 @@ class Budgets:
 
     async def _in_turn(self, hold: Hold, need: Need) -> Stopped:
         """At once, or behind those who wait already for what it needs."""
-        ahead = self._queues.ahead_of(hold.tenant, hold.amounts(hold.worst, hold.price))
+        ahead = None
+        if not self._queues.is_empty:
+            ahead = self._queues.ahead_of(hold.tenant, hold.amounts(hold.worst, hold.price))
         if need.gives_way:
             return ahead if ahead is not None else await self._ask(hold, need)
         if ahead is not None and need.patience_s(ahead.limit) > 0:

@@ -66,6 +66,10 @@ class Queues:
                 return _of_limit_alone(queue.denied, limit)
         return None
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._queues
+
     def is_full_for(self, tenant: Tenant) -> bool:
         return self._waiting.total() >= MOST_WAITING or self._waiting[tenant.name] >= MOST_OF_ONE
 

@@ -78,7 +78,7 @@ class Observer:
         self._metrics.in_flight -= 1
         self._metrics.observe(record, elapsed_ms / 1_000)
         facts = self._described(record)
-        self._log.info("request", **facts, trace_id=record.trace.id, ms=elapsed_ms)
+        self._log.note("request", {**facts, "trace_id": record.trace.id, "ms": elapsed_ms})
         record.trace.end(record.status, record.ended, facts)
 
 

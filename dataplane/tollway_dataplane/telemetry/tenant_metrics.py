@@ -9,7 +9,7 @@ exact, and there are never more series than for so many tenants and one.
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -67,11 +67,7 @@ _FAMILIES: Final = (
 )  # fmt: skip
 
 
-class _Series(NamedTuple):
-    family: _Family
-    labels: tuple[str, ...] = ()
-
-
+_Series = tuple[_Family, tuple[str, ...]]  # with its labels but the tenant
 _Counts = Counter[_Series]  # whole numbers, since sums of floats drift
 
 
@@ -104,10 +100,10 @@ class TenantMetrics(Collector):
             (_REQUESTS, (record.source or "none",), int(not is_judging)),
         ):
             if amount:
-                counts[_Series(family, labels)] += amount
+                counts[family, labels] += amount
 
     def overshot(self, tenant: str, nano: int) -> None:
-        self._counts_of(tenant)[_Series(_OVERSHOOT)] += nano
+        self._counts_of(tenant)[_OVERSHOOT, ()] += nano
 
     def keep_only(self, tenants: Collection[str]) -> None:
         """Forgets tenants that are gone."""

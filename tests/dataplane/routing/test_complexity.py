@@ -11,7 +11,7 @@ from tollway_api.own_weights import OwnWeights, write
 from tollway_api.snapshot import Route
 from tollway_dataplane.core.decision import RouteReason
 from tollway_dataplane.core.facts import ChatRequest
-from tollway_dataplane.routing.complexity import Examples, Prompt, embedding, heuristic, prompts_of
+from tollway_dataplane.routing.complexity import Examples, Prompt, embedding, heuristic, prompts_of, texts_of
 from tollway_dataplane.routing.router import shipped
 
 SETUP = Setup("http://a/v1", "http://b/v1")
@@ -212,5 +212,19 @@ def test_an_earlier_turn_is_seen_as_it_was_when_it_was_the_last() -> None:
 def test_without_a_user_it_is_the_last_message_that_counts(
     messages: list[dict[str, Any]], found: tuple[str, int]
 ) -> None:
-    (prompt,) = prompts_of(ChatRequest("r", "auto", messages))
+    request = ChatRequest("r", "auto", messages)
+    (prompt,) = prompts_of(request)
     assert (prompt.text, prompt.turns) == found
+    assert texts_of(request) == [prompt.text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["  Hi.\r\n", "one  two\tthree \n four five", "Entree\u0301?", "Entr\u00e9e?", " ", "entre\u0301e now"],
+)
+def test_words_are_the_same_as_written_and_as_the_cache_reads_them(text: str) -> None:
+    request = ChatRequest("r", "auto", [{"role": "user", "content": text}])
+    told = heuristic(replace(BY_WORDS, word_threshold=4, keywords=("entr\u00e9e",)))
+    assert [told.of(each) for each in texts_of(request)] == [
+        told.assess(each) for each in prompts_of(request)
+    ]

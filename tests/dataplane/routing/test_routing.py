@@ -14,7 +14,7 @@ from tollway_dataplane.core.facts import ChatRequest
 from tollway_dataplane.core.naming import named_model
 from tollway_dataplane.errors import Refusal
 from tollway_dataplane.judgement.cacheability import bypass_reason
-from tollway_dataplane.routing.complexity import Assessment, heuristic, prompts_of
+from tollway_dataplane.routing.complexity import Assessment, heuristic, texts_of
 from tollway_dataplane.routing.fitting import Choice
 from tollway_dataplane.routing.routing import placed, routed, settled
 
@@ -89,8 +89,8 @@ EXPLAIN = "explain it"
 
 def by_words(asked: ChatRequest, route: Route) -> Choice:
     told = heuristic(route)
-    *earlier, last = prompts_of(asked)
-    return routed(told.assess(last), map(told.assess, earlier), route)
+    *earlier, last = texts_of(asked)
+    return routed(told.of(last), map(told.of, earlier), route)
 
 
 def chosen(asked: ChatRequest, setup: Setup) -> tuple[str, RouteReason]:
