@@ -28,7 +28,7 @@ PARTS = {
         "holds.py",
         "core/budgeting.py",
     ),
-    "provider's client, aiohttp": ("aiohttp/", "openai_upstream.py"),
+    "provider's client, aiohttp": ("aiohttp/", "openai_upstream.py", "http_exchange.py"),
     "parsing and checking the request": ("edge/wire_format.py", "edge/incoming.py", "edge/authentication.py"),
     "partition and look-up": (
         "recall.py",

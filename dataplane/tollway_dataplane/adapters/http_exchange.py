@@ -1,5 +1,5 @@
 """A POST and the reply to it, over aiohttp's connections but without its session, which can do much that is not wanted
-here, such as cookies and redirects, and takes four times as long. Used by `openai_upstream`.
+here, such as cookies and redirects, and takes two or three times as long. Used by `openai_upstream`.
 """
 
 import asyncio
