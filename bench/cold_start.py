@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests import loopback
-from tests.dataplanes import Setup, manifest
+from tests.dataplanes import Setup, WithoutCache
 from tests.processes import free_port, wait_for
 from tests.servers import redis_servers
 from tests.snapshots import process_env, published
-from tollway_api.inventory import RawObject
 
 _IMPORTED: Final = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s*([\w]+)", re.MULTILINE)
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -34,15 +33,6 @@ class Start(NamedTuple):
     cpu_s: float
     resident_mb: float
     said: str  # on standard error
-
-
-class _Plain(Setup):
-    """Without a cache."""
-
-    def objects(self) -> list[RawObject]:
-        policy = manifest("RoutingPolicy", "chat", {"models": self.models()})
-        without = {"SemanticCacheIndex", "RoutingPolicy"}
-        return [policy, *(each for each in super().objects() if each["kind"] not in without)]
 
 
 def start(env: dict[str, str], folder: Path, *options: str) -> Start:
@@ -91,7 +81,7 @@ def main() -> None:
         nobody = "http://127.0.0.1:9/v1"
         money = {"limits": [{"name": "money", "amount": "1"}]}
         rich = {"model": "anthropic/claude-sonnet-4-5"} if given.litellm else {}
-        setup = (_Plain if given.plain else Setup)(nobody, nobody, acme=money, rich_model=rich)
+        setup = (WithoutCache if given.plain else Setup)(nobody, nobody, acme=money, rich_model=rich)
         published(setup, folder / "snapshot", cache, ledger)
         env = process_env(folder / "snapshot", cache, ledger, free_port(), free_port())
         start(env, folder)  # what the disk has to be asked for once

@@ -98,6 +98,15 @@ class Setup:
         return replace(self, **changes)  # type: ignore[arg-type]  # a test may give anything
 
 
+class WithoutCache(Setup):
+    """Nothing is remembered, so that nothing is compared by meaning."""
+
+    def objects(self) -> list[RawObject]:
+        policy = manifest("RoutingPolicy", "chat", {"models": self.models(), **self.policy})
+        others = {"SemanticCacheIndex", "RoutingPolicy"}
+        return [policy, *(each for each in super().objects() if each["kind"] not in others)]
+
+
 @dataclass(frozen=True)
 class Running:
     """A served data plane and its callers."""

@@ -33,7 +33,6 @@ from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.adapters.redis_memory import watch_memory
 from tollway_dataplane.adapters.redis_reembedding import RedisReembedding
 from tollway_dataplane.adapters.snapshot_files import SnapshotFiles
-from tollway_dataplane.adapters.snapshot_secrets import open_snapshot_secrets
 from tollway_dataplane.adapters.tiktoken_tokenizers import TiktokenTokenizers
 from tollway_dataplane.adapters.tracing import open_tracer
 from tollway_dataplane.adapters.wordllama_embedder import WordLlamaEmbedder
@@ -368,6 +367,9 @@ def _labelling(live: Live, auditor: Auditor) -> Labelling:
 async def _sources(settings: Settings, stack: AsyncExitStack) -> list[SnapshotSource]:
     sources: list[SnapshotSource] = [SnapshotFiles(settings.snapshot_dir)]
     if settings.snapshot_secret:
+        # A client for Kubernetes is 6 MB, for which there is no use anywhere else.
+        from tollway_dataplane.adapters.snapshot_secrets import open_snapshot_secrets  # noqa: PLC0415 - see above
+
         sources.append(await stack.enter_async_context(open_snapshot_secrets(settings.snapshot_secret)))
     return sources
 

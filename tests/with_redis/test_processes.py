@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests import loopback
-from tests.dataplanes import ACME_KEY, Setup
+from tests.dataplanes import ACME_KEY, Setup, WithoutCache
 from tests.processes import free_port, started, wait_for
 from tests.servers import Provider
 from tests.snapshots import mounted, process_env, published
@@ -64,3 +64,22 @@ def test_two_data_planes_follow_one_snapshot_and_share_hits_and_budgets(
         mounted(b"{}", folder, order=3)
         wait_for(lambda: "snapshot rejected" in (tmp_path / "one.log").read_text(), "the damage is noticed")
         assert before not in revisions(), "and the last good one goes on"
+
+
+def test_a_data_plane_without_a_cache_loads_no_encoder_and_nothing_else_that_it_has_no_use_for(
+    tmp_path: Path, setup: Setup, cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+) -> None:
+    """Seen in what it has mapped: the encoder's runtime and tokenizer, and what a client for Kubernetes needs."""
+    loaded: list[set[str]] = []
+    for name, each in (("with", setup), ("without", WithoutCache(setup.cheap, setup.rich))):
+        folder, port, admin = tmp_path / name, free_port(), free_port()
+        published(each, folder, cache_redis, ledger_redis)
+        env = process_env(folder, cache_redis, ledger_redis, port, admin)
+        with started(tmp_path / f"{name}.log", "tollway_dataplane", env=env) as running:
+            ready = f"http://127.0.0.1:{admin}/readyz"
+            wait_for(lambda url=ready: loopback.get(url).status_code == 200, "it is ready", 180)  # type: ignore[misc]  # mypy does not type a lambda with a default
+            maps = Path(f"/proc/{running.process.pid}/maps").read_text(encoding="utf-8")
+        loaded.append(
+            {each for each in ("onnxruntime", "tokenizers", "msgspec", "litellm") if f"/{each}/" in maps}
+        )
+    assert loaded == [{"onnxruntime", "tokenizers"}, set()]
