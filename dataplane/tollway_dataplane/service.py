@@ -129,7 +129,10 @@ class Service:
             try:
                 result = await self._dispatch.call(job)
             except Refusal as refusal:
-                return await self._stale(job, lookup, refusal)
+                stale = await self._stale(job, lookup, refusal)
+                if stale is None:
+                    raise  # from here, where it has no name that outlives it, and so keeps nothing
+                return stale
             record.source = record.source or Source.LIVE
             record.model = result.attempt.model.name
             match result:
@@ -152,13 +155,13 @@ class Service:
         record.model, record.saved_nano = answer.model, answer.cost_nano
         return await self._as_reply(answer, request, record)
 
-    async def _stale(self, job: Job, lookup: Lookup, refusal: Refusal) -> Whole | Stream:
+    async def _stale(self, job: Job, lookup: Lookup, refusal: Refusal) -> Whole | Stream | None:
         """What is remembered, although it is no hit, where no provider has answered and the policy has it so."""
         found = None
         if refusal.code is RefusalCode.PROVIDERS_UNAVAILABLE:
             found = await self._recall.stand_in(lookup, job.policy)
         if found is None:
-            raise refusal
+            return None
         (answer, reason), record = found, job.record
         record.source, record.stale, record.model = Source.STALE, reason, answer.model
         record.dropped = 0

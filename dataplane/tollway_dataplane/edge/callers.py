@@ -38,6 +38,7 @@ class CallerWatch:
         self._beginning.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
+            self._watcher = None  # else it would keep us, and we it, until garbage is looked for
         if self._gone and self._story is not None and isinstance(exc, asyncio.CancelledError):
             self._story.uncancel()
             raise CallerGone from None

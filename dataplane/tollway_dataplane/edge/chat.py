@@ -39,7 +39,10 @@ def chat_route(edge: Edge, service: Service) -> Route:
             with CallerWatch(request.receive):
                 reply = await service.chat(chat, caller, record)
         except Refusal as refusal:
-            return _polite(refusal, record)
+            polite = _polite(refusal, record)
+            if polite is None:
+                raise  # from here: what is raised by a name keeps itself, until garbage is looked for
+            return polite
         assert isinstance(reply, Whole)  # noqa: S101 - the request did not ask for a stream
         source = _SOURCES.get(record.source or Source.LIVE, record.source or Source.LIVE)
         return _reply(text_of(orjson.loads(reply.body)), source, record)
@@ -47,7 +50,7 @@ def chat_route(edge: Edge, service: Service) -> Route:
     return edge.route("POST", "/chat", "prompt", handle)
 
 
-def _polite(refusal: Refusal, record: Record) -> JsonReply:
+def _polite(refusal: Refusal, record: Record) -> JsonReply | None:
     """The refusals that are no fault of the caller's, as answers: a used-up budget, and that nobody could answer, for
     whatever reason.
     """
@@ -57,7 +60,7 @@ def _polite(refusal: Refusal, record: Record) -> JsonReply:
         return _reply(refusal.message, "budget_limit", record, refusal)
     if unavailable:
         return _reply(UNAVAILABLE, "unavailable", record, refusal)
-    raise refusal
+    return None
 
 
 def _reply(content: str, source: str, record: Record, refusal: Refusal | None = None) -> JsonReply:

@@ -97,7 +97,8 @@ class Walk:
     async def failed(self, step: Step, fault: UpstreamFault) -> None:
         job, attempt = self._job, step.attempt
         tries = sum(each.attempt.model.name == attempt.model.name for each in self.failures)
-        self.failures.append(Failure(attempt, fault, tries + 1))
+        # Its traceback leads to who keeps us: all of the request would stay until garbage is looked for.
+        self.failures.append(Failure(attempt, fault.with_traceback(None), tries + 1))
         if job.in_background or fault.trigger not in job.policy.fallback.triggers:
             self._is_over = True
             return

@@ -83,11 +83,12 @@ class Budgets:
             # The caller left while the ledger decided. Its calls run in order, so this frees what that one holds.
             await asyncio.shield(self.settle(hold, NO_USAGE, answered=False))
             raise
-        if isinstance(stopped, Refusal):
-            raise stopped
-        if stopped is not None:
-            raise Exceeded(stopped)
-        return hold
+        if stopped is None:
+            return hold
+        try:
+            raise stopped if isinstance(stopped, Refusal) else Exceeded(stopped)
+        finally:
+            del stopped  # else a refusal would keep this frame, which keeps it, until garbage is looked for
 
     async def _in_turn(self, hold: Hold, need: Need) -> Stopped:
         """At once, or behind those who wait already for what it needs."""
