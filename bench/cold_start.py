@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,6 +27,23 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _PATIENCE_S: Final = 300
 _SHOWN: Final = 10
+
+
+# By which table a budget counts tokens: that of OpenAI's newer models, that of all other models, or by none.
+_COUNTED: Final[Mapping[str, Mapping[str, Mapping[str, object]]]] = {
+    "newer": {"acme": {"limits": [{"name": "money", "amount": "1"}]}},
+    "others": {
+        "acme": {"limits": [{"name": "money", "amount": "1"}]},
+        "cheap_model": {"model": "openai/gpt-3.5-turbo"},
+        "rich_model": {"model": "openai/gpt-4"},
+    },
+    "none": {
+        "acme": {"limits": [{"name": "few", "unit": "Requests", "amount": "1"}]},
+        "policy": {
+            "fallback": {"triggers": ["RateLimit", "ServerError"]}
+        },  # without ContextOverflow, which counts
+    },
+}
 
 
 class Start(NamedTuple):
@@ -74,14 +92,17 @@ def main() -> None:
     parser.add_argument(
         "--plain", action="store_true", help="nothing is remembered, so that no encoder is needed"
     )
+    parser.add_argument(
+        "--tables", choices=list(_COUNTED), default="newer", help="by which tokens are counted"
+    )
     given = parser.parse_args()
     times: int = given.times
     with tempfile.TemporaryDirectory() as name, redis_servers(Path(name)) as (cache, ledger):
         folder = Path(name)
         nobody = "http://127.0.0.1:9/v1"
-        money = {"limits": [{"name": "money", "amount": "1"}]}
-        rich = {"model": "anthropic/claude-sonnet-4-5"} if given.litellm else {}
-        setup = (WithoutCache if given.plain else Setup)(nobody, nobody, acme=money, rich_model=rich)
+        setup = (WithoutCache if given.plain else Setup)(nobody, nobody).but(**_COUNTED[given.tables])
+        if given.litellm:
+            setup = setup.but(rich_model={"model": "anthropic/claude-sonnet-4-5"})
         published(setup, folder / "snapshot", cache, ledger)
         env = process_env(folder / "snapshot", cache, ledger, free_port(), free_port())
         start(env, folder)  # what the disk has to be asked for once
