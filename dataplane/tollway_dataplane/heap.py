@@ -16,8 +16,8 @@ _MMAP_THRESHOLD: Final = -3
 # end. By itself glibc raises both to what was freed before, so that the largest batch ever encoded would never be given
 # back. Any lower, and the encoder's usual batches would be given their memory anew each time.
 _LARGE_BYTES: Final = 16 * 1024 * 1024
-# The same while much is made, as glibc begins: what is freed later, at the end of a heap that belongs to a thread, it
-# never looks at again. Of what a table of tokens is made from 5 MB would stay.
+# The same while much is made, as glibc begins: what is free at the end of a thread's own heap goes back as it is freed,
+# and not when we ask for it. Of what a table of tokens is made from 5 MB would stay.
 _SMALL_BYTES: Final = 128 * 1024
 
 
@@ -26,14 +26,14 @@ def growing() -> Iterator[None]:
     """While much is made that stays. What callers under way leave in cycles meanwhile stays with it."""
     was_enabled = gc.isenabled()
     gc.disable()
-    _give_back(_SMALL_BYTES)
+    _keep(_SMALL_BYTES)
     try:
         yield
     finally:
         gc.freeze()
         if was_enabled:
             gc.enable()
-        _give_back(_LARGE_BYTES)
+        _give_back()
 
 
 def settle_heap() -> None:
@@ -45,13 +45,24 @@ def settle_heap() -> None:
     # Requests leave few cycles behind, so looking for them at every 700th allocation is mostly in vain. But what was
     # made since the last look is walked in one go: of 10,000 objects that took a busy machine 12 ms.
     gc.set_threshold(2_500, 4, 1_000)
-    _give_back(_LARGE_BYTES)
+    _give_back()
 
 
-def _give_back(beyond_bytes: int) -> None:
-    """Now all that is free, and from now on what is beyond. Where the C library is glibc; others keep less."""
-    library = ctypes.CDLL(None)
-    if hasattr(library, "malloc_trim") and hasattr(library, "mallopt"):
-        library.mallopt(_MMAP_THRESHOLD, beyond_bytes)
-        library.mallopt(_TRIM_THRESHOLD, beyond_bytes)
+def _give_back() -> None:
+    """All that is free."""
+    _keep(_LARGE_BYTES)
+    if library := _glibc():
         library.malloc_trim(0)
+
+
+def _keep(most_bytes: int) -> None:
+    """From now on so much of what is freed."""
+    if library := _glibc():
+        library.mallopt(_MMAP_THRESHOLD, most_bytes)
+        library.mallopt(_TRIM_THRESHOLD, most_bytes)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """None where the C library is another; those keep less by themselves."""
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "malloc_trim") and hasattr(library, "mallopt") else None

@@ -40,13 +40,34 @@ def test_what_a_start_has_made_is_never_walked() -> None:
     assert gc.get_freeze_count() > 0
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library is not glibc")
+_ONLY_GLIBC = pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library is not glibc"
+)
+_RESIDENT = (
+    "import os, sys; from tollway_dataplane.heap import growing, settle_heap\n"
+    "resident = lambda: int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE')\n"
+)
+
+
+@_ONLY_GLIBC
 def test_what_a_start_needed_only_on_the_way_goes_back_to_the_system() -> None:
     code = (
-        "import os, sys; from tollway_dataplane.heap import settle_heap\n"
-        "resident = lambda: int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE')\n"
         "made = [b'x' * 100_000 for _ in range(401)]; had = resident()\n"
         "del made[:-1]  # the last one keeps the heap from shrinking by itself\n"
         "settle_heap(); sys.exit(had - resident() < 30_000_000)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own code
+    subprocess.run([sys.executable, "-c", _RESIDENT + code], check=True)  # noqa: S603 - our own code
+
+
+@_ONLY_GLIBC
+def test_what_a_thread_needed_only_on_the_way_goes_back_to_the_system() -> None:
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "@growing()\n"
+        "def made(): return len(b'x' * 12_000_000)\n"
+        "settle_heap()\n"
+        "with ThreadPoolExecutor(1) as pool:\n"
+        "    pool.submit(len, '').result(); had = resident(); pool.submit(made).result()\n"
+        "    sys.exit(resident() - had > 6_000_000)"
+    )
+    subprocess.run([sys.executable, "-c", _RESIDENT + code], check=True)  # noqa: S603 - our own code
