@@ -1,5 +1,6 @@
 """The `tollway` command: one small function a verb, each of which parses, calls and prints. A user's mistake is one
-sentence and a status, never a traceback.
+sentence and a status, never a traceback. What a single verb needs it imports itself: to validate takes a third of what
+loading a server, an encoder and two clients takes.
 """
 
 import errno
@@ -20,40 +21,16 @@ from rich.console import Console
 from tollway_api.environment import SettingsError, listed, settings_from
 from tollway_api.reach import OWN_NETWORKS, Reach
 from tollway_api.redis_url import check_ledger_url, check_redis_url
-from tollway_cli.budget import as_json as uses_as_json
-from tollway_cli.budget import (
-    histories,
-    history_table,
-    spent_in_ledger,
-    uses_in_cluster,
-    uses_in_ledger,
-    uses_table,
-)
-from tollway_cli.compare import Match, comparison_table
-from tollway_cli.compare import compare as compare_prompts
-from tollway_cli.embedded_redis import EmbeddedRedisError
-from tollway_cli.fit_router import as_patch, fitted, report
-from tollway_cli.folder_lock import FolderInUse
-from tollway_cli.labels import LabelError
-from tollway_cli.route import explain as explain_route
-from tollway_cli.route import route_table
-from tollway_cli.serve import ServeError, ServeOptions, serve_standalone
-from tollway_cli.simulate import simulate as simulate_provider
-from tollway_cli.simulator.app import SimulatorSettings
 from tollway_cli.simulator.faults import FaultKind, parse_fault
 from tollway_cli.simulator.latency import ACCEPTED, parse_latency
 from tollway_cli.validate import findings_table, summary
 from tollway_cli.validation_reports import as_github, as_json, as_junit
-from tollway_dataplane.embed_server import run as run_embed_server
 from tollway_dataplane.errors import TollwayError
-from tollway_dataplane.server import ListenError
 from tollway_dataplane.settings import Address, EmbedServerSettings
 from tollway_operator.errors import OperatorError
 from tollway_operator.gather_files import gather
 
 ReadT = TypeVar("ReadT")
-
-_MISTAKES = (ServeError, EmbeddedRedisError, FolderInUse, ListenError, OperatorError, TollwayError)
 
 app = typer.Typer(
     name="tollway",
@@ -150,6 +127,8 @@ def serve(
     files: a good change takes effect without a restart, a bad one is shown with file and line and changes nothing.
     In Secrets, ${NAME} and ${NAME:-default} stand for environment variables.
     """
+    from tollway_cli.serve import ServeOptions, serve_standalone
+
     console = _console()
     paths = (*manifests, *(more or ()))
     if missing := [path for path in paths if not path.exists()]:
@@ -242,18 +221,20 @@ def show(
 
     From the ledger where --redis-url is given, or from the statuses of the cluster that KUBECONFIG names.
     """
+    from tollway_cli import budget as uses_of
+
     if (redis_url is None) != (not manifests):
         _fail("give --redis-url and --manifests together, or neither to read a cluster's statuses")
     if redis_url is None:
-        reading = uses_in_cluster(namespace)
+        reading = uses_of.uses_in_cluster(namespace)
     else:
         gathered = gather(manifests, os.environ, installation_namespace)
-        reading = uses_in_ledger(_redis_url(redis_url), gathered.snapshot)
+        reading = uses_of.uses_in_ledger(_redis_url(redis_url), gathered.snapshot)
     uses = [each for each in _read(reading) if not tenants or each.budget in tenants]
     if output is Output.JSON:
-        typer.echo(uses_as_json(uses))
+        typer.echo(uses_of.as_json(uses))
     elif uses:
-        _console().print(uses_table(uses))
+        _console().print(uses_of.uses_table(uses))
     else:
         typer.echo("no limits of such tenants are known")
 
@@ -267,6 +248,8 @@ def history(
 
     As long ago as the ledger remembers: a window of a rolling limit, and the current one of a calendar's.
     """
+    from tollway_cli.budget import histories, history_table, spent_in_ledger
+
     found = histories(_read(spent_in_ledger(_redis_url(redis_url), tenant)))
     if not found:
         typer.echo(f"the ledger knows of nothing that {tenant} has spent")
@@ -289,6 +272,9 @@ def compare(
     Both are taken as prompts of one partition: the same tenant, policy, system prompt and parameters. Exit status: 0
     when it would be served, 1 when not.
     """
+    from tollway_cli.compare import Match, comparison_table
+    from tollway_cli.compare import compare as compare_prompts
+
     try:
         comparison = uvloop.run(compare_prompts(one, other, Match(threshold, strict_threshold)))
     except TollwayError as error:
@@ -315,6 +301,9 @@ def route(
     As of a request whose caller asks for auto, whose tenant prefers no model, and on which none is tried out; no model
     is asked. Exit status: 2 when there is no such policy, or it has an error.
     """
+    from tollway_cli.route import explain as explain_route
+    from tollway_cli.route import route_table
+
     gathered = gather(paths or [Path()], os.environ, installation_namespace)
     try:
         found = uvloop.run(explain_route(gathered.snapshot, policy, explain))
@@ -353,6 +342,9 @@ def fit_router(
     Exit status: 0 with weights; 1 where they are no better than prompt length, and none are written; 2 when the labels
     cannot be used.
     """
+    from tollway_cli.fit_router import as_patch, fitted, report
+    from tollway_cli.labels import LabelError
+
     console = _console()
     try:
         found = uvloop.run(fitted(labels, seed, console))
@@ -401,6 +393,8 @@ def embed_server(
     Who may call is told by the environment: TOLLWAY_API_KEYS has the keys, with commas between them, or sha256:HEX of
     each; without, anybody may. In a cluster the chart runs the same: embedding.enabled=true.
     """
+    from tollway_dataplane.embed_server import run as run_embed_server
+
     try:
         told = settings_from(os.environ, EmbedServerSettings)
     except SettingsError as error:
@@ -445,6 +439,9 @@ def simulate(
     Faults can be changed at run time: PUT /control/faults {"faults": [{"kind": "server-error", "probability": 1}]},
     or for one request by the header x-simulate-fault. GET /control/requests tells what it saw and would bill.
     """
+    from tollway_cli.simulate import simulate as simulate_provider
+    from tollway_cli.simulator.app import SimulatorSettings
+
     try:
         settings = SimulatorSettings(
             name=name,
@@ -468,7 +465,7 @@ def _console() -> Console:
 def _run(work: Coroutine[object, object, int | None]) -> None:
     try:
         status = uvloop.run(work)
-    except _MISTAKES as error:
+    except _mistakes() as error:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -479,8 +476,18 @@ def _run(work: Coroutine[object, object, int | None]) -> None:
 def _read(work: Coroutine[object, object, ReadT]) -> ReadT:
     try:
         return uvloop.run(work)
-    except _MISTAKES as error:
+    except _mistakes() as error:
         _fail(str(error))
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    """Of users, for which there is a sentence."""
+    from tollway_cli.embedded_redis import EmbeddedRedisError
+    from tollway_cli.folder_lock import FolderInUse
+    from tollway_cli.serve import ServeError
+    from tollway_dataplane.server import ListenError
+
+    return ServeError, EmbeddedRedisError, FolderInUse, ListenError, OperatorError, TollwayError
 
 
 def _redis_url(url: str) -> str:

@@ -44,6 +44,19 @@ def test_the_examples_are_valid() -> None:
     assert "0 errors, 0 warnings" in done.stdout
 
 
+def test_to_validate_loads_neither_a_server_nor_a_client() -> None:
+    """It runs before every commit, where it is hooked in."""
+    code = (
+        "import sys; sys.argv = ['tollway', 'validate', sys.argv[1]]\n"
+        "from tollway_cli.__main__ import app\n"
+        "app(standalone_mode=False)\n"
+        "unwanted = {'aiohttp', 'redis', 'lightkube', 'kopf', 'starlette', 'uvicorn', 'numpy', 'litellm'}\n"
+        "sys.exit(sorted(unwanted & sys.modules.keys()) or 0)"
+    )
+    command = [sys.executable, "-c", code, str(EXAMPLES)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own code
+
+
 def test_compare_says_whether_an_answer_would_be_served_and_why() -> None:
     served = run("tollway_cli", "compare", "How do I reset my password?", "how can I reset my password")
     assert (served.returncode, served.stderr) == (0, "")
