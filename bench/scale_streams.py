@@ -17,7 +17,7 @@ import aiohttp
 import numpy as np
 
 from bench.scale_rig import Server, Table, call, dataplane, key_of, policy, provider, publish, redis, tenant
-from bench.usage import cpu_s
+from bench.usage import cpu_s, resident_mb
 
 STREAMS: Final = (10, 100, 500, 2_000)
 CHUNKS: Final = 12
@@ -68,9 +68,19 @@ async def _all(url: str, count: int) -> Seen:
     return seen
 
 
+async def _all_watched(served: Server, count: int) -> tuple[Seen, float]:
+    """And the most that the data plane had resident meanwhile."""
+    streaming = asyncio.create_task(_all(served.url, count))
+    most_mb = 0.0
+    while not streaming.done():
+        await asyncio.wait([streaming], timeout=1.0)
+        most_mb = max(most_mb, resident_mb([served.pid]))
+    return streaming.result(), most_mb
+
+
 def row(count: int, served: Server, upstream: Server) -> Sequence[float]:
     began = cpu_s([served.pid])
-    seen = asyncio.run(_all(served.url, count))
+    seen, most_mb = asyncio.run(_all_watched(served, count))
     spent = cpu_s([served.pid]) - began
     assert seen.whole == count, f"{count - seen.whole} of {count} streams were not whole"
     straight = asyncio.run(_all(upstream.url, count))
@@ -86,6 +96,7 @@ def row(count: int, served: Server, upstream: Server) -> Sequence[float]:
         max(seen.gaps) - 1_000 * PAUSE_S,
         max(straight.gaps) - 1_000 * PAUSE_S,
         1e6 * spent / len(seen.delays),
+        most_mb,
     )
 
 
@@ -110,6 +121,7 @@ def streams(folder: Path, _: int) -> Table:
         "longest silence too long, ms",
         "… straight",
         "CPU a chunk with its share of the request, µs",
+        "resident MB",
     )
     plots = {
         "A chunk later by, p99, ms; straight below": (4, 5),
