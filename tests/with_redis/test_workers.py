@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.long
 
 AUTH = {"authorization": f"Bearer {ACME_KEY}"}
 WORKERS = ("1", "2")
+_MOST_STREAMS = 12
 _STARTS_S = 180.0  # as many loads of everything as there are workers, beside the other tests
 
 
@@ -34,6 +35,15 @@ class Served:
     def ask(self, prompt: str) -> httpx.Response:
         """On a connection of its own, of which the kernel gives each to one of them."""
         return loopback.post(f"{self.url}/chat", json={"prompt": prompt}, headers=AUTH, timeout=60)
+
+    def is_whole(self, prompt: str) -> bool:
+        """Whether a stream has come to its end."""
+        body = {"stream": True, "messages": [{"role": "user", "content": prompt}]}
+        try:
+            reply = loopback.post(f"{self.url}/v1/chat/completions", json=body, headers=AUTH, timeout=600)
+        except httpx.TransportError:
+            return False
+        return reply.text.endswith("data: [DONE]\n\n")
 
     def ready(self) -> bool:
         assert self.process.process.poll() is None, self.process.output
@@ -119,6 +129,38 @@ def test_they_share_the_port_and_the_budget_and_one_that_dies_comes_back(
         assert served.process.stop() == 0
 
 
+def test_one_that_hangs_is_replaced_and_only_its_own_streams_break(
+    tmp_path: Path, setup: Setup, cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
+) -> None:
+    with provider("slow", tokens_per_second=0.9) as slow:
+        published(setup.but(cheap=slow.endpoint), tmp_path / "snapshot", cache_redis, ledger_redis)
+        with (
+            data_planes(tmp_path / "snapshot", tmp_path / "log", cache_redis, ledger_redis) as served,
+            ThreadPoolExecutor(_MOST_STREAMS) as pool,
+        ):
+            streaming: list[Future[bool]] = []
+            under_way: Mapping[str, float] = {}
+            # The kernel gives each to one of them, so both have some soon.
+            while not all(under_way.get(each) for each in WORKERS):
+                assert len(streaming) < _MOST_STREAMS, under_way
+                streaming.append(pool.submit(served.is_whole, f"What is fjord {len(streaming)}?"))
+                wait_for(lambda: slow.seen()["in_flight"] == len(streaming), "it has begun", _STARTS_S)
+                under_way = served.counted("tollway_requests_in_flight")
+            hung = served.by_number()[WORKERS[0]]
+            os.kill(hung, signal.SIGSTOP)
+            wait_for(lambda: not is_alive(hung), "it is killed", _STARTS_S)
+            wait_for(
+                lambda: served.counted("tollway_worker_restarts_total") == {WORKERS[0]: 1, WORKERS[1]: 0},
+                "another is in its place",
+                _STARTS_S,
+            )
+            assert '"it does not answer any more"' in served.process.output
+            whole = [number for number, each in enumerate(streaming) if each.result()]
+            assert len(whole) == under_way[WORKERS[1]]
+            wait_for(served.ready, "all are ready", _STARTS_S)
+            assert served.ask(f"What is fjord {whole[0]}?").status_code == 200
+
+
 def test_streams_end_before_they_do_and_nothing_is_left(
     tmp_path: Path, setup: Setup, cache_redis: EmbeddedRedis, ledger_redis: EmbeddedRedis
 ) -> None:
@@ -128,14 +170,12 @@ def test_streams_end_before_they_do_and_nothing_is_left(
             data_planes(tmp_path / "snapshot", tmp_path / "log", cache_redis, ledger_redis) as served,
             ThreadPoolExecutor(1) as pool,
         ):
-            body = {"stream": True, "messages": [{"role": "user", "content": "What is a fjord?"}]}
-            url = f"{served.url}/v1/chat/completions"
-            streaming = pool.submit(lambda: loopback.post(url, json=body, headers=AUTH, timeout=60).text)
+            streaming = pool.submit(served.is_whole, "What is a fjord?")
             wait_for(lambda: slow.seen()["in_flight"] == 1, "the stream has begun")
             workers = served.workers()
             assert len(workers) == len(WORKERS)
             assert served.process.stop() == 0
-            assert streaming.result().endswith("data: [DONE]\n\n")
+            assert streaming.result()
             assert not any(map(is_alive, workers))
 
 
