@@ -2,9 +2,9 @@
 questions, by the data plane's own adapter, in a real Redis with vector search that this starts. `cache_scale` has a hot
 partition of made-up vectors, which have no structure but their centre and so are the hardest for a graph.
 
-`python -m bench.hot_partition --data FOLDER --save` writes results/hot_partition.md and .json. FOLDER has cache/, which
-is not part of this repository. Every question of its sets is stored but for those that are asked; these are Quora's
-that have a labelled duplicate among the others. It takes ten minutes of an idle core.
+`python -m bench.hot_partition --data FOLDER --save` writes results/hot_partition.md and .json; FOLDER has the labelled
+sets, which are not part of this repository. Each of their questions is stored but for those that are asked: Quora's that
+have a labelled duplicate among the others. It takes ten minutes of an idle core.
 """
 
 import argparse
@@ -52,7 +52,6 @@ class Questions:
 
 def questions(folder: Path, most: int) -> Questions:
     """Each text once."""
-    folder /= "cache"
     pairs = [row for name in _PAIRS for row in rows(folder, name)]
     asked = dict.fromkeys(row["b"] for row in rows(folder, "qqp_pairs") if row["same"])
     chosen = list(asked)[:ASKED]
@@ -173,7 +172,7 @@ def as_markdown(report: Mapping[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with cache/")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the labelled sets")
     parser.add_argument("--most", type=int, default=100_000, help="entries of the partition")
     parser.add_argument("--save", action="store_true", help="write results/hot_partition.md and .json")
     given = parser.parse_args()
