@@ -3,8 +3,8 @@ questions, by the data plane's own adapter, in a real Redis with vector search t
 partition of made-up vectors, which have no structure but their centre and so are the hardest for a graph.
 
 `python -m bench.hot_partition --data FOLDER --save` writes results/hot_partition.md and .json; FOLDER has the labelled
-sets, which are not part of this repository. Each of their questions is stored but for those that are asked: Quora's that
-have a labelled duplicate among the others. It takes ten minutes of an idle core.
+sets, which are not part of this repository. Each of their questions is stored but for those that are asked: Quora's
+that have a labelled duplicate among the others. It takes ten minutes of an idle core.
 """
 
 import argparse
