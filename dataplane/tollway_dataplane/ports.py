@@ -93,10 +93,9 @@ class SnapshotSource(Protocol):
 
 
 class Claims(Protocol):
-    """Who is asking a provider for what, over all data planes. A claim of one that has died is soon gone."""
-
-    async def take(self, place: Place, within_s: float) -> bool:
-        """Whether nobody else is asking for it, so that others wait for us. Raises CacheFault."""
+    """Who is asking a provider for what, over all data planes; `AnswerCache.claim` takes one. A claim of one that has
+    died is soon gone.
+    """
 
     def release(self, place: Place) -> None:
         """Where it was taken, nobody need wait any more. Takes no time and never fails."""
@@ -114,12 +113,11 @@ class AnswerCache(Protocol):
     @property
     def claims(self) -> Claims: ...
 
-    async def get(
-        self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
-    ) -> Remembered | None:
-        """`latest`: also what has been put this moment; otherwise that may still be a miss. `expired`: also what has
-        expired and is in its grace.
-        """
+    async def get(self, place: Place, within_s: float, *, expired: bool = False) -> Remembered | None:
+        """What has been put this moment may still be a miss. `expired`: also what has expired and is in its grace."""
+
+    async def claim(self, place: Place, within_s: float) -> tuple[bool, Remembered | None]:
+        """Whether nobody else is asking for it, so that others wait for us, and what has been put until then."""
 
     async def nearest(
         self, place: Place, vector: Vector, count: int, within_s: float, about: Sequence[str] = ()

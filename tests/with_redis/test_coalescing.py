@@ -25,7 +25,8 @@ from tollway_cli.embedded_redis import EmbeddedRedis
 from tollway_cli.simulator.answers import answer_for
 from tollway_cli.simulator.latency import Latency
 from tollway_dataplane.adapters import redis_cache, redis_claims
-from tollway_dataplane.adapters.redis_claims import LIFE_S, RedisClaims
+from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
+from tollway_dataplane.adapters.redis_claims import LIFE_S
 from tollway_dataplane.background import running
 from tollway_dataplane.ports import Place
 
@@ -173,11 +174,11 @@ async def test_a_claim_is_not_kept_up_for_ever(
     (index,) = compiled(setup.objects()).indexes.values()
     place, late = Place(index, "0" * 32, "1" * 32), Place(index, "0" * 32, "2" * 32)
     async with Redis.from_url(cache_redis.url) as redis:
-        held = RedisClaims(redis, 5.0)
-        async with running(held.keep()):
-            assert await held.take(place, 5.0)
+        cache = RedisAnswerCache(redis, 5.0, 384)
+        async with running(cache.claims.keep()):
+            assert await cache.claim(place, 5.0) == (True, None)
             monkeypatch.setattr(redis_claims, "LONGEST_KEPT_S", 0.0)
-            assert await held.take(late, 5.0)
+            assert await cache.claim(late, 5.0) == (True, None)
             await asyncio.sleep(LIFE_S + 1)
         assert await claims(cache_redis) == [wire.claim_key(place.partition, place.entry).encode()]
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -127,10 +127,11 @@ async def use_cache(url: str, embedder: SharedEmbedder) -> None:
     filling = RedisReembedding(redis)
     view = view_of(PASSWORD, embedder)
     await cache.put(PLACE, FoundBy(view, [(INDEX.version, view.vector)]), Remembered(b"{}", "cheap", 0, 0.0))
-    assert await cache.claims.take(PLACE, 5.0)
+    wanted = replace(PLACE, entry="2" * 32)
+    assert await cache.claim(wanted, 5.0) == (True, None)
     async with running(cache.claims.keep()):
         await asyncio.sleep(1.1)
-    cache.claims.release(PLACE)
+    cache.claims.release(wanted)
     await cache.claims.drain()
     assert SAMPLE is not None
     await labels.count(SAMPLE, 0, Label.RIGHT)

@@ -65,25 +65,20 @@ class RedisAnswerCache:
         self._replica = replica
         self._replica_rests_until = 0.0
 
-    async def get(
-        self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
-    ) -> Remembered | None:
-        key = place.key
-        values = await self._read("get", within_s, _command("HMGET", key, *_FIELDS), latest=latest)
-        packed, model, cost, expires_at = values
-        if packed is None or model is None:
-            return None
-        try:
-            body = _unpacked(packed)
-            answer = Remembered(body, model.decode(), int(cost or 0), float(expires_at or 0))
-            completion = orjson.loads(body)
-        except (ValueError, zlib.error) as exc:
-            raise CacheFault(CacheReason.CACHE_KEY_COLLISION, "get") from exc
-        # What somebody else has written there is nobody's answer.
-        ours = isinstance(completion, dict) and text_of(completion) and _MODEL.fullmatch(answer.model)
-        if not ours or not 0 <= answer.cost_nano <= _MOST_COST_NANO:
-            raise CacheFault(CacheReason.CACHE_KEY_COLLISION, "get")
-        return answer if expired or answer.expires_at > time() else None
+    async def get(self, place: Place, within_s: float, *, expired: bool = False) -> Remembered | None:
+        values = await self._read("get", within_s, _command("HMGET", place.key, *_FIELDS))
+        return _remembered(values, expired=expired)
+
+    async def claim(self, place: Place, within_s: float) -> tuple[bool, Remembered | None]:
+        async with cache_faults("claim", within_s):
+            # In this order: what another was asking for may come in between.
+            pipeline = self._redis.pipeline(transaction=False)
+            self.claims.ask(pipeline, place)
+            pipeline.hmget(place.key, _FIELDS)
+            is_ours, values = await pipeline.execute()
+        if is_ours:
+            self.claims.taken(place)
+        return bool(is_ours), _remembered(values)
 
     async def nearest(
         self, place: Place, vector: Vector, count: int, within_s: float, about: Sequence[str] = ()
@@ -105,8 +100,8 @@ class RedisAnswerCache:
         reply = await self._read("search", within_s, ask)
         return _neighbours(reply, version, self._judged_dimensions)
 
-    async def _read(self, attempted: str, within_s: float, ask: _Ask, *, latest: bool = False) -> Any:
-        if self._replica is not None and not latest and monotonic() >= self._replica_rests_until:
+    async def _read(self, attempted: str, within_s: float, ask: _Ask) -> Any:
+        if self._replica is not None and monotonic() >= self._replica_rests_until:
             began, within_s = monotonic(), within_s / 2
             try:
                 async with cache_faults(attempted, within_s):
@@ -148,6 +143,24 @@ def _command(*words: str) -> _Ask:
         return await redis.execute_command(*words)  # type: ignore[no-untyped-call]  # the library does not type it
 
     return ask
+
+
+def _remembered(values: Sequence[Any], *, expired: bool = False) -> Remembered | None:
+    """Of the `_FIELDS` of a key. Raises CacheFault."""
+    packed, model, cost, expires_at = values
+    if packed is None or model is None:
+        return None
+    try:
+        body = _unpacked(packed)
+        answer = Remembered(body, model.decode(), int(cost or 0), float(expires_at or 0))
+        completion = orjson.loads(body)
+    except (ValueError, zlib.error) as exc:
+        raise CacheFault(CacheReason.CACHE_KEY_COLLISION, "get") from exc
+    # What somebody else has written there is nobody's answer.
+    ours = isinstance(completion, dict) and text_of(completion) and _MODEL.fullmatch(answer.model)
+    if not ours or not 0 <= answer.cost_nano <= _MOST_COST_NANO:
+        raise CacheFault(CacheReason.CACHE_KEY_COLLISION, "get")
+    return answer if expired or answer.expires_at > time() else None
 
 
 def _packed(body: bytes) -> bytes:

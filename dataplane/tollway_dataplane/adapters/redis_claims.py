@@ -7,6 +7,7 @@ import secrets
 from typing import Final
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 
 from tollway_dataplane.adapters.redis_faults import cache_faults
 from tollway_dataplane.errors import CacheFault
@@ -29,13 +30,12 @@ class RedisClaims:
         self._held: dict[str, float] = {}  # and until when each is kept up, by the loop's clock
         self._releases: set[asyncio.Task[None]] = set()
 
-    async def take(self, place: Place, within_s: float) -> bool:
-        key = place.claim_key
-        async with cache_faults("claim", within_s):
-            taken = await self._redis.set(key, self._token, nx=True, px=round(LIFE_S * 1_000))
-        if taken:
-            self._held[key] = asyncio.get_running_loop().time() + LONGEST_KEPT_S
-        return bool(taken)
+    def ask(self, pipeline: Pipeline, place: Place) -> None:
+        """For one; `taken` is to be told whether it was granted."""
+        pipeline.set(place.claim_key, self._token, nx=True, px=round(LIFE_S * 1_000))
+
+    def taken(self, place: Place) -> None:
+        self._held[place.claim_key] = asyncio.get_running_loop().time() + LONGEST_KEPT_S
 
     def release(self, place: Place) -> None:
         key = place.claim_key

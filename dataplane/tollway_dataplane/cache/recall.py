@@ -126,29 +126,36 @@ class Recall:
         return replace(lookup, flight=flight)
 
     async def _among_all(self, place: Place, question: Question, flight: Flight) -> Lookup:
-        # While the prompt is embedded, so that it costs no time.
-        claiming = asyncio.create_task(self._claimed(place))
-        # One that is under way still when all is over may yet be granted.
-        flight.then(lambda: claiming.add_done_callback(lambda _: self._landed(place)))
         lookup = await self._comparing.by_meaning(place, question)
-        if lookup.answer is None and not await claiming:
+        if lookup.answer is not None:
+            return lookup
+        # Not before, since who is answered from memory asks nobody.
+        with question.reading.spend() as within_s:
+            claiming = asyncio.create_task(self._claimed(place, within_s))
+            # One that is under way still when all is over may yet be granted.
+            flight.then(lambda: claiming.add_done_callback(lambda _: self._landed(place)))
+            is_ours, answer = await asyncio.shield(claiming)
+        if answer is None and not is_ours:
             with question.waiting.spend() as within_s:
                 answer = await self._from_elsewhere(place, within_s)
-            if answer is not None:
-                return Lookup(CacheReason.COALESCED, answer, place=place)
-        return lookup
+        return lookup if answer is None else Lookup(CacheReason.COALESCED, answer, place=place)
 
     def _landed(self, place: Place) -> None:
         """Who waits elsewhere waits on for an answer that is about to be remembered."""
         if not self._remembering.is_under_way(place):
             self._cache.claims.release(place)
 
-    async def _claimed(self, place: Place) -> bool:
-        """False where another data plane is asking for it; a cache that cannot say so keeps nobody waiting."""
+    async def _claimed(self, place: Place, within_s: float) -> tuple[bool, Remembered | None]:
+        """False where another data plane is asking for it, and what that has remembered by now. A cache that cannot say
+        so keeps nobody waiting.
+        """
         try:
-            return await self._cache.claims.take(place, self._deadlines.read)
+            is_ours, answer = await self._cache.claim(place, within_s)
         except CacheFault:
-            return True
+            return True, None
+        if answer is not None:
+            self._remembering.keep(place, answer)
+        return is_ours, answer
 
     async def _from_elsewhere(self, place: Place, within_s: float) -> Remembered | None:
         """What another data plane is asking for, once it is there. None when the time is over, when that one has given
@@ -159,14 +166,7 @@ class Recall:
         while loop.time() < until:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
-            try:
-                is_ours = await self._cache.claims.take(place, self._deadlines.read)
-                # Only then, since it may have come in between.
-                answer = await self._cache.get(place, self._deadlines.read, latest=True)
-            except CacheFault:
-                return None
-            if answer is not None:
-                self._remembering.keep(place, answer)
+            is_ours, answer = await self._claimed(place, self._deadlines.read)
             if answer is not None or is_ours:
                 return answer
         return None

@@ -33,9 +33,6 @@ from tollway_dataplane.record import Record
 
 
 class NoClaims:
-    async def take(self, place: Place, within_s: float) -> bool:
-        raise AssertionError((place, within_s))
-
     def release(self, place: Place) -> None:
         raise AssertionError(place)
 
@@ -54,13 +51,13 @@ class SlowCache:
         self.orphans: list[str] = []
         self.claims = NoClaims()
 
-    async def get(
-        self, _: Place, within_s: float, *, latest: bool = False, expired: bool = False
-    ) -> Remembered | None:
-        assert not latest
+    async def get(self, _: Place, within_s: float, *, expired: bool = False) -> Remembered | None:
         assert not expired
         await self._answer(within_s)
         return None
+
+    async def claim(self, place: Place, within_s: float) -> tuple[bool, Remembered | None]:
+        raise AssertionError((place, within_s))
 
     async def nearest(
         self, _: Place, vector: Vector, count: int, within_s: float, about: Sequence[str] = ()
@@ -130,10 +127,8 @@ async def test_what_is_evicted_while_it_is_fetched_is_not_served() -> None:
             assert place.entry
 
     class LateCache(SlowCache):
-        async def get(
-            self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
-        ) -> Remembered | None:
-            await super().get(place, within_s, latest=latest, expired=expired)
+        async def get(self, place: Place, within_s: float, *, expired: bool = False) -> Remembered | None:
+            await super().get(place, within_s, expired=expired)
             await forgetting.evict(place)
             return Remembered(b"{}", "cheap", 0, time.time() + 60.0, 0)
 
@@ -148,6 +143,65 @@ async def test_what_is_evicted_while_it_is_fetched_is_not_served() -> None:
     lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
     await recall.drain()
     assert (lookup.answer, lookup.reason) == (None, CacheReason.ENTRY_GONE)
+
+
+async def looked_up(cache: SlowCache, prompt: str) -> Lookup:
+    """Where others who ask the very same are waited for."""
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
+    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
+    await forgetting.refresh()
+    embedders = Embedders(Encoder(), {}, NO_BILLS)
+    recall = Recall(cache, forgetting, embedders, shipped(), Deadlines(5.0, 1.0, 5.0), lambda _: None)
+    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
+    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
+    await recall.drain()
+    await asyncio.sleep(0)  # what follows on a landing
+    return lookup
+
+
+def answer() -> Remembered:
+    return Remembered(b"{}", "cheap", 0, time.time() + 60.0, 0)
+
+
+async def test_who_is_answered_by_what_means_the_same_claims_nothing() -> None:
+    """That is two commands of Redis, of four."""
+
+    class Known(SlowCache):
+        async def get(self, place: Place, within_s: float, *, expired: bool = False) -> Remembered | None:
+            await super().get(place, within_s, expired=expired)
+            return answer() if place.entry == "0" * 32 else None
+
+    lookup = await looked_up(Known(), "what is a fjord?")
+    assert lookup.reason is CacheReason.SEMANTIC
+    lookup.land()
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_what_another_has_remembered_while_it_was_looked_for_is_found_with_the_claim(
+    is_ours: bool,
+) -> None:
+    class Late(SlowCache):
+        async def nearest(
+            self, place: Place, vector: Vector, count: int, within_s: float, about: Sequence[str] = ()
+        ) -> Sequence[Neighbour]:
+            return (await super().nearest(place, vector, count, within_s, about))[:0]
+
+        async def claim(self, _: Place, within_s: float) -> tuple[bool, Remembered | None]:
+            assert within_s < self.given[-1], "of one deadline with all that came before"
+            released.append(False)
+            return is_ours, answer()
+
+    class Claims(NoClaims):
+        def release(self, _: Place) -> None:
+            released[-1] = True
+
+    released: list[bool] = []
+    cache = Late()
+    cache.claims = Claims()
+    lookup = await looked_up(cache, "what is a fjord?")
+    assert lookup.reason is CacheReason.COALESCED
+    assert released == [True]
 
 
 async def test_many_callers_neighbours_are_judged_one_in_each_turn_of_the_event_loop() -> None:
