@@ -22,14 +22,14 @@ from tollway_dataplane.adapters.local_embedder import LocalEmbedder
 from tollway_dataplane.heap import settle_heap
 from tollway_dataplane.judgement.judge import ALL_CHECKS, View, shipped
 from tollway_dataplane.judgement.verification import verify
-from tollway_dataplane.prompts.reading import Reading, WordVectors, read
+from tollway_dataplane.prompts.reading import WordVectors, read
 
 Kept = dict[str, tuple[npt.NDArray[np.float32], WordVectors]]  # what an entry keeps of its prompt
 TITLES: Final = {
     "new": "both prompts new to a process that has just begun",
     "anew": "both read anew, of words that the process has met",
     "further": "a further candidate: its prompt is read anew, the caller's has been read",
-    "known": "a further candidate whose prompt was read for another caller",
+    "known": "a further candidate that was judged for another caller",
 }
 
 
@@ -60,11 +60,8 @@ def one_round(kept: Kept) -> tuple[dict[str, list[float]], Counter[str]]:
     demands = Demands(judge.threshold, judge.threshold)
     reasons: Counter[str] = Counter()
 
-    def view_of(reading: Reading) -> View:
-        return judge.view(reading, *kept[reading.text])
-
     def view(text: str) -> View:
-        return view_of(read(text))
+        return judge.view(read(text), *kept[text])
 
     def judged(ours: str, theirs: str) -> None:
         reasons[verify(view(ours), view(theirs), demands, judge).reason] += 1
@@ -72,8 +69,8 @@ def one_round(kept: Kept) -> tuple[dict[str, list[float]], Counter[str]]:
     def judged_further(ours: View, theirs: str) -> None:
         verify(ours, view(theirs), demands, judge)
 
-    def judged_again(ours: View, theirs: Reading) -> None:
-        verify(ours, view_of(theirs), demands, judge)
+    def judged_again(ours: View, theirs: View) -> None:
+        verify(ours, theirs, demands, judge)
 
     settle_heap()  # as the data plane does
     found = {"new": [timed(partial(judged, *pair)) for pair in pairs()]}
@@ -87,8 +84,8 @@ def one_round(kept: Kept) -> tuple[dict[str, list[float]], Counter[str]]:
         found["further"].append(timed(partial(judged_further, caller, theirs)))
     other = view(pairs()[0][0])
     for (ours, theirs), (_, before) in before_each:
-        caller, remembered = view(ours), read(theirs)
-        judge.probability(other, view_of(remembered))
+        caller, remembered = view(ours), view(theirs)
+        judge.probability(other, remembered)
         judged_again(other, remembered)
         judged_further(caller, before)
         found["known"].append(timed(partial(judged_again, caller, remembered)))

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
+import numpy as np
+
 from tollway_api.snapshot import ErrorControl, Index
 from tollway_dataplane.cache.embedders import Embedders
 from tollway_dataplane.cache.lookup import Candidate, Lookup, Patience, Question
@@ -25,8 +27,8 @@ from tollway_dataplane.prompts.reading import read
 CANDIDATES: Final = 5
 # Many chats may end in the same words, and the nearest by those are told apart by what was said before.
 CANDIDATES_OF_A_CHAT: Final = 16
-# Some thirty kilobytes each, with what was found of it, two hundred for the longest.
-READINGS_KEPT: Final = 256
+# Some forty kilobytes each, with what was found of it, two hundred for the longest.
+VIEWS_KEPT: Final = 256
 # The judge was trained on candidates no further than this, and of those hardly any at the end may be reused.
 LEAST_SIMILARITY: Final = 0.6
 # Whose answer is rather right than wrong may stand in where there is no other. Of chats it is not known: what was said
@@ -54,7 +56,7 @@ class Comparing:
         self._judge = judge
         self._embed_deadline_s = embed_deadline_s
         # A remembered prompt comes again with each question that is like it.
-        self._read = lru_cache(READINGS_KEPT)(read)
+        self._remembered_view = lru_cache(VIEWS_KEPT)(self._view_of_remembered)
         self._orphans = OrphanVectors(cache)
         self._turn = asyncio.Lock()
 
@@ -175,11 +177,18 @@ class Comparing:
             asyncio.get_running_loop().call_soon(self._turn.release)
 
     def _verdict(self, view: View, neighbour: Neighbour, index: Index) -> tuple[CacheReason, float]:
-        theirs = self._judge.view(
-            self._read(neighbour.prompt), neighbour.vector, neighbour.words, neighbour.turns
+        theirs = self._remembered_view(
+            neighbour.prompt, neighbour.vector.tobytes(), neighbour.words.tobytes()
         )
+        if neighbour.turns:
+            theirs = replace(theirs, turns=neighbour.turns)  # which may be long, and are not kept
         verdict = verify(view, theirs, index, self._judge)
         return verdict.reason, verdict.probability
+
+    def _view_of_remembered(self, prompt: str, vector: bytes, words: bytes) -> View:
+        """By bytes, which can be looked up, as arrays cannot."""
+        whole = np.frombuffer(vector, np.float32)
+        return self._judge.view(read(prompt), whole, np.frombuffer(words, np.int8).reshape(-1, len(whole)))
 
 
 def _likelier(one: Candidate | None, other: Candidate | None) -> Candidate | None:
