@@ -15,6 +15,7 @@ import redis
 import yaml
 
 from tests.dataplanes import Setup
+from tests.hit_rates import HITS, least_share, paraphrase
 from tests.processes import wait_for
 from tests.servers import Provider
 from tests.with_redis.test_serve import Served, serving
@@ -42,15 +43,19 @@ class Load:
     served: Served
     things: Sequence[str]
     failed: list[str] = field(default_factory=list)
-    seen: Counter[str] = field(default_factory=Counter)
+    reasons: list[str] = field(default_factory=list)  # of paraphrases, in the order of their answers
     new: int = 0
     _over: threading.Event = field(default_factory=threading.Event)
 
     def share(self) -> float:
         """Of hits, among the look-ups that end from now on."""
-        before = self.seen.copy()
-        wait_for(lambda: _ended(self.seen - before).total() >= _MANY, "many requests", 120)
-        return _hits(self.seen - before)
+        begin = len(self.reasons)
+        wait_for(lambda: len(_ended(self.reasons[begin:])) >= _MANY, "many requests", 120)
+        return self.least_since(begin)
+
+    def least_since(self, begin: int) -> float:
+        """The share of hits in the worst stretch of so many look-ups."""
+        return least_share(_ended(self.reasons[begin:]), _MANY)
 
     def run(self) -> None:
         asked = 0
@@ -60,7 +65,7 @@ class Load:
                 self.new += 1
                 self._ask(f"How do I paint a {_numeral(self.new)} fence?", "new")
             else:
-                self._ask(f"How can I reset my {self.things[asked % len(self.things)]}?", "")
+                self._ask(paraphrase(self.things, asked), "")
 
     def _ask(self, prompt: str, kind: str) -> None:
         try:
@@ -71,7 +76,7 @@ class Load:
         if reply.status_code != 200:
             self.failed.append(reply.text)
         elif not kind:
-            self.seen[reply.headers["x-tollway-cache-reason"]] += 1
+            self.reasons.append(reply.headers["x-tollway-cache-reason"])
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
@@ -88,14 +93,12 @@ def _numeral(number: int) -> str:
     return ["wooden", "plastic", "metal", "garden", "picket", "chain", "bamboo", "stone"][number % 8]
 
 
-def _ended(seen: Counter[str]) -> Counter[str]:
-    """Without those that a machine that stands still has cut short, which has nothing to do with embeddings."""
-    return Counter({reason: count for reason, count in seen.items() if reason not in _TOO_SLOW})
-
-
-def _hits(seen: Counter[str]) -> float:
-    ended = _ended(seen)
-    return (ended["Exact"] + ended["Semantic"]) / max(1, ended.total())
+def _ended(reasons: Sequence[str]) -> Sequence[str]:
+    """Without those that a machine that stands still has cut short, which has nothing to do with embeddings:
+    `tollway serve` has the deadlines that it has. Of data planes that are more patient all count
+    (`with_apiserver/test_migration.py`).
+    """
+    return [reason for reason in reasons if reason not in _TOO_SLOW]
 
 
 class Edited:
@@ -165,7 +168,7 @@ def until_said(served: Served, text: str, times: int = 1) -> None:
 
 def finds(served: Served, things: Sequence[str]) -> bool:
     asked = [served.ask(f"How can I reset my {thing}?").headers["x-tollway-cache-reason"] for thing in things]
-    return {"Exact", "Semantic"} >= set(asked) - _TOO_SLOW
+    return set(_ended(asked)) <= set(HITS)
 
 
 @pytest.mark.long
@@ -181,14 +184,13 @@ def test_an_embedding_is_changed_and_changed_back_under_load(
         with load.going_on():
             load.share()  # what was not remembered in time is by then
             before = load.share()
+            begin = len(load.reasons)
             for turn, index in enumerate((there, back), 1):
-                at_first = load.seen.copy()
                 edited.to(index, per_second=10)
                 until_said(served, DONE, turn)
-                during = _hits(load.seen - at_first)
-                after = load.share()
-                assert before > 0.9, load.seen
-                assert min(during, after) >= before - 0.05, (before, during, after, load.seen)
+                load.share()
+            assert before > 0.9, Counter(load.reasons[:begin])
+            assert load.least_since(begin) >= before - 0.05, Counter(load.reasons[begin:])
         assert load.failed == []
         wait_for(lambda: len(edited.versions()) == 1, "the other version is dropped", 30)
         ((name, (documents, refused)),) = edited.versions().items()
