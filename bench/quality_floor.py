@@ -59,7 +59,7 @@ def report(name: str, found: Candidates, trial: Trial, seeds: int) -> None:
     most = trial.bound.max_error_rate
     outcomes = [run(found, trial, np.random.default_rng(seed)) for seed in range(seeds)]
     within = sum(each.error_rate <= most for each in outcomes)
-    shares, worse, late = (np.array(each) for each in zip(*outcomes, strict=True))
+    shares, worse, late, _ = (np.array(each) for each in zip(*outcomes, strict=True))
     free, best = fixed(found, trial.bound.least_threshold, trial.drift), best_fixed(found, trial)
     print(
         f"| {name} | {'yes' if trial.drift else 'no'} | {within}/{seeds} "
