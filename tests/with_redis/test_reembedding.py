@@ -252,6 +252,32 @@ async def count(filled: Filled) -> int:
     return len([key async for key in filled.redis.scan_iter(f"{wire.vector_prefix(NEW.version)}*")])
 
 
+class Counting:
+    """How many texts it has been asked for and has not answered, at most."""
+
+    most = under_way = 0
+
+    def __init__(self, words: Embedder) -> None:
+        self._words = words
+
+    async def vectors_of(self, texts: Sequence[str]) -> Sequence[Vector]:
+        self.under_way += len(texts)
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0)
+        vectors = await self._words.vectors_of(texts)
+        self.under_way -= len(texts)
+        return vectors
+
+
+async def test_a_request_never_waits_for_more_than_a_few_of_what_is_embedded_anew(filled: Filled) -> None:
+    """Which its encoder takes with other texts, or before: so a change of the embedding makes no look-up too slow."""
+    for number in range(40):
+        await filled.remember(f"How do I reset my thing {number}?", OLD_ONE)
+    counting = Counting(filled.words)
+    assert (await filled.fill(counting)).complete
+    assert 0 < counting.most <= 4
+
+
 async def test_it_goes_no_faster_than_it_may(filled: Filled) -> None:
     for number in range(12):
         await filled.remember(f"How do I reset my thing {number}?", OLD_ONE)
