@@ -92,12 +92,14 @@ class Epochs:
         stamp = _STAMP.search(key)
         return stamp is None or int(stamp[3], 16) < self.of(stamp[1], stamp[2])
 
-    def latest_of(self, index_id: str) -> tuple[Scope, int] | None:
-        """The latest purge that was asked for and has touched an index."""
+    def latest_of(self, index_id: str, *, is_shared: bool = False) -> tuple[Scope, int] | None:
+        """The latest purge that was asked for and has touched an index; in a shared one no tenant has answers of its
+        own.
+        """
         found = [
             (epoch, scope)
             for scope, epoch in self.by_scope.items()
-            if scope != EVERYTHING and scope.index_id in {"", index_id}
+            if scope != EVERYTHING and scope.index_id in {"", index_id} and not (is_shared and scope.tenant)
         ]
         return max(found)[::-1] if found else None
 

@@ -30,7 +30,7 @@ from tollway_api.messages import Lookups
 from tollway_api.meta import Identity, Resource, Spec, TenantName, epoch_ms
 from tollway_api.problems import Problem, ProblemReason, Severity
 from tollway_api.routing_policy import DataPlaneStatus, RoutingPolicySpec, RoutingPolicyStatus
-from tollway_api.semantic_cache_index import PurgeStatus, SemanticCacheIndexStatus, VersionStatus
+from tollway_api.semantic_cache_index import PurgeStatus, Scope, SemanticCacheIndexStatus, VersionStatus
 from tollway_api.snapshot import Index, Policy, SharedBudget, Snapshot, Tenant
 from tollway_api.tenant_budget import TenantBudgetSpec, TenantBudgetStatus
 from tollway_api.windows import Usage
@@ -314,7 +314,9 @@ def _last_purge(held: Held, view: View) -> PurgeStatus | None:
     """The latest purge, and which pods have yet to forget; what the status says already, while neither is known."""
     if view.epochs is None or view.pods_unknown:
         return next(iter(_listed_in(held.status, "lastPurge", _PURGES)), None)
-    latest = view.epochs.latest_of(held.identity.path)
+    index = view.snapshot.indexes.get(held.identity.path)
+    is_shared = index is not None and index.scope is Scope.SHARED
+    latest = view.epochs.latest_of(held.identity.path, is_shared=is_shared)
     if latest is None:
         return None
     scope, epoch = latest

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.dataplanes import Setup, compiled
 from tests.operator.test_status_writer import index, view_of
 from tollway_api.epochs import EVERYTHING, Epochs, Scope
 from tollway_operator.objects import Objects
@@ -46,6 +47,24 @@ def test_it_names_a_few_of_many() -> None:
 )
 def test_it_says_nothing_where_nobody_has_purged_it(epochs: Epochs) -> None:
     assert last_purge(epochs=epochs, forgotten={"dp-1": 9_000}) is None
+
+
+@pytest.mark.parametrize(("scope", "says"), [("Tenant", "acme"), ("Shared", None)])
+def test_a_tenants_purge_is_said_only_where_a_tenant_has_answers_of_its_own(
+    scope: str, says: str | None
+) -> None:
+    """A shared index is left as it is, and nobody is to believe otherwise."""
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1", index={"scope": scope}).objects())
+    epochs = Epochs({Scope(tenant="acme"): 1_764_000_000_500})
+    said = last_purge(epochs=epochs, forgotten={"dp-1": 1_764_000_000_500}, snapshot=snapshot)
+    assert (said["tenant"] if said else None) == says
+
+
+def test_a_shared_index_says_when_all_of_it_was_purged() -> None:
+    snapshot = compiled(Setup("http://a/v1", "http://b/v1", index={"scope": "Shared"}).objects())
+    epochs = Epochs({Scope("default/answers"): 1_000, Scope(tenant="acme"): 2_000})
+    said = last_purge(epochs=epochs, forgotten={"dp-1": 1_000}, snapshot=snapshot)
+    assert (said["at"], said["tenant"], said["forgotten"]) == ("1970-01-01T00:00:01Z", "", 1)
 
 
 @pytest.mark.parametrize(
