@@ -348,10 +348,8 @@ async def test_a_hit_leaves_no_verdicts_to_the_garbage_collector() -> None:
     left: list[object] = []
 
     class HitCache(SlowCache):
-        async def get(
-            self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
-        ) -> Remembered | None:
-            await super().get(place, within_s, latest=latest, expired=expired)
+        async def get(self, place: Place, within_s: float, *, expired: bool = False) -> Remembered | None:
+            await super().get(place, within_s, expired=expired)
             return None if len(self.given) == 1 else Remembered(b"{}", "cheap", 0, time.time() + 60.0, 0)
 
     snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
