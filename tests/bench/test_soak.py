@@ -36,6 +36,16 @@ def test_what_there_is_more_of_in_the_end_is_named(name: str, value: float) -> N
     assert found.startswith(f"{name} grew from")
 
 
+def test_redis_has_more_of_a_cache_where_more_was_asked() -> None:
+    samples = course(cache_mb=15.0)
+    busier = [
+        replace(each, requests=each.requests + 200 * max(0, number - 25))
+        for number, each in enumerate(samples)
+    ]
+    assert grown(samples) != []
+    assert grown(busier) == []
+
+
 def test_the_report_has_both_quarters_and_a_picture() -> None:
     begun = {"commit": "c", "machine": "m", "when": "w", "busy": 0.1, "command": "python -m bench.soak"}
     text = as_markdown(course(tasks=60), Counter({"200": 3_800, "left": 100}), begun)
