@@ -63,8 +63,8 @@ class Settings:
     admin_listen: Annotated[AddressText, "Address of probes and metrics."] = Address("0.0.0.0", 8081)  # noqa: S104 - nor here
     cache_replica_redis_url: Annotated[
         RedisUrl,
-        "URL of replicas of the cache's Redis, to look up there; what they have not got yet is a miss. Of a "
-        "cluster, its own.",
+        "URL of replicas of the cache's Redis, to look up there; what they have not got yet is not found by "
+        "meaning. Of a cluster, its own.",
     ] = ""
     allow_endpoints: Opened = ()
     cache_read_deadline_s: Annotated[

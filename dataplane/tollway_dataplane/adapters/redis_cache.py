@@ -52,7 +52,7 @@ _Ask = Callable[[Redis], Awaitable[Any]]
 
 class RedisAnswerCache:
     """Deadlines are seconds for one call, waiting for a connection included. Where there is a replica it is read, and
-    the primary when the replica does not answer; what a replica that is behind has not got is a miss.
+    the primary when the replica does not answer; what a replica that is behind has not got is not near.
     """
 
     def __init__(
