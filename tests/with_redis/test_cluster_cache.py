@@ -20,7 +20,7 @@ from tests.with_redis.test_redis_connecting import loaded, until_more
 from tollway_api import wire
 from tollway_api.epochs import Epochs, Scope
 from tollway_cli.embedded_redis import EmbeddedRedis, RedisRole
-from tollway_dataplane.adapters.redis_cache import RedisAnswerCache
+from tollway_dataplane.adapters.redis_cache import _REPLICA_RESTS_S, RedisAnswerCache
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS, connect
 from tollway_dataplane.adapters.redis_forgetter import RedisForgetter
 from tollway_dataplane.adapters.redis_reembedding import RedisReembedding
@@ -142,6 +142,7 @@ async def test_replicas_are_looked_up_in_where_they_may_be(
     replicas = [number for number in range(len(cluster.nodes)) if number not in cluster.primaries]
     for shard in zip((3, 4, 5), (0, 1, 2), strict=True):
         await asyncio.to_thread(wait_for, partial(have_the_same, cluster, *shard), "it has them")
+    await asyncio.sleep(_REPLICA_RESTS_S)  # of one that had no index yet when it was asked before
     before = searches(cluster, cluster.primaries)
     assert set(await sources(gateway, PARAPHRASE)) == {"semantic"}
     assert searches(cluster, cluster.primaries) == before
