@@ -42,9 +42,8 @@ class CatalogEntry:
 class ModelCatalog:
     entries: Mapping[str, CatalogEntry]
     providers: frozenset[str]
-    arguments: frozenset[str] = (
-        frozenset()
-    )  # of LiteLLM itself, but for those of AWS, which begin with `aws_`
+    # Of LiteLLM itself, but for those of AWS, which begin with `aws_`.
+    arguments: frozenset[str] = frozenset()
 
     def find(self, model_id: str) -> CatalogEntry | None:
         """The entry of a LiteLLM model id, with or without its provider's prefix."""

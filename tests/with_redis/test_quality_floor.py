@@ -115,7 +115,9 @@ async def judged(gateway: Running, redis: Redis, times: int) -> None:
 async def until_answered_by(gateway: Running, redis: Redis, model: str) -> int:
     """Asks, one after the other, until that model does; how often the other did before."""
     before = (await labelled(gateway, redis)).total
-    for times in range(800):  # labels are looked at every second, in which a fast machine asks a hundred times
+    for times in range(
+        800
+    ):  # labels are looked at every second, in which a fast machine asks a hundred times
         reply = await gateway.ask(EASY)
         if reply.headers["x-tollway-model"] == model:
             return times

@@ -5,7 +5,7 @@ import gc
 import io
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import inf
 
 import numpy as np
@@ -30,6 +30,8 @@ from tollway_dataplane.logs import JsonLog
 from tollway_dataplane.ports import MOST_ANSWER_BYTES, FoundBy, Neighbour, News, Place, Remembered, Vector
 from tollway_dataplane.prompts.reading import Encoded
 from tollway_dataplane.record import Record
+
+FJORD = "what is a fjord?"
 
 
 class NoClaims:
@@ -98,24 +100,44 @@ class Encoder:
         return Encoded(vector, np.ones((1, 384), dtype=np.float32), [(0, len(text))])
 
 
-async def test_all_that_a_request_asks_of_the_cache_shares_one_deadline() -> None:
-    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
-    cache = SlowCache()
-    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
+async def following(purges: NothingPurged) -> Forgetting:
+    forgetting = Forgetting(LocalNearCache(1_000), purges, JsonLog(io.BytesIO()))
     await forgetting.refresh()
-    embedders = Embedders(Encoder(), {}, NO_BILLS)
-    recall = Recall(cache, forgetting, embedders, shipped(), Deadlines(5.0, 1.0, 0.0), lambda _: None)
-    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
-    prompt = "what is a fjord?"
-    record = Record("r", "chat")
-    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
-    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, record)  # type: ignore[index]  # a name is a name
+    return forgetting
+
+
+class Asking:
+    """A recall over a cache, and requests of one tenant that it is asked by."""
+
+    def __init__(
+        self,
+        cache: SlowCache,
+        forgetting: Forgetting,
+        deadlines: Deadlines,
+        judge: Judge | None = None,
+        policy: Mapping[str, object] | None = None,
+    ) -> None:
+        snapshot = compiled(Setup("http://a/v1", "http://b/v1", policy=policy or {}).objects())
+        (self._index,), self.policy = snapshot.indexes.values(), snapshot.policies[0]
+        self._tenant = snapshot.tenants[TenantName("acme")]
+        embedders = Embedders(Encoder(), {}, NO_BILLS)
+        self.recall = Recall(cache, forgetting, embedders, judge or shipped(), deadlines, lambda _: None)
+
+    async def look_up(self, prompt: str) -> Lookup:
+        request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+        return await self.recall.look_up(request, self._tenant, self.policy, self._index, Record("r", "chat"))
+
+
+async def test_all_that_a_request_asks_of_the_cache_shares_one_deadline() -> None:
+    cache = SlowCache()
+    asking = Asking(cache, await following(NothingPurged()), Deadlines(5.0, 1.0, 0.0))
+    lookup = await asking.look_up(FJORD)
     assert lookup.reason is CacheReason.ENTRY_GONE
     exact, search, hit, others = cache.given
     assert exact == pytest.approx(5.0)
     assert 5.0 - exact < 0.01 <= exact - search
     assert search - hit >= 0.01 <= hit - others, "the one there was had gone, so it looked for others"
-    await recall.drain()
+    await asking.recall.drain()
     assert cache.orphans == ["0" * 32]
 
 
@@ -132,30 +154,18 @@ async def test_what_is_evicted_while_it_is_fetched_is_not_served() -> None:
             await forgetting.evict(place)
             return Remembered(b"{}", "cheap", 0, time.time() + 60.0, 0)
 
-    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
-    forgetting = Forgetting(LocalNearCache(1_000), Evicting(), JsonLog(io.BytesIO()))
-    await forgetting.refresh()
-    cache, embedders = LateCache(), Embedders(Encoder(), {}, NO_BILLS)
-    recall = Recall(cache, forgetting, embedders, shipped(), Deadlines(5.0, 1.0, 0.0), lambda _: None)
-    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
-    prompt = "what is a fjord?"
-    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
-    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
-    await recall.drain()
+    forgetting = await following(Evicting())
+    asking = Asking(LateCache(), forgetting, Deadlines(5.0, 1.0, 0.0))
+    lookup = await asking.look_up(FJORD)
+    await asking.recall.drain()
     assert (lookup.answer, lookup.reason) == (None, CacheReason.ENTRY_GONE)
 
 
 async def looked_up(cache: SlowCache, prompt: str) -> Lookup:
     """Where others who ask the very same are waited for."""
-    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
-    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
-    await forgetting.refresh()
-    embedders = Embedders(Encoder(), {}, NO_BILLS)
-    recall = Recall(cache, forgetting, embedders, shipped(), Deadlines(5.0, 1.0, 5.0), lambda _: None)
-    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
-    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
-    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
-    await recall.drain()
+    asking = Asking(cache, await following(NothingPurged()), Deadlines(5.0, 1.0, 5.0))
+    lookup = await asking.look_up(prompt)
+    await asking.recall.drain()
     await asyncio.sleep(0)  # what follows on a landing
     return lookup
 
@@ -219,36 +229,20 @@ async def test_many_callers_neighbours_are_judged_one_in_each_turn_of_the_event_
             judged.append(turn())
             return super().verdict(ours, theirs, threshold, checks)
 
-    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
-    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
-    await forgetting.refresh()
-    embedders, deadlines = Embedders(Encoder(), {}, NO_BILLS), Deadlines(60.0, 60.0, 0.0)
     judge = NotedJudge(**vars(shipped()))
-    recall = Recall(SlowCache(), forgetting, embedders, judge, deadlines, lambda _: None)
-    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
-
-    async def look_up(prompt: str) -> None:
-        request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
-        await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
-
+    asking = Asking(SlowCache(), await following(NothingPurged()), Deadlines(60.0, 60.0, 0.0), judge)
     with counted_turns() as turn:
-        await asyncio.gather(*(look_up(f"what is fjord number {n}?") for n in range(8)))
-    await recall.drain()
+        await asyncio.gather(*(asking.look_up(f"what is fjord number {n}?") for n in range(8)))
+    await asking.recall.drain()
     assert len(judged) == len(set(judged)) == 8
 
 
 @pytest.mark.parametrize("padding", [0, 100_000])
 async def test_a_prompt_of_any_length_is_asked_whether_it_is_about_just_now(padding: int) -> None:
     """A long one beside the event loop, since that takes a millisecond a kilobyte."""
-    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
-    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
-    await forgetting.refresh()
-    embedders, deadlines = Embedders(Encoder(), {}, NO_BILLS), Deadlines(60.0, 60.0, 0.0)
-    recall = Recall(SlowCache(), forgetting, embedders, shipped(), deadlines, lambda _: None)
-    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
+    asking = Asking(SlowCache(), await following(NothingPurged()), Deadlines(60.0, 60.0, 0.0))
     prompt = "a fjord is deep. " * (padding // 17) + "What is the weather in Bergen?"
-    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
-    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
+    lookup = await asking.look_up(prompt)
     assert lookup.reason is CacheReason.TIME_DEPENDENT
 
 
@@ -271,12 +265,9 @@ class FullCache(SlowCache):
 
     ORPHAN, OTHER = "0" * 32, "1" * 32
 
-    async def get(
-        self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
-    ) -> Remembered | None:
+    async def get(self, place: Place, within_s: float, *, expired: bool = False) -> Remembered | None:
         await asyncio.sleep(0)
         assert within_s > 0
-        assert not latest
         is_there = place.entry == self.OTHER and not expired
         return Remembered(b"{}", "cheap", 0, time.time() + 60.0, 0) if is_there else None
 
@@ -318,28 +309,20 @@ async def test_what_stands_behind_an_orphan_stands_in_unless_it_is_purged_while_
             return 1
 
     class PurgedCache(FullCache):
-        async def get(
-            self, place: Place, within_s: float, *, latest: bool = False, expired: bool = False
-        ) -> Remembered | None:
-            answer = await super().get(place, within_s, latest=latest, expired=expired)
+        async def get(self, place: Place, within_s: float, *, expired: bool = False) -> Remembered | None:
+            answer = await super().get(place, within_s, expired=expired)
             if answer is not None:
                 await forgetting.purge(Scope(place.index.id))
             return answer
 
     use = {"cache": {"indexRef": {"name": "answers"}, "staleIfError": "1h"}}
-    snapshot = compiled(Setup("http://a/v1", "http://b/v1", policy=use).objects())
-    forgetting = Forgetting(LocalNearCache(1_000), Purging(), JsonLog(io.BytesIO()))
-    await forgetting.refresh()
-    cache, embedders = PurgedCache() if is_purged else FullCache(), Embedders(Encoder(), {}, NO_BILLS)
-    judge, deadlines = RatherSure(**vars(shipped())), Deadlines(5.0, 60.0, 0.0)
-    recall = Recall(cache, forgetting, embedders, judge, deadlines, lambda _: None)
-    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
-    prompt = "what is a fjord?"
-    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
-    lookup = await recall.look_up(request, snapshot.tenants["acme"], policy, index, Record("r", "chat"))  # type: ignore[index]  # a name is a name
-    await recall.drain()
+    forgetting = await following(Purging())
+    cache, judge = PurgedCache() if is_purged else FullCache(), RatherSure(**vars(shipped()))
+    asking = Asking(cache, forgetting, Deadlines(5.0, 60.0, 0.0), judge, use)
+    lookup = await asking.look_up(FJORD)
+    await asking.recall.drain()
     assert (lookup.answer, lookup.reason) == (None, CacheReason.ENTRY_GONE)
-    found = await recall.stand_in(lookup, policy)
+    found = await asking.recall.stand_in(lookup, asking.policy)
     assert (found and found[1]) == (None if is_purged else StaleReason.UNSURE)
 
 
@@ -352,20 +335,11 @@ async def test_a_hit_leaves_no_verdicts_to_the_garbage_collector() -> None:
             await super().get(place, within_s, expired=expired)
             return None if len(self.given) == 1 else Remembered(b"{}", "cheap", 0, time.time() + 60.0, 0)
 
-    snapshot = compiled(Setup("http://a/v1", "http://b/v1").objects())
-    forgetting = Forgetting(LocalNearCache(1_000), NothingPurged(), JsonLog(io.BytesIO()))
-    await forgetting.refresh()
-    embedders, deadlines = Embedders(Encoder(), {}, NO_BILLS), Deadlines(5.0, 60.0, 0.0)
-    recall = Recall(HitCache(), forgetting, embedders, shipped(), deadlines, lambda _: None)
-    (index,), policy = snapshot.indexes.values(), snapshot.policies[0]
-    prompt = "what is a fjord?"
-    request = ChatRequest("r", "auto", [{"role": "user", "content": prompt}], prompt=prompt)
+    asking = Asking(HitCache(), await following(NothingPurged()), Deadlines(5.0, 60.0, 0.0))
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(finalizer=left.append)
     try:
-        lookup = await recall.look_up(
-            request, snapshot.tenants[TenantName("acme")], policy, index, Record("r", "chat")
-        )
+        lookup = await asking.look_up(FJORD)
         gc.collect()
     finally:
         sys.set_asyncgen_hooks(*hooks)
