@@ -1,8 +1,10 @@
-"""A data plane's budgets on a real ledger, without the rest of it; and a clock of the ledger's that a test moves."""
+"""A data plane's budgets on a real ledger, without the rest of it; a clock of the ledger's that a test moves, and a way
+to lose what it is asked or answers.
+"""
 
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -11,11 +13,13 @@ from redis.asyncio import Redis
 from tollway_api.meta import ModelName
 from tollway_api.snapshot import Model, Price, Protocol
 from tollway_dataplane.adapters import redis_ledger
+from tollway_dataplane.adapters.redis_batch import ScriptBatch, Words
 from tollway_dataplane.adapters.redis_ledger import RedisLedger
 from tollway_dataplane.core.facts import Usage
 from tollway_dataplane.core.tokens import Counted
 from tollway_dataplane.spending.balances import Balances
 from tollway_dataplane.spending.budgets import Budgets
+from tollway_dataplane.spending.grants import Grants
 from tollway_dataplane.spending.holds import Need, Slice
 from tollway_dataplane.spending.leases import Leases
 from tollway_dataplane.telemetry.metrics import MoneyMetrics
@@ -36,7 +40,8 @@ FREE_OF_CHARGE: Final = Model(
 def budgets_on(ledger: RedisLedger, leases: Leases | None = None) -> Budgets:
     balances = Balances()
     leases = leases or Leases(ledger, "pod", time.monotonic)
-    return Budgets(ledger, leases, balances, MoneyMetrics(CollectorRegistry(), balances, 1))
+    money = MoneyMetrics(CollectorRegistry(), balances, 1)
+    return Budgets(ledger, leases, Grants(ledger, "pod", time.monotonic, money.unsettled), balances, money)
 
 
 def need(prompt: int, answer: int, patience_s: float = 0.0, counted: int | None = None) -> Need:
@@ -78,3 +83,22 @@ def stop_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     assert script.count(_OF_REDIS) == 1
     moved = script.replace(_OF_REDIS, f"redis.call('LRANGE', '{_CLOCK}', 0, 1)")
     monkeypatch.setattr(redis_ledger, "_SCRIPT", moved)
+
+
+@dataclass
+class Unreliable:
+    """Runs the script, and may lose the call or its reply."""
+
+    inner: ScriptBatch
+    loses: str = ""  # "call", "reply", or nothing
+
+    async def run(self, keys_and_arguments: Words, keys: int) -> object:
+        if self.loses == "call":
+            self.loses = ""
+            raise TimeoutError
+        reply = await self.inner.run(keys_and_arguments, keys)
+        # That windows are of another time is asked about once more, and only then is it done.
+        if self.loses and cast("list[object]", reply)[0] != b"clock":
+            self.loses = ""
+            raise TimeoutError
+        return reply

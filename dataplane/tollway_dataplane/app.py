@@ -75,6 +75,7 @@ from tollway_dataplane.settings import Settings, read_tokens
 from tollway_dataplane.spending.balances import Balances
 from tollway_dataplane.spending.budgets import Budgets
 from tollway_dataplane.spending.embedding_bills import EmbeddingBills
+from tollway_dataplane.spending.grants import Grants
 from tollway_dataplane.spending.leases import Leases
 from tollway_dataplane.telemetry.health_metrics import HealthMetrics
 from tollway_dataplane.telemetry.metrics import Metrics
@@ -122,7 +123,7 @@ async def open_dataplane(
         ledger = RedisLedger(
             *(ledger_redis, settings.ledger_deadline_s, balances.observe), partial(_given_up, log, metrics)
         )
-        budgets = Budgets(*await stack.enter_async_context(_counting(ledger)), balances, metrics.money)
+        budgets = await stack.enter_async_context(_counting(ledger, balances, metrics))
         tokenizers = TiktokenTokenizers()
         bills = EmbeddingBills(budgets, tokenizers, metrics.money.spent_on_index)
         embedders = _embedders(encoder, direct, bills)
@@ -221,11 +222,15 @@ def _servers(settings: Settings) -> list[tuple[str, str, float]]:
 
 
 @asynccontextmanager
-async def _counting(ledger: RedisLedger) -> AsyncIterator[tuple[RedisLedger, Leases]]:
-    """While there are holds, and leases, which are given back before."""
-    leases = Leases(ledger, secrets.token_hex(6), asyncio.get_running_loop().time)
-    async with aclosing(ledger), running(ledger.keep_holds()), aclosing(leases), running(leases.run()):
-        yield ledger, leases
+async def _counting(ledger: RedisLedger, balances: Balances, metrics: Metrics) -> AsyncIterator[Budgets]:
+    """While there are holds, and leases and grants, which are given back before."""
+    pod, clock = secrets.token_hex(6), asyncio.get_running_loop().time
+    leases, grants = Leases(ledger, pod, clock), Grants(ledger, pod, clock, metrics.money.unsettled)
+    async with AsyncExitStack() as stack:
+        for each, work in ((ledger, ledger.keep_holds), (leases, leases.run), (grants, grants.run)):
+            await stack.enter_async_context(aclosing(each))
+            await stack.enter_async_context(running(work()))
+        yield Budgets(ledger, leases, grants, balances, metrics.money)
 
 
 def _given_up(log: JsonLog, metrics: Metrics, tenant: Tenant) -> None:

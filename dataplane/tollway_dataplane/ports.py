@@ -321,6 +321,13 @@ class Ledger(Protocol):
     ) -> Denied | None:
         """Reserves `amounts` in all from now on, or what is reserved already when a limit has no room."""
 
+    async def resize(
+        self, tenant: Tenant, hold_id: str, amounts: Sequence[int], room: Sequence[int]
+    ) -> Denied | None:
+        """Reserves `amounts` from now on, and frees what was more than that; or as much as before when a limit that
+        needs more has no room for it, or less than `room`.
+        """
+
     async def settle(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> None:
         """Frees the hold and counts what was really used, whether or not the hold still stood. It is asked for again
         when the ledger did not say that it has done so.

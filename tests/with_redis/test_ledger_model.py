@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from redis.asyncio import Redis
 
-from tests.budgets import LedgerClock, stop_clock
+from tests.budgets import LedgerClock, Unreliable, stop_clock
 from tests.tenants import shared, sharing, tenant
 from tollway_api import wire
 from tollway_api.snapshot import Calendar, Limit, Rolling, Tenant
 from tollway_api.tenant_budget import CalendarPeriod, Unit
 from tollway_api.windows import window_bounds
 from tollway_cli.embedded_redis import EmbeddedRedis
-from tollway_dataplane.adapters.redis_batch import ScriptBatch, Words
 from tollway_dataplane.adapters.redis_client import connect
 from tollway_dataplane.adapters.redis_ledger import HOLD_LIFE_MS, RedisLedger
 from tollway_dataplane.core.budgeting import Denied
@@ -58,25 +57,6 @@ IDS = st.sampled_from([*(f"request-{number}" for number in range(5)), f"{wire.LE
 AMOUNTS = st.lists(st.integers(0, 40), min_size=MOST_LIMITS, max_size=MOST_LIMITS)
 SOME_ROOM = st.lists(st.integers(0, 20) | st.integers(0, 150), min_size=MOST_LIMITS, max_size=MOST_LIMITS)
 ROOMS: st.SearchStrategy[list[int]] = st.just([]) | SOME_ROOM
-
-
-@dataclass
-class Unreliable:
-    """Runs the script, and may lose the call or its reply."""
-
-    inner: ScriptBatch
-    loses: str = ""  # "call", "reply", or nothing
-
-    async def run(self, keys_and_arguments: Words, keys: int) -> object:
-        if self.loses == "call":
-            self.loses = ""
-            raise TimeoutError
-        reply = await self.inner.run(keys_and_arguments, keys)
-        # That windows are of another time is asked about once more, and only then is it done.
-        if self.loses and cast("list[object]", reply)[0] != b"clock":
-            self.loses = ""
-            raise TimeoutError
-        return reply
 
 
 @dataclass
@@ -179,27 +159,35 @@ class Interleavings(RuleBasedStateMachine):
         who=WHO,
         name=IDS,
         amounts=AMOUNTS,
-        room=st.none() | ROOMS,
+        how=st.sampled_from(["hold", "extend", "resize"]),
+        room=ROOMS,
         loses=st.sampled_from(["", "", "", "call", "reply"]),
     )
-    def reserve(self, who: str, name: str, amounts: list[int], room: list[int] | None, loses: str) -> None:
-        """Without a `room`, even an empty one, it is an extension."""
+    def reserve(self, who: str, name: str, amounts: list[int], how: str, room: list[int], loses: str) -> None:
+        """An extension asks for no room."""
         model, keys, held_as = self.model, self.model.keys(who), f"{who}/{name}"
         asked = dict(zip(keys, amounts, strict=False))
-        rooms = dict(zip(keys, room or [0] * MOST_LIMITS, strict=False))
+        rooms = dict(zip(keys, (how != "extend" and room) or [0] * MOST_LIMITS, strict=False))
         standing = model.holds.get(held_as, ({}, 0))[0]
-        wanted = {**standing, **{key: max(standing.get(key, 0), asked[key]) for key in keys}}
-        more = {key: wanted[key] - standing.get(key, 0) for key in keys}
+        gives_back = how == "resize"
+        wanted = {
+            **standing,
+            **{key: max(not gives_back and standing.get(key, 0), asked[key]) for key in keys},
+        }
+        more = {key: max(0, wanted[key] - standing.get(key, 0)) for key in keys}
         needed = {key: more[key] and max(more[key], rooms[key]) for key in keys}
         fits_surely = all(self._room(key, model.most_used) >= needed[key] for key in keys)
         fits = all(not needed[key] or self._room(key, model.least_used) >= needed[key] for key in keys)
         self.script.loses = loses
         whose = model.tenant(who)
-        asking = (
-            self.ledger.extend(whose, name, list(asked.values()))
-            if room is None
-            else self.ledger.hold(whose, name, list(asked.values()), list(rooms.values()) if room else [])
-        )
+        words = whose, name, list(asked.values()), list(rooms.values()) if room else []
+        match how:
+            case "hold":
+                asking = self.ledger.hold(*words)
+            case "resize":
+                asking = self.ledger.resize(*words)
+            case _:
+                asking = self.ledger.extend(*words[:3])
         try:
             denied: Denied | None = self.run(asking)
         except LedgerFault:
@@ -209,7 +197,7 @@ class Interleavings(RuleBasedStateMachine):
                 # A call that was lost, or one that was denied, leaves it as it was, also when it comes back.
                 if loses == "reply" and taken == _some(wanted):
                     model.holds[held_as] = (wanted, model.now_ms + HOLD_LIFE_MS)
-            if room is not None:
+            if how == "hold":
                 self.unsure.append(lambda: self._finish(held_as, {}))
             return
         if held_as in model.finished:

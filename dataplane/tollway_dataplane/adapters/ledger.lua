@@ -18,14 +18,15 @@
 --       5 finished  zset  "<id>" -> when it was settled or released (ms), for a while; the tenant's. Long pauses between
 --                         two of them are left out of these times: "=" -> how long all such were (ms)
 --       6 …  spent  hash  "<limit>|<bucket start ms>" -> amount used; one per account
--- ARGV  1 operation: hold | extend | settle | release | read    2 id    3 life of a hold (ms)
+-- ARGV  1 operation: hold | extend | resize | settle | release | read    2 id    3 life of a hold (ms)
 --       4 amounts, one per limit: held in all, used in all; nothing where it is released or read
 --       5 limits, eight words each: which of the accounts from 1, its name, the limit's name, most allowed, bucket ms
 --         (0: calendar), window ms, calendar start and end ms
 --       6 room that must be there for a hold, one per limit; nothing: as much as it asks for
 --
 -- hold and extend are one thing: the id holds these amounts from now on, or as much as before where a limit has no
--- room; of an id that is finished it holds nothing. An extension that asks for less than is held gives nothing back.
+-- room; of an id that is finished it holds nothing. An extension that asks for less than is held gives nothing back;
+-- resize is one that does.
 --
 -- Replies {status, now ms, ...}:
 --   {"ok", now, used, held, used, held, ...}         one pair per limit
@@ -177,7 +178,8 @@ if (operation == 'settle' or operation == 'release') and not is_finished then
   remember(id)
 end
 
-local standing, is_asked = {}, (operation == 'hold' or operation == 'extend') and not is_finished
+local is_resized = operation == 'resize'
+local standing, is_asked = {}, (operation == 'hold' or operation == 'extend' or is_resized) and not is_finished
 if is_asked then standing = holding(id) end
 local taken, missing, denied = {}, {}, nil
 for i, limit in ipairs(limits) do
@@ -197,7 +199,7 @@ for i, limit in ipairs(limits) do
       end
       denied = {'denied', now, i, wait, text(leased(limit))}
     end
-    missing[i] = math.max(more, 0)
+    missing[i] = is_resized and more or math.max(more, 0)
   end
   taken[i] = {sum, all}
 end
@@ -211,7 +213,7 @@ if denied then return reply end
 
 if is_asked then
   for i, limit in ipairs(limits) do
-    if missing[i] > 0 then
+    if missing[i] ~= 0 then
       standing[limit.full] = limit.amount
       add(id, limit.full, missing[i])
     end

@@ -48,6 +48,7 @@ def _unheard(_tenant: Tenant) -> None:
 class _Operation(StrEnum):
     HOLD = "hold"
     EXTEND = "extend"
+    RESIZE = "resize"
     SETTLE = "settle"
     RELEASE = "release"
     READ = "read"
@@ -117,6 +118,11 @@ class RedisLedger:
         self, tenant: Tenant, hold_id: str, amounts: Sequence[int], life_s: int | None = None
     ) -> Denied | None:
         return await self._reserve(_Asked(_Operation.EXTEND, tenant, hold_id, amounts, life_s=life_s))
+
+    async def resize(
+        self, tenant: Tenant, hold_id: str, amounts: Sequence[int], room: Sequence[int]
+    ) -> Denied | None:
+        return await self._reserve(_Asked(_Operation.RESIZE, tenant, hold_id, amounts, room))
 
     async def settle(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> None:
         await self._finish(_Asked(_Operation.SETTLE, tenant, hold_id, amounts))

@@ -19,6 +19,7 @@ from tollway_dataplane.errors import LedgerFault, Refusal, RefusalCode
 from tollway_dataplane.ports import Ledger
 from tollway_dataplane.spending.balances import Balances
 from tollway_dataplane.spending.exceeding import Exceeded
+from tollway_dataplane.spending.grants import Grants
 from tollway_dataplane.spending.holds import Hold, Need
 from tollway_dataplane.spending.leases import Leases
 from tollway_dataplane.spending.queueing import Queues
@@ -46,8 +47,10 @@ class Accounting(Protocol):
 
 
 class Budgets:
-    def __init__(self, ledger: Ledger, leases: Leases, balances: Balances, accounting: Accounting) -> None:
-        self._reserving = Reserving(ledger, leases)
+    def __init__(
+        self, ledger: Ledger, leases: Leases, grants: Grants, balances: Balances, accounting: Accounting
+    ) -> None:
+        self._reserving = Reserving(ledger, leases, grants)
         self._leases = leases
         self._balances = balances
         self._accounting = accounting

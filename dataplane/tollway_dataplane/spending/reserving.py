@@ -1,5 +1,6 @@
-"""Asks for what a hold is to cover: the ledger, or what this pod has leased where the ledger is away. First as much as
-surely suffices, or a slice of it; then more as the answer comes; at last it is settled. Called by `budgets`.
+"""Asks for what a hold is to cover: of what this pod was granted for a tenant that asks often, or the ledger, or of
+what this pod has leased where that is away. First as much as surely suffices, or a slice of it; then more as the answer
+comes; at last it is settled. Called by `budgets`.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.core.leasing import beyond
 from tollway_dataplane.errors import LedgerFault
 from tollway_dataplane.ports import Ledger
+from tollway_dataplane.spending.grants import Grants
 from tollway_dataplane.spending.holds import Hold, Slice
 from tollway_dataplane.spending.leases import Leases
 
@@ -25,13 +27,16 @@ from tollway_dataplane.spending.leases import Leases
 class Reserving:
     """Every method that waits raises LedgerFault."""
 
-    def __init__(self, ledger: Ledger, leases: Leases) -> None:
+    def __init__(self, ledger: Ledger, leases: Leases, grants: Grants) -> None:
         self._ledger = ledger
         self._leases = leases
+        self._grants = grants
 
     async def whole(self, hold: Hold) -> Denied | None:
         """The worst case, where it is plenty."""
         wanted = hold.amounts(hold.held, hold.price)
+        if not hold.leased and self._grants.hold(hold.tenant, hold.id, wanted):
+            return None
         return await self._reserve(hold, wanted, room_for(hold.tenant.limits, wanted))
 
     async def slice(self, hold: Hold, begin: Slice, known: Denied) -> Denied | None:
@@ -95,6 +100,8 @@ class Reserving:
         changes nothing.
         """
         used = hold.amounts(usage, hold.model.price, int(answered))
+        if self._grants.settle(hold.id, used):
+            return
         is_nothing = usage == NO_USAGE and not answered
         try:
             await self._tell(hold, None if is_nothing else used)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import cast
+from typing import Final, cast
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +30,7 @@ from tollway_dataplane.record import Record
 from tollway_dataplane.spending.balances import Balances
 from tollway_dataplane.spending.budgets import Accounting, Budgets
 from tollway_dataplane.spending.exceeding import Exceeded
+from tollway_dataplane.spending.grants import Grants
 from tollway_dataplane.spending.holds import Hold, Need
 from tollway_dataplane.spending.leases import Leases
 
@@ -74,20 +75,19 @@ class Scripted:
         raise AssertionError(f"nobody asked for a stream of {call.model.name}")
 
 
+_NOBODY: Final = (cast("Ledger", None), cast("Leases", None), cast("Grants", None))
+
+
 def uncounted() -> Budgets:
     """Of tenants without limits, who never wait for the ledger."""
-    nobody = object()
-    return Budgets(cast("Ledger", nobody), cast("Leases", nobody), Balances(), cast("Accounting", nobody))
+    return Budgets(*_NOBODY, Balances(), cast("Accounting", None))
 
 
 class Spent(Budgets):
     """Has room for the first so many attempts, and for none after them."""
 
     def __init__(self, room: int) -> None:
-        nobody = object()
-        super().__init__(
-            cast("Ledger", nobody), cast("Leases", nobody), Balances(), cast("Accounting", nobody)
-        )
+        super().__init__(*_NOBODY, Balances(), cast("Accounting", None))
         self.room = room
         self.waived: list[set[str]] = []  # of each that asked
         self.gave_way: list[bool] = []

@@ -27,6 +27,7 @@ from tollway_dataplane.spending import queueing
 from tollway_dataplane.spending.balances import Balances
 from tollway_dataplane.spending.budgets import ASK_AGAIN_S, Budgets
 from tollway_dataplane.spending.exceeding import Exceeded
+from tollway_dataplane.spending.grants import Grants
 from tollway_dataplane.spending.holds import Need, Slice
 from tollway_dataplane.spending.leases import Leases
 from tollway_dataplane.telemetry.metrics import MoneyMetrics
@@ -80,6 +81,11 @@ class CountingLedger:
     ) -> Denied | None:
         raise NotImplementedError(tenant, hold_id, amounts, life_s)
 
+    async def resize(
+        self, tenant: Tenant, hold_id: str, amounts: Sequence[int], room: Sequence[int]
+    ) -> Denied | None:
+        raise NotImplementedError(tenant, hold_id, amounts, room)
+
     async def settle(self, tenant: Tenant, hold_id: str, amounts: Sequence[int]) -> None:
         raise NotImplementedError(tenant, hold_id, amounts)
 
@@ -123,7 +129,9 @@ class House:
     def __init__(self) -> None:
         self.ledger = CountingLedger()
         leases, balances = Leases(self.ledger, "pod", lambda: 0.0), Balances()
-        self.budgets = Budgets(self.ledger, leases, balances, MoneyMetrics(CollectorRegistry(), balances, 1))
+        money = MoneyMetrics(CollectorRegistry(), balances, 1)
+        grants = Grants(self.ledger, "pod", lambda: 0.0, money.unsettled)
+        self.budgets = Budgets(self.ledger, leases, grants, balances, money)
         self.asked: list[Asked] = []
 
     async def ask(self, request: Request) -> Asked:
