@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.error_replies import error_body, shutting_down
-from tollway_dataplane.edge.replies import raw_headers
+from tollway_dataplane.edge.replies import Head
 from tollway_dataplane.errors import CallerGone
 from tollway_dataplane.record import Record
 from tollway_dataplane.service import Comment, Stream
@@ -30,9 +30,7 @@ class EventStream:
         try:
             async with aclosing(self._stream.rest) as rest:
                 with CallerWatch(receive, self._on_gone):
-                    await send(
-                        {"type": "http.response.start", "status": 200, "headers": raw_headers(headers)}
-                    )
+                    await send({"type": "http.response.start", "status": 200, "headers": Head(headers)})
                     await _send_event(send, self._stream.first)
                     async for data in rest:
                         await _send_event(send, data)

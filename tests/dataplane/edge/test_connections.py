@@ -1,20 +1,31 @@
-"""What a connection has been given to write is written, whoever closes it."""
+"""What a connection has been given to write is written, whoever closes it; and our form of a reply's head is written as
+uvicorn writes ASGI's.
+"""
 
 import asyncio
+import re
 import socket
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 import uvloop
 from starlette.types import Receive, Scope, Send
 
 from tests.certificates import Authority
 from tollway_dataplane.edge.connections import PEER_NAMES
+from tollway_dataplane.edge.replies import Head
 from tollway_dataplane.server import Site, listen, serve
 from tollway_dataplane.settings import Address
 from tollway_tls.certificates import server_context
 
-REQUEST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
+
+def _asking(*headers: bytes) -> bytes:
+    return b"POST /a%%20b?c HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n%b\r\n" % b"".join(headers)
+
+
+REQUEST = _asking()
 
 
 def test_what_was_written_before_its_caller_closed_its_half_still_reaches_it() -> None:
@@ -29,6 +40,57 @@ def test_what_was_written_before_its_caller_closed_its_half_still_reaches_it() -
                 pass
 
         assert b"a token" in uvloop.run(_reply(Site(app, listen(Address("127.0.0.1", 0))), caller))
+
+
+_CLOSE = b"connection: close\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "sent"),
+    [
+        pytest.param({}, REQUEST + _asking(_CLOSE), id="kept, then closed by who asks"),
+        pytest.param({}, REQUEST * 3 + _asking(_CLOSE), id="four at once"),
+        pytest.param({"connection": "close"}, REQUEST, id="closed by the reply"),
+        pytest.param({"connection": "keep-alive"}, REQUEST + _asking(_CLOSE), id="said to be kept"),
+        pytest.param({}, REQUEST.replace(b"HTTP/1.1", b"HTTP/1.0"), id="HTTP/1.0"),
+        pytest.param({}, REQUEST.replace(b"POST", b"HEAD") + _asking(_CLOSE), id="HEAD"),
+        pytest.param(
+            {}, _asking(b"expect: 100-continue\r\n") + _asking(_CLOSE), id="expects to be told to go on"
+        ),
+        pytest.param({"content-length": ""}, REQUEST + _asking(_CLOSE), id="in chunks"),
+        pytest.param({"content-length": "1"}, REQUEST, id="longer than it says"),
+        pytest.param({"content-length": "9"}, REQUEST, id="shorter than it says"),
+    ],
+)
+def test_our_form_of_a_head_is_written_as_the_server_writes_any(
+    headers: Mapping[str, str], sent: bytes
+) -> None:
+    told = {"content-type": "text/plain", "content-length": "4", "x-name": "naïve", **headers}
+    head = Head({name: value for name, value in told.items() if value})
+
+    def written(form: object) -> bytes:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await send({"type": "http.response.start", "status": 202, "headers": form})
+            await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+        with socket.socket() as caller:
+            return uvloop.run(_reply(Site(app, listen(Address("127.0.0.1", 0))), caller, sent))
+
+    ours, theirs = (re.sub(rb"date: [^\r]*", b"date: now", written(each)) for each in (head, list(head)))
+    assert ours == theirs
+    assert ours.count(b"HTTP/1.1 202 Accepted\r\n") == sent.count(b"HTTP/1.")
+
+
+def test_of_a_head_with_a_value_that_ends_its_line_nothing_is_written() -> None:
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        head = Head({"content-length": "0", "x-name": "a\r\nset-cookie: b"})
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+
+    with socket.socket() as caller:
+        reply = uvloop.run(_reply(Site(app, listen(Address("127.0.0.1", 0))), caller))
+    assert reply.startswith(b"HTTP/1.1 500 ")
+    assert b"cookie" not in reply
 
 
 def test_the_application_is_told_whose_certificate_was_shown(tmp_path: Path) -> None:
@@ -91,14 +153,14 @@ async def _encrypted_reply(site: Site, client: ssl.SSLContext) -> bytes:
     return received
 
 
-async def _reply(site: Site, caller: socket.socket) -> bytes:
+async def _reply(site: Site, caller: socket.socket, sent: bytes = REQUEST) -> bytes:
     """All that comes to who has asked, until the server closes the connection."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     serving = asyncio.create_task(serve([site], stop, 1.0, asyncio.Event()))
     caller.setblocking(False)
     async with asyncio.timeout(30):
         await loop.sock_connect(caller, (site.address.host, site.address.port))
-        await loop.sock_sendall(caller, REQUEST)
+        await loop.sock_sendall(caller, sent)
         received = b""
         while data := await loop.sock_recv(caller, 65_536):
             received += data
