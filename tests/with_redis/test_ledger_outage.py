@@ -153,6 +153,30 @@ async def test_what_was_leased_is_spent_and_no_more_and_then_all_goes_on(
     assert await taken(fault_redis) == (spent, 0), "given back, and nothing twice"
 
 
+async def test_of_a_busy_tenant_the_ledger_hears_seldom_and_misses_nothing(
+    setup: Setup,
+    cheap: Provider,
+    cache_redis: EmbeddedRedis,
+    fault_redis: EmbeddedRedis,
+    embedder: SharedEmbedder,
+) -> None:
+    made = setup.but(acme=money("Deny", nano=10**15))
+    async with pods(made, cache_redis, fault_redis, embedder, deadline_s=1.0) as pair:
+        replies = [reply for _ in range(10) for reply in await asked(pair, 60)]
+        assert {reply.status for reply in replies} == {200}
+        async with Redis.from_url(fault_redis.url) as redis:
+            calls = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+        assert calls < len(replies), "where each is asked for it takes two calls for each"
+        fault_redis.kill()
+        while {reply.status for reply in await asked(pair, 20)} != {503}:
+            pass  # what was granted lasts for a second
+        fault_redis.start()
+        await until_counted(fault_redis, pair, 0)
+        assert {reply.status for reply in await asked(pair, 60)} == {200}
+        await asked(pair, 60)
+    assert await taken(fault_redis) == (billed(cheap), 0)
+
+
 async def test_a_ledger_that_comes_and_goes_counts_everything_once_and_exceeds_nothing(
     setup: Setup, cache_redis: EmbeddedRedis, fault_redis: EmbeddedRedis, embedder: SharedEmbedder
 ) -> None:
