@@ -29,6 +29,9 @@ Address = tuple[str, int]
 
 _DEADLINE_S: Final = 1.0  # for one server to say what the cluster is; then the next is asked
 _PAUSE_S: Final = 0.2  # between two looks at what the cluster is
+# A server names no replica of which it has not heard yet how far that is, nor one that has failed; and of one that is
+# not asked nobody is told by a fault that it is back.
+_REPLICAS_LOOKED_FOR_S: Final = 10.0
 _WITHOUT_KEY: Final = {"INFO", "TIME", "SCAN", "PING", "CLUSTER", "COMMAND", "FT._LIST"}
 _KEY_AT: Final = {"EVAL": 3}  # of all others it follows the command
 _BEFORE_KEY: Final = {"XREAD": b"STREAMS"}
@@ -59,8 +62,9 @@ class _Shard:
 
 class ClusterRedis(Redis):
     """`client_of` makes a client for one server. Where `reads_replicas`, every command goes to a replica of its shard,
-    to which that client connects READONLY, and to the primary where it has none. A command is sent on once where its
-    slot has been moved, and never again after a fault: what the cluster is by then is found out behind the requests.
+    to which that client connects READONLY, and to the primary for as long as none is known. A command is sent on once
+    where its slot has been moved, and never again after a fault: what the cluster is by then is found out behind the
+    requests.
     """
 
     def __init__(
@@ -240,6 +244,10 @@ class ClusterRedis(Redis):
         """Waits only where nothing is known yet; and the look goes on although who waits has no time left."""
         if not self._shard_of:
             await asyncio.shield(self._begin_look())
+            return
+        since_s = asyncio.get_running_loop().time() - self._looked_at
+        if self._reads_replicas and since_s >= _REPLICAS_LOOKED_FOR_S:
+            self._begin_look()
 
     def _begin_look(self) -> "asyncio.Task[None]":
         """One at a time."""
