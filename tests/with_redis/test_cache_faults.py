@@ -241,18 +241,25 @@ async def test_a_vector_without_its_answer_is_a_miss_unless_this_process_has_kep
     assert (reply.source, reply.headers["x-tollway-cache-reason"]) == (source, reason)
 
 
-async def test_answers_expire_after_their_time(
-    start: Start, setup: Setup, cache_redis: EmbeddedRedis
-) -> None:
+async def test_answers_expire_after_their_time(start: Start, setup: Setup) -> None:
     gateway = await start(setup.but(index={"ttl": "1s"}))
     await gateway.ask(PASSWORD)
     await gateway.stored()
-    assert (await gateway.ask(PASSWORD)).source == "exact"
     await asyncio.sleep(1.1)
     assert (await gateway.ask(PASSWORD)).source == "live"
+
+
+async def test_whatever_is_remembered_of_an_answer_goes_in_its_time(
+    start: Start, setup: Setup, cache_redis: EmbeddedRedis
+) -> None:
+    gateway = await start(setup.but(index={"ttl": "1h"}))
+    await gateway.ask(PASSWORD)
+    await gateway.stored()
     async with Redis.from_url(cache_redis.url) as redis:
-        await gateway.stored(2)
-        assert {await redis.pttl(key) > 0 for key in await redis.keys(wire.REMEMBERED_PATTERN)} == {True}
+        left = [await redis.pttl(key) for key in await redis.keys(wire.REMEMBERED_PATTERN)]
+    assert len(left) == 2, "the answer and its vector"
+    assert all(0 < each <= 3_600_000 for each in left)
+    assert (await gateway.ask(PASSWORD)).source == "exact"
 
 
 async def test_all_keys_of_a_partition_carry_one_hash_tag(

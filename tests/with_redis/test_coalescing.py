@@ -32,8 +32,18 @@ from tollway_dataplane.ports import Place
 
 PROMPT = "What is a lighthouse?"
 MANY = 12
-# One that cannot be asked in time is no reason to wait for anybody, which on a busy machine looks like a failure.
-PATIENT = {"cache_read_deadline_s": 10.0}
+# On a busy machine: one that cannot be asked in time is no reason to wait for anybody, what could not be remembered in
+# time helps nobody else, and who has waited for long enough asks for itself.
+PATIENT = {"cache_read_deadline_s": 10.0, "cache_write_deadline_s": 10.0, "coalesce_wait_s": 60.0}
+
+pytestmark = pytest.mark.usefixtures("unhurried")
+
+
+async def begun(start: Start, setup: Setup, **more: object) -> Running:
+    """A patient one, which remembers."""
+    gateway = await start(setup, **{**PATIENT, **more})
+    await until(lambda: gateway.dataplane.forgetting.is_trusted)
+    return gateway
 
 
 async def claims(server: EmbeddedRedis) -> Sequence[object]:
@@ -57,7 +67,7 @@ async def asked_at_once(
 
 async def test_concurrent_identical_misses_become_one_call(start: Start, setup: Setup) -> None:
     with provider("slow", latency=Latency("fixed", 0.3)) as slow:
-        gateway = await start(setup.but(cheap=slow.endpoint), **PATIENT)
+        gateway = await begun(start, setup.but(cheap=slow.endpoint))
         found = await asked_at_once(gateway)
         assert slow.total == 1
         assert found == {"live NoNeighbour": 1, "exact Coalesced": MANY - 1}
@@ -65,7 +75,7 @@ async def test_concurrent_identical_misses_become_one_call(start: Start, setup: 
 
 async def test_a_stream_is_waited_for_as_well(start: Start, setup: Setup) -> None:
     with provider("slow", tokens_per_second=40.0) as slow:
-        gateway = await start(setup.but(cheap=slow.endpoint), **PATIENT)
+        gateway = await begun(start, setup.but(cheap=slow.endpoint))
         answers = await asyncio.gather(*(collect(gateway.acme, PROMPT, usage=False) for _ in range(4)))
         assert slow.total == 1
         assert {text for text, _, _ in answers} == {answer_for("slow", "gpt-4o-mini", PROMPT)}
@@ -73,14 +83,14 @@ async def test_a_stream_is_waited_for_as_well(start: Start, setup: Setup) -> Non
 
 async def test_tenants_wait_for_their_own_alone(start: Start, setup: Setup) -> None:
     with provider("slow", latency=Latency("fixed", 0.3)) as slow:
-        gateway = await start(setup.but(cheap=slow.endpoint), **PATIENT)
+        gateway = await begun(start, setup.but(cheap=slow.endpoint))
         await asyncio.gather(asked_at_once(gateway, ACME_KEY), asked_at_once(gateway, BETA_KEY))
         assert slow.total == 2
 
 
 async def test_who_has_waited_long_enough_asks_for_itself(start: Start, setup: Setup) -> None:
     with provider("slow", latency=Latency("fixed", 1.0)) as slow:
-        gateway = await start(setup.but(cheap=slow.endpoint), **PATIENT, coalesce_wait_s=0.1)
+        gateway = await begun(start, setup.but(cheap=slow.endpoint), coalesce_wait_s=0.1)
         assert set(await asked_at_once(gateway, count=3)) == {"live NoNeighbour"}
         assert slow.total == 3
 
@@ -95,7 +105,7 @@ async def test_when_who_asked_got_no_answer_the_others_ask(start: Start, setup: 
 
 async def test_when_who_asked_has_gone_the_others_ask(start: Start, setup: Setup) -> None:
     with provider("slow", latency=Latency("fixed", 0.5)) as slow:
-        gateway = await start(setup.but(cheap=slow.endpoint), **PATIENT)
+        gateway = await begun(start, setup.but(cheap=slow.endpoint))
         first = asyncio.create_task(gateway.ask(PROMPT))
         await asyncio.sleep(0.2)
         others = [asyncio.create_task(gateway.ask(PROMPT)) for _ in range(2)]
@@ -108,7 +118,7 @@ async def test_when_who_asked_has_gone_the_others_ask(start: Start, setup: Setup
 
 async def test_two_data_planes_ask_once(start: Start, setup: Setup, cache_redis: EmbeddedRedis) -> None:
     with provider("slow", latency=Latency("fixed", 1.0)) as slow:
-        one, other = [await start(setup.but(cheap=slow.endpoint), **PATIENT) for _ in range(2)]
+        one, other = [await begun(start, setup.but(cheap=slow.endpoint)) for _ in range(2)]
         found = await asked_at_once(one, count=50, others=[other])
         assert found == {"live NoNeighbour": 1, "exact Coalesced": 49}
         assert slow.total == 1
@@ -117,7 +127,7 @@ async def test_two_data_planes_ask_once(start: Start, setup: Setup, cache_redis:
 
 async def test_a_stream_at_another_data_plane_is_waited_for_as_well(start: Start, setup: Setup) -> None:
     with provider("slow", tokens_per_second=40.0) as slow:
-        gateways = [await start(setup.but(cheap=slow.endpoint), **PATIENT) for _ in range(2)]
+        gateways = [await begun(start, setup.but(cheap=slow.endpoint)) for _ in range(2)]
         answers = await asyncio.gather(*(collect(each.acme, PROMPT, usage=False) for each in gateways * 2))
         assert slow.total == 1
         assert {text for text, _, _ in answers} == {answer_for("slow", "gpt-4o-mini", PROMPT)}
@@ -126,7 +136,7 @@ async def test_a_stream_at_another_data_plane_is_waited_for_as_well(start: Start
 async def test_what_takes_longer_than_a_claim_lives_is_still_one_call(start: Start, setup: Setup) -> None:
     with provider("slow", latency=Latency("fixed", LIFE_S + 1.5)) as slow:
         one, other = [
-            await start(setup.but(cheap=slow.endpoint), **PATIENT, coalesce_wait_s=30.0) for _ in range(2)
+            await begun(start, setup.but(cheap=slow.endpoint), coalesce_wait_s=30.0) for _ in range(2)
         ]
         await asked_at_once(one, count=2, others=[other])
         assert slow.total == 1
@@ -138,7 +148,7 @@ async def test_where_the_first_fails_the_next_asks(
     """One after the other, since what failed once may fail again."""
     with provider("slow", latency=Latency("fixed", 0.5)) as slow:
         model = setup.but(cheap=slow.endpoint, policy={"fallback": {"maxFallbacks": 0}})
-        one, other = [await start(model, **PATIENT) for _ in range(2)]
+        one, other = [await begun(start, model) for _ in range(2)]
         slow.fail("server-error", times=1)
         replies = await asyncio.gather(one.ask(PROMPT), other.ask(PROMPT))
         assert sorted(reply.status for reply in replies) == [200, 503]
@@ -152,7 +162,7 @@ async def test_a_store_that_fails_in_a_way_nobody_foresaw_lets_nobody_wait(
     def broken(_: object) -> bytes:
         raise RuntimeError("nobody foresaw this")
 
-    gateway = await start(setup, **PATIENT)
+    gateway = await begun(start, setup)
     monkeypatch.setattr(redis_cache, "_packed", broken)
     reports: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context["message"]))
@@ -203,7 +213,7 @@ async def test_who_has_waited_long_enough_for_another_data_plane_asks_for_itself
 ) -> None:
     with provider("slow", latency=Latency("fixed", 2.0)) as slow:
         one, other = [
-            await start(setup.but(cheap=slow.endpoint), **PATIENT, coalesce_wait_s=0.2) for _ in range(2)
+            await begun(start, setup.but(cheap=slow.endpoint), coalesce_wait_s=0.2) for _ in range(2)
         ]
         assert set(await asked_at_once(one, count=2, others=[other])) == {"live NoNeighbour"}
         assert slow.total == 2
@@ -214,7 +224,7 @@ async def test_who_has_waited_for_one_here_waits_no_longer_for_another_elsewhere
 ) -> None:
     """One who leaves without an answer after 2.5 s, and then one elsewhere who never comes back."""
     with provider("slow") as slow:
-        gateway = await start(setup.but(cheap=slow.endpoint), **PATIENT, coalesce_wait_s=3.0)
+        gateway = await begun(start, setup.but(cheap=slow.endpoint), coalesce_wait_s=3.0)
         slow.fail("stall", times=1)
         first = asyncio.create_task(gateway.ask(PROMPT))
         await until(lambda: slow.total == 1)

@@ -33,7 +33,7 @@ def test_two_data_planes_follow_one_snapshot_and_share_hits_and_budgets(
             stack.enter_context(started(tmp_path / f"{name}.log", "tollway_dataplane", env=env))
             urls.append((f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}"))
         for _, admin_url in urls:
-            wait_for(lambda url=admin_url: loopback.get(f"{url}/readyz").status_code == 200, "ready")  # type: ignore[misc]  # mypy does not type a lambda with a default
+            wait_for(lambda url=admin_url: loopback.get(f"{url}/readyz").status_code == 200, "ready", 180)  # type: ignore[misc]  # mypy does not type a lambda with a default
 
         def ask(number: int) -> int:
             prompt = {"prompt": f"question {number}"}
