@@ -25,7 +25,7 @@ from tollway_dataplane.fallback.dispatch import Dispatch
 from tollway_dataplane.fallback.jobs import Answered, Job, Opened
 from tollway_dataplane.fallback.settling import used
 from tollway_dataplane.live import Live
-from tollway_dataplane.ports import Chunk, Remembered
+from tollway_dataplane.ports import Remembered
 from tollway_dataplane.quality.auditing import Auditor
 from tollway_dataplane.quality.operating_points import OperatingPoints
 from tollway_dataplane.quality.shadowing import Shadows
@@ -193,16 +193,17 @@ class Service:
         """Passes the provider's events on, and settles however the stream ends: before the caller can know that it
         has, so that its next request finds this one counted and remembered.
         """
-        assembly, record = Assembly(), job.record
+        assembly, record, tells_usage = Assembly(), job.record, job.request.include_usage
         with self._observer.stream(record):
             try:
-                chunk: Chunk | None = opened.first
-                while chunk is not None:
+                assembly.add(opened.first.event)
+                # The usage event was asked for by us; a caller who did not ask never sees it.
+                if tells_usage or opened.first.event.get("choices"):
+                    yield opened.first.data
+                async for chunk in opened.rest:
                     assembly.add(chunk.event)
-                    # The usage event was asked for by us; a caller who did not ask never sees it.
-                    if chunk.event.get("choices") or job.request.include_usage:
+                    if tells_usage or chunk.event.get("choices"):
                         yield chunk.data
-                    chunk = await anext(opened.rest, None)
                 record.ended = "cut" if opened.hold.cut else "whole"
             except UpstreamFault:
                 record.ended = "broken"

@@ -40,18 +40,20 @@ class Events:
     def read(self, part: bytes) -> Iterator[Event]:
         """Those that end in the stream's next part. Raises ValueError for what never ends."""
         for line in self._lines.read(part):
-            data, value = self._data, None
             if line.startswith(b"data:"):
-                data.append(line[5:].strip())
+                data = line[5:].strip()
+                if not self._data and ((value := _whole(data)) is not None or data == DONE):
+                    yield Event(data, value)
+                    continue
+                self._data.append(data)
                 self._length += len(line)
                 if self._length > MOST_BYTES:
                     raise ValueError("an event without an end")
-                value = _whole(data[0]) if len(data) == 1 else None
-            if not line or value is not None or data == [DONE]:
-                joined = b"\n".join(data).strip()
+            elif not line and self._data:
+                joined = b"\n".join(self._data).strip()
                 self._data, self._length = [], 0
                 if joined:
-                    yield Event(joined, value)
+                    yield Event(joined, None)
 
 
 def _whole(data: bytes) -> JsonObject | None:
@@ -77,18 +79,21 @@ class Lines:
         self._is_first = True
         self._after_return = False
 
-    def read(self, part: bytes) -> Iterator[bytes]:
+    def read(self, part: bytes) -> list[bytes]:
         """Those that end in the stream's next part. Raises ValueError for one of more bytes."""
         given = part[1:] if self._after_return and part.startswith(b"\n") else part
         self._after_return = part.endswith(b"\r")
-        first, *others = _LINE_END.split(given) if b"\r" in given else given.split(b"\n")  # which is faster
-        self._begun.append(first)
-        self._length += len(first)
+        lines = _LINE_END.split(given) if b"\r" in given else given.split(b"\n")  # which is faster
+        self._length += len(lines[0])
         if self._length > self._most_bytes:
             raise ValueError("a line without an end")
-        for other in others:
-            line = b"".join(self._begun)
-            if self._is_first:
-                line, self._is_first = line.removeprefix(_BOM), False
-            self._begun, self._length = [other], len(other)
-            yield line
+        if len(lines) == 1:
+            self._begun += lines
+            return []
+        if self._begun:
+            lines[0] = b"".join([*self._begun, lines[0]])
+        if self._is_first:
+            lines[0], self._is_first = lines[0].removeprefix(_BOM), False
+        rest = lines.pop()
+        self._begun, self._length = [rest] if rest else [], len(rest)
+        return lines

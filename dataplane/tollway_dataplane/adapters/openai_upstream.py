@@ -23,7 +23,7 @@ from tollway_dataplane.core.attempts import trigger_of
 from tollway_dataplane.core.completions import error_in, finished_choices, is_error, is_whole, usage_of
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject, Operation
 from tollway_dataplane.core.parameters import unknown_to_thinkers, with_bound_named
-from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
+from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion, is_plain_chunk
 from tollway_dataplane.core.retry_after import wait_of
 from tollway_dataplane.deadline import Within
 from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
@@ -221,7 +221,13 @@ async def _chunks(response: Reply, call: UpstreamCall, most_bytes: int) -> Async
     stream, events, finished, length = response.content, Events(), set[str](), 0
     try:
         with _Silence(stream, call.idle_s) as silence:
-            while part := await _part(stream):
+            while True:
+                try:
+                    part = await stream.readany()
+                except aiohttp.ClientError as exc:
+                    part = _unread(stream, exc)
+                if not part:
+                    break
                 for data, value in events.read(part):
                     if data == DONE:
                         return
@@ -230,9 +236,10 @@ async def _chunks(response: Reply, call: UpstreamCall, most_bytes: int) -> Async
                     if length > most_bytes:
                         raise too_large()
                     event = _parsed(data) if value is None else value
-                    if is_error(event) or not is_chunk(event, data):
-                        raise _fault(response.status, data)
-                    finished |= finished_choices(event)
+                    if not is_plain_chunk(event, data):
+                        if is_error(event) or not is_chunk(event, data):
+                            raise _fault(response.status, data)
+                        finished |= finished_choices(event)
                     yield Chunk(data, event)
                     silence.begins()
     except _HTTP_ERRORS as exc:
@@ -241,19 +248,16 @@ async def _chunks(response: Reply, call: UpstreamCall, most_bytes: int) -> Async
         raise UpstreamFault(FallbackTrigger.CONNECTION, 200, "the stream broke off", may_have_run=True)
 
 
-async def _part(stream: aiohttp.StreamReader) -> bytes:
-    """What comes next, nothing at the end; also what nobody has read yet when the connection ends, and which aiohttp
-    forgets then: the provider has written it, and bills it.
+def _unread(stream: aiohttp.StreamReader, exc: aiohttp.ClientError) -> bytes:
+    """What nobody has read yet when the connection ends, and which aiohttp forgets then: the provider has written it,
+    and bills it. Raises the exception where there is nothing.
     """
-    try:
-        return await stream.readany()
-    except aiohttp.ClientError as exc:
-        stream.set_exception(None)  # type: ignore[arg-type]  # there is no other word for it
-        unread = stream.read_nowait()
-        stream.set_exception(exc)
-        if not unread:
-            raise
-        return unread
+    stream.set_exception(None)  # type: ignore[arg-type]  # there is no other word for it
+    unread = stream.read_nowait()
+    stream.set_exception(exc)
+    if not unread:
+        raise exc
+    return unread
 
 
 def _parsed(data: bytes) -> JsonObject:

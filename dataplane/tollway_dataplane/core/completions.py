@@ -4,7 +4,7 @@ how a stream and a completion turn into each other.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeGuard
+from typing import Final, TypeGuard, cast
 
 from tollway_dataplane.core.facts import JsonObject, JsonValue, Usage
 from tollway_dataplane.core.refusals import is_refusal
@@ -93,7 +93,11 @@ def is_whole(completion: JsonObject) -> bool:
 
 def finished_choices(chunk: JsonObject) -> set[str]:
     """Indexes, whatever a provider has there, of the choices of which a stream's chunk is the last."""
-    return {str(choice.get("index", 0)) for choice in choices_of(chunk) if choice.get("finish_reason")}
+    finished: set[str] = set()  # said so it takes a third of the time
+    for choice in choices_of(chunk):
+        if choice.get("finish_reason"):
+            finished.add(str(choice.get("index", 0)))
+    return finished
 
 
 def finish_reasons_in(chunk: JsonObject) -> set[str]:
@@ -126,8 +130,11 @@ def _words(value: JsonValue) -> str:
 
 def written_in_chunk(chunk: JsonObject) -> str:
     """All that a chunk of a stream brings, in every choice."""
-    deltas = [choice.get("delta") for choice in choices_of(chunk)]
-    return "".join(_written(delta) for delta in deltas if isinstance(delta, dict))
+    written = ""
+    for choice in choices_of(chunk):
+        if isinstance(delta := choice.get("delta"), dict):
+            written += _written(delta)
+    return written
 
 
 def head_of(completion: JsonObject) -> dict[str, JsonValue]:
@@ -173,9 +180,16 @@ def _is_plain(message: JsonValue) -> bool:
 
 
 def choices_of(completion: JsonObject) -> list[JsonObject]:
-    """The choices of a completion, or of a stream's chunk."""
+    """The choices of a completion, or of a stream's chunk. Asked several times of each chunk, so it is a loop, as are
+    those who ask it then: what is written as an expression is a function of its own, which takes as long as the rest.
+    """
     choices = completion.get("choices")
-    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    if not isinstance(choices, list):
+        return []
+    for choice in choices:
+        if not isinstance(choice, dict):
+            return [each for each in choices if isinstance(each, dict)]
+    return cast("list[JsonObject]", choices)
 
 
 @dataclass(slots=True)
@@ -207,7 +221,7 @@ class Assembly:
                 continue
             if isinstance(content := delta.get("content"), str):
                 self.text.append(content)
-            if any(delta[name] for name in _NOT_PLAIN & delta.keys()):
+            if not _NOT_PLAIN.isdisjoint(delta) and any(delta[name] for name in _NOT_PLAIN & delta.keys()):
                 self.plain = False
             if choice.get("logprobs"):
                 self.plain = False  # a replay could not give them back

@@ -24,6 +24,8 @@ _MESSAGE: Final[_Kinds] = {
     "tool_calls": (list,),
     "function_call": (dict,),
 }
+_PLAIN_CHOICE: Final = frozenset({"index", "delta", "finish_reason", "logprobs"})
+_PLAIN_DELTA: Final = frozenset({"role", "content"})
 _CALL: Final[_Kinds] = {"function": (dict,)}
 _EMBEDDING: Final[_Kinds] = {"index": (int,), "embedding": (list, str)}
 
@@ -40,6 +42,28 @@ def is_chunk(event: JsonObject, data: bytes = b"") -> bool:
     choices = event.get("choices")
     fits = _fits(event, _REPLY) and (choices is None or _are_choices(choices, "delta"))
     return fits and _is_shallow(event, data)
+
+
+def is_plain_chunk(event: JsonObject, data: bytes) -> bool:
+    """One that goes on with plain text, as nearly all of a stream do: so it is a chunk, no error, and the last of no
+    choice. To ask for each by itself takes twice as long.
+    """
+    choices = event.get("choices")
+    if "error" in event or not isinstance(choices, list) or len(choices) != 1:
+        return False
+    choice = choices[0]
+    if not isinstance(choice, dict) or not choice.keys() <= _PLAIN_CHOICE:
+        return False
+    if choice.get("finish_reason") is not None or choice.get("logprobs") is not None:
+        return False
+    delta = choice.get("delta")
+    if not isinstance(delta, dict) or not delta.keys() <= _PLAIN_DELTA:
+        return False
+    for said in delta.values():
+        if said is not None and not isinstance(said, str):
+            return False
+    is_headed = isinstance(event.get("id"), str) and isinstance(event.get("model"), str)
+    return is_headed and isinstance(choice.get("index"), int) and _is_shallow(event, data)
 
 
 def are_embeddings(reply: JsonObject, inputs: JsonValue) -> bool:

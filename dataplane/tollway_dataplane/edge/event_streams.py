@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import aclosing
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.error_replies import error_body, shutting_down
@@ -31,15 +31,15 @@ class EventStream:
             async with aclosing(self._stream.rest) as rest:
                 with CallerWatch(receive, self._on_gone):
                     await send({"type": "http.response.start", "status": 200, "headers": Head(headers)})
-                    await _send_event(send, self._stream.first)
+                    await send(_event(self._stream.first))
                     async for data in rest:
-                        await _send_event(send, data)
+                        await send(_event(data))
         except CallerGone:
             return  # the stream is closed and settled, and nobody is there to be told
         except asyncio.CancelledError:
             # The time to drain is over. The stream is closed and settled, and its caller is not left to guess whether
             # that was all.
-            await _send_event(send, error_body(shutting_down()))
+            await send(_event(error_body(shutting_down())))
         # Outside: a server reports a finished reply as a disconnect, too.
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -48,6 +48,6 @@ class EventStream:
             self._record.ended = "disconnected"
 
 
-async def _send_event(send: Send, data: bytes) -> None:
+def _event(data: bytes) -> Message:
     name = b": " if isinstance(data, Comment) else b"data: "
-    await send({"type": "http.response.body", "body": name + data + b"\n\n", "more_body": True})
+    return {"type": "http.response.body", "body": name + data + b"\n\n", "more_body": True}

@@ -15,6 +15,7 @@ from tollway_dataplane.core.completions import (
     chunks_of,
     finish_reasons_in,
     finished_choices,
+    is_error,
     is_whole,
     text_of,
     usage_of,
@@ -23,7 +24,7 @@ from tollway_dataplane.core.completions import (
 )
 from tollway_dataplane.core.facts import JsonObject, JsonValue
 from tollway_dataplane.core.gathering import Gathering
-from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion
+from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion, is_plain_chunk
 from tollway_dataplane.core.shortcomings import begins, shortcoming, unbegun
 
 CALL: JsonValue = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -205,6 +206,42 @@ def test_nothing_trips_over_a_whole_answer(place: tuple[str | int, ...], value: 
     shortcoming(found, {"response_format": {"type": "json_object"}})
     usage_of(found), is_whole(found), text_of(found), written_in(found)
     assert all(map(orjson.dumps, chunks_of(found, include_usage=True)))
+
+
+PLAIN: JsonObject = {
+    "id": "x",
+    "model": "gpt-4o",
+    "choices": [{"index": 0, "delta": {"role": "assistant", "content": "F"}, "finish_reason": None}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_plain"),
+    [
+        ("usage", None, True),
+        ("usage", nested(300), False),
+        ("id", 5, False),
+        ("error", {"message": "overloaded"}, False),
+        ("choices", [], False),
+        ("choices", [{"index": 0, "delta": {"content": "F"}, "logprobs": None}], True),
+        ("choices", [{"index": 0, "delta": {"content": "F"}, "error": {"code": 502}}], False),
+        ("choices", [{"index": 0, "delta": {"content": "F"}, "finish_reason": "stop"}], False),
+        ("choices", [{"index": 0, "delta": {"tool_calls": [CALL]}, "finish_reason": None}], False),
+    ],
+)
+def test_what_most_of_a_stream_looks_like(name: str, value: JsonValue, *, is_plain: bool) -> None:
+    event = {**PLAIN, name: value}
+    assert is_plain_chunk(event, json.dumps(event).encode()) is is_plain
+
+
+@given(st.sampled_from(places(PLAIN)), odd)
+def test_what_is_plain_need_be_asked_nothing_else(place: tuple[str | int, ...], value: JsonValue) -> None:
+    event = replaced(PLAIN, place, value)
+    data = orjson.dumps(event)
+    if isinstance(event, dict) and is_plain_chunk(event, data):
+        assert is_chunk(event, data)
+        assert not is_error(event)
+        assert finished_choices(event) == set()
 
 
 @given(st.lists(st.tuples(st.sampled_from(places(reply("delta"))), odd), min_size=1, max_size=3))
