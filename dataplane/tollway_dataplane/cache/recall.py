@@ -4,7 +4,7 @@ of the cache or of the embedder is a miss, never a failed request.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -17,17 +17,25 @@ from tollway_dataplane.cache.forgetting import Forgetting
 from tollway_dataplane.cache.lookup import Deadlines, Lookup, Patience, Question
 from tollway_dataplane.cache.remembering import Remembering
 from tollway_dataplane.core.decision import CacheReason, StaleReason
-from tollway_dataplane.core.facts import ChatRequest
+from tollway_dataplane.core.facts import ChatRequest, JsonObject, Turn
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.judgement.cacheability import bypass_reason, unfit_reason
-from tollway_dataplane.judgement.identity import entry_of, normalise, partition_of, said_in, turns_of
+from tollway_dataplane.judgement.identity import (
+    MOST_LOOKED_THROUGH,
+    entry_of,
+    normalise,
+    partition_of,
+    said_in,
+    turns_of,
+)
 from tollway_dataplane.judgement.judge import Judge
 from tollway_dataplane.ports import AnswerCache, Place, Remembered
 from tollway_dataplane.record import Record
 from tollway_dataplane.spending.embedding_bills import Payer
 
-# A millisecond's work, which others wait for no longer.
+# A millisecond's work each, which others wait for no longer.
 _MOST_READ_AT_ONCE: Final = 2_000
+_MOST_NORMALISED_AT_ONCE: Final = 10_000
 # Between two looks for an answer that another data plane is asking for, growing.
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.2
@@ -63,10 +71,10 @@ class Recall:
             return Lookup(bypass)
         if policy.cache is None or index is None or request.prompt is None:
             return Lookup(CacheReason.NO_CACHE)
-        prompt, turns = normalise(request.prompt), turns_of(request.messages)
+        said = said_in(request.messages)
+        prompt, turns = await _normal(request.prompt, request.messages, said)
         reading, waiting = Patience(self._deadlines.read), Patience(self._deadlines.coalesce)
-        said = turns or said_in(request.messages)
-        question = Question(prompt, turns, said, reading, waiting, Payer(tenant, record))
+        question = Question(prompt, turns, turns or said, reading, waiting, Payer(tenant, record))
         identity = partition_of(request, tenant, policy, index, turns)
         while (partition := self._forgetting.partition(identity, index, tenant)) is not None:
             place = Place(index, partition, entry_of(prompt, turns))
@@ -206,6 +214,16 @@ class Recall:
         """Waits for what is under way."""
         await self._comparing.drain()
         await self._remembering.drain()
+
+
+async def _normal(
+    prompt: str, messages: Sequence[JsonObject], said: Sequence[Turn]
+) -> tuple[str, tuple[Turn, ...]]:
+    """The prompt and the turns before it, beside the event loop where there is much to look through."""
+    lengths = (len(prompt), *(len(turn.text) for turn in said))
+    if sum(length for length in lengths if length <= MOST_LOOKED_THROUGH) <= _MOST_NORMALISED_AT_ONCE:
+        return normalise(prompt), turns_of(messages)
+    return await asyncio.to_thread(lambda: (normalise(prompt), turns_of(messages)))
 
 
 async def _unfit(question: Question, use: CacheUse, index: Index) -> CacheReason | None:

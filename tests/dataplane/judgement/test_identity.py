@@ -13,6 +13,7 @@ from tollway_api.snapshot import Index
 from tollway_dataplane.core.facts import ChatRequest, JsonObject, Turn
 from tollway_dataplane.judgement.identity import (
     IRRELEVANT_PARAMETERS,
+    MOST_LOOKED_THROUGH,
     entry_of,
     normalise,
     partition_of,
@@ -230,6 +231,11 @@ def test_the_order_of_parameters_does_not_matter() -> None:
 )
 def test_prompts_are_equal_but_for_what_cannot_carry_meaning(one: str, other: str, same: bool) -> None:
     assert (entry_of(normalise(one)) == entry_of(normalise(other))) is same
+
+
+def test_a_text_that_is_too_long_to_look_through_keeps_its_blanks() -> None:
+    text = "caf\u00e9  " * (MOST_LOOKED_THROUGH // 6 + 1)
+    assert normalise("cafe\u0301  " * (MOST_LOOKED_THROUGH // 6 + 1)) == text
 
 
 @given(st.text())
