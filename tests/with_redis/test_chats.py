@@ -180,8 +180,9 @@ async def test_what_was_remembered_without_its_turns_is_a_miss(
     assert headers["x-tollway-source"] == "live"
 
 
-async def test_a_chat_too_long_to_compare_is_found_by_itself_alone(gateway: Running) -> None:
-    told = ("the story goes on " * 1_200, "I see.")
+@pytest.mark.parametrize("length", [800, 1_200], ids=["beside the loop", "not looked through"])
+async def test_a_chat_too_long_to_compare_is_found_by_itself_alone(gateway: Running, length: int) -> None:
+    told = ("the story goes on " * length, "I see.")
     await ask(gateway, *told, PROMPT)
     await gateway.stored()
     _, again = await ask(gateway, *told, PROMPT)
