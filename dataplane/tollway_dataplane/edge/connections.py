@@ -6,7 +6,8 @@ application is told whose certificate it was.
 
 import asyncio
 import re
-from typing import Any, Final
+from collections.abc import Awaitable
+from typing import Any, Final, TypeGuard
 from urllib.parse import unquote
 
 import httptools
@@ -117,20 +118,22 @@ class _Exchange(RequestResponseCycle):
     three times as long to write.
     """
 
-    async def send(self, message: Any) -> None:
+    def send(self, message: Any) -> Awaitable[None]:  # type: ignore[override]  # a chunk passes no further coroutine
         head = message.get("headers")
-        if not isinstance(head, Head) or not self._is_usual(head):
-            await super().send(message)
-            return
+        return self._begin(head, message["status"]) if self._is_usual(head) else super().send(message)
+
+    async def _begin(self, head: Head, status: int) -> None:
         lines = head.lines()
         self.response_started = True
         self.waiting_for_100_continue = self.chunked_encoding = False
         self.expected_content_length = int(head.headers["content-length"])
         of_servers = [b"%b: %b\r\n" % pair for pair in self.default_headers]
-        self.transport.write(b"".join([STATUS_LINE[message["status"]], *of_servers, lines, b"\r\n"]))
+        self.transport.write(b"".join([STATUS_LINE[status], *of_servers, lines, b"\r\n"]))
 
-    def _is_usual(self, head: Head) -> bool:
+    def _is_usual(self, head: object) -> TypeGuard[Head]:
         """Whether it leaves now and for itself says how long the body is, and another request may follow."""
+        if not isinstance(head, Head):
+            return False
         is_ready = not (self.response_started or self.disconnected or self.flow.write_paused)
         is_kept = self.keep_alive and "connection" not in head.headers
         return is_ready and is_kept and "content-length" in head.headers

@@ -37,6 +37,7 @@ class Grants:
         self._grants: dict[TenantName, Grant] = {}
         self._former: list[Grant] = []  # from which nothing is taken any more, of limits that were edited
         self._taken_from: dict[str, Grant] = {}  # by what holds there
+        self._is_asked = asyncio.Event()
         self._looking: asyncio.Future[None] | None = None
 
     def hold(self, tenant: Tenant, hold_id: str, amounts: list[int]) -> bool:
@@ -44,6 +45,7 @@ class Grants:
         asked = self._asked.get(tenant.name)
         if asked is None or asked.tenant is not tenant:
             asked = self._asked[tenant.name] = Asked(tenant)
+            self._is_asked.set()
         asked.add(amounts)
         grant = self._grants.get(tenant.name)
         if grant is None or grant.tenant is not tenant or self._clock() >= grant.until:
@@ -64,6 +66,7 @@ class Grants:
     async def run(self) -> None:
         """Reports and asks for the life of the process. What is under way when it is cancelled comes to its end."""
         while True:
+            await self._is_asked.wait()
             await asyncio.sleep(LOOK_EVERY_S)
             self._looking = asyncio.ensure_future(self.look())
             await asyncio.shield(self._looking)
@@ -71,6 +74,8 @@ class Grants:
     async def look(self) -> None:
         """Reports what was used, and holds what is under way and what will be asked for."""
         asked, self._asked = self._asked, {}
+        if not (asked or self._grants or self._former):
+            self._is_asked.clear()
         for name, each in asked.items():
             if (grant := self._grants.get(name)) is not None and grant.tenant is not each.tenant:
                 self._follow(grant, each.tenant)
