@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from tollway_dataplane.core.completions import text_of
 from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.pricing import as_usd
+from tollway_dataplane.deadline import guarded
 from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.endpoint import Edge
 from tollway_dataplane.edge.incoming import Incoming
@@ -36,8 +37,7 @@ def chat_route(edge: Edge, service: Service) -> Route:
             )
             raise Refusal(403, RefusalCode.FORBIDDEN, message, "tenant_id")
         try:
-            with CallerWatch(request.receive):
-                reply = await service.chat(chat, caller, record)
+            reply = await guarded(service.chat(chat, caller, record), CallerWatch(request.receive))
         except Refusal as refusal:
             polite = _polite(refusal, record)
             if polite is None:

@@ -3,6 +3,7 @@
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from tollway_dataplane.deadline import guarded
 from tollway_dataplane.edge.callers import CallerWatch
 from tollway_dataplane.edge.endpoint import Edge
 from tollway_dataplane.edge.event_streams import EventStream
@@ -20,8 +21,7 @@ def chat_completions_route(edge: Edge, service: Service) -> Route:
         body = await edge.json_body(request)
         chat = parse_chat(body, request.headers, record.request_id)
         record.streaming = chat.stream
-        with CallerWatch(request.receive):
-            reply = await service.chat(chat, caller, record)
+        reply = await guarded(service.chat(chat, caller, record), CallerWatch(request.receive))
         headers = headers_of(record)
         if isinstance(reply, Whole):
             return JsonReply(reply.body, headers)

@@ -59,15 +59,11 @@ class Edge:
         self._log = log
 
     def route(self, method: str, path: str, operation: str, handler: Handler) -> Route:
-        async def handle(request: Incoming, record: Record) -> ASGIApp:
-            if request.method != method:
-                raise wrong_method(method)
-            return await handler(request, record)
+        return Route(path, self.endpoint(operation, f"{method} {path}", handler, method))
 
-        return Route(path, self.endpoint(operation, f"{method} {path}", handle))
-
-    def endpoint(self, operation: str, route: str, handler: Handler) -> ASGIApp:
-        return _Endpoint(operation, route, handler, self._observer, self._log)
+    def endpoint(self, operation: str, route: str, handler: Handler, method: str | None = None) -> ASGIApp:
+        """`method` is the one that it answers, where that is not any."""
+        return _Endpoint(_Answering(operation, route, method), handler, self._observer, self._log)
 
     def caller(self, request: Incoming, record: Record) -> str | None:
         """The key's digest of somebody we know: nobody else's body is worth reading. Raises Refusal."""
@@ -81,12 +77,20 @@ class Edge:
         return parse_json(body)
 
 
+@dataclass(frozen=True, slots=True)
+class _Answering:
+    """What an endpoint is called, and which method it answers; None: any."""
+
+    operation: str
+    route: str
+    method: str | None
+
+
 class _Endpoint:
-    def __init__(
-        self, operation: str, route: str, handler: Handler, observer: Observer, log: JsonLog
-    ) -> None:
-        self._operation = operation
-        self._route = route
+    def __init__(self, answering: _Answering, handler: Handler, observer: Observer, log: JsonLog) -> None:
+        self._operation = answering.operation
+        self._route = answering.route
+        self._method = answering.method
         self._handler = handler
         self._observer = observer
         self._log = log
@@ -101,18 +105,20 @@ class _Endpoint:
             self._log.exception("unforeseen", operation=self._operation)
             raise
 
-    async def _handled(self, request: Incoming, record: Record) -> ASGIApp:
-        try:
-            return await self._handler(request, record)
-        except asyncio.CancelledError:  # the time to drain is over, and what was held is settled
-            raise shutting_down() from None
+    def _check(self, request: Incoming) -> None:
+        request.check()
+        if self._method is not None and request.method != self._method:
+            raise wrong_method(self._method)
 
     async def _reply(self, request: Incoming) -> ASGIApp:
         record = Record(f"{_PROCESS}{next(_NUMBERS):08x}", self._operation, self._route)
         try:
             with self._observer.request(record, request.headers):
-                request.check()
-                return await self._handled(request, record)
+                self._check(request)
+                try:
+                    return await self._handler(request, record)
+                except asyncio.CancelledError:  # the time to drain is over, and what was held is settled
+                    raise shutting_down() from None
         except Refusal as refusal:
             return error_response(refusal, headers_of(record))
         except CallerGone:

@@ -7,9 +7,10 @@ from typing import Final
 
 from starlette.types import Receive, Scope
 
-from tollway_dataplane.deadline import Within
+from tollway_dataplane.deadline import Within, guarded
 from tollway_dataplane.errors import CallerGone, Refusal, RefusalCode
 
+_JSON: Final = "application/json"
 # Which of two counts must not depend on who reads first.
 _SINGLE: Final = frozenset({"authorization", "content-encoding", "content-type", "host"})
 
@@ -48,12 +49,14 @@ class Incoming:
 
     async def read(self, most_bytes: int, deadline_s: float) -> bytes:
         """The body, when it says that it is JSON. Raises Refusal 415, 413 or 408, or CallerGone."""
-        encoding = self.headers.get("content-encoding", "identity").strip().lower()
+        encoding = self.headers.get("content-encoding", "").strip().lower()
         if encoding not in {"", "identity"}:
             message = f"the body is encoded as {encoding[:64]!r}; send it as it is, without Content-Encoding"
             raise Refusal(415, RefusalCode.UNSUPPORTED_MEDIA_TYPE, message)
-        media_type = self.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        if media_type != "application/json" and not media_type.endswith("+json"):
+        media_type = self.headers.get("content-type", _JSON)
+        if media_type != _JSON:  # else there is nothing to take apart
+            media_type = media_type.partition(";")[0].strip().lower()
+        if media_type != _JSON and not media_type.endswith("+json"):
             message = (
                 f"the body is {media_type[:64]!r}; send JSON with the header content-type: application/json"
             )
@@ -62,8 +65,7 @@ class Incoming:
         if length.isdigit() and int(length) > most_bytes:
             raise _too_large(most_bytes)
         try:
-            with Within(deadline_s):
-                return await self._whole(most_bytes)
+            return await guarded(self._whole(most_bytes), Within(deadline_s))
         except TimeoutError:
             message = f"the body did not arrive within {deadline_s:g} seconds"
             headers = {"connection": "close"}

@@ -44,6 +44,7 @@ _LATENCY_BUCKETS: Final = (
     60,
     120,
 )
+_NO_LOOKUPS: Final = Lookups(0, 0)
 _LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 
 
@@ -87,7 +88,7 @@ class Metrics:
 
     def observe(self, record: Record, seconds: float) -> None:
         """Counts one finished request, and how long it took."""
-        source = record.source.value if record.source else "none"
+        source = record.source or "none"
         exemplar = {"trace_id": record.trace.id} if record.trace.id else None
         self._duration[record.operation, source, str(record.status)].observe(seconds, exemplar)
         if record.refusal:
@@ -159,13 +160,14 @@ class CacheMetrics:
             return
         outcome = outcome_of(record.cache_reason)
         self._lookups[outcome, record.cache_reason].inc()
-        if outcome is not CacheOutcome.BYPASS:
-            self._looked_up += 1
-            self._hits += outcome is CacheOutcome.HIT
-            if record.index in self._indexes:
-                before = self.by_index.get(record.index, Lookups(0, 0))
-                hits = before.hits + (outcome is CacheOutcome.HIT)
-                self.by_index[record.index] = Lookups(hits, before.total + 1)
+        if outcome is CacheOutcome.BYPASS:
+            return
+        is_hit = outcome is CacheOutcome.HIT
+        self._looked_up += 1
+        self._hits += is_hit
+        if record.index in self._indexes:
+            before = self.by_index.get(record.index, _NO_LOOKUPS)
+            self.by_index[record.index] = Lookups(before.hits + is_hit, before.total + 1)
 
     def observe_label(self, index: str, outcome: str) -> None:
         self._labels.labels(index, outcome).inc()

@@ -30,7 +30,7 @@ class Observer:
         self,
         metrics: Counting,
         log: JsonLog,
-        described: Callable[[Record], Mapping[str, object]],
+        described: Callable[[Record], dict[str, object]],
         tracer: Tracer,
     ) -> None:
         self._metrics = metrics
@@ -38,21 +38,20 @@ class Observer:
         self._described = described
         self._tracer = tracer
 
-    @contextmanager
-    def request(self, record: Record, headers: Mapping[str, str] = NO_HEADERS) -> Iterator[None]:
+    def request(self, record: Record, headers: Mapping[str, str] = NO_HEADERS) -> "_Story":
         """Around a story up to its reply, or up to the point where its stream takes over. The headers are its
         caller's.
         """
         self._metrics.in_flight += 1
         name = record.route or record.operation
         record.trace = self._tracer.begin(name, headers, is_call=bool(record.route))
-        try:
-            yield
-        except BaseException as exc:
+        return _Story(self, record)
+
+    def ended(self, record: Record, exc: BaseException | None) -> None:
+        if exc is not None:
             self._note(record, exc)
             self._finish(record)
-            raise
-        if not record.streaming:
+        elif not record.streaming:
             self._finish(record)
 
     @contextmanager
@@ -78,12 +77,29 @@ class Observer:
         self._metrics.in_flight -= 1
         self._metrics.observe(record, elapsed_ms / 1_000)
         facts = self._described(record)
-        self._log.note("request", {**facts, "trace_id": record.trace.id, "ms": elapsed_ms})
         record.trace.end(record.status, record.ended, facts)
+        facts |= {"trace_id": record.trace.id, "ms": elapsed_ms}
+        self._log.note("request", facts)
 
 
-def described(record: Record) -> Mapping[str, object]:
+class _Story:
+    """What `contextmanager` makes, at a fourth of its cost."""
+
+    __slots__ = ("_observer", "_record")
+
+    def __init__(self, observer: Observer, record: Record) -> None:
+        self._observer = observer
+        self._record = record
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
+        self._observer.ended(self._record, exc)
+
+
+def described(record: Record) -> dict[str, object]:
     """Of a request that a tenant has made of models."""
+    usage = record.usage
     return {
         "request_id": record.request_id,
         "operation": record.operation,
@@ -107,13 +123,13 @@ def described(record: Record) -> Mapping[str, object]:
             ":".join(filter(None, (note.model, note.outcome, note.kind))) for note in record.attempts
         ],
         "messages_dropped": record.dropped,
-        "prompt_tokens": record.usage.prompt_tokens,
-        "completion_tokens": record.usage.completion_tokens,
-        "cached_tokens": record.usage.cached_tokens,
-        "cache_written_tokens": record.usage.written_tokens,
-        "reasoning_tokens": record.usage.reasoning_tokens,
-        "service_tier": record.usage.tier,
-        "usage_estimated": record.usage.estimated,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "cache_written_tokens": usage.written_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "service_tier": usage.tier,
+        "usage_estimated": usage.estimated,
         "held_usd": as_usd(record.held_nano),
         "cost_usd": as_usd(record.cost_nano),
         "embedding_usd": as_usd(record.embedding_nano),

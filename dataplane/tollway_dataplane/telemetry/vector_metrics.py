@@ -1,6 +1,6 @@
 """Every metric of the embed server, in a registry of its own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -58,7 +58,7 @@ class VectorMetrics:
         self._batches.observe(texts)
 
 
-def described(record: Record) -> Mapping[str, object]:
+def described(record: Record) -> dict[str, object]:
     """Of a request, for the log."""
     return {
         "request_id": record.request_id,
