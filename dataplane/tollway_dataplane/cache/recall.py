@@ -73,11 +73,16 @@ class Recall:
             return Lookup(CacheReason.NO_CACHE)
         said = said_in(request.messages)
         prompt, turns = await _normal(request.prompt, request.messages, said)
-        reading, waiting = Patience(self._deadlines.read), Patience(self._deadlines.coalesce)
-        question = Question(prompt, turns, turns or said, reading, waiting, Payer(tenant, record))
-        identity = partition_of(request, tenant, policy, index, turns)
+        identity, entry = partition_of(request, tenant, policy, index, turns), entry_of(prompt, turns)
+        question: Question | None = None
         while (partition := self._forgetting.partition(identity, index, tenant)) is not None:
-            place = Place(index, partition, entry_of(prompt, turns))
+            place = Place(index, partition, entry)
+            # What this process has kept is not waited for, so nothing can have been purged since it was named.
+            if (answer := self._forgetting.recalled(place)) is not None:
+                return Lookup(CacheReason.EXACT, answer, place=place)
+            if question is None:
+                reading, waiting = Patience(self._deadlines.read), Patience(self._deadlines.coalesce)
+                question = Question(prompt, turns, turns or said, reading, waiting, Payer(tenant, record))
             lookup = await self._at(place, question, policy.cache)
             if not self._is_outdated(lookup, place):
                 return lookup

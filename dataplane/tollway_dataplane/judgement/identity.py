@@ -67,12 +67,16 @@ def turns_of(messages: Sequence[JsonObject]) -> tuple[Turn, ...]:
     """What was said between the instructions and the last message. Empty when that is nothing, and also when there is
     more than plain text in it, which nobody can compare by meaning: then it belongs to the partition.
     """
+    if len(messages) == 1:
+        return ()
     turns = [_turn(message) for message in dropwhile(_instructs, messages[:-1])]
     return tuple(turn for turn in turns if turn is not None) if None not in turns else ()
 
 
 def said_in(messages: Sequence[JsonObject]) -> tuple[Turn, ...]:
     """All texts before the last message, whatever else there is beside them: for looking through, not for comparing."""
+    if len(messages) == 1:
+        return ()
     return tuple(
         Turn(str(message.get("role")), text)
         for message in dropwhile(_instructs, messages[:-1])
@@ -136,8 +140,10 @@ def normalise(prompt: str) -> str:
 
 def entry_of(prompt: str, turns: Sequence[Turn] = ()) -> str:
     """32 hex digits that name a normalised prompt after these turns within its partition."""
-    texts = [text.encode("utf-8", "surrogatepass") for text in (*(turn.text for turn in turns), prompt)]
-    # With their lengths ahead, so that no texts run together to look like others.
-    lengths = [f"{turn.role} {len(text)}" for turn, text in zip(turns, texts, strict=False)]
-    ahead = [f"{' '.join(lengths)}\n".encode()] if lengths else []
-    return hashlib.sha256(b"".join([*ahead, *texts])).hexdigest()[:32]
+    last = prompt.encode("utf-8", "surrogatepass")
+    if turns:
+        texts = [turn.text.encode("utf-8", "surrogatepass") for turn in turns]
+        # With their lengths ahead, so that no texts run together to look like others.
+        lengths = [f"{turn.role} {len(text)}" for turn, text in zip(turns, texts, strict=True)]
+        last = b"".join([f"{' '.join(lengths)}\n".encode(), *texts, last])
+    return hashlib.sha256(last).hexdigest()[:32]
