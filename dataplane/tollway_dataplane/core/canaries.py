@@ -17,7 +17,8 @@ _DRAWS: Final = 1 << 52  # as many as a float tells apart, and still from 1
 
 def drawn(of: ModelName, request: ChatRequest, tenant: TenantName, policy: Policy) -> ModelName:
     """The model itself, or the one of its canaries that is tried out on this conversation."""
-    if all(each.of != of for each in policy.route.canaries):
+    canaries = policy.route.canaries
+    if not canaries or all(each.of != of for each in canaries):
         return of
     return _drawn(of, _conversation(request, tenant), policy)
 

@@ -2,7 +2,7 @@
 caller writes in a body can change it.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -47,11 +47,19 @@ class Directory:
             found.setdefault(policy.namespace, []).append(policy)
         return {namespace: _Policies(tuple(each)) for namespace, each in found.items()}
 
-    def _policies_over(self, namespace: str) -> Iterator["_Policies"]:
+    def _policies_over(self, namespace: str) -> tuple["_Policies", ...]:
         """What may govern tenants of a namespace: its own policies first, then the installation's."""
-        for each in dict.fromkeys((namespace, self.snapshot.installation_namespace)):
-            if (found := self._policies_of_namespace.get(each)) is not None:
-                yield found
+        known = self._over_namespace.get(namespace)
+        if known is None:
+            both = dict.fromkeys((namespace, self.snapshot.installation_namespace))
+            of = self._policies_of_namespace
+            known = self._over_namespace[namespace] = tuple(of[each] for each in both if each in of)
+        return known
+
+    @cached_property
+    def _over_namespace(self) -> dict[str, tuple["_Policies", ...]]:
+        """Filled as they call."""
+        return {}
 
     @cached_property
     def _limits_of_shared(self) -> Mapping[str, tuple[SharedLimit, ...]]:
@@ -135,7 +143,8 @@ class _Policies:
         while left:
             lowest = left & -left
             policy = self.policies[lowest.bit_length() - 1]
-            if all(headers.get(each.name) == each.value for each in policy.match.headers):
+            wanted = policy.match.headers
+            if not wanted or all(headers.get(each.name) == each.value for each in wanted):
                 return policy
             left ^= lowest
         return None

@@ -18,7 +18,7 @@ def named_model(requested: str, policy: Policy) -> ModelName | None:
     Raises Refusal 404 for a model the policy does not have, 403 for one it does not let callers name.
     """
     name, aliases = ModelName(requested), policy.route.aliases
-    if meant := next((each.model for each in aliases if each.name == name), None):
+    if aliases and (meant := next((each.model for each in aliases if each.name == name), None)):
         return None if meant == AUTO else meant
     if requested == AUTO or (name not in policy.models and name in policy.match.models):
         return None

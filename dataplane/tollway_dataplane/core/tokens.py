@@ -54,6 +54,9 @@ def estimate_prompt(messages: Sequence[JsonObject], parameters: JsonObject) -> i
     text_bytes = sum(_bytes(value) for name, value in parameters.items() if name not in _UNREAD)
     for message in messages:
         for name, value in message.items():
+            if isinstance(value, str):
+                text_bytes += _bytes(value)
+                continue
             parts = value if name == "content" and isinstance(value, list) else [value]
             text_bytes += sum(_bytes(each) if _is_text(each) else TOKENS_PER_IMAGE for each in parts)
     return total + math.ceil(text_bytes / BYTES_PER_TOKEN)
@@ -84,7 +87,8 @@ def _is_text(part: JsonValue) -> bool:
 def _bytes(value: JsonValue) -> int:
     """Bytes of all text in a value, names included, with a few for each piece of punctuation."""
     if isinstance(value, str):
-        return len(value.encode("utf-8", "surrogatepass"))
+        # Which Python knows of a text without looking at it.
+        return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
     if isinstance(value, dict):
         return sum(_bytes(name) + _bytes(inner) + 4 for name, inner in value.items())
     if isinstance(value, list | tuple):

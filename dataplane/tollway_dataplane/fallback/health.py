@@ -168,6 +168,8 @@ class Health:
 
     def is_well(self, policy: Policy, model: Model) -> bool:
         """Whether it is likely to be asked when its turn comes."""
+        if not self._perhaps_unwell:
+            return True
         return self.state(policy, model) in {ModelState.HEALTHY, ModelState.RECOVERING}
 
     def ready_in(self, policy: Policy, model: Model) -> float:

@@ -104,7 +104,7 @@ class Classifier(Protocol):
     def assess(self, prompt: Prompt) -> Assessment: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Heuristic:
     """Words and keywords: microseconds, explainable, no model."""
 

@@ -32,13 +32,15 @@ def routed(last: Assessment, earlier: Iterable[Assessment], route: Route) -> Cho
     which can only grow, so a chat never goes back to a simpler model, whichever pod answers. No more of `earlier` is
     read than is needed.
     """
-    place = found = place_of(last, route)
-    if route.sticky and not is_complex(last, route):
+    models = ladder(route)
+    complex_place = len(models) - 1
+    place = found = _place_of(last, complex_place)
+    if route.sticky and place < complex_place:
         for each in earlier:
-            place = max(place, place_of(each, route))
-            if is_complex(each, route):
+            place = max(place, _place_of(each, complex_place))
+            if place == complex_place:
                 break
-    return Choice(ladder(route)[place], last.reason if place == found else RouteReason.SESSION, last)
+    return Choice(models[place], last.reason if place == found else RouteReason.SESSION, last)
 
 
 def ladder(route: Route) -> tuple[ModelName, ...]:
@@ -50,16 +52,17 @@ def ladder(route: Route) -> tuple[ModelName, ...]:
     )
 
 
-def place_of(found: Assessment, route: Route) -> int:
+def is_complex(found: Assessment, route: Route) -> bool:
+    """So that nothing else can make it more so."""
+    complex_place = len(ladder(route)) - 1
+    return _place_of(found, complex_place) == complex_place
+
+
+def _place_of(found: Assessment, complex_place: int) -> int:
     """On the ladder."""
     if found.reason is RouteReason.MIDDLE:
         return found.step
-    return 0 if found.is_simple else len(ladder(route)) - 1
-
-
-def is_complex(found: Assessment, route: Route) -> bool:
-    """So that nothing else can make it more so."""
-    return place_of(found, route) == len(ladder(route)) - 1
+    return 0 if found.is_simple else complex_place
 
 
 def placed(choice: Choice, request: ChatRequest, tenant: Tenant, policy: Policy) -> Choice:
