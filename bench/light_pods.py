@@ -70,7 +70,7 @@ def _pod(address: str, port: int, client: lightkube.AsyncClient, secret: str, to
     following = Following(live, [SnapshotSecrets(client, namespace, name)], log)
     forgetting = Forgetting(LocalNearCache(0), RedisForgetter(connect("redis://127.0.0.1:9", 0.1), 0.1), log)
     registry = prometheus_client.CollectorRegistry()
-    admin = Admin(live, following, forgetting, registry, {}, lambda: False, current)
+    admin = Admin(live, following, forgetting, registry, dict, lambda: False, current)
     return Site(Telling(create_admin_app(admin), live, address), listen(Address(address, port)))
 
 

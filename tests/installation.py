@@ -260,7 +260,7 @@ class Installation:
                 LocalNearCache(0), RedisForgetter(connect("redis://127.0.0.1:9", 0.1), 0.1), log
             )
             registry = prometheus_client.CollectorRegistry()
-            admin = Admin(live, following, forgetting, registry, {}, lambda: False, current_tokens)
+            admin = Admin(live, following, forgetting, registry, dict, lambda: False, current_tokens)
             app = Starlette(routes=[Mount("/", wrap(create_admin_app(admin)))], lifespan=closing)
             url = stack.enter_context(served(app, address, self.admin_port))
             wait_for(lambda: bool(loops), "the pod serves")

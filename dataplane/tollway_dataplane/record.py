@@ -81,4 +81,5 @@ class Record:
         self.marks[stage] = self.elapsed_ms()
 
     def elapsed_ms(self) -> float:
-        return round((time.perf_counter() - self.started) * 1_000, 3)
+        # In whole microseconds, for which `round` takes four times as long.
+        return int((time.perf_counter() - self.started) * 1e6) / 1_000

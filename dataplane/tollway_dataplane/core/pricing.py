@@ -78,10 +78,9 @@ def _or(price: int | None, otherwise: int) -> int:
     return otherwise if price is None else price
 
 
+@lru_cache(4_096)  # of what a request says of money most is nothing, and much the same as before
 def as_usd(nano: int) -> str:
     """Nano-USD as a decimal number of dollars, without trailing zeros: `0.0000125`."""
-    if nano == 0:
-        return "0"
     whole, fraction = divmod(nano, NANO_PER_USD)
     digits = f"{fraction:0{_DIGITS}d}".rstrip("0")
     return f"{whole}.{digits}" if digits else str(whole)

@@ -4,7 +4,7 @@ well, because not every cluster enforces network policies, and on a port with TL
 """
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -54,7 +54,7 @@ class Admin:
     following: Following
     forgetting: Forgetting
     registry: CollectorRegistry
-    lookups: Mapping[str, Lookups]
+    lookups: Callable[[], dict[str, Lookups]]  # by the indexes' ids
     is_draining: Callable[[], bool]
     tokens: Callable[[], Sequence[str]]
     asks_certificates: bool = False
@@ -69,7 +69,7 @@ class Admin:
             self.live.revision,
             self.live.digest,
             self.following.rejected,
-            dict(self.lookups),
+            self.lookups(),
             self.forgetting.epoch if self.forgetting.is_trusted else 0,
             self.unfit(),
             self.unwell(),

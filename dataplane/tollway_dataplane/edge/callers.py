@@ -26,11 +26,12 @@ class CallerWatch:
     def __init__(self, receive: Receive, on_gone: Callable[[], None] = _unnoticed) -> None:
         self._receive = receive
         self._on_gone = on_gone
-        self._story = asyncio.current_task()
+        self._story: asyncio.Task[object] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._gone = False
 
     def __enter__(self) -> None:
+        self._story = asyncio.current_task()
         # Most answers are there before it begins, and a task for each of them would cost more than it is worth.
         self._beginning = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, self._begin)
 

@@ -1,10 +1,15 @@
 """The `x-tollway-*` headers: where an answer came from and what it cost."""
 
+from typing import Final
+
 from tollway_dataplane.core.allowances import rate_limit_headers
 from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.judgement.judge import shown_probability
 from tollway_dataplane.record import Record
+
+# For which nobody was asked.
+_HITS: Final = frozenset({Source.EXACT, Source.SEMANTIC})
 
 
 def headers_of(record: Record) -> dict[str, str]:
@@ -25,11 +30,19 @@ def headers_of(record: Record) -> dict[str, str]:
         headers["x-tollway-similarity"] = f"{record.similarity:.4f}"
     if record.probability is not None:
         headers["x-tollway-reuse-probability"] = shown_probability(record.probability)
-    is_remembered = record.source in {Source.EXACT, Source.SEMANTIC, Source.STALE}
+    is_remembered = record.source in _HITS or record.source is Source.STALE
     if is_remembered or (record.source is not None and not record.streaming):
         headers["x-tollway-cost-usd"] = as_usd(record.cost_nano)
     if record.saved_nano:
         headers["x-tollway-saved-usd"] = as_usd(record.saved_nano)
+    if record.source not in _HITS:
+        headers |= _of_attempts(record)
+    return headers
+
+
+def _of_attempts(record: Record) -> dict[str, str]:
+    """What was tried, and what the budget said to it."""
+    headers = {}
     if record.fallbacks:
         headers["x-tollway-fallbacks"] = str(record.fallbacks)
     if failed := [each for each in record.attempts if each.outcome not in {"ok", "cut"}]:

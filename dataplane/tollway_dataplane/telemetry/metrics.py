@@ -44,7 +44,6 @@ _LATENCY_BUCKETS: Final = (
     60,
     120,
 )
-_NO_LOOKUPS: Final = Lookups(0, 0)
 _LAG_BUCKETS: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 
 
@@ -105,7 +104,7 @@ class CacheMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._hits = 0
         self._looked_up = 0
-        self.by_index: dict[str, Lookups] = {}  # of those that are there
+        self._by_index: dict[str, list[int]] = {}  # hits, and lookups, of those that are there
         self._indexes: frozenset[str] = frozenset()
         hit_ratio = Gauge(
             "ai_cache_hit_ratio",
@@ -152,8 +151,11 @@ class CacheMetrics:
     def follow(self, indexes: Iterable[str]) -> None:
         """From now on these are there. One that goes takes its count along: a later one of its name is another."""
         self._indexes = frozenset(indexes)
-        for gone in self.by_index.keys() - self._indexes:
-            del self.by_index[gone]
+        for gone in self._by_index.keys() - self._indexes:
+            del self._by_index[gone]
+
+    def by_index(self) -> dict[str, Lookups]:
+        return {index: Lookups(hits, total) for index, (hits, total) in self._by_index.items()}
 
     def observe(self, record: Record) -> None:
         if record.cache_reason is None:
@@ -166,8 +168,9 @@ class CacheMetrics:
         self._looked_up += 1
         self._hits += is_hit
         if record.index in self._indexes:
-            before = self.by_index.get(record.index, _NO_LOOKUPS)
-            self.by_index[record.index] = Lookups(before.hits + is_hit, before.total + 1)
+            counts = self._by_index.setdefault(record.index, [0, 0])
+            counts[0] += is_hit
+            counts[1] += 1
 
     def observe_label(self, index: str, outcome: str) -> None:
         self._labels.labels(index, outcome).inc()

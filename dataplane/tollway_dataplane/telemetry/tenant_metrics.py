@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from tollway_api.snapshot import NANO_PER_USD
+from tollway_dataplane.core.facts import NO_USAGE
 from tollway_dataplane.record import JUDGING, Record
 
 # No tenant may be called so.
@@ -87,17 +88,21 @@ class TenantMetrics(Collector):
             return
         self._spent[record.tenant] += record.cost_nano
         counts, is_judging = self._counts_of(record.tenant), record.operation == JUDGING
+        if not is_judging:
+            counts[_REQUESTS, (record.source or "none",)] += 1
+        if record.saved_nano:
+            counts[_SAVED, ()] += record.saved_nano
+        if not record.cost_nano and record.usage is NO_USAGE:
+            return  # nobody else was asked
         judging = record.cost_nano if is_judging else 0
         for family, labels, amount in (
             (_COST, (), record.cost_nano),
-            (_SAVED, (), record.saved_nano),
             (_SAVED_BY_ROUTING, (), record.routed_nano),
             (_ESTIMATED, (), record.estimated_nano),
             (_OVERHEAD, ("Judging",), judging),
             (_OVERHEAD, ("Embedding",), record.embedding_nano),
             (_TOKENS, (record.model, "prompt"), record.usage.prompt_tokens),
             (_TOKENS, (record.model, "completion"), record.usage.completion_tokens),
-            (_REQUESTS, (record.source or "none",), int(not is_judging)),
         ):
             if amount:
                 counts[family, labels] += amount
