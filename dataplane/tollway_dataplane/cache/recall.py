@@ -72,7 +72,10 @@ class Recall:
         if policy.cache is None or index is None or request.prompt is None:
             return Lookup(CacheReason.NO_CACHE)
         said = said_in(request.messages)
-        prompt, turns = await _normal(request.prompt, request.messages, said)
+        if _is_long(request.prompt, said):
+            prompt, turns = await asyncio.to_thread(_normal, request.prompt, request.messages)
+        else:
+            prompt, turns = _normal(request.prompt, request.messages)
         identity, entry = partition_of(request, tenant, policy, index, turns), entry_of(prompt, turns)
         question: Question | None = None
         while (partition := self._forgetting.partition(identity, index, tenant)) is not None:
@@ -221,14 +224,16 @@ class Recall:
         await self._remembering.drain()
 
 
-async def _normal(
-    prompt: str, messages: Sequence[JsonObject], said: Sequence[Turn]
-) -> tuple[str, tuple[Turn, ...]]:
-    """The prompt and the turns before it, beside the event loop where there is much to look through."""
+def _normal(prompt: str, messages: Sequence[JsonObject]) -> tuple[str, tuple[Turn, ...]]:
+    return normalise(prompt), turns_of(messages)
+
+
+def _is_long(prompt: str, said: Sequence[Turn]) -> bool:
+    """Whether there is much to look through, which is done beside the event loop."""
+    if not said:
+        return _MOST_NORMALISED_AT_ONCE < len(prompt) <= MOST_LOOKED_THROUGH
     lengths = (len(prompt), *(len(turn.text) for turn in said))
-    if sum(length for length in lengths if length <= MOST_LOOKED_THROUGH) <= _MOST_NORMALISED_AT_ONCE:
-        return normalise(prompt), turns_of(messages)
-    return await asyncio.to_thread(lambda: (normalise(prompt), turns_of(messages)))
+    return sum(length for length in lengths if length <= MOST_LOOKED_THROUGH) > _MOST_NORMALISED_AT_ONCE
 
 
 async def _unfit(question: Question, use: CacheUse, index: Index) -> CacheReason | None:
