@@ -106,5 +106,5 @@ class EmbeddingService:
             record.estimated_nano = record.cost_nano if used.estimated else 0
             with record.trace.step("settle"):
                 await asyncio.shield(self._budgets.settle(hold, used, answered=outcome == "ok"))
-            record.allowances = partial(self._budgets.allowances, tenant)
+            record.rate_limits = partial(self._budgets.rate_limits, tenant)
         return completion.body

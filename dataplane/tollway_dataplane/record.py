@@ -3,12 +3,11 @@ once at the end, for metrics, the log line and the reply's headers. Never holds 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from tollway_api.meta import ModelName
-from tollway_dataplane.core.allowances import Allowance
 from tollway_dataplane.core.decision import CacheReason, RouteReason, Source, StaleReason
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.core.values import value
@@ -69,7 +68,7 @@ class Record:
     status: int = 200
     refusal: str = ""  # the code of the error reply
     limit: str = ""  # the limit that refused, had another model answer, or ended the answer
-    allowances: Callable[[], tuple[Allowance, ...]] = tuple  # what is left, as the ledger said it last
+    rate_limits: Callable[[], Mapping[str, str]] = dict  # headers that say what is left
     tight: str = ""  # the limit of which the worst case was not plenty
     cut: str = ""  # why the answer was ended before its end
     max_tokens: int | None = None  # of each answer, where that is less than its caller wanted

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from tollway_dataplane.core.allowances import rate_limit_headers
 from tollway_dataplane.core.decision import Source
 from tollway_dataplane.core.pricing import as_usd
 from tollway_dataplane.judgement.judge import shown_probability
@@ -57,7 +56,8 @@ def _of_attempts(record: Record) -> dict[str, str]:
         headers["x-tollway-cut"] = record.cut
     if record.dropped:
         headers["x-tollway-context-dropped"] = str(record.dropped)
-    return headers | rate_limit_headers(record.allowances())
+    headers |= record.rate_limits()
+    return headers
 
 
 def _reason(record: Record) -> str | None:

@@ -60,7 +60,7 @@ class Affording:
             hold = await self._budgets.hold(hold_id, job.tenant, attempt.model, need, self._waived)
             step.note(held_usd=hold.held_nano / NANO_PER_USD, tight=hold.tight)
         job.record.tight = hold.tight
-        job.record.allowances = partial(self._budgets.allowances, job.tenant)
+        job.record.rate_limits = partial(self._budgets.rate_limits, job.tenant)
         job.record.mark("hold")
         return hold
 

@@ -3,18 +3,28 @@ replies, and the metric of how full budgets are.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Calendar, Limit, Rolling, SharedLimit, Tenant
 from tollway_api.windows import WindowBounds, window_bounds
-from tollway_dataplane.core.allowances import Allowance
+from tollway_dataplane.core.allowances import Allowance, rate_limit_headers
 
 
 def share_taken(limit: Limit, taken: int) -> float:
     """The share of a limit that is taken. A limit of nothing is used up."""
     return taken / limit.amount if limit.amount else 1.0
+
+
+class _Said(NamedTuple):
+    """What was told of a tenant's limits, and from what."""
+
+    latest: object
+    tenant: Tenant
+    at_s: int
+    headers: Mapping[str, str]
 
 
 class Balances:
@@ -23,6 +33,7 @@ class Balances:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._latest: dict[TenantName, tuple[Sequence[Limit], Sequence[int], int]] = {}  # the newest last
+        self._rate_limits: dict[TenantName, _Said] = {}
         self._ends_ms: dict[Calendar, int] = {}  # of the windows that are current
 
     def observe(self, tenant: Tenant, taken: Sequence[int]) -> None:
@@ -34,6 +45,7 @@ class Balances:
         """Forgets tenants that are gone."""
         for gone in self._latest.keys() - set(tenants):
             del self._latest[gone]
+            self._rate_limits.pop(gone, None)
         self._ends_ms.clear()
 
     def __iter__(self) -> Iterator[tuple[TenantName, Limit, int]]:
@@ -59,6 +71,15 @@ class Balances:
             owner = "" if isinstance(limit, SharedLimit) else tenant
             found.setdefault(owner, {})[limit.title] = limit, taken
         return found
+
+    def rate_limits(self, tenant: Tenant) -> Mapping[str, str]:
+        """The headers of a reply. They are the same until the ledger says something else, or a second has passed."""
+        latest, now_s = self._latest.get(tenant.name), int(self._clock())
+        said = self._rate_limits.get(tenant.name)
+        if said is None or said.latest is not latest or said.tenant is not tenant or said.at_s != now_s:
+            said = _Said(latest, tenant, now_s, rate_limit_headers(self.allowances(tenant)))
+            self._rate_limits[tenant.name] = said
+        return said.headers
 
     def allowances(self, tenant: Tenant) -> tuple[Allowance, ...]:
         """Nothing where the ledger has not said anything of the tenant's limits as they are."""

@@ -5,13 +5,12 @@ counting, or not at all. Tenants without limits never wait for the ledger.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final, Protocol
 
 from tollway_api.snapshot import Model, SharedLimit, Snapshot, Tenant
 from tollway_api.tenant_budget import LedgerUnavailable, Unit
-from tollway_dataplane.core.allowances import Allowance
 from tollway_dataplane.core.budgeting import Denied, tokens_that_fit_after
 from tollway_dataplane.core.facts import NO_USAGE, Usage
 from tollway_dataplane.core.pricing import cost, dearest
@@ -63,9 +62,9 @@ class Budgets:
         self._leases.keep_only(self._is_current)
         self._queues.end_waits(self._is_current)
 
-    def allowances(self, tenant: Tenant) -> tuple[Allowance, ...]:
-        """What the ledger said last of what is left, without asking it."""
-        return self._balances.allowances(tenant) if tenant.limits else ()
+    def rate_limits(self, tenant: Tenant) -> Mapping[str, str]:
+        """The headers that say what is left, as the ledger said it last, without asking it."""
+        return self._balances.rate_limits(tenant) if tenant.limits else {}
 
     async def hold(
         self, hold_id: str, tenant: Tenant, model: Model, need: Need, waived: Collection[str] = ()
@@ -80,8 +79,13 @@ class Budgets:
         if not hold.standing:
             return hold
         self._leases.asked_by(tenant)
+        ahead = None
+        if not self._queues.is_empty:
+            ahead = self._queues.ahead_of(tenant, hold.amounts(hold.worst, hold.price))
+        if ahead is None and self._reserving.granted(hold):
+            return hold
         try:
-            stopped = await self._in_turn(hold, need.counted_once())
+            stopped = await self._in_turn(hold, need.counted_once(), ahead)
         except asyncio.CancelledError:
             # The caller left while the ledger decided. Its calls run in order, so this frees what that one holds.
             await asyncio.shield(self.settle(hold, NO_USAGE, answered=False))
@@ -93,11 +97,8 @@ class Budgets:
         finally:
             del stopped  # else a refusal would keep this frame, which keeps it, until garbage is looked for
 
-    async def _in_turn(self, hold: Hold, need: Need) -> Stopped:
-        """At once, or behind those who wait already for what it needs."""
-        ahead = None
-        if not self._queues.is_empty:
-            ahead = self._queues.ahead_of(hold.tenant, hold.amounts(hold.worst, hold.price))
+    async def _in_turn(self, hold: Hold, need: Need, ahead: Denied | None) -> Stopped:
+        """At once, or behind those who wait already for what it needs, if there are any `ahead`."""
         if need.gives_way:
             return ahead if ahead is not None else await self._ask(hold, need)
         if ahead is not None and need.patience_s(ahead.limit) > 0:

@@ -32,11 +32,13 @@ class Reserving:
         self._leases = leases
         self._grants = grants
 
+    def granted(self, hold: Hold) -> bool:
+        """Whether the worst case is held of what this pod was granted, for which nobody waits."""
+        return self._grants.hold(hold.tenant, hold.id, hold.amounts(hold.held, hold.price))
+
     async def whole(self, hold: Hold) -> Denied | None:
         """The worst case, where it is plenty."""
         wanted = hold.amounts(hold.held, hold.price)
-        if not hold.leased and self._grants.hold(hold.tenant, hold.id, wanted):
-            return None
         return await self._reserve(hold, wanted, room_for(hold.tenant.limits, wanted))
 
     async def slice(self, hold: Hold, begin: Slice, known: Denied) -> Denied | None:
