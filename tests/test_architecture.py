@@ -36,7 +36,7 @@ DOORS = {
         "vector_metrics.py", "worker_metrics.py",
     },
     "redis": {
-        "tollway_redis/connecting.py", "tollway_redis/cluster.py",
+        "tollway_redis/connecting.py", "tollway_redis/cluster.py", "tollway_redis/direct.py",
         "adapters/redis_client.py", "adapters/redis_cache.py", "adapters/redis_ledger.py",
         "adapters/redis_memory.py", "adapters/redis_batch.py", "adapters/redis_faults.py",
         "adapters/redis_forgetter.py", "adapters/redis_claims.py", "adapters/redis_labels.py",

@@ -26,6 +26,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 
 from tollway_api.redis_url import RedisAddress, read_redis_url
 from tollway_redis.cluster import Address, ClusterRedis
+from tollway_redis.direct import DirectRedis
 
 _SENTINEL_DEADLINE_S: Final = 1.0  # for one of them, after which the next is asked
 # What each connection tells the server of the library. By itself the library would read its version from the disk for
@@ -78,10 +79,10 @@ def connect(
         }
         options["certificates"] = _Certificates(**certificates)
     if address.sentinels:
-        return Redis.from_pool(_watched_pool(address, kind is SSLConnection, options))
+        return DirectRedis.from_pool(_watched_pool(address, kind is SSLConnection, options))
     if address.nodes:
         return _of_cluster(address, _ours(kind), options, reads_replicas=reads_replicas)
-    return Redis.from_pool(BlockingConnectionPool(connection_class=_ours(kind), **options))
+    return DirectRedis.from_pool(BlockingConnectionPool(connection_class=_ours(kind), **options))
 
 
 def _of_cluster(
@@ -91,7 +92,7 @@ def _of_cluster(
 
     def client_of(server: Address) -> Redis:
         there = {**options, "host": server[0], "port": server[1], **more}
-        return Redis.from_pool(BlockingConnectionPool(connection_class=kind, **there))
+        return DirectRedis.from_pool(BlockingConnectionPool(connection_class=kind, **there))
 
     return ClusterRedis(address.nodes, client_of, reads_replicas=reads_replicas)
 

@@ -2,7 +2,6 @@
 CacheFault with a reason to count. Used by the adapters of that Redis.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +9,7 @@ from redis.exceptions import BusyLoadingError, OutOfMemoryError, ResponseError
 
 from tollway_dataplane.adapters.redis_client import REDIS_ERRORS
 from tollway_dataplane.core.decision import CacheReason
+from tollway_dataplane.deadline import Within
 from tollway_dataplane.errors import CacheFault
 
 
@@ -17,7 +17,7 @@ from tollway_dataplane.errors import CacheFault
 async def cache_faults(attempted: str, deadline_s: float) -> AsyncIterator[None]:
     """The deadline, and the third party's exceptions as ours."""
     try:
-        async with asyncio.timeout(deadline_s):
+        with Within(deadline_s):
             yield
     except TimeoutError as exc:
         raise CacheFault(CacheReason.CACHE_TIMEOUT, attempted) from exc
