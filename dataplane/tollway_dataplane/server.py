@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from tollway_tls.certificates import server_context
 
 _BACKLOG: Final = 2_048
 _KEEP_ALIVE_S: Final = 75
+# For so long a thread that wants the interpreter leaves it to the one that has it. With Python's own 5 ms the encoder
+# waited for the event loop for a tenth of its time under load, with these for a thirtieth.
+_TURN_S: Final = 0.0002
 
 
 class ListenError(Exception):
@@ -127,6 +131,7 @@ async def serve(sites: Sequence[Site], stop: asyncio.Event, drain_s: float, drai
     The first site is closed before the others, so that probes and metrics answer during the drain.
     """
     _allow_descriptors()
+    sys.setswitchinterval(_TURN_S)
     servers = [_Server(_config(site, drain_s)) for site in sites]
     tasks = [
         asyncio.create_task(server.serve(sockets=[site.socket]))

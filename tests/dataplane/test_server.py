@@ -1,5 +1,6 @@
 """Sockets that several processes share, on the loopback; and signals."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from tollway_dataplane.server import ListenError, listen, reserve
+from tollway_dataplane.server import ListenError, listen, reserve, serve
 from tollway_dataplane.settings import Address
 
 
@@ -70,3 +71,14 @@ def test_a_second_signal_ends_the_process_at_once_whichever_it_is(
             assert process.wait(30) == -second
         finally:
             process.kill()
+
+
+async def test_a_thread_that_wants_the_interpreter_does_not_wait_for_milliseconds() -> None:
+    """Who serves has threads take shorter turns than Python has them take, as the encoder waits between two batches."""
+    before, stop = sys.getswitchinterval(), asyncio.Event()
+    stop.set()
+    try:
+        await serve([], stop, 0.0, asyncio.Event())
+        assert sys.getswitchinterval() < 0.001
+    finally:
+        sys.setswitchinterval(before)
