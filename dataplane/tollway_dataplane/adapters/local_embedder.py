@@ -10,7 +10,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -29,14 +29,17 @@ from tollway_dataplane.prompts.reading import Encoded
 
 if TYPE_CHECKING:
     import onnxruntime
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 DIMENSIONS: Final = 384
 MOST_TOKENS: Final = 256
 MOST_BATCH: Final = 16
-# With its padding. Of texts of 50 characters sixteen together take two thirds of the processor that they take one by
-# one, of 200 characters four take nine tenths; any more, and they take longer, and 100 MB and more of memory.
-MOST_CHARACTERS: Final = 1_024
+# With its padding. Of texts of 14 tokens sixteen together take two thirds of the processor that they take one by one,
+# of 50 tokens four take nine tenths; any more, and they take longer, and 100 MB and more of memory.
+MOST_BATCH_TOKENS: Final = 256
+# What each batch takes however few tokens are in it, counted in tokens: the weights are read once for all of them.
+# Whose padding takes as long is better off in a batch of their own.
+_MOST_PADDING: Final = 8
 MOST_PENDING: Final = 1_024
 _TOKENIZER: Final = "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json"
 
@@ -46,6 +49,7 @@ class _Wanted:
     future: asyncio.Future[Encoded]
     until: float = 0.0  # by when the most patient caller has to have it
     callers: int = 0
+    tokens: "Encoding | None" = None  # once the worker has seen it
 
 
 def _unobserved(_texts: int) -> None:
@@ -106,7 +110,7 @@ class LocalEmbedder:
         session._model_bytes = b""  # noqa: SLF001 - 11 MB, kept for who changes the provider, which nobody does
         tokenizer = Tokenizer.from_file(str(_tokenizer_file()))
         tokenizer.enable_truncation(MOST_TOKENS)
-        tokenizer.enable_padding()
+        tokenizer.no_padding()
         return cls(session, tokenizer)
 
     async def embed(self, text: str, within_s: float = math.inf) -> Encoded:
@@ -146,23 +150,42 @@ class LocalEmbedder:
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         """Runs batch after batch until nobody waits. In the worker."""
-        while batch := self._taken(loop):
+        while self._read(loop):
+            batch = self._taken(loop)
+            if not batch:
+                continue  # they have left
             began = time.monotonic()
             self.observe_batch(len(batch))
             try:
-                encoded = self.encode(list(batch))
+                encoded = self._encoded([each.tokens for each in batch if each.tokens is not None])
             except Exception as exc:  # noqa: BLE001 - whatever the runtime raises, nobody may wait for ever
-                fault = EmbedderFault(f"inference failed: {type(exc).__name__}")
-                loop.call_soon_threadsafe(_fail, batch.values(), fault)
+                loop.call_soon_threadsafe(_fail, batch, _failed(exc))
             else:
-                done = zip((each.future for each in batch.values()), encoded, strict=True)
+                done = zip((each.future for each in batch), encoded, strict=True)
                 loop.call_soon_threadsafe(_hand_out, done, loop)
             self._batch_s = time.monotonic() - began
 
-    def _taken(self, loop: asyncio.AbstractEventLoop) -> dict[str, _Wanted]:
-        """What is to be encoded next; none where nobody waits, and then the worker is done. Who would not live to see
-        it is told at once: where more is wanted than can be done, the oldest are all about to leave, and the encoder
-        would work for nobody.
+    def _read(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Takes those apart into tokens who have come meanwhile. Whether anybody waits; if not, the worker is done."""
+        with self._lock:
+            self._is_running = bool(self._waiting)
+            new = {text: wanted for text, wanted in self._waiting.items() if wanted.tokens is None}
+        if not new:
+            return self._is_running
+        try:
+            encodings = self._tokenizer.encode_batch(list(new))
+        except Exception as exc:  # noqa: BLE001 - as above
+            with self._lock:
+                left = [wanted for text, wanted in new.items() if self._waiting.pop(text, None)]
+            loop.call_soon_threadsafe(_fail, left, _failed(exc))
+        else:
+            for wanted, tokens in zip(new.values(), encodings, strict=True):
+                wanted.tokens = tokens
+        return True
+
+    def _taken(self, loop: asyncio.AbstractEventLoop) -> list[_Wanted]:
+        """What is to be encoded next. Who would not live to see it is told at once: where more is wanted than can be
+        done, the oldest are all about to leave, and the encoder would work for nobody.
         """
         with self._lock:
             ends = time.monotonic() + self._batch_s
@@ -172,24 +195,24 @@ class LocalEmbedder:
                 fault = EmbedderFault("too many prompts are waiting for it to be done in time")
                 left = [self._waiting.pop(text) for text in late]
                 loop.call_soon_threadsafe(_fail, left, fault)
-            texts = _next_batch(list(self._waiting)) if self._waiting else ()
-            self._is_running = bool(texts)
-            return {text: self._waiting.pop(text) for text in texts}
+            lengths = {text: len(wanted.tokens) for text, wanted in self._waiting.items() if wanted.tokens is not None}
+            return [self._waiting.pop(text) for text in _next_batch(lengths)]
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """At once, in the thread that asks."""
-        encodings = self._tokenizer.encode_batch(list(texts))
-        ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
-        mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
+        return self._encoded(self._tokenizer.encode_batch(list(texts)))
+
+    def _encoded(self, texts: "Sequence[Encoding]") -> list[Encoded]:
+        ids = np.zeros((len(texts), max(map(len, texts))), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for row, text in enumerate(texts):
+            ids[row, : len(text)], mask[row, : len(text)] = text.ids, 1
         inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         (hidden,) = self._session.run(["last_hidden_state"], inputs)
-        lengths = [sum(encoding.attention_mask) for encoding in encodings]
         return [
             # The first token and the last are the tokenizer's own. A copy, so that the batch is not kept.
-            Encoded(vector, rows[1 : length - 1].copy(), encoding.offsets[1 : length - 1])
-            for vector, rows, length, encoding in zip(
-                mean_pool(hidden, mask), hidden, lengths, encodings, strict=True
-            )
+            Encoded(vector, rows[1 : len(text) - 1].copy(), text.offsets[1:-1])
+            for vector, rows, text in zip(mean_pool(hidden, mask), hidden, texts, strict=True)
         ]
 
 
@@ -209,19 +232,26 @@ def _fail(batch: Iterable[_Wanted], fault: EmbedderFault) -> None:
         each.future.exception()  # seen, also when every waiter has been cancelled
 
 
-def _next_batch(texts: Sequence[str]) -> Sequence[str]:
-    """The oldest of them, so that none waits for ever, and those that are most like it in length, so that padding costs
-    little.
+def _failed(exc: Exception) -> EmbedderFault:
+    return EmbedderFault(f"inference failed: {type(exc).__name__}")
+
+
+def _next_batch(lengths: Mapping[str, int]) -> Sequence[str]:
+    """Of texts, the oldest first, by how many tokens they have: the oldest, so that none waits for ever, and those that
+    are most like it in length, for as long as padding costs less than another batch.
     """
-    oldest = len(texts[0])
+    if not lengths:
+        return []
+    oldest = next(iter(lengths.values()))
     batch: list[str] = []
-    longest = 0
-    for text in sorted(texts, key=lambda text: abs(len(text) - oldest))[:MOST_BATCH]:
-        longest = max(longest, len(text))
-        if batch and longest * (len(batch) + 1) > MOST_CHARACTERS:
+    longest = whole = 0
+    for text in sorted(lengths, key=lambda text: abs(lengths[text] - oldest))[:MOST_BATCH]:
+        longest, whole = max(longest, lengths[text]), whole + lengths[text]
+        padded = longest * (len(batch) + 1)
+        if batch and (padded > MOST_BATCH_TOKENS or padded - whole > _MOST_PADDING):
             break
         batch.append(text)
-    return sorted(batch, key=len)
+    return sorted(batch, key=lambda text: lengths[text])
 
 
 def mean_pool(hidden: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

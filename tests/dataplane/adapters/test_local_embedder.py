@@ -118,21 +118,44 @@ async def test_what_nobody_waits_for_any_more_is_not_computed(embedder: SharedEm
 
 
 def test_the_oldest_is_never_left_behind_by_those_that_are_shorter() -> None:
-    texts = ["long " * 100, *(f"short {n}" for n in range(100)), "long " * 90]
-    assert _next_batch(texts) == [texts[-1], texts[0]]
+    lengths = {"the oldest": 50, **{f"short {n}": 9 for n in range(100)}, "long": 45}
+    assert _next_batch(lengths) == ["long", "the oldest"]
 
 
-@pytest.mark.parametrize(("length", "size"), [(20, 16), (64, 16), (100, 10), (200, 5), (500, 2), (5_000, 1)])
+@pytest.mark.parametrize(("length", "size"), [(5, 16), (16, 16), (25, 10), (50, 5), (125, 2), (256, 1)])
 def test_a_batch_of_longer_texts_has_fewer_of_them(length: int, size: int) -> None:
     """Any more would take longer together than one by one, and much memory."""
-    texts = [f"{n:02}".ljust(length, "x") for n in range(40)]
-    assert list(_next_batch(texts)) == texts[:size]
+    lengths = {f"text {n}": length for n in range(40)}
+    assert list(_next_batch(lengths)) == list(lengths)[:size]
 
 
-def test_a_batch_is_not_padded_beyond_its_bound_by_one_long_text() -> None:
-    short, long = [f"{n:02} is short" for n in range(12)], "x" * 600
-    assert list(_next_batch([*short, long])) == short
-    assert list(_next_batch([long, *short])) == [long]
+@pytest.mark.parametrize(
+    ("lengths", "together"),
+    [
+        ([10, 18], 2),  # eight tokens of padding
+        ([10, 19], 1),
+        ([10, 10, 14], 3),
+        ([10, 10, 15], 2),
+        ([10, 6, 6], 3),
+        ([10, 6, 6, 9], 3),  # the nearest first
+        ([10, 150], 1),
+        ([150, 10], 1),
+    ],
+)
+def test_a_text_is_in_no_batch_whose_padding_takes_longer_than_another_batch(
+    lengths: list[int], together: int
+) -> None:
+    assert len(_next_batch({f"text {n}": length for n, length in enumerate(lengths)})) == together
+
+
+async def test_what_cannot_be_read_keeps_nobody_else_from_being_encoded(embedder: SharedEmbedder) -> None:
+    """Half of a pair of surrogates is no text."""
+    with busy(embedder):
+        broken = asyncio.create_task(embedder.embed("no text: \ud800"))
+        await asyncio.sleep(0)
+    with pytest.raises(EmbedderFault, match="inference failed"):
+        await broken
+    assert (await embedder.embed("and this one is")).offsets
 
 
 async def test_more_threads_give_the_same_vectors(embedder: SharedEmbedder) -> None:
