@@ -152,8 +152,9 @@ async def test_a_full_cache_with_eviction_goes_on_storing(
     answer = Remembered(body, "cheap", 1, time.time() + 60)
     client = connect(fault_redis.url, 2.0)
     await client.config_set("maxmemory", int((await client.info("memory"))["used_memory"]) + 500_000)
+    cache = RedisAnswerCache(client, 2.0, 384)
     for number in range(200):
-        await RedisAnswerCache(client, 2.0, 384).put(Place(index, "p", str(number)), None, answer)
+        await cache.put(Place(index, "p", str(number)), None, answer)
     assert int((await client.info("stats"))["evicted_keys"]) > 0
     await client.aclose()
     await gateway.ask(PASSWORD)

@@ -195,7 +195,11 @@ class LocalEmbedder:
                 fault = EmbedderFault("too many prompts are waiting for it to be done in time")
                 left = [self._waiting.pop(text) for text in late]
                 loop.call_soon_threadsafe(_fail, left, fault)
-            lengths = {text: len(wanted.tokens) for text, wanted in self._waiting.items() if wanted.tokens is not None}
+            lengths = {
+                text: len(wanted.tokens)
+                for text, wanted in self._waiting.items()
+                if wanted.tokens is not None
+            }
             return [self._waiting.pop(text) for text in _next_batch(lengths)]
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:

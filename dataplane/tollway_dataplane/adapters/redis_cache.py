@@ -6,6 +6,7 @@ import asyncio
 import re
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import chain
 from time import monotonic, time
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from redis.asyncio import Redis
 from tollway_api import wire
 from tollway_api.semantic_cache_index import VectorAlgorithm, VectorType
 from tollway_api.snapshot import IndexVersion
+from tollway_dataplane.adapters.redis_batch import Command, StepBatch
 from tollway_dataplane.adapters.redis_claims import RedisClaims
 from tollway_dataplane.adapters.redis_faults import cache_faults
 from tollway_dataplane.adapters.turns_encoding import packed, unpacked
@@ -26,7 +28,7 @@ from tollway_dataplane.judgement.conversation import matters
 from tollway_dataplane.judgement.judge import View, is_own
 from tollway_dataplane.ports import MOST_ANSWER_BYTES, FoundBy, Neighbour, Place, Remembered, Vector
 from tollway_dataplane.prompts.reading import WordVectors
-from tollway_redis.cluster import DISTANCE, Query, search
+from tollway_redis.cluster import DISTANCE, ClusterRedis, Query, search
 
 _DTYPES: Final = {VectorType.FLOAT16: np.float16, VectorType.FLOAT32: np.float32}
 _FIELDS: Final = ("body", "model", "cost_nano", "expires_at")
@@ -60,6 +62,7 @@ class RedisAnswerCache:
     ) -> None:
         self.claims = RedisClaims(redis, write_deadline_s)
         self._redis = redis
+        self._steps = None if isinstance(redis, ClusterRedis) else StepBatch(redis, write_deadline_s)
         self._write_deadline_s = write_deadline_s
         self._judged_dimensions = judged_dimensions  # of the vectors that the judge reads
         self._replica = replica
@@ -72,10 +75,8 @@ class RedisAnswerCache:
     async def claim(self, place: Place, within_s: float) -> tuple[bool, Remembered | None]:
         async with cache_faults("claim", within_s):
             # In this order: what another was asking for may come in between.
-            pipeline = self._redis.pipeline(transaction=False)
-            self.claims.ask(pipeline, place)
-            pipeline.hmget(place.key, _FIELDS)
-            is_ours, values = await pipeline.execute()
+            asked = [self.claims.asked(place), ("HMGET", place.key, *_FIELDS)]
+            is_ours, values = await self._run(asked)
         if is_ours:
             self.claims.taken(place)
         return bool(is_ours), _remembered(values)
@@ -114,23 +115,35 @@ class RedisAnswerCache:
             return await ask(self._redis)
 
     async def put(self, place: Place, found_by: FoundBy | None, answer: Remembered) -> None:
-        entry_key = place.key
-        fields = {name: getattr(answer, name) for name in _FIELDS} | {"body": _packed(answer.body)}
+        entry_key, ttl_ms = place.key, place.index.ttl_ms
+        body, expires_at = _packed(answer.body), repr(answer.expires_at)
+        values: tuple[str | int | bytes, ...] = body, answer.model, answer.cost_nano, expires_at
+        fields = dict(zip(_FIELDS, values, strict=True))
         async with cache_faults("put", self._write_deadline_s):
-            pipeline = self._redis.pipeline(transaction=True)
-            pipeline.hset(entry_key, mapping=fields)  # type: ignore[arg-type]  # values may be bytes
-            # What it is found by by meaning goes when it expires; in its grace the very same prompt alone finds it.
-            pipeline.pexpire(entry_key, place.index.ttl_ms + answer.grace_ms)
+            commands: list[Command] = [
+                ("HSET", entry_key, *chain.from_iterable(fields.items())),
+                # What it is found by by meaning goes when it expires; in its grace the very same prompt alone finds it.
+                ("PEXPIRE", entry_key, ttl_ms + answer.grace_ms),
+            ]
             if found_by is not None:
                 partitions = await _partitions(place.partition, found_by.view)
                 for version, vector in found_by.vectors:
                     vector_key = wire.vector_key(version, place.partition, place.entry)
                     document = _document(partitions, found_by.view, version, vector)
-                    pipeline.hset(vector_key, mapping=document)  # type: ignore[arg-type]  # the library forgets that values may be bytes
-                    pipeline.pexpire(vector_key, place.index.ttl_ms)
+                    commands.append(("HSET", vector_key, *chain.from_iterable(document.items())))
+                    commands.append(("PEXPIRE", vector_key, ttl_ms))
             # In one step, so that who waits finds the claim or the answer.
-            pipeline.delete(place.claim_key)
-            await pipeline.execute()
+            commands.append(("DEL", place.claim_key))
+            await self._run(commands, in_one_step=True)
+
+    async def _run(self, commands: Sequence[Command], *, in_one_step: bool = False) -> Sequence[Any]:
+        """Their replies. Raises what the first of them has raised."""
+        if self._steps is not None:
+            return await self._steps.run(commands, in_one_step=in_one_step)
+        pipeline = self._redis.pipeline(transaction=in_one_step)
+        for words in commands:
+            pipeline.execute_command(*words)
+        return await pipeline.execute()
 
     async def unlink_orphan(self, place: Place) -> None:
         keys = [wire.vector_key(each, place.partition, place.entry) for each in place.index.versions]

@@ -7,8 +7,8 @@ import secrets
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
 
+from tollway_dataplane.adapters.redis_batch import Command
 from tollway_dataplane.adapters.redis_faults import cache_faults
 from tollway_dataplane.errors import CacheFault
 from tollway_dataplane.ports import Place
@@ -30,9 +30,9 @@ class RedisClaims:
         self._held: dict[str, float] = {}  # and until when each is kept up, by the loop's clock
         self._releases: set[asyncio.Task[None]] = set()
 
-    def ask(self, pipeline: Pipeline, place: Place) -> None:
-        """For one; `taken` is to be told whether it was granted."""
-        pipeline.set(place.claim_key, self._token, nx=True, px=round(LIFE_S * 1_000))
+    def asked(self, place: Place) -> Command:
+        """The command for one; `taken` is to be told whether it was granted."""
+        return ("SET", place.claim_key, self._token, "NX", "PX", round(LIFE_S * 1_000))
 
     def taken(self, place: Place) -> None:
         self._held[place.claim_key] = asyncio.get_running_loop().time() + LONGEST_KEPT_S
