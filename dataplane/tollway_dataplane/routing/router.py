@@ -171,7 +171,11 @@ def advantages(simple: Network, hard: Network, table: Doubles) -> Doubles:
     is_open = table[:, _CHOICE] == 0
     less = _FOR_WORDS * (table[:, _WORDS] - _USUAL_WORDS) + _FOR_NUMBERS * table[:, _NUMBERS]
     easy = _logistic(simple.logits(table) - is_open * less)
-    found: Doubles = easy - _TRUST * np.where(is_open, _USUALLY_RIGHT, _logistic(hard.logits(table)))
+    # Of most prompts nothing is asked of the second network.
+    right = (
+        _USUALLY_RIGHT if is_open.all() else np.where(is_open, _USUALLY_RIGHT, _logistic(hard.logits(table)))
+    )
+    found: Doubles = easy - _TRUST * right
     return found
 
 
@@ -180,7 +184,8 @@ def _likely(log_odds: float) -> float:
 
 
 def _logistic(logits: Doubles) -> Doubles:
-    found: Doubles = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+    # What `np.clip` gives, without what that does around it.
+    found: Doubles = 1 / (1 + np.exp(-np.minimum(np.maximum(logits, -60), 60)))
     return found
 
 
