@@ -96,6 +96,11 @@ class Phase:
         ]
 
     @property
+    def out_of_time_share(self) -> float:
+        """Of those that found the cache or the encoder too busy, and so were asked of a model without either."""
+        return _share(sum(each.cache in OUT_OF_TIME for each in self.noted), len(self.noted))
+
+    @property
     def usd_per_answer(self) -> float:
         return self.billed.total / len(self.answered)
 
@@ -173,7 +178,8 @@ def figures(found: Measured) -> dict[str, object]:
         "wrong_hits": wrong,
         "wrong_share_of_hits": _share(wrong, len(after.hits)),
         "cache_reasons": dict(Counter(each.cache for each in after.noted).most_common()),
-        "out_of_time_share": _share(sum(each.cache in OUT_OF_TIME for each in after.noted), len(after.noted)),
+        "out_of_time_share": after.out_of_time_share,
+        "out_of_time_share_at_most": at_most.out_of_time_share,
         "time_dependent_share": _share(
             sum(each.cache == CacheReason.TIME_DEPENDENT for each in after.noted), len(after.noted)
         ),

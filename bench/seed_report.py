@@ -66,6 +66,11 @@ def table(report: Mapping[str, object]) -> list[tuple[str, str, str]]:
             f"{number('most_per_second'):,.0f} beside all others; {per_core:,.0f} by its own processor time, a core",
         ),
         (
+            "… of which so many found the cache or the encoder too busy",
+            "",
+            f"{number('out_of_time_share_at_most'):.1%}",
+        ),
+        (
             "its processor time for 1,000 requests, as they came and at most",
             "",
             f"{number('cpu_s_per_1000'):.2f} s, {number('cpu_s_per_1000_at_most'):.2f} s",
