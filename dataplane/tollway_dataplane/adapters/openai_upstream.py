@@ -20,10 +20,23 @@ from tollway_dataplane.adapters.answer_bounds import CONNECT_TIMEOUT_S, MOST_BYT
 from tollway_dataplane.adapters.event_streams import DONE, Events
 from tollway_dataplane.adapters.http_exchange import Connections, Exchange, Reply, Target
 from tollway_dataplane.core.attempts import trigger_of
-from tollway_dataplane.core.completions import error_in, finished_choices, is_error, is_whole, usage_of
+from tollway_dataplane.core.completions import (
+    error_in,
+    finished_choices,
+    is_answer,
+    is_error,
+    is_whole,
+    usage_of,
+)
 from tollway_dataplane.core.facts import NO_HEADERS, JsonObject, Operation
 from tollway_dataplane.core.parameters import unknown_to_thinkers, with_bound_named
-from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion, is_plain_chunk
+from tollway_dataplane.core.reply_shapes import (
+    are_embeddings,
+    is_chunk,
+    is_completion,
+    is_plain_chunk,
+    plain_text_of,
+)
 from tollway_dataplane.core.retry_after import wait_of
 from tollway_dataplane.deadline import Within
 from tollway_dataplane.errors import EndpointForbidden, UpstreamFault
@@ -72,6 +85,8 @@ class OpenAIUpstream:
             raise _translated(exc) from exc
         completion = _parsed(body)
         is_embedding = call.operation is Operation.EMBEDDINGS
+        if not is_embedding and (text := plain_text_of(completion, body)):
+            return Completion(body, usage_of(completion), is_answer(text), completion)
         fits = (
             are_embeddings(completion, call.fields["input"])
             if is_embedding

@@ -78,17 +78,17 @@ def _is_count(value: JsonValue) -> TypeGuard[int]:
 def is_whole(completion: JsonObject) -> bool:
     """Whether every choice ended by itself with text alone that is an answer, so that it can be given again."""
     choices = choices_of(completion)
-    text = text_of(completion)
-    return (
-        bool(text)
-        and not is_refusal(text)
-        and all(
-            str(choice.get("finish_reason")) in _WHOLE
-            and _is_plain(choice.get("message"))
-            and not choice.get("logprobs")  # a stream made of it could not give them back
-            for choice in choices
-        )
+    return is_answer(text_of(completion)) and all(
+        str(choice.get("finish_reason")) in _WHOLE
+        and _is_plain(choice.get("message"))
+        and not choice.get("logprobs")  # a stream made of it could not give them back
+        for choice in choices
     )
+
+
+def is_answer(text: str) -> bool:
+    """Whether a text says something, and does not decline to."""
+    return text != "" and not text.isspace() and not is_refusal(text)
 
 
 def finished_choices(chunk: JsonObject) -> set[str]:
@@ -230,12 +230,7 @@ class Assembly:
 
     @property
     def whole(self) -> bool:
-        return (
-            self.plain
-            and self.finish_reason in _WHOLE
-            and any(self.text)
-            and not is_refusal("".join(self.text))
-        )
+        return self.plain and self.finish_reason in _WHOLE and is_answer("".join(self.text))
 
     def completion(self) -> JsonObject:
         """The `chat.completion` object that a request without streaming would have got."""

@@ -26,6 +26,7 @@ _MESSAGE: Final[_Kinds] = {
 }
 _PLAIN_CHOICE: Final = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _PLAIN_DELTA: Final = frozenset({"role", "content"})
+_PLAIN_MESSAGE: Final = frozenset({"role", "content", "annotations"})
 _CALL: Final[_Kinds] = {"function": (dict,)}
 _EMBEDDING: Final[_Kinds] = {"index": (int,), "embedding": (list, str)}
 
@@ -64,6 +65,30 @@ def is_plain_chunk(event: JsonObject, data: bytes) -> bool:
             return False
     is_headed = isinstance(event.get("id"), str) and isinstance(event.get("model"), str)
     return is_headed and isinstance(choice.get("index"), int) and _is_shallow(event, data)
+
+
+def plain_text_of(reply: JsonObject, data: bytes) -> str:
+    """What an answer says that is one choice of plain text, which has ended by itself, as nearly all are: so it is a
+    completion, no error, and whole unless it is a refusal. Of any other it is empty. To ask for each by itself takes
+    four times as long.
+    """
+    choices = reply.get("choices")
+    if "error" in reply or not isinstance(choices, list) or len(choices) != 1:
+        return ""
+    choice = choices[0]
+    if not isinstance(choice, dict) or "error" in choice or choice.get("finish_reason") != "stop":
+        return ""
+    message = choice.get("message")
+    if choice.get("logprobs") is not None or not isinstance(message, dict):
+        return ""
+    for name, said in message.items():
+        if said is not None and name not in _PLAIN_MESSAGE:
+            return ""
+    text = message.get("content")
+    if not isinstance(text, str) or text.isspace() or not isinstance(message.get("role"), str):
+        return ""
+    is_headed = isinstance(reply.get("id"), str) and isinstance(reply.get("model"), str)
+    return text if is_headed and isinstance(choice.get("index"), int) and _is_shallow(reply, data) else ""
 
 
 def are_embeddings(reply: JsonObject, inputs: JsonValue) -> bool:

@@ -22,10 +22,14 @@ _BESIDE: Final = frozenset(
 )
 
 
-def shortcoming(completion: JsonObject, demanded: JsonObject) -> FallbackTrigger | None:
+def shortcoming(
+    completion: JsonObject, demanded: JsonObject, *, is_whole: bool = False
+) -> FallbackTrigger | None:
     """What a whole answer to a request with these parameters lacks, if anything. An answer that was cut at its bound is
-    not judged: its caller, or a budget, wanted no more.
+    not judged: its caller, or a budget, wanted no more. One that `is_whole` can only lack to be JSON.
     """
+    if is_whole and answer_format(demanded) not in _JSON:
+        return None
     choices = choices_of(completion)
     if any(choice.get("finish_reason") == _FILTERED for choice in choices):
         return FallbackTrigger.CONTENT_FILTER

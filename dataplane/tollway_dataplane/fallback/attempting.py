@@ -75,8 +75,9 @@ class Attempting:
             record.writing_s = time.monotonic() - began
             if hold.cut:
                 usage, record.ended = hold.seen, "cut"
-            span.answered(usage, completion.parsed, min(finish_reasons_in(completion.parsed), default=None))
-            found = None if hold.cut else shortcoming(completion.parsed, job.request.parameters)
+            is_whole, parsed = completion.complete, completion.parsed
+            span.answered(usage, parsed, "stop" if is_whole else min(finish_reasons_in(parsed), default=None))
+            found = None if hold.cut else shortcoming(parsed, job.request.parameters, is_whole=is_whole)
             if (found := _wanting(job, found, times.is_last)) is not None:
                 raise AnswerUnfit(found, usage)
         outcome = "cut" if hold.cut else "ok"

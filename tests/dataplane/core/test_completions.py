@@ -133,6 +133,7 @@ def test_the_tier_of_service_may_be_said_at_the_streams_beginning() -> None:
         ({"logprobs": {"content": []}}, False),
         ({"finish_reason": "length"}, False),
         ({"message": {"role": "assistant", "content": ""}}, False),
+        ({"message": {"role": "assistant", "content": " \n"}}, False),
         ({"message": {"role": "assistant", "content": "I'm sorry, but I can't help with that."}}, False),
         ({"message": {"role": "assistant", "content": "Hi", "tool_calls": [{}]}}, False),
     ],

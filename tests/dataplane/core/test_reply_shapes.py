@@ -15,6 +15,7 @@ from tollway_dataplane.core.completions import (
     chunks_of,
     finish_reasons_in,
     finished_choices,
+    is_answer,
     is_error,
     is_whole,
     text_of,
@@ -24,7 +25,13 @@ from tollway_dataplane.core.completions import (
 )
 from tollway_dataplane.core.facts import JsonObject, JsonValue
 from tollway_dataplane.core.gathering import Gathering
-from tollway_dataplane.core.reply_shapes import are_embeddings, is_chunk, is_completion, is_plain_chunk
+from tollway_dataplane.core.reply_shapes import (
+    are_embeddings,
+    is_chunk,
+    is_completion,
+    is_plain_chunk,
+    plain_text_of,
+)
 from tollway_dataplane.core.shortcomings import begins, shortcoming, unbegun
 
 CALL: JsonValue = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -193,7 +200,7 @@ def replaced(value: JsonValue, place: tuple[str | int, ...], by: JsonValue) -> J
         return by
     first, *rest = place
     if isinstance(value, dict):
-        return {**value, first: replaced(value[first], tuple(rest), by)}
+        return {**value, first: replaced(value.get(first), tuple(rest), by)}
     assert isinstance(value, list)
     return [replaced(each, tuple(rest), by) if at == first else each for at, each in enumerate(value)]
 
@@ -204,7 +211,11 @@ def test_nothing_trips_over_a_whole_answer(place: tuple[str | int, ...], value: 
     if not isinstance(found, dict) or not is_completion(found):
         return
     shortcoming(found, {"response_format": {"type": "json_object"}})
-    usage_of(found), is_whole(found), text_of(found), written_in(found)
+    usage_of(found), text_of(found), written_in(found)
+    if is_whole(found):
+        assert finish_reasons_in(found) == {"stop"}
+        for demanded in ({}, {"response_format": {"type": "json_object"}}):
+            assert shortcoming(found, demanded, is_whole=True) is shortcoming(found, demanded)
     assert all(map(orjson.dumps, chunks_of(found, include_usage=True)))
 
 
@@ -242,6 +253,56 @@ def test_what_is_plain_need_be_asked_nothing_else(place: tuple[str | int, ...], 
         assert is_chunk(event, data)
         assert not is_error(event)
         assert finished_choices(event) == set()
+
+
+PLAIN_ANSWER: JsonObject = {
+    "id": "x",
+    "model": "gpt-4o",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Fine.", "refusal": None, "annotations": []},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "is_plain"),
+    [
+        (("usage",), None, True),
+        (("usage",), nested(300), False),
+        (("id",), 5, False),
+        (("error",), {"message": "overloaded"}, False),
+        (("choices",), [], False),
+        (("choices", 0, "error"), {"code": 502}, False),
+        (("choices", 0, "finish_reason"), "length", False),
+        (("choices", 0, "logprobs"), {"content": []}, False),
+        (("choices", 0, "message", "content"), " \n", False),
+        (("choices", 0, "message", "refusal"), "No.", False),
+        (("choices", 0, "message", "tool_calls"), [CALL], False),
+        (("choices", 0, "message", "tool_calls"), None, True),
+    ],
+)
+def test_what_most_answers_look_like(
+    place: tuple[str | int, ...], value: JsonValue, *, is_plain: bool
+) -> None:
+    answer = replaced(PLAIN_ANSWER, place, value)
+    assert isinstance(answer, dict)
+    assert plain_text_of(answer, json.dumps(answer).encode()) == ("Fine." if is_plain else "")
+
+
+@given(st.sampled_from(places(PLAIN_ANSWER)), odd | st.just("I'm sorry, but I can't help with that."))
+def test_a_plain_answer_need_be_asked_nothing_else(place: tuple[str | int, ...], value: JsonValue) -> None:
+    answer = replaced(PLAIN_ANSWER, place, value)
+    data = orjson.dumps(answer)
+    if isinstance(answer, dict) and (text := plain_text_of(answer, data)):
+        assert is_completion(answer, data)
+        assert not is_error(answer)
+        assert is_whole(answer) is is_answer(text)
+        assert text_of(answer) == text
 
 
 @given(st.lists(st.tuples(st.sampled_from(places(reply("delta"))), odd), min_size=1, max_size=3))
