@@ -185,6 +185,18 @@ async def test_what_little_becomes_much_of_keeps_nobody_waiting() -> None:
     assert turns > 64
 
 
+async def test_an_answer_whose_reading_has_to_pause_comes_whole() -> None:
+    """One of 16 MB, of which few are kept until they are taken."""
+    text = "fjord " * 2_700_000
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await take_request(reader)
+        writer.write(reply(200, gzip.compress(completion(text), 1), "content-encoding: gzip"))
+
+    async with wire(answer) as call, open_upstream(reach=OWN) as upstream:
+        assert (await upstream.complete(call)).answer_text == text
+
+
 async def test_a_content_type_is_one_in_capitals_too() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await take_request(reader)
