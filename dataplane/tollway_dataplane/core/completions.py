@@ -27,6 +27,9 @@ def usage_of(completion: JsonObject) -> Usage | None:
     if prompt + answer == 0:
         return None
     of_prompt, of_answer = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    tier = _tier(completion.get("service_tier") or usage.get("service_tier"))
+    if _is_void(of_prompt) and _is_void(of_answer):
+        return Usage(prompt, answer, tier=tier)
     reasoning = _count(of_answer, "reasoning_tokens")
     if reasoning and usage.get("total_tokens") == prompt + answer + reasoning:
         answer += reasoning  # some count them beside the answer
@@ -35,7 +38,6 @@ def usage_of(completion: JsonObject) -> Usage | None:
     written = min(_count(of_prompt, "cache_creation_tokens", "cache_write_tokens"), prompt - cached)
     kept = of_prompt.get("cache_creation_token_details") if isinstance(of_prompt, dict) else None
     hour = min(_count(kept, "ephemeral_1h_input_tokens"), written)
-    tier = _tier(completion.get("service_tier") or usage.get("service_tier"))
     return Usage(prompt, answer, False, cached, written, hour, min(reasoning, answer), tier)
 
 
@@ -64,6 +66,11 @@ def _count(details: JsonValue, *names: str) -> int:
             if _is_count(value := details.get(name)) and value:
                 return value
     return 0
+
+
+def _is_void(details: JsonValue) -> bool:
+    """Whether nothing is told apart, as of most answers: there are no details, or they are all zero."""
+    return not isinstance(details, dict) or not any(details.values())
 
 
 def _tier(value: JsonValue) -> str:

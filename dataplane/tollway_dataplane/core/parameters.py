@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from tollway_api.snapshot import Model
@@ -29,6 +30,7 @@ def sent_parameters(parameters: JsonObject, model: Model) -> JsonObject:
     return {**parameters, **model.extra_body} if model.extra_body else parameters
 
 
+@lru_cache(1_024)  # models are few, and each request asks several times
 def bound_name(upstream_id: str) -> str:
     """What a model calls the bound on its answer."""
     return "max_completion_tokens" if _bare(upstream_id).startswith(_OPENAIS_REASONING) else "max_tokens"
