@@ -54,7 +54,7 @@ MOST_LIMITS = 6
 
 WHO = st.sampled_from(TENANTS)
 IDS = st.sampled_from([*(f"request-{number}" for number in range(5)), f"{wire.LEASE}pod.1"])
-AMOUNTS = st.lists(st.integers(0, 40), min_size=MOST_LIMITS, max_size=MOST_LIMITS)
+AMOUNTS = st.lists(st.just(0) | st.integers(0, 40), min_size=MOST_LIMITS, max_size=MOST_LIMITS)
 SOME_ROOM = st.lists(st.integers(0, 20) | st.integers(0, 150), min_size=MOST_LIMITS, max_size=MOST_LIMITS)
 ROOMS: st.SearchStrategy[list[int]] = st.just([]) | SOME_ROOM
 
@@ -175,7 +175,9 @@ class Interleavings(RuleBasedStateMachine):
             **{key: max(not gives_back and standing.get(key, 0), asked[key]) for key in keys},
         }
         more = {key: max(0, wanted[key] - standing.get(key, 0)) for key in keys}
-        needed = {key: more[key] and max(more[key], rooms[key]) for key in keys}
+        # Where it is resized with room to spare, that must be there also for no more than it has.
+        checked = {key: more[key] or (gives_back and rooms[key]) for key in keys}
+        needed = {key: checked[key] and max(more[key], rooms[key]) for key in keys}
         fits_surely = all(self._room(key, model.most_used) >= needed[key] for key in keys)
         fits = all(not needed[key] or self._room(key, model.least_used) >= needed[key] for key in keys)
         self.script.loses = loses

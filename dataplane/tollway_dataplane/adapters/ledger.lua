@@ -69,11 +69,12 @@ end
 -- Integers to text without an exponent, whatever their size.
 local function text(number) return string.format('%.0f', number) end
 
--- What an id holds, by account and limit.
+-- What an id holds, by account and limit. Nothing of a limit is left out: to free it would be to add -0, which Redis does
+-- not take for an integer, and every call frees what is over.
 local function holding(of)
   local found = {}
   for name, amount in string.gmatch(redis.call('HGET', holds, of) or '', '(%S+)=(%d+)') do
-    found[name] = tonumber(amount)
+    if tonumber(amount) > 0 then found[name] = tonumber(amount) end
   end
   return found
 end
@@ -187,8 +188,10 @@ for i, limit in ipairs(limits) do
   local all = held(limit)
   if is_asked then
     local more = limit.amount - (standing[limit.full] or 0)
-    -- Asking for nothing more always fits: a free model answers although the limit is used up.
-    if not denied and more > 0 and sum + all + math.max(more, rooms[i] or 0) > limit.most then
+    -- Asking for nothing more always fits: a free model answers although the limit is used up. Not so what is resized
+    -- with room to spare: what has been used of it counts by now, so as much as before is more.
+    local is_more = more > 0 or (is_resized and (rooms[i] or 0) > 0)
+    if not denied and is_more and sum + all + math.max(more, rooms[i] or 0) > limit.most then
       local wait = 1000  -- only other requests' holds are in the way, and they last seconds
       if sum + limit.amount > limit.most then
         wait = retry_after(limit, sum + limit.amount - limit.most, buckets)
@@ -214,7 +217,7 @@ if denied then return reply end
 if is_asked then
   for i, limit in ipairs(limits) do
     if missing[i] ~= 0 then
-      standing[limit.full] = limit.amount
+      standing[limit.full] = limit.amount > 0 and limit.amount or nil
       add(id, limit.full, missing[i])
     end
   end
