@@ -43,8 +43,8 @@ class Balances:
 
     def keep_only(self, tenants: Collection[TenantName]) -> None:
         """Forgets tenants that are gone."""
-        for gone in self._latest.keys() - set(tenants):
-            del self._latest[gone]
+        for gone in (self._latest.keys() | self._rate_limits.keys()) - set(tenants):
+            self._latest.pop(gone, None)
             self._rate_limits.pop(gone, None)
         self._ends_ms.clear()
 

@@ -39,3 +39,12 @@ def test_what_was_used_of_a_window_that_is_over_is_not_told(
     assert [(name, used) for name, _, used in balances] == [("acme", 9)]
     now += after_s
     assert [used for _, _, used in balances] == ([9] if is_known else [])
+
+
+def test_of_tenants_that_are_gone_nothing_is_kept_even_if_the_ledger_said_nothing() -> None:
+    """Their last replies come after the snapshot without them."""
+    tenant = compiled(Setup("http://a/v1", "http://b/v1").objects()).tenants[TenantName("acme")]
+    balances = Balances()
+    assert balances.rate_limits(tenant) == {}
+    balances.keep_only(())
+    assert not balances._rate_limits
