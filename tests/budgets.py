@@ -3,8 +3,8 @@ to lose what it is asked or answers.
 """
 
 import time
-from dataclasses import dataclass
-from typing import Final, cast
+from dataclasses import dataclass, field
+from typing import Final, NoReturn, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -87,18 +87,31 @@ def stop_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Unreliable:
-    """Runs the script, and may lose the call or its reply."""
+    """Runs the script, and may lose the call or its reply, or be so slow with a call that nobody waits for it."""
 
     inner: ScriptBatch
-    loses: str = ""  # "call", "reply", or nothing
+    loses: str = ""  # "call", "reply", "late", or nothing
+    lasts: bool = False  # whether it loses more than one
+    late: list[tuple[Words, int]] = field(default_factory=list)
 
     async def run(self, keys_and_arguments: Words, keys: int) -> object:
-        if self.loses == "call":
-            self.loses = ""
-            raise TimeoutError
+        if self.loses in ("call", "late"):
+            if self.loses == "late":
+                self.late.append((keys_and_arguments, keys))
+            self._lost()
         reply = await self.inner.run(keys_and_arguments, keys)
         # That windows are of another time is asked about once more, and only then is it done.
         if self.loses and cast("list[object]", reply)[0] != b"clock":
-            self.loses = ""
-            raise TimeoutError
+            self._lost()
         return reply
+
+    def _lost(self) -> NoReturn:
+        if not self.lasts:
+            self.loses = ""
+        raise TimeoutError
+
+    async def arrive(self) -> None:
+        """What was late is done now, after whatever was asked since."""
+        late, self.late = self.late, []
+        for each in late:
+            await self.inner.run(*each)

@@ -12,6 +12,7 @@ from typing import Final
 
 from tollway_api.meta import TenantName
 from tollway_api.snapshot import Tenant
+from tollway_dataplane.background import begun, report
 from tollway_dataplane.core.granting import Asked, Grant, room_to_grant
 from tollway_dataplane.errors import LedgerFault
 from tollway_dataplane.ports import Ledger
@@ -35,10 +36,11 @@ class Grants:
         self._numbers = count()
         self._asked: dict[TenantName, Asked] = {}
         self._grants: dict[TenantName, Grant] = {}
-        self._former: list[Grant] = []  # from which nothing is taken any more, of limits that were edited
+        # From which nothing is taken any more: of limits that were edited, and of which a call may be on its way still.
+        self._former: list[Grant] = []
         self._taken_from: dict[str, Grant] = {}  # by what holds there
         self._is_asked = asyncio.Event()
-        self._looking: asyncio.Future[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     def hold(self, tenant: Tenant, hold_id: str, amounts: list[int]) -> bool:
         """Whether it is held here; otherwise the ledger has to be asked."""
@@ -68,8 +70,8 @@ class Grants:
         while True:
             await self._is_asked.wait()
             await asyncio.sleep(LOOK_EVERY_S)
-            self._looking = asyncio.ensure_future(self.look())
-            await asyncio.shield(self._looking)
+            self._looking = begun(self.look())
+            await asyncio.wait([self._looking])
 
     async def look(self) -> None:
         """Reports what was used, and holds what is under way and what will be asked for."""
@@ -81,15 +83,24 @@ class Grants:
                 self._follow(grant, each.tenant)
         new = [each for name, each in asked.items() if name not in self._grants and each.ahead()]
         renewed = [self._renew(grant, asked.get(name)) for name, grant in self._grants.items()]
-        former = [self._renew(grant, None) for grant in self._former]
-        await asyncio.gather(*renewed, *former, *map(self._begin, new))
+        # While what was used of them may not be counted yet, all that they held is.
+        owed = self._ledger.owed() if self._former else ()
+        former = [self._renew(each, None) for each in self._former if each.tenant.name not in owed]
+        work = (*renewed, *former, *map(self._begin, new))
+        for error in await asyncio.gather(*work, return_exceptions=True):
+            if error is not None:  # whatever it is, the others' usage has to be reported
+                report(error, "a grant was not renewed")
 
     def _follow(self, grant: Grant, tenant: Tenant) -> None:
         """An edit that leaves the limits as they are leaves the grant as well."""
         if grant.tenant.limits == tenant.limits:
             grant.tenant = tenant
         else:
-            self._former.append(self._grants.pop(tenant.name))
+            self._retire(grant)
+
+    def _retire(self, grant: Grant) -> None:
+        if self._grants.get(grant.tenant.name) is grant:
+            self._former.append(self._grants.pop(grant.tenant.name))
 
     async def _begin(self, asked: Asked) -> None:
         tenant, wanted, began = asked.tenant, asked.ahead(), self._clock()
@@ -108,11 +119,12 @@ class Grants:
             return
         used = grant.report()
         wanted = list(map(add, grant.held, ahead)) if ahead else grant.held
-        if not ahead and wanted == grant.asked and not any(used):
+        if not ahead and wanted == grant.asked and not any(used) and self._clock() < grant.until:
             return  # nothing has happened
         # In this order, so that what was used is not free in between.
         await asyncio.gather(
-            self._report(grant, f"{grant.id}.{next(self._numbers)}", used), self._resize(grant, wanted)
+            self._report(grant, f"{grant.id}.{next(self._numbers)}", used),
+            self._resize(grant, wanted, room_to_grant(wanted) if ahead else ()),
         )
 
     async def _report(self, grant: Grant, report_id: str, used: list[int]) -> None:
@@ -122,17 +134,18 @@ class Grants:
             except LedgerFault:  # it is told later, by the adapter
                 self._unsettled()
 
-    async def _resize(self, grant: Grant, wanted: list[int]) -> None:
-        """Holds so much from now on, or no more than is under way where that is not plenty."""
+    async def _resize(self, grant: Grant, wanted: list[int], room: Sequence[int]) -> None:
+        """Holds so much from now on, or no more than is under way, or has ended meanwhile, where that is not plenty."""
         began = self._clock()
         try:
-            if await self._holds(grant, wanted, room_to_grant(wanted)):
+            if await self._holds(grant, wanted, room):
                 grant.until = began + LASTS_S
             else:
                 grant.until = 0.0
-                await self._holds(grant, grant.held, ())
+                await self._holds(grant, list(map(add, grant.held, grant.used)), ())
         except LedgerFault:
-            return  # it is asked again at the next look
+            # The call may come later than the next one, and undo it: nothing more is taken than this one asked for.
+            self._retire(grant)
 
     async def _holds(self, grant: Grant, wanted: Sequence[int], room: Sequence[int]) -> bool:
         # Whatever the ledger makes of it, no less than this is held meanwhile.
@@ -158,6 +171,9 @@ class Grants:
     async def aclose(self) -> None:
         """Reports what is left. What ends later is told to the ledger by itself."""
         if self._looking is not None:
-            await self._looking
+            await asyncio.wait([self._looking])
+        left = [*self._grants.values(), *self._former]
+        # Nothing is taken from them any more, or settled there, once what was used of them is told.
         self._taken_from.clear()
-        await asyncio.gather(*map(self._end, [*self._grants.values(), *self._former]))
+        self._grants.clear()
+        await asyncio.gather(*map(self._end, left))
