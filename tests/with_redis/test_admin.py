@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
+from tokenizers import Encoding
 
 from tests.conftest import Start
 from tests.dataplanes import Running, Setup, compiled, until
@@ -105,14 +106,19 @@ async def test_the_event_loop_goes_on_while_prompts_are_embedded(
     gateway: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each inference lasts until the loop has had a turn, which it never has where the inference is on it."""
-    encode, begun, turned, in_turn = LocalEmbedder.encode, threading.Event(), threading.Event(), list[bool]()
+    encoded, begun, turned, in_turn = (
+        LocalEmbedder._encoded,
+        threading.Event(),
+        threading.Event(),
+        list[bool](),
+    )
 
-    def lasting(embedder: LocalEmbedder, texts: Sequence[str]) -> list[Encoded]:
+    def lasting(embedder: LocalEmbedder, texts: Sequence[Encoding]) -> list[Encoded]:
         begun.set()
         in_turn.append(turned.wait(10))
-        return encode(embedder, texts)
+        return encoded(embedder, texts)
 
-    monkeypatch.setattr(LocalEmbedder, "encode", lasting)
+    monkeypatch.setattr(LocalEmbedder, "_encoded", lasting)
     asking = asyncio.gather(*(gateway.ask(f"What of number {n} and its friends?") for n in range(20)))
     await until(begun.is_set)
     turned.set()
