@@ -45,15 +45,22 @@ def is_chunk(event: JsonObject, data: bytes = b"") -> bool:
     return fits and _is_shallow(event, data)
 
 
+def _only_choice(reply: JsonObject) -> JsonObject | None:
+    """The choice of a completion or a chunk that has one alone, and tells of no error."""
+    choices = reply.get("choices")
+    if "error" in reply or not isinstance(choices, list) or len(choices) != 1:
+        return None
+    choice = choices[0]
+    is_headed = isinstance(reply.get("id"), str) and isinstance(reply.get("model"), str)
+    return choice if is_headed and isinstance(choice, dict) and isinstance(choice.get("index"), int) else None
+
+
 def is_plain_chunk(event: JsonObject, data: bytes) -> bool:
     """One that goes on with plain text, as nearly all of a stream do: so it is a chunk, no error, and the last of no
     choice. To ask for each by itself takes twice as long.
     """
-    choices = event.get("choices")
-    if "error" in event or not isinstance(choices, list) or len(choices) != 1:
-        return False
-    choice = choices[0]
-    if not isinstance(choice, dict) or not choice.keys() <= _PLAIN_CHOICE:
+    choice = _only_choice(event)
+    if choice is None or not choice.keys() <= _PLAIN_CHOICE:
         return False
     if choice.get("finish_reason") is not None or choice.get("logprobs") is not None:
         return False
@@ -63,8 +70,7 @@ def is_plain_chunk(event: JsonObject, data: bytes) -> bool:
     for said in delta.values():
         if said is not None and not isinstance(said, str):
             return False
-    is_headed = isinstance(event.get("id"), str) and isinstance(event.get("model"), str)
-    return is_headed and isinstance(choice.get("index"), int) and _is_shallow(event, data)
+    return _is_shallow(event, data)
 
 
 def plain_text_of(reply: JsonObject, data: bytes) -> str:
@@ -72,11 +78,8 @@ def plain_text_of(reply: JsonObject, data: bytes) -> str:
     completion, no error, and whole unless it is a refusal. Of any other it is empty. To ask for each by itself takes
     four times as long.
     """
-    choices = reply.get("choices")
-    if "error" in reply or not isinstance(choices, list) or len(choices) != 1:
-        return ""
-    choice = choices[0]
-    if not isinstance(choice, dict) or "error" in choice or choice.get("finish_reason") != "stop":
+    choice = _only_choice(reply)
+    if choice is None or "error" in choice or choice.get("finish_reason") != "stop":
         return ""
     message = choice.get("message")
     if choice.get("logprobs") is not None or not isinstance(message, dict):
@@ -87,8 +90,7 @@ def plain_text_of(reply: JsonObject, data: bytes) -> str:
     text = message.get("content")
     if not isinstance(text, str) or text.isspace() or not isinstance(message.get("role"), str):
         return ""
-    is_headed = isinstance(reply.get("id"), str) and isinstance(reply.get("model"), str)
-    return text if is_headed and isinstance(choice.get("index"), int) and _is_shallow(reply, data) else ""
+    return text if _is_shallow(reply, data) else ""
 
 
 def are_embeddings(reply: JsonObject, inputs: JsonValue) -> bool:
