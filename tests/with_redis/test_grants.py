@@ -4,7 +4,7 @@ there after, once, and all comes back of which nobody makes use.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -81,13 +81,6 @@ class Pod:
         """Tokens that are used and held, as the ledger has it."""
         first, *_ = await self.ledger.read(of)
         return first.used, first.held
-
-
-@pytest.fixture
-async def redis(ledger_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
-    client = connect(ledger_redis.url, 5.0)
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture
